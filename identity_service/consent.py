@@ -1,0 +1,102 @@
+"""Consent: what a person chose, and the proof of it.
+
+A signal is one consent input with three values: granted, refused, or absent (`choice` is None). Whatever cannot be read is
+absent: it never grants, and it never erases an earlier choice. Among choices the newest wins, a refusal at a tie.
+"""
+
+import hashlib
+import hmac
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+Millis = NewType("Millis", int)
+"""Milliseconds since 1970, for the times of choices: they are ordered by it. All other times are whole seconds."""
+
+
+class Choice(StrEnum):
+    GRANTED = "granted"
+    REFUSED = "refused"
+
+
+class Purpose(StrEnum):
+    """`STORAGE` and `MEASUREMENT` together allow a persistent ID; `LINKING` allows links to emails and follows storage when absent."""
+
+    STORAGE = "storage"
+    MEASUREMENT = "measurement"
+    LINKING = "linking"
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """`decided_at`: when the person chose; `dated` says that the sender told it, else it is the time of arrival. `raw_digest`: SHA-256
+    of the signal as it came, in hex."""
+
+    source: str
+    choice: Choice | None
+    decided_at: Millis
+    linking: Choice | None = None
+    raw_digest: str | None = None
+    policy_version: str | None = None
+    sale_share_opt_out: bool = False
+    dated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """A grant as the visitor's record keeps it."""
+
+    granted_at: Millis
+    source: str
+    linking: Choice | None
+    policy_version: str | None = None
+
+    def as_signal(self) -> Signal:
+        return Signal(self.source, Choice.GRANTED, self.granted_at, self.linking, policy_version=self.policy_version)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Signed proof of a consent decision.
+
+    `visitor_digest` is keyed by a random key that only the visitor's record holds: once the record is erased nobody can tell whose
+    receipt it is, and it stays as proof by its own `receipt_id`.
+    """
+
+    receipt_id: str
+    time: int
+    mode: str
+    purposes: dict[str, str]
+    source: str
+    policy: str
+    policy_version: str | None
+    raw_digest: str | None
+    visitor_digest: str | None
+    signature: str = ""
+
+
+def purposes_choice(purposes: dict[Purpose, Choice]) -> Choice | None:
+    """Granted needs storage and measurement; one refusal of the two refuses; anything less is absent."""
+    needed = [purposes.get(Purpose.STORAGE), purposes.get(Purpose.MEASUREMENT)]
+    if Choice.REFUSED in needed:
+        return Choice.REFUSED
+    return Choice.GRANTED if needed == [Choice.GRANTED, Choice.GRANTED] else None
+
+
+def newest_choice(signals: Iterable[Signal]) -> Signal | None:
+    """The signal whose choice counts; later arguments win over earlier ones of the same second, except over a refusal."""
+    newest: Signal | None = None
+    for signal in signals:
+        if signal.choice is None:
+            continue
+        if newest is None or (signal.decided_at, signal.choice is Choice.REFUSED) >= (newest.decided_at, newest.choice is Choice.REFUSED):
+            newest = signal
+    return newest
+
+
+def visitor_digest(receipt_key: str, visitor: str) -> str:
+    """22 characters of HMAC-SHA-256 under the record's random key."""
+    digest = hmac.digest(receipt_key.encode(), visitor.encode(), hashlib.sha256)
+    return urlsafe_b64encode(digest[:16]).decode().rstrip("=")

@@ -1,0 +1,55 @@
+"""Cookieless visitor IDs: derived from address and user agent, nothing on the device.
+
+ID = HMAC-SHA-256 under the window's salt over length-prefixed shop, address (IPv6: its /64) and user agent, cut to 128 bits. A salt is
+32 random bytes for one shop and one window of 1 to 30 days; it lives in the store with a TTL and in memory, and is destroyed 30 minutes
+after the window's end. From then on nobody can compute the window's IDs again. During those 30 minutes an ID that was active within
+the last 30 is kept, so that midnight cuts no session.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import struct
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+
+from identity_service.visitor import VisitorId
+
+DAY = 86_400
+GRACE = 1_800
+SALT_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """`start` and `end` in seconds since 1970; windows are counted from 1970, so all workers agree."""
+
+    start: int
+    end: int
+
+    @property
+    def salt_destroyed_at(self) -> int:
+        return self.end + GRACE
+
+    def previous(self) -> "Window":
+        return Window(self.start - (self.end - self.start), self.start)
+
+
+def window_at(now: int, days: int) -> Window:
+    length = days * DAY
+    start = now - now % length
+    return Window(start, start + length)
+
+
+def derive(salt: bytes, shop: str, address: str, user_agent: str) -> VisitorId:
+    """`address` is the visitor's own, never a server's; raises ValueError if it is none."""
+    parts = (shop.encode(), _network(address), user_agent.encode("utf-8", "replace"))
+    message = b"".join(struct.pack(">I", len(part)) + part for part in parts)
+    return VisitorId(urlsafe_b64encode(hmac.digest(salt, message, hashlib.sha256)[:16]).decode().rstrip("="))
+
+
+def _network(address: str) -> bytes:
+    parsed = ipaddress.ip_address(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return parsed.ipv4_mapped.packed if parsed.ipv4_mapped else parsed.packed[:8]
+    return parsed.packed

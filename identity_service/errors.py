@@ -1,0 +1,71 @@
+"""Every way a call can fail, one class each, under one root; `web/problems.py` turns them into answers."""
+
+
+class ServiceError(Exception):
+    """`detail` goes to the caller: it says what to do next and never repeats an email, an address, a token or a key."""
+
+    status = 500
+    code = "internal"
+    title = "Internal error"
+
+    def __init__(self, detail: str = "", *, retry_after: int | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+class Malformed(ServiceError):
+    status, code, title = 400, "malformed", "The request cannot be read"
+
+
+class Unauthorized(ServiceError):
+    status, code, title = 401, "unauthorized", "The key is missing or wrong"
+
+
+class Forbidden(ServiceError):
+    status, code, title = 403, "forbidden", "The key may not do this"
+
+
+class NotFound(ServiceError):
+    status, code, title = 404, "not_found", "There is nothing at this address"
+
+
+class MethodNotAllowed(ServiceError):
+    status, code, title = 405, "method_not_allowed", "The address does not take this method"
+
+
+class ConsentRequired(ServiceError):
+    status, code, title = 409, "consent_required", "The visitor's consent does not allow this"
+
+
+class TooLarge(ServiceError):
+    status, code, title = 413, "too_large", "The body is too large"
+
+
+class Invalid(ServiceError):
+    status, code, title = 422, "invalid", "A member has a value that cannot be used"
+
+
+class RateLimited(ServiceError):
+    status, code, title = 429, "rate_limited", "Too many calls"
+
+
+class HeadersTooLarge(ServiceError):
+    status, code, title = 431, "headers_too_large", "The headers are too many or too large"
+
+
+class StoreUnavailable(ServiceError):
+    """The store did not answer in time or refused; whether a write happened is unknown, so the caller repeats the call."""
+
+    status, code, title = 503, "store_unavailable", "The store cannot be reached"
+
+    def __init__(self, detail: str = "Repeat the call after the time in Retry-After.", *, retry_after: int = 1) -> None:
+        super().__init__(detail, retry_after=retry_after)
+
+
+class SettingsError(Exception):
+    """`faults` names every wrong setting, one line each."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults

@@ -1,0 +1,100 @@
+"""Handles: what visitors are linked to. Only keyed digests of emails and customer IDs leave this file.
+
+Digest = 128 bits of HMAC-SHA-256(pepper, shop, kind, SHA-256(normalised value)) as 22 characters of base64url, so that a caller who
+holds only the SHA-256 of a normalised email can be served. Emails are normalised by: trim, NFC, ASCII lower-case, IDNA domain; no dot
+or plus rules of single providers, and no folding that could merge two people.
+"""
+
+import hashlib
+import hmac
+import re
+import struct
+import unicodedata
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from enum import StrEnum
+
+from email_validator import EmailNotValidError, validate_email
+
+from identity_service.errors import Invalid
+
+LONGEST_EMAIL = 254
+LONGEST_CUSTOMER = 255
+SHA256_HEX = re.compile(r"[0-9a-fA-F]{64}")
+JUNK = frozenset(
+    {"", "null", "undefined", "none", "nan", "nil", "n/a", "na", "guest", "anonymous", "unknown", "test", "test@test", "auto", "persistent"}
+    | {"0", "-1", "-", "true", "false", "[object object]", "{}", "[]"}
+)
+_ASCII_LOWER = {ord(upper): ord(upper) + 32 for upper in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+
+
+class HandleKind(StrEnum):
+    EMAIL = "e"
+    CUSTOMER = "c"
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    kind: HandleKind
+    digest: str
+
+    @property
+    def name(self) -> str:
+        """Kind and digest in one word, as pointers and repair notes carry it."""
+        return f"{self.kind}{self.digest}"
+
+
+def handle_named(name: str) -> Handle:
+    return Handle(HandleKind(name[0]), name[1:])
+
+
+class Handles:
+    """Turns clear values into handles; `pepper` is the secret text of the settings."""
+
+    def __init__(self, pepper: str) -> None:
+        self._pepper = pepper.encode()
+
+    def of_email(self, shop: str, email: str) -> Handle:
+        """Raises Invalid for what is no email, and for values that scripts send in place of one."""
+        return self._handle(shop, HandleKind.EMAIL, hashlib.sha256(normalise_email(email).encode()).digest())
+
+    def of_email_sha256(self, shop: str, digest: str) -> Handle:
+        """`digest`: SHA-256 of the normalised email in hex. Raises Invalid for another form."""
+        if not SHA256_HEX.fullmatch(digest):
+            raise Invalid("email_sha256: is 64 hexadecimal digits, the SHA-256 of the normalised email")
+        return self._handle(shop, HandleKind.EMAIL, bytes.fromhex(digest))
+
+    def of_customer(self, shop: str, customer: str) -> Handle:
+        """Raises Invalid for empty, junk and overlong customer IDs."""
+        text = customer.strip()
+        if is_junk(text) or len(text) > LONGEST_CUSTOMER or not text.isprintable():
+            raise Invalid("customer: is 1 to 255 printable characters and not a word like null or undefined")
+        return self._handle(shop, HandleKind.CUSTOMER, hashlib.sha256(text.encode()).digest())
+
+    def _handle(self, shop: str, kind: HandleKind, inner: bytes) -> Handle:
+        return Handle(kind, self.digest("handle", shop, kind, inner))
+
+    def digest(self, purpose: str, *parts: str | bytes) -> str:
+        """22 characters under the pepper; length prefixes keep neighbouring parts apart."""
+        raw = [part.encode("utf-8", "replace") if isinstance(part, str) else part for part in (purpose, *parts)]
+        message = b"".join(struct.pack(">I", len(part)) + part for part in raw)
+        return urlsafe_b64encode(hmac.digest(self._pepper, message, hashlib.sha256)[:16]).decode().rstrip("=")
+
+
+def normalise_email(email: str) -> str:
+    """Raises Invalid; the text never repeats the value."""
+    if len(email) > 4 * LONGEST_EMAIL or is_junk(email):
+        raise Invalid("email: is not an email address")
+    trimmed = unicodedata.normalize("NFC", email.strip())
+    try:
+        parsed = validate_email(trimmed, check_deliverability=False)
+    except (EmailNotValidError, UnicodeError, ValueError):
+        raise Invalid("email: is not an email address") from None
+    normalised = f"{parsed.local_part}@{parsed.ascii_domain}".translate(_ASCII_LOWER)
+    if len(normalised) > LONGEST_EMAIL:
+        raise Invalid("email: is longer than 254 characters")
+    return normalised
+
+
+def is_junk(text: str) -> bool:
+    return text.strip().strip("\"'").lower() in JUNK

@@ -1,0 +1,29 @@
+"""Prometheus metrics. No label ever holds anything that belongs to a person.
+
+With several workers the command sets PROMETHEUS_MULTIPROC_DIR before this module is imported, and one scrape answers for all.
+"""
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client.registry import REGISTRY
+
+ISSUED = Counter("identity_issued_total", "Decisions by mode and reason", ["mode", "reason"])
+REFUSED_SIGNALS = Counter("identity_refused_signals_total", "Refusals by source of the signal", ["source"])
+BAD_SIGNATURES = Counter("identity_bad_signatures_total", "Tokens that no key of the shop signed")
+LINK_CONFLICTS = Counter("identity_link_conflicts_total", "Links refused, by error code", ["code"])
+UNUSABLE_HANDLES = Counter("identity_unusable_handles_total", "Emails and customer IDs of tracking calls that cannot be linked")
+SALE_CONFLICTS = Counter("identity_sale_conflicts_total", "Sale IDs sent again with other products")
+STORE_SECONDS = Histogram(
+    "identity_store_seconds", "Time of one pipeline to the store", ["outcome"], buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5)
+)
+BREAKER_OPEN = Gauge("identity_store_breaker_open", "1 while calls to the store fail at once", multiprocess_mode="livemax")
+REQUESTS = Counter("identity_requests_total", "Answers by route and status", ["route", "status"])
+
+
+def exposition() -> bytes:
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)
+    return generate_latest(registry)

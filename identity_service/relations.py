@@ -1,0 +1,95 @@
+"""Relations between settings that a start depends on; the types of single settings are checked by `settings`."""
+
+import base64
+import binascii
+import re
+
+from identity_service.settings import Settings, ShopSettings
+
+DEVELOPMENT_MARK = "development-only"
+DEMO_KEY = re.compile(r"(demo|other|strict)-(public|private)-key")
+PRIVATE_KEY_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+COOKIE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|http://\[::1\](:[0-9]{1,5})?")
+SHOP_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+KEY_BYTES = 32
+
+
+def faults(settings: Settings) -> list[str]:
+    """One line a wrong setting, each beginning with the setting's name."""
+    found = _secret_faults(settings)
+    if settings.limits.lookup_body_bytes < settings.limits.body_bytes:
+        found.append("limits.lookup_body_bytes: must not be smaller than limits.body_bytes")
+    if settings.retention.gone_days < settings.retention.consent_days:
+        found.append("retention.gone_days: must not be shorter than retention.consent_days, or a withdrawn token could revive")
+    if not settings.shops:
+        found.append("shops: name at least one shop, as [shops.NAME] with public_keys and private_keys")
+    seen: dict[str, str] = {}
+    for name, shop in settings.shops.items():
+        found += [f"shops.{name}.{fault}" for fault in _shop_faults(name, shop, settings.server.production)]
+        for key in (*shop.public_keys, *shop.private_keys):
+            if key in seen:
+                found.append(f"shops.{name}: a key is used twice (also in {seen[key]}); every key belongs to one shop and one list")
+            seen[key] = f"shops.{name}"
+    return found
+
+
+def _secret_faults(settings: Settings) -> list[str]:
+    found = []
+    secrets = settings.secrets
+    if not secrets.signing_keys:
+        found.append("secrets.signing_keys: needs at least one key; make one with `identity-service keys new`")
+    for name, value in (
+        *((f"secrets.signing_keys[{i}]", key) for i, key in enumerate(secrets.signing_keys)),
+        ("secrets.pepper", secrets.pepper),
+    ):
+        if _decoded_size(value) < KEY_BYTES:
+            found.append(f"{name}: needs at least {KEY_BYTES} random bytes in base64url; make one with `identity-service keys new`")
+        elif settings.server.production and value.startswith(DEVELOPMENT_MARK):
+            found.append(f"{name}: is the public development key; make your own with `identity-service keys new`")
+    if len(set(secrets.signing_keys)) < len(secrets.signing_keys) or secrets.pepper in secrets.signing_keys:
+        found.append("secrets: every signing key and the pepper must differ")
+    return found
+
+
+def _shop_faults(name: str, shop: ShopSettings, production: bool) -> list[str]:
+    found = []
+    if not SHOP_ID.fullmatch(name):
+        found.append("name: a shop's name is 1 to 32 of a-z 0-9 _ - and begins with a letter or digit")
+    if not shop.public_keys:
+        found.append("public_keys: needs at least one key")
+    if production:
+        found += _production_key_faults(shop)
+    found += [f"origins: {origin!r} is not an origin like https://shop.example" for origin in shop.origins if not ORIGIN.fullmatch(origin)]
+    if production and any(origin.startswith("http://") for origin in shop.origins):
+        found.append("origins: must be https in production")
+    return found + _cookie_faults(shop)
+
+
+def _production_key_faults(shop: ShopSettings) -> list[str]:
+    found = []
+    if any(DEMO_KEY.fullmatch(key) for key in (*shop.public_keys, *shop.private_keys)):
+        found.append("public_keys, private_keys: demo keys are public knowledge; make new ones with `identity-service keys new`")
+    if any(len(key) < 16 for key in shop.public_keys):
+        found.append("public_keys: needs at least 16 characters each")
+    if any(not PRIVATE_KEY_DIGEST.fullmatch(key) for key in shop.private_keys):
+        found.append("private_keys: write sha256:HEX of each key, as `identity-service keys new` prints it, never the key itself")
+    return found
+
+
+def _cookie_faults(shop: ShopSettings) -> list[str]:
+    if not COOKIE_NAME.fullmatch(shop.cookie_name):
+        return ["cookie_name: is 1 to 64 of A-Z a-z 0-9 _ -"]
+    if shop.cookie_domain and not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", shop.cookie_domain):
+        return ["cookie_domain: is a host name like shop.example, without a dot in front"]
+    wanted = "__Secure-" if shop.cookie_domain else "__Host-"
+    if not shop.cookie_name.startswith(wanted):
+        return [f"cookie_name: must begin with {wanted} {'with' if shop.cookie_domain else 'without'} a cookie_domain"]
+    return []
+
+
+def _decoded_size(text: str) -> int:
+    try:
+        return len(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError):
+        return 0

@@ -1,0 +1,59 @@
+"""Receipts: signed proof of each consent decision, and what they say about a moment."""
+
+import json
+import secrets
+from dataclasses import asdict, replace
+
+from identity_service.consent import Choice, Receipt, Signal, visitor_digest
+from identity_service.cookieless import DAY
+from identity_service.shop import Shop
+from identity_service.signing import Signing
+from identity_service.store import Store
+from identity_service.visitor import Mode, VisitorId
+
+
+class Receipts:
+    """`life_days`: how long a receipt is kept."""
+
+    def __init__(self, store: Store, signing: Signing, life_days: int) -> None:
+        self._store = store
+        self._signing = signing
+        self._life = life_days * DAY
+
+    async def issue(self, shop: Shop, choice: Signal, mode: Mode, now: int, visitor: VisitorId | None, receipt_key: str | None) -> Receipt:
+        """`receipt_key` None: the visitor's record is gone or never was, so the receipt names nobody."""
+        purposes = {"storage": str(choice.choice), "measurement": str(choice.choice), "linking": str(choice.linking or choice.choice)}
+        receipt = Receipt(
+            receipt_id=secrets.token_urlsafe(16),
+            time=now,
+            mode=mode,
+            purposes=purposes if choice.choice is not Choice.REFUSED else dict.fromkeys(purposes, "refused"),
+            source=choice.source,
+            policy=shop.policy.name,
+            policy_version=choice.policy_version,
+            raw_digest=choice.raw_digest,
+            visitor_digest=visitor_digest(receipt_key, visitor) if receipt_key and visitor else None,
+        )
+        signed = replace(receipt, signature=self._signing.sign_receipt(shop.shop_id, canonical(receipt), now))
+        await self._store.visitors.store_receipt(shop.shop_id, signed.receipt_id, json.dumps(asdict(signed)), self._life)
+        return signed
+
+    async def of_visitor(self, shop: Shop, visitor: VisitorId) -> list[Receipt]:
+        """Newest first; empty for an unknown or erased visitor."""
+        ids = await self._store.visitors.receipt_ids(shop.shop_id, visitor)
+        return [Receipt(**json.loads(body)) for body in await self._store.visitors.receipts(shop.shop_id, ids)]
+
+    async def by_id(self, shop: Shop, receipt_id: str) -> Receipt | None:
+        found = await self._store.visitors.receipts(shop.shop_id, [receipt_id])
+        return Receipt(**json.loads(found[0])) if found else None
+
+
+def canonical(receipt: Receipt) -> str:
+    """What is signed: JSON with sorted members, no spaces, without the signature."""
+    body = asdict(receipt)
+    del body["signature"]
+    return json.dumps(body, sort_keys=True, separators=(",", ":"))
+
+
+def new_receipt_key() -> str:
+    return secrets.token_urlsafe(16)

@@ -1,0 +1,76 @@
+"""What a call says about its visitor, and what the service answers; the values between `web` and the use cases."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from identity_service.consent import Receipt, Signal
+from identity_service.policy import Asked, Reason
+from identity_service.shop import Shop
+from identity_service.visitor import Kind, Mode, VisitorId
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The visitor's own, never a server's: `address` and `user_agent` are None when unknown."""
+
+    address: str | None = None
+    user_agent: str | None = None
+    region: str | None = None
+    gpc: bool = False
+    dnt: bool = False
+    automated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One call about one visitor.
+
+    `trusted`: the call has a private key. `own`: the ID it names. `tokens` as sent, the body's first, then cookies. `refused_before`: the
+    refusal cookie came along. `event`: the call reports a choice, rather than repeating one with a page view.
+    """
+
+    shop: Shop
+    trusted: bool
+    asked: Asked
+    own: VisitorId | None = None
+    tokens: tuple[str, ...] = ()
+    signals: tuple[Signal, ...] = ()
+    surroundings: Surroundings = Surroundings()
+    refused_before: bool = False
+    event: bool = False
+
+
+class CookieAct(Enum):
+    KEEP = auto()
+    SET = auto()
+    CLEAR = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The answer. `expires_at` in seconds since 1970; `cookie` and `refusal_cookie` say what to do with the two cookies."""
+
+    visitor: VisitorId | None
+    mode: Mode
+    token: str | None
+    expires_at: int | None
+    linkable: bool
+    sale_share_opt_out: bool
+    reason: Reason
+    signal: str | None
+    region: str | None
+    policy: str
+    cookie: CookieAct = CookieAct.KEEP
+    refusal_cookie: CookieAct = CookieAct.KEEP
+    receipt: Receipt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """The ID that cookieless mode would hand out. `issued_at`, `expires` in seconds since 1970; `text` of a token that can be kept."""
+
+    visitor: VisitorId
+    kind: Kind
+    issued_at: int
+    expires: int
+    text: str | None = None

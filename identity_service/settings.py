@@ -1,0 +1,164 @@
+"""Settings in three layers, the later one wins: `default.toml`, the named file, `IDENTITY_SECTION__KEY` in the environment.
+
+Lists in the environment are JSON or comma-separated. Every setting is described in `config/default.toml`.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from identity_service.errors import SettingsError
+
+ENVIRONMENT_PREFIX = "IDENTITY_"
+
+Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+Port = Annotated[int, Meta(ge=1, le=65_535)]
+
+
+class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class ServerSettings(Section, frozen=True):
+    host: str
+    port: Port
+    workers: Annotated[int, Meta(ge=1, le=256)]
+    production: bool
+    trusted_proxies: list[str]
+    drain_seconds: Annotated[int, Meta(ge=1, le=600)]
+    log_level: Literal["debug", "info", "warning", "error"]
+
+
+class StoreSettings(Section, frozen=True):
+    url: str
+    timeout_seconds: Annotated[float, Meta(gt=0, le=30)]
+
+
+class SecretSettings(Section, frozen=True):
+    signing_keys: list[str]
+    pepper: str
+
+
+class LimitSettings(Section, frozen=True):
+    enabled: bool
+    client_per_second: Count
+    key_per_second: Count
+    burst: Annotated[int, Meta(ge=1, le=100)]
+    body_bytes: Count
+    lookup_body_bytes: Count
+    header_count: Count
+    header_bytes: Count
+    json_depth: Annotated[int, Meta(ge=4, le=64)]
+    visitors_per_handle: Annotated[int, Meta(ge=2, le=100_000)]
+    emails_per_visitor: Annotated[int, Meta(ge=2, le=1_000)]
+    events_per_visitor: Annotated[int, Meta(ge=1, le=10_000)]
+    orders_per_shop: Count
+
+
+class RetentionSettings(Section, frozen=True):
+    consent_days: Annotated[int, Meta(ge=1, le=390)]
+    refusal_days: Annotated[int, Meta(ge=1, le=390)]
+    gone_days: Annotated[int, Meta(ge=400, le=3_650)]
+    receipt_days: Annotated[int, Meta(ge=1, le=3_650)]
+    sale_days: Annotated[int, Meta(ge=400, le=3_650)]
+
+
+class ShopSettings(Section, frozen=True):
+    public_keys: list[str]
+    private_keys: list[str]
+    origins: list[str] = []
+    policy: Literal["standard", "strict"] = "standard"
+    window_days: Annotated[int, Meta(ge=1, le=30)] = 1
+    continuity: Literal["bridge", "fresh"] = "bridge"
+    accept_unsigned: bool = True
+    cookie_name: str = "__Host-visitor"
+    cookie_domain: str = ""
+
+
+class Settings(Section, frozen=True):
+    server: ServerSettings
+    store: StoreSettings
+    secrets: SecretSettings
+    limits: LimitSettings
+    retention: RetentionSettings
+    shops: dict[str, ShopSettings] = {}
+
+
+def config_directory() -> Path:
+    """The folder of the shipped files: inside the installed package, or beside it in a checkout."""
+    packaged = Path(__file__).parent / "config"
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "config"
+
+
+def load(named: str, environment: Mapping[str, str]) -> Settings:
+    """`named` is a shipped file without its ending (`development`) or a path; raises SettingsError when a layer
+    cannot be read. Whether the settings agree with each other is for `relations.faults`."""
+    layers = _read(config_directory() / "default.toml")
+    _merge(layers, _read(_named_file(named)))
+    _merge(layers, _from_environment(environment))
+    try:
+        settings = msgspec.convert(layers, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError([_convert_fault(str(error))]) from None
+    return _with_port(settings)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError([f"{path.name}: cannot be read ({error.strerror}); give the name of a shipped file or a path"]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError([f"{path.name}: is not TOML ({type(error).__name__})"]) from None
+
+
+def _named_file(named: str) -> Path:
+    shipped = config_directory() / f"{named}.toml"
+    return shipped if re.fullmatch(r"[a-z]+", named) and shipped.is_file() else Path(named)
+
+
+def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> None:
+    for key, value in above.items():
+        if isinstance(value, dict) and isinstance(below.get(key), dict):
+            _merge(below[key], value)
+        else:
+            below[key] = value
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    layer: dict[str, Any] = {}
+    for name, text in environment.items():
+        if name.startswith(ENVIRONMENT_PREFIX) and "__" in name:
+            *sections, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+            place = layer
+            for section in sections:
+                place = place.setdefault(section, {})
+            place[key] = _environment_value(key, text)
+    return layer
+
+
+def _environment_value(key: str, text: str) -> Any:
+    if key not in {"trusted_proxies", "signing_keys", "public_keys", "private_keys", "origins"}:
+        return text
+    if text.startswith("["):
+        return msgspec.json.decode(text)
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _with_port(settings: Settings) -> Settings:
+    port = str(settings.server.port)
+    shops = {
+        name: msgspec.structs.replace(shop, origins=[origin.replace("{port}", port) for origin in shop.origins])
+        for name, shop in settings.shops.items()
+    }
+    return msgspec.structs.replace(settings, shops=shops)
+
+
+def _convert_fault(message: str) -> str:
+    reason, _, place = message.partition(" - at `$.")
+    return f"{place.rstrip('`') or 'settings'}: {reason}"

@@ -1,0 +1,64 @@
+"""Shops: the tenants, their keys, origins and rules."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+from identity_service.policy import Policy
+
+ShopId = NewType("ShopId", str)
+
+
+class KeyKind(StrEnum):
+    PUBLIC = "public"
+    PRIVATE = "private"
+
+
+@dataclass(frozen=True, slots=True)
+class CookieRule:
+    """`domain` is empty for a cookie of the one host that set it."""
+
+    name: str
+    domain: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """`window_days`: life of a cookieless ID. `bridge`: whether the session before a grant counts for the new ID."""
+
+    shop_id: ShopId
+    origins: frozenset[str]
+    policy: Policy
+    window_days: int
+    bridge: bool
+    accept_unsigned: bool
+    cookie: CookieRule
+
+
+def key_digest(key: str) -> str:
+    """SHA-256 in hex: how keys are held, so that neither a memory dump nor a comparison's time shows one."""
+    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+
+
+class Shops:
+    """Every shop of the service, found by key; `add` takes digests as `key_digest` makes them."""
+
+    def __init__(self) -> None:
+        self._by_digest: dict[str, tuple[Shop, KeyKind]] = {}
+        self._shops: list[Shop] = []
+        self.origins: frozenset[str] = frozenset()
+
+    def add(self, shop: Shop, public: Iterable[str], private: Iterable[str]) -> None:
+        self._shops.append(shop)
+        self.origins |= shop.origins
+        self._by_digest |= dict.fromkeys(public, (shop, KeyKind.PUBLIC))
+        self._by_digest |= dict.fromkeys(private, (shop, KeyKind.PRIVATE))
+
+    def find(self, key: str) -> tuple[Shop, KeyKind] | None:
+        """The same work for a known and an unknown key: one hash, one look-up."""
+        return self._by_digest.get(key_digest(key))
+
+    def __iter__(self) -> Iterator[Shop]:
+        return iter(self._shops)

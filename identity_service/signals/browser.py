@@ -1,0 +1,32 @@
+"""What a visitor's browser says by itself: Global Privacy Control, Do Not Track, prefetching, and being a robot.
+
+`Sec-GPC: 1` as in the W3C draft (w3.org/TR/gpc); any other value is no signal. `DNT: 1` is no standard any more and still sent.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+ROBOT = re.compile(
+    r"bot\b|bot[/;) _-]|crawl|spider|slurp|facebookexternalhit|headless|lighthouse|pingdom|uptime|monitor|preview|scan|archiver"
+    r"|curl/|wget/|python-|python/|httpx|aiohttp|go-http-client|java/|okhttp|libwww|scrapy|phantomjs|selenium|puppeteer|playwright",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserSignals:
+    gpc: bool = False
+    dnt: bool = False
+    prefetch: bool = False
+
+
+def browser_signals(headers: Mapping[str, str]) -> BrowserSignals:
+    """`headers`: names in lower case."""
+    purpose = headers.get("sec-purpose", "") or headers.get("purpose", "") or headers.get("x-moz", "")
+    return BrowserSignals(headers.get("sec-gpc") == "1", headers.get("dnt") == "1", "prefetch" in purpose.lower())
+
+
+def is_robot(user_agent: str | None) -> bool:
+    """Judged by the visitor's own user agent; unknown is not a robot."""
+    return bool(user_agent) and ROBOT.search(user_agent or "") is not None

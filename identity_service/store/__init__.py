@@ -1,0 +1,45 @@
+"""The store: verbs in domain words over one Redis or Valkey server."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from identity_service.handle import Handles
+from identity_service.link import LinkCaps
+from identity_service.store.client import Client
+from identity_service.store.keys import Keys
+from identity_service.store.links import LinkStore
+from identity_service.store.removals import RemovalStore
+from identity_service.store.repair import Repair
+from identity_service.store.sales import SaleStore
+from identity_service.store.salts import SaltStore
+from identity_service.store.visitors import VisitorStore
+
+DAY = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Lives of what is stored, in days."""
+
+    consent: int
+    gone: int
+    receipt: int
+    sale: int
+
+
+class Store:
+    """`most_listed`: newest orders and clicks listed of one shop."""
+
+    def __init__(self, client: Client, handles: Handles, caps: LinkCaps, retention: Retention, most_listed: int) -> None:
+        keys = Keys(handles)
+        self.client = client
+        self.keys = keys
+        self.visitors = VisitorStore(client, keys)
+        self.salts = SaltStore(client, keys)
+        self.links = LinkStore(client, keys, caps, retention.gone * DAY)
+        self.removals = RemovalStore(client, keys, self.links, retention.gone * DAY)
+        self.sales = SaleStore(client, keys, retention.sale * DAY, most_listed)
+        self.repair = Repair(client, keys, self.links, self.removals)
+
+
+Clock = Callable[[], float]

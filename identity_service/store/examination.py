@@ -1,0 +1,31 @@
+"""What a server must be like before the service trusts it with links: it never evicts, is new enough, and can be written."""
+
+from identity_service.errors import StoreUnavailable
+from identity_service.store.batch import read, write
+from identity_service.store.client import Client
+from identity_service.store.keys import PROBE
+
+OLDEST_VERSION = (7, 0)
+
+
+async def examine(client: Client) -> list[str]:
+    """One line a fault, none for a good server. Raises StoreUnavailable where nothing answers."""
+    [info] = await client.run(read("INFO"))
+    found = []
+    version = str(info.get("valkey_version") or info["redis_version"])
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_VERSION:
+        found.append(f"store.url: the server is version {version}; 7.0 or newer is needed")
+    if info.get("maxmemory_policy", "noeviction") != "noeviction":
+        policy = info["maxmemory_policy"]
+        found.append(f"store.url: the server evicts keys (maxmemory-policy {policy}) and would lose links; set it to noeviction")
+    if not found and not await _can_be_written(client):
+        found.append("store.url: the server cannot be written (a read-only replica, a full disk or memory, or missing rights)")
+    return found
+
+
+async def _can_be_written(client: Client) -> bool:
+    try:
+        await client.run(write("SET", PROBE, "1", "EX", 60))
+    except StoreUnavailable:
+        return False
+    return True

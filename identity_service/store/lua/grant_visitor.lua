@@ -1,0 +1,38 @@
+#!lua
+-- Purpose: write a grant into a visitor's record, unless something newer stands against it.
+-- KEYS[1]  record (hash)   KEYS[2]  gone (string, ms)   KEYS[3]  receipts (list of IDs, newest first)
+-- ARGV[1]  now, s          ARGV[2]  record expires, s   ARGV[3]  granted at, ms
+-- ARGV[4]  source          ARGV[5]  linking: granted, refused or empty   ARGV[6]  policy version or empty
+-- ARGV[7]  sale/share opt-out: 1 or empty               ARGV[8]  GPC or DNT seen at, ms, or empty
+-- ARGV[9]  receipt ID      ARGV[10] receipt key         ARGV[11] digest of the bridged visitor or empty
+-- ARGV[12] length of a handle's name
+-- Returns  {granted, names of linked handles}, {gone} (withdrawn after the grant) or {older} (a newer grant is stored)
+local gone = redis.call('GET', KEYS[2])
+if gone and tonumber(gone) >= tonumber(ARGV[3]) then return {'gone'} end
+local found = redis.call('HMGET', KEYS[1], 'k', 'g', 'x')
+if found[3] and tonumber(found[3]) <= tonumber(ARGV[1]) then
+  redis.call('DEL', KEYS[1])
+elseif found[1] == 'p' and tonumber(found[2]) > tonumber(ARGV[3]) then
+  return {'older'}
+end
+redis.call('DEL', KEYS[2])
+redis.call('HSETNX', KEYS[1], 'f', ARGV[1])
+redis.call('HSETNX', KEYS[1], 'q', ARGV[10])
+redis.call('HSET', KEYS[1], 'k', 'p', 'l', ARGV[1], 'x', ARGV[2], 'g', ARGV[3], 's', ARGV[4])
+local optional = {n = ARGV[5], v = ARGV[6]}
+for field, value in pairs(optional) do
+  if value == '' then redis.call('HDEL', KEYS[1], field) else redis.call('HSET', KEYS[1], field, value) end
+end
+if ARGV[7] ~= '' then redis.call('HSET', KEYS[1], 'w', ARGV[7]) end
+if ARGV[8] ~= '' then redis.call('HSETNX', KEYS[1], 'o', ARGV[8]) end
+if ARGV[11] ~= '' then redis.call('HSETNX', KEYS[1], 'b', ARGV[11]) end
+local life = tonumber(ARGV[2]) - tonumber(ARGV[1])
+redis.call('EXPIRE', KEYS[1], life)
+redis.call('LPUSH', KEYS[3], ARGV[9])
+redis.call('LTRIM', KEYS[3], 0, 99)
+redis.call('EXPIRE', KEYS[3], life)
+local handles = {}
+for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+  if #field == tonumber(ARGV[12]) then handles[#handles + 1] = field end
+end
+return {'granted', handles}

@@ -1,0 +1,10 @@
+#!lua
+-- Purpose: settle, step b: does the handle still name the visitor, as a link or as an announced one?
+-- KEYS[1]  links (hash)   KEYS[2]  intents (hash nonce -> "time visitor")
+-- ARGV[1]  visitor
+-- Returns  1 or 0
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then return 1 end
+for _, intent in ipairs(redis.call('HVALS', KEYS[2])) do
+  if string.match(intent, '^%d+ (.*)$') == ARGV[1] then return 1 end
+end
+return 0

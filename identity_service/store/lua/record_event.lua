@@ -1,0 +1,13 @@
+#!lua
+-- Purpose: keep an event under its visitor, unless the visitor is gone.
+-- KEYS[1]  record (hash)   KEYS[2]  gone (string)   KEYS[3]  events (list, newest first)
+-- ARGV[1]  event, JSON   ARGV[2]  most events   ARGV[3]  life in seconds   ARGV[4]  now, s
+-- ARGV[5]  1: the life counts from the first event (an ID without a signature), empty: it is the ID's own end
+-- Returns  1, or 0 where the visitor is gone
+if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+redis.call('LPUSH', KEYS[3], ARGV[1])
+redis.call('LTRIM', KEYS[3], 0, tonumber(ARGV[2]) - 1)
+local life = redis.call('TTL', KEYS[3])
+if life < 0 or (ARGV[5] == '' and life < tonumber(ARGV[3])) then redis.call('EXPIRE', KEYS[3], ARGV[3]) end
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'l', ARGV[4]) end
+return 1

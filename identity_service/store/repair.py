@@ -1,0 +1,89 @@
+"""Repair: ends what a crash left open, at start and every 60 seconds. It only removes; it never completes a link.
+
+It also has the append-only file rewritten, so that what was erased leaves the disk: within an hour, and after five quiet minutes.
+"""
+
+import secrets
+from collections.abc import Iterable
+
+from identity_service.consent import Millis
+from identity_service.handle import Handle, handle_named
+from identity_service.shop import ShopId
+from identity_service.store.batch import call, read, write
+from identity_service.store.client import Client
+from identity_service.store.keys import REPAIR_LOCK, REWRITE, Keys
+from identity_service.store.links import LinkStore
+from identity_service.store.removals import RemovalStore
+from identity_service.visitor import VisitorId
+
+INTERVAL = 60
+MOST_NOTES = 1_000
+QUIET_SECONDS = 300
+LATEST_SECONDS = 3_300
+
+
+class Repair:
+    def __init__(self, client: Client, keys: Keys, links: LinkStore, removals: RemovalStore) -> None:
+        self._client = client
+        self._keys = keys
+        self._links = links
+        self._removals = removals
+
+    async def claim_turn(self) -> bool:
+        """True for one worker a minute; the others have nothing to do."""
+        lock = write("SET", REPAIR_LOCK, secrets.token_urlsafe(8), "NX", "PX", INTERVAL * 1000 - 5000)
+        [claimed] = await self._client.run(lock)
+        return bool(claimed)
+
+    async def run(self, shops: Iterable[ShopId], now: Millis) -> int:
+        """Ends what was noted 60 seconds ago or earlier; returns how many notes it closed."""
+        closed = 0
+        for shop in shops:
+            due = read("ZRANGEBYSCORE", self._keys.notes(shop), "-inf", now - INTERVAL * 1000, "LIMIT", 0, MOST_NOTES)
+            [notes] = await self._client.run(due)
+            for note in notes:
+                closed += await self._close(shop, note, now)
+        return closed
+
+    async def _close(self, shop: ShopId, note: str, now: Millis) -> bool:
+        kind, subject, *_ = note.split(" ")
+        if kind == "w":
+            await self._removals.finish_withdrawal(shop, VisitorId(subject))
+            return True
+        if await self._repair_handle(shop, handle_named(subject), now):
+            return False
+        await self._client.run(write("ZREM", self._keys.notes(shop), note), call("note_rewrite", [REWRITE], now // 1000))
+        return True
+
+    async def _repair_handle(self, shop: ShopId, handle: Handle, now: Millis) -> bool:
+        """Returns whether something younger is still open here."""
+        keys = self._keys.handle(shop, handle)
+        oldest = now // 1000 - INTERVAL
+        retire = call("retire_intents", (keys.intents, keys.removals), oldest)
+        younger, removals = await self._client.run(retire, read("HGETALL", keys.removals))
+        due = {name: value for name, value in removals.items() if int(value.partition(" ")[2]) <= oldest}
+        for name, value in due.items():
+            await self._end_removal(shop, handle, name, value, now)
+        pairs = [text for pair in due.items() for text in pair]
+        [remaining] = await self._client.run(call("release_removals", [keys.removals], *pairs))
+        return bool(remaining or younger)
+
+    async def _end_removal(self, shop: ShopId, handle: Handle, name: str, value: str, now: Millis) -> None:
+        if name.startswith("$"):
+            await self._removals.scrub_sales(shop, [name[1:]], "handle", handle.name)
+        elif value.startswith("e"):
+            await self._removals.erase_name(shop, handle, VisitorId(name), now)
+        else:
+            await self._links.settle(shop, handle, VisitorId(name))
+
+    async def rewrite_if_due(self, now: int) -> bool:
+        """Asks the server to rewrite its append-only file if something destroyed has waited long enough; returns whether it did."""
+        [noted] = await self._client.run(read("HMGET", REWRITE, "first", "last"))
+        if None in noted:
+            return False
+        first, last = int(noted[0]), int(noted[1])
+        if now - last < QUIET_SECONDS and now - first < LATEST_SECONDS:
+            return False
+        await self._client.run(write("BGREWRITEAOF"))
+        await self._client.run(call("clear_rewrite", [REWRITE], now))
+        return True

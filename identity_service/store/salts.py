@@ -1,0 +1,49 @@
+"""Salts of cookieless IDs: one a shop and window, made atomically, held in memory no longer than in the store."""
+
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+from identity_service.cookieless import SALT_BYTES, Window
+from identity_service.shop import ShopId
+from identity_service.store.batch import call, read
+from identity_service.store.client import Client
+from identity_service.store.keys import REWRITE, Keys
+
+
+class SaltStore:
+    def __init__(self, client: Client, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+        self._held: dict[tuple[ShopId, int], tuple[bytes, int]] = {}
+
+    async def salt(self, shop: ShopId, window: Window, now: int) -> bytes:
+        """The window's salt, made if nobody has. Raises StoreUnavailable."""
+        self.forget_destroyed(now)
+        held = self._held.get((shop, window.start))
+        if held is None:
+            proposed = urlsafe_b64encode(secrets.token_bytes(SALT_BYTES)).decode()
+            claim = call("claim_salt", [self._keys.salt(shop, window.start)], proposed, window.salt_destroyed_at - now)
+            salt, _ = await self._client.run(claim, call("note_rewrite", [REWRITE], window.start + window.salt_destroyed_at - window.end))
+            held = self._hold(shop, window, salt)
+        return held[0]
+
+    async def earlier_salt(self, shop: ShopId, window: Window, now: int) -> bytes | None:
+        """The salt of a window that has ended, while it lives; never made anew."""
+        if window.salt_destroyed_at <= now:
+            return None
+        held = self._held.get((shop, window.start))
+        if held is None:
+            [salt] = await self._client.run(read("GET", self._keys.salt(shop, window.start)))
+            if salt is None:
+                return None
+            held = self._hold(shop, window, salt)
+        return held[0]
+
+    def forget_destroyed(self, now: int) -> None:
+        if any(until <= now for _, until in self._held.values()):
+            self._held = {key: held for key, held in self._held.items() if held[1] > now}
+
+    def _hold(self, shop: ShopId, window: Window, salt: str) -> tuple[bytes, int]:
+        held = (urlsafe_b64decode(salt), window.salt_destroyed_at)
+        self._held[shop, window.start] = held
+        return held

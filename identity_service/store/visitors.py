@@ -1,0 +1,138 @@
+"""Visitor records: reading their state, granting, touching, events and receipts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from identity_service.consent import Choice, Consent, Millis
+from identity_service.shop import ShopId
+from identity_service.store.batch import Command, Reply, call, read
+from identity_service.store.client import Client
+from identity_service.store.keys import Keys
+from identity_service.visitor import Kind, VisitorId, VisitorRecord, VisitorState
+
+NAME_LENGTH = 23
+"""Characters of a handle's name; the record's own fields are one letter each."""
+
+FIELDS = ("k", "f", "l", "x", "g", "s", "n", "v", "w", "o", "e", "q", "b")
+"""kind, first seen, last seen, expires, granted at, source, linking, policy version, sale/share opt-out, GPC or DNT seen at, number of
+emails, receipt key, digest of the bridged visitor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A grant to be written. `expires` in seconds since 1970, `receipt_id` of the receipt that proves it."""
+
+    consent: Consent
+    expires: int
+    opted_out: bool
+    opt_out_seen: Millis | None
+    receipt_id: str
+    receipt_key: str
+    bridged_from: VisitorId | None
+
+
+class VisitorStore:
+    def __init__(self, client: Client, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+
+    async def states(self, shop: ShopId, visitors: Sequence[VisitorId], now: int) -> list[VisitorState]:
+        """In the order asked, in one round trip; a record past its own expiry counts as none."""
+        if not visitors:
+            return []
+        replies = await self._client.run(*(command for visitor in visitors for command in self._state_commands(shop, visitor)))
+        return [_state(replies[i], replies[i + 1], now) for i in range(0, len(replies), 2)]
+
+    def _state_commands(self, shop: ShopId, visitor: VisitorId) -> tuple[Command, Command]:
+        keys = self._keys.visitor(shop, visitor)
+        return read("HMGET", keys.record, *FIELDS), read("GET", keys.gone)
+
+    async def pointers(self, shop: ShopId, visitor: VisitorId) -> list[str]:
+        """Names of the handles that the visitor points to."""
+        [fields] = await self._client.run(read("HKEYS", self._keys.visitor(shop, visitor).record))
+        return sorted(field for field in fields if len(field) == NAME_LENGTH)
+
+    async def grant(self, shop: ShopId, visitor: VisitorId, grant: Grant, now: int) -> tuple[str, list[str]]:
+        """Returns the outcome (granted, gone or older) and the names of handles whose links may live as long as the grant."""
+        keys = self._keys.visitor(shop, visitor)
+        arguments = (
+            *(now, grant.expires, grant.consent.granted_at, grant.consent.source),
+            *(grant.consent.linking or "", grant.consent.policy_version or ""),
+            *("1" if grant.opted_out else "", _text(grant.opt_out_seen)),
+            *(grant.receipt_id, grant.receipt_key),
+            self._keys.visitor_digest(shop, grant.bridged_from) if grant.bridged_from else "",
+            NAME_LENGTH,
+        )
+        [reply] = await self._client.run(call("grant_visitor", (keys.record, keys.gone, keys.receipts), *arguments))
+        return reply[0], reply[1] if len(reply) > 1 else []
+
+    async def touch(self, shop: ShopId, visitor: VisitorId, now: int, opted_out: bool, opt_out_seen: Millis | None) -> None:
+        record = self._keys.visitor(shop, visitor).record
+        await self._client.run(call("touch_visitor", [record], now, "1" if opted_out else "", _text(opt_out_seen)))
+
+    async def refuse_linking(self, shop: ShopId, visitor: VisitorId, kind: Kind, expires: int, now: int) -> list[str]:
+        """Returns the names of handles that have to be unlinked."""
+        record = self._keys.visitor(shop, visitor).record
+        [names] = await self._client.run(call("refuse_linking", [record], kind, now, expires, NAME_LENGTH))
+        return list(names)
+
+    async def newest_event(self, shop: ShopId, visitor: VisitorId) -> str | None:
+        event: str | None
+        [event] = await self._client.run(read("LINDEX", self._keys.visitor(shop, visitor).events, 0))
+        return event
+
+    async def record_event(self, shop: ShopId, visitor: VisitorId, event: str, most: int, life: int, now: int, from_first: bool) -> bool:
+        """False where the visitor is gone. `from_first`: the life (seconds) counts from the first event, not from this one."""
+        keys = self._keys.visitor(shop, visitor)
+        command = call("record_event", (keys.record, keys.gone, keys.events), event, most, life, now, "1" if from_first else "")
+        [recorded] = await self._client.run(command)
+        return bool(recorded)
+
+    async def events(self, shop: ShopId, visitor: VisitorId) -> list[str]:
+        [events] = await self._client.run(read("LRANGE", self._keys.visitor(shop, visitor).events, 0, -1))
+        return list(events)
+
+    async def receipt_ids(self, shop: ShopId, visitor: VisitorId) -> list[str]:
+        [receipts] = await self._client.run(read("LRANGE", self._keys.visitor(shop, visitor).receipts, 0, -1))
+        return list(receipts)
+
+    async def sale_digests(self, shop: ShopId, visitor: VisitorId) -> list[str]:
+        [sales] = await self._client.run(read("SMEMBERS", self._keys.visitor(shop, visitor).sales))
+        return sorted(sales)
+
+    async def receipts(self, shop: ShopId, receipt_ids: Sequence[str]) -> list[str]:
+        """Stored receipts in the order asked; those past their life are left out."""
+        if not receipt_ids:
+            return []
+        found = await self._client.run(*(read("GET", self._keys.receipt(shop, receipt_id)) for receipt_id in receipt_ids))
+        return [receipt for receipt in found if receipt]
+
+    async def store_receipt(self, shop: ShopId, receipt_id: str, body: str, life: int) -> None:
+        await self._client.run(call("store_receipt", [self._keys.receipt(shop, receipt_id)], body, life))
+
+
+def _text(moment: int | None) -> str:
+    return "" if moment is None else str(moment)
+
+
+def _state(fields: list[str | None], gone: Reply, now: int) -> VisitorState:
+    return VisitorState(_record(dict(zip(FIELDS, fields, strict=True)), now), Millis(int(gone)) if gone else None)
+
+
+def _record(found: dict[str, str | None], now: int) -> VisitorRecord | None:
+    if not found["k"] or int(found["x"] or 0) <= now:
+        return None
+    granted = found["g"]
+    linking = Choice(found["n"]) if found["n"] else None
+    return VisitorRecord(
+        kind=Kind(found["k"]),
+        first_seen=int(found["f"] or 0),
+        last_seen=int(found["l"] or 0),
+        expires=int(found["x"] or 0),
+        consent=Consent(Millis(int(granted)), found["s"] or "", linking, found["v"]) if granted else None,
+        opted_out=found["w"] == "1",
+        opt_out_seen=Millis(int(found["o"])) if found["o"] else None,
+        emails=int(found["e"] or 0),
+        receipt_key=found["q"],
+        bridged_from=found["b"],
+    )

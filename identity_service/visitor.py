@@ -1,0 +1,75 @@
+"""Visitors, their IDs and the three modes."""
+
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+from identity_service.consent import Consent, Millis
+from identity_service.errors import Invalid
+
+VisitorId = NewType("VisitorId", str)
+RandomText = Callable[[int], str]
+
+OWN_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+NEVER_AN_ID = frozenset({"auto", "persistent", "null", "undefined", "none", "nan", "0", "-1", "true", "false", "guest", "anonymous", "."})
+
+
+class Mode(StrEnum):
+    COOKIELESS = "cookieless"
+    PERSISTENT = "persistent"
+    NULL = "null"
+
+
+class Kind(StrEnum):
+    """How an ID came to be, which decides how long it lives and what a grant does to it."""
+
+    DERIVED = "d"
+    CHOSEN = "c"
+    PERSISTENT = "p"
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorRecord:
+    """What the store holds of a visitor. Times but `opt_out_seen` are seconds since 1970; `expires` ends the record."""
+
+    kind: Kind
+    first_seen: int
+    last_seen: int
+    expires: int
+    consent: Consent | None
+    opted_out: bool
+    opt_out_seen: Millis | None
+    emails: int
+    receipt_key: str | None = None
+    bridged_from: str | None = None
+
+    @property
+    def mode(self) -> Mode:
+        return Mode.PERSISTENT if self.kind is Kind.PERSISTENT else Mode.COOKIELESS
+
+    @property
+    def shared(self) -> bool:
+        return self.emails > 1
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorState:
+    """A visitor as found: a living record or none, and the time of its withdrawal or erasure or none."""
+
+    record: VisitorRecord | None
+    gone_at: Millis | None
+
+
+def new_visitor_id(random_text: RandomText = secrets.token_urlsafe) -> VisitorId:
+    """128 random bits, 22 characters of base64url; tells nothing about time or person."""
+    return VisitorId(random_text(16))
+
+
+def own_visitor_id(text: str) -> VisitorId:
+    """A caller's ID, kept byte for byte; raises Invalid for other forms and for values that scripts send by mistake."""
+    if not OWN_ID.fullmatch(text) or text.lower() in NEVER_AN_ID:
+        raise Invalid("visitor: an own ID is 1 to 64 of A-Z a-z 0-9 _ . - and not a word like null or undefined")
+    return VisitorId(text)
