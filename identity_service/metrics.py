@@ -15,7 +15,10 @@ LINK_CONFLICTS = Counter("identity_link_conflicts_total", "Links refused, by err
 UNUSABLE_HANDLES = Counter("identity_unusable_handles_total", "Emails and customer IDs of tracking calls that cannot be linked")
 SALE_CONFLICTS = Counter("identity_sale_conflicts_total", "Sale IDs sent again with other products")
 STORE_SECONDS = Histogram(
-    "identity_store_seconds", "Time of one pipeline to the store", ["outcome"], buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5)
+    "identity_store_seconds",
+    "Time of one pipeline to the store",
+    ["outcome"],
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5),
 )
 BREAKER_OPEN = Gauge("identity_store_breaker_open", "1 while calls to the store fail at once", multiprocess_mode="livemax")
 REQUESTS = Counter("identity_requests_total", "Answers by route and status", ["route", "status"])
@@ -25,5 +28,5 @@ def exposition() -> bytes:
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry)
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry)

@@ -30,7 +30,8 @@ class Candidates:
             held = await self._held(token, shop, now)
             if held:
                 return held
-        return await self.derived(visit, now) or Candidate(new_visitor_id(), Kind.CHOSEN, now, now + shop.window_days * DAY)
+        fresh = Candidate(new_visitor_id(), Kind.CHOSEN, now, now + shop.window_days * DAY, random=True)
+        return await self.derived(visit, now) or fresh
 
     async def derived(self, visit: Visit, now: int) -> Candidate | None:
         """None where the visitor's own address or user agent is unknown."""

@@ -1,67 +1,23 @@
 """Issuing: from a visit to an identity, with everything that the decision obliges to: granting, withdrawing, proving."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from identity_service.consent import Choice, Consent, Millis, Receipt, Signal
+from identity_service.consent import Choice, Millis, Receipt
 from identity_service.cookieless import DAY, window_at
 from identity_service.errors import StoreUnavailable
 from identity_service.handle import handle_named
 from identity_service.metrics import BAD_SIGNATURES, ISSUED, REFUSED_SIGNALS
 from identity_service.policy import Asked, Decision, Facts, Reason, decide
 from identity_service.service.candidates import Candidates, token_expires
-from identity_service.service.receipts import Receipts, new_receipt_key
-from identity_service.service.visits import Candidate, CookieAct, Identity, Visit
+from identity_service.service.grants import Grants
+from identity_service.service.identities import CLEARING, identity_of, null_identity, refusal_cookie
+from identity_service.service.receipts import Receipts
+from identity_service.service.scene import Scene
+from identity_service.service.visits import CookieAct, Identity, Visit
+from identity_service.shop import Shop
 from identity_service.signing import Signing, Token
 from identity_service.store import Clock, Store
-from identity_service.store.visitors import Grant
-from identity_service.visitor import Kind, Mode, VisitorId, VisitorRecord, VisitorState, new_visitor_id
-
-TOUCH_AFTER = 3_600
-CLEARING = frozenset({Reason.CONSENT_REFUSED, Reason.VISITOR_DISABLED, Reason.WITHDRAWN})
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """A visit with everything that was looked up for it. `subject`: the record whose consent counts, with its visitor and token."""
-
-    visit: Visit
-    now: Millis
-    tokens: list[Token]
-    candidate: Candidate
-    states: dict[VisitorId, VisitorState]
-
-    @property
-    def seconds(self) -> int:
-        return self.now // 1000
-
-    @property
-    def own_record(self) -> VisitorRecord | None:
-        """Of an ID that a private key names; a public key has no claim on a record it only knows the name of."""
-        own = self.visit.own
-        return self.states[own].record if own and self.visit.trusted else None
-
-    @property
-    def living(self) -> Token | None:
-        """The persistent token whose record is alive."""
-        for token in self.tokens:
-            record = self.states[token.visitor].record
-            if token.kind is Kind.PERSISTENT and record and record.mode is Mode.PERSISTENT:
-                return token
-        return None
-
-    @property
-    def record(self) -> VisitorRecord | None:
-        if self.visit.own:
-            return self.own_record
-        return self.states[self.living.visitor].record if self.living else None
-
-    @property
-    def gone_at(self) -> Millis | None:
-        if self.living and not self.visit.own:
-            return None
-        named = [self.visit.own] if self.visit.own else [token.visitor for token in self.tokens]
-        dead = [state.gone_at for state in (self.states[name] for name in named) if state.gone_at is not None]
-        return max(dead) if dead else None
+from identity_service.visitor import Kind, Mode, VisitorId, VisitorState
 
 
 class Visitors:
@@ -72,15 +28,15 @@ class Visitors:
         self._signing = signing
         self._receipts = receipts
         self._candidates = Candidates(store)
+        self._grants = Grants(store, signing, receipts, consent_days * DAY)
         self._clock = clock
-        self._consent_life = consent_days * DAY
+        self._consent_life = Millis(consent_days * DAY * 1000)
 
     async def identify(self, visit: Visit) -> Identity:
         """Raises StoreUnavailable only where a choice could not be made durable; otherwise a lost store costs the visitor its ID."""
         now = Millis(int(self._clock() * 1000))
-        fresh = tuple(signal for signal in visit.signals if signal.decided_at > now - self._consent_life * 1000)
-        visit = replace(visit, signals=fresh)
-        tokens = self.verified(visit)
+        visit = replace(visit, signals=tuple(signal for signal in visit.signals if signal.decided_at > now - self._consent_life))
+        tokens = self.verified(visit.shop, visit.tokens)
         try:
             identity = await self._identify(visit, tokens, now)
         except StoreUnavailable:
@@ -88,27 +44,134 @@ class Visitors:
         ISSUED.labels(identity.mode, identity.reason).inc()
         return identity
 
-    def verified(self, visit: Visit) -> list[Token]:
-        found = [self._signing.verify(visit.shop.shop_id, text) for text in visit.tokens]
+    async def preview(self, visit: Visit) -> tuple[Scene, Decision]:
+        """What `identify` would decide, changing nothing."""
+        scene = await self.look_up(visit, self.verified(visit.shop, visit.tokens), Millis(int(self._clock() * 1000)))
+        return scene, decide(visit.shop.policy, scene.facts())
+
+    def verified(self, shop: Shop, texts: tuple[str, ...]) -> list[Token]:
+        found = [self._signing.verify(shop.shop_id, text) for text in texts]
         BAD_SIGNATURES.inc(found.count(None))
         return [token for token in found if token]
 
     async def look_up(self, visit: Visit, tokens: list[Token], now: Millis) -> Scene:
         candidate = await self._candidates.choose(visit, tokens, now // 1000)
-        ids = {token.visitor for token in tokens} | {candidate.visitor}
-        random = candidate.kind is Kind.CHOSEN and candidate.visitor != visit.own and not candidate.text and not tokens
-        names = [] if random else sorted(ids)
-        found = await self._store.visitors.states(visit.shop.shop_id, names, now // 1000)
-        states = dict(zip(names, found, strict=True)) or {candidate.visitor: VisitorState(None, None)}
-        return Scene(visit, now, tokens, candidate, states)
+        names = {token.visitor for token in tokens}
+        if not candidate.random:
+            names.add(candidate.visitor)
+        found = await self._store.visitors.states(visit.shop.shop_id, sorted(names), now // 1000)
+        states = dict(zip(sorted(names), found, strict=True))
+        return Scene(visit, now, tokens, candidate, {candidate.visitor: VisitorState(None, None)} | states)
 
     async def _identify(self, visit: Visit, tokens: list[Token], now: Millis) -> Identity:
         scene = await self.look_up(visit, tokens, now)
-        decision = decide(visit.shop.policy, facts(scene))
-        withdrawn_key = await self._withdraw(scene, decision)
+        decision = decide(visit.shop.policy, scene.facts())
+        withdrawn = await self._withdraw(scene, decision)
+        receipt = await self._refusal_receipt(scene, decision, withdrawn)
         if decision.mode is Mode.PERSISTENT and (visit.own is None or visit.trusted):
-            return await self._persistent(scene, decision)
-        receipt = await self._refusal_receipt(scene, decision, withdrawn_key)
+            return await self._grants.persistent(scene, decision)
         if decision.mode is Mode.NULL:
-            return _null(scene, decision, receipt)
+            return null_identity(scene, decision, receipt)
+        if scene.states[scene.candidate.visitor].gone_at is not None:
+            return null_identity(scene, replace(decision, mode=Mode.NULL, reason=Reason.WITHDRAWN))
         return await self._cookieless(scene, decision, receipt)
+
+    async def _withdraw(self, scene: Scene, decision: Decision) -> list[VisitorId]:
+        """The IDs that this decision withdraws, after their withdrawal."""
+        named = self._to_withdraw(scene, decision)
+        for visitor in named:
+            life = None
+            if scene.candidate.kind is Kind.DERIVED and visitor == scene.candidate.visitor:
+                life = window_at(scene.seconds, scene.visit.shop.window_days).salt_destroyed_at - scene.seconds
+            await self._store.removals.withdraw(scene.visit.shop.shop_id, visitor, scene.now, life)
+        return named
+
+    def _to_withdraw(self, scene: Scene, decision: Decision) -> list[VisitorId]:
+        """A refusal withdraws the ID it names and no other; naming none, the client's derived one."""
+        visit, living = scene.visit, scene.living
+        if decision.reason is Reason.BOT:
+            return []
+        if decision.reason is not Reason.CONSENT_REFUSED:
+            switched_off = decision.reason is Reason.VISITOR_DISABLED
+            downgraded = visit.asked is Asked.AUTO and living is not None
+            return self._alive(scene, [t.visitor for t in scene.tokens if switched_off or (downgraded and t == living)])
+        named = [token.visitor for token in scene.tokens]
+        if visit.own and (visit.trusted or not _is_persistent(scene.states[visit.own])):
+            named.append(visit.own)
+        if not named and not visit.own and decision.choice in visit.signals and scene.candidate.kind is Kind.DERIVED:
+            named.append(scene.candidate.visitor)
+        return named if visit.event else self._alive(scene, named)
+
+    def _alive(self, scene: Scene, named: list[VisitorId]) -> list[VisitorId]:
+        return [visitor for visitor in dict.fromkeys(named) if scene.states[visitor].gone_at is None]
+
+    async def _refusal_receipt(self, scene: Scene, decision: Decision, withdrawn: list[VisitorId]) -> Receipt | None:
+        choice = decision.choice
+        if choice is None or choice.choice is not Choice.REFUSED or decision.reason is not Reason.CONSENT_REFUSED:
+            return None
+        REFUSED_SIGNALS.labels(choice.source).inc()
+        if not withdrawn and not (scene.visit.event and choice in scene.visit.signals):
+            return None
+        visitor = withdrawn[0] if withdrawn else None
+        record = scene.states[visitor].record if visitor else None
+        key = record.receipt_key if record else None
+        return await self._receipts.issue(scene.visit.shop, choice, decision.mode, scene.seconds, visitor, key)
+
+    async def _cookieless(self, scene: Scene, decision: Decision, receipt: Receipt | None) -> Identity:
+        shop, candidate = scene.visit.shop, scene.candidate
+        state = scene.states[candidate.visitor]
+        refused = state.record.consent is not None and state.record.consent.linking is Choice.REFUSED if state.record else False
+        if any(signal.linking is Choice.REFUSED for signal in scene.visit.signals):
+            refused = True
+            await self._refuse_linking(scene)
+        signed = scene.visit.own is None or scene.visit.trusted
+        token = candidate.text or self._signing.sign(shop.shop_id, candidate.kind, candidate.visitor, candidate.issued_at)
+        cleared = scene.visit.asked is Asked.AUTO or decision.reason in CLEARING - {Reason.OPTED_OUT}
+        return identity_of(
+            decision,
+            visitor=candidate.visitor,
+            token=token if signed else None,
+            expires_at=candidate.expires,
+            linkable=Mode.COOKIELESS in shop.policy.linkable and not refused,
+            mode=Mode.COOKIELESS,
+            cookie=CookieAct.CLEAR if cleared else CookieAct.KEEP,
+            refusal_cookie=refusal_cookie(scene, decision),
+            receipt=receipt,
+        )
+
+    async def _refuse_linking(self, scene: Scene) -> None:
+        shop, candidate, now = scene.visit.shop.shop_id, scene.candidate, scene.seconds
+        names = await self._store.visitors.refuse_linking(shop, candidate.visitor, candidate.kind, candidate.expires, now)
+        for name in names:
+            await self._store.links.unlink(shop, handle_named(name), candidate.visitor, now)
+
+    def _without_store(self, visit: Visit, tokens: list[Token], now: Millis) -> Identity:
+        """Fails closed: no persistent ID is alive, no derived one can be checked; a cookieless token and a random ID work."""
+        withdraws = visit.asked is Asked.NULL or (visit.asked is Asked.AUTO and any(token.kind is Kind.PERSISTENT for token in tokens))
+        if visit.event or (withdraws and tokens) or any(signal.choice is Choice.REFUSED for signal in visit.signals):
+            raise StoreUnavailable
+        surroundings = visit.surroundings
+        decision = decide(
+            visit.shop.policy,
+            Facts(
+                *(visit.asked, now, visit.signals),
+                refused_before=visit.refused_before,
+                gpc=surroundings.gpc,
+                dnt=surroundings.dnt,
+                automated=surroundings.automated,
+                region=surroundings.region,
+            ),
+        )
+        held = [token for token in tokens if token.kind is not Kind.PERSISTENT and token_expires(token, visit.shop) > now // 1000]
+        if decision.mode is Mode.COOKIELESS and held and len(held) == len(tokens) and not visit.own:
+            linkable = Mode.COOKIELESS in visit.shop.policy.linkable
+            expires = token_expires(held[0], visit.shop)
+            return identity_of(
+                decision, visitor=held[0].visitor, token=held[0].text, expires_at=expires, linkable=linkable, mode=Mode.COOKIELESS
+            )
+        reason = decision.reason if decision.mode is Mode.NULL and not tokens else Reason.STORE_UNAVAILABLE
+        return identity_of(replace(decision, reason=reason), mode=Mode.NULL)
+
+
+def _is_persistent(state: VisitorState) -> bool:
+    return state.record is not None and state.record.mode is Mode.PERSISTENT

@@ -67,10 +67,12 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """The ID that cookieless mode would hand out. `issued_at`, `expires` in seconds since 1970; `text` of a token that can be kept."""
+    """The ID that cookieless mode would hand out. `issued_at`, `expires` in seconds since 1970; `text` of a token that can be kept;
+    `random`: just made, so the store knows nothing of it."""
 
     visitor: VisitorId
     kind: Kind
     issued_at: int
     expires: int
     text: str | None = None
+    random: bool = False

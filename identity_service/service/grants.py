@@ -1,0 +1,119 @@
+"""Persistent mode: which ID it is, writing a new grant with its receipt, and when the cookie is due."""
+
+from identity_service.consent import Choice, Consent, Receipt, Signal
+from identity_service.handle import handle_named
+from identity_service.policy import Decision, Reason
+from identity_service.service.identities import identity_of, null_identity, refusal_cookie
+from identity_service.service.receipts import Receipts, new_receipt_key
+from identity_service.service.scene import Scene
+from identity_service.service.visits import CookieAct, Identity
+from identity_service.signing import Signing
+from identity_service.store import Store
+from identity_service.store.visitors import Grant
+from identity_service.visitor import Kind, Mode, VisitorId, VisitorRecord, new_visitor_id
+
+TOUCH_AFTER = 3_600
+
+
+class Grants:
+    """`life`: seconds a grant, its record and its cookie live, from the choice."""
+
+    def __init__(self, store: Store, signing: Signing, receipts: Receipts, life: int) -> None:
+        self._store = store
+        self._signing = signing
+        self._receipts = receipts
+        self._life = life
+
+    async def persistent(self, scene: Scene, decision: Decision) -> Identity:
+        choice = decision.choice or Signal("shop", Choice.GRANTED, scene.now)
+        visitor = persistent_id(scene)
+        record = scene.record
+        receipt: Receipt | None = None
+        expires = record.expires if record else 0
+        granting = record is None or _is_new(scene, record, choice)
+        if granting:
+            expires = int(choice.decided_at) // 1000 + self._life
+            outcome, receipt = await self._grant(scene, visitor, choice, expires, decision)
+            if outcome != "granted":
+                return null_identity(scene, _withdrawn(decision))
+        elif record:
+            await self._touch(scene, visitor, record)
+        linking = choice.linking if granting or not record or not record.consent else record.consent.linking
+        kept = scene.living if not granting and scene.living and scene.living.newest_key and not scene.visit.own else None
+        return identity_of(
+            decision,
+            mode=Mode.PERSISTENT,
+            visitor=visitor,
+            token=kept.text if kept else self._signing.sign(scene.visit.shop.shop_id, Kind.PERSISTENT, visitor, scene.seconds),
+            expires_at=expires,
+            linkable=Mode.PERSISTENT in scene.visit.shop.policy.linkable and linking is not Choice.REFUSED,
+            opted_out=record is not None and record.opted_out,
+            cookie=CookieAct.KEEP if kept else CookieAct.SET,
+            refusal_cookie=refusal_cookie(scene, decision),
+            receipt=receipt,
+        )
+
+    async def _grant(
+        self, scene: Scene, visitor: VisitorId, choice: Signal, expires: int, decision: Decision
+    ) -> tuple[str, Receipt | None]:
+        """The receipt is durable before the grant is, so that no grant stands without its proof."""
+        shop, surroundings = scene.visit.shop, scene.visit.surroundings
+        record = scene.states[visitor].record if visitor in scene.states else None
+        key = record.receipt_key if record and record.receipt_key else new_receipt_key()
+        receipt = await self._receipts.issue(shop, choice, Mode.PERSISTENT, scene.seconds, visitor, key)
+        if visitor in scene.states and scene.states[visitor].gone_at is not None:
+            await self._store.removals.finish_withdrawal(shop.shop_id, visitor)
+        grant = Grant(
+            consent=Consent(choice.decided_at, choice.source, choice.linking, choice.policy_version),
+            expires=expires,
+            opted_out=decision.sale_share_opt_out,
+            opt_out_seen=choice.decided_at if surroundings.gpc or surroundings.dnt else None,
+            receipt_id=receipt.receipt_id,
+            receipt_key=key,
+            bridged_from=_bridged(scene, visitor),
+        )
+        outcome, names = await self._store.visitors.grant(shop.shop_id, visitor, grant, scene.seconds)
+        if choice.linking is Choice.REFUSED:
+            for name in names:
+                await self._store.links.unlink(shop.shop_id, handle_named(name), visitor, scene.seconds)
+        else:
+            await self._store.links.extend(shop.shop_id, names, visitor, scene.seconds, expires)
+        return outcome, receipt
+
+    async def _touch(self, scene: Scene, visitor: VisitorId, record: VisitorRecord) -> None:
+        surroundings = scene.visit.surroundings
+        opted_out = surroundings.gpc or any(signal.sale_share_opt_out for signal in scene.visit.signals)
+        seen = scene.now if (surroundings.gpc or surroundings.dnt) and record.opt_out_seen is None else None
+        if seen or (opted_out and not record.opted_out) or scene.seconds - record.last_seen >= TOUCH_AFTER:
+            await self._store.visitors.touch(scene.visit.shop.shop_id, visitor, scene.seconds, opted_out, seen)
+
+
+def persistent_id(scene: Scene) -> VisitorId:
+    """A chosen ID is kept; a derived one, which several people may share, gives a new random one."""
+    if scene.visit.own:
+        return scene.visit.own
+    if scene.living:
+        return scene.living.visitor
+    candidate = scene.candidate
+    kept = candidate.kind is Kind.CHOSEN and scene.states[candidate.visitor].gone_at is None
+    return candidate.visitor if kept else new_visitor_id()
+
+
+def _is_new(scene: Scene, record: VisitorRecord, choice: Signal) -> bool:
+    """Whether the choice changes what is stored: an edge that repeats `granted` with every page view does not renew anything."""
+    stored = record.consent
+    if stored is None:
+        return True
+    if choice not in scene.visit.signals or choice.decided_at <= stored.granted_at:
+        return False
+    return scene.visit.event or choice.dated or choice.linking != stored.linking or choice.policy_version != stored.policy_version
+
+
+def _bridged(scene: Scene, visitor: VisitorId) -> VisitorId | None:
+    shop, candidate = scene.visit.shop, scene.candidate
+    wanted = shop.bridge and shop.policy.may_bridge and candidate.kind is Kind.DERIVED and candidate.visitor != visitor
+    return candidate.visitor if wanted and scene.states[candidate.visitor].gone_at is None else None
+
+
+def _withdrawn(decision: Decision) -> Decision:
+    return Decision(Mode.NULL, Reason.WITHDRAWN, decision.policy, decision.region, decision.sale_share_opt_out)

@@ -1,0 +1,136 @@
+"""Linking visitors to emails and customer IDs, and looking them up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from identity_service.consent import Millis
+from identity_service.cookieless import DAY
+from identity_service.errors import Invalid, ServiceError
+from identity_service.handle import Handle, HandleKind, handle_named
+from identity_service.link import Link, LinkSource
+from identity_service.metrics import BAD_SIGNATURES, LINK_CONFLICTS
+from identity_service.service.candidates import token_expires
+from identity_service.shop import Shop
+from identity_service.signing import Signing, Token
+from identity_service.store import Clock, Store
+from identity_service.store.links import Linkable
+from identity_service.visitor import Kind, Mode, VisitorId, VisitorState
+
+MOST_IN_LOOKUP = 1_000
+MOST_IN_BATCH = 20
+
+
+class TokenFault(StrEnum):
+    BAD_SIGNATURE = "bad_signature"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedVisitor:
+    """A link with what its visitor's record adds. `handles`: names of the visitor's handles, in a lookup by visitor."""
+
+    link: Link
+    mode: Mode
+    shared: bool
+    sale_share_opt_out: bool
+    emails: tuple[str, ...] | None = None
+
+
+class Links:
+    """`clock`: seconds since 1970."""
+
+    def __init__(self, store: Store, signing: Signing, clock: Clock) -> None:
+        self._store = store
+        self._signing = signing
+        self._clock = clock
+
+    async def verify(self, shop: Shop, text: str) -> tuple[Token | None, TokenFault | None]:
+        """A living token, or why it is none."""
+        token = self._signing.verify(shop.shop_id, text)
+        if token is None:
+            BAD_SIGNATURES.inc()
+            return None, TokenFault.BAD_SIGNATURE
+        now = int(self._clock())
+        [state] = await self._store.visitors.states(shop.shop_id, [token.visitor], now)
+        return token, self.fault(shop, token, state, now)
+
+    def fault(self, shop: Shop, token: Token, state: VisitorState, now: int) -> TokenFault | None:
+        if state.gone_at is not None:
+            return TokenFault.WITHDRAWN
+        if token.kind is not Kind.PERSISTENT:
+            return TokenFault.EXPIRED if token_expires(token, shop) <= now else None
+        alive = state.record is not None and state.record.mode is Mode.PERSISTENT
+        return None if alive else TokenFault.EXPIRED
+
+    async def link(self, shop: Shop, handle: Handle, who: Token | VisitorId, verified: bool, source: LinkSource) -> VisitorId:
+        """`who`: a verified token, or an ID that a private key names. Raises ConsentRequired, Invalid, StoreUnavailable."""
+        now = int(self._clock())
+        if isinstance(who, Token):
+            linkable = self._of_token(shop, who, verified)
+        else:
+            linkable = Linkable(who, Kind.CHOSEN, now + shop.window_days * DAY, Mode.COOKIELESS not in shop.policy.linkable, verified)
+        await self.link_as(shop, handle, linkable, source)
+        return linkable.visitor
+
+    async def link_as(self, shop: Shop, handle: Handle, linkable: Linkable, source: LinkSource) -> None:
+        try:
+            await self._store.links.link(shop.shop_id, handle, linkable, source, int(self._clock()))
+        except ServiceError as error:
+            LINK_CONFLICTS.labels(error.code).inc()
+            raise
+
+    def _of_token(self, shop: Shop, token: Token, verified: bool) -> Linkable:
+        expires = token_expires(token, shop)
+        if token.kind is not Kind.PERSISTENT and expires <= int(self._clock()):
+            raise Invalid("token: has expired; ask POST /v1/visitors for a new one")
+        return Linkable(token.visitor, token.kind, expires, Mode.COOKIELESS not in shop.policy.linkable, verified)
+
+    async def unlink(self, shop: Shop, handle: Handle, visitor: VisitorId) -> bool:
+        return await self._store.links.unlink(shop.shop_id, handle, visitor, int(self._clock()))
+
+    async def of_handle(self, shop: Shop, handle: Handle) -> list[LinkedVisitor]:
+        """Newest first; empty for an unknown handle."""
+        [found] = await self.of_handles(shop, [handle], MOST_IN_LOOKUP)
+        return found
+
+    async def of_handles(self, shop: Shop, handles: Sequence[Handle], most: int) -> list[list[LinkedVisitor]]:
+        """In the order asked, `most` of each and one more where there are more."""
+        now = int(self._clock())
+        found = [links[: most + 1] for links in await self._store.links.living(shop.shop_id, handles, now)]
+        visitors = list(dict.fromkeys(link.visitor for links in found for link in links))
+        states = dict(zip(visitors, await self._store.visitors.states(shop.shop_id, visitors, now), strict=True))
+        return [[_linked(link, states[link.visitor]) for link in links] for links in found]
+
+    async def of_visitor(self, shop: Shop, visitor: VisitorId) -> list[LinkedVisitor]:
+        """One entry with the digests of its emails, or none for a visitor without links."""
+        now = int(self._clock())
+        handles = [handle_named(name) for name in await self._store.visitors.pointers(shop.shop_id, visitor)]
+        if not handles:
+            return []
+        links = [link for found in await self._store.links.living(shop.shop_id, handles, now) for link in found if link.visitor == visitor]
+        [state] = await self._store.visitors.states(shop.shop_id, [visitor], now)
+        if not links:
+            return []
+        newest = max(links, key=lambda link: link.last_seen)
+        emails = tuple(handle.digest for handle in handles if handle.kind is HandleKind.EMAIL)
+        return [_linked(newest, state, emails)]
+
+    def named_token(self, shop: Shop, text: str) -> Token:
+        """Raises Invalid for what this shop's keys did not sign."""
+        token = self._signing.verify(shop.shop_id, text)
+        if token is None:
+            BAD_SIGNATURES.inc()
+            raise Invalid("token: is not one that this shop was given; ask POST /v1/visitors for one")
+        return token
+
+    def now(self) -> Millis:
+        return Millis(int(self._clock() * 1000))
+
+
+def _linked(link: Link, state: VisitorState, emails: tuple[str, ...] | None = None) -> LinkedVisitor:
+    record = state.record
+    if record is None:
+        return LinkedVisitor(link, Mode.COOKIELESS, False, False, emails)
+    return LinkedVisitor(link, record.mode, record.shared, record.opted_out, emails)

@@ -1,0 +1,79 @@
+"""The person's rights: everything that is held, and its erasure. What an export shows is what an erasure removes."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from identity_service.consent import Millis
+from identity_service.handle import Handle, HandleKind, handle_named
+from identity_service.service.receipts import Receipts
+from identity_service.shop import Shop
+from identity_service.store import Clock, Store
+from identity_service.store.removals import Erased
+from identity_service.visitor import VisitorId, VisitorState
+
+Export = dict[str, Any]
+
+
+class Rights:
+    """`clock`: seconds since 1970."""
+
+    def __init__(self, store: Store, receipts: Receipts, clock: Clock) -> None:
+        self._store = store
+        self._receipts = receipts
+        self._clock = clock
+
+    async def export_handle(self, shop: Shop, handle: Handle) -> Export:
+        """Of a visitor that other people's handles share, only the link is shown: the rest may be theirs."""
+        [links] = await self._store.links.living(shop.shop_id, [handle], self._now())
+        visitors = []
+        for link in links:
+            [state] = await self._store.visitors.states(shop.shop_id, [link.visitor], self._now())
+            entry: Export = {"visitor": link.visitor, "shared": bool(state.record and state.record.shared)}
+            if not entry["shared"]:
+                entry |= await self._held(shop, link.visitor, state)
+            entry["link"] = {"first_seen": link.first_seen, "last_seen": link.last_seen, "source": link.source, "verified": link.verified}
+            visitors.append(entry)
+        orders = await self._store.sales.read(shop.shop_id, await self._store.sales.of_handle(shop.shop_id, handle))
+        return {"visitors": visitors, "orders": [_order(order) for order in orders]}
+
+    async def export_visitor(self, shop: Shop, visitor: VisitorId) -> Export:
+        [state] = await self._store.visitors.states(shop.shop_id, [visitor], self._now())
+        held = await self._held(shop, visitor, state)
+        if state.record is None and not any(held.values()):
+            return {"visitors": [], "orders": []}
+        orders = await self._store.sales.read(shop.shop_id, await self._store.visitors.sale_digests(shop.shop_id, visitor))
+        shared = bool(state.record and state.record.shared)
+        return {"visitors": [{"visitor": visitor, "shared": shared} | held], "orders": [_order(order) for order in orders]}
+
+    async def erase_handle(self, shop: Shop, handle: Handle) -> Erased:
+        return await self._store.removals.erase(shop.shop_id, handle, self._millis())
+
+    async def erase_visitor(self, shop: Shop, visitor: VisitorId) -> Erased:
+        return await self._store.removals.withdraw(shop.shop_id, visitor, self._millis())
+
+    async def _held(self, shop: Shop, visitor: VisitorId, state: VisitorState) -> Export:
+        record = state.record
+        pointers = [handle_named(name) for name in await self._store.visitors.pointers(shop.shop_id, visitor)]
+        held: Export = {
+            "emails": [handle.digest for handle in pointers if handle.kind is HandleKind.EMAIL],
+            "customers": [handle.digest for handle in pointers if handle.kind is HandleKind.CUSTOMER],
+            "receipts": [asdict(receipt) for receipt in await self._receipts.of_visitor(shop, visitor)],
+            "events": [json.loads(event) for event in await self._store.visitors.events(shop.shop_id, visitor)],
+        }
+        if record:
+            held |= {"mode": record.mode, "first_seen": record.first_seen, "last_seen": record.last_seen, "expires_at": record.expires}
+            held["consent"] = asdict(record.consent) if record.consent else None
+            held["sale_share_opt_out"] = record.opted_out
+        return held
+
+    def _now(self) -> int:
+        return int(self._clock())
+
+    def _millis(self) -> Millis:
+        return Millis(int(self._clock() * 1000))
+
+
+def _order(stored: dict[str, str]) -> Export:
+    shown: Export = {name: stored[name] for name in ("sale", "visitor", "email", "customer") if name in stored}
+    return shown | {"time": int(stored["time"]), "products": json.loads(stored["products"])}

@@ -1,0 +1,66 @@
+"""A visit with everything that was looked up for it, and the facts that the policy decides from."""
+
+from dataclasses import dataclass
+
+from identity_service.consent import Millis
+from identity_service.policy import Facts
+from identity_service.service.visits import Candidate, Visit
+from identity_service.signing import Token
+from identity_service.visitor import Kind, Mode, VisitorId, VisitorRecord, VisitorState
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """`tokens`: those that verified. `candidate`: the ID that cookieless mode would hand out. `states` of every ID named by the visit."""
+
+    visit: Visit
+    now: Millis
+    tokens: list[Token]
+    candidate: Candidate
+    states: dict[VisitorId, VisitorState]
+
+    @property
+    def seconds(self) -> int:
+        return self.now // 1000
+
+    @property
+    def living(self) -> Token | None:
+        """The persistent token whose record is alive."""
+        for token in self.tokens:
+            record = self.states[token.visitor].record
+            if token.kind is Kind.PERSISTENT and record and record.mode is Mode.PERSISTENT:
+                return token
+        return None
+
+    @property
+    def record(self) -> VisitorRecord | None:
+        """Whose consent counts. A public key has no claim on the record of an ID that it only knows the name of."""
+        if self.visit.own:
+            return self.states[self.visit.own].record if self.visit.trusted else None
+        return self.states[self.living.visitor].record if self.living else None
+
+    @property
+    def gone_at(self) -> Millis | None:
+        """When the ID presented or named was withdrawn; None if another one presented is alive."""
+        if self.living and not self.visit.own:
+            return None
+        named = [self.visit.own] if self.visit.own else [token.visitor for token in self.tokens]
+        dead = [gone for gone in (self.states[name].gone_at for name in named) if gone is not None]
+        return max(dead) if dead else None
+
+    def facts(self) -> Facts:
+        record, surroundings = self.record, self.visit.surroundings
+        return Facts(
+            asked=self.visit.asked,
+            now=self.now,
+            signals=self.visit.signals,
+            consent=record.consent if record else None,
+            opt_out_seen=record.opt_out_seen if record else None,
+            refused_before=self.visit.refused_before,
+            gone_at=self.gone_at,
+            candidate_gone=self.states[self.candidate.visitor].gone_at is not None,
+            gpc=surroundings.gpc,
+            dnt=surroundings.dnt,
+            automated=surroundings.automated,
+            region=surroundings.region,
+        )
