@@ -2,7 +2,8 @@
 
 
 class ServiceError(Exception):
-    """`detail` goes to the caller: it says what to do next and never repeats an email, an address, a token or a key."""
+    """`detail` goes to the caller: it says what to do next and never repeats an email, an address, a token or a key. `cookies` go out
+    with the answer: a refusal is remembered on the device even when the store is lost."""
 
     status = 500
     code = "internal"
@@ -12,6 +13,7 @@ class ServiceError(Exception):
         super().__init__(detail)
         self.detail = detail
         self.retry_after = retry_after
+        self.cookies: tuple[str, ...] = ()
 
 
 class Malformed(ServiceError):

@@ -251,5 +251,3 @@ class EmbeddedStore:
                 start_new_session=True,
                 umask=0o077,
             )
-
-

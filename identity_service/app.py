@@ -1,0 +1,157 @@
+"""Wiring: from settings to an ASGI application. The one place that knows both."""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator, Mapping
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from identity_service.errors import ServiceError
+from identity_service.handle import Handles
+from identity_service.limits import RateLimit
+from identity_service.link import LinkCaps
+from identity_service.logs import configure, log, where
+from identity_service.metrics import STORE_SECONDS
+from identity_service.policy import POLICIES
+from identity_service.service.links import Links
+from identity_service.service.receipts import Receipts
+from identity_service.service.rights import Rights
+from identity_service.service.tracking import Tracking
+from identity_service.service.visitors import Visitors
+from identity_service.settings import Settings, ShopSettings, load
+from identity_service.shop import CookieRule, Shop, ShopId, Shops, key_digest
+from identity_service.signing import Signing
+from identity_service.store import Clock, Retention, Store
+from identity_service.store.client import Client
+from identity_service.store.repair import INTERVAL
+from identity_service.web.auth import parse_networks
+from identity_service.web.endpoints import BodyLimits, Services
+from identity_service.web.middleware import Edge
+from identity_service.web.routes import build
+
+CONFIG_VARIABLE = "IDENTITY_CONFIG"
+DEVELOPMENT = "development"
+
+
+class Application:
+    """An ASGI application that owns its store connection. `clock`: seconds since 1970."""
+
+    def __init__(self, settings: Settings, clock: Clock = time.time) -> None:
+        self.services = make_services(settings, clock)
+        limits = settings.limits
+        self._app: ASGIApp = Edge(build(self.services), self.services.shops.origins, limits.header_count, limits.header_bytes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        async with self.running():
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Repairs while it runs, and closes the store connection after."""
+        upkeep = asyncio.create_task(self._upkeep())
+        try:
+            yield
+        finally:
+            upkeep.cancel()
+            await asyncio.gather(upkeep, return_exceptions=True)
+            await self.services.store.client.close()
+
+    async def _upkeep(self) -> None:
+        while True:
+            try:
+                await self.keep_up()
+            except ServiceError:
+                log.warning("upkeep postponed: the store cannot be reached")
+            except Exception as error:
+                log.error("fault", error=type(error).__name__, frames=where(error))
+            await asyncio.sleep(INTERVAL)
+
+    async def keep_up(self) -> int:
+        """One round of repair, by one worker a minute; returns how many notes it closed."""
+        services = self.services
+        now = services.tracking.now()
+        services.store.salts.forget_destroyed(now // 1000)
+        if not await services.store.repair.claim_turn():
+            return 0
+        closed = await services.store.repair.run([shop.shop_id for shop in services.shops], now)
+        if await services.store.repair.rewrite_if_due(now // 1000):
+            log.info("append-only file is being rewritten")
+        if closed:
+            log.info("repaired", notes=closed)
+        return closed
+
+
+def make_services(settings: Settings, clock: Clock) -> Services:
+    handles = Handles(settings.secrets.pepper)
+    signing = Signing(settings.secrets.signing_keys)
+    limits, kept = settings.limits, settings.retention
+    client = Client(settings.store.url, settings.store.timeout_seconds, observe=_observe)
+    retention = Retention(kept.consent_days, kept.gone_days, kept.receipt_days, kept.sale_days)
+    store = Store(client, handles, LinkCaps(limits.visitors_per_handle, limits.emails_per_visitor), retention, limits.orders_per_shop)
+    receipts = Receipts(store, signing, kept.receipt_days)
+    visitors = Visitors(store, signing, receipts, clock, kept.consent_days)
+    links = Links(store, signing, clock)
+    return Services(
+        shops=make_shops(settings.shops),
+        store=store,
+        handles=handles,
+        visitors=visitors,
+        links=links,
+        receipts=receipts,
+        rights=Rights(store, receipts, clock),
+        tracking=Tracking(store, visitors, links, clock, limits.events_per_visitor),
+        clock=clock,
+        proxies=parse_networks(settings.server.trusted_proxies),
+        limits=BodyLimits(limits.body_bytes, limits.lookup_body_bytes, limits.json_depth),
+        client_limit=_limit(settings, limits.client_per_second),
+        key_limit=_limit(settings, limits.key_per_second),
+        refusal_days=kept.refusal_days,
+    )
+
+
+def make_shops(settings: Mapping[str, ShopSettings]) -> Shops:
+    shops = Shops()
+    for name, one in settings.items():
+        shop = Shop(
+            shop_id=ShopId(name),
+            origins=frozenset(one.origins),
+            policy=POLICIES[one.policy],
+            window_days=one.window_days,
+            bridge=one.continuity == "bridge",
+            accept_unsigned=one.accept_unsigned,
+            cookie=CookieRule(one.cookie_name, one.cookie_domain),
+        )
+        shops.add(shop, map(key_digest, one.public_keys), map(_private_digest, one.private_keys))
+    return shops
+
+
+def create() -> Application:
+    """What a worker process runs; settings come from the environment that the command prepared."""
+    settings = load(os.environ.get(CONFIG_VARIABLE, DEVELOPMENT), os.environ)
+    configure(settings.server.log_level)
+    return Application(settings)
+
+
+def _limit(settings: Settings, per_second: int) -> RateLimit | None:
+    """Each worker has its share of the whole."""
+    limits = settings.limits
+    return RateLimit(per_second / settings.server.workers, limits.burst, time.monotonic) if limits.enabled else None
+
+
+def _private_digest(key: str) -> str:
+    return key.removeprefix("sha256:") if key.startswith("sha256:") else key_digest(key)
+
+
+def _observe(seconds: float, outcome: str) -> None:
+    STORE_SECONDS.labels(outcome).observe(seconds)

@@ -1,0 +1,180 @@
+"""The command: `serve`, `check`, `keys new`. Exit code 2 for wrong settings, with every fault named."""
+
+import argparse
+import asyncio
+import hashlib
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from identity_service.errors import SettingsError, StoreUnavailable
+from identity_service.logs import SERVER_LOGGING, configure, log
+from identity_service.relations import faults
+from identity_service.settings import Settings, load
+from identity_service.store.client import Client
+from identity_service.store.embedded import EmbeddedError, EmbeddedStore
+from identity_service.store.examination import examine
+
+CONFIG_VARIABLE = "IDENTITY_CONFIG"
+EMBEDDED = "embedded:"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = _parser()
+    asked = parser.parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = asked.run
+    try:
+        return run(asked)
+    except SettingsError as error:
+        for fault in error.faults:
+            print(fault, file=sys.stderr)
+        return 2
+
+
+def serve(asked: argparse.Namespace) -> int:
+    """Blocks until it is told to stop. The store is started once, here, before the workers, and ends after them."""
+    settings = _settings(asked)
+    configure(settings.server.log_level)
+    store = None
+    if settings.store.url.startswith(EMBEDDED):
+        store = EmbeddedStore(Path(settings.store.url.removeprefix(EMBEDDED)), log=lambda event, values: log.warning(event, **values))
+        _started(store)
+        os.environ["IDENTITY_STORE__URL"] = store.url
+    metrics = tempfile.mkdtemp(prefix="identity-metrics-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
+    try:
+        _examine(os.environ.get("IDENTITY_STORE__URL", settings.store.url), settings.store.timeout_seconds)
+        _run_workers(settings)
+    finally:
+        if store:
+            store.stop()
+        shutil.rmtree(metrics, ignore_errors=True)
+    return 0
+
+
+def check(asked: argparse.Namespace) -> int:
+    settings = _settings(asked)
+    shops = ", ".join(f"{name} ({shop.policy})" for name, shop in settings.shops.items())
+    print(f"settings are in order; shops: {shops}")
+    if asked.store and not settings.store.url.startswith(EMBEDDED):
+        _examine(settings.store.url, settings.store.timeout_seconds)
+        print("the store is fit for use")
+    return 0
+
+
+def keys_new(asked: argparse.Namespace) -> int:  # noqa: ARG001 every command takes the same
+    """Prints new keys; nothing is written anywhere."""
+    private = f"sk_{secrets.token_urlsafe(32)}"
+    print(f"public key            pk_{secrets.token_urlsafe(24)}")
+    print(f"private key           {private}")
+    print(f"  in private_keys     sha256:{hashlib.sha256(private.encode()).hexdigest()}")
+    print(f"signing key           {secrets.token_urlsafe(32)}")
+    print(f"pepper                {secrets.token_urlsafe(32)}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="identity-service", description="Consent-aware visitor IDs for webshops.")
+    commands = parser.add_subparsers(required=True)
+    serving = commands.add_parser("serve", help="run the service")
+    serving.set_defaults(run=serve)
+    checking = commands.add_parser("check", help="check settings and shops without starting")
+    checking.set_defaults(run=check)
+    checking.add_argument("--store", action="store_true", help="also examine the server of store.url")
+    for command in (serving, checking):
+        command.add_argument("--config", help="a shipped file (development, production, strict) or a path")
+        command.add_argument("--host")
+        command.add_argument("--port", type=int)
+        command.add_argument("--workers", type=int)
+        command.add_argument("--data", help="directory of the embedded store")
+    keys = commands.add_parser("keys", help="keys of shops and of the service").add_subparsers(required=True)
+    keys.add_parser("new", help="print new keys").set_defaults(run=keys_new)
+    return parser
+
+
+def _settings(asked: argparse.Namespace) -> Settings:
+    """The command line goes into the environment, where workers find it too."""
+    told = {"HOST": asked.host, "PORT": asked.port, "WORKERS": asked.workers}
+    os.environ.update({f"IDENTITY_SERVER__{name}": str(value) for name, value in told.items() if value is not None})
+    if asked.data:
+        os.environ["IDENTITY_STORE__URL"] = f"{EMBEDDED}{asked.data}"
+    if asked.config:
+        os.environ[CONFIG_VARIABLE] = asked.config
+    settings = load(os.environ.get(CONFIG_VARIABLE, "development"), os.environ)
+    if found := faults(settings):
+        raise SettingsError(found)
+    return settings
+
+
+def _started(store: EmbeddedStore) -> None:
+    try:
+        store.start()
+    except EmbeddedError as error:
+        raise SettingsError([f"store.url: {error}"]) from None
+
+
+def _examine(url: str, timeout: float) -> None:
+    """Raises SettingsError for a server that would lose links. One that is away may still come."""
+
+    async def examined() -> list[str]:
+        client = Client(url, timeout)
+        try:
+            return await examine(client)
+        except StoreUnavailable:
+            log.warning("the store does not answer yet; calls that need it are answered 503")
+            return []
+        finally:
+            await client.close()
+
+    if found := asyncio.run(examined()):
+        raise SettingsError(found)
+
+
+def _run_workers(settings: Settings) -> None:
+    """Always under the supervisor, also with one worker: it restarts workers that die, and on SIGHUP one by one."""
+    server = settings.server
+    config = uvicorn.Config(
+        "identity_service.app:create",
+        factory=True,
+        host=server.host,
+        port=server.port,
+        workers=server.workers,
+        loop="uvloop",
+        http="httptools",
+        log_config=SERVER_LOGGING,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=server.drain_seconds,
+        timeout_keep_alive=30,
+        timeout_worker_healthcheck=10,
+        backlog=4096,
+        limit_concurrency=1024,
+    )
+    socket = config.bind_socket()
+    threading.Thread(target=_announce, args=(server.host, server.port), daemon=True).start()
+    Multiprocess(config, sockets=[socket]).run()
+
+
+def _announce(host: str, port: int) -> None:
+    """Says where the service listens, once it answers."""
+    shown = f"[{host}]" if ":" in host else host
+    reached = "127.0.0.1" if host in {"0.0.0.0", "::"} else shown  # noqa: S104 the wildcard is compared, not bound
+    for _ in range(1200):
+        try:
+            with urllib.request.urlopen(f"http://{reached}:{port}/healthz", timeout=1):
+                print(f"listening on http://{shown}:{port}", flush=True)
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.02)

@@ -1,0 +1,100 @@
+"""Who calls: which shop by which key, and whether the call speaks for the visitor's device or for a server."""
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from identity_service.errors import Forbidden, Unauthorized
+from identity_service.shop import KeyKind, Shop, Shops, key_digest
+
+WRONG_KEY = "The key is missing or wrong; send it as `Authorization: Bearer KEY` or as the member `key`."
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """`digest` stands for the key in limits; the key itself goes no further."""
+
+    shop: Shop
+    private: bool
+    digest: str
+
+
+def bearer(authorization: str | None) -> str | None:
+    """The key in the header, None without a header. Raises Unauthorized for another scheme."""
+    if authorization is None:
+        return None
+    scheme, _, key = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not key:
+        raise Unauthorized(WRONG_KEY)
+    return key.strip()
+
+
+def authenticate(shops: Shops, key: object) -> Caller:
+    found = shops.find(key) if isinstance(key, str) and key else None
+    if found is None or not isinstance(key, str):
+        raise Unauthorized(WRONG_KEY)
+    shop, kind = found
+    return Caller(shop, kind is KeyKind.PRIVATE, key_digest(key))
+
+
+def speaks_for_device(caller: Caller, headers: Mapping[str, str]) -> bool:
+    """True for a public key sent by a page of the shop. Raises Forbidden for a page of anybody else."""
+    if caller.private:
+        return False
+    origin, site, referer = headers.get("origin"), headers.get("sec-fetch-site"), headers.get("referer")
+    if origin is None and site is None and referer is None:
+        return False
+    if site == "same-origin" or (origin or _origin_of(referer or "")) in caller.shop.origins:
+        return True
+    raise Forbidden("This page's origin is not listed for the shop; add it to the shop's origins.")
+
+
+def _origin_of(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
+    """Raises ValueError for what is neither an address nor a network."""
+    return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
+
+
+def client_address(peer: str | None, forwarded: str | None, proxies: tuple[Network, ...]) -> str | None:
+    """The right-most hop that is no proxy of ours; None rather than an address that may be somebody else's."""
+    if peer is None or not _is_address(peer):
+        return None
+    if forwarded is None:
+        return None if _is_ours(peer, proxies) else peer
+    if not _is_ours(peer, proxies):
+        return None
+    for hop in reversed(forwarded.split(",")):
+        address = hop.strip()
+        if not _is_address(address):
+            return None
+        if not _is_ours(address, proxies):
+            return address
+    return None
+
+
+def limited_client(address: str) -> str:
+    """What one client counts as: its IPv4 address, or its IPv6 /64."""
+    parsed = ipaddress.ip_address(address)
+    return address if parsed.version == 4 else str(ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False))
+
+
+def _is_ours(address: str, proxies: tuple[Network, ...]) -> bool:
+    parsed = ipaddress.ip_address(address)
+    return any(parsed in network for network in proxies)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,57 @@
+"""Calls about consent: reporting a choice, proving it, and previewing a decision."""
+
+from dataclasses import replace
+
+from msgspec import UnsetType
+
+from identity_service.consent import Receipt
+from identity_service.errors import Invalid
+from identity_service.policy import POLICIES
+from identity_service.service.scene import Scene
+from identity_service.visitor import own_visitor_id
+from identity_service.web.calls import receipt_answer, visit_of
+from identity_service.web.endpoints import Call, Reply
+from identity_service.web.payloads import DecisionAnswer, DecisionsAnswer, ReceiptsAnswer, TraceStep
+from identity_service.web.visitors import identify
+
+
+async def report(call: Call) -> Reply:
+    return await identify(call, visit_of(call, event=True), with_receipt=True)
+
+
+async def receipts(call: Call) -> Reply:
+    body = call.body
+    if not isinstance(body.receipt_id, UnsetType):
+        found = await call.services.receipts.by_id(call.shop, body.receipt_id)
+        return _receipts([found] if found else [])
+    if isinstance(body.visitor, UnsetType):
+        raise Invalid("visitor: name the visitor, or one receipt by receipt_id")
+    held = await call.services.receipts.of_visitor(call.shop, own_visitor_id(body.visitor))
+    if isinstance(body.at, UnsetType):
+        return _receipts(held)
+    moment = int(body.at.timestamp())
+    return _receipts([receipt for receipt in held if receipt.time <= moment][:1])
+
+
+async def decisions(call: Call) -> Reply:
+    visit = visit_of(call)
+    if not isinstance(call.body.policy, UnsetType):
+        visit = replace(visit, shop=replace(call.shop, policy=POLICIES[call.body.policy]))
+    scene, decision = await call.services.visitors.preview(visit)
+    told = DecisionAnswer(decision.reason, decision.signal, decision.region, decision.policy)
+    trace = [*_trace(scene), TraceStep("rule", decision.reason)]
+    return Reply(DecisionsAnswer(decision.mode.value, decision.sale_share_opt_out, told, trace))
+
+
+def _trace(scene: Scene) -> list[TraceStep]:
+    """Every fact that the decision could look at, in the order it looks."""
+    facts = scene.facts()
+    steps = [("robot or prefetch", facts.automated), ("asked", facts.asked)]
+    steps += [(f"signal {signal.source}", signal.choice or "absent") for signal in facts.signals]
+    steps += [("refusal cookie", facts.refused_before), ("stored grant", facts.consent is not None)]
+    steps += [("withdrawn", facts.gone_at is not None), ("gpc", facts.gpc), ("dnt", facts.dnt), ("region", facts.region or "unknown")]
+    return [TraceStep(name, str(value).lower()) for name, value in steps]
+
+
+def _receipts(found: list[Receipt]) -> Reply:
+    return Reply(ReceiptsAnswer([receipt_answer(receipt) for receipt in found]))

@@ -1,0 +1,207 @@
+"""From an ASGI request to a handler's call, and from its reply to an answer. No request object travels further than this file."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from identity_service.errors import Forbidden, Invalid, Malformed, TooLarge
+from identity_service.handle import Handles
+from identity_service.limits import RateLimit
+from identity_service.service.links import Links
+from identity_service.service.receipts import Receipts
+from identity_service.service.rights import Rights
+from identity_service.service.tracking import Tracking
+from identity_service.service.visitors import Visitors
+from identity_service.shop import Shop, Shops
+from identity_service.store import Clock, Store
+from identity_service.web.auth import Network, authenticate, bearer, client_address, limited_client, speaks_for_device
+from identity_service.web.problems import is_tracking
+
+NESTING = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+TOLD = ("Expected `", "Object missing required field `")
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """Bytes of a body, bytes of a batch look-up with the key in the header, and depth of its lists and objects."""
+
+    body: int
+    lookup: int
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that handlers use, made once by `app.py`."""
+
+    shops: Shops
+    store: Store
+    handles: Handles
+    visitors: Visitors
+    links: Links
+    receipts: Receipts
+    rights: Rights
+    tracking: Tracking
+    clock: Clock
+    proxies: tuple[Network, ...]
+    limits: BodyLimits
+    client_limit: RateLimit | None
+    key_limit: RateLimit | None
+    refusal_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """`device`: the call speaks for the visitor's device. `address`: of that device, if known. `headers`: names in lower case."""
+
+    services: Services
+    shop: Shop
+    private: bool
+    device: bool
+    address: str | None
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    body: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """`body`: a struct, or bytes with their own `media`."""
+
+    body: Any
+    status: int = 200
+    media: str = "application/json"
+    cookies: Sequence[str] = ()
+    headers: Sequence[tuple[bytes, bytes]] = ()
+
+
+Handler = Callable[[Call], Awaitable[Reply]]
+
+
+class KeyMember(msgspec.Struct):
+    key: Any = None
+    private_key: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One operation as an ASGI application. `private`: only private keys; `always_device`: a public key always speaks for the device."""
+
+    services: Services
+    handler: Handler
+    body: type[msgspec.Struct] | None
+    private: bool = False
+    always_device: bool = False
+    large: bool = False
+    decoder: Any = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.body:
+            object.__setattr__(self, "decoder", msgspec.json.Decoder(self.body))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send_reply(send, await self.handler(await self._call(scope, receive)))
+
+    async def _call(self, scope: Scope, receive: Receive) -> Call:
+        services, headers = self.services, scope["state"]["headers"]
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        key: object = bearer(headers.get("authorization"))
+        found = authenticate(services.shops, key) if key is not None else None
+        most = services.limits.lookup if self.large and found else services.limits.body
+        raw = await read_body(headers, receive, most) if self.body else b""
+        _check_depth(raw, services.limits.depth)
+        tracking = is_tracking(scope["path"])
+        if found is None:
+            members = _key_members(raw)
+            found = authenticate(services.shops, members.key if members.key is not None else query.get("key"))
+            if members.key is None and found.private and not tracking:
+                raise Forbidden("A private key never stands in a URL: it ends up in logs. Replace it and send it in `Authorization`.")
+            if tracking and isinstance(members.private_key, str):
+                beside = authenticate(services.shops, members.private_key)
+                found = beside if beside.private and beside.shop is found.shop else authenticate(services.shops, None)
+        if self.private and not found.private:
+            raise Forbidden("This call needs a private key, from a server.")
+        device = (not found.private and self.always_device) or speaks_for_device(found, headers)
+        address = client_address(scope["client"][0] if scope["client"] else None, headers.get("x-forwarded-for"), services.proxies)
+        _count(services, found.private, found.digest, address)
+        return Call(services, found.shop, found.private, device, address if device else None, headers, query, self._decoded(raw, tracking))
+
+    def _decoded(self, raw: bytes, tracking: bool) -> Any:
+        if self.decoder is None:
+            return None
+        try:
+            return self.decoder.decode(raw)
+        except msgspec.ValidationError as error:
+            raise Invalid(_told_to_plugin(str(error)) if tracking else _told(str(error))) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise Malformed("The body is not JSON in UTF-8.") from None
+
+
+async def send_reply(send: Send, reply: Reply) -> None:
+    body = reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body)
+    headers = [(b"content-type", reply.media.encode()), (b"content-length", str(len(body)).encode()), *reply.headers]
+    headers += [(b"set-cookie", cookie.encode("latin-1")) for cookie in reply.cookies]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def read_body(headers: Mapping[str, str], receive: Receive, most: int) -> bytes:
+    """Raises TooLarge as soon as more than `most` bytes are announced or have come; an empty body is an empty object."""
+    if headers.get("content-encoding", "identity") != "identity":
+        raise Malformed("Bodies are taken without content-encoding.")
+    if int(headers.get("content-length") or 0) > most:
+        raise TooLarge(f"A body may have {most} bytes here.")
+    chunks, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Malformed("The body ended early.")
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > most:
+            raise TooLarge(f"A body may have {most} bytes here.")
+        if not message.get("more_body"):
+            return b"".join(chunks) or b"{}"
+
+
+def _check_depth(raw: bytes, most: int) -> None:
+    if raw.count(b"[") + raw.count(b"{") <= most:
+        return
+    depth = 0
+    for match in NESTING.finditer(raw):
+        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(match.group(), 0)
+        if depth > most:
+            raise Malformed(f"The body nests deeper than {most} levels.")
+
+
+def _key_members(raw: bytes) -> KeyMember:
+    try:
+        raw.decode()
+        return msgspec.json.decode(raw or b"{}", type=KeyMember)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Malformed("The body is not a JSON object in UTF-8.") from None
+
+
+def _count(services: Services, private: bool, digest: str, address: str | None) -> None:
+    if services.key_limit:
+        services.key_limit.count(digest)
+    if services.client_limit and address and not private:
+        services.client_limit.count(limited_client(address))
+
+
+def _told(message: str) -> str:
+    """Where and what was expected; never what was sent."""
+    expected, _, place = message.partition(" - at `")
+    path = place.rstrip("`") or "$"
+    return f"{path}: {expected}" if expected.startswith(TOLD) else f"{path}: not a documented value"
+
+
+def _told_to_plugin(message: str) -> str:
+    """The text that plugins of Clerk's API know."""
+    found = re.search(r"`\$\.(\w+)", message)
+    return f"Invalid Syntax In Argument: {found.group(1) if found else 'body'}"

@@ -1,0 +1,110 @@
+"""The edge around every call: request ID, limits on headers, CORS, errors as answers, one log line, one count."""
+
+import secrets
+import time
+from collections.abc import Sequence
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from identity_service.errors import HeadersTooLarge, Malformed, MethodNotAllowed, NotFound, ServiceError
+from identity_service.logs import log, where
+from identity_service.metrics import REQUESTS
+from identity_service.web.endpoints import Reply, send_reply
+from identity_service.web.problems import problem_body
+
+PRIVATE = [(b"cache-control", b"private, no-store"), (b"vary", b"Cookie, Origin"), (b"x-content-type-options", b"nosniff")]
+PREFLIGHT = [
+    (b"access-control-allow-methods", b"GET, POST"),
+    (b"access-control-allow-headers", b"authorization, content-type"),
+    (b"access-control-max-age", b"600"),
+]
+
+
+class Edge:
+    """`origins`: of all shops, for preflights, which carry no key."""
+
+    def __init__(self, app: ASGIApp, origins: frozenset[str], header_count: int, header_bytes: int) -> None:
+        self._app = app
+        self._origins = {origin.encode(): origin for origin in origins}
+        self._header_count = header_count
+        self._header_bytes = header_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = secrets.token_urlsafe(9)
+        answered = Answered(send, self._added_headers(scope["headers"], request_id))
+        began = time.perf_counter()
+        try:
+            scope.setdefault("state", {})["headers"] = self._checked_headers(scope["headers"], scope["http_version"])
+            scope["app"] = self
+            if scope["method"] == "OPTIONS" and "access-control-request-method" in scope["state"]["headers"]:
+                await send_reply(answered, Reply(b"", 204, headers=PREFLIGHT))
+            else:
+                await self._app(scope, receive, answered)
+        except Exception as error:
+            await self._answer_error(error, request_id, scope, answered)
+        route = scope["state"].get("route", "none")
+        REQUESTS.labels(route, answered.status).inc()
+        milliseconds = round((time.perf_counter() - began) * 1000, 2)
+        log.info("request", request_id=request_id, method=_method(scope), route=route, status=answered.status, ms=milliseconds)
+
+    def _checked_headers(self, raw: Sequence[tuple[bytes, bytes]], version: str) -> dict[str, str]:
+        """Names in lower case; of repeated ones the first, but cookies joined. Raises HeadersTooLarge or Malformed."""
+        if len(raw) > self._header_count or sum(len(name) + len(value) for name, value in raw) > self._header_bytes:
+            raise HeadersTooLarge(f"Send at most {self._header_count} headers of {self._header_bytes} bytes together.")
+        headers: dict[str, str] = {}
+        for name, value in raw:
+            text = value.decode("latin-1")
+            if name == b"cookie" and "cookie" in headers:
+                headers["cookie"] += f"; {text}"
+            elif name == b"x-forwarded-for" and name.decode() in headers:
+                headers["x-forwarded-for"] += f", {text}"
+            elif name == b"host" and "host" in headers:
+                raise Malformed("Send one Host header.")
+            else:
+                headers.setdefault(name.decode("latin-1"), text)
+        if version != "1.0" and not headers.get("host"):
+            raise Malformed("Send a Host header.")
+        return headers
+
+    def _added_headers(self, raw: Sequence[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
+        added = [*PRIVATE, (b"x-request-id", request_id.encode())]
+        origins = [value for name, value in raw if name == b"origin"]
+        if len(origins) == 1 and origins[0] in self._origins:
+            added += [(b"access-control-allow-origin", origins[0]), (b"access-control-allow-credentials", b"true")]
+        return added
+
+    async def _answer_error(self, error: Exception, request_id: str, scope: Scope, answered: "Answered") -> None:
+        if isinstance(error, HTTPException):
+            error = MethodNotAllowed("See /docs for the methods of this address.") if error.status_code == 405 else NotFound()
+        if not isinstance(error, ServiceError):
+            log.error("fault", request_id=request_id, error=type(error).__name__, frames=where(error))
+            error = ServiceError("The service failed; the fault is in its log under this request_id.")
+        if answered.status:
+            return
+        status, media, body = problem_body(error, request_id, scope["path"])
+        headers = [(b"retry-after", str(error.retry_after).encode())] if error.retry_after else []
+        await send_reply(answered, Reply(body, status, media, error.cookies, headers))
+
+
+class Answered:
+    """Adds headers to an answer on its way out, and knows its status; 0 while there is none."""
+
+    def __init__(self, send: Send, added: list[tuple[bytes, bytes]]) -> None:
+        self._send = send
+        self._added = added
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            names = {name for name, _ in message["headers"]}
+            message["headers"] = [*message["headers"], *(header for header in self._added if header[0] not in names)]
+        await self._send(message)
+
+
+def _method(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in {"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"} else "other"

@@ -1,0 +1,99 @@
+"""The whole surface on one page."""
+
+from dataclasses import dataclass
+
+from msgspec import Struct
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from identity_service.errors import NotFound
+from identity_service.web import consents, health, links, payloads, rights, tracking, visitors
+from identity_service.web.endpoints import Endpoint, Handler, Services
+from identity_service.web.openapi import Described, docs_page, document
+
+EITHER, PRIVATE, DEVICE = "either key", "private key", "public key for the device"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """`keys`: which key it takes. `large`: takes a batch body with the key in `Authorization`."""
+
+    method: str
+    path: str
+    handler: Handler
+    body: type[Struct] | None
+    answer: type[Struct]
+    keys: str
+    summary: str
+    large: bool = False
+
+
+OPERATIONS = (
+    Operation("POST", "/v1/visitors", visitors.issue, payloads.IssueBody, payloads.IdentityAnswer, EITHER, "Issue a visitor ID"),
+    Operation(
+        "POST", "/v1/verifications", visitors.verify, payloads.VerificationBody, payloads.VerificationAnswer, EITHER, "Verify a token"
+    ),
+    Operation("POST", "/v1/consents", consents.report, payloads.IssueBody, payloads.ConsentAnswer, EITHER, "Report a consent choice"),
+    Operation("POST", "/v1/receipts", consents.receipts, payloads.ReceiptsBody, payloads.ReceiptsAnswer, PRIVATE, "Prove consent"),
+    Operation("POST", "/v1/decisions", consents.decisions, payloads.DecisionsBody, payloads.DecisionsAnswer, PRIVATE, "Preview a decision"),
+    Operation("POST", "/v1/links", links.link, payloads.LinkBody, payloads.LinkAnswer, EITHER, "Link an email or customer ID"),
+    Operation("POST", "/v1/unlinks", links.unlink, payloads.LinkBody, payloads.UnlinkAnswer, PRIVATE, "Unlink one"),
+    Operation("POST", "/v1/lookups", links.look_up, payloads.LookupBody, payloads.LookupAnswer, PRIVATE, "Look up visitor IDs", large=True),
+    Operation("POST", "/v1/exports", rights.export, payloads.RightsBody, payloads.ExportAnswer, PRIVATE, "Export what is held"),
+    Operation("POST", "/v1/erasures", rights.erase, payloads.RightsBody, payloads.ErasureAnswer, PRIVATE, "Erase what is held"),
+    *(
+        operation
+        for version in ("/v2", "/v3")
+        for operation in (
+            Operation("POST", f"{version}/log/sale", tracking.log_sale, payloads.SaleBody, payloads.TrackingAnswer, EITHER, "Log a sale"),
+            Operation(
+                "POST", f"{version}/log/click", tracking.log_click, payloads.ClickBody, payloads.TrackingAnswer, EITHER, "Log a click"
+            ),
+            Operation(
+                "POST", f"{version}/log/email", tracking.log_email, payloads.EmailBody, payloads.TrackingAnswer, EITHER, "Log an email"
+            ),
+            Operation("GET", f"{version}/misc/visitor_id", tracking.visitor_id, None, payloads.VisitorIdAnswer, DEVICE, "Cookieless ID"),
+        )
+    ),
+)
+
+
+def build(services: Services) -> ASGIApp:
+    client = services.store.client
+    described = [Described(o.method, o.path, o.body, o.answer, o.keys, o.summary) for o in OPERATIONS]
+    api = document(described)
+    pages = {
+        "/healthz": health.alive,
+        "/readyz": health.ready(client),
+        "/metrics": health.scrape(client),
+        "/openapi.json": health.fixed(api),
+        "/docs": health.fixed(docs_page(api), "text/html; charset=utf-8"),
+    }
+    routes = [Named(o.path, _endpoint(services, o), methods=[o.method]) for o in OPERATIONS]
+    routes += [Named(path, health.Page(answer), methods=["GET"]) for path, answer in pages.items()]
+    return Router(routes, default=_nowhere)
+
+
+class Named(Route):
+    """Leaves its own template in the scope, so that logs and metrics never need the raw path."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["route"] = self.path
+        await super().handle(scope, receive, send)
+
+
+def _endpoint(services: Services, operation: Operation) -> Endpoint:
+    return Endpoint(
+        services,
+        operation.handler,
+        operation.body,
+        private=operation.keys == PRIVATE,
+        always_device=operation.keys == DEVICE,
+        large=operation.large,
+    )
+
+
+async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 an ASGI application
+    if scope["path"].startswith(("/v2/", "/v3/")):
+        raise NotFound("This call is outside this service, which tracks visitors and keeps no catalogue.")
+    raise NotFound("See /docs for what there is.")

@@ -1,0 +1,99 @@
+"""Fixtures: a real store, the application on an injected clock, and a client that speaks to it without a socket."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+import redis
+
+from identity_service.app import Application
+from identity_service.settings import Settings, load
+from tests.server import valkey
+
+START = 1_795_000_000.25
+
+
+class Clock:
+    """Seconds since 1970; moves only when told."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> float:
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Shopper:
+    """Calls the application as a storefront's server (with a key) or as a browser (with an origin)."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self.client = client
+
+    async def post(self, path: str, body: Any = None, *, key: str | None = "demo-private-key", **headers: str) -> httpx.Response:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if key:
+            sent["authorization"] = f"Bearer {key}"
+        return await self.client.post(path, json={} if body is None else body, headers=sent)
+
+    async def browser(self, path: str, body: Any = None, *, key: str = "demo-public-key", **headers: str) -> httpx.Response:
+        told = {"origin": "http://localhost:8080", "user-agent": "Mozilla/5.0 (X11) Gecko/20100101 Firefox/140.0"} | headers
+        return await self.post(path, body, key=key, **told)
+
+    async def visitors(self, **handle: str) -> list[dict[str, Any]]:
+        answer = await self.post("/v1/lookups", handle)
+        assert answer.status_code == 200, answer.text
+        found: list[dict[str, Any]] = answer.json()["visitors"]
+        return found
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def store_url() -> Iterator[str]:
+    with valkey() as url:
+        yield url
+
+
+@pytest.fixture
+def database(store_url: str) -> Iterator["redis.Redis[str]"]:
+    """A direct view of the store, emptied for each test."""
+    connection: redis.Redis[str] = redis.Redis.from_url(store_url, decode_responses=True)
+    connection.flushall()
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def environment(store_url: str, database: object) -> dict[str, str]:
+    return {"IDENTITY_STORE__URL": store_url, "IDENTITY_LIMITS__ENABLED": "false"}
+
+
+@pytest.fixture
+def settings(environment: dict[str, str]) -> Settings:
+    return load("development", environment)
+
+
+@pytest.fixture
+async def application(settings: Settings, clock: Clock) -> AsyncIterator[Application]:
+    made = Application(settings, clock)
+    yield made
+    await made.services.store.client.close()
+
+
+@pytest.fixture
+async def shopper(application: Application) -> AsyncIterator[Shopper]:
+    transport = httpx.ASGITransport(application, client=("203.0.113.7", 4711))
+    async with httpx.AsyncClient(transport=transport, base_url="http://service.test") as client:
+        yield Shopper(client)
