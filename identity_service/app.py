@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import AsyncIterator, Mapping
 
@@ -12,7 +11,7 @@ from identity_service.errors import ServiceError
 from identity_service.handle import Handles
 from identity_service.limits import RateLimit
 from identity_service.link import LinkCaps
-from identity_service.logs import configure, log, where
+from identity_service.logs import log, where
 from identity_service.metrics import STORE_SECONDS
 from identity_service.policy import POLICIES
 from identity_service.service.links import Links
@@ -20,7 +19,7 @@ from identity_service.service.receipts import Receipts
 from identity_service.service.rights import Rights
 from identity_service.service.tracking import Tracking
 from identity_service.service.visitors import Visitors
-from identity_service.settings import Settings, ShopSettings, load
+from identity_service.settings import Settings, ShopSettings
 from identity_service.shop import CookieRule, Shop, ShopId, Shops, key_digest
 from identity_service.signing import Signing
 from identity_service.store import Clock, Retention, Store
@@ -30,9 +29,6 @@ from identity_service.web.auth import parse_networks
 from identity_service.web.endpoints import BodyLimits, Services
 from identity_service.web.middleware import Edge
 from identity_service.web.routes import build
-
-CONFIG_VARIABLE = "IDENTITY_CONFIG"
-DEVELOPMENT = "development"
 
 
 class Application:
@@ -134,13 +130,6 @@ def make_shops(settings: Mapping[str, ShopSettings]) -> Shops:
         )
         shops.add(shop, map(key_digest, one.public_keys), map(_private_digest, one.private_keys))
     return shops
-
-
-def create() -> Application:
-    """What a worker process runs; settings come from the environment that the command prepared."""
-    settings = load(os.environ.get(CONFIG_VARIABLE, DEVELOPMENT), os.environ)
-    configure(settings.server.log_level)
-    return Application(settings)
 
 
 def _limit(settings: Settings, per_second: int) -> RateLimit | None:

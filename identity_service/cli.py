@@ -21,12 +21,12 @@ from uvicorn.supervisors import Multiprocess
 from identity_service.errors import SettingsError, StoreUnavailable
 from identity_service.logs import SERVER_LOGGING, configure, log
 from identity_service.relations import faults
-from identity_service.settings import Settings, load
+from identity_service.settings import CONFIG_VARIABLE, Settings, load
+from identity_service.store.binary import EmbeddedError
 from identity_service.store.client import Client
-from identity_service.store.embedded import EmbeddedError, EmbeddedStore
+from identity_service.store.embedded import EmbeddedStore
 from identity_service.store.examination import examine
 
-CONFIG_VARIABLE = "IDENTITY_CONFIG"
 EMBEDDED = "embedded:"
 
 
@@ -145,13 +145,14 @@ def _run_workers(settings: Settings) -> None:
     """Always under the supervisor, also with one worker: it restarts workers that die, and on SIGHUP one by one."""
     server = settings.server
     config = uvicorn.Config(
-        "identity_service.app:create",
+        "identity_service.worker:create",
         factory=True,
         host=server.host,
         port=server.port,
         workers=server.workers,
         loop="uvloop",
         http="httptools",
+        ws="none",
         log_config=SERVER_LOGGING,
         access_log=False,
         proxy_headers=False,

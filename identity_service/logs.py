@@ -30,12 +30,11 @@ def where(error: BaseException) -> list[str]:
 
 
 class ServerLines(logging.Handler):
-    """Turns the HTTP server's own lines into our form, without what they would quote of a request."""
+    """Turns the HTTP server's own lines into our form. From warnings on they may quote a request, so only their template is kept."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        quiet = record.levelno < logging.WARNING or not record.args
-        event = str(record.msg).partition("\n")[0] if quiet else "server"
-        log.log(record.levelno, event, logger=record.name)
+        told = record.getMessage() if record.levelno < logging.WARNING else str(record.msg)
+        log.log(record.levelno, told.partition("\n")[0], logger=record.name)
 
 
 SERVER_LOGGING: dict[str, Any] = {

@@ -15,6 +15,8 @@ from msgspec import Meta, Struct
 from identity_service.errors import SettingsError
 
 ENVIRONMENT_PREFIX = "IDENTITY_"
+CONFIG_VARIABLE = "IDENTITY_CONFIG"
+"""Names the file, where the command line does not."""
 
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Port = Annotated[int, Meta(ge=1, le=65_535)]

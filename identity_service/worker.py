@@ -1,0 +1,25 @@
+"""What a worker process runs. Its settings come from the environment that the command prepared."""
+
+import ctypes
+import os
+import signal
+import sys
+
+from identity_service.app import Application
+from identity_service.logs import configure
+from identity_service.settings import CONFIG_VARIABLE, load
+
+PR_SET_PDEATHSIG = 1
+
+
+def create() -> Application:
+    _end_with_parent()
+    settings = load(os.environ.get(CONFIG_VARIABLE, "development"), os.environ)
+    configure(settings.server.log_level)
+    return Application(settings)
+
+
+def _end_with_parent() -> None:
+    """A worker whose supervisor was killed must not go on serving: its store has ended, too. Linux only; elsewhere it lives on."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
