@@ -1,6 +1,7 @@
 """What a worker process runs. Its settings come from the environment that the command prepared."""
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
@@ -23,3 +24,6 @@ def _end_with_parent() -> None:
     """A worker whose supervisor was killed must not go on serving: its store has ended, too. Linux only; elsewhere it lives on."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    supervisor = multiprocessing.parent_process()
+    if supervisor and supervisor.pid != os.getppid():
+        sys.exit("the supervisor ended while this worker started")

@@ -13,7 +13,7 @@ from identity_service.visitor import VisitorId, own_visitor_id
 from identity_service.web.calls import rfc3339
 from identity_service.web.cookies import read_cookies
 from identity_service.web.endpoints import Call, Reply
-from identity_service.web.payloads import BatchResult, LinkAnswer, LookedUpVisitor, LookupAnswer, UnlinkAnswer
+from identity_service.web.link_payloads import BatchResult, LinkAnswer, LookedUpVisitor, LookupAnswer, UnlinkAnswer
 
 
 async def link(call: Call) -> Reply:

@@ -9,8 +9,9 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from msgspec import Struct
 
 from identity_service import errors
-from identity_service.web.payloads import HealthAnswer, Problem, TrackingError
+from identity_service.web.payloads import HealthAnswer, Problem
 from identity_service.web.problems import is_tracking
+from identity_service.web.tracking_payloads import TrackingError
 
 ERRORS = {
     error.status: error

@@ -1,19 +1,14 @@
 """Bodies and answers. The same structs decode requests and describe them in /openapi.json. UNSET keeps absent from null."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 Choice = Literal["granted", "refused"]
 Key = Annotated[str, Meta(description="Public or private key, where it is not in `Authorization: Bearer KEY`")]
-Email = Annotated[str, Meta(max_length=1016, description="Trimmed, lower-cased and IDNA-encoded before it is digested; never kept")]
-Customer = Annotated[str, Meta(min_length=1, max_length=255)]
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$", description="SHA-256 of the normalised email, hexadecimal")]
 VisitorText = Annotated[str, Meta(max_length=120)]
 Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339")]
-ShortText = Annotated[str, Meta(max_length=255)]
 
 
 class Body(Struct, kw_only=True, frozen=True):
@@ -144,86 +139,6 @@ class VerificationAnswer(Struct, frozen=True, omit_defaults=True):
     reason: Literal["bad_signature", "expired", "withdrawn"] | UnsetType = UNSET
 
 
-class LinkBody(Body, frozen=True):
-    """One of `email` and `customer`, one of `token` and `visitor`; `visitor` needs a private key."""
-
-    email: Email | UnsetType | None = UNSET
-    customer: Customer | UnsetType | None = UNSET
-    token: VisitorText | UnsetType | None = UNSET
-    visitor: VisitorText | UnsetType | None = UNSET
-
-
-class LinkAnswer(Struct, frozen=True):
-    linked: bool
-    visitor: str
-    verified: bool
-
-
-class UnlinkAnswer(Struct, frozen=True):
-    unlinked: bool
-    visitor: str
-
-
-class LookupBody(Body, frozen=True):
-    """One of the members. `emails`: up to 5,000, answered in order."""
-
-    email: Email | UnsetType = UNSET
-    email_sha256: Sha256 | UnsetType = UNSET
-    customer: Customer | UnsetType = UNSET
-    visitor: VisitorText | UnsetType = UNSET
-    emails: Annotated[list[str], Meta(max_length=5000)] | UnsetType = UNSET
-
-
-class LookedUpVisitor(Struct, frozen=True, omit_defaults=True):
-    visitor: str
-    mode: Literal["cookieless", "persistent"]
-    first_seen: str
-    last_seen: str
-    source: Literal["sale", "email", "link"]
-    verified: bool
-    shared: bool
-    sale_share_opt_out: bool
-    emails: list[str] | UnsetType = UNSET
-
-
-class BatchResult(Struct, frozen=True, omit_defaults=True):
-    visitors: list[LookedUpVisitor] | UnsetType = UNSET
-    more: bool | UnsetType = UNSET
-    error: Literal["invalid"] | UnsetType = UNSET
-
-
-class LookupAnswer(Struct, frozen=True, omit_defaults=True):
-    """`visitors` for one question, `results` for `emails`."""
-
-    visitors: list[LookedUpVisitor] | UnsetType = UNSET
-    results: list[BatchResult] | UnsetType = UNSET
-
-
-class RightsBody(Body, frozen=True):
-    """One of the members."""
-
-    email: Email | UnsetType = UNSET
-    customer: Customer | UnsetType = UNSET
-    visitor: VisitorText | UnsetType = UNSET
-
-
-class ExportAnswer(Struct, frozen=True):
-    """Everything held: visitors with mode, consent, receipts, events and digests of their emails; orders. Times in seconds since 1970."""
-
-    visitors: list[dict[str, Any]]
-    orders: list[dict[str, Any]]
-
-
-class ErasedCounts(Struct, frozen=True):
-    visitors: int
-    links: int
-    events: int
-
-
-class ErasureAnswer(Struct, frozen=True):
-    erased: ErasedCounts
-
-
 class HealthAnswer(Struct, frozen=True):
     status: Literal["ok"]
 
@@ -237,54 +152,3 @@ class Problem(Struct, frozen=True):
     detail: str
     code: str
     request_id: str
-
-
-class ProductLine(Struct, frozen=True):
-    """`price` is the price of one item, never a line total."""
-
-    id: str | int
-    quantity: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
-    price: Annotated[Decimal | None, Meta(description="Unit price")] = None
-
-
-class TrackingBody(Struct, kw_only=True, frozen=True):
-    """`visitor`: absent (no session), null or empty (off), auto, a token, or a raw ID."""
-
-    key: Key | UnsetType = UNSET
-    private_key: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
-    visitor: VisitorText | int | UnsetType | None = UNSET
-
-
-class SaleBody(TrackingBody, frozen=True):
-    sale: ShortText | int | UnsetType = UNSET
-    products: Annotated[list[ProductLine | ShortText | int], Meta(max_length=1000)] | UnsetType = UNSET
-    email: str | UnsetType | None = UNSET
-    customer: str | int | UnsetType | None = UNSET
-
-
-class ClickBody(TrackingBody, frozen=True):
-    product: ShortText | int | UnsetType = UNSET
-    labels: Annotated[list[ShortText], Meta(max_length=20)] | UnsetType | None = UNSET
-    api: ShortText | UnsetType | None = UNSET
-
-
-class EmailBody(TrackingBody, frozen=True):
-    email: str | UnsetType | None = UNSET
-
-
-class TrackingAnswer(Struct, frozen=True):
-    status: Literal["ok"] = "ok"
-
-
-class VisitorIdAnswer(Struct, frozen=True):
-    status: Literal["ok"]
-    visitor: str | None
-
-
-class TrackingError(Struct, frozen=True, rename={"more_info": "moreInfo"}):
-    status: Literal["error"]
-    error: str
-    message: str
-    type: Literal["AuthenticationError", "ParsingError", "LogicalError", "InternalError"]
-    id: str
-    more_info: str

@@ -3,7 +3,8 @@
 import msgspec
 
 from identity_service.errors import ServiceError
-from identity_service.web.payloads import Problem, TrackingError
+from identity_service.web.payloads import Problem
+from identity_service.web.tracking_payloads import TrackingError
 
 TRACKING_TYPES = {401: "AuthenticationError", 400: "ParsingError", 422: "ParsingError", 500: "InternalError", 503: "InternalError"}
 MORE_INFO = "/docs#errors"

@@ -4,8 +4,8 @@ from msgspec import UnsetType
 
 from identity_service.visitor import own_visitor_id
 from identity_service.web.endpoints import Call, Reply
+from identity_service.web.link_payloads import ErasedCounts, ErasureAnswer, ExportAnswer
 from identity_service.web.links import handle_of, one_of
-from identity_service.web.payloads import ErasedCounts, ErasureAnswer, ExportAnswer
 
 NAMES = ("email", "customer", "visitor")
 

@@ -7,7 +7,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from identity_service.errors import NotFound
-from identity_service.web import consents, health, links, payloads, rights, tracking, visitors
+from identity_service.web import consents, health, link_payloads, links, payloads, rights, tracking, tracking_payloads, visitors
 from identity_service.web.endpoints import Endpoint, Handler, Services
 from identity_service.web.openapi import Described, docs_page, document
 
@@ -36,23 +36,54 @@ OPERATIONS = (
     Operation("POST", "/v1/consents", consents.report, payloads.IssueBody, payloads.ConsentAnswer, EITHER, "Report a consent choice"),
     Operation("POST", "/v1/receipts", consents.receipts, payloads.ReceiptsBody, payloads.ReceiptsAnswer, PRIVATE, "Prove consent"),
     Operation("POST", "/v1/decisions", consents.decisions, payloads.DecisionsBody, payloads.DecisionsAnswer, PRIVATE, "Preview a decision"),
-    Operation("POST", "/v1/links", links.link, payloads.LinkBody, payloads.LinkAnswer, EITHER, "Link an email or customer ID"),
-    Operation("POST", "/v1/unlinks", links.unlink, payloads.LinkBody, payloads.UnlinkAnswer, PRIVATE, "Unlink one"),
-    Operation("POST", "/v1/lookups", links.look_up, payloads.LookupBody, payloads.LookupAnswer, PRIVATE, "Look up visitor IDs", large=True),
-    Operation("POST", "/v1/exports", rights.export, payloads.RightsBody, payloads.ExportAnswer, PRIVATE, "Export what is held"),
-    Operation("POST", "/v1/erasures", rights.erase, payloads.RightsBody, payloads.ErasureAnswer, PRIVATE, "Erase what is held"),
+    Operation("POST", "/v1/links", links.link, link_payloads.LinkBody, link_payloads.LinkAnswer, EITHER, "Link an email or customer ID"),
+    Operation("POST", "/v1/unlinks", links.unlink, link_payloads.LinkBody, link_payloads.UnlinkAnswer, PRIVATE, "Unlink one"),
+    Operation(
+        "POST",
+        "/v1/lookups",
+        links.look_up,
+        link_payloads.LookupBody,
+        link_payloads.LookupAnswer,
+        PRIVATE,
+        "Look up visitor IDs",
+        large=True,
+    ),
+    Operation("POST", "/v1/exports", rights.export, link_payloads.RightsBody, link_payloads.ExportAnswer, PRIVATE, "Export what is held"),
+    Operation("POST", "/v1/erasures", rights.erase, link_payloads.RightsBody, link_payloads.ErasureAnswer, PRIVATE, "Erase what is held"),
     *(
         operation
         for version in ("/v2", "/v3")
         for operation in (
-            Operation("POST", f"{version}/log/sale", tracking.log_sale, payloads.SaleBody, payloads.TrackingAnswer, EITHER, "Log a sale"),
             Operation(
-                "POST", f"{version}/log/click", tracking.log_click, payloads.ClickBody, payloads.TrackingAnswer, EITHER, "Log a click"
+                "POST",
+                f"{version}/log/sale",
+                tracking.log_sale,
+                tracking_payloads.SaleBody,
+                tracking_payloads.TrackingAnswer,
+                EITHER,
+                "Log a sale",
             ),
             Operation(
-                "POST", f"{version}/log/email", tracking.log_email, payloads.EmailBody, payloads.TrackingAnswer, EITHER, "Log an email"
+                "POST",
+                f"{version}/log/click",
+                tracking.log_click,
+                tracking_payloads.ClickBody,
+                tracking_payloads.TrackingAnswer,
+                EITHER,
+                "Log a click",
             ),
-            Operation("GET", f"{version}/misc/visitor_id", tracking.visitor_id, None, payloads.VisitorIdAnswer, DEVICE, "Cookieless ID"),
+            Operation(
+                "POST",
+                f"{version}/log/email",
+                tracking.log_email,
+                tracking_payloads.EmailBody,
+                tracking_payloads.TrackingAnswer,
+                EITHER,
+                "Log an email",
+            ),
+            Operation(
+                "GET", f"{version}/misc/visitor_id", tracking.visitor_id, None, tracking_payloads.VisitorIdAnswer, DEVICE, "Cookieless ID"
+            ),
         )
     ),
 )

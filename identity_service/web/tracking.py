@@ -17,7 +17,7 @@ from identity_service.visitor import own_visitor_id
 from identity_service.web.calls import refused_before, surroundings_of
 from identity_service.web.cookies import read_cookies
 from identity_service.web.endpoints import Call, Reply
-from identity_service.web.payloads import ProductLine, TrackingAnswer, VisitorIdAnswer
+from identity_service.web.tracking_payloads import ProductLine, TrackingAnswer, VisitorIdAnswer
 
 LARGEST_PRICE = Decimal(10) ** 9
 OK = Reply(TrackingAnswer())

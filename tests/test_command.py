@@ -1,0 +1,208 @@
+"""The command, run as a user runs it: real processes, real sockets, the embedded store."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.server import valkey
+
+SEED = {"key": "demo-public-key", "sale": 567, "products": [{"id": 12793, "price": 99.95, "quantity": 2}], "email": "luke@skywalker.com"}
+
+
+class Service:
+    """A running service, its base URL, and what it writes to standard error."""
+
+    def __init__(self, process: "subprocess.Popen[str]", log: Path) -> None:
+        assert process.stdout is not None
+        self.process = process
+        self.log = log
+        line = process.stdout.readline()
+        assert line.startswith("listening on http://"), log.read_text()
+        self.url = line.removeprefix("listening on ").strip()
+
+    def call(self, path: str, body: object = None, key: str = "demo-private-key") -> tuple[int, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, {"Authorization": f"Bearer {key}"})
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read())
+
+
+def descendants(pid: int) -> dict[int, str]:
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                name, parent = re.findall(r"\((.*)\) . (\d+)", (entry / "stat").read_text())[0]
+            except (OSError, IndexError):
+                continue
+            if int(parent) == pid:
+                found[int(entry.name)] = name
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def served(directory: Path, *flags: str, **environment: str) -> Iterator[Service]:
+    command = [sys.executable, "-m", "identity_service", "serve", "--port", str(free_port()), "--data", str(directory / "data"), *flags]
+    log = directory / "log"
+    with log.open("a") as stderr:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=os.environ | environment)
+    try:
+        yield Service(process, log)
+    finally:
+        process.terminate()
+        process.wait(20)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def eventually(holds: Any, seconds: float = 10) -> bool:
+    deadline = time.monotonic() + seconds
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return bool(holds())
+
+
+def test_a_newcomer_starts_calls_and_stops_it(tmp_path: Path) -> None:
+    with served(tmp_path) as service:
+        assert service.call("/v2/log/sale", SEED | {"visitor": "abc123"}) == (200, {"status": "ok"})
+        _, found = service.call("/v1/lookups", {"email": "luke@skywalker.com"})
+        assert [one["visitor"] for one in found["visitors"]] == ["abc123"]
+        assert "valkey-server" in descendants(service.process.pid).values() or "redis-server" in descendants(service.process.pid).values()
+    assert service.process.returncode == 0
+    lines = [json.loads(line) for line in service.log.read_text().splitlines()]
+    assert {line["route"] for line in lines if line["event"] == "request"} >= {"/healthz", "/v2/log/sale", "/v1/lookups"}
+    assert not re.search("skywalker|abc123|demo-p|127.0.0.1:[0-9]+ -", service.log.read_text())
+
+
+def test_acknowledged_links_survive_a_killed_store_and_a_restart(tmp_path: Path) -> None:
+    with served(tmp_path) as service:
+        for number in range(20):
+            body = {"email": f"person{number}@example.com", "visitor": f"visitor-{number}"}
+            assert service.call("/v1/links", body)[0] == 200
+        store = next(pid for pid, name in descendants(service.process.pid).items() if name in {"valkey-server", "redis-server"})
+        os.kill(store, signal.SIGKILL)
+        assert eventually(lambda: service.call("/readyz")[0] == 200)
+        _, found = service.call("/v1/lookups", {"emails": [f"person{number}@example.com" for number in range(20)]})
+        assert [len(result["visitors"]) for result in found["results"]] == [1] * 20
+    with served(tmp_path) as service:
+        _, found = service.call("/v1/lookups", {"email": "person7@example.com"})
+        assert len(found["visitors"]) == 1
+
+
+def test_nothing_outlives_a_killed_service(tmp_path: Path) -> None:
+    with served(tmp_path, "--workers", "2") as service:
+        family = descendants(service.process.pid)
+        service.process.kill()
+        service.process.wait(10)
+        left = [pid for pid, name in family.items() if name in {"valkey-server", "redis-server"} or name.startswith("python")]
+        assert eventually(lambda: not any(Path(f"/proc/{pid}").exists() and _state(pid) != "Z" for pid in left))
+
+
+def _state(pid: int) -> str:
+    try:
+        return str(re.findall(r"\) (.)", Path(f"/proc/{pid}/stat").read_text())[0])
+    except OSError:
+        return "Z"
+
+
+def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
+    with served(tmp_path) as service:
+        workers = [pid for pid in descendants(service.process.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        os.kill(workers[0], signal.SIGKILL)
+        assert eventually(lambda: _answers(service))
+
+
+def _answers(service: Service) -> bool:
+    try:
+        return service.call("/healthz")[0] == 200
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def test_sighup_replaces_workers_one_by_one_without_a_failed_call(tmp_path: Path) -> None:
+    with served(tmp_path, "--workers", "2", IDENTITY_LIMITS__ENABLED="false") as service:
+        before = descendants(service.process.pid).keys()
+        statuses: list[int] = []
+        done = threading.Event()
+
+        def probe() -> None:
+            while not done.is_set():
+                statuses.append(service.call("/v1/visitors", {})[0])
+
+        prober = threading.Thread(target=probe)
+        prober.start()
+        os.kill(service.process.pid, signal.SIGHUP)
+        assert eventually(lambda: len([pid for pid in descendants(service.process.pid) if pid not in before]) == 2, 30)
+        assert eventually(lambda: len(descendants(service.process.pid)) == len(before), 30)
+        done.set()
+        prober.join()
+    assert statuses
+    assert set(statuses) == {200}
+
+
+def test_two_services_never_share_a_directory(tmp_path: Path) -> None:
+    with served(tmp_path):
+        command = [sys.executable, "-m", "identity_service", "serve", "--port", str(free_port()), "--data", str(tmp_path / "data")]
+        second = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert second.returncode == 2
+    assert "is in use by another service" in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [(["--maxmemory-policy", "allkeys-lru"], "evicts keys"), (["--replicaof", "127.0.0.1", "1"], "cannot be written")],
+)
+def test_a_server_that_would_lose_links_is_refused_in_one_line(flags: list[str], told: str) -> None:
+    with valkey(*flags) as url:
+        environment = os.environ | {"IDENTITY_STORE__URL": url}
+        command = [sys.executable, "-m", "identity_service", "serve", "--port", str(free_port())]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=environment)
+    assert run.returncode == 2
+    assert told in run.stderr
+    assert run.stderr.count("\n") == 1
+
+
+def test_a_store_that_is_away_at_start_is_waited_for(tmp_path: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "identity_service", "serve", "--port", str(free_port())]
+    log = tmp_path / "log"
+    environment = os.environ | {"IDENTITY_STORE__URL": f"redis://127.0.0.1:{port}"}
+    with log.open("w") as stderr:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment)
+    try:
+        service = Service(process, log)
+        assert service.call("/readyz")[0] == 503
+        assert service.call("/healthz")[0] == 200
+        with valkey("--port", str(port)):
+            assert eventually(lambda: service.call("/readyz")[0] == 200)
+            assert service.call("/v1/links", {"email": "a@example.com", "visitor": "abc123"})[0] == 200
+    finally:
+        process.terminate()
+        process.wait(20)
+        assert process.stdout is not None
+        process.stdout.close()
