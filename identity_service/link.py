@@ -1,7 +1,7 @@
 """Links between handles and visitors, in the public form that other services may read from the store.
 
-A handle's links are one hash, field = visitor ID, value = `FIRST LAST EXPIRES SOURCE FLAGS`: three times in seconds since 1970, `s`ale
-`e`mail or `l`ink, and flags `v` verified or `u` unverified. A value whose EXPIRES has passed does not count.
+A handle's links are one hash, field = visitor ID, value = `FIRST LAST LIFE SF`: when first linked, in seconds since 1970; when last
+linked and how long it counts, both in seconds after FIRST; S is the source, `s`ale `e`mail or `l`ink; F is `v`erified or `u`nverified.
 """
 
 from dataclasses import dataclass
@@ -38,8 +38,9 @@ class LinkCaps:
 
 
 def parse_link(visitor: str, value: str) -> Link:
-    first, last, expires, source, flags = value.split(" ")
-    return Link(VisitorId(visitor), int(first), int(last), int(expires), _BY_LETTER[source], flags == "v")
+    first, last, life, letters = value.split(" ")
+    began = int(first)
+    return Link(VisitorId(visitor), began, began + int(last), began + int(life), _BY_LETTER[letters[0]], letters[1] == "v")
 
 
 def living_links(stored: dict[str, str], now: int) -> list[Link]:

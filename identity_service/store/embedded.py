@@ -15,11 +15,9 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import IO
 from urllib.parse import quote
 
 from identity_service.store.binary import EmbeddedError, server_binary
-from identity_service.store.lock import locked
 
 SOCKET_PATH_BYTES = 100
 LOCK_SECONDS = 5.0
@@ -45,6 +43,7 @@ if os.getppid() == int(sys.argv[1]):
 """
 
 Log = Callable[[str, dict[str, object]], None]
+Spawn = Callable[[], "subprocess.Popen[bytes]"]
 
 
 def _flags(directory: Path, socket_path: Path) -> list[str]:
@@ -65,19 +64,38 @@ def _answer(socket_path: Path) -> bytes:
     return b""
 
 
+def _spawn(command: list[str], lock: int, directory: Path) -> "subprocess.Popen[bytes]":
+    """In a session of its own: the interrupt key of a terminal must reach the service alone, which then stops in order."""
+    for unfinished in directory.glob("temp-rewriteaof-*.aof"):
+        unfinished.unlink()  # a server killed while rewriting leaves it for ever, with what has been erased since
+    path = directory / "server.log"
+    fresh = os.O_TRUNC if path.exists() and path.stat().st_size > LOG_BYTES else 0
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | fresh, 0o600)
+    try:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(lock,), start_new_session=True, umask=0o077
+        )
+    finally:
+        os.close(log)
+
+
+def _last_words(log_path: Path) -> str:
+    with suppress(OSError, IndexError):
+        return re.sub(r"^\d+:\w [^#]*# ", "", log_path.read_text(errors="replace").strip().splitlines()[-1])
+    return "it ended without a message"
+
+
 class EmbeddedStore:
     """`log` is told each death of the server, from another thread. On systems other than Linux only stop() ends the server."""
 
     def __init__(self, directory: Path, *, log: Log = lambda _event, _fields: None, lock_wait: float = LOCK_SECONDS) -> None:
         self._directory = directory.absolute()
-        self._log = log
-        self._lock_wait = lock_wait
         self._log_path = self._directory / "server.log"
         self._socket_path = self._directory / "server.sock"
-        self._command: list[str] = []
-        self._lock_descriptor = -1
+        self._log = log
+        self._lock_wait = lock_wait
         self._process: subprocess.Popen[bytes] | None = None
-        self._guard = threading.Lock()
+        self._spawning = threading.Lock()
         self._stopping = threading.Event()
         self._died = threading.Event()
         self._held = ExitStack()
@@ -91,43 +109,44 @@ class EmbeddedStore:
     def pid(self) -> int | None:
         """None while no server runs."""
         process = self._process
-        return process.pid if process else None
+        return process.pid if process and process.returncode is None else None
 
     def start(self) -> None:
         """Returns when the server answers. Raises EmbeddedError; then nothing is left running or locked."""
         binary = server_binary()
         with ExitStack() as held:
             try:
-                self._claim(held)
+                lock = self._claim(held)
             except OSError as error:
                 raise EmbeddedError(f"Cannot use {self._directory}: {error.strerror}; name another --data directory") from error
             flags = _flags(self._directory, self._socket_path)
-            self._command = [sys.executable, "-I", "-S", "-c", SHIM, str(os.getpid()), str(binary), *flags]
-            self._supervise_until_closed(held)
+            command = [sys.executable, "-I", "-S", "-c", SHIM, str(os.getpid()), str(binary), *flags]
+            self._keep_running(held, partial(_spawn, command, lock, self._directory))
             self._wait_for_answer()
             self._held = held.pop_all()
 
     def stop(self) -> None:
-        """Orderly: what was acknowledged is on disk. Does nothing when already stopped."""
+        """In order, within ten seconds or by force. Does nothing when already stopped."""
         self._held.close()
 
-    def _claim(self, held: ExitStack) -> None:
+    def _claim(self, held: ExitStack) -> int:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock_descriptor = held.enter_context(locked(self._directory / "lock", self._lock_wait))
+        lock = held.enter_context(_locked(self._directory / "lock", self._lock_wait))
         self._log_path.unlink(missing_ok=True)
         self._socket_path = self._directory / "server.sock"
         if len(os.fsencode(self._socket_path)) >= SOCKET_PATH_BYTES:
-            scratch = tempfile.mkdtemp(prefix="identity-service-")
-            held.callback(shutil.rmtree, scratch, ignore_errors=True)
-            self._socket_path = Path(scratch, "server.sock")
+            short = tempfile.mkdtemp(prefix="identity-service-")
+            held.callback(shutil.rmtree, short, ignore_errors=True)
+            self._socket_path = Path(short, "server.sock")
         held.callback(self._socket_path.unlink, missing_ok=True)
+        return lock
 
-    def _supervise_until_closed(self, held: ExitStack) -> None:
+    def _keep_running(self, held: ExitStack, spawn: Spawn) -> None:
         self._stopping.clear()
         self._died.clear()
-        thread = threading.Thread(target=self._supervise, name="embedded-store", daemon=True)
-        thread.start()
-        held.callback(self._end, thread)
+        supervisor = threading.Thread(target=self._supervise, args=(spawn,), name="embedded-store", daemon=True)
+        supervisor.start()
+        held.callback(self._end, supervisor)
 
     def _wait_for_answer(self) -> None:
         began, limit = time.monotonic(), START_SECONDS
@@ -139,77 +158,40 @@ class EmbeddedStore:
                 limit = LOADING_SECONDS
             if time.monotonic() - began > limit:
                 raise EmbeddedError(f"The store in {self._directory} did not answer within {limit:g} seconds; see {self._log_path}")
-        raise EmbeddedError(f"The store in {self._directory} cannot start: {self._last_line()} (see {self._log_path})")
+        raise EmbeddedError(f"The store in {self._directory} cannot start: {_last_words(self._log_path)}; see {self._log_path}")
 
-    def _last_line(self) -> str:
-        with suppress(OSError, IndexError):
-            line = self._log_path.read_text(errors="replace").strip().splitlines()[-1]
-            return re.sub(r"^\d+:\w [^#]*# ", "", line)
-        return "it ended without a message"
-
-    def _supervise(self) -> None:
+    def _supervise(self, spawn: Spawn) -> None:
         pause = FIRST_PAUSE
         while not self._stopping.is_set():
             began = time.monotonic()
-            code = self._serve()
+            code = self._serve(spawn)
             lived = time.monotonic() - began
             if self._stopping.is_set():
                 return
             self._died.set()
-            # The server lives no longer than this thread: not even a broken log may end it.
-            with suppress(Exception):
+            with suppress(Exception):  # the server lives no longer than this thread: a broken log must not end it
                 self._log("store_died", {"exit": code, "lived": round(lived, 1)})
-            if lived >= STEADY_SECONDS:
-                pause = FIRST_PAUSE
+            pause = FIRST_PAUSE if lived >= STEADY_SECONDS else pause
             self._stopping.wait(pause)
             pause = min(2 * pause, LAST_PAUSE)
 
-    def _serve(self) -> int | None:
-        """The exit code of one server; None when it could not be started."""
-        try:
-            with self._guard:
+    def _serve(self, spawn: Spawn) -> int | None:
+        """The exit code of one server, negative for a signal; None when none could be started."""
+        with suppress(OSError):
+            with self._spawning:
                 if self._stopping.is_set():
                     return None
-                self._process = process = self._spawn()
-        except OSError:
-            return None
-        code = process.wait()
-        with self._guard:
-            self._process = None
-        return code
+                self._process = process = spawn()
+            return process.wait()
+        return None
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        """In a session of its own: the interrupt key of a terminal must reach the service alone, which then stops in order."""
-        self._drop_unfinished_rewrites()
-        with self._open_log() as log:
-            return subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=(self._lock_descriptor,),
-                start_new_session=True,
-                umask=0o077,
-            )
-
-    def _open_log(self) -> IO[bytes]:
-        """Kept small however often the server dies."""
-        size = self._log_path.stat().st_size if self._log_path.exists() else 0
-        return self._log_path.open("wb" if size > LOG_BYTES else "ab")
-
-    def _drop_unfinished_rewrites(self) -> None:
-        """A rewrite that was killed leaves a copy that nobody would rewrite again, so erased data would stay in it."""
-        for pattern in ("temp-rewriteaof-*.aof", "appendonlydir/temp-*"):
-            for left in self._directory.glob(pattern):
-                left.unlink(missing_ok=True)
-
-    def _end(self, thread: threading.Thread) -> None:
+    def _end(self, supervisor: threading.Thread) -> None:
         self._stopping.set()
-        with self._guard:
+        with self._spawning:
             process = self._process
-            if process:
-                process.terminate()
-        thread.join(STOP_SECONDS)
-        if thread.is_alive() and process:
+        if process:
+            process.terminate()
+        supervisor.join(STOP_SECONDS)
+        if process and supervisor.is_alive():
             process.kill()
-            thread.join()
+        supervisor.join()

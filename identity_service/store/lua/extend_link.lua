@@ -5,11 +5,11 @@
 -- Returns  1, or 0 where there is no living link
 local stored = redis.call('HGET', KEYS[1], ARGV[1])
 if not stored then return 0 end
-local times, expires, rest = string.match(stored, '^(%d+ %d+) (%d+) (%a %a)$')
-if tonumber(expires) <= tonumber(ARGV[2]) then return 0 end
-if tonumber(expires) < tonumber(ARGV[3]) then
-  redis.call('HSET', KEYS[1], ARGV[1], times .. ' ' .. ARGV[3] .. ' ' .. rest)
+local first, last, life, flags = string.match(stored, '^(%d+) (%d+) (%d+) (%a%a)$')
+local now, expires = tonumber(ARGV[2]), tonumber(ARGV[3])
+if first + life <= now then return 0 end
+if first + life < expires then
+  redis.call('HSET', KEYS[1], ARGV[1], string.format('%d %d %d %s', first, last, expires - first, flags))
 end
-local life = tonumber(ARGV[3]) - tonumber(ARGV[2])
-if redis.call('TTL', KEYS[1]) < life then redis.call('EXPIRE', KEYS[1], life) end
+if redis.call('TTL', KEYS[1]) < expires - now then redis.call('EXPIRE', KEYS[1], expires - now) end
 return 1

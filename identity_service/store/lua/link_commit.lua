@@ -4,16 +4,16 @@
 -- ARGV[1]  nonce   ARGV[2]  visitor   ARGV[3]  now, s   ARGV[4]  expiry, s   ARGV[5]  source letter   ARGV[6]  v or u
 -- Returns  1, or 0 where a removal took the announcement away
 if redis.call('HDEL', KEYS[2], ARGV[1]) == 0 then return 0 end
-local first, expires, flag = ARGV[3], ARGV[4], ARGV[6]
+local now, expires, first, flag = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[3]), ARGV[6]
 local stored = redis.call('HGET', KEYS[1], ARGV[2])
 if stored then
-  local old_first, old_expires, old_flag = string.match(stored, '^(%d+) %d+ (%d+) %a (%a)$')
-  if tonumber(old_expires) > tonumber(ARGV[3]) then
-    first = old_first
+  local old_first, old_life, old_flag = string.match(stored, '^(%d+) %d+ (%d+) %a(%a)$')
+  if old_first + old_life > now then
+    first = tonumber(old_first)
     if old_flag == 'v' then flag = 'v' end
   end
 end
-redis.call('HSET', KEYS[1], ARGV[2], table.concat({first, ARGV[3], expires, ARGV[5], flag}, ' '))
-local life = tonumber(expires) - tonumber(ARGV[3])
+redis.call('HSET', KEYS[1], ARGV[2], string.format('%d %d %d %s%s', first, now - first, expires - first, ARGV[5], flag))
+local life = expires - now
 if redis.call('TTL', KEYS[1]) < life then redis.call('EXPIRE', KEYS[1], life) end
 return 1

@@ -11,9 +11,9 @@ if not known and held >= room then
   local now, victim, oldest = tonumber(ARGV[3]), false, math.huge
   local stored = redis.call('HGETALL', KEYS[1])
   for i = 1, #stored, 2 do
-    local last, expires, flag = string.match(stored[i + 1], '^%d+ (%d+) (%d+) %a (%a)$')
-    if tonumber(expires) <= now then return {'yield', stored[i]} end
-    if flag == 'u' and tonumber(last) < oldest then victim, oldest = stored[i], tonumber(last) end
+    local first, last, life, flag = string.match(stored[i + 1], '^(%d+) (%d+) (%d+) %a(%a)$')
+    if first + life <= now then return {'yield', stored[i]} end
+    if flag == 'u' and first + last < oldest then victim, oldest = stored[i], first + last end
   end
   if victim and ARGV[5] == 'v' then return {'yield', victim} end
   return {'full'}
