@@ -14,10 +14,12 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 from identity_service.store.binary import EmbeddedError, server_binary
+from identity_service.store.lock import locked
 
 SOCKET_PATH_BYTES = 100
 LOCK_SECONDS = 5.0
@@ -131,7 +133,7 @@ class EmbeddedStore:
 
     def _claim(self, held: ExitStack) -> int:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = held.enter_context(_locked(self._directory / "lock", self._lock_wait))
+        lock = held.enter_context(locked(self._directory / "lock", self._lock_wait))
         self._log_path.unlink(missing_ok=True)
         self._socket_path = self._directory / "server.sock"
         if len(os.fsencode(self._socket_path)) >= SOCKET_PATH_BYTES:

@@ -123,8 +123,15 @@ def print_bytes(url: str) -> None:
 
 def record(tag: str, visitor: str) -> dict[Any, Any]:
     return {
-        "k": "p", "f": 1795000000, "q": visitor, "l": 1795000000, "x": 1828696000, "g": 1795000000250, "s": "plain",
-        "e": 1, f"e{tag}": "abcdefghijkv",
+        "k": "p",
+        "f": 1795000000,
+        "q": visitor,
+        "l": 1795000000,
+        "x": 1828696000,
+        "g": 1795000000250,
+        "s": "plain",
+        "e": 1,
+        f"e{tag}": "abcdefghijkv",
     }
 
 
