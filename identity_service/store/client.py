@@ -6,7 +6,7 @@ Timeouts are short, reads are sent twice at most, writes once: after a lost writ
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import redis.asyncio as redis
 from redis.asyncio.retry import Retry
@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from identity_service.errors import StoreUnavailable
-from identity_service.store.batch import Batch, Command, Reply, write
+from identity_service.store.batch import MOST_COMMANDS, Batch, Command, Reply, write
 from identity_service.store.scripts import all_scripts
 
 FAILURES_TO_OPEN = 5
@@ -81,6 +81,11 @@ class Client:
             if isinstance(reply, Exception):
                 raise StoreUnavailable from reply
         return replies
+
+    async def read_many(self, commands: Sequence[Command]) -> list[Reply]:
+        """For reads that may be thousands: in several pipelines, so that nobody else waits behind them for long."""
+        chunks = [commands[start : start + MOST_COMMANDS] for start in range(0, len(commands), MOST_COMMANDS)]
+        return [reply for replies in await asyncio.gather(*(self.run(*chunk) for chunk in chunks)) for reply in replies]
 
     def post(self, *unit: Command) -> None:
         """Sends without waiting, for what repair would do anyway; a failure is counted, not raised."""

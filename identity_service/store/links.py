@@ -53,8 +53,8 @@ class LinkStore:
         self._gone_life = gone_life
 
     async def living(self, shop: ShopId, handles: Sequence[Handle], now: int) -> list[list[Link]]:
-        """The links of each handle, newest first, in one round trip."""
-        replies = await self._client.run(*(read("HGETALL", self._keys.handle(shop, handle).links) for handle in handles))
+        """The links of each handle, newest first."""
+        replies = await self._client.read_many([read("HGETALL", self._keys.handle(shop, handle).links) for handle in handles])
         return [living_links(stored, now) for stored in replies]
 
     async def link(self, shop: ShopId, handle: Handle, linkable: Linkable, source: LinkSource, now: int) -> None:

@@ -37,10 +37,9 @@ class VisitorStore:
         self._keys = keys
 
     async def states(self, shop: ShopId, visitors: Sequence[VisitorId], now: int) -> list[VisitorState]:
-        """In the order asked, in one round trip; a record past its own expiry counts as none."""
-        if not visitors:
-            return []
-        replies = await self._client.run(*(command for visitor in visitors for command in self._state_commands(shop, visitor)))
+        """In the order asked; a record past its own expiry counts as none."""
+        commands = [command for visitor in visitors for command in self._state_commands(shop, visitor)]
+        replies = await self._client.read_many(commands)
         return [_state(replies[i], replies[i + 1], now) for i in range(0, len(replies), 2)]
 
     def _state_commands(self, shop: ShopId, visitor: VisitorId) -> tuple[Command, Command]:

@@ -154,7 +154,8 @@ async def read_body(headers: Mapping[str, str], receive: Receive, most: int) -> 
     """Raises TooLarge as soon as more than `most` bytes are announced or have come; an empty body is an empty object."""
     if headers.get("content-encoding", "identity") != "identity":
         raise Malformed("Bodies are taken without content-encoding.")
-    if int(headers.get("content-length") or 0) > most:
+    announced = headers.get("content-length", "0")
+    if len(announced) > len(str(most)) or not announced.isdigit() or int(announced) > most:
         raise TooLarge(f"A body may have {most} bytes here.")
     chunks, size = [], 0
     while True:

@@ -2,18 +2,19 @@
 
 import os
 import signal
-import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import redis
 
-from identity_service.store import binary, embedded
+from identity_service.store import binary, embedded, lock
 from identity_service.store.binary import EmbeddedError, server_binary
 from identity_service.store.embedded import EmbeddedStore
 
@@ -27,6 +28,17 @@ store = EmbeddedStore(Path(sys.argv[1]))
 store.start()
 print(store.pid, store.url, flush=True)
 sys.stdin.read()
+"""
+
+LOADING = """
+import socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen()
+while True:
+    connection, _ = server.accept()
+    connection.sendall(b'-LOADING the dataset')
+    connection.close()
 """
 
 
@@ -225,16 +237,27 @@ def test_a_second_service_is_refused_after_waiting(store: EmbeddedStore, directo
     assert answers(store)
 
 
-def test_a_second_service_that_waits_follows_the_first(store: EmbeddedStore, directory: Path) -> None:
+def test_a_second_service_that_waits_follows_the_first(store: EmbeddedStore, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = threading.Event()
+
+    def sleep(seconds: float) -> None:
+        waits.set()
+        time.sleep(seconds)
+
+    monkeypatch.setattr(lock, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
     with redis.Redis.from_url(store.url) as client:
         client.set("kept", "1")
-    with subprocess.Popen([sys.executable, "-c", SERVICE, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as second:
-        assert second.stdout is not None
-        until(lambda: (directory / "lock").exists())
-        store.stop()
-        url = second.stdout.readline().split()[1].decode()
-        with redis.Redis.from_url(url) as client:
+    second = EmbeddedStore(directory)
+    starting = threading.Thread(target=second.start)
+    starting.start()
+    assert waits.wait(5)
+    store.stop()
+    starting.join(10)
+    try:
+        with redis.Redis.from_url(second.url) as client:
             assert client.get("kept") == b"1"
+    finally:
+        second.stop()
 
 
 @linux
@@ -316,19 +339,20 @@ def test_a_server_that_never_answers_is_given_up(directory: Path, tmp_path: Path
     assert store.pid is None
 
 
+def test_a_server_that_loads_is_given_longer(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loading = script(tmp_path / "valkey-server", f'exec {sys.executable} -c "{LOADING}" "$4"')
+    monkeypatch.setattr(embedded, "server_binary", lambda: loading)
+    monkeypatch.setattr(embedded, "START_SECONDS", 2.0)
+    monkeypatch.setattr(embedded, "LOADING_SECONDS", 2.5)
+    with pytest.raises(EmbeddedError, match=r"did not answer within 2\.5 seconds"):
+        EmbeddedStore(directory).start()
+
+
 def test_a_directory_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     taken = tmp_path / "data"
     taken.write_text("a file")
-    with pytest.raises(EmbeddedError, match="Cannot use .*data.*; name another --data directory"):
+    with pytest.raises(EmbeddedError, match=r"Cannot use .*data.*; name another --data directory"):
         EmbeddedStore(taken).start()
-
-
-def test_nothing_listens_where_nothing_was_started(tmp_path: Path) -> None:
-    store = EmbeddedStore(tmp_path)
-    assert store.pid is None
-    with socket.socket(socket.AF_UNIX) as probe, pytest.raises(FileNotFoundError):
-        probe.connect(str(tmp_path / "server.sock"))
-    store.stop()
 
 
 def test_the_wheel_has_the_server() -> None:
