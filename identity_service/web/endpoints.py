@@ -127,9 +127,12 @@ class Endpoint:
         if self.private and not found.private:
             raise Forbidden("This call needs a private key, from a server.")
         device = (not found.private and self.always_device) or speaks_for_device(found, headers)
-        address = client_address(scope["client"][0] if scope["client"] else None, headers.get("x-forwarded-for"), services.proxies)
+        address = None if found.private else self._address(scope, headers)
         _count(services, found.private, found.digest, address)
         return Call(services, found.shop, found.private, device, address if device else None, headers, query, self._decoded(raw, tracking))
+
+    def _address(self, scope: Scope, headers: Mapping[str, str]) -> str | None:
+        return client_address(scope["client"][0] if scope["client"] else None, headers.get("x-forwarded-for"), self.services.proxies)
 
     def _decoded(self, raw: bytes, tracking: bool) -> Any:
         if self.decoder is None:
