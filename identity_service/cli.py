@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     checking.set_defaults(run=check)
     checking.add_argument("--store", action="store_true", help="also examine the server of store.url")
     for command in (serving, checking):
-        command.add_argument("--config", help="a shipped file (development, production, strict) or a path")
+        command.add_argument("--config", help="a shipped file (development, production) or a path")
         command.add_argument("--host")
         command.add_argument("--port", type=int)
         command.add_argument("--workers", type=int)

@@ -68,7 +68,7 @@ def _answer(socket_path: Path) -> bytes:
 
 def _spawn(command: list[str], lock: int, directory: Path) -> "subprocess.Popen[bytes]":
     """In a session of its own: the interrupt key of a terminal must reach the service alone, which then stops in order."""
-    for unfinished in directory.glob("temp-rewriteaof-*.aof"):
+    for unfinished in (*directory.glob("temp-rewriteaof-*.aof"), *directory.glob("appendonlydir/temp-*")):
         unfinished.unlink()  # a server killed while rewriting leaves it for ever, with what has been erased since
     path = directory / "server.log"
     fresh = os.O_TRUNC if path.exists() and path.stat().st_size > LOG_BYTES else 0
