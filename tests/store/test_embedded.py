@@ -18,8 +18,8 @@ import pytest
 import redis
 
 from identity_service.store import binary
-from identity_service.store.binary import server_binary
-from identity_service.store.embedded import EmbeddedError, EmbeddedStore
+from identity_service.store.binary import EmbeddedError, server_binary
+from identity_service.store.embedded import EmbeddedStore
 
 RESTART_SECONDS = 3.0
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends or names a child this way")
