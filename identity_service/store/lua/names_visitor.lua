@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom,no-writes
 -- Purpose: settle, step b: does the handle still name the visitor, as a link or as an announced one?
 -- KEYS[1]  links (hash)   KEYS[2]  intents (hash nonce -> "time visitor")
 -- ARGV[1]  visitor

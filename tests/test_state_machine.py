@@ -1,0 +1,161 @@
+"""Visitors in random order against a model that fits on a page: who is linked to which email, who is gone."""
+
+import asyncio
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from identity_service.app import Application
+from identity_service.settings import load
+from tests.conftest import Clock
+
+EMAILS = ["a@example.com", "b@example.com", "c@example.com"]
+DAY = 86_400
+
+
+class Model:
+    """`links`: email → visitor → when it ends. `ends`: when a visitor's ID ends. `persistent` and `gone`: sets of visitors."""
+
+    def __init__(self) -> None:
+        self.links: dict[str, dict[str, float]] = {email: {} for email in EMAILS}
+        self.ends: dict[str, float] = {}
+        self.persistent: set[str] = set()
+        self.gone: set[str] = set()
+
+    def alive(self, visitor: str, now: float) -> bool:
+        return visitor not in self.gone and self.ends[visitor] > now
+
+    def remove(self, visitor: str) -> None:
+        self.gone.add(visitor)
+        for held in self.links.values():
+            held.pop(visitor, None)
+
+    def of_email(self, email: str, now: float) -> set[str]:
+        return {visitor for visitor, end in self.links[email].items() if end > now}
+
+    def emails_of(self, visitor: str, now: float) -> set[str]:
+        return {email for email in EMAILS if visitor in self.of_email(email, now)}
+
+
+def machine(store_url: str, database: Any) -> type[RuleBasedStateMachine]:
+    class Visitors(RuleBasedStateMachine):
+        tokens = Bundle("tokens")
+
+        def __init__(self) -> None:
+            super().__init__()
+            database.flushall()
+            self.loop = asyncio.new_event_loop()
+            self.clock = Clock()
+            self.model = Model()
+            self.application = Application(
+                load("development", {"IDENTITY_STORE__URL": store_url, "IDENTITY_LIMITS__ENABLED": "false"}), self.clock
+            )
+            self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.application), base_url="http://service.test")
+
+        def teardown(self) -> None:
+            self.loop.run_until_complete(self.client.aclose())
+            self.loop.run_until_complete(self.application.services.store.client.close())
+            self.loop.close()
+
+        def post(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
+            sent = self.client.post(path, json=body, headers={"authorization": "Bearer demo-private-key"})
+            answer = self.loop.run_until_complete(sent)
+            assert answer.status_code < 500
+            return answer.status_code, answer.json()
+
+        @rule(target=tokens, consent=st.sampled_from(["granted", "unknown"]))
+        def issue(self, consent: str) -> tuple[str, str]:
+            _, answer = self.post("/v1/visitors", {"consent": consent})
+            visitor = answer["visitor"]
+            days = 390 if consent == "granted" else 1
+            self.model.ends[visitor] = int(self.clock.now) + days * DAY
+            if consent == "granted":
+                self.model.persistent.add(visitor)
+            return visitor, answer["token"]
+
+        @rule(target=tokens, known=tokens)
+        def grant(self, known: tuple[str, str]) -> tuple[str, str]:
+            self.clock.forward(0.01)
+            visitor, token = known
+            alive = self.model.alive(visitor, self.clock.now)
+            _, answer = self.post("/v1/consents", {"token": token, "consent": "granted"})
+            assert answer["mode"] == "persistent"
+            granted = answer["visitor"]
+            assert (granted == visitor) == (alive or (visitor in self.model.persistent and visitor not in self.model.gone and alive))
+            self.model.ends[granted] = int(self.clock.now) + 390 * DAY
+            self.model.persistent.add(granted)
+            for held in self.model.links.values():
+                if granted in held and held[granted] > self.clock.now:
+                    held[granted] = self.model.ends[granted]
+            return granted, answer["token"]
+
+        @rule(known=tokens, email=st.sampled_from(EMAILS))
+        def link(self, known: tuple[str, str], email: str) -> None:
+            visitor, token = known
+            alive = self.model.alive(visitor, self.clock.now)
+            status, _ = self.post("/v1/links", {"email": email, "token": token})
+            assert (status == 200) == alive, status
+            if alive:
+                self.model.links[email][visitor] = self.model.ends[visitor]
+
+        @rule(known=tokens, email=st.sampled_from(EMAILS))
+        def unlink(self, known: tuple[str, str], email: str) -> None:
+            self.post("/v1/unlinks", {"email": email, "visitor": known[0]})
+            self.model.links[email].pop(known[0], None)
+
+        @rule(known=tokens, how=st.sampled_from([{"consent": "refused"}, {"visitor": None}]))
+        def withdraw(self, known: tuple[str, str], how: dict[str, Any]) -> None:
+            _, answer = self.post("/v1/visitors", {"token": known[1], **how})
+            assert answer["mode"] == "null"
+            self.model.remove(known[0])
+
+        @rule(known=tokens)
+        def come_again(self, known: tuple[str, str]) -> None:
+            visitor, token = known
+            _, answer = self.post("/v1/visitors", {"token": token})
+            if visitor in self.model.gone:
+                assert (answer["visitor"], answer["decision"]["reason"]) == (None, "withdrawn")
+            elif self.model.alive(visitor, self.clock.now):
+                assert answer["visitor"] == visitor
+                assert answer["mode"] == ("persistent" if visitor in self.model.persistent else "cookieless")
+            else:
+                assert answer["visitor"] != visitor
+
+        @rule(email=st.sampled_from(EMAILS))
+        def erase(self, email: str) -> None:
+            now = self.clock.now
+            alone = {visitor for visitor in self.model.of_email(email, now) if self.model.emails_of(visitor, now) == {email}}
+            _, answer = self.post("/v1/erasures", {"email": email})
+            assert answer["erased"]["visitors"] == len(alone)
+            self.model.links[email].clear()
+            for visitor in alone:
+                self.model.remove(visitor)
+
+        @rule(seconds=st.sampled_from([60, 3_600, DAY, 400 * DAY]))
+        def wait(self, seconds: int) -> None:
+            self.clock.forward(seconds)
+
+        @rule()
+        def repair(self) -> None:
+            database.delete("id:v1:{repair-lock}")
+            self.loop.run_until_complete(self.application.keep_up())
+
+        @invariant()
+        def a_look_up_is_what_the_model_says(self) -> None:
+            _, answer = self.post("/v1/lookups", {"emails": EMAILS})
+            for email, result in zip(EMAILS, answer["results"], strict=True):
+                assert {one["visitor"] for one in result["visitors"]} == self.model.of_email(email, self.clock.now)
+                for one in result["visitors"]:
+                    assert one["shared"] == (len(self.model.emails_of(one["visitor"], self.clock.now)) > 1)
+
+    return Visitors
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_random_histories_agree_with_the_model(store_url: str, database: Any) -> None:
+    chosen = settings(max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(machine(store_url, database), settings=chosen)
