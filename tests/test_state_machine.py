@@ -17,6 +17,10 @@ EMAILS = ["a@example.com", "b@example.com", "c@example.com"]
 DAY = 86_400
 
 
+Known = tuple[str, str, float]
+"""Visitor, token, and when the token ends by itself; 0 where it ends with its visitor."""
+
+
 class Model:
     """`links`: email → visitor → when it ends. `ends`: when a visitor's ID ends. `persistent` and `gone`: sets of visitors."""
 
@@ -26,8 +30,9 @@ class Model:
         self.persistent: set[str] = set()
         self.gone: set[str] = set()
 
-    def alive(self, visitor: str, now: float) -> bool:
-        return visitor not in self.gone and self.ends[visitor] > now
+    def alive(self, known: "Known", now: float) -> bool:
+        visitor, _, end = known
+        return visitor not in self.gone and (end or self.ends[visitor]) > now
 
     def remove(self, visitor: str) -> None:
         self.gone.add(visitor)
@@ -68,58 +73,58 @@ def machine(store_url: str, database: Any) -> type[RuleBasedStateMachine]:
             return answer.status_code, answer.json()
 
         @rule(target=tokens, consent=st.sampled_from(["granted", "unknown"]))
-        def issue(self, consent: str) -> tuple[str, str]:
+        def issue(self, consent: str) -> Known:
             _, answer = self.post("/v1/visitors", {"consent": consent})
             visitor = answer["visitor"]
             days = 390 if consent == "granted" else 1
             self.model.ends[visitor] = int(self.clock.now) + days * DAY
             if consent == "granted":
                 self.model.persistent.add(visitor)
-            return visitor, answer["token"]
+            return visitor, answer["token"], 0 if consent == "granted" else self.model.ends[visitor]
 
         @rule(target=tokens, known=tokens)
-        def grant(self, known: tuple[str, str]) -> tuple[str, str]:
+        def grant(self, known: Known) -> Known:
             self.clock.forward(0.01)
-            visitor, token = known
-            alive = self.model.alive(visitor, self.clock.now)
+            visitor, token, _ = known
+            alive = self.model.alive(known, self.clock.now)
             _, answer = self.post("/v1/consents", {"token": token, "consent": "granted"})
             assert answer["mode"] == "persistent"
             granted = answer["visitor"]
-            assert (granted == visitor) == (alive or (visitor in self.model.persistent and visitor not in self.model.gone and alive))
+            assert (granted == visitor) == alive
             self.model.ends[granted] = int(self.clock.now) + 390 * DAY
             self.model.persistent.add(granted)
             for held in self.model.links.values():
                 if granted in held and held[granted] > self.clock.now:
                     held[granted] = self.model.ends[granted]
-            return granted, answer["token"]
+            return granted, answer["token"], 0
 
         @rule(known=tokens, email=st.sampled_from(EMAILS))
-        def link(self, known: tuple[str, str], email: str) -> None:
-            visitor, token = known
-            alive = self.model.alive(visitor, self.clock.now)
+        def link(self, known: Known, email: str) -> None:
+            visitor, token, _ = known
+            alive = self.model.alive(known, self.clock.now)
             status, _ = self.post("/v1/links", {"email": email, "token": token})
             assert (status == 200) == alive, status
             if alive:
                 self.model.links[email][visitor] = self.model.ends[visitor]
 
         @rule(known=tokens, email=st.sampled_from(EMAILS))
-        def unlink(self, known: tuple[str, str], email: str) -> None:
+        def unlink(self, known: Known, email: str) -> None:
             self.post("/v1/unlinks", {"email": email, "visitor": known[0]})
             self.model.links[email].pop(known[0], None)
 
         @rule(known=tokens, how=st.sampled_from([{"consent": "refused"}, {"visitor": None}]))
-        def withdraw(self, known: tuple[str, str], how: dict[str, Any]) -> None:
+        def withdraw(self, known: Known, how: dict[str, Any]) -> None:
             _, answer = self.post("/v1/visitors", {"token": known[1], **how})
             assert answer["mode"] == "null"
             self.model.remove(known[0])
 
         @rule(known=tokens)
-        def come_again(self, known: tuple[str, str]) -> None:
-            visitor, token = known
+        def come_again(self, known: Known) -> None:
+            visitor, token, _ = known
             _, answer = self.post("/v1/visitors", {"token": token})
             if visitor in self.model.gone:
                 assert (answer["visitor"], answer["decision"]["reason"]) == (None, "withdrawn")
-            elif self.model.alive(visitor, self.clock.now):
+            elif self.model.alive(known, self.clock.now):
                 assert answer["visitor"] == visitor
                 assert answer["mode"] == ("persistent" if visitor in self.model.persistent else "cookieless")
             else:

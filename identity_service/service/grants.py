@@ -39,7 +39,9 @@ class Grants:
         elif record:
             await self._touch(scene, visitor, record)
         linking = choice.linking if granting or not record or not record.consent else record.consent.linking
-        kept = scene.living if not granting and scene.living and scene.living.newest_key and not scene.visit.own else None
+        kept = scene.living if not granting and not scene.visit.own else None
+        if kept and not (kept.newest_key and kept.kind is Kind.PERSISTENT):
+            kept = None
         return identity_of(
             decision,
             mode=Mode.PERSISTENT,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from identity_service.consent import Millis
 from identity_service.policy import Facts
+from identity_service.service.candidates import token_expires
 from identity_service.service.visits import Candidate, Visit
 from identity_service.signing import Token
 from identity_service.visitor import Kind, Mode, VisitorId, VisitorRecord, VisitorState
@@ -25,10 +26,11 @@ class Scene:
 
     @property
     def living(self) -> Token | None:
-        """The persistent token whose record is alive."""
+        """The token whose visitor is persistent: its own, or the one that a chosen ID had before the grant."""
         for token in self.tokens:
             record = self.states[token.visitor].record
-            if token.kind is Kind.PERSISTENT and record and record.mode is Mode.PERSISTENT:
+            held = token.kind is Kind.PERSISTENT or (token.kind is Kind.CHOSEN and token_expires(token, self.visit.shop) > self.seconds)
+            if held and record and record.mode is Mode.PERSISTENT:
                 return token
         return None
 

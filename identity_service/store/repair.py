@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterable
 
 from identity_service.consent import Millis
+from identity_service.errors import StoreUnavailable
 from identity_service.handle import Handle, handle_named
 from identity_service.shop import ShopId
 from identity_service.store.batch import call, read, write
@@ -77,13 +78,17 @@ class Repair:
             await self._links.settle(shop, handle, VisitorId(name))
 
     async def rewrite_if_due(self, now: int) -> bool:
-        """Asks the server to rewrite its append-only file if something destroyed has waited long enough; returns whether it did."""
+        """Asks the server to rewrite its append-only file if something destroyed has waited long enough; returns whether it does. A
+        server that is busy with one, or refuses, is asked again a minute later."""
         [noted] = await self._client.run(read("HMGET", REWRITE, "first", "last"))
         if None in noted:
             return False
         first, last = int(noted[0]), int(noted[1])
         if now - last < QUIET_SECONDS and now - first < LATEST_SECONDS:
             return False
-        await self._client.run(write("BGREWRITEAOF"))
+        try:
+            await self._client.run(write("BGREWRITEAOF"))
+        except StoreUnavailable:
+            return False
         await self._client.run(call("clear_rewrite", [REWRITE], now))
         return True
