@@ -18,7 +18,7 @@ from email_validator import EmailNotValidError, validate_email
 
 from identity_service.errors import Invalid
 
-LONGEST_EMAIL = 254
+LONGEST_TYPED_EMAIL = 1_016
 LONGEST_CUSTOMER = 255
 SHA256_HEX = re.compile(r"[0-9a-fA-F]{64}")
 JUNK = frozenset(
@@ -83,17 +83,14 @@ class Handles:
 
 def normalise_email(email: str) -> str:
     """Raises Invalid; the text never repeats the value."""
-    if len(email) > 4 * LONGEST_EMAIL or is_junk(email):
+    if len(email) > LONGEST_TYPED_EMAIL or is_junk(email):
         raise Invalid("email: is not an email address")
     trimmed = unicodedata.normalize("NFC", email.strip())
     try:
         parsed = validate_email(trimmed, check_deliverability=False)
     except (EmailNotValidError, UnicodeError, ValueError):
         raise Invalid("email: is not an email address") from None
-    normalised = f"{parsed.local_part}@{parsed.ascii_domain}".translate(_ASCII_LOWER)
-    if len(normalised) > LONGEST_EMAIL:
-        raise Invalid("email: is longer than 254 characters")
-    return normalised
+    return f"{parsed.local_part}@{parsed.ascii_domain}".translate(_ASCII_LOWER)
 
 
 def is_junk(text: str) -> bool:

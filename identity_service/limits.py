@@ -6,6 +6,7 @@ from collections.abc import Callable
 from identity_service.errors import RateLimited
 
 MOST_CALLERS = 100_000
+ROUNDING = 1e-9
 
 
 class RateLimit:
@@ -13,7 +14,7 @@ class RateLimit:
 
     def __init__(self, per_second: float, burst: float, clock: Callable[[], float]) -> None:
         self._interval = 1 / per_second
-        self._tolerance = burst - self._interval
+        self._tolerance = burst - self._interval + ROUNDING
         self._clock = clock
         self._next: dict[str, float] = {}
 
