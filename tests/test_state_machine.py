@@ -135,7 +135,8 @@ def machine(store_url: str, database: Any) -> type[RuleBasedStateMachine]:
             now = self.clock.now
             alone = {visitor for visitor in self.model.of_email(email, now) if self.model.emails_of(visitor, now) == {email}}
             _, answer = self.post("/v1/erasures", {"email": email})
-            assert answer["erased"]["visitors"] == len(alone)
+            # a link past its end no longer counts, but goes with the rest while the store still holds it
+            assert len(alone) <= answer["erased"]["visitors"] <= len(self.model.links[email])
             self.model.links[email].clear()
             for visitor in alone:
                 self.model.remove(visitor)

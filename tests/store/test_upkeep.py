@@ -1,0 +1,162 @@
+"""What goes on beside calls: batches, the breaker, salts, rewriting the append-only file."""
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from identity_service.consent import Millis
+from identity_service.cookieless import GRACE, window_at
+from identity_service.errors import StoreUnavailable
+from identity_service.handle import Handles
+from identity_service.shop import ShopId
+from identity_service.store.batch import Batch, Command, read, write
+from identity_service.store.client import Breaker, Client
+from identity_service.store.keys import REWRITE
+from tests.server import valkey
+from tests.store.test_scripts import NOW, SHOP, live, made
+from tests.test_command import eventually
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_calls_of_one_tick_are_one_pipeline_in_their_order() -> None:
+    flights: list[list[Command]] = []
+
+    async def execute(commands: list[Command]) -> list[Any]:
+        flights.append(commands)
+        return [command.words[1] for command in commands]
+
+    batch = Batch(execute)
+    replies = await asyncio.gather(*(batch.submit([read("GET", f"a{n}"), read("GET", f"b{n}")]) for n in range(50)))
+    assert replies == [[f"a{n}", f"b{n}"] for n in range(50)]
+    assert [len(flight) for flight in flights] == [100]
+
+
+async def test_a_cancelled_caller_leaves_its_neighbours_replies_alone() -> None:
+    began, go_on = asyncio.Event(), asyncio.Event()
+
+    async def execute(commands: list[Command]) -> list[Any]:
+        began.set()
+        await go_on.wait()
+        return [command.words[1] for command in commands]
+
+    batch = Batch(execute)
+    first, second = batch.submit([read("GET", "a")]), batch.submit([read("GET", "b")])
+    await began.wait()
+    first.cancel()
+    go_on.set()
+    assert await second == ["b"]
+    await batch.drain()
+
+
+async def test_a_failure_reaches_every_caller_and_the_next_batch_goes_on() -> None:
+    outcomes: Iterator[Any] = itertools.chain([StoreUnavailable()], itertools.repeat(None))
+
+    async def execute(commands: list[Command]) -> list[Any]:
+        if error := next(outcomes):
+            raise error
+        return [1 for _ in commands]
+
+    batch = Batch(execute)
+    failed = await asyncio.gather(*(batch.submit([read("GET", "a")]) for _ in range(3)), return_exceptions=True)
+    assert [type(one) for one in failed] == [StoreUnavailable] * 3
+    assert await batch.submit([read("GET", "a")]) == [1]
+
+
+def test_the_breaker_opens_after_five_failures_and_lets_one_call_try() -> None:
+    now = [0.0]
+    breaker = Breaker(lambda: now[0])
+    for _ in range(5):
+        assert breaker.may_pass()
+        breaker.failed()
+    assert not breaker.may_pass()
+    now[0] = 1.0
+    assert breaker.may_pass()
+    assert not breaker.may_pass()
+    breaker.succeeded()
+    assert breaker.may_pass()
+
+
+async def test_scripts_come_back_after_the_server_forgot_them(store_url: str, database: redis.Redis) -> None:
+    store = made(store_url)
+    await live(store, 1)
+    database.script_flush()
+    await live(store, 2)
+    await store.client.close()
+
+
+async def test_a_store_that_is_away_is_503_and_then_fails_at_once() -> None:
+    outcomes: list[str] = []
+    client = Client("unix:///nonexistent/identity.sock", 0.5, observe=lambda _seconds, outcome: outcomes.append(outcome))
+    for _ in range(4):
+        with pytest.raises(StoreUnavailable):
+            await client.run(write("SET", "a", 1))
+    with pytest.raises(StoreUnavailable):
+        await client.run(read("GET", "a"))
+    with pytest.raises(StoreUnavailable):
+        await client.run(read("GET", "a"))
+    assert outcomes == ["error"] * 5 + ["open"]
+    await client.close()
+
+
+async def test_workers_share_one_salt_and_it_is_destroyed_half_an_hour_after_its_window(store_url: str, database: redis.Redis) -> None:
+    one, other = made(store_url), made(store_url)
+    window = window_at(NOW, 1)
+    salts = await asyncio.gather(*(store.salts.salt(SHOP, window, NOW) for store in (one, other) for _ in range(20)))
+    assert len(set(salts)) == 1
+    assert len(salts[0]) == 32
+    [key] = list(database.scan_iter("id:v1:Z*"))
+    assert abs(database.ttl(key) - (window.end + GRACE - NOW)) <= 1
+    assert await other.salts.earlier_salt(SHOP, window, window.end + GRACE - 1) == salts[0]
+    assert await other.salts.earlier_salt(SHOP, window, window.end + GRACE) is None
+    other.salts.forget_destroyed(window.end + GRACE)
+    assert other.salts._held == {}
+    assert await one.salts.earlier_salt(ShopId("other"), window, NOW) is None
+    assert list(database.scan_iter("id:v1:Z*")) == [key]
+    for store in (one, other):
+        await store.client.close()
+
+
+async def test_a_rewrite_waits_for_five_quiet_minutes_but_never_an_hour(store_url: str, database: redis.Redis) -> None:
+    store = made(store_url)
+    assert not await store.repair.rewrite_if_due(NOW)
+    for destroyed, now, due in [(0, 299, False), (200, 499, False), (200, 500, True)]:
+        database.hsetnx(REWRITE, "first", NOW)
+        database.hset(REWRITE, "last", NOW + destroyed)
+        assert await store.repair.rewrite_if_due(NOW + now) == due
+    assert not database.exists(REWRITE)
+    database.hset(REWRITE, mapping={"first": NOW, "last": NOW + 3_299})
+    assert eventually(lambda: not database.info("persistence")["aof_rewrite_in_progress"])
+    assert not await store.repair.rewrite_if_due(NOW + 3_299)
+    assert await store.repair.rewrite_if_due(NOW + 3_300)
+    await store.client.close()
+
+
+async def test_after_the_rewrite_the_file_has_forgotten_who_was_erased() -> None:
+    with valkey("--appendonly", "yes", "--appendfsync", "always") as url:
+        direct: redis.Redis = redis.Redis.from_url(url)
+        directory = Path(str(url).removeprefix("unix://")).parent / "appendonlydir"
+        store = made(url)
+        visitor = await live(store, 1)
+        handle = Handles("p").of_email(SHOP, "p1@example.com")
+        needles = [store.keys.visitor_digest(SHOP, visitor).encode(), handle.digest.encode()]
+        await store.removals.erase(SHOP, handle, Millis(NOW * 1000))
+        assert all(needle in on_disk(directory) for needle in needles)
+        for seconds in (61, 130):
+            await store.repair.run([SHOP], Millis((NOW + seconds) * 1000))
+        assert await store.repair.rewrite_if_due(NOW + 3_400)
+        assert eventually(lambda: not direct.info("persistence")["aof_rewrite_in_progress"])
+        assert handle.digest.encode() not in on_disk(directory)
+        kept = on_disk(directory)
+        assert kept.count(needles[0]) == kept.count(needles[0] + b"}:gone")
+        direct.close()
+        await store.client.close()
+
+
+def on_disk(directory: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in directory.iterdir())
