@@ -20,6 +20,7 @@ class SteppedClient(Client):
         super().__init__(url, 5.0)
         self.turns: Turns | None = None
         self.calls = 0
+        self.dead = False
         self.dies_before: int | None = None
         self.dies_after: int | None = None
 
@@ -27,15 +28,23 @@ class SteppedClient(Client):
         if self.turns:
             await self.turns.wait()
         self.calls += 1
-        if self.calls == self.dies_before:
-            raise Crash
+        number = self.calls
+        if self.dead or number == self.dies_before:
+            self.die()
         replies = await super().run(*unit)
-        if self.calls == self.dies_after:
-            raise Crash
+        if self.dead or number == self.dies_after:
+            self.die()
         return replies
 
+    def die(self) -> None:
+        self.dead = True
+        raise Crash
+
+    def revive(self) -> None:
+        self.dead, self.calls, self.dies_before, self.dies_after = False, 0, None, None
+
     def post(self, *unit: Command) -> None:
-        if self.dies_before is None or self.calls < self.dies_before:
+        if not self.dead:
             super().post(*unit)
 
 

@@ -27,11 +27,17 @@ Removal = Callable[["World", Handle, VisitorId], Awaitable[object]]
 class World:
     """A store on stepped calls, and what is left in it, read directly."""
 
-    def __init__(self, url: str, database: redis.Redis) -> None:
-        self.client = SteppedClient(url)
+    def __init__(self, url: str, database: redis.Redis, client: SteppedClient | None = None) -> None:
+        self.client = client or SteppedClient(url)
         self.handles = Handles("development-only-pepper-of-the-demo-shops-00000001--")
         self.store = Store(self.client, self.handles, LinkCaps(1_000, 20), Retention(390, 400, 1_095, 400), 100)
         self.database = database
+
+    def handle(self, email: str) -> Handle:
+        return self.handles.of_email(SHOP, email)
+
+    def visitor(self, name: str) -> VisitorId:
+        return VisitorId(name)
 
     async def grant(self, visitor: VisitorId) -> None:
         consent = Consent(Millis(NOW * 1000), "plain", None)
@@ -88,6 +94,14 @@ async def erase(world: World, handle: Handle, visitor: VisitorId) -> object:
     return await world.store.removals.erase(SHOP, handle, Millis(NOW * 1000))
 
 
+async def link(world: World, handle: Handle, visitor: VisitorId) -> object:
+    await world.link(handle, visitor)
+    return None
+
+
+OPERATIONS: dict[str, Removal] = {"link": link, "unlink": unlink, "withdraw": withdraw, "erase": erase}
+
+
 @pytest.mark.parametrize("removal", [withdraw, unlink, erase])
 async def test_a_link_racing_with_a_removal_leaves_both_directions_agreeing(world: World, removal: Removal) -> None:
     outcomes = set()
@@ -124,11 +138,6 @@ async def test_a_link_that_ended_before_the_removal_began_is_gone(world: World, 
     assert world.gone(visitor) == (removal is not unlink)
 
 
-async def link(world: World, handle: Handle, visitor: VisitorId) -> object:
-    await world.link(handle, visitor)
-    return None
-
-
 @pytest.mark.parametrize("linked_before", [False, True])
 @pytest.mark.parametrize("when", ["dies_before", "dies_after"])
 @pytest.mark.parametrize("operation", [link, unlink, withdraw, erase])
@@ -141,10 +150,10 @@ async def test_a_crash_at_any_step_is_repaired(world: World, operation: Removal,
         await world.link(handle, other)
         if linked_before:
             await world.link(handle, visitor)
-        world.client.calls = 0
+        world.client.revive()
         setattr(world.client, when, step)
         crashed = await _crashes(operation(world, handle, visitor))
-        world.client.dies_before = world.client.dies_after = None
+        world.client.revive()
         await world.repair()
         world.assert_settled(handle, visitor, other)
         if operation is link and linked_before:
@@ -152,6 +161,7 @@ async def test_a_crash_at_any_step_is_repaired(world: World, operation: Removal,
         if operation is not erase:
             assert world.linked(handle, other)
         if not crashed:
+            assert step > 3
             assert operation is link or not world.linked(handle, visitor)
             return
     raise AssertionError("the operation never came to its end")
