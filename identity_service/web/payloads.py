@@ -82,14 +82,7 @@ class ReceiptAnswer(Struct, frozen=True):
     signature: str
 
 
-class ConsentAnswer(Struct, frozen=True):
-    visitor: str | None
-    mode: Literal["cookieless", "persistent", "null"]
-    token: str | None
-    expires_at: str | None
-    linkable: bool
-    sale_share_opt_out: bool
-    decision: DecisionAnswer
+class ConsentAnswer(IdentityAnswer, frozen=True):
     receipt: ReceiptAnswer | None
 
 
@@ -105,13 +98,9 @@ class ReceiptsAnswer(Struct, frozen=True):
     receipts: list[ReceiptAnswer]
 
 
-class DecisionsBody(Body, frozen=True):
+class DecisionsBody(IssueBody, frozen=True):
     """A decision for given signals that changes nothing."""
 
-    visitor: VisitorText | UnsetType | None = UNSET
-    token: VisitorText | UnsetType | None = UNSET
-    consent: ConsentMember | UnsetType | None = UNSET
-    client: Client | UnsetType | None = UNSET
     policy: Literal["standard", "strict"] | UnsetType = UNSET
 
 
