@@ -160,3 +160,14 @@ async def test_after_the_rewrite_the_file_has_forgotten_who_was_erased() -> None
 
 def on_disk(directory: Path) -> bytes:
     return b"".join(path.read_bytes() for path in directory.iterdir())
+
+
+async def test_a_server_that_refuses_to_rewrite_is_asked_again(store_url: str, database: redis.Redis) -> None:
+    store = made(store_url)
+    database.hset(REWRITE, mapping={"first": NOW, "last": NOW})
+    database.acl_setuser("default", enabled=True, commands=["-bgrewriteaof"])
+    assert not await store.repair.rewrite_if_due(NOW + 3_400)
+    database.acl_setuser("default", enabled=True, commands=["+bgrewriteaof"])
+    assert eventually(lambda: not database.info("persistence")["aof_rewrite_in_progress"])
+    assert await store.repair.rewrite_if_due(NOW + 3_400)
+    await store.client.close()
