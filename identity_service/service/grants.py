@@ -39,6 +39,9 @@ class Grants:
         elif record:
             await self._touch(scene, visitor, record)
         linking = choice.linking if granting or not record or not record.consent else record.consent.linking
+        if refuses_links(scene) and linking is not Choice.REFUSED:
+            linking = Choice.REFUSED
+            await remove_links(self._store, scene, visitor, Kind.PERSISTENT, expires)
         kept = scene.living if not granting and not scene.visit.own else None
         if kept and not (kept.newest_key and kept.kind is Kind.PERSISTENT):
             kept = None
@@ -123,3 +126,14 @@ def _bridged(scene: Scene, visitor: VisitorId) -> VisitorId | None:
 
 def _withdrawn(decision: Decision) -> Decision:
     return Decision(Mode.NULL, Reason.WITHDRAWN, decision.policy, decision.region, decision.sale_share_opt_out)
+
+
+def refuses_links(scene: Scene) -> bool:
+    return any(signal.linking is Choice.REFUSED for signal in scene.visit.signals)
+
+
+async def remove_links(store: Store, scene: Scene, visitor: VisitorId, kind: Kind, expires: int) -> None:
+    """Remembers the refusal first, so that no link comes after it; then removes those there are."""
+    shop = scene.visit.shop.shop_id
+    for name in await store.visitors.refuse_linking(shop, visitor, kind, expires, scene.seconds):
+        await store.links.unlink(shop, handle_named(name), visitor, scene.seconds)

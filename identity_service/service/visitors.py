@@ -5,11 +5,10 @@ from dataclasses import replace
 from identity_service.consent import Choice, Millis, Receipt
 from identity_service.cookieless import DAY, window_at
 from identity_service.errors import StoreUnavailable
-from identity_service.handle import handle_named
 from identity_service.metrics import BAD_SIGNATURES, ISSUED, REFUSED_SIGNALS
 from identity_service.policy import Asked, Decision, Facts, Reason, decide
 from identity_service.service.candidates import Candidates, token_expires
-from identity_service.service.grants import Grants
+from identity_service.service.grants import Grants, refuses_links, remove_links
 from identity_service.service.identities import CLEARING, identity_of, null_identity, refusal_cookie
 from identity_service.service.receipts import Receipts
 from identity_service.service.scene import Scene
@@ -35,7 +34,7 @@ class Visitors:
     async def identify(self, visit: Visit) -> Identity:
         """Raises StoreUnavailable only where a choice could not be made durable; otherwise a lost store costs the visitor its ID."""
         now = Millis(int(self._clock() * 1000))
-        visit = replace(visit, signals=tuple(signal for signal in visit.signals if signal.decided_at > now - self._consent_life))
+        visit = self._without_stale(visit, now)
         tokens = self.verified(visit.shop, visit.tokens)
         try:
             identity = await self._identify(visit, tokens, now)
@@ -46,8 +45,13 @@ class Visitors:
 
     async def preview(self, visit: Visit) -> tuple[Scene, Decision]:
         """What `identify` would decide, changing nothing."""
-        scene = await self.look_up(visit, self.verified(visit.shop, visit.tokens), Millis(int(self._clock() * 1000)))
+        now = Millis(int(self._clock() * 1000))
+        scene = await self.look_up(self._without_stale(visit, now), self.verified(visit.shop, visit.tokens), now)
         return scene, decide(visit.shop.policy, scene.facts())
+
+    def _without_stale(self, visit: Visit, now: Millis) -> Visit:
+        """A choice older than a grant may live is no signal any more."""
+        return replace(visit, signals=tuple(signal for signal in visit.signals if signal.decided_at > now - self._consent_life))
 
     def verified(self, shop: Shop, texts: tuple[str, ...]) -> list[Token]:
         found = [self._signing.verify(shop.shop_id, text) for text in texts]
@@ -72,7 +76,7 @@ class Visitors:
             return await self._grants.persistent(scene, decision)
         if decision.mode is Mode.NULL:
             return null_identity(scene, decision, receipt)
-        if scene.states[scene.candidate.visitor].gone_at is not None:
+        if scene.states[scene.candidate.visitor].gone_at is not None or scene.candidate.visitor in withdrawn:
             return null_identity(scene, replace(decision, mode=Mode.NULL, reason=Reason.WITHDRAWN))
         return await self._cookieless(scene, decision, receipt)
 
@@ -121,10 +125,11 @@ class Visitors:
         shop, candidate = scene.visit.shop, scene.candidate
         state = scene.states[candidate.visitor]
         refused = state.record.consent is not None and state.record.consent.linking is Choice.REFUSED if state.record else False
-        if any(signal.linking is Choice.REFUSED for signal in scene.visit.signals):
-            refused = True
-            await self._refuse_linking(scene)
         signed = scene.visit.own is None or scene.visit.trusted
+        if refuses_links(scene):
+            refused = True
+            if signed:
+                await remove_links(self._store, scene, candidate.visitor, candidate.kind, candidate.expires)
         token = candidate.text or self._signing.sign(shop.shop_id, candidate.kind, candidate.visitor, candidate.issued_at)
         cleared = scene.visit.asked is Asked.AUTO or decision.reason in CLEARING - {Reason.OPTED_OUT}
         return identity_of(
@@ -138,12 +143,6 @@ class Visitors:
             refusal_cookie=refusal_cookie(scene, decision),
             receipt=receipt,
         )
-
-    async def _refuse_linking(self, scene: Scene) -> None:
-        shop, candidate, now = scene.visit.shop.shop_id, scene.candidate, scene.seconds
-        names = await self._store.visitors.refuse_linking(shop, candidate.visitor, candidate.kind, candidate.expires, now)
-        for name in names:
-            await self._store.links.unlink(shop, handle_named(name), candidate.visitor, now)
 
     def _without_store(self, visit: Visit, tokens: list[Token], now: Millis) -> Identity:
         """Fails closed: no persistent ID is alive, no derived one can be checked; a cookieless token and a random ID work."""
@@ -170,7 +169,9 @@ class Visitors:
                 decision, visitor=held[0].visitor, token=held[0].text, expires_at=expires, linkable=linkable, mode=Mode.COOKIELESS
             )
         reason = decision.reason if decision.mode is Mode.NULL and not tokens else Reason.STORE_UNAVAILABLE
-        return identity_of(replace(decision, reason=reason), mode=Mode.NULL)
+        emptied = visit.asked is Asked.AUTO or decision.reason in {Reason.CONSENT_REFUSED, Reason.VISITOR_DISABLED}
+        cookie = CookieAct.CLEAR if emptied else CookieAct.KEEP
+        return identity_of(replace(decision, reason=reason), mode=Mode.NULL, cookie=cookie)
 
 
 def _is_persistent(state: VisitorState) -> bool:
