@@ -102,7 +102,7 @@ def build(services: Services) -> ASGIApp:
     }
     routes = [Named(o.path, _endpoint(services, o), methods=[o.method]) for o in OPERATIONS]
     routes += [Named(path, health.Page(answer), methods=["GET"]) for path, answer in pages.items()]
-    return Router(routes, default=_nowhere)
+    return Router(routes, default=_nowhere, redirect_slashes=False)
 
 
 class Named(Route):
