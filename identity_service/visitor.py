@@ -57,10 +57,12 @@ class VisitorRecord:
 
 @dataclass(frozen=True, slots=True)
 class VisitorState:
-    """A visitor as found: a living record or none, and the time of its withdrawal or erasure or none."""
+    """A visitor as found: a living record or none, the time of its withdrawal or erasure or none, and whether that is still under way
+    (or was cut off)."""
 
     record: VisitorRecord | None
     gone_at: Millis | None
+    leaving: bool = False
 
 
 def new_visitor_id(random_text: RandomText = secrets.token_urlsafe) -> VisitorId:

@@ -66,8 +66,6 @@ class Grants:
         record = scene.states[visitor].record if visitor in scene.states else None
         key = record.receipt_key if record and record.receipt_key else new_receipt_key()
         receipt = await self._receipts.issue(shop, choice, Mode.PERSISTENT, scene.seconds, visitor, key)
-        if visitor in scene.states and scene.states[visitor].gone_at is not None:
-            await self._store.removals.finish_withdrawal(shop.shop_id, visitor)
         grant = Grant(
             consent=Consent(choice.decided_at, choice.source, choice.linking, choice.policy_version),
             expires=expires,
@@ -77,7 +75,7 @@ class Grants:
             receipt_key=key,
             bridged_from=_bridged(scene, visitor),
         )
-        outcome, names = await self._store.visitors.grant(shop.shop_id, visitor, grant, scene.seconds)
+        outcome, names = await self._store.removals.grant(shop.shop_id, visitor, grant, scene.now)
         if choice.linking is Choice.REFUSED:
             for name in names:
                 await self._store.links.unlink(shop.shop_id, handle_named(name), visitor, scene.seconds)

@@ -37,7 +37,7 @@ class Store:
         self.visitors = VisitorStore(client, keys)
         self.salts = SaltStore(client, keys)
         self.links = LinkStore(client, keys, caps, retention.gone * DAY)
-        self.removals = RemovalStore(client, keys, self.links, retention.gone * DAY)
+        self.removals = RemovalStore(client, keys, self.visitors, self.links, retention.gone * DAY)
         self.sales = SaleStore(client, keys, retention.sale * DAY, most_listed)
         self.repair = Repair(client, keys, self.links, self.removals)
 

@@ -1,6 +1,7 @@
 """Calls of one loop tick go out as one pipeline.
 
-A unit is a list of commands that belong together: it is never split, and its commands reach the store in their order. A caller that is
+A unit is a list of commands that belong together: it is never split, and its commands reach the store in their order, except that a
+server that has lost its scripts runs the calls of scripts after the unit's other commands; no unit relies on more. A caller that is
 cancelled leaves its unit in the pipeline; no connection is ever dropped in the middle of a reply.
 """
 

@@ -6,8 +6,10 @@ next caller or by `repair`, never completed. A retry is a new nonce. The order o
     link      announce at the handle · point from the visitor · confirm at the handle if the announcement still stands
     settle    read the pointer · does the handle name the visitor? · no: drop the pointer if it is still the one read
     unlink    note · drop at the handle, remember the removal · settle
-    withdraw  note · mark the visitor gone, read its pointers · drop at each handle · drop the record · clear the note
+    withdraw  note · mark the visitor gone and its removal open, read its pointers · drop at each handle, revoke announcements there ·
+              drop the record and close the removal, or settle if another call has closed it · clear the note
     erase     note · take all off the handle, remember the removals · settle each, withdraw those that it alone held
+    grant     is a removal open? end it first · lift the gone mark if the grant is newer
 """
 
 import secrets
@@ -74,6 +76,7 @@ class LinkStore:
         [confirmed] = await self._client.run(call("link_commit", (keys.links, keys.intents), *arguments))
         if not confirmed:
             await self.settle(shop, handle, linkable.visitor)
+            await self._client.run(write("HDEL", keys.intents, nonce))
         self._forget(shop, note)
         if not confirmed:
             raise StoreUnavailable("The link was removed while it was made; repeat the call if it is still wanted.")
@@ -82,13 +85,13 @@ class LinkStore:
         """Returns whether there was a link."""
         keys = self._keys.handle(shop, handle)
         await self._client.run(*note_removal(self._keys, shop, f"u {handle.name} {secrets.token_urlsafe(8)}", Millis(now * 1000)))
-        [existed] = await self._client.run(call("unlink_drop", (keys.links, keys.removals), visitor, now))
+        [existed] = await self._client.run(call("unlink_drop", (keys.links, keys.removals), visitor, now * 1000))
         await self.settle(shop, handle, visitor)
         return bool(existed)
 
     async def settle(self, shop: ShopId, handle: Handle, visitor: VisitorId, erase_at: Millis | None = None) -> None:
-        """Drops the visitor's pointer if the handle no longer names the visitor. `erase_at`: an erasure's time; then a visitor that
-        this handle alone held is marked gone, and the caller withdraws it."""
+        """Drops the visitor's pointer if the handle no longer names the visitor. `erase_at`: an erasure's time; then the
+        withdrawal of a visitor that this handle alone held, and that no newer grant holds, is begun, and the caller finishes it."""
         keys, at = self._keys.visitor(shop, visitor), self._keys.handle(shop, handle)
         [pointer] = await self._client.run(read("HGET", keys.record, handle.name))
         if pointer is None:
@@ -96,8 +99,8 @@ class LinkStore:
         [named] = await self._client.run(call("names_visitor", (at.links, at.intents), visitor, reads=True))
         if named:
             return
-        erasing = ("", 0) if erase_at is None else ("1", erase_at)
-        await self._client.run(call("settle_drop", (keys.record, keys.gone), handle.name, pointer, *erasing, self._gone_life))
+        erasing = ("" if erase_at is None else erase_at, self._gone_life, secrets.token_urlsafe(8))
+        await self._client.run(call("settle_drop", (keys.record, keys.gone), handle.name, pointer, *erasing))
 
     async def extend(self, shop: ShopId, names: Sequence[str], visitor: VisitorId, now: int, expires: int) -> None:
         """After a grant: links of the visitor live as long as its record."""
@@ -143,4 +146,9 @@ class LinkStore:
 
 def note_removal(keys: Keys, shop: ShopId, note: str, now: Millis) -> tuple[Command, Command]:
     """Before a removal begins: what repair has to end if it does not, and that the append-only file will hold what it destroyed."""
-    return call("note_removal", [keys.notes(shop)], now, note), call("note_rewrite", [REWRITE], now // 1000)
+    return call("note_removal", [keys.notes(shop)], now, note), note_destroyed(now)
+
+
+def note_destroyed(at: Millis) -> Command:
+    """The append-only file holds what was destroyed then, until it is rewritten."""
+    return call("note_rewrite", [REWRITE], at // 1000)

@@ -6,14 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from identity_service.consent import Millis
+from identity_service.errors import StoreUnavailable
 from identity_service.handle import Handle, handle_named
 from identity_service.shop import ShopId
-from identity_service.store.batch import call, read, write
+from identity_service.store.batch import call, write
 from identity_service.store.client import Client
 from identity_service.store.keys import Keys
-from identity_service.store.links import LinkStore, note_removal
-from identity_service.store.visitors import NAME_LENGTH
+from identity_service.store.links import LinkStore, note_destroyed, note_removal
+from identity_service.store.visitors import NAME_LENGTH, Grant, VisitorStore
 from identity_service.visitor import VisitorId
+
+SHORTEST_GONE = 3_600
+"""Seconds that a gone mark stays at least, so that it outlives its own removal."""
+
+MOST_REMOVALS = 3
+"""How many removals one grant ends before it gives up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,48 +36,85 @@ class Erased:
 class RemovalStore:
     """`gone_life`: seconds that a withdrawn or erased visitor stays refused."""
 
-    def __init__(self, client: Client, keys: Keys, links: LinkStore, gone_life: int) -> None:
+    def __init__(self, client: Client, keys: Keys, visitors: VisitorStore, links: LinkStore, gone_life: int) -> None:
         self._client = client
         self._keys = keys
+        self._visitors = visitors
         self._links = links
         self._gone_life = gone_life
 
     async def withdraw(self, shop: ShopId, visitor: VisitorId, now: Millis, gone_life: int | None = None) -> Erased:
         """Marks the visitor gone and removes everything held under it. `gone_life`: seconds, shorter for a derived ID."""
-        note = f"w {visitor}"
-        keys = self._keys.visitor(shop, visitor)
+        return await self._noted(shop, "w", visitor, now, "now", max(gone_life or self._gone_life, SHORTEST_GONE))
+
+    async def grant(self, shop: ShopId, visitor: VisitorId, grant: Grant, now: Millis) -> tuple[str, list[str]]:
+        """Returns the outcome (granted, gone or older) and the names of handles whose links may live as long as the grant. A removal of
+        the visitor that is under way is ended first; raises StoreUnavailable where there is always another."""
+        for _ in range(MOST_REMOVALS):
+            outcome, names = await self._visitors.grant(shop, visitor, grant, now // 1000)
+            if outcome != "open":
+                return outcome, names
+            await self.finish_withdrawal(shop, visitor, now)
+        raise StoreUnavailable("The visitor is being withdrawn at the same time; repeat the call if the grant still stands.")
+
+    async def finish_withdrawal(self, shop: ShopId, visitor: VisitorId, now: Millis) -> Erased:
+        """Ends the removal of the visitor that another call has open, if any."""
+        return await self._noted(shop, "f", visitor, now, "join", self._gone_life)
+
+    async def repair_withdrawal(self, shop: ShopId, visitor: VisitorId, at: Millis, *, noted_to_finish: bool) -> None:
+        """Ends a removal noted at `at` that may have died at any step: does what is left of it, unless something newer stands."""
+        await self._remove(shop, visitor, at, "join" if noted_to_finish else "again", self._gone_life)
+        await self._settle_all(shop, visitor, [handle_named(name) for name in await self._visitors.pointers(shop, visitor)])
+
+    async def _noted(self, shop: ShopId, letter: str, visitor: VisitorId, now: Millis, how: str, gone_life: int) -> Erased:
+        note = await self._note(shop, f"{letter} {visitor}", now)
+        removed = await self._remove(shop, visitor, now, how, gone_life)
+        await self._client.run(write("ZREM", self._keys.notes(shop), note), note_destroyed(now))
+        return removed
+
+    async def _note(self, shop: ShopId, what: str, now: Millis) -> str:
+        note = f"{what} {secrets.token_urlsafe(8)}"
         await self._client.run(*note_removal(self._keys, shop, note, now))
-        mark = call("withdraw_mark", (keys.record, keys.gone, keys.sales), now, gone_life or self._gone_life, NAME_LENGTH)
-        [[names, sales]] = await self._client.run(mark)
+        return note
+
+    async def _remove(self, shop: ShopId, visitor: VisitorId, at: Millis, how: str, gone_life: int) -> Erased:
+        """`how`: see withdraw_mark. A removal that another call has ended meanwhile, and that a grant may have followed, drops nothing
+        more; what this one took off the handles after that is settled."""
+        keys = self._keys.visitor(shop, visitor)
+        arguments = (at, gone_life, NAME_LENGTH, secrets.token_urlsafe(8), how)
+        [marked] = await self._client.run(call("withdraw_mark", (keys.record, keys.gone, keys.sales), *arguments))
+        if not marked:
+            return Erased()
+        nonce, names, sales = marked
         scrubbed = await self.scrub_sales(shop, sales, "visitor", visitor)
         handles = [handle_named(name) for name in dict.fromkeys([*names, *scrubbed])]
         unlinked = await asyncio.gather(*(self._take_off(shop, handle, visitor, sales) for handle in handles))
-        [[existed, events]] = await self._client.run(call("withdraw_drop", (keys.record, keys.events, keys.receipts, keys.sales)))
-        await self._client.run(write("ZREM", self._keys.notes(shop), note))
+        drop = call("withdraw_drop", (keys.record, keys.events, keys.receipts, keys.sales, keys.gone), nonce)
+        [[dropped, *counts]] = await self._client.run(drop)
+        if not dropped:
+            await self._settle_all(shop, visitor, handles)
+            return Erased(links=sum(unlinked))
+        existed, events = counts
         return Erased(int(existed), sum(unlinked), int(events))
 
-    async def finish_withdrawal(self, shop: ShopId, visitor: VisitorId) -> None:
-        """If a removal of the visitor is open, ends it as of its own time; a grant may lift the gone mark only after that."""
-        [noted] = await self._client.run(read("ZSCORE", self._keys.notes(shop), f"w {visitor}"))
-        if noted is not None:
-            await self.withdraw(shop, visitor, Millis(int(float(noted))))
+    async def _settle_all(self, shop: ShopId, visitor: VisitorId, handles: Sequence[Handle]) -> None:
+        await asyncio.gather(*(self._links.settle(shop, handle, visitor) for handle in handles))
 
     async def erase(self, shop: ShopId, handle: Handle, now: Millis) -> Erased:
         """Visitors that this handle alone holds go whole; a shared one loses only this link. Orders lose the handle."""
-        seconds = now // 1000
         keys = self._keys.handle(shop, handle)
-        await self._client.run(*note_removal(self._keys, shop, f"e {handle.name} {secrets.token_urlsafe(8)}", now))
-        take = call("erase_take", (keys.links, keys.intents, keys.removals, keys.sales), seconds)
+        await self._note(shop, f"e {handle.name}", now)
+        take = call("erase_take", (keys.links, keys.intents, keys.removals, keys.sales), now)
         [[links, names, sales]] = await self._client.run(take)
         await self.scrub_sales(shop, sales, "handle", handle.name)
         erased = await asyncio.gather(*(self.erase_name(shop, handle, VisitorId(name), now) for name in names))
         return sum(erased, Erased(links=int(links)))
 
-    async def erase_name(self, shop: ShopId, handle: Handle, visitor: VisitorId, now: Millis) -> Erased:
-        """One visitor that an erasure took off `handle`; safe to repeat."""
-        await self._links.settle(shop, handle, visitor, erase_at=now)
-        [gone] = await self._client.run(read("GET", self._keys.visitor(shop, visitor).gone))
-        return await self.withdraw(shop, visitor, now) if gone else Erased()
+    async def erase_name(self, shop: ShopId, handle: Handle, visitor: VisitorId, at: Millis) -> Erased:
+        """One visitor that an erasure took off `handle` at `at`; safe to repeat."""
+        await self._links.settle(shop, handle, visitor, erase_at=at)
+        [state] = await self._visitors.states(shop, [visitor], at // 1000)
+        return await self.finish_withdrawal(shop, visitor, at) if state.leaving else Erased()
 
     async def scrub_sales(self, shop: ShopId, sales: Sequence[str], scope: str, value: str) -> list[str]:
         """Takes a visitor or a handle out of sales; returns the names of handles dropped."""

@@ -13,7 +13,7 @@ from identity_service.shop import ShopId
 from identity_service.store.batch import call, read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import REPAIR_LOCK, REWRITE, Keys
-from identity_service.store.links import LinkStore
+from identity_service.store.links import LinkStore, note_destroyed
 from identity_service.store.removals import RemovalStore
 from identity_service.visitor import VisitorId
 
@@ -40,55 +40,54 @@ class Repair:
         """Ends what was noted 60 seconds ago or earlier; returns how many notes it closed."""
         closed = 0
         for shop in shops:
-            due = read("ZRANGEBYSCORE", self._keys.notes(shop), "-inf", now - INTERVAL * 1000, "LIMIT", 0, MOST_NOTES)
+            due = read("ZRANGEBYSCORE", self._keys.notes(shop), "-inf", now - INTERVAL * 1000, "WITHSCORES", "LIMIT", 0, MOST_NOTES)
             [notes] = await self._client.run(due)
-            for note in notes:
-                closed += await self._close(shop, note, now)
+            for note, at in notes:
+                closed += await self._close(shop, note, Millis(int(at)), now)
         return closed
 
-    async def _close(self, shop: ShopId, note: str, now: Millis) -> bool:
+    async def _close(self, shop: ShopId, note: str, at: Millis, now: Millis) -> bool:
         kind, subject, *_ = note.split(" ")
-        if kind == "w":
-            await self._removals.finish_withdrawal(shop, VisitorId(subject))
-            return True
-        if await self._repair_handle(shop, handle_named(subject), now):
+        if kind in "wf":
+            await self._removals.repair_withdrawal(shop, VisitorId(subject), at, noted_to_finish=kind == "f")
+        elif await self._repair_handle(shop, handle_named(subject), now):
             return False
-        await self._client.run(write("ZREM", self._keys.notes(shop), note), call("note_rewrite", [REWRITE], now // 1000))
+        await self._client.run(write("ZREM", self._keys.notes(shop), note), note_destroyed(now))
         return True
 
     async def _repair_handle(self, shop: ShopId, handle: Handle, now: Millis) -> bool:
         """Returns whether something younger is still open here."""
         keys = self._keys.handle(shop, handle)
-        oldest = now // 1000 - INTERVAL
-        retire = call("retire_intents", (keys.intents, keys.removals), oldest)
+        oldest = now - INTERVAL * 1000
+        retire = call("retire_intents", (keys.intents, keys.removals), oldest // 1000)
         younger, removals = await self._client.run(retire, read("HGETALL", keys.removals))
         due = {name: value for name, value in removals.items() if int(value.partition(" ")[2]) <= oldest}
         for name, value in due.items():
-            await self._end_removal(shop, handle, name, value, now)
+            await self._end_removal(shop, handle, name, value)
         pairs = [text for pair in due.items() for text in pair]
-        [remaining] = await self._client.run(call("release_removals", [keys.removals], *pairs))
+        [remaining] = await self._client.run(call("release", [keys.removals], *pairs))
         return bool(remaining or younger)
 
-    async def _end_removal(self, shop: ShopId, handle: Handle, name: str, value: str, now: Millis) -> None:
+    async def _end_removal(self, shop: ShopId, handle: Handle, name: str, value: str) -> None:
+        kind, _, at = value.partition(" ")
         if name.startswith("$"):
             await self._removals.scrub_sales(shop, [name[1:]], "handle", handle.name)
-        elif value.startswith("e"):
-            await self._removals.erase_name(shop, handle, VisitorId(name), now)
+        elif kind == "e":
+            await self._removals.erase_name(shop, handle, VisitorId(name), Millis(int(at)))
         else:
             await self._links.settle(shop, handle, VisitorId(name))
 
     async def rewrite_if_due(self, now: int) -> bool:
         """Asks the server to rewrite its append-only file if something destroyed has waited long enough; returns whether it does. A
         server that is busy with one, or refuses, is asked again a minute later."""
-        [noted] = await self._client.run(read("HMGET", REWRITE, "first", "last"))
-        if None in noted:
-            return False
-        first, last = int(noted[0]), int(noted[1])
-        if now - last < QUIET_SECONDS and now - first < LATEST_SECONDS:
+        [noted] = await self._client.run(read("HGETALL", REWRITE))
+        done = sorted(int(time) for time in noted if int(time) <= now)
+        if not done or (now - done[-1] < QUIET_SECONDS and now - done[0] < LATEST_SECONDS):
             return False
         try:
             await self._client.run(write("BGREWRITEAOF"))
         except StoreUnavailable:
             return False
-        await self._client.run(call("clear_rewrite", [REWRITE], now))
+        covered = [text for time in done for text in (str(time), noted[str(time)])]
+        await self._client.run(call("release", [REWRITE], *covered))
         return True

@@ -3,11 +3,16 @@
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
+from identity_service.consent import Millis
 from identity_service.cookieless import SALT_BYTES, Window
 from identity_service.shop import ShopId
 from identity_service.store.batch import call, read
 from identity_service.store.client import Client
-from identity_service.store.keys import REWRITE, Keys
+from identity_service.store.keys import Keys
+from identity_service.store.links import note_destroyed
+
+EXPIRY_SLACK = 60
+"""Seconds by which the store's clock may be behind when it lets a salt expire."""
 
 
 class SaltStore:
@@ -23,7 +28,7 @@ class SaltStore:
         if held is None:
             proposed = urlsafe_b64encode(secrets.token_bytes(SALT_BYTES)).decode()
             claim = call("claim_salt", [self._keys.salt(shop, window.start)], proposed, window.salt_destroyed_at - now)
-            salt, _ = await self._client.run(claim, call("note_rewrite", [REWRITE], window.start + window.salt_destroyed_at - window.end))
+            salt, _ = await self._client.run(claim, note_destroyed(Millis((window.salt_destroyed_at + EXPIRY_SLACK) * 1000)))
             held = self._hold(shop, window, salt)
         return held[0]
 

@@ -52,7 +52,7 @@ class VisitorStore:
         return sorted(field for field in fields if len(field) == NAME_LENGTH)
 
     async def grant(self, shop: ShopId, visitor: VisitorId, grant: Grant, now: int) -> tuple[str, list[str]]:
-        """Returns the outcome (granted, gone or older) and the names of handles whose links may live as long as the grant."""
+        """Returns the outcome (granted, gone, older, or open while a removal of the visitor is) and the names of linked handles."""
         keys = self._keys.visitor(shop, visitor)
         arguments = (
             *(now, grant.expires, grant.consent.granted_at, grant.consent.source),
@@ -115,7 +115,8 @@ def _text(moment: int | None) -> str:
 
 
 def _state(fields: list[str | None], gone: Reply, now: int) -> VisitorState:
-    return VisitorState(_record(dict(zip(FIELDS, fields, strict=True)), now), Millis(int(gone)) if gone else None)
+    at, _, removal = (gone or "").partition(" ")
+    return VisitorState(_record(dict(zip(FIELDS, fields, strict=True)), now), Millis(int(at)) if at else None, removal != "")
 
 
 def _record(found: dict[str, str | None], now: int) -> VisitorRecord | None:

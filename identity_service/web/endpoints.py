@@ -158,7 +158,7 @@ async def read_body(headers: Mapping[str, str], receive: Receive, most: int) -> 
     if headers.get("content-encoding", "identity") != "identity":
         raise Malformed("Bodies are taken without content-encoding.")
     announced = headers.get("content-length", "0")
-    if len(announced) > len(str(most)) or not announced.isdigit() or int(announced) > most:
+    if len(announced) > len(str(most)) or not (announced.isascii() and announced.isdigit()) or int(announced) > most:
         raise TooLarge(f"A body may have {most} bytes here.")
     chunks, size = [], 0
     while True:

@@ -14,7 +14,8 @@ class Crash(BaseException):
 
 
 class SteppedClient(Client):
-    """With `turns`, each call waits for its turn; with `dies_before` or `dies_after` N, the Nth call is the last."""
+    """With `turns`, each call waits for its turn; with `dies_before` or `dies_after` N, the Nth call is the last; with `holds_before` N,
+    the Nth call tells `held` and waits for `released`."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url, 5.0)
@@ -23,12 +24,17 @@ class SteppedClient(Client):
         self.dead = False
         self.dies_before: int | None = None
         self.dies_after: int | None = None
+        self.holds_before: int | None = None
+        self.held, self.released = asyncio.Event(), asyncio.Event()
 
     async def run(self, *unit: Command) -> list[Any]:
         if self.turns:
-            await self.turns.wait()
+            await self.turns.wait(id(self))
         self.calls += 1
         number = self.calls
+        if number == self.holds_before:
+            self.held.set()
+            await asyncio.wait_for(self.released.wait(), 10)
         if self.dead or number == self.dies_before:
             self.die()
         replies = await super().run(*unit)
@@ -41,7 +47,7 @@ class SteppedClient(Client):
         raise Crash
 
     def revive(self) -> None:
-        self.dead, self.calls, self.dies_before, self.dies_after = False, 0, None, None
+        self.dead, self.calls, self.dies_before, self.dies_after, self.holds_before = False, 0, None, None, None
 
     def post(self, *unit: Command) -> None:
         if not self.dead:
@@ -49,16 +55,29 @@ class SteppedClient(Client):
 
 
 class Turns:
-    """Runs coroutines so that a seeded choice decides whose store call comes next."""
+    """Runs coroutines so that a seeded choice decides whose store call comes next: any (even seeds), or that of the process with the
+    highest priority, drawn anew now and then, so that one stands still while others go through many steps (odd seeds)."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
-        self._waiting: list[asyncio.Future[None]] = []
+        self._by_priority = seed % 2 == 1
+        self._priorities: dict[int, float] = {}
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
 
-    async def wait(self) -> None:
+    async def wait(self, process: int = 0) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        self._waiting.append((process, turn))
         await turn
+
+    def _next(self) -> asyncio.Future[None]:
+        index = self._random.randrange(len(self._waiting))
+        if self._by_priority:
+            index = max(
+                range(len(self._waiting)), key=lambda one: self._priorities.setdefault(self._waiting[one][0], self._random.random())
+            )
+            if self._random.random() < 0.15:
+                self._priorities[self._waiting[index][0]] = self._random.random()
+        return self._waiting.pop(index)[1]
 
     async def run(self, *operations: Awaitable[Any]) -> list[Any]:
         """Results in order, exceptions in their places."""
@@ -66,5 +85,5 @@ class Turns:
         while not all(task.done() for task in tasks):
             await asyncio.sleep(0)
             if self._waiting and (len(self._waiting) == sum(not task.done() for task in tasks) or self._random.random() < 0.3):
-                self._waiting.pop(self._random.randrange(len(self._waiting))).set_result(None)
+                self._next().set_result(None)
         return await asyncio.gather(*tasks, return_exceptions=True)

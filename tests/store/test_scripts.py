@@ -24,8 +24,8 @@ from tests.test_command import eventually, free_port
 
 SCRIPTS = sorted(DIRECTORY.glob("*.lua"))
 SHOP, NOW = ShopId("demo"), 1_795_000_000
-ERASING = {"settle_drop", "unlink_drop", "erase_take", "release_removals", "retire_intents", "scrub_sale", "note_removal", "note_rewrite"}
-ERASING |= {"names_visitor", "withdraw_mark", "withdraw_unlink", "withdraw_drop", "refuse_linking", "store_receipt", "clear_rewrite"}
+ERASING = {"settle_drop", "unlink_drop", "erase_take", "release", "retire_intents", "scrub_sale", "note_removal", "note_rewrite"}
+ERASING |= {"names_visitor", "withdraw_mark", "withdraw_unlink", "withdraw_drop", "refuse_linking", "store_receipt"}
 
 
 def undeclared(source: str) -> list[str]:

@@ -17,6 +17,7 @@ from identity_service.shop import ShopId
 from identity_service.store.batch import Batch, Command, read, write
 from identity_service.store.client import Breaker, Client
 from identity_service.store.keys import REWRITE
+from identity_service.visitor import VisitorId
 from tests.server import valkey
 from tests.store.test_scripts import NOW, SHOP, live, made
 from tests.test_command import eventually
@@ -126,14 +127,42 @@ async def test_a_rewrite_waits_for_five_quiet_minutes_but_never_an_hour(store_ur
     store = made(store_url)
     assert not await store.repair.rewrite_if_due(NOW)
     for destroyed, now, due in [(0, 299, False), (200, 499, False), (200, 500, True)]:
-        database.hsetnx(REWRITE, "first", NOW)
-        database.hset(REWRITE, "last", NOW + destroyed)
+        database.hset(REWRITE, mapping={str(NOW): 1, str(NOW + destroyed): 1})
         assert await store.repair.rewrite_if_due(NOW + now) == due
     assert not database.exists(REWRITE)
-    database.hset(REWRITE, mapping={"first": NOW, "last": NOW + 3_299})
+    database.hset(REWRITE, mapping={str(NOW): 1, str(NOW + 3_299): 1})
     assert eventually(lambda: not database.info("persistence")["aof_rewrite_in_progress"])
     assert not await store.repair.rewrite_if_due(NOW + 3_299)
     assert await store.repair.rewrite_if_due(NOW + 3_300)
+    await store.client.close()
+
+
+async def test_what_is_destroyed_later_or_noted_meanwhile_stays_noted(store_url: str, database: redis.Redis) -> None:
+    store = made(store_url)
+    end = window_at(NOW, 1).salt_destroyed_at
+    await store.salts.salt(SHOP, window_at(NOW, 1), NOW)
+    await store.removals.withdraw(SHOP, VisitorId("v"), Millis(NOW * 1000))
+    [of_the_salt, of_the_withdrawal] = sorted(database.hgetall(REWRITE), reverse=True)
+    assert (int(of_the_withdrawal), int(of_the_salt) > end) == (NOW, True)
+    sent = store.client.run
+
+    async def during(*unit: Command) -> list[Any]:
+        if unit[0].words == ("BGREWRITEAOF",):
+            database.hincrby(REWRITE, str(NOW), 1)
+        return await sent(*unit)
+
+    store.client.run = during  # type: ignore[method-assign]
+    assert eventually(lambda: not database.info("persistence")["aof_rewrite_in_progress"])
+    assert await store.repair.rewrite_if_due(NOW + 3_300)
+    assert sorted(database.hgetall(REWRITE)) == [str(NOW), of_the_salt]
+    store.client.run = sent  # type: ignore[method-assign]
+    assert eventually(lambda: not database.info("persistence")["aof_rewrite_in_progress"])
+    assert await store.repair.rewrite_if_due(NOW + 3_360)
+    assert list(database.hgetall(REWRITE)) == [of_the_salt]
+    assert eventually(lambda: not database.info("persistence")["aof_rewrite_in_progress"])
+    assert not await store.repair.rewrite_if_due(end)
+    assert await store.repair.rewrite_if_due(int(of_the_salt) + 300)
+    assert not database.exists(REWRITE)
     await store.client.close()
 
 
@@ -164,7 +193,7 @@ def on_disk(directory: Path) -> bytes:
 
 async def test_a_server_that_refuses_to_rewrite_is_asked_again(store_url: str, database: redis.Redis) -> None:
     store = made(store_url)
-    database.hset(REWRITE, mapping={"first": NOW, "last": NOW})
+    database.hset(REWRITE, mapping={str(NOW): 1})
     database.acl_setuser("default", enabled=True, commands=["-bgrewriteaof"])
     assert not await store.repair.rewrite_if_due(NOW + 3_400)
     database.acl_setuser("default", enabled=True, commands=["+bgrewriteaof"])

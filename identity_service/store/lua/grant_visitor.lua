@@ -1,14 +1,16 @@
 #!lua
 -- Purpose: write a grant into a visitor's record, unless something newer stands against it.
--- KEYS[1]  record (hash)   KEYS[2]  gone (string, ms)   KEYS[3]  receipts (list of IDs, newest first)
+-- KEYS[1]  record (hash)   KEYS[2]  gone (string: ms, nonce of an open removal)   KEYS[3]  receipts (list of IDs, newest first)
 -- ARGV[1]  now, s          ARGV[2]  record expires, s   ARGV[3]  granted at, ms
 -- ARGV[4]  source          ARGV[5]  linking: granted, refused or empty   ARGV[6]  policy version or empty
 -- ARGV[7]  sale/share opt-out: 1 or empty               ARGV[8]  GPC or DNT seen at, ms, or empty
 -- ARGV[9]  receipt ID      ARGV[10] receipt key         ARGV[11] digest of the bridged visitor or empty
 -- ARGV[12] length of a handle's name
--- Returns  {granted, names of linked handles}, {gone} (withdrawn after the grant) or {older} (a newer grant is stored)
-local gone = redis.call('GET', KEYS[2])
+-- Returns  {granted, names of linked handles}, {gone} (withdrawn after the grant), {open} (its removal has to be ended first)
+--          or {older} (a newer grant is stored)
+local gone, open = string.match(redis.call('GET', KEYS[2]) or '', '^(%d+) ?(.*)$')
 if gone and tonumber(gone) >= tonumber(ARGV[3]) then return {'gone'} end
+if gone and open ~= '' then return {'open'} end
 local found = redis.call('HMGET', KEYS[1], 'k', 'g', 'x')
 if found[3] and tonumber(found[3]) <= tonumber(ARGV[1]) then
   redis.call('DEL', KEYS[1])

@@ -1,9 +1,11 @@
 #!lua
 -- Purpose: link, step 3: turn an announced link into a link.
--- KEYS[1]  links (hash)   KEYS[2]  intents (hash)
+-- KEYS[1]  links (hash)   KEYS[2]  intents (hash nonce -> "time visitor", "-time visitor" once revoked)
 -- ARGV[1]  nonce   ARGV[2]  visitor   ARGV[3]  now, s   ARGV[4]  expiry, s   ARGV[5]  source letter   ARGV[6]  v or u
--- Returns  1, or 0 where a removal took the announcement away
-if redis.call('HDEL', KEYS[2], ARGV[1]) == 0 then return 0 end
+-- Returns  1, or 0 where a removal took the announcement away or revoked it
+local intent = redis.call('HGET', KEYS[2], ARGV[1])
+if not intent or string.sub(intent, 1, 1) == '-' then return 0 end
+redis.call('HDEL', KEYS[2], ARGV[1])
 local now, expires, first, flag = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[3]), ARGV[6]
 local stored = redis.call('HGET', KEYS[1], ARGV[2])
 if stored then

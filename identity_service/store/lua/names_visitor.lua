@@ -1,6 +1,6 @@
 #!lua flags=allow-oom,no-writes
 -- Purpose: settle, step b: does the handle still name the visitor, as a link or as an announced one?
--- KEYS[1]  links (hash)   KEYS[2]  intents (hash nonce -> "time visitor")
+-- KEYS[1]  links (hash)   KEYS[2]  intents (hash nonce -> "time visitor"; a revoked one begins with "-" and names nobody)
 -- ARGV[1]  visitor
 -- Returns  1 or 0
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then return 1 end

@@ -1,8 +1,6 @@
 #!lua flags=allow-oom
--- Purpose: note that the append-only file holds what was destroyed, and since when.
--- KEYS[1]  rewrite (hash: first, last)
+-- Purpose: note that the append-only file holds what was, or will be, destroyed at a time.
+-- KEYS[1]  rewrite (hash: time of destruction, s -> how often noted)
 -- ARGV[1]  time of the destruction, s
 -- Returns  nothing
-redis.call('HSETNX', KEYS[1], 'first', ARGV[1])
-local last = tonumber(redis.call('HGET', KEYS[1], 'last') or 0)
-redis.call('HSET', KEYS[1], 'last', math.max(last, tonumber(ARGV[1])))
+redis.call('HINCRBY', KEYS[1], ARGV[1], 1)

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Purpose: unlink: drop a link and remember the visitor until its pointer is settled.
--- KEYS[1]  links (hash)   KEYS[2]  removals (hash visitor -> "kind time", e: erasure, u: unlink)
--- ARGV[1]  visitor   ARGV[2]  now, s
+-- KEYS[1]  links (hash)   KEYS[2]  removals (hash visitor -> "kind time", ms; e: erasure, u: unlink)
+-- ARGV[1]  visitor   ARGV[2]  now, ms
 -- Returns  1 if there was a link
 local existed = redis.call('HDEL', KEYS[1], ARGV[1])
 local open = redis.call('HGET', KEYS[2], ARGV[1])
