@@ -1,8 +1,8 @@
 """Handles: what visitors are linked to. Only keyed digests of emails and customer IDs leave this file.
 
 Digest = 128 bits of HMAC-SHA-256(pepper, shop, kind, SHA-256(normalised value)) as 22 characters of base64url, so that a caller who
-holds only the SHA-256 of a normalised email can be served. Emails are normalised by: trim, NFC, ASCII lower-case, IDNA domain; no dot
-or plus rules of single providers, and no folding that could merge two people.
+holds only the SHA-256 of a normalised email can be served. Emails are normalised by: trim, NFC, ASCII lower-case, IDNA domain, NFC again
+(some letters compose only in lower case); no dot or plus rules of single providers, and no folding that could merge two people.
 """
 
 import hashlib
@@ -90,7 +90,7 @@ def normalise_email(email: str) -> str:
         parsed = validate_email(trimmed, check_deliverability=False)
     except (EmailNotValidError, UnicodeError, ValueError):
         raise Invalid("email: is not an email address") from None
-    return f"{parsed.local_part}@{parsed.ascii_domain}".translate(_ASCII_LOWER)
+    return unicodedata.normalize("NFC", f"{parsed.local_part}@{parsed.ascii_domain}".translate(_ASCII_LOWER))
 
 
 def is_junk(text: str) -> bool:

@@ -10,11 +10,11 @@ ROUNDING = 1e-9
 
 
 class RateLimit:
-    """`per_second` calls in the long run, `burst` seconds' worth at once. `clock`: seconds, steady."""
+    """`per_second` calls in the long run, `burst` seconds' worth at once, and always one. `clock`: seconds, steady."""
 
     def __init__(self, per_second: float, burst: float, clock: Callable[[], float]) -> None:
         self._interval = 1 / per_second
-        self._tolerance = burst - self._interval + ROUNDING
+        self._tolerance = max(burst - self._interval, 0) + ROUNDING
         self._clock = clock
         self._next: dict[str, float] = {}
 

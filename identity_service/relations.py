@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import ipaddress
 import re
 
 from identity_service.settings import Settings, ShopSettings
@@ -11,13 +12,14 @@ DEMO_KEY = re.compile(r"(demo|other|strict)-(public|private)-key")
 PRIVATE_KEY_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 COOKIE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|http://\[::1\](:[0-9]{1,5})?")
+STORE_URL = re.compile(r"embedded:.+|rediss?://[^/].*|unix://.+")
 SHOP_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 KEY_BYTES = 32
 
 
 def faults(settings: Settings) -> list[str]:
     """One line a wrong setting, each beginning with the setting's name."""
-    found = _secret_faults(settings)
+    found = _server_faults(settings) + _secret_faults(settings)
     if settings.limits.lookup_body_bytes < settings.limits.body_bytes:
         found.append("limits.lookup_body_bytes: must not be smaller than limits.body_bytes")
     if settings.retention.gone_days < settings.retention.consent_days:
@@ -32,6 +34,25 @@ def faults(settings: Settings) -> list[str]:
                 found.append(f"shops.{name}: a key is used twice (also in {seen[key]}); every key belongs to one shop and one list")
             seen[key] = f"shops.{name}"
     return found
+
+
+def _server_faults(settings: Settings) -> list[str]:
+    found = [
+        f"server.trusted_proxies: {text!r} is neither an address nor a network"
+        for text in settings.server.trusted_proxies
+        if not _network(text)
+    ]
+    if not STORE_URL.fullmatch(settings.store.url):
+        found.append("store.url: is embedded:DIR, redis://HOST:PORT, rediss://HOST:PORT or unix://PATH")
+    return found
+
+
+def _network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _secret_faults(settings: Settings) -> list[str]:

@@ -11,12 +11,15 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import fields
 
 from identity_service.errors import SettingsError
 
 ENVIRONMENT_PREFIX = "IDENTITY_"
 CONFIG_VARIABLE = "IDENTITY_CONFIG"
 """Names the file, where the command line does not."""
+
+LISTS = frozenset({"trusted_proxies", "signing_keys", "public_keys", "private_keys", "origins"})
 
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Port = Annotated[int, Meta(ge=1, le=65_535)]
@@ -106,7 +109,7 @@ def load(named: str, environment: Mapping[str, str]) -> Settings:
     try:
         settings = msgspec.convert(layers, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError([_convert_fault(str(error))]) from None
+        raise SettingsError(_faults(layers) or [_fault("settings", error)]) from None
     return _with_port(settings)
 
 
@@ -134,21 +137,27 @@ def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> None:
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     layer: dict[str, Any] = {}
-    for name, text in environment.items():
+    for name, text in sorted(environment.items()):
         if name.startswith(ENVIRONMENT_PREFIX) and "__" in name:
             *sections, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
-            place = layer
-            for section in sections:
-                place = place.setdefault(section, {})
-            place[key] = _environment_value(key, text)
+            _merge(layer, _nested(sections, key, _environment_value(sections, key, text)))
     return layer
 
 
-def _environment_value(key: str, text: str) -> Any:
-    if key not in {"trusted_proxies", "signing_keys", "public_keys", "private_keys", "origins"}:
+def _nested(sections: list[str], key: str, value: Any) -> dict[str, Any]:
+    for section in reversed(sections):
+        key, value = section, {key: value}
+    return {key: value}
+
+
+def _environment_value(sections: list[str], key: str, text: str) -> Any:
+    if key not in LISTS:
         return text
     if text.startswith("["):
-        return msgspec.json.decode(text)
+        try:
+            return msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            raise SettingsError([f"{'.'.join([*sections, key])}: is neither a JSON list nor a comma-separated one"]) from None
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
@@ -161,6 +170,33 @@ def _with_port(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, shops=shops)
 
 
-def _convert_fault(message: str) -> str:
-    reason, _, place = message.partition(" - at `$.")
-    return f"{place.rstrip('`') or 'settings'}: {reason}"
+def _faults(layers: Mapping[str, Any]) -> list[str]:
+    """One line for every value that does not fit its setting."""
+    shops = layers.get("shops", {})
+    sections = {field.name: field.type for field in fields(Settings) if field.name != "shops"}
+    found = [f"{name}: is not a section of settings" for name in layers if name not in {*sections, "shops"}]
+    for name, struct in sections.items():
+        found += _section_faults(name, struct, layers.get(name, {}))
+    if not isinstance(shops, dict):
+        return [*found, "shops: write a section [shops.NAME] for each shop"]
+    return found + [fault for name, shop in shops.items() for fault in _section_faults(f"shops.{name}", ShopSettings, shop)]
+
+
+def _section_faults(section: str, struct: type[Struct], values: Any) -> list[str]:
+    if not isinstance(values, dict):
+        return [f"{section}: is a section of settings, not a value"]
+    known = {field.name: field for field in fields(struct)}
+    found = [f"{section}.{name}: is not a setting" for name in values if name not in known]
+    for name, field in known.items():
+        if name not in values:
+            found += [f"{section}.{name}: is missing"] if field.required else []
+            continue
+        try:
+            msgspec.convert(values[name], field.type, strict=False)
+        except msgspec.ValidationError as error:
+            found.append(_fault(f"{section}.{name}", error))
+    return found
+
+
+def _fault(name: str, error: Exception) -> str:
+    return f"{name}: {str(error).partition(' - at ')[0]}"

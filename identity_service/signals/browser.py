@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 ROBOT = re.compile(
-    r"bot\b|bot[/;) _-]|crawl|spider|slurp|facebookexternalhit|headless|lighthouse|pingdom|uptime|monitor|preview|scan|archiver"
+    r"(?<!\bcu)bot(\b|_)|crawl|spider|slurp|facebookexternalhit|headless|lighthouse|pingdom|uptime|monitor|preview|scan|archiver"
     r"|curl/|wget/|python-|python/|httpx|aiohttp|go-http-client|java/|okhttp|libwww|scrapy|phantomjs|selenium|puppeteer|playwright",
     re.IGNORECASE,
 )

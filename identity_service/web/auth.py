@@ -66,15 +66,16 @@ def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
 
 def client_address(peer: str | None, forwarded: str | None, proxies: tuple[Network, ...]) -> str | None:
     """The right-most hop that is no proxy of ours; None rather than an address that may be somebody else's."""
-    if peer is None or not _is_address(peer):
+    peer = _address(peer or "")
+    if peer is None:
         return None
     if forwarded is None:
         return None if _is_ours(peer, proxies) else peer
     if not _is_ours(peer, proxies):
         return None
     for hop in reversed(forwarded.split(",")):
-        address = hop.strip()
-        if not _is_address(address):
+        address = _address(hop.strip())
+        if address is None:
             return None
         if not _is_ours(address, proxies):
             return address
@@ -83,8 +84,8 @@ def client_address(peer: str | None, forwarded: str | None, proxies: tuple[Netwo
 
 def limited_client(address: str) -> str:
     """What one client counts as: its IPv4 address, or its IPv6 /64."""
-    parsed = ipaddress.ip_address(address)
-    return address if parsed.version == 4 else str(ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False))
+    plain = _address(address) or address
+    return plain if ipaddress.ip_address(plain).version == 4 else str(ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False))
 
 
 def _is_ours(address: str, proxies: tuple[Network, ...]) -> bool:
@@ -92,9 +93,11 @@ def _is_ours(address: str, proxies: tuple[Network, ...]) -> bool:
     return any(parsed in network for network in proxies)
 
 
-def _is_address(text: str) -> bool:
+def _address(text: str) -> str | None:
+    """An IPv4 address as a socket of both families shows it (`::ffff:a.b.c.d`) is that IPv4 address; None for what is no address."""
     try:
-        ipaddress.ip_address(text)
+        parsed = ipaddress.ip_address(text)
     except ValueError:
-        return False
-    return True
+        return None
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return str(mapped) if mapped else text

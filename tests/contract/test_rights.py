@@ -1,0 +1,179 @@
+"""Exports and erasures: what one shows the other takes, and nothing of anybody else."""
+
+from typing import Any
+
+import pytest
+import redis
+
+from identity_service.app import Application
+from tests.conftest import Clock, Shopper
+
+pytestmark = pytest.mark.anyio
+LUKE, LEIA = "luke@skywalker.com", "leia@organa.com"
+NOTHING: dict[str, list[object]] = {"visitors": [], "orders": []}
+ZEROS = {"erased": {"visitors": 0, "links": 0, "events": 0}}
+
+
+async def linked(shopper: Shopper, visitor: str, **handle: str) -> None:
+    assert (await shopper.post("/v1/links", handle | {"visitor": visitor})).status_code == 200
+
+
+async def sold(shopper: Shopper, sale: int, **members: Any) -> None:
+    answer = await shopper.post("/v2/log/sale", {"sale": sale, "products": [{"id": 5, "price": 2.5, "quantity": 3}]} | members)
+    assert answer.json() == {"status": "ok"}
+
+
+async def exported(shopper: Shopper, key: str = "demo-private-key", **named: str) -> dict[str, Any]:
+    answer = await shopper.post("/v1/exports", named, key=key)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def erased(shopper: Shopper, key: str = "demo-private-key", **named: str) -> dict[str, Any]:
+    answer = await shopper.post("/v1/erasures", named, key=key)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def full_visitor(shopper: Shopper) -> str:
+    """A persistent visitor with an email, a customer ID, a click and a sale."""
+    visitor: str = (await shopper.post("/v1/consents", {"consent": "granted"})).json()["visitor"]
+    await shopper.post("/v2/log/click", {"product": 5, "visitor": visitor, "labels": ["Home"]})
+    await sold(shopper, 1, visitor=visitor, email=LUKE, customer="1234")
+    return visitor
+
+
+@pytest.mark.parametrize("named", [{"email": LUKE}, {"customer": "1234"}])
+async def test_an_export_by_handle_shows_the_whole_visitor(shopper: Shopper, named: dict[str, str]) -> None:
+    visitor = await full_visitor(shopper)
+    shown = await exported(shopper, **named)
+    [found] = shown["visitors"]
+    assert (found["visitor"], found["shared"], found["mode"], found["link"]["source"]) == (visitor, False, "persistent", "sale")
+    assert sorted(event["type"] for event in found["events"]) == ["click", "sale"]
+    assert (len(found["emails"]), len(found["customers"]), len(found["receipts"])) == (1, 1, 1)
+    assert [(order["sale"], order["visitor"]) for order in shown["orders"]] == [("1", visitor)]
+    assert LUKE not in str(shown)
+
+
+@pytest.mark.parametrize("by", ["email", "customer", "visitor"])
+async def test_an_erasure_takes_everything_whatever_names_it(
+    shopper: Shopper, application: Application, database: redis.Redis, clock: Clock, by: str
+) -> None:
+    """Repair ends it: until then the name stays, so that a link that was under way can be taken too."""
+    visitor = await full_visitor(shopper)
+    names = {"email": LUKE, "customer": "1234", "visitor": visitor}
+    counts = await erased(shopper, **{by: names[by]})
+    assert counts == {"erased": {"visitors": 1, "links": 2, "events": 2}}
+    for name, value in names.items():
+        assert await exported(shopper, **{name: value}) == NOTHING
+        assert await shopper.visitors(**{name: value}) == []
+        assert await erased(shopper, **{name: value}) == ZEROS
+    [sale] = database.scan_iter("id:v1:S*")
+    assert {"sale", "time", "products"} <= set(database.hgetall(sale))
+    assert not {"visitor", "email", "customer", "kind", "expires"} & set(database.hgetall(sale))
+    clock.forward(120)
+    await application.keep_up()
+    stored = " ".join(f"{key} {_content(database, str(key))}" for key in database.scan_iter())
+    assert visitor not in stored
+
+
+def _content(database: redis.Redis, key: str) -> str:
+    kind = str(database.type(key))
+    if kind == "hash":
+        return str(database.hgetall(key))
+    if kind == "list":
+        return str(database.lrange(key, 0, -1))
+    if kind == "set":
+        return str(database.smembers(key))
+    return str(database.zrange(key, 0, -1)) if kind == "zset" else str(database.get(key))
+
+
+async def test_of_a_shared_visitor_only_the_link_is_shown_and_taken(shopper: Shopper) -> None:
+    await linked(shopper, "shared", email=LUKE)
+    await linked(shopper, "shared", email=LEIA)
+    await shopper.post("/v2/log/click", {"product": 5, "visitor": "shared"})
+    [shown] = (await exported(shopper, email=LUKE))["visitors"]
+    assert set(shown) == {"visitor", "shared", "link"}
+    assert await erased(shopper, email=LUKE) == {"erased": {"visitors": 0, "links": 1, "events": 0}}
+    assert await exported(shopper, email=LUKE) == NOTHING
+    [left] = (await exported(shopper, email=LEIA))["visitors"]
+    assert (left["shared"], len(left["events"]), len(left["emails"])) == (False, 1, 1)
+
+
+async def test_the_last_link_of_a_once_shared_visitor_takes_it_whole(shopper: Shopper) -> None:
+    await linked(shopper, "shared", email=LUKE)
+    await linked(shopper, "shared", email=LEIA)
+    assert (await erased(shopper, email=LUKE))["erased"]["visitors"] == 0
+    assert (await erased(shopper, email=LEIA))["erased"] == {"visitors": 1, "links": 1, "events": 0}
+    assert await exported(shopper, visitor="shared") == NOTHING
+
+
+async def test_an_erasure_takes_every_visitor_of_the_handle(shopper: Shopper) -> None:
+    for number in range(12):
+        await linked(shopper, f"visitor-{number}", email=LUKE)
+    await linked(shopper, "visitor-0", email=LEIA)
+    assert (await erased(shopper, email=LUKE))["erased"] == {"visitors": 11, "links": 12, "events": 0}
+    assert [one["visitor"] for one in await shopper.visitors(email=LEIA)] == ["visitor-0"]
+
+
+async def test_orders_without_a_session_lose_their_email_too(shopper: Shopper, database: redis.Redis) -> None:
+    await sold(shopper, 7, email=LUKE, customer="1234")
+    assert [order["sale"] for order in (await exported(shopper, email=LUKE))["orders"]] == ["7"]
+    await erased(shopper, email=LUKE)
+    assert await exported(shopper, email=LUKE) == NOTHING
+    [sale] = database.scan_iter("id:v1:S*")
+    stored = database.hgetall(sale)
+    assert "email" not in stored
+    assert stored["sale"] == "7"
+
+
+async def test_a_repeated_sale_after_an_erasure_brings_nobody_back(shopper: Shopper) -> None:
+    visitor = await full_visitor(shopper)
+    await erased(shopper, email=LUKE)
+    await sold(shopper, 1, visitor=visitor, email=LUKE, customer="1234")
+    assert await exported(shopper, email=LUKE) == await exported(shopper, visitor=visitor) == NOTHING
+
+
+async def test_an_erased_id_gets_no_new_events_links_or_sales(shopper: Shopper) -> None:
+    visitor = await full_visitor(shopper)
+    await erased(shopper, visitor=visitor)
+    await shopper.post("/v2/log/click", {"product": 5, "visitor": visitor})
+    await sold(shopper, 2, visitor=visitor, email=LUKE)
+    assert (await shopper.post("/v2/log/email", {"visitor": visitor, "email": LUKE})).json() == {"status": "ok"}
+    assert (await shopper.post("/v1/links", {"visitor": visitor, "email": LUKE})).status_code == 409
+    assert await exported(shopper, visitor=visitor) == NOTHING
+    assert await shopper.visitors(email=LUKE) == []
+
+
+async def test_an_erased_person_may_come_back_with_another_id(shopper: Shopper, clock: Clock) -> None:
+    await full_visitor(shopper)
+    await erased(shopper, email=LUKE)
+    clock.forward(60)
+    await linked(shopper, "new-id", email=LUKE)
+    assert [one["visitor"] for one in await shopper.visitors(email=LUKE)] == ["new-id"]
+
+
+async def test_rights_end_at_the_shops_border(shopper: Shopper) -> None:
+    visitor = await full_visitor(shopper)
+    for named in ({"email": LUKE}, {"customer": "1234"}, {"visitor": visitor}):
+        assert await exported(shopper, "other-private-key", **named) == NOTHING
+        assert await erased(shopper, "other-private-key", **named) == ZEROS
+    assert len((await exported(shopper, email=LUKE))["visitors"]) == 1
+
+
+async def test_the_unknown_is_an_empty_export_and_a_zero_erasure(shopper: Shopper) -> None:
+    for named in ({"email": LUKE}, {"customer": "1234"}, {"visitor": "nobody"}):
+        assert await exported(shopper, **named) == NOTHING
+        assert await erased(shopper, **named) == ZEROS
+
+
+@pytest.mark.parametrize("path", ["/v1/exports", "/v1/erasures"])
+@pytest.mark.parametrize(
+    "body", [{}, {"email": LUKE, "visitor": "own-id"}, {"email": "junk"}, {"customer": "null"}, {"visitor": "a b"}, {"email": None}]
+)
+async def test_rights_are_asked_for_one_known_name(shopper: Shopper, database: redis.Redis, path: str, body: dict[str, Any]) -> None:
+    answer = await shopper.post(path, body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    assert database.dbsize() == 0

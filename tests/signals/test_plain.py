@@ -1,0 +1,90 @@
+"""Consent in the service's own words."""
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from identity_service.consent import Choice, Millis
+from identity_service.signals.plain import MOST_AHEAD, object_signals, word_signal
+
+NOW = Millis(1_795_000_000_000)
+BOTH = {"storage": "granted", "measurement": "granted"}
+
+
+def test_a_word_is_a_choice_of_this_moment() -> None:
+    for word, choice in (("granted", Choice.GRANTED), ("refused", Choice.REFUSED)):
+        signal = word_signal(word, NOW)
+        assert signal
+        assert (signal.source, signal.choice, signal.decided_at, signal.dated) == ("plain", choice, NOW, False)
+        assert signal.raw_digest == hashlib.sha256(json.dumps(word).encode()).hexdigest()
+
+
+@given(st.text().filter(lambda word: word not in {"granted", "refused"}))
+def test_any_other_word_is_absent(word: str) -> None:
+    assert word_signal(word, NOW) is None
+
+
+@pytest.mark.parametrize("word", ["unknown", "Granted", "denied", "granted ", ""])
+def test_words_that_look_like_a_grant_are_absent(word: str) -> None:
+    assert word_signal(word, NOW) is None
+
+
+@pytest.mark.parametrize("consent", [{}, {"purposes": {}}, {"google": {}}, {"policy_version": "1"}, {"tcf": {"tc_string": "CP"}}])
+def test_an_object_that_says_nothing_readable_gives_no_signal(consent: dict[str, Any]) -> None:
+    assert object_signals(consent, NOW, None) == ()
+
+
+def test_each_kind_of_statement_is_its_own_signal() -> None:
+    plain, google = object_signals({"purposes": BOTH, "google": {"analytics_storage": "denied"}, "policy_version": "7"}, NOW, None)
+    assert (plain.source, plain.choice, plain.policy_version) == ("plain", Choice.GRANTED, "7")
+    assert (google.source, google.choice, google.policy_version) == ("google", Choice.REFUSED, "7")
+
+
+def test_linking_travels_beside_the_choice() -> None:
+    [signal] = object_signals({"purposes": BOTH | {"linking": "refused"}}, NOW, None)
+    assert (signal.choice, signal.linking) == (Choice.GRANTED, Choice.REFUSED)
+    [signal] = object_signals({"purposes": {"linking": "granted"}}, NOW, None)
+    assert (signal.choice, signal.linking) == (None, Choice.GRANTED)
+    [signal] = object_signals({"purposes": BOTH}, NOW, None)
+    assert signal.linking is None
+
+
+def test_what_google_does_not_say_is_absent_and_never_a_grant() -> None:
+    [signal] = object_signals({"google": {"ad_storage": "granted"}}, NOW, None)
+    assert signal.choice is None
+
+
+@pytest.mark.parametrize(
+    ("decided", "at", "dated"),
+    [
+        (None, NOW, False),
+        (NOW - 60_000, NOW - 60_000, True),
+        (0, 0, True),
+        (NOW, NOW, True),
+        (NOW + 1, NOW, True),
+        (NOW + MOST_AHEAD, NOW, True),
+        (NOW + MOST_AHEAD + 1, NOW, False),
+    ],
+)
+def test_a_choice_is_dated_by_its_sender_but_never_in_the_future(decided: int | None, at: int, dated: bool) -> None:
+    [signal] = object_signals({"purposes": BOTH}, NOW, None if decided is None else Millis(decided))
+    assert (signal.decided_at, signal.dated) == (at, dated)
+
+
+@given(st.none() | st.integers(0, 2**44))
+def test_no_date_puts_a_choice_after_now(decided: int | None) -> None:
+    for signal in object_signals(
+        {"purposes": BOTH, "google": {"analytics_storage": "granted"}}, NOW, None if decided is None else Millis(decided)
+    ):
+        assert signal.decided_at <= NOW
+
+
+def test_the_digest_is_of_what_was_said_and_not_of_its_order() -> None:
+    one, other = ({"storage": "granted", "measurement": "refused"}, {"measurement": "refused", "storage": "granted"})
+    digests = [signal.raw_digest for purposes in (one, other, BOTH) for signal in object_signals({"purposes": purposes}, NOW, None)]
+    assert digests[0] == digests[1] != digests[2]
+    assert digests[2] == hashlib.sha256(b'{"measurement":"granted","storage":"granted"}').hexdigest()

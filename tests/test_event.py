@@ -1,0 +1,42 @@
+"""What is stored of clicks and sales: types as sent, prices exact."""
+
+import json
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from identity_service.event import Click, ProductId, Sale, SaleLine
+
+PRODUCTS = st.one_of(st.text(max_size=20), st.integers())
+
+
+@given(PRODUCTS, st.integers(1, 10**6), st.none() | st.decimals(allow_nan=False, allow_infinity=False))
+def test_a_line_survives_json_with_its_types_and_its_exact_price(product: ProductId, quantity: int, price: Decimal | None) -> None:
+    stored = json.loads(json.dumps(SaleLine(product, quantity, price).stored()))
+    assert (stored["id"], stored["quantity"]) == (product, quantity)
+    assert type(stored["id"]) is type(product)
+    assert (Decimal(stored["price"]) if "price" in stored else None) == price
+
+
+@pytest.mark.parametrize("price", ["0.1", "99.95", "1E+2", "0", "-1.50", "12345678901234567890.12"])
+def test_no_price_passes_through_a_float(price: str) -> None:
+    assert SaleLine(1, 1, Decimal(price)).stored()["price"] == price
+
+
+def test_a_line_without_a_price_stores_none_and_counts_once() -> None:
+    assert SaleLine("12").stored() == {"id": "12", "quantity": 1}
+    assert SaleLine("12") != SaleLine(12)
+
+
+@given(PRODUCTS, st.lists(st.text(max_size=10)), st.none() | st.text(max_size=10), st.integers(0, 2**33))
+def test_a_click_survives_json(product: ProductId, labels: list[str], api: str | None, time: int) -> None:
+    stored = json.loads(json.dumps(Click(product, tuple(labels), api, time).stored()))
+    assert stored == {"type": "click", "time": time, "product": product, "labels": labels, "api": api}
+
+
+def test_a_sale_holds_its_lines_in_order_and_nothing_about_a_person() -> None:
+    sale = Sale("567", (SaleLine(2), SaleLine(1)), 7)
+    assert [line.product for line in sale.lines] == [2, 1]
+    assert set(Sale.__dataclass_fields__) == {"sale", "lines", "time"}

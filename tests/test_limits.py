@@ -1,0 +1,95 @@
+"""Rate limits on a clock that moves only when told."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from identity_service import limits
+from identity_service.errors import RateLimited
+from identity_service.limits import RateLimit
+
+
+class Hand:
+    """A clock's hand."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def allowed(limit: RateLimit, caller: str) -> bool:
+    try:
+        limit.count(caller)
+    except RateLimited:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("per_second", "burst"), [(10, 2), (1, 1), (200, 2), (2000, 2), (3, 7)])
+def test_exactly_the_burst_may_come_at_once(per_second: float, burst: float) -> None:
+    limit = RateLimit(per_second, burst, Hand())
+    assert sum(allowed(limit, "one") for _ in range(int(per_second * burst) + 50)) == per_second * burst
+
+
+@pytest.mark.parametrize(("per_second", "burst"), [(10, 2), (1, 1), (7, 3)])
+def test_in_the_long_run_only_the_rate_passes(per_second: int, burst: int) -> None:
+    hand = Hand()
+    limit = RateLimit(per_second, burst, hand)
+    passed = 0
+    for _ in range(1000):
+        hand.now += 0.02
+        passed += sum(allowed(limit, "one") for _ in range(5))
+    assert per_second * 20 <= passed <= per_second * (20 + burst)
+
+
+@given(st.floats(0.01, 1000), st.integers(1, 100))
+def test_a_first_call_is_never_refused(per_second: float, burst: int) -> None:
+    """Workers share the rate, so one worker's share may be less than a call in the whole burst; it is a slow limit, not a closed door."""
+    assert allowed(RateLimit(per_second, burst, Hand()), "one")
+
+
+@given(st.floats(1, 100), st.integers(1, 5))
+def test_who_waits_as_told_is_let_in(per_second: float, burst: int) -> None:
+    hand = Hand()
+    limit = RateLimit(per_second, burst, hand)
+    while allowed(limit, "one"):
+        pass
+    with pytest.raises(RateLimited) as refused:
+        limit.count("one")
+    assert refused.value.retry_after is not None
+    assert 1 <= refused.value.retry_after <= max(1, math.ceil(1 / per_second))
+    hand.now += refused.value.retry_after
+    assert allowed(limit, "one")
+
+
+def test_a_refused_call_costs_nothing_and_others_are_not_touched() -> None:
+    hand = Hand()
+    limit = RateLimit(1, 1, hand)
+    assert allowed(limit, "one")
+    assert not any(allowed(limit, "one") for _ in range(100))
+    assert allowed(limit, "another")
+    hand.now += 1
+    assert allowed(limit, "one")
+
+
+def test_idle_callers_are_forgotten_before_memory_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MOST_CALLERS", 3)
+    hand = Hand()
+    limit = RateLimit(1, 1, hand)
+    for caller in "abc":
+        limit.count(caller)
+    hand.now += 2
+    limit.count("d")
+    assert set(limit._next) == {"d"}
+
+
+def test_when_none_is_idle_all_are_forgotten_rather_than_memory_growing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MOST_CALLERS", 3)
+    limit = RateLimit(1, 2, Hand())
+    for caller in "abcdef":
+        limit.count(caller)
+        assert len(limit._next) <= 3

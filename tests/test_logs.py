@@ -1,0 +1,99 @@
+"""Logs: one JSON line an event on standard error, and nothing in them of what a caller sent."""
+
+import json
+import logging
+import logging.config
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from identity_service import logs
+
+NEEDLE = "luke@skywalker.com"
+
+
+@pytest.fixture
+def fresh_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """`configure` caches loggers for the whole process; these tests leave nothing behind."""
+    monkeypatch.setattr(logs, "log", structlog.get_logger())
+    yield
+    structlog.reset_defaults()
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    return [json.loads(line) for line in printed.err.splitlines()]
+
+
+@pytest.mark.usefixtures("fresh_log")
+def test_an_event_is_one_json_line_with_level_and_time(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info")
+    logs.log.info("two\nlines", notes=3)
+    [line] = lines(capsys)
+    assert (line["event"], line["notes"], line["level"]) == ("two\nlines", 3, "info")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", line["timestamp"])
+
+
+@pytest.mark.usefixtures("fresh_log")
+@pytest.mark.parametrize(("level", "told"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
+def test_only_the_asked_levels_are_written(capsys: pytest.CaptureFixture[str], level: str, told: int) -> None:
+    logs.configure(level)
+    for name in ("debug", "info", "warning", "error"):
+        getattr(logs.log, name)("event")
+    assert len(lines(capsys)) == told
+
+
+def fail(value: str) -> None:
+    raise ValueError(f"cannot use {value}")
+
+
+def test_the_frames_of_an_error_hold_neither_its_message_nor_its_values() -> None:
+    with pytest.raises(ValueError, match="cannot use") as caught:
+        fail(NEEDLE)
+    frames = logs.where(caught.value)
+    assert frames[-1].startswith("test_logs.py:")
+    assert frames[-1].endswith(" fail")
+    assert NEEDLE not in "".join(frames)
+
+
+def test_of_a_deep_error_only_the_last_frames_are_kept() -> None:
+    def dive(depth: int) -> None:
+        if not depth:
+            fail(NEEDLE)
+        dive(depth - 1)
+
+    with pytest.raises(ValueError, match="cannot use") as caught:
+        dive(30)
+    assert len(logs.where(caught.value)) == 8
+
+
+def test_an_error_that_was_never_raised_has_no_frames() -> None:
+    assert logs.where(ValueError(NEEDLE)) == []
+
+
+@pytest.mark.usefixtures("fresh_log")
+def test_the_servers_warnings_keep_their_template_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("debug")
+    logger = logging.Logger("uvicorn.error")
+    logger.addHandler(logs.ServerLines())
+    logger.info("started on %s", "127.0.0.1")
+    logger.warning("invalid request %s", NEEDLE)
+    try:
+        fail(NEEDLE)
+    except ValueError:
+        logger.exception("in application\n%s", NEEDLE)
+    told = [(line["event"], line["level"], line["logger"]) for line in lines(capsys)]
+    assert told == [
+        ("started on 127.0.0.1", "info", "uvicorn.error"),
+        ("invalid request %s", "warning", "uvicorn.error"),
+        ("in application", "error", "uvicorn.error"),
+    ]
+
+
+def test_the_server_writes_through_this_form_only() -> None:
+    assert logs.SERVER_LOGGING["loggers"]["uvicorn"]["propagate"] is False
+    assert logging.config.DictConfigurator(logs.SERVER_LOGGING).configure_handler({"()": "identity_service.logs.ServerLines"})

@@ -1,0 +1,343 @@
+"""Settings: three layers, and every fault told with the setting's name before anything starts."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from identity_service.errors import SettingsError
+from identity_service.relations import faults
+from identity_service.settings import Settings, load
+from identity_service.shop import key_digest
+
+KEY, OTHER_KEY, PEPPER = "A" * 43, "B" * 43, "C" * 43
+ROOT = Path(__file__).parent.parent
+SOUND = {
+    "IDENTITY_SECRETS__SIGNING_KEYS": KEY,
+    "IDENTITY_SECRETS__PEPPER": PEPPER,
+    "IDENTITY_SHOPS__MINE__PUBLIC_KEYS": "pk_0123456789abcdef",
+    "IDENTITY_SHOPS__MINE__PRIVATE_KEYS": f"sha256:{key_digest('private')}",
+    "IDENTITY_SHOPS__MINE__ORIGINS": "https://mine.example",
+}
+
+
+def refused(named: str, **environment: str) -> list[str]:
+    """What `check` prints, one line a fault."""
+    try:
+        return faults(load(named, environment))
+    except SettingsError as error:
+        return error.faults
+
+
+def production(**changes: str) -> list[str]:
+    return refused("production", **SOUND | changes)
+
+
+def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("IDENTITY_")}
+    command = [sys.executable, "-m", "identity_service", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=clean | environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_shipped_files_are_sound_once_production_has_its_secrets_and_shop() -> None:
+    assert refused("development") == []
+    assert production() == []
+
+
+def test_each_layer_lies_over_the_one_below(tmp_path: Path) -> None:
+    named = tmp_path / "own.toml"
+    named.write_text("[server]\nport = 1111\nworkers = 3\n[limits]\nburst = 7\n")
+    settings = load(str(named), {"IDENTITY_SERVER__PORT": "2222"})
+    assert (settings.server.port, settings.server.workers, settings.limits.burst) == (2222, 3, 7)
+    assert settings.server.host == "127.0.0.1"
+    assert settings.server.production is True
+
+
+def test_without_a_word_the_service_is_in_production_and_knows_no_shop() -> None:
+    settings = load(os.devnull, {})
+    assert (settings.server.production, settings.shops, settings.secrets.signing_keys) == (True, {}, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("a", ["a"]),
+        ("a,b", ["a", "b"]),
+        (" a , b ,", ["a", "b"]),
+        ("", []),
+        (",", []),
+        ('["a", "b,c"]', ["a", "b,c"]),
+        ("[]", []),
+    ],
+)
+@pytest.mark.parametrize("name", ["SERVER__TRUSTED_PROXIES", "SECRETS__SIGNING_KEYS", "SHOPS__DEMO__PUBLIC_KEYS", "SHOPS__DEMO__ORIGINS"])
+def test_lists_in_the_environment_are_json_or_comma_separated(name: str, text: str, read: list[str]) -> None:
+    value: Any = msgspec.to_builtins(load("development", {f"IDENTITY_{name}": text}))
+    for part in name.lower().split("__"):
+        value = value[part]
+    assert value == read
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("server.workers", "4", 4),
+        ("server.production", "true", True),
+        ("server.production", "0", False),
+        ("store.timeout_seconds", "0.25", 0.25),
+        ("store.url", "redis://h/0?a=1,2", "redis://h/0?a=1,2"),
+        ("shops.demo.accept_unsigned", "false", False),
+        ("shops.demo.window_days", "30", 30),
+    ],
+)
+def test_a_value_in_the_environment_takes_the_settings_type(name: str, text: str, value: object) -> None:
+    read: Any = msgspec.to_builtins(load("development", {f"IDENTITY_{name.upper().replace('.', '__')}": text}))
+    for part in name.split("."):
+        read = read[part]
+    assert read == value
+    assert type(read) is type(value)
+
+
+def test_other_variables_are_nothing_to_us() -> None:
+    plain = load("development", {})
+    assert load("development", {"IDENTITY_CONFIG": "production", "PATH": "/bin", "OTHER__SERVER__PORT": "1"}) == plain
+
+
+def test_origins_follow_the_port() -> None:
+    settings = load("development", {"IDENTITY_SERVER__PORT": "9999"})
+    assert settings.shops["demo"].origins == ["http://localhost:9999", "http://127.0.0.1:9999"]
+    other = load("development", {"IDENTITY_SHOPS__DEMO__ORIGINS": "https://mine.example,https://mine.example:{port}"})
+    assert other.shops["demo"].origins == ["https://mine.example", "https://mine.example:8080"]
+
+
+def test_a_shop_can_be_made_in_the_environment_alone() -> None:
+    settings = load(os.devnull, SOUND)
+    assert settings.shops["mine"].public_keys == ["pk_0123456789abcdef"]
+    assert settings.shops["mine"].policy == "standard"
+
+
+@pytest.mark.parametrize("named", ["nowhere", "no/such/file.toml", "", ".", "../config/development"])
+def test_a_file_that_is_not_there_is_named(named: str) -> None:
+    assert re.fullmatch(r".*: cannot be read \(.+\); give the name of a shipped file or a path", "\n".join(refused(named)))
+
+
+@pytest.mark.parametrize("content", [b"[server", b"port = ", b"\xff\xfe", b"a = 1\na = 2"])
+def test_a_file_that_is_no_toml_is_named_and_not_quoted(tmp_path: Path, content: bytes) -> None:
+    named = tmp_path / "own.toml"
+    named.write_bytes(content)
+    [fault] = refused(str(named))
+    assert fault.startswith("own.toml: is not TOML")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("server.port", "0"),
+        ("server.port", "65536"),
+        ("server.port", "http"),
+        ("server.workers", "0"),
+        ("server.workers", "257"),
+        ("server.production", "perhaps"),
+        ("server.drain_seconds", "0"),
+        ("server.log_level", "loud"),
+        ("store.timeout_seconds", "0"),
+        ("store.timeout_seconds", "31"),
+        ("limits.enabled", "maybe"),
+        ("limits.client_per_second", "0"),
+        ("limits.burst", "101"),
+        ("limits.json_depth", "3"),
+        ("limits.visitors_per_handle", "1"),
+        ("limits.emails_per_visitor", "1001"),
+        ("limits.events_per_visitor", "-1"),
+        ("retention.consent_days", "391"),
+        ("retention.gone_days", "399"),
+        ("retention.sale_days", "1.5"),
+    ],
+)
+def test_a_value_out_of_range_is_told_with_its_setting(name: str, value: str) -> None:
+    [fault] = refused("development", **{f"IDENTITY_{name.upper().replace('.', '__')}": value})
+    assert fault.startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("window_days", "31"), ("policy", "lenient"), ("continuity", "none"), ("accept_unsigned", "maybe")]
+)
+def test_a_wrong_value_of_a_shop_is_told_with_the_shops_name(name: str, value: str) -> None:
+    [fault] = refused("development", **{f"IDENTITY_SHOPS__DEMO__{name.upper()}": value})
+    assert fault.startswith(f"shops.demo.{name}: ")
+
+
+def test_an_unknown_setting_is_refused_by_name() -> None:
+    assert "prot" in refused("development", IDENTITY_SERVER__PROT="8080")[0]
+    assert "sevrer" in refused("development", IDENTITY_SEVRER__PORT="8080")[0]
+
+
+@pytest.mark.parametrize("text", ["[", '["a"', "[a]", "[1]"])
+def test_a_list_that_is_no_json_is_told_with_its_setting(text: str) -> None:
+    found = refused("development", IDENTITY_SERVER__TRUSTED_PROXIES=text)
+    assert found
+    assert found[0].startswith("server.trusted_proxies")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_variable_below_another_variables_value_is_a_fault_and_no_crash(order: int) -> None:
+    pair = [("IDENTITY_SERVER__PORT", "8080"), ("IDENTITY_SERVER__PORT__EXTRA", "1")]
+    found = refused("development", **dict(pair[::order]))
+    assert found
+    assert "port" in found[0]
+
+
+def test_all_values_out_of_range_are_named_at_once() -> None:
+    found = refused("development", IDENTITY_SERVER__PORT="0", IDENTITY_LIMITS__BURST="0", IDENTITY_RETENTION__GONE_DAYS="1")
+    assert {fault.partition(":")[0] for fault in found} == {"server.port", "limits.burst", "retention.gone_days"}
+
+
+@pytest.mark.parametrize("proxy", ["nonsense", "10.0.0.0/33", "10.0.0", "2001:db8::/129", "proxy.example"])
+def test_a_proxy_that_is_no_network_is_refused_before_the_start(proxy: str) -> None:
+    found = refused("development", IDENTITY_SERVER__TRUSTED_PROXIES=proxy)
+    assert [fault.partition(":")[0] for fault in found] == ["server.trusted_proxies"]
+
+
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1", "127.0.0.1:6379", "redis", "embedded"])
+def test_a_store_url_of_an_unknown_form_is_refused_before_the_start(url: str) -> None:
+    found = refused("development", IDENTITY_STORE__URL=url)
+    assert [fault.partition(":")[0] for fault in found] == ["store.url"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"LIMITS__LOOKUP_BODY_BYTES": "100", "LIMITS__BODY_BYTES": "200"}, "limits.lookup_body_bytes"),
+        ({"SECRETS__SIGNING_KEYS": ""}, "secrets.signing_keys"),
+        ({"SECRETS__SIGNING_KEYS": "short"}, "secrets.signing_keys[0]"),
+        ({"SECRETS__SIGNING_KEYS": f"{KEY},!!"}, "secrets.signing_keys[1]"),
+        ({"SECRETS__SIGNING_KEYS": f"{KEY},{KEY}"}, "secrets"),
+        ({"SECRETS__SIGNING_KEYS": PEPPER}, "secrets"),
+        ({"SECRETS__PEPPER": ""}, "secrets.pepper"),
+        ({"SECRETS__PEPPER": "A" * 42}, "secrets.pepper"),
+        ({"SECRETS__PEPPER": "A" * 44 + "\u00e4"}, "secrets.pepper"),
+        ({"SECRETS__PEPPER": "development-only-pepper-of-the-demo-shops-00000001--"}, "secrets.pepper"),
+        ({"SECRETS__SIGNING_KEYS": "development-only-signing-key-of-the-demo-shops-0001"}, "secrets.signing_keys[0]"),
+        ({"SHOPS__MINE__PUBLIC_KEYS": ""}, "shops.mine.public_keys"),
+        ({"SHOPS__MINE__PUBLIC_KEYS": "short"}, "shops.mine.public_keys"),
+        ({"SHOPS__MINE__PUBLIC_KEYS": "demo-public-key"}, "shops.mine.public_keys, private_keys"),
+        ({"SHOPS__MINE__PRIVATE_KEYS": "a-plain-private-key-of-enough-characters"}, "shops.mine.private_keys"),
+        ({"SHOPS__MINE__PRIVATE_KEYS": f"sha256:{'A' * 64}"}, "shops.mine.private_keys"),
+        ({"SHOPS__MINE__PRIVATE_KEYS": f"sha256:{'a' * 63}"}, "shops.mine.private_keys"),
+        ({"SHOPS__MINE__ORIGINS": "http://mine.example"}, "shops.mine.origins"),
+        ({"SHOPS__MINE__ORIGINS": "https://mine.example/"}, "shops.mine.origins"),
+        ({"SHOPS__MINE__ORIGINS": "mine.example"}, "shops.mine.origins"),
+        ({"SHOPS__MINE__ORIGINS": "*"}, "shops.mine.origins"),
+        ({"SHOPS__MINE__ORIGINS": "null"}, "shops.mine.origins"),
+        ({"SHOPS__MINE__ORIGINS": "https://Mine.example"}, "shops.mine.origins"),
+        ({"SHOPS__MINE__COOKIE_NAME": "visitor"}, "shops.mine.cookie_name"),
+        ({"SHOPS__MINE__COOKIE_NAME": "a b"}, "shops.mine.cookie_name"),
+        ({"SHOPS__MINE__COOKIE_NAME": "__Host-a;b"}, "shops.mine.cookie_name"),
+        ({"SHOPS__MINE__COOKIE_NAME": "__Secure-v"}, "shops.mine.cookie_name"),
+        ({"SHOPS__MINE__COOKIE_DOMAIN": "mine.example"}, "shops.mine.cookie_name"),
+        ({"SHOPS__MINE__COOKIE_DOMAIN": ".mine.example", "SHOPS__MINE__COOKIE_NAME": "__Secure-v"}, "shops.mine.cookie_domain"),
+        ({"SHOPS__MINE__COOKIE_DOMAIN": "example", "SHOPS__MINE__COOKIE_NAME": "__Secure-v"}, "shops.mine.cookie_domain"),
+        ({"SHOPS__MINE__COOKIE_DOMAIN": "a.example; Path=/x", "SHOPS__MINE__COOKIE_NAME": "__Secure-v"}, "shops.mine.cookie_domain"),
+        ({"SHOPS__BAD NAME__PUBLIC_KEYS": "pk_of_the_other_shop", "SHOPS__BAD NAME__PRIVATE_KEYS": ""}, "shops.bad name.name"),
+    ],
+)
+def test_production_refuses_and_names_the_setting(changes: dict[str, str], named: str) -> None:
+    found = production(**{f"IDENTITY_{name}": value for name, value in changes.items()})
+    assert named in [re.split(r": ", fault)[0] for fault in found]
+    secret = changes.get("SECRETS__PEPPER") or changes.get("SECRETS__SIGNING_KEYS") or changes.get("SHOPS__MINE__PRIVATE_KEYS") or ""
+    assert len(secret) < 6 or secret not in "\n".join(found)
+
+
+@pytest.mark.parametrize("key", ["demo-private-key", "other-public-key", "strict-private-key"])
+def test_every_demo_key_is_refused_in_production(key: str) -> None:
+    for kind in ("PUBLIC", "PRIVATE"):
+        assert any("demo keys" in fault for fault in production(**{f"IDENTITY_SHOPS__MINE__{kind}_KEYS": key}))
+
+
+@pytest.mark.parametrize("domain", ["mine.example", "shop.mine.co.uk", "xn--bcher-kva.example"])
+def test_a_cookie_for_subdomains_needs_its_prefix(domain: str) -> None:
+    assert production(IDENTITY_SHOPS__MINE__COOKIE_DOMAIN=domain, IDENTITY_SHOPS__MINE__COOKIE_NAME="__Secure-v") == []
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://mine.example", "https://mine.example:8443", "https://xn--bcher-kva.example", "https://a-b.c.example"]
+)
+def test_an_exact_https_origin_is_taken(origin: str) -> None:
+    assert production(IDENTITY_SHOPS__MINE__ORIGINS=origin) == []
+
+
+def test_development_takes_http_and_plain_keys() -> None:
+    changes = SOUND | {"IDENTITY_SHOPS__MINE__ORIGINS": "http://[::1]:8080,http://localhost", "IDENTITY_SHOPS__MINE__PRIVATE_KEYS": "plain"}
+    assert refused("development", **changes) == []
+
+
+def test_a_key_belongs_to_one_shop_and_one_list() -> None:
+    assert any("used twice" in fault for fault in refused("development", IDENTITY_SHOPS__DEMO__PUBLIC_KEYS="other-public-key"))
+    both = {"IDENTITY_SHOPS__DEMO__PUBLIC_KEYS": "x", "IDENTITY_SHOPS__DEMO__PRIVATE_KEYS": "x"}
+    assert any("used twice" in fault for fault in refused("development", **both))
+
+
+def test_a_service_without_a_shop_is_refused() -> None:
+    found = refused("production", IDENTITY_SECRETS__SIGNING_KEYS=KEY, IDENTITY_SECRETS__PEPPER=PEPPER)
+    assert [fault.partition(":")[0] for fault in found] == ["shops"]
+
+
+def test_a_withdrawn_token_cannot_outlive_its_gone_mark() -> None:
+    sound = load("development", {})
+    retention = msgspec.structs.replace(sound.retention, gone_days=389, consent_days=390)
+    found = faults(msgspec.structs.replace(sound, retention=retention))
+    assert [fault.partition(":")[0] for fault in found] == ["retention.gone_days"]
+
+
+def test_settings_cannot_be_changed_after_loading() -> None:
+    settings: Settings = load("development", {})
+    with pytest.raises(AttributeError):
+        settings.server.port = 1  # type: ignore[misc]
+
+
+def test_check_exits_with_2_and_names_every_fault() -> None:
+    changes = {"IDENTITY_SECRETS__PEPPER": "short", "IDENTITY_SHOPS__MINE__ORIGINS": "*", "IDENTITY_SHOPS__MINE__PUBLIC_KEYS": ""}
+    changes |= {
+        "IDENTITY_SHOPS__MINE__COOKIE_NAME": "v",
+        "IDENTITY_LIMITS__LOOKUP_BODY_BYTES": "1",
+        "IDENTITY_SHOPS__MINE__PRIVATE_KEYS": "plain",
+    }
+    told = run("check", "--config", "production", **SOUND | changes)
+    assert (told.returncode, told.stdout) == (2, "")
+    named = [line.partition(": ")[0] for line in told.stderr.splitlines()]
+    wanted = ["limits.lookup_body_bytes", "secrets.pepper"]
+    wanted += [f"shops.mine.{name}" for name in ("cookie_name", "origins", "private_keys", "public_keys")]
+    assert sorted(named) == wanted
+    assert "Traceback" not in told.stderr
+
+
+def test_check_says_that_sound_settings_are_sound() -> None:
+    told = run("check")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "demo (standard), other (standard), strict (strict)" in told.stdout
+    assert run("check", "--config", "production", **SOUND).returncode == 0
+
+
+def test_the_command_line_stands_above_the_environment() -> None:
+    told = run("check", "--port", "0", IDENTITY_SERVER__PORT="8080")
+    assert (told.returncode, told.stderr) == (2, "server.port: Expected `int` >= 1\n")
+
+
+def test_new_keys_are_usable_as_they_are_printed_and_never_twice_the_same() -> None:
+    printed = [run("keys", "new") for _ in range(2)]
+    assert [told.returncode for told in printed] == [0, 0]
+    one, other = (dict(re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in told.stdout.splitlines()) for told in printed)
+    assert all(one[name] != other[name] for name in one)
+    assert one["in private_keys"] == f"sha256:{key_digest(one['private key'])}"
+    changes = {
+        "IDENTITY_SECRETS__SIGNING_KEYS": one["signing key"],
+        "IDENTITY_SECRETS__PEPPER": one["pepper"],
+        "IDENTITY_SHOPS__MINE__PUBLIC_KEYS": one["public key"],
+        "IDENTITY_SHOPS__MINE__PRIVATE_KEYS": one["in private_keys"],
+    }
+    assert production(**changes) == []

@@ -1,0 +1,71 @@
+"""Shops are found by key, and keys are held as digests alone."""
+
+import hashlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from identity_service.app import make_shops
+from identity_service.policy import STANDARD, STRICT
+from identity_service.settings import load
+from identity_service.shop import CookieRule, KeyKind, Shop, ShopId, Shops, key_digest
+
+
+def shop(name: str, *origins: str) -> Shop:
+    return Shop(ShopId(name), frozenset(origins), STANDARD, 1, True, True, CookieRule("__Host-visitor"))
+
+
+def two_shops() -> Shops:
+    shops = Shops()
+    shops.add(shop("a", "https://a.example"), [key_digest("a-public"), key_digest("a-public-2")], [key_digest("a-private")])
+    shops.add(shop("b", "https://b.example"), [key_digest("b-public")], [key_digest("b-private")])
+    return shops
+
+
+def found(shops: Shops, key: str) -> tuple[str, KeyKind] | None:
+    one = shops.find(key)
+    return (one[0].shop_id, one[1]) if one else None
+
+
+def test_each_key_finds_its_own_shop_and_kind() -> None:
+    shops = two_shops()
+    assert found(shops, "a-public") == found(shops, "a-public-2") == ("a", KeyKind.PUBLIC)
+    assert found(shops, "a-private") == ("a", KeyKind.PRIVATE)
+    assert found(shops, "b-private") == ("b", KeyKind.PRIVATE)
+    assert [one.shop_id for one in shops] == ["a", "b"]
+    assert shops.origins == {"https://a.example", "https://b.example"}
+
+
+@given(st.text())
+def test_no_other_text_finds_a_shop(key: str) -> None:
+    if key not in {"a-public", "a-public-2", "a-private", "b-public", "b-private"}:
+        assert two_shops().find(key) is None
+
+
+def test_a_digest_is_no_key() -> None:
+    shops = two_shops()
+    assert shops.find(key_digest("a-private")) is None
+    assert shops.find(f"sha256:{key_digest('a-private')}") is None
+    assert "a-private" not in repr(vars(shops))
+
+
+def test_a_key_is_held_as_its_sha256_whatever_its_characters() -> None:
+    assert key_digest("é") == hashlib.sha256("é".encode()).hexdigest()
+    assert len(key_digest("\ud800")) == 64
+
+
+def test_settings_become_shops_with_their_rules() -> None:
+    environment = {
+        "IDENTITY_SHOPS__DEMO__PRIVATE_KEYS": f"sha256:{key_digest('of a digest')}",
+        "IDENTITY_SHOPS__DEMO__WINDOW_DAYS": "7",
+        "IDENTITY_SHOPS__DEMO__CONTINUITY": "fresh",
+        "IDENTITY_SHOPS__DEMO__ACCEPT_UNSIGNED": "false",
+        "IDENTITY_SHOPS__DEMO__COOKIE_NAME": "__Secure-v",
+        "IDENTITY_SHOPS__DEMO__COOKIE_DOMAIN": "shop.example",
+    }
+    shops = make_shops(load("development", environment).shops)
+    demo, _, strict = shops
+    assert found(shops, "of a digest") == ("demo", KeyKind.PRIVATE)
+    assert (demo.policy, demo.window_days, demo.bridge, demo.accept_unsigned) == (STANDARD, 7, False, False)
+    assert demo.cookie == CookieRule("__Secure-v", "shop.example")
+    assert (strict.policy, strict.window_days, strict.bridge, strict.cookie) == (STRICT, 1, True, CookieRule("__Host-visitor"))
