@@ -17,7 +17,8 @@ REPAIR_LOCK = f"{PREFIX}{{repair-lock}}"
 
 @dataclass(frozen=True, slots=True)
 class VisitorKeys:
-    """`record` hash, `gone` time of withdrawal, `events` list newest first, `receipts` list of IDs, `sales` set of sale digests."""
+    """`record` hash, `gone` time of withdrawal, `events` list newest first, `receipts` list of the IDs of those
+    before the newest, `sales` set of sale digests."""
 
     record: str
     gone: str

@@ -15,7 +15,7 @@ NAME_LENGTH = 23
 
 FIELDS = ("k", "f", "l", "x", "g", "s", "n", "v", "w", "o", "e", "q", "b")
 """kind, first seen, last seen, expires, granted at, source, linking, policy version, sale/share opt-out, GPC or DNT seen at, number of
-emails, receipt key, digest of the bridged visitor."""
+emails, receipt key, digest of the bridged visitor. Beside them c counts customer IDs and r is the newest receipt's ID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,10 @@ class VisitorStore:
         return list(events)
 
     async def receipt_ids(self, shop: ShopId, visitor: VisitorId) -> list[str]:
-        [receipts] = await self._client.run(read("LRANGE", self._keys.visitor(shop, visitor).receipts, 0, -1))
-        return list(receipts)
+        """Newest first, at most 100."""
+        keys = self._keys.visitor(shop, visitor)
+        newest, earlier = await self._client.run(read("HGET", keys.record, "r"), read("LRANGE", keys.receipts, 0, -1))
+        return [newest, *earlier] if newest else []
 
     async def sale_digests(self, shop: ShopId, visitor: VisitorId) -> list[str]:
         [sales] = await self._client.run(read("SMEMBERS", self._keys.visitor(shop, visitor).sales))

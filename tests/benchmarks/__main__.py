@@ -130,6 +130,7 @@ def record(tag: str, visitor: str) -> dict[Any, Any]:
         "x": 1828696000,
         "g": 1795000000250,
         "s": "plain",
+        "r": visitor,
         "e": 1,
         f"e{tag}": "abcdefghijkv",
     }

@@ -1,6 +1,6 @@
 #!lua
 -- Purpose: write a grant into a visitor's record, unless something newer stands against it.
--- KEYS[1]  record (hash)   KEYS[2]  gone (string: ms, nonce of an open removal)   KEYS[3]  receipts (list of IDs, newest first)
+-- KEYS[1]  record (hash)   KEYS[2]  gone (string: ms, nonce of an open removal)   KEYS[3]  earlier receipts (list)
 -- ARGV[1]  now, s          ARGV[2]  record expires, s   ARGV[3]  granted at, ms
 -- ARGV[4]  source          ARGV[5]  linking: granted, refused or empty   ARGV[6]  policy version or empty
 -- ARGV[7]  sale/share opt-out: 1 or empty               ARGV[8]  GPC or DNT seen at, ms, or empty
@@ -20,9 +20,9 @@ end
 redis.call('DEL', KEYS[2])
 redis.call('HSETNX', KEYS[1], 'f', ARGV[1])
 redis.call('HSETNX', KEYS[1], 'q', ARGV[10])
-redis.call('HSET', KEYS[1], 'k', 'p', 'l', ARGV[1], 'x', ARGV[2], 'g', ARGV[3], 's', ARGV[4])
-local optional = {n = ARGV[5], v = ARGV[6]}
-for field, value in pairs(optional) do
+local earlier = redis.call('HGET', KEYS[1], 'r')
+redis.call('HSET', KEYS[1], 'k', 'p', 'l', ARGV[1], 'x', ARGV[2], 'g', ARGV[3], 's', ARGV[4], 'r', ARGV[9])
+for field, value in pairs({n = ARGV[5], v = ARGV[6]}) do
   if value == '' then redis.call('HDEL', KEYS[1], field) else redis.call('HSET', KEYS[1], field, value) end
 end
 if ARGV[7] ~= '' then redis.call('HSET', KEYS[1], 'w', ARGV[7]) end
@@ -30,8 +30,8 @@ if ARGV[8] ~= '' then redis.call('HSETNX', KEYS[1], 'o', ARGV[8]) end
 if ARGV[11] ~= '' then redis.call('HSETNX', KEYS[1], 'b', ARGV[11]) end
 local life = tonumber(ARGV[2]) - tonumber(ARGV[1])
 redis.call('EXPIRE', KEYS[1], life)
-redis.call('LPUSH', KEYS[3], ARGV[9])
-redis.call('LTRIM', KEYS[3], 0, 99)
+if earlier then redis.call('LPUSH', KEYS[3], earlier) end
+redis.call('LTRIM', KEYS[3], 0, 98)
 redis.call('EXPIRE', KEYS[3], life)
 local handles = {}
 for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
