@@ -13,7 +13,8 @@ from identity_service.limits import RateLimit
 from identity_service.link import LinkCaps
 from identity_service.logs import log, where
 from identity_service.metrics import STORE_SECONDS
-from identity_service.policy import POLICIES
+from identity_service.policy import STANDARD, STRICT
+from identity_service.regions import strict_policy
 from identity_service.service.links import Links
 from identity_service.service.receipts import Receipts
 from identity_service.service.rights import Rights
@@ -21,12 +22,15 @@ from identity_service.service.tracking import Tracking
 from identity_service.service.visitors import Visitors
 from identity_service.settings import Settings, ShopSettings
 from identity_service.shop import CookieRule, Shop, ShopId, Shops, key_digest
+from identity_service.signals.statements import SignalRules
+from identity_service.signals.tcf import TcfRule
 from identity_service.signing import Signing
 from identity_service.store import Clock, Retention, Store
 from identity_service.store.client import Client
 from identity_service.store.repair import INTERVAL
 from identity_service.web.auth import parse_networks
-from identity_service.web.endpoints import BodyLimits, Services
+from identity_service.web.bodies import BodyLimits
+from identity_service.web.endpoints import Services
 from identity_service.web.middleware import Edge
 from identity_service.web.routes import build
 
@@ -113,16 +117,21 @@ def make_services(settings: Settings, clock: Clock) -> Services:
         client_limit=_limit(settings, limits.client_per_second),
         key_limit=_limit(settings, limits.key_per_second),
         refusal_days=kept.refusal_days,
+        region_header=settings.server.region_header.lower(),
+        gpc_support_since=settings.server.gpc_support_since,
     )
 
 
 def make_shops(settings: Mapping[str, ShopSettings]) -> Shops:
     shops = Shops()
     for name, one in settings.items():
+        policies = {STANDARD.name: STANDARD, STRICT.name: strict_policy(one.regions)}
         shop = Shop(
             shop_id=ShopId(name),
             origins=frozenset(one.origins),
-            policy=POLICIES[one.policy],
+            policy=policies[one.policy],
+            policies=policies,
+            signals=_signal_rules(one),
             window_days=one.window_days,
             bridge=one.continuity == "bridge",
             accept_unsigned=one.accept_unsigned,
@@ -130,6 +139,11 @@ def make_shops(settings: Mapping[str, ShopSettings]) -> Shops:
         )
         shops.add(shop, map(key_digest, one.public_keys), map(_private_digest, one.private_keys))
     return shops
+
+
+def _signal_rules(one: ShopSettings) -> SignalRules:
+    categories = {source: frozenset(names) for source, names in one.banner_categories.items()}
+    return SignalRules(TcfRule(frozenset(one.tcf_purposes), one.tcf_vendor or None), categories, tuple(one.banner_cookies))
 
 
 def _limit(settings: Settings, per_second: int) -> RateLimit | None:

@@ -73,6 +73,8 @@ class Receipt:
     policy: str
     policy_version: str | None
     raw_digest: str | None
+    region: str | None
+    override_reason: str | None
     visitor_digest: str | None
     signature: str = ""
 

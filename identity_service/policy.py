@@ -1,10 +1,12 @@
 """From signals to a mode: one total function, first match decides.
 
-`standard` is the behaviour that shops know: cookieless unless the person or the shop says otherwise. `strict` gives no ID without
-a person's grant; a stored grant older than the first GPC or DNT seen counts as a refusal.
+`standard` is the behaviour that shops know: cookieless unless the person or the shop says otherwise. `strict` goes by region; where
+consent is needed first, and where the region is unknown, it gives no ID without a person's grant, and a stored grant older than the
+first GPC or DNT seen counts as a refusal.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from identity_service.consent import Choice, Consent, Millis, Signal, newest_choice
@@ -35,40 +37,57 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """`linkable`: modes whose IDs may be linked to an email. `grant_outlives_opt_out`: a stored grant counts against a later GPC or DNT."""
+class Rules:
+    """What a visitor gets in one region. `grant_outlives_opt_out`: a stored grant counts against a later GPC or DNT. `refusal_opts_out`: a
+    refusal is also an opt-out of sale and sharing. `override_reason`: why the operator chose something looser than what is shipped."""
 
-    name: str
+    no_signal: Mode
     refusal: Mode
     opted_out: Mode
-    no_signal: Mode
-    persistent_is_consent: bool
     grant_outlives_opt_out: bool
+    refusal_opts_out: bool = False
+    override_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """`linkable`: modes whose IDs may be linked to an email. `unknown`: rules of visitors whose region is not known; `regions`: by ISO 3166
+    code, country or country and subdivision; `elsewhere`: everywhere else."""
+
+    name: str
+    persistent_is_consent: bool
     linkable: frozenset[Mode]
     may_bridge: bool
+    unknown: Rules
+    elsewhere: Rules
+    regions: Mapping[str, Rules] = field(default_factory=dict)
 
+    def rules(self, region: str | None) -> Rules:
+        if region is None:
+            return self.unknown
+        return self.regions.get(region) or self.regions.get(region.partition("-")[0]) or self.elsewhere
+
+
+OPT_OUT = Rules(no_signal=Mode.COOKIELESS, refusal=Mode.NULL, opted_out=Mode.COOKIELESS, grant_outlives_opt_out=True)
+OPT_IN = Rules(no_signal=Mode.NULL, refusal=Mode.NULL, opted_out=Mode.NULL, grant_outlives_opt_out=False)
 
 STANDARD = Policy(
     name="standard",
-    refusal=Mode.NULL,
-    opted_out=Mode.COOKIELESS,
-    no_signal=Mode.COOKIELESS,
     persistent_is_consent=True,
-    grant_outlives_opt_out=True,
     linkable=frozenset({Mode.COOKIELESS, Mode.PERSISTENT}),
     may_bridge=True,
+    unknown=OPT_OUT,
+    elsewhere=OPT_OUT,
 )
 STRICT = Policy(
     name="strict",
-    refusal=Mode.NULL,
-    opted_out=Mode.NULL,
-    no_signal=Mode.NULL,
     persistent_is_consent=False,
-    grant_outlives_opt_out=False,
     linkable=frozenset({Mode.PERSISTENT}),
     may_bridge=False,
+    unknown=OPT_IN,
+    elsewhere=OPT_IN,
 )
-POLICIES = {policy.name: policy for policy in (STANDARD, STRICT)}
+"""Without its regions, which `config/strict.toml` holds: everywhere as where the region is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +130,23 @@ class Decision:
 
 
 def decide(policy: Policy, facts: Facts) -> Decision:
-    choice = _choice(policy, facts)
-    mode, reason = _mode(policy, facts, choice)
+    rules = policy.rules(facts.region)
+    choice = _choice(rules, facts)
+    mode, reason = _mode(policy, rules, facts, choice)
     if mode is Mode.COOKIELESS and facts.candidate_gone:
         mode, reason = Mode.NULL, Reason.WITHDRAWN
     opted_out = facts.gpc or any(signal.sale_share_opt_out for signal in facts.signals)
+    opted_out |= rules.refusal_opts_out and reason is Reason.CONSENT_REFUSED
     return Decision(mode, reason, policy.name, facts.region, opted_out, choice)
 
 
-def _mode(policy: Policy, facts: Facts, choice: Signal | None) -> tuple[Mode, Reason]:
+def _mode(policy: Policy, rules: Rules, facts: Facts, choice: Signal | None) -> tuple[Mode, Reason]:
     if facts.automated:
         return Mode.NULL, Reason.BOT
     if facts.asked is Asked.NULL:
         return Mode.NULL, Reason.VISITOR_DISABLED
     if choice and choice.choice is Choice.REFUSED:
-        return policy.refusal, Reason.CONSENT_REFUSED
+        return rules.refusal, Reason.CONSENT_REFUSED
     if choice and facts.asked is Asked.AUTO:
         return Mode.COOKIELESS, Reason.REQUESTED_COOKIELESS
     if choice:
@@ -135,11 +156,11 @@ def _mode(policy: Policy, facts: Facts, choice: Signal | None) -> tuple[Mode, Re
     if facts.asked is Asked.PERSISTENT and policy.persistent_is_consent:
         return Mode.PERSISTENT, Reason.PERSISTENT_REQUESTED
     if facts.gpc or facts.dnt:
-        return policy.opted_out, Reason.OPTED_OUT
-    return policy.no_signal, Reason.NO_SIGNAL
+        return rules.opted_out, Reason.OPTED_OUT
+    return rules.no_signal, Reason.NO_SIGNAL
 
 
-def _choice(policy: Policy, facts: Facts) -> Signal | None:
+def _choice(rules: Rules, facts: Facts) -> Signal | None:
     """The person's choice that counts: this request's newest, unless something stored is newer; else the refusal cookie; else the grant."""
     stored = facts.consent.as_signal() if facts.consent else None
     sent = newest_choice(facts.signals)
@@ -147,7 +168,7 @@ def _choice(policy: Policy, facts: Facts) -> Signal | None:
         return sent
     if facts.refused_before:
         return Signal("refusal_cookie", Choice.REFUSED, facts.now)
-    return _against_opt_out(policy, facts, stored)
+    return _against_opt_out(rules, facts, stored)
 
 
 def _outdated(sent: Signal, stored: Signal | None, gone_at: Millis | None) -> bool:
@@ -157,9 +178,9 @@ def _outdated(sent: Signal, stored: Signal | None, gone_at: Millis | None) -> bo
     return stored is not None and sent.decided_at < stored.decided_at
 
 
-def _against_opt_out(policy: Policy, facts: Facts, stored: Signal | None) -> Signal | None:
-    """Under `strict` a stored grant is a refusal once GPC or DNT is seen that was not there when it was given."""
-    if stored is None or policy.grant_outlives_opt_out or not (facts.gpc or facts.dnt):
+def _against_opt_out(rules: Rules, facts: Facts, stored: Signal | None) -> Signal | None:
+    """Where consent is needed first a stored grant is a refusal once GPC or DNT is seen that was not there when it was given."""
+    if stored is None or rules.grant_outlives_opt_out or not (facts.gpc or facts.dnt):
         return stored
     if facts.opt_out_seen is not None and facts.opt_out_seen <= stored.decided_at:
         return stored

@@ -4,8 +4,13 @@ import base64
 import binascii
 import ipaddress
 import re
+from collections.abc import Iterable
+from datetime import date
 
+from identity_service.regions import looser_choices, region_table
 from identity_service.settings import Settings, ShopSettings
+from identity_service.signals.cmp import BANNERS
+from identity_service.signals.statements import COOKIE_SOURCES
 
 DEVELOPMENT_MARK = "development-only"
 DEMO_KEY = re.compile(r"(demo|other|strict)-(public|private)-key")
@@ -13,6 +18,7 @@ PRIVATE_KEY_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 COOKIE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|http://\[::1\](:[0-9]{1,5})?")
 STORE_URL = re.compile(r"embedded:.+|rediss?://[^/].*|unix://.+")
+REGION = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
 SHOP_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 KEY_BYTES = 32
 
@@ -42,9 +48,21 @@ def _server_faults(settings: Settings) -> list[str]:
         for text in settings.server.trusted_proxies
         if not _network(text)
     ]
+    if settings.server.gpc_support_since and not _is_day(settings.server.gpc_support_since):
+        found.append("server.gpc_support_since: is a day like 2026-11-21, or empty")
+    if settings.server.region_header and not settings.server.trusted_proxies:
+        found.append("server.region_header: counts only from your own proxies; name them in server.trusted_proxies")
     if not STORE_URL.fullmatch(settings.store.url):
         found.append("store.url: is embedded:DIR, redis://HOST:PORT, rediss://HOST:PORT or unix://PATH")
     return found
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _network(text: str) -> bool:
@@ -84,7 +102,27 @@ def _shop_faults(name: str, shop: ShopSettings, production: bool) -> list[str]:
     found += [f"origins: {origin!r} is not an origin like https://shop.example" for origin in shop.origins if not ORIGIN.fullmatch(origin)]
     if production and any(origin.startswith("http://") for origin in shop.origins):
         found.append("origins: must be https in production")
-    return found + _cookie_faults(shop)
+    return found + _banner_faults(shop) + _region_faults(shop) + _cookie_faults(shop)
+
+
+def _banner_faults(shop: ShopSettings) -> list[str]:
+    known = ", ".join(sorted(COOKIE_SOURCES))
+    found = [f"banner_cookies: {name!r} is none of {known}" for name in shop.banner_cookies if name not in COOKIE_SOURCES]
+    return found + [f"banner_categories.{name}: is none of {known}" for name in shop.banner_categories if name not in BANNERS]
+
+
+def _region_faults(shop: ShopSettings) -> list[str]:
+    rows = region_table()
+    found = [f"regions.{code}: is neither an ISO 3166 code nor a row of strict.toml" for code in shop.regions if not _is_region(code, rows)]
+    for choice in looser_choices(shop.regions):
+        code = choice.partition(".")[0]
+        if not shop.regions[code].reason.strip():
+            found.append(f"regions.{code}.reason: {choice} is looser than the shipped rule; say why, the receipts will carry it")
+    return found
+
+
+def _is_region(code: str, rows: Iterable[str]) -> bool:
+    return code in rows or REGION.fullmatch(code.upper()) is not None
 
 
 def _production_key_faults(shop: ShopSettings) -> list[str]:

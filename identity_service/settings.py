@@ -19,7 +19,7 @@ ENVIRONMENT_PREFIX = "IDENTITY_"
 CONFIG_VARIABLE = "IDENTITY_CONFIG"
 """Names the file, where the command line does not."""
 
-LISTS = frozenset({"trusted_proxies", "signing_keys", "public_keys", "private_keys", "origins"})
+LISTS = frozenset({"trusted_proxies", "signing_keys", "public_keys", "private_keys", "origins", "tcf_purposes", "banner_cookies"})
 
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Port = Annotated[int, Meta(ge=1, le=65_535)]
@@ -35,6 +35,8 @@ class ServerSettings(Section, frozen=True):
     workers: Annotated[int, Meta(ge=1, le=256)]
     production: bool
     trusted_proxies: list[str]
+    region_header: str
+    gpc_support_since: str
     drain_seconds: Annotated[int, Meta(ge=1, le=600)]
     log_level: Literal["debug", "info", "warning", "error"]
 
@@ -73,6 +75,13 @@ class RetentionSettings(Section, frozen=True):
     sale_days: Annotated[int, Meta(ge=400, le=3_650)]
 
 
+class RegionSettings(Section, frozen=True):
+    no_signal: Literal["null", "cookieless"] | None = None
+    refusal: Literal["null", "cookieless"] | None = None
+    opted_out: Literal["null", "cookieless"] | None = None
+    reason: str = ""
+
+
 class ShopSettings(Section, frozen=True):
     public_keys: list[str]
     private_keys: list[str]
@@ -83,6 +92,11 @@ class ShopSettings(Section, frozen=True):
     accept_unsigned: bool = True
     cookie_name: str = "__Host-visitor"
     cookie_domain: str = ""
+    regions: dict[str, RegionSettings] = {}
+    tcf_purposes: tuple[Annotated[int, Meta(ge=1, le=24)], ...] = (1, 8)
+    tcf_vendor: Annotated[int, Meta(ge=0, le=65_535)] = 0
+    banner_categories: dict[str, list[str]] = {}
+    banner_cookies: list[str] = []
 
 
 class Settings(Section, frozen=True):
@@ -151,7 +165,7 @@ def _nested(sections: list[str], key: str, value: Any) -> dict[str, Any]:
 
 
 def _environment_value(sections: list[str], key: str, text: str) -> Any:
-    if key not in LISTS:
+    if key not in LISTS and sections[-1:] != ["banner_categories"]:
         return text
     if text.startswith("["):
         try:

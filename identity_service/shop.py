@@ -1,12 +1,13 @@
 """Shops: the tenants, their keys, origins and rules."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
 
 from identity_service.policy import Policy
+from identity_service.signals.statements import SignalRules
 
 ShopId = NewType("ShopId", str)
 
@@ -26,11 +27,14 @@ class CookieRule:
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """`window_days`: life of a cookieless ID. `bridge`: whether the session before a grant counts for the new ID."""
+    """`policies`: every policy by name with this shop's own choices, for previews; `policy` is the one in force. `window_days`: life of a
+    cookieless ID. `bridge`: whether the session before a grant counts for the new ID."""
 
     shop_id: ShopId
     origins: frozenset[str]
     policy: Policy
+    policies: Mapping[str, Policy]
+    signals: SignalRules
     window_days: int
     bridge: bool
     accept_unsigned: bool

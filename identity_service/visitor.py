@@ -10,6 +10,9 @@ from typing import NewType
 from identity_service.consent import Consent, Millis
 from identity_service.errors import Invalid
 
+LAPSED = 30 * 86_400
+"""Seconds that a record is kept after its consent has expired."""
+
 VisitorId = NewType("VisitorId", str)
 RandomText = Callable[[int], str]
 
@@ -33,7 +36,8 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VisitorRecord:
-    """What the store holds of a visitor. Times but `opt_out_seen` are seconds since 1970; `expires` ends the record."""
+    """What the store holds of a visitor. Times but `opt_out_seen` are seconds since 1970. `expires` ends the ID; a persistent visitor's
+    record and links stay for `LAPSED` seconds more, without consent, so that other services see the end before it is gone."""
 
     kind: Kind
     first_seen: int
@@ -48,7 +52,8 @@ class VisitorRecord:
 
     @property
     def mode(self) -> Mode:
-        return Mode.PERSISTENT if self.kind is Kind.PERSISTENT else Mode.COOKIELESS
+        """Persistent only while the consent stands."""
+        return Mode.PERSISTENT if self.kind is Kind.PERSISTENT and self.consent else Mode.COOKIELESS
 
     @property
     def shared(self) -> bool:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "identity_service"
-NOUNS = {"shop", "visitor", "consent", "policy", "cookieless", "signing", "handle", "link", "event", "signals"}
-FLOORS = [{"errors", "settings", "relations", "logs", "metrics", "limits"}, NOUNS, {"store"}, {"service"}, {"web"}]
+NOUNS = {"relations", "regions", "shop", "visitor", "consent", "policy", "cookieless", "signing", "handle", "link", "event", "signals"}
+FLOORS = [{"errors", "settings", "logs", "metrics", "limits"}, NOUNS, {"store"}, {"service"}, {"web"}]
 FLOORS.append({"app", "worker", "cli", "__main__"})
 WALLS = {
     "redis": {"store"},

@@ -65,7 +65,7 @@ class Grants:
         shop, surroundings = scene.visit.shop, scene.visit.surroundings
         record = scene.states[visitor].record if visitor in scene.states else None
         key = record.receipt_key if record and record.receipt_key else new_receipt_key()
-        receipt = await self._receipts.issue(shop, choice, Mode.PERSISTENT, scene.seconds, visitor, key)
+        receipt = await self._receipts.issue(scene, choice, Mode.PERSISTENT, visitor, key)
         grant = Grant(
             consent=Consent(choice.decided_at, choice.source, choice.linking, choice.policy_version),
             expires=expires,

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 
 from identity_service.consent import Choice, Receipt, Signal, visitor_digest
 from identity_service.cookieless import DAY
+from identity_service.service.scene import Scene
 from identity_service.shop import Shop
 from identity_service.signing import Signing
 from identity_service.store import Store
@@ -20,8 +21,9 @@ class Receipts:
         self._signing = signing
         self._life = life_days * DAY
 
-    async def issue(self, shop: Shop, choice: Signal, mode: Mode, now: int, visitor: VisitorId | None, receipt_key: str | None) -> Receipt:
+    async def issue(self, scene: Scene, choice: Signal, mode: Mode, visitor: VisitorId | None, receipt_key: str | None) -> Receipt:
         """`receipt_key` None: the visitor's record is gone or never was, so the receipt names nobody."""
+        shop, region, now = scene.visit.shop, scene.visit.surroundings.region, scene.seconds
         purposes = {"storage": str(choice.choice), "measurement": str(choice.choice), "linking": str(choice.linking or choice.choice)}
         receipt = Receipt(
             receipt_id=secrets.token_urlsafe(16),
@@ -32,6 +34,8 @@ class Receipts:
             policy=shop.policy.name,
             policy_version=choice.policy_version,
             raw_digest=choice.raw_digest,
+            region=region,
+            override_reason=shop.policy.rules(region).override_reason,
             visitor_digest=visitor_digest(receipt_key, visitor) if receipt_key and visitor else None,
         )
         signed = replace(receipt, signature=self._signing.sign_receipt(shop.shop_id, canonical(receipt), now))

@@ -91,7 +91,8 @@ class Visitors:
         return named
 
     def _to_withdraw(self, scene: Scene, decision: Decision) -> list[VisitorId]:
-        """A refusal withdraws the ID it names and no other; naming none, the client's derived one."""
+        """A refusal withdraws the ID it names and no other; naming none, the client's derived one. Where a refusal still allows cookieless
+        IDs, only persistent ones are."""
         visit, living = scene.visit, scene.living
         if decision.reason is Reason.BOT:
             return []
@@ -99,6 +100,9 @@ class Visitors:
             switched_off = decision.reason is Reason.VISITOR_DISABLED
             downgraded = visit.asked is Asked.AUTO and living is not None
             return self._alive(scene, [t.visitor for t in scene.tokens if switched_off or (downgraded and t == living)])
+        if decision.mode is Mode.COOKIELESS:
+            known = {token.visitor for token in scene.tokens} | ({visit.own} if visit.own and visit.trusted else set())
+            return self._alive(scene, sorted(one for one in known if _is_persistent(scene.states[one])))
         named = [token.visitor for token in scene.tokens]
         if visit.own and (visit.trusted or not _is_persistent(scene.states[visit.own])):
             named.append(visit.own)
@@ -119,7 +123,7 @@ class Visitors:
         visitor = withdrawn[0] if withdrawn else None
         record = scene.states[visitor].record if visitor else None
         key = record.receipt_key if record else None
-        return await self._receipts.issue(scene.visit.shop, choice, decision.mode, scene.seconds, visitor, key)
+        return await self._receipts.issue(scene, choice, decision.mode, visitor, key)
 
     async def _cookieless(self, scene: Scene, decision: Decision, receipt: Receipt | None) -> Identity:
         shop, candidate = scene.visit.shop, scene.candidate

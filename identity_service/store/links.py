@@ -24,7 +24,7 @@ from identity_service.shop import ShopId
 from identity_service.store.batch import Command, call, read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import REWRITE, Keys
-from identity_service.visitor import Kind, VisitorId
+from identity_service.visitor import LAPSED, Kind, VisitorId
 
 MOST_YIELDS = 3
 """How often a link may make room for itself before it is refused."""
@@ -103,10 +103,10 @@ class LinkStore:
         await self._client.run(call("settle_drop", (keys.record, keys.gone), handle.name, pointer, *erasing))
 
     async def extend(self, shop: ShopId, names: Sequence[str], visitor: VisitorId, now: int, expires: int) -> None:
-        """After a grant: links of the visitor live as long as its record."""
+        """After a grant that lasts until `expires`: links of the visitor live as long as its record."""
         if names:
             keys = [self._keys.handle(shop, handle_named(name)) for name in names]
-            await self._client.run(*(call("extend_link", [one.links], visitor, now, expires) for one in keys))
+            await self._client.run(*(call("extend_link", [one.links], visitor, now, expires + LAPSED) for one in keys))
 
     async def _intend(self, shop: ShopId, handle: Handle, linkable: Linkable, nonce: str, note: str, now: int) -> None:
         keys = self._keys.handle(shop, handle)
@@ -128,7 +128,7 @@ class LinkStore:
         """Returns when the visitor's record expires, in seconds since 1970."""
         keys = self._keys.visitor(shop, linkable.visitor)
         need = "p" if linkable.persistent_only else "a"
-        arguments = (handle.name, nonce, now, need, self._caps.emails_per_visitor, linkable.flag, linkable.kind, linkable.expires)
+        arguments = (handle.name, nonce, now, need, self._caps.emails_per_visitor, linkable.flag, linkable.kind, linkable.expires, LAPSED)
         for _ in range(MOST_YIELDS):
             [reply] = await self._client.run(call("link_point", (keys.record, keys.gone), *arguments))
             if reply[0] == "ok":

@@ -8,7 +8,7 @@ from identity_service.shop import ShopId
 from identity_service.store.batch import Command, Reply, call, read
 from identity_service.store.client import Client
 from identity_service.store.keys import Keys
-from identity_service.visitor import Kind, VisitorId, VisitorRecord, VisitorState
+from identity_service.visitor import LAPSED, Kind, VisitorId, VisitorRecord, VisitorState
 
 NAME_LENGTH = 23
 """Characters of a handle's name; the record's own fields are one letter each."""
@@ -20,7 +20,7 @@ emails, receipt key, digest of the bridged visitor. Beside them c counts custome
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A grant to be written. `expires` in seconds since 1970, `receipt_id` of the receipt that proves it."""
+    """A grant to be written. `expires`: end of the consent in seconds since 1970, `receipt_id` of the receipt that proves it."""
 
     consent: Consent
     expires: int
@@ -55,7 +55,7 @@ class VisitorStore:
         """Returns the outcome (granted, gone, older, or open while a removal of the visitor is) and the names of linked handles."""
         keys = self._keys.visitor(shop, visitor)
         arguments = (
-            *(now, grant.expires, grant.consent.granted_at, grant.consent.source),
+            *(now, grant.expires + LAPSED, grant.consent.granted_at, grant.consent.source),
             *(grant.consent.linking or "", grant.consent.policy_version or ""),
             *("1" if grant.opted_out else "", _text(grant.opt_out_seen)),
             *(grant.receipt_id, grant.receipt_key),
@@ -124,13 +124,15 @@ def _state(fields: list[str | None], gone: Reply, now: int) -> VisitorState:
 def _record(found: dict[str, str | None], now: int) -> VisitorRecord | None:
     if not found["k"] or int(found["x"] or 0) <= now:
         return None
-    granted = found["g"]
+    kind = Kind(found["k"])
+    expires = int(found["x"] or 0) - (LAPSED if kind is Kind.PERSISTENT else 0)
+    granted = found["g"] if expires > now else None
     linking = Choice(found["n"]) if found["n"] else None
     return VisitorRecord(
-        kind=Kind(found["k"]),
+        kind=kind,
         first_seen=int(found["f"] or 0),
         last_seen=int(found["l"] or 0),
-        expires=int(found["x"] or 0),
+        expires=expires,
         consent=Consent(Millis(int(granted)), found["s"] or "", linking, found["v"]) if granted else None,
         opted_out=found["w"] == "1",
         opt_out_seen=Millis(int(found["o"])) if found["o"] else None,

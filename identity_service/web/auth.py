@@ -82,6 +82,11 @@ def client_address(peer: str | None, forwarded: str | None, proxies: tuple[Netwo
     return None
 
 
+def is_proxy(peer: str | None, proxies: tuple[Network, ...]) -> bool:
+    address = _address(peer or "")
+    return address is not None and _is_ours(address, proxies)
+
+
 def limited_client(address: str) -> str:
     """What one client counts as: its IPv4 address, or its IPv6 /64."""
     plain = _address(address) or address

@@ -13,18 +13,28 @@ from identity_service.errors import Forbidden, Invalid, ServiceError
 from identity_service.policy import Asked
 from identity_service.service.visits import CookieAct, Identity, Surroundings, Visit
 from identity_service.signals.browser import browser_signals, is_robot
-from identity_service.signals.plain import object_signals, word_signal
+from identity_service.signals.statements import Reader
 from identity_service.visitor import VisitorId, own_visitor_id
 from identity_service.web.auth import client_address
-from identity_service.web.cookies import REFUSAL_COOKIE, REFUSED, clear_refusal, clear_visitor, read_cookies, set_refusal, set_visitor
+from identity_service.web.cookies import (
+    REFUSAL_COOKIE,
+    REFUSED,
+    all_cookies,
+    clear_refusal,
+    clear_visitor,
+    read_cookies,
+    set_refusal,
+    set_visitor,
+)
 from identity_service.web.endpoints import Call, Reply
 from identity_service.web.payloads import Client, ConsentAnswer, ConsentObject, DecisionAnswer, IdentityAnswer, ReceiptAnswer
 
 MOST_TOKEN_CHARACTERS = 120
 
 
-def visit_of(call: Call, *, event: bool = False) -> Visit:
-    """Raises Forbidden for members that the key may not send, Invalid for an own ID of another form."""
+def visit_of(call: Call, *, event: bool = False, signals: tuple[Signal, ...] | None = None) -> Visit:
+    """`signals` where they are not in the member `consent`. Raises Forbidden for members that the key may not send, Invalid for an own ID
+    of another form."""
     body = call.body
     asked, own = asked_visitor(body.visitor)
     sent = [body.token] if isinstance(body.token, str) and body.token else []
@@ -35,7 +45,7 @@ def visit_of(call: Call, *, event: bool = False) -> Visit:
         asked=asked,
         own=own,
         tokens=tuple(sent) or read_cookies(cookie, call.shop.cookie.name),
-        signals=signals_of(call, body.consent),
+        signals=(signals_of(call, body.consent) if signals is None else signals) + reader_of(call).of_cookies(),
         surroundings=surroundings_of(call, body.client),
         refused_before=refused_before(call),
         event=event,
@@ -66,18 +76,21 @@ def surroundings_of(call: Call, client: Client | UnsetType | None) -> Surroundin
         return Surroundings()
     browser = browser_signals(call.headers)
     agent = call.headers.get("user-agent")
-    return Surroundings(call.address, agent, None, browser.gpc, browser.dnt, browser.prefetch or is_robot(agent))
+    return Surroundings(call.address, agent, call.region, browser.gpc, browser.dnt, browser.prefetch or is_robot(agent))
+
+
+def reader_of(call: Call) -> Reader:
+    cookies = all_cookies(call.headers.get("cookie", "")) if call.shop.signals.cookies or call.device else {}
+    return Reader(call.shop.signals, Millis(int(call.services.clock() * 1000)), cookies)
 
 
 def signals_of(call: Call, consent: str | ConsentObject | UnsetType | None) -> tuple[Signal, ...]:
-    now = Millis(int(call.services.clock() * 1000))
     if isinstance(consent, str):
-        signal = word_signal(consent, now)
-        return (signal,) if signal else ()
+        return reader_of(call).of_word(consent)
     if not isinstance(consent, ConsentObject):
         return ()
     decided_at = None if isinstance(consent.decided_at, UnsetType) else Millis(int(consent.decided_at.timestamp() * 1000))
-    return object_signals(msgspec.to_builtins(consent), now, decided_at)
+    return reader_of(call).of_object(msgspec.to_builtins(consent), decided_at)
 
 
 def refused_before(call: Call) -> bool:

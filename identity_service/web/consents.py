@@ -5,18 +5,35 @@ from dataclasses import replace
 from msgspec import UnsetType
 
 from identity_service.consent import Receipt
-from identity_service.errors import Invalid
-from identity_service.policy import POLICIES
+from identity_service.errors import Invalid, NotFound
+from identity_service.policy import Asked
 from identity_service.service.scene import Scene
+from identity_service.signals.statements import SOURCES
 from identity_service.visitor import own_visitor_id
-from identity_service.web.calls import receipt_answer, visit_of
+from identity_service.web.calls import reader_of, receipt_answer, visit_of
 from identity_service.web.endpoints import Call, Reply
 from identity_service.web.payloads import DecisionAnswer, DecisionsAnswer, ReceiptsAnswer, TraceStep
 from identity_service.web.visitors import identify
 
+OURS = frozenset({"key", "private_key", "token", "visitor", "client"})
+"""Members of a banner's event that are this service's own."""
+
 
 async def report(call: Call) -> Reply:
     return await identify(call, visit_of(call, event=True), with_receipt=True)
+
+
+async def report_banner(call: Call) -> Reply:
+    """Raises NotFound for a banner that is not known."""
+    source = call.parameters["source"]
+    if source not in SOURCES:
+        raise NotFound(f"This service reads the banners {', '.join(SOURCES)}; post purposes to /v1/consents for another.")
+    event = {name: value for name, value in call.members.items() if name not in OURS}
+    signals, named = reader_of(call).of_event(source, event)
+    visit = visit_of(call, event=True, signals=signals)
+    if named and visit.asked is Asked.NOTHING and not visit.tokens:
+        visit = replace(visit, asked=Asked.OWN, own=own_visitor_id(named))
+    return await identify(call, visit, with_receipt=True)
 
 
 async def receipts(call: Call) -> Reply:
@@ -36,7 +53,7 @@ async def receipts(call: Call) -> Reply:
 async def decisions(call: Call) -> Reply:
     visit = visit_of(call)
     if not isinstance(call.body.policy, UnsetType):
-        visit = replace(visit, shop=replace(call.shop, policy=POLICIES[call.body.policy]))
+        visit = replace(visit, shop=replace(call.shop, policy=call.shop.policies[call.body.policy]))
     scene, decision = await call.services.visitors.preview(visit)
     told = DecisionAnswer(decision.reason, decision.signal, decision.region, decision.policy)
     trace = [*_trace(scene), TraceStep("rule", decision.reason)]

@@ -29,6 +29,16 @@ def _visitor(rule: CookieRule, value: str, seconds: int) -> str:
     return f"{rule.name}={value}; Max-Age={seconds}; Path=/{domain}; Secure; HttpOnly; SameSite=Lax"
 
 
+def all_cookies(header: str) -> dict[str, str]:
+    """By name, values as sent; of two with one name the first, which browsers send for the longer path."""
+    found: dict[str, str] = {}
+    for part in header.split(";"):
+        key, equals, value = part.strip().partition("=")
+        if equals:
+            found.setdefault(key, value)
+    return found
+
+
 def read_cookies(header: str, name: str) -> tuple[str, ...]:
     """Every value sent under `name`, at most four: neighbours may be malformed, and a browser may hold two of one name."""
     found = []

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from identity_service.errors import Forbidden, Invalid, Malformed, TooLarge
+from identity_service.errors import Forbidden, Invalid, Malformed
 from identity_service.handle import Handles
 from identity_service.limits import RateLimit
 from identity_service.service.links import Links
@@ -19,20 +19,12 @@ from identity_service.service.tracking import Tracking
 from identity_service.service.visitors import Visitors
 from identity_service.shop import Shop, Shops
 from identity_service.store import Clock, Store
-from identity_service.web.auth import Network, authenticate, bearer, client_address, limited_client, speaks_for_device
+from identity_service.web.auth import Network, authenticate, bearer, client_address, is_proxy, limited_client, speaks_for_device
+from identity_service.web.bodies import BodyLimits, check_text, key_members, read_body, told, told_to_plugin
+from identity_service.web.payloads import REGION_PATTERN
 from identity_service.web.problems import is_tracking
 
-NESTING = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
-TOLD = ("Expected `", "Object missing required field `")
-
-
-@dataclass(frozen=True, slots=True)
-class BodyLimits:
-    """Bytes of a body, bytes of a batch look-up with the key in the header, and depth of its lists and objects."""
-
-    body: int
-    lookup: int
-    depth: int
+REGION = re.compile(REGION_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +45,25 @@ class Services:
     client_limit: RateLimit | None
     key_limit: RateLimit | None
     refusal_days: int
+    region_header: str
+    gpc_support_since: str
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """`device`: the call speaks for the visitor's device. `address`: of that device, if known. `headers`: names in lower case."""
+    """`device`: the call speaks for the visitor's device. `address` and `region`: of that device, if known. `headers`: names in lower case.
+    `parameters`: of the path. `members`: the body's members as they came, for bodies that are somebody else's."""
 
     services: Services
     shop: Shop
     private: bool
     device: bool
     address: str | None
+    region: str | None
     headers: Mapping[str, str]
     query: Mapping[str, str]
+    parameters: Mapping[str, str]
+    members: Mapping[str, object]
     body: Any
 
 
@@ -83,14 +81,10 @@ class Reply:
 Handler = Callable[[Call], Awaitable[Reply]]
 
 
-class KeyMember(msgspec.Struct):
-    key: Any = None
-    private_key: Any = None
-
-
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One operation as an ASGI application. `private`: only private keys; `always_device`: a public key always speaks for the device."""
+    """One operation as an ASGI application. `private`: only private keys; `always_device`: a public key always speaks for the device;
+    `free`: the body has members of somebody else's."""
 
     services: Services
     handler: Handler
@@ -98,6 +92,7 @@ class Endpoint:
     private: bool = False
     always_device: bool = False
     large: bool = False
+    free: bool = False
     decoder: Any = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -114,10 +109,10 @@ class Endpoint:
         found = authenticate(services.shops, key) if key is not None else None
         most = services.limits.lookup if self.large and found else services.limits.body
         raw = await read_body(headers, receive, most) if self.body else b""
-        _check_text(raw, services.limits.depth)
+        check_text(raw, services.limits.depth)
         tracking = is_tracking(scope["path"])
         if found is None:
-            members = _key_members(raw)
+            members = key_members(raw)
             found = authenticate(services.shops, members.key if members.key is not None else query.get("key"))
             if members.key is None and found.private and not tracking:
                 raise Forbidden("A private key never stands in a URL: it ends up in logs. Replace it and send it in `Authorization`.")
@@ -129,10 +124,28 @@ class Endpoint:
         device = (not found.private and self.always_device) or speaks_for_device(found, headers)
         address = None if found.private else self._address(scope, headers)
         _count(services, found.private, found.digest, address)
-        return Call(services, found.shop, found.private, device, address if device else None, headers, query, self._decoded(raw, tracking))
+        return Call(
+            services=services,
+            shop=found.shop,
+            private=found.private,
+            device=device,
+            address=address if device else None,
+            region=self._region(scope, headers) if device else None,
+            headers=headers,
+            query=query,
+            parameters=scope.get("path_params", {}),
+            members=msgspec.json.decode(raw) if self.free else {},
+            body=self._decoded(raw, tracking),
+        )
 
     def _address(self, scope: Scope, headers: Mapping[str, str]) -> str | None:
         return client_address(scope["client"][0] if scope["client"] else None, headers.get("x-forwarded-for"), self.services.proxies)
+
+    def _region(self, scope: Scope, headers: Mapping[str, str]) -> str | None:
+        """As a proxy of ours tells it; what nobody can vouch for is unknown."""
+        region = headers.get(self.services.region_header, "").upper() if self.services.region_header else ""
+        vouched = region and is_proxy(scope["client"][0] if scope["client"] else None, self.services.proxies)
+        return region if vouched and REGION.fullmatch(region) else None
 
     def _decoded(self, raw: bytes, tracking: bool) -> Any:
         if self.decoder is None:
@@ -140,7 +153,7 @@ class Endpoint:
         try:
             return self.decoder.decode(raw)
         except msgspec.ValidationError as error:
-            raise Invalid(_told_to_plugin(str(error)) if tracking else _told(str(error))) from None
+            raise Invalid(told_to_plugin(str(error)) if tracking else told(str(error))) from None
         except (msgspec.DecodeError, RecursionError):
             raise Malformed("The body is not JSON in UTF-8.") from None
 
@@ -153,63 +166,8 @@ async def send_reply(send: Send, reply: Reply) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def read_body(headers: Mapping[str, str], receive: Receive, most: int) -> bytes:
-    """Raises TooLarge as soon as more than `most` bytes are announced or have come; an empty body is an empty object."""
-    if headers.get("content-encoding", "identity") != "identity":
-        raise Malformed("Bodies are taken without content-encoding.")
-    announced = headers.get("content-length", "0")
-    if len(announced) > len(str(most)) or not (announced.isascii() and announced.isdigit()) or int(announced) > most:
-        raise TooLarge(f"A body may have {most} bytes here.")
-    chunks, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Malformed("The body ended early.")
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > most:
-            raise TooLarge(f"A body may have {most} bytes here.")
-        if not message.get("more_body"):
-            return b"".join(chunks) or b"{}"
-
-
-def _check_text(raw: bytes, most: int) -> None:
-    """Also of members that nobody reads: the decoder skips those unseen."""
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        raise Malformed("The body is not JSON in UTF-8.") from None
-    if raw.count(b"[") + raw.count(b"{") <= most:
-        return
-    depth = 0
-    for match in NESTING.finditer(raw):
-        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(match.group(), 0)
-        if depth > most:
-            raise Malformed(f"The body nests deeper than {most} levels.")
-
-
-def _key_members(raw: bytes) -> KeyMember:
-    try:
-        return msgspec.json.decode(raw or b"{}", type=KeyMember)
-    except (msgspec.DecodeError, RecursionError):
-        raise Malformed("The body is not a JSON object in UTF-8.") from None
-
-
 def _count(services: Services, private: bool, digest: str, address: str | None) -> None:
     if services.key_limit:
         services.key_limit.count(digest)
     if services.client_limit and address and not private:
         services.client_limit.count(limited_client(address))
-
-
-def _told(message: str) -> str:
-    """Where and what was expected; never what was sent."""
-    expected, _, place = message.partition(" - at `")
-    path = place.rstrip("`") or "$"
-    return f"{path}: {expected}" if expected.startswith(TOLD) else f"{path}: not a documented value"
-
-
-def _told_to_plugin(message: str) -> str:
-    """The text that plugins of Clerk's API know."""
-    found = re.search(r"`\$\.(\w+)", message)
-    return f"Invalid Syntax In Argument: {found.group(1) if found else 'body'}"

@@ -1,5 +1,6 @@
 """/openapi.json, made from the structs that decode the bodies, and /docs, a page made from it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from msgspec import Struct
 
 from identity_service import errors
+from identity_service.signals.statements import SOURCES
 from identity_service.web.payloads import HealthAnswer, Problem
 from identity_service.web.problems import is_tracking
 from identity_service.web.tracking_payloads import TrackingError
@@ -19,6 +21,7 @@ ERRORS = {
         errors.Malformed,
         errors.Unauthorized,
         errors.Forbidden,
+        errors.NotFound,
         errors.ConsentRequired,
         errors.TooLarge,
         errors.Invalid,
@@ -73,11 +76,14 @@ def _operation(operation: Described) -> dict[str, Any]:
     described: dict[str, Any] = {
         "summary": operation.summary,
         "description": f"Takes {operation.keys}.",
-        "operationId": f"{operation.method.lower()}{operation.path.replace('/', '_')}",
+        "operationId": f"{operation.method.lower()}{re.sub('[/{}]+', '_', operation.path).rstrip('_')}",
         "responses": {"200": _answer(operation.summary, operation.answer)},
     }
     statuses = [status for status in ERRORS if _can_happen(operation, status)]
     described["responses"] |= {str(status): _error(operation.path, status) for status in statuses}
+    parameters = [{"name": "source", "in": "path", "required": True, "schema": {"enum": SOURCES}}] if "{source}" in operation.path else []
+    if parameters:
+        described["parameters"] = parameters
     if operation.body:
         schema = {"$ref": f"#/components/schemas/{operation.body.__name__}"}
         described["requestBody"] = {"content": {"application/json": {"schema": schema}}}
@@ -92,6 +98,8 @@ def _operation(operation: Described) -> dict[str, Any]:
 def _can_happen(operation: Described, status: int) -> bool:
     if status == 409:
         return operation.path == "/v1/links"
+    if status == 404:
+        return "{" in operation.path
     return not (is_tracking(operation.path) and status == 422)
 
 

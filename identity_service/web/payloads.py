@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+REGION_PATTERN = "^[A-Z]{2}(-[A-Z0-9]{1,3})?$"
 Choice = Literal["granted", "refused"]
 Key = Annotated[str, Meta(description="Public or private key, where it is not in `Authorization: Bearer KEY`")]
 VisitorText = Annotated[str, Meta(max_length=120)]
@@ -20,7 +21,7 @@ class Client(Struct, frozen=True):
 
     ip: Annotated[str, Meta(max_length=64)] | None = None
     user_agent: Annotated[str, Meta(max_length=4096)] | None = None
-    region: Annotated[str, Meta(pattern="^[A-Z]{2}(-[A-Z0-9]{1,3})?$")] | None = None
+    region: Annotated[str, Meta(pattern=REGION_PATTERN)] | None = None
     gpc: bool = False
     dnt: bool = False
 
@@ -31,10 +32,29 @@ class Purposes(Struct, frozen=True, omit_defaults=True):
     linking: Choice | UnsetType = UNSET
 
 
+class Tcf(Struct, frozen=True, omit_defaults=True):
+    """As `__tcfapi('addEventListener')` tells it; everything is read from the string."""
+
+    tc_string: str | None = None
+    gdpr_applies: bool | None = None
+    event_status: str | None = None
+
+
+class Gpp(Struct, frozen=True, omit_defaults=True):
+    """As `__gpp('addEventListener')` tells it; only the applicable sections of a ready signal count."""
+
+    gpp_string: str | None = None
+    applicable_sections: list[int] | None = None
+    signal_status: str | None = None
+
+
 class ConsentObject(Struct, frozen=True, omit_defaults=True):
     """`storage` and `measurement` granted allow a persistent ID. `google`: the state of a consent mode update."""
 
     purposes: Purposes | UnsetType = UNSET
+    tcf: Tcf | UnsetType = UNSET
+    gpp: Gpp | UnsetType = UNSET
+    us_privacy: str | UnsetType = UNSET
     google: dict[str, Any] | UnsetType = UNSET
     decided_at: Moment | UnsetType = UNSET
     policy_version: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
@@ -47,6 +67,14 @@ class IssueBody(Body, frozen=True):
     visitor: Annotated[VisitorText | None, Meta(description="null, auto, persistent, or an own ID")] | UnsetType = UNSET
     token: VisitorText | UnsetType | None = UNSET
     consent: ConsentMember | UnsetType | None = UNSET
+    client: Client | UnsetType | None = UNSET
+
+
+class BannerBody(Body, frozen=True):
+    """Beside these members: the banner's event as its JSON, or its cookies as members by name."""
+
+    visitor: Annotated[VisitorText | None, Meta(description="null, auto, persistent, or an own ID")] | UnsetType = UNSET
+    token: VisitorText | UnsetType | None = UNSET
     client: Client | UnsetType | None = UNSET
 
 
@@ -68,7 +96,8 @@ class IdentityAnswer(Struct, frozen=True):
 
 
 class ReceiptAnswer(Struct, frozen=True):
-    """Proof of one decision. `visitor_digest` is keyed by a random key that only the visitor's record holds."""
+    """Proof of one decision. `override_reason`: why the operator's rules are looser than the policy's.
+    `visitor_digest` is keyed by a random key that only the visitor's record holds."""
 
     receipt_id: str
     time: str
@@ -78,6 +107,8 @@ class ReceiptAnswer(Struct, frozen=True):
     policy: str
     policy_version: str | None
     raw_digest: str | None
+    region: str | None
+    override_reason: str | None
     visitor_digest: str | None
     signature: str
 

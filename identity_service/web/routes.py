@@ -16,7 +16,8 @@ EITHER, PRIVATE, DEVICE = "either key", "private key", "public key for the devic
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`keys`: which key it takes. `large`: takes a batch body with the key in `Authorization`."""
+    """`keys`: which key it takes. `large`: takes a batch body with the key in `Authorization`. `free`: its body has members of somebody
+    else's."""
 
     method: str
     path: str
@@ -26,6 +27,7 @@ class Operation:
     keys: str
     summary: str
     large: bool = False
+    free: bool = False
 
 
 OPERATIONS = (
@@ -34,6 +36,16 @@ OPERATIONS = (
         "POST", "/v1/verifications", visitors.verify, payloads.VerificationBody, payloads.VerificationAnswer, EITHER, "Verify a token"
     ),
     Operation("POST", "/v1/consents", consents.report, payloads.IssueBody, payloads.ConsentAnswer, EITHER, "Report a consent choice"),
+    Operation(
+        "POST",
+        "/v1/consents/{source}",
+        consents.report_banner,
+        payloads.BannerBody,
+        payloads.ConsentAnswer,
+        EITHER,
+        "Report a banner's event",
+        free=True,
+    ),
     Operation("POST", "/v1/receipts", consents.receipts, payloads.ReceiptsBody, payloads.ReceiptsAnswer, PRIVATE, "Prove consent"),
     Operation("POST", "/v1/decisions", consents.decisions, payloads.DecisionsBody, payloads.DecisionsAnswer, PRIVATE, "Preview a decision"),
     Operation("POST", "/v1/links", links.link, link_payloads.LinkBody, link_payloads.LinkAnswer, EITHER, "Link an email or customer ID"),
@@ -100,6 +112,8 @@ def build(services: Services) -> ASGIApp:
         "/openapi.json": health.fixed(api),
         "/docs": health.fixed(docs_page(api), "text/html; charset=utf-8"),
     }
+    if services.gpc_support_since:
+        pages["/.well-known/gpc.json"] = health.fixed({"gpc": True, "lastUpdate": services.gpc_support_since})
     routes = [Named(o.path, _endpoint(services, o), methods=[o.method]) for o in OPERATIONS]
     routes += [Named(path, health.Page(answer), methods=["GET"]) for path, answer in pages.items()]
     return Router(routes, default=_nowhere, redirect_slashes=False)
@@ -121,6 +135,7 @@ def _endpoint(services: Services, operation: Operation) -> Endpoint:
         private=operation.keys == PRIVATE,
         always_device=operation.keys == DEVICE,
         large=operation.large,
+        free=operation.free,
     )
 
 

@@ -3,6 +3,7 @@
 -- KEYS[1]  record (hash)   KEYS[2]  gone (string)
 -- ARGV[1]  handle's name (kind and digest)   ARGV[2]  nonce   ARGV[3]  now, s   ARGV[4]  p: persistent only, a: any
 -- ARGV[5]  cap of handles a kind   ARGV[6]  v or u   ARGV[7]  kind of a new record (p: must exist)   ARGV[8]  its expiry, s
+-- ARGV[9]  seconds that a persistent record outlives its consent
 -- Returns  {ok, expiry s}, {gone}, {refused}, {full}, or {yield, handle} for one that has to be unlinked first
 if redis.call('EXISTS', KEYS[2]) == 1 then return {'gone'} end
 local kind, expires, linking = unpack(redis.call('HMGET', KEYS[1], 'k', 'x', 'n'))
@@ -10,6 +11,7 @@ if expires and tonumber(expires) <= tonumber(ARGV[3]) then
   redis.call('DEL', KEYS[1])
   kind, expires, linking = false, false, false
 end
+if kind == 'p' and tonumber(expires) - tonumber(ARGV[9]) <= tonumber(ARGV[3]) then return {'gone'} end
 if linking == 'refused' or (ARGV[4] == 'p' and kind ~= 'p') then return {'refused'} end
 if not kind and ARGV[7] == 'p' then return {'gone'} end
 local pointer = redis.call('HGET', KEYS[1], ARGV[1])

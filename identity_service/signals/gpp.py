@@ -1,0 +1,166 @@
+"""The GPP string of the IAB: a header that lists section IDs, then the sections, each with an encoding of its own.
+
+Source: github.com/InteractiveAdvertisingBureau/Global-Privacy-Platform, "Consent String Specification" and the page of each section;
+where they differ from the strings that CMPs send, the order of github.com/IABTechLab/iabgpp-es 3.2.0 counts. Only what this service
+asks is decoded: the TC string as it stands, and whether any US section says "do not sell, share or target".
+"""
+
+import re
+from dataclasses import dataclass
+
+from identity_service.signals.bits import Bits
+from identity_service.signals.us_privacy import us_privacy_opt_out
+
+MAX_CHARS = 16 * 1024
+MAX_SECTION_ID = 64
+
+_TEXT = re.compile(r"[A-Za-z0-9._~-]+")
+_HEADER_TYPE = 3
+_HEADER_VERSION = 1
+_TCF_EU = 2
+_US_PRIVACY = 6
+_GPC_TYPE = 1
+_OPTED_OUT = 1
+_DID_NOT_OPT_OUT = 2
+_INVALID = 3
+
+
+@dataclass(frozen=True, slots=True)
+class GppReading:
+    """`sale_share_opt_out`: False says that a section tells "did not opt out" and none tells an opt-out; None that no section tells."""
+
+    tc_string: str | None
+    sale_share_opt_out: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Core:
+    """The core of a US section: a version of 6 bits, then `size` fields of 2 bits, of which `opt_outs` are the sale, sharing and
+    targeted advertising opt-outs (0 not applicable, 1 opted out, 2 did not opt out, 3 invalid). `gpc`: its sub-sections start with
+    a type; the others carry sensitive data there, without a type, that would read as one."""
+
+    opt_outs: tuple[int, ...]
+    size: int
+    gpc: bool = True
+
+
+# By section ID and version.
+_CORES = {
+    (7, 1): _Core((6, 7, 8), 27),  # usnat
+    (7, 2): _Core((6, 7, 8), 32),  # usnat
+    (8, 1): _Core((3, 4), 20),  # usca: sale and sharing; the states below: sale and targeted advertising
+    (9, 1): _Core((3, 4), 17),  # usva
+    (10, 1): _Core((3, 4), 16),  # usco
+    (11, 1): _Core((4, 5), 18),  # usut
+    (12, 1): _Core((3, 4), 19),  # usct
+    (13, 1): _Core((3, 4), 20),  # usfl
+    (14, 1): _Core((3, 4), 20),  # usmt
+    (15, 1): _Core((3, 4), 23),  # usor
+    (16, 1): _Core((3, 4), 18),  # ustx
+    (17, 1): _Core((3, 4), 23),  # usde
+    (18, 1): _Core((4, 5), 18),  # usia
+    (19, 1): _Core((3, 4), 18),  # usne
+    (20, 1): _Core((3, 4), 20),  # usnh
+    (21, 1): _Core((3, 4), 24),  # usnj
+    (22, 1): _Core((3, 4), 18),  # ustn
+    (23, 1): _Core((3, 4), 18),  # usmn
+    (24, 1): _Core((5, 6), 8),  # usmd
+    (25, 1): _Core((5, 6), 9, gpc=False),  # usin
+    (26, 1): _Core((5, 6), 9, gpc=False),  # usky
+    (27, 1): _Core((5, 6), 9, gpc=False),  # usri
+}
+
+
+def read_gpp(text: str, applicable: frozenset[int] | None) -> GppReading | None:
+    """None when the string as a whole cannot be read; a section that cannot be read is absent alone.
+
+    `applicable`: IDs of the sections in force. None: the sender did not tell, so all count. Empty: none applies, or not known yet.
+    """
+    if len(text) > MAX_CHARS or _TEXT.fullmatch(text) is None:
+        return None
+    header, *parts = text.split("~")
+
+    try:
+        sections = dict(zip(_section_ids(Bits(header)), parts, strict=True))
+    except ValueError:
+        return None
+
+    in_force = {at: part for at, part in sections.items() if applicable is None or at in applicable}
+    return GppReading(in_force.get(_TCF_EU) or None, _any_opt_out(in_force))
+
+
+def _section_ids(header: Bits) -> list[int]:
+    """Raises ValueError unless the header is read to its end.
+
+    The specification fills it up to 6 bits, the library of the IAB to 8 and then 6: any number of zero bits may follow the range.
+    """
+    if header.take(6) != _HEADER_TYPE or header.take(6) != _HEADER_VERSION:
+        raise ValueError("not a GPP header")
+
+    ids: list[int] = []
+    last = 0
+    for _ in range(header.take(12)):
+        is_group = header.flag()
+        first = last + _fibonacci(header)
+        last = first + _fibonacci(header) if is_group else first
+        # Every entry moves on by one at least, so this ends the loop too, whatever count the header claims.
+        if last > MAX_SECTION_ID:
+            raise ValueError("no such section")
+        ids.extend(range(first, last + 1))
+
+    if header.take(header.left):
+        raise ValueError("more than a range")
+    return ids
+
+
+def _fibonacci(bits: Bits) -> int:
+    """A number of at least 1: place values 1, 2, 3, 5, 8 … from the first bit on, ended by two ones."""
+    total, place, following, was_one = 0, 1, 2, False
+    while place <= 2 * MAX_SECTION_ID:
+        is_one = bits.flag()
+        if is_one and was_one:
+            return total
+        total += place * is_one
+        place, following, was_one = following, place + following, is_one
+    raise ValueError("no such section")
+
+
+def _any_opt_out(sections: dict[int, str]) -> bool | None:
+    """One opt-out wins over every "did not opt out"."""
+    answers = {_us_opt_out(at, part) for at, part in sections.items()}
+    if True in answers:
+        return True
+    return False if False in answers else None
+
+
+def _us_opt_out(section_id: int, section: str) -> bool | None:
+    if section_id == _US_PRIVACY:
+        return us_privacy_opt_out(section)
+    try:
+        return _read_us_section(section_id, section)
+    except ValueError:
+        return None
+
+
+def _read_us_section(section_id: int, section: str) -> bool | None:
+    """Raises ValueError for a core that is not whole: what a cut took away could have been the opt-out."""
+    core_text, *others = section.split(".")
+    bits = Bits(core_text)
+    core = _CORES.get((section_id, bits.take(6)))
+    if core is None:
+        return None
+
+    fields = [bits.take(2) for _ in range(core.size)]
+    choices = {fields[at] for at in core.opt_outs}
+    if _INVALID in choices:
+        return None
+    # All sub-sections are read before the answer, so that a broken one makes the section absent wherever it stands.
+    signals = [_gpc(Bits(other)) for other in others] if core.gpc else []
+    if _OPTED_OUT in choices or True in signals:
+        return True
+    return False if _DID_NOT_OPT_OUT in choices else None
+
+
+def _gpc(sub_section: Bits) -> bool:
+    """False for the types that are not Global Privacy Control."""
+    return sub_section.take(2) == _GPC_TYPE and sub_section.flag()

@@ -1,0 +1,169 @@
+"""From the consent members of a call, a banner's event or a banner's cookies to signals: what was said, by whom, and when.
+
+Times: the banner's own where it tells a sane one (at most five minutes ahead of ours), else the time of arrival. A TC string knows only
+its day: it counts as of its end, or of now on that very day; one that was merely loaded again (`tcloaded`, or found inside a GPP string)
+as of its beginning, so that a replay never renews a grant nor lifts a withdrawal of the same day.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from identity_service.consent import Choice, Millis, Purpose, Signal, purposes_choice
+from identity_service.signals.cmp import BANNERS, BannerReading, read_cookies, read_event
+from identity_service.signals.google import google_choice
+from identity_service.signals.gpp import read_gpp
+from identity_service.signals.tcf import TcChoice, TcfRule, tc_choice
+from identity_service.signals.us_privacy import us_privacy_opt_out
+
+SOURCES = ("tcf", "gpp", "google", *sorted(BANNERS))
+"""What a call to `/v1/consents/{source}` may report."""
+
+MOST_AHEAD = 5 * 60 * 1000
+"""A sender's clock may be this far ahead, in milliseconds; a later time counts as the time of arrival."""
+DAY = 86_400_000
+TC_COOKIE, US_PRIVACY_COOKIE = "euconsent-v2", "usprivacy"
+COOKIE_SOURCES = frozenset({"tcf", "us_privacy", *BANNERS})
+
+
+@dataclass(frozen=True, slots=True)
+class SignalRules:
+    """A shop's own: how a TC string addresses it, its names of banners' categories, and the banners whose cookies it wants read."""
+
+    tcf: TcfRule = field(default_factory=TcfRule)
+    categories: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    cookies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads statements for one shop at one moment; `cookies` are those of the same request."""
+
+    rules: SignalRules
+    now: Millis
+    cookies: Mapping[str, str] = field(default_factory=dict)
+
+    def of_word(self, word: str) -> tuple[Signal, ...]:
+        """`granted` or `refused`; `unknown` is no signal."""
+        return (Signal("plain", Choice(word), self.now, raw_digest=_digest(word)),) if word in {"granted", "refused"} else ()
+
+    def of_object(self, consent: Mapping[str, object], decided_at: Millis | None) -> tuple[Signal, ...]:
+        """One signal for each kind of statement in `consent`."""
+        at, dated = self._moment(decided_at)
+        version = consent.get("policy_version")
+        found = []
+        if isinstance(purposes := consent.get("purposes"), Mapping) and purposes:
+            choices = {Purpose(name): Choice(value) for name, value in purposes.items()}
+            found.append(Signal("plain", purposes_choice(choices), at, choices.get(Purpose.LINKING), _digest(purposes), dated=dated))
+        for source in ("google", "tcf", "gpp"):
+            if isinstance(member := consent.get(source), Mapping) and member:
+                found += self._standard(source, member, decided_at)
+        if isinstance(text := consent.get("us_privacy"), str):
+            found += self._us_privacy(text)
+        return tuple(replace(one, policy_version=version if isinstance(version, str) else one.policy_version) for one in found)
+
+    def of_event(self, source: str, event: Mapping[str, object]) -> tuple[tuple[Signal, ...], str | None]:
+        """A banner's event, or its cookies as members, and the visitor that a server's webhook names in it. A choice that the banner's
+        own cookie contradicts is no grant; nor is a webhook's that tells no time, since nobody knows what came after it."""
+        if source not in BANNERS:
+            return tuple(self._uncontradicted(source, one) for one in self._standard(source, event, None)), None
+        reading = read_event(source, event, self.rules.categories.get(source))
+        if reading is None:
+            return (), None
+        signal = self._uncontradicted(source, self._of_reading(source, reading, event))
+        if reading.visitor and not signal.dated and signal.choice is Choice.GRANTED:
+            signal = replace(signal, choice=None)
+        return (signal,), reading.visitor
+
+    def of_cookies(self) -> tuple[Signal, ...]:
+        """What the cookies say of the banners that the shop wants read on every call."""
+        return tuple(signal for source in self.rules.cookies for signal in self._cookie(source))
+
+    def _cookie(self, source: str) -> tuple[Signal, ...]:
+        if source == "tcf":
+            text = self.cookies.get(TC_COOKIE)
+            return self._tcf({"tc_string": text, "event_status": "tcloaded"}, None) if text else ()
+        if source == "us_privacy":
+            return self._us_privacy(self.cookies.get(US_PRIVACY_COOKIE, ""))
+        reading = read_cookies(source, self.cookies, self.rules.categories.get(source))
+        return (self._of_reading(source, reading, {}),) if reading else ()
+
+    def _standard(self, source: str, member: Mapping[str, object], decided_at: Millis | None) -> tuple[Signal, ...]:
+        if source == "tcf":
+            return self._tcf(member, decided_at)
+        if source == "gpp":
+            return self._gpp(member)
+        state = member.get("state", member)
+        if member.get("action", "update") != "update" or not isinstance(state, Mapping):
+            return ()
+        at, dated = self._moment(decided_at)
+        return (Signal("google", google_choice(state), at, raw_digest=_digest(state), dated=dated),)
+
+    def _tcf(self, member: Mapping[str, object], decided_at: Millis | None) -> tuple[Signal, ...]:
+        text = _first(member, "tc_string", "tcString", TC_COOKIE)
+        status = _first(member, "event_status", "eventStatus")
+        if not isinstance(text, str) or status not in {None, "tcloaded", "useractioncomplete"}:
+            return ()
+        if _first(member, "gdpr_applies", "gdprApplies") in {False}:
+            return ()
+        choice = tc_choice(text, self.rules.tcf, self.now)
+        return (self._of_tc("tcf", text, choice, decided_at, loaded=status == "tcloaded"),) if choice else ()
+
+    def _gpp(self, member: Mapping[str, object]) -> tuple[Signal, ...]:
+        ping = member.get("pingData", member)
+        if not isinstance(ping, Mapping) or _first(ping, "signal_status", "signalStatus") not in {None, "ready"}:
+            return ()
+        text, sections = _first(ping, "gpp_string", "gppString"), _first(ping, "applicable_sections", "applicableSections")
+        applicable = frozenset(one for one in sections if isinstance(one, int)) if isinstance(sections, list) else None
+        reading = read_gpp(text, applicable) if isinstance(text, str) else None
+        if reading is None or not isinstance(text, str):
+            return ()
+        choice = tc_choice(reading.tc_string, self.rules.tcf, self.now) if reading.tc_string else None
+        opted_out = reading.sale_share_opt_out is True
+        if choice is None:
+            return (Signal("gpp", None, self.now, raw_digest=_digest(text), sale_share_opt_out=opted_out),)
+        return (replace(self._of_tc("gpp", text, choice, None, loaded=True), sale_share_opt_out=opted_out),)
+
+    def _us_privacy(self, text: str) -> tuple[Signal, ...]:
+        opted_out = us_privacy_opt_out(text)
+        if opted_out is None:
+            return ()
+        return (Signal("us_privacy", None, self.now, raw_digest=_digest(text), sale_share_opt_out=opted_out),)
+
+    def _of_tc(self, source: str, text: str, choice: TcChoice, decided_at: Millis | None, *, loaded: bool) -> Signal:
+        day, told = choice.day, decided_at is not None and decided_at // DAY * DAY == choice.day
+        if told and decided_at is not None:
+            at, dated = self._moment(decided_at)
+        elif loaded and choice.choice is Choice.GRANTED:
+            at, dated = day, True
+        else:
+            dated = day + DAY <= self.now
+            at = Millis(day + DAY - 1) if dated else self.now
+        return Signal(source, choice.choice, at, None, _digest(text), f"tcf-{choice.policy_version}", dated=dated)
+
+    def _of_reading(self, source: str, reading: BannerReading, event: Mapping[str, object]) -> Signal:
+        at, dated = self._moment(reading.decided_at)
+        opted_out = reading.sale_share_opt_out is True
+        return Signal(source, reading.choice, at, reading.linking, _digest(dict(event)), reading.policy_version, opted_out, dated)
+
+    def _uncontradicted(self, source: str, signal: Signal) -> Signal:
+        """Sections 5.1 and 6 of the consent research: a grant needs the stronger proof, a refusal none."""
+        contradicted = signal.choice is Choice.GRANTED and any(one.choice is Choice.REFUSED for one in self._cookie(source))
+        return replace(signal, choice=None) if contradicted else signal
+
+    def _moment(self, decided_at: Millis | None) -> tuple[Millis, bool]:
+        """The time that counts, and whether the sender told it."""
+        if decided_at is None or decided_at > self.now + MOST_AHEAD:
+            return self.now, False
+        return min(decided_at, self.now), True
+
+
+def _first(member: Mapping[str, object], *names: str) -> object:
+    return next((member[name] for name in names if member.get(name) is not None), None)
+
+
+def _digest(raw: object) -> str:
+    """SHA-256 of a string as it came, of anything else as JSON with sorted members and no spaces."""
+    text = raw if isinstance(raw, str) else json.dumps(raw, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()

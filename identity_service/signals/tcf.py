@@ -1,0 +1,200 @@
+"""What a TC string of the IAB Transparency and Consent Framework says about one shop.
+
+Source: IAB Tech Lab, "Consent string and vendor list formats v2" (github.com/InteractiveAdvertisingBureau/
+GDPR-Transparency-and-Consent-Framework), with TCF 2.2 (policy 4) and 2.3 (policy 5: vendors must be disclosed). A string that breaks
+the format in any place says nothing at all, so that a damaged one never grants.
+"""
+
+from calendar import monthrange
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from identity_service.consent import Choice, Millis
+from identity_service.signals.bits import Bits
+
+LONGEST = 16 * 1024
+OLDEST_POLICY = 4
+"""Strings of older policies are invalid since 30 September 2023."""
+
+_DAY = 24 * 60 * 60 * 1000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DISCLOSING_POLICY = 5
+_DISCLOSED, _ALLOWED, _PUBLISHER = 1, 2, 3
+_CONSENT_REQUIRED = 1
+_LAST_VENDOR = 0xFFFF
+_NO_VENDOR = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TcfRule:
+    """How a shop is addressed by a TC string. `purposes`: all need consent. `vendor`: our number on the Global Vendor List; None: we are
+    the publisher's own tool."""
+
+    purposes: frozenset[int] = frozenset({1, 8})
+    vendor: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TcChoice:
+    """`day`: midnight UTC of the last update; a finer time would tell people apart."""
+
+    choice: Choice
+    day: Millis
+    policy_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Core:
+    updated: Millis
+    policy: int
+    purposes: frozenset[int]
+    purpose_one_untold: bool
+    vendor_consented: bool
+    vendor_restricted: bool
+
+
+def tc_choice(text: str, rule: TcfRule, now: Millis) -> TcChoice | None:
+    """None for what is no valid string today: malformed, last updated over 13 months ago or more than a day ahead, of the global scope, of
+    a policy below 4, longer than 16 KiB. Never raises. The work grows linearly with the text."""
+    if len(text) > LONGEST:
+        return None
+    try:
+        return _read(text, rule, now)
+    except ValueError:
+        return None
+
+
+def _read(text: str, rule: TcfRule, now: Millis) -> TcChoice:
+    first, *others = text.split(".")
+    core = _core(Bits(first), rule)
+    _check_time(core.updated, now)
+
+    segments = _segments(others)
+    disclosed = _in_segment(segments.get(_DISCLOSED), rule, absent=core.policy < _DISCLOSING_POLICY)
+    _in_segment(segments.get(_ALLOWED), rule, absent=False)
+    publisher = _publisher(segments.get(_PUBLISHER))
+
+    if rule.vendor is None:
+        granted = _covers(core.purposes if publisher is None else publisher, rule)
+    else:
+        granted = _covers(core.purposes, rule) and core.vendor_consented and disclosed and not core.vendor_restricted
+    granted = granted and not core.purpose_one_untold
+    return TcChoice(Choice.GRANTED if granted else Choice.REFUSED, Millis(core.updated - core.updated % _DAY), core.policy)
+
+
+def _covers(purposes: frozenset[int], rule: TcfRule) -> bool:
+    # A rule without purposes must not be met by every string.
+    return bool(rule.purposes) and rule.purposes <= purposes
+
+
+def _core(bits: Bits, rule: TcfRule) -> _Core:
+    if bits.take(6) != 2:
+        raise ValueError("not version 2")
+    bits.take(36)  # created
+    updated = Millis(100 * bits.take(36))
+    bits.take(12 + 12 + 6 + 12 + 12)  # CMP, its version, screen, language, vendor list
+    policy = bits.take(6)
+    service_specific = bits.flag()
+    if policy < OLDEST_POLICY or not service_specific:
+        raise ValueError("policy or scope out of use")
+
+    bits.take(1 + 12)  # non-standard texts, special features
+    purposes = _purposes(bits)
+    bits.take(24)  # legitimate interests: never consent
+    purpose_one_untold = bits.flag()
+    bits.take(12)  # publisher's country
+    consented = _in_vendors(bits, rule.vendor)
+    _in_vendors(bits, None)  # legitimate interests, read for the place where they end
+    restricted = _is_restricted(bits, rule)
+    _check_end(bits)
+    return _Core(updated, policy, purposes, purpose_one_untold, consented, restricted)
+
+
+def _segments(texts: list[str]) -> dict[int, Bits]:
+    """By type, in any order as the specification allows. A type that is unknown or there twice could contradict what we read."""
+    segments: dict[int, Bits] = {}
+    for text in texts:
+        bits = Bits(text)
+        kind = bits.take(3)
+        if kind in segments or kind not in {_DISCLOSED, _ALLOWED, _PUBLISHER}:
+            raise ValueError("unknown or repeated segment")
+        segments[kind] = bits
+    return segments
+
+
+def _in_segment(bits: Bits | None, rule: TcfRule, *, absent: bool) -> bool:
+    if bits is None:
+        return absent
+    found = _in_vendors(bits, rule.vendor)
+    _check_end(bits)
+    return found
+
+
+def _publisher(bits: Bits | None) -> frozenset[int] | None:
+    """None when the segment holds no consent at all: encoders add such a segment by themselves, it is nobody's refusal."""
+    if bits is None:
+        return None
+    purposes = _purposes(bits)
+    bits.take(24)  # legitimate interests
+    custom_count = bits.take(6)
+    custom = bits.take(custom_count)
+    bits.take(custom_count)  # legitimate interests
+    _check_end(bits)
+    return purposes if purposes or custom else None
+
+
+def _purposes(bits: Bits) -> frozenset[int]:
+    return frozenset(purpose for purpose in range(1, 25) if bits.flag())
+
+
+def _in_vendors(bits: Bits, vendor: int | None) -> bool:
+    """Reads a whole vendor section; the answer is whether it holds `vendor`."""
+    last = bits.take(16)
+    if bits.flag():
+        return _in_ranges(bits, vendor, last)
+    field = bits.take(last)
+    return vendor is not None and 1 <= vendor <= last and field >> (last - vendor) & 1 == 1
+
+
+def _in_ranges(bits: Bits, vendor: int | None, last: int) -> bool:
+    """Ranges are asked, never expanded: a few hundred characters can name millions of vendors."""
+    asked = _NO_VENDOR if vendor is None else vendor
+    found = False
+    for _ in range(bits.take(12)):
+        is_range = bits.flag()
+        start = bits.take(16)
+        end = bits.take(16) if is_range else start
+        if not 1 <= start <= end <= last:
+            raise ValueError("no range of vendors")
+        found = found or start <= asked <= end
+    return found
+
+
+def _is_restricted(bits: Bits, rule: TcfRule) -> bool:
+    """Whether the publisher forbids `rule.vendor` one of the purposes by consent: flatly, by demanding legitimate interest instead, or by
+    the undefined type."""
+    restricted = False
+    for _ in range(bits.take(12)):
+        purpose, kind = bits.take(6), bits.take(2)
+        found = _in_ranges(bits, rule.vendor, _LAST_VENDOR)
+        restricted = restricted or (found and kind != _CONSENT_REQUIRED and purpose in rule.purposes)
+    return restricted
+
+
+def _check_end(bits: Bits) -> None:
+    """Zeros may follow, as many as there are: the specification's own examples carry 57, encoders up to 23."""
+    if bits.take(bits.left):
+        raise ValueError("bits after the last field")
+
+
+def _check_time(updated: Millis, now: Millis) -> None:
+    if updated > now + _DAY or now > _thirteen_months_after(updated):
+        raise ValueError("not of these days")
+
+
+def _thirteen_months_after(moment: Millis) -> int:
+    """In calendar months; the last day of a shorter month stands for the days it lacks."""
+    at = _EPOCH + timedelta(milliseconds=moment)
+    year, month = at.year + 1 + at.month // 12, at.month % 12 + 1
+    at = at.replace(year=year, month=month, day=min(at.day, monthrange(year, month)[1]))
+    return (at - _EPOCH) // timedelta(milliseconds=1)
