@@ -70,5 +70,5 @@ def _rules(row: Region) -> Rules:
 def _changed(rules: Rules, change: RegionSettings | None) -> Rules:
     if change is None:
         return rules
-    chosen = {name: Mode(value) for name in CHOICES if (value := getattr(change, name)) is not None}
+    chosen = {name: Mode(value) for name in CHOICES if (value := getattr(change, name))}
     return replace(rules, override_reason=change.reason or None, **chosen)  # type: ignore[arg-type]

@@ -76,9 +76,11 @@ class RetentionSettings(Section, frozen=True):
 
 
 class RegionSettings(Section, frozen=True):
-    no_signal: Literal["null", "cookieless"] | None = None
-    refusal: Literal["null", "cookieless"] | None = None
-    opted_out: Literal["null", "cookieless"] | None = None
+    """Empty: as shipped."""
+
+    no_signal: Literal["", "null", "cookieless"] = ""
+    refusal: Literal["", "null", "cookieless"] = ""
+    opted_out: Literal["", "null", "cookieless"] = ""
     reason: str = ""
 
 

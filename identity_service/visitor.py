@@ -52,8 +52,12 @@ class VisitorRecord:
 
     @property
     def mode(self) -> Mode:
-        """Persistent only while the consent stands."""
-        return Mode.PERSISTENT if self.kind is Kind.PERSISTENT and self.consent else Mode.COOKIELESS
+        return Mode.PERSISTENT if self.kind is Kind.PERSISTENT else Mode.COOKIELESS
+
+    @property
+    def granted(self) -> bool:
+        """Persistent, by a consent that has not expired."""
+        return self.kind is Kind.PERSISTENT and self.consent is not None
 
     @property
     def shared(self) -> bool:

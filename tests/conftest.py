@@ -1,6 +1,7 @@
 """Fixtures: a real store, the application on an injected clock, and a client that speaks to it without a socket."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2 as httpx
@@ -48,6 +49,16 @@ class Shopper:
         assert answer.status_code == 200, answer.text
         found: list[dict[str, Any]] = answer.json()["visitors"]
         return found
+
+
+@asynccontextmanager
+async def shopping(settings: Settings, clock: Clock, peer: str = "203.0.113.7") -> AsyncIterator[Shopper]:
+    """Calls an application with settings of its own, from `peer`."""
+    application = Application(settings, clock)
+    transport = httpx.ASGITransport(application, client=(peer, 4711))
+    async with httpx.AsyncClient(transport=transport, base_url="http://service.test") as client:
+        yield Shopper(client)
+    await application.services.store.client.close()
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ import itertools
 import pytest
 
 from identity_service.consent import Choice, Consent, Millis, Signal, newest_choice
-from identity_service.policy import POLICIES, Asked, Facts, Reason, decide
+from identity_service.policy import STANDARD, STRICT, Asked, Facts, Reason, decide
 from identity_service.visitor import Mode
 
+POLICIES = {policy.name: policy for policy in (STANDARD, STRICT)}
 NOW = Millis(1_795_000_000_000)
 EARLIER = Millis(NOW - 60_000)
 GRANT = Signal("plain", Choice.GRANTED, NOW)

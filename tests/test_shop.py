@@ -6,13 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_service.app import make_shops
-from identity_service.policy import STANDARD, STRICT
+from identity_service.policy import STANDARD
+from identity_service.regions import strict_policy
 from identity_service.settings import load
 from identity_service.shop import CookieRule, KeyKind, Shop, ShopId, Shops, key_digest
+from identity_service.signals.statements import SignalRules
 
 
 def shop(name: str, *origins: str) -> Shop:
-    return Shop(ShopId(name), frozenset(origins), STANDARD, 1, True, True, CookieRule("__Host-visitor"))
+    return Shop(ShopId(name), frozenset(origins), STANDARD, {}, SignalRules(), 1, True, True, CookieRule("__Host-visitor"))
 
 
 def two_shops() -> Shops:
@@ -68,4 +70,4 @@ def test_settings_become_shops_with_their_rules() -> None:
     assert found(shops, "of a digest") == ("demo", KeyKind.PRIVATE)
     assert (demo.policy, demo.window_days, demo.bridge, demo.accept_unsigned) == (STANDARD, 7, False, False)
     assert demo.cookie == CookieRule("__Secure-v", "shop.example")
-    assert (strict.policy, strict.window_days, strict.bridge, strict.cookie) == (STRICT, 1, True, CookieRule("__Host-visitor"))
+    assert (strict.policy, strict.window_days, strict.bridge, strict.cookie) == (strict_policy({}), 1, True, CookieRule("__Host-visitor"))

@@ -11,6 +11,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 
 from identity_service.app import Application
 from identity_service.settings import load
+from identity_service.visitor import LAPSED
 from tests.conftest import Clock
 
 EMAILS = ["a@example.com", "b@example.com", "c@example.com"]
@@ -22,7 +23,8 @@ Known = tuple[str, str, float]
 
 
 class Model:
-    """`links`: email → visitor → when it ends. `ends`: when a visitor's ID ends. `persistent` and `gone`: sets of visitors."""
+    """`links`: email → visitor → when it ends (a month after a consent). `ends`: when a visitor's ID ends. `persistent`
+    and `gone`: sets of visitors."""
 
     def __init__(self) -> None:
         self.links: dict[str, dict[str, float]] = {email: {} for email in EMAILS}
@@ -95,7 +97,7 @@ def machine(store_url: str, database: Any) -> type[RuleBasedStateMachine]:
             self.model.persistent.add(granted)
             for held in self.model.links.values():
                 if granted in held and held[granted] > self.clock.now:
-                    held[granted] = self.model.ends[granted]
+                    held[granted] = self.model.ends[granted] + LAPSED
             return granted, answer["token"], 0
 
         @rule(known=tokens, email=st.sampled_from(EMAILS))
@@ -105,7 +107,8 @@ def machine(store_url: str, database: Any) -> type[RuleBasedStateMachine]:
             status, _ = self.post("/v1/links", {"email": email, "token": token})
             assert (status == 200) == alive, status
             if alive:
-                self.model.links[email][visitor] = self.model.ends[visitor]
+                grace = LAPSED if visitor in self.model.persistent else 0
+                self.model.links[email][visitor] = self.model.ends[visitor] + grace
 
         @rule(known=tokens, email=st.sampled_from(EMAILS))
         def unlink(self, known: Known, email: str) -> None:

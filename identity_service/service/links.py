@@ -61,7 +61,7 @@ class Links:
             return TokenFault.WITHDRAWN
         if token.kind is not Kind.PERSISTENT:
             return TokenFault.EXPIRED if token_expires(token, shop) <= now else None
-        alive = state.record is not None and state.record.mode is Mode.PERSISTENT
+        alive = state.record is not None and state.record.granted
         return None if alive else TokenFault.EXPIRED
 
     async def link(self, shop: Shop, handle: Handle, who: Token | VisitorId, verified: bool, source: LinkSource) -> VisitorId:

@@ -7,7 +7,7 @@ from identity_service.policy import Facts
 from identity_service.service.candidates import token_expires
 from identity_service.service.visits import Candidate, Visit
 from identity_service.signing import Token
-from identity_service.visitor import Kind, Mode, VisitorId, VisitorRecord, VisitorState
+from identity_service.visitor import Kind, VisitorId, VisitorRecord, VisitorState
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Scene:
         for token in self.tokens:
             record = self.states[token.visitor].record
             held = token.kind is Kind.PERSISTENT or (token.kind is Kind.CHOSEN and token_expires(token, self.visit.shop) > self.seconds)
-            if held and record and record.mode is Mode.PERSISTENT:
+            if held and record and record.granted:
                 return token
         return None
 

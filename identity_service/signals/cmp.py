@@ -13,7 +13,7 @@ from identity_service.consent import Choice, Millis
 from identity_service.signals import banners
 from identity_service.signals.banners import Answer, booleans, listed, mapping, millis, names, worded
 
-_NO_ACT: Final = {"oninitialpageload", "onnoneuregion", "onsessionrestored", "onmobilesessionrestore", "onessentialchange"}
+_NO_ACT: Final = ("oninitialpageload", "onnoneuregion", "onsessionrestored", "onmobilesessionrestore", "onessentialchange")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ def _onetrust(event: Mapping[str, object]) -> Answer | None:
 
 
 def _usercentrics(event: Mapping[str, object]) -> Answer | None:
-    """`consent_status`: its services and `ucCategory`, where `null` is a mixed category; `UC_UI_CMP_EVENT` tells all or nothing."""
+    """`consent_status`: its services and `ucCategory`, where `null` is a mixed category; `UC_UI_CMP_EVENT` tells all or nothing
+    (usercentrics.com/docs/web/features/v2/events_v2)."""
     status = _detail(event)
     if status.get("type") in ("ACCEPT_ALL", "DENY_ALL"):
         return Answer(others=status["type"] == "ACCEPT_ALL")
@@ -64,8 +65,7 @@ def _usercentrics(event: Mapping[str, object]) -> Answer | None:
     if status.get("type") != "explicit" or not isinstance(action, str) or not action or action.lower() in _NO_ACT:
         return None
     services, categories = booleans(status), booleans(status.get("ucCategory"))
-    both = {name for name in services.keys() & categories.keys() if services[name] is not categories[name]}
-    return Answer({**services, **categories, **dict.fromkeys(both)})
+    return Answer({**services, **{name: state if services.get(name, state) is state else None for name, state in categories.items()}})
 
 
 def _didomi(event: Mapping[str, object]) -> Answer | None:
@@ -74,8 +74,8 @@ def _didomi(event: Mapping[str, object]) -> Answer | None:
     if "parameters" not in event:
         status = _detail(event)
         return _didomi_browser(status) if status.get("regulation", "gdpr") == "gdpr" else None
-    member = {"event.created": "entity", "event.updated": "new_entity"}.get("".join(_called(event)), "")
-    entity = mapping(mapping(event["parameters"]).get(member))
+    kind, members = event.get("type"), mapping(event["parameters"])
+    entity = mapping(members.get("entity") if kind == "event.created" else members.get("new_entity") if kind == "event.updated" else None)
     if entity.get("regulation", "gdpr") != "gdpr" or entity.get("status", "confirmed") != "confirmed":
         return None
     consents = mapping(entity.get("consents"))
@@ -133,12 +133,10 @@ def _klaro(event: Mapping[str, object]) -> Answer | None:
     return None if unnamed or unsaved else Answer(booleans(saved.get("consents")))
 
 
-def _tarteaucitron(event: Mapping[str, object]) -> Answer | None:
+def _tarteaucitron(event: Mapping[str, object]) -> Answer:
     """The document's event `<key>_allowed` or `<key>_disallowed`; `_added` and `tac.consent_updated` also come at load."""
-    for name in _called(event):
-        if match := re.fullmatch(r"([A-Za-z0-9_-]{1,64})_(allowed|disallowed)", name):
-            return Answer({match[1]: match[2] == "allowed"})
-    return None
+    told = [re.fullmatch(r"([A-Za-z0-9_-]{1,64})_(allowed|disallowed)", name) for name in _called(event)]
+    return Answer({match[1]: match[2] == "allowed" for match in told if match})
 
 
 def _vanilla(event: Mapping[str, object]) -> Answer | None:
@@ -146,14 +144,14 @@ def _vanilla(event: Mapping[str, object]) -> Answer | None:
 
 
 def _shopify(event: Mapping[str, object]) -> Answer:
-    """`currentVisitorConsent()`: empty means no choice. The `…Allowed` members mix it with the region's default and are not read."""
+    """`currentVisitorConsent()` of shopify.dev/docs/api/customer-privacy: empty is no choice; `…Allowed` mixes in a region's default."""
     states = worded(_detail(event), "yes", "no")
     sale = states.get("sale_of_data")
     return Answer(states, sale_share_opt_out=None if sale is None else not sale)
 
 
 def _wordpress(event: Mapping[str, object]) -> Answer:
-    """What changed, and only that; `statistics-anonymous` is another category and grants nothing here."""
+    """What changed, and only that; `statistics-anonymous` is another category and grants nothing here (wp-consent-api)."""
     return Answer({name.removeprefix("wp_consent_"): state for name, state in worded(_detail(event), "allow", "deny").items()})
 
 

@@ -134,7 +134,7 @@ class Endpoint:
             headers=headers,
             query=query,
             parameters=scope.get("path_params", {}),
-            members=msgspec.json.decode(raw) if self.free else {},
+            members=_members(raw) if self.free else {},
             body=self._decoded(raw, tracking),
         )
 
@@ -164,6 +164,13 @@ async def send_reply(send: Send, reply: Reply) -> None:
     headers += [(b"set-cookie", cookie.encode("latin-1")) for cookie in reply.cookies]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def _members(raw: bytes) -> Mapping[str, object]:
+    try:
+        return msgspec.json.decode(raw, type=dict[str, object])
+    except (msgspec.DecodeError, RecursionError):
+        raise Malformed("The body is not a JSON object in UTF-8.") from None
 
 
 def _count(services: Services, private: bool, digest: str, address: str | None) -> None:

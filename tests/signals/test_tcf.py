@@ -1,8 +1,6 @@
 """TC strings: vectors made with the encoders of the IAB Tech Lab, and strings of an own small encoder."""
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -13,11 +11,24 @@ from hypothesis import strategies as st
 from identity_service.consent import Choice, Millis
 from identity_service.signals.bits import Bits
 from identity_service.signals.tcf import LONGEST, TcChoice, TcfRule, tc_choice
+from tests.signals.tc_strings import (
+    ALPHABET,
+    NEEDED,
+    SECTIONS,
+    UPDATED,
+    Section,
+    core_bits,
+    disclosed,
+    field,
+    millis,
+    number,
+    publisher,
+    ranges,
+    text_of,
+)
 
-ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 PUBLISHER, VENDOR = TcfRule(), TcfRule(vendor=5)
 ROLES = [PUBLISHER, VENDOR]
-NEEDED = frozenset({1, 8})
 
 
 class Vector(msgspec.Struct):
@@ -29,86 +40,13 @@ class Vector(msgspec.Struct):
     as_publisher: Choice | None = None
 
 
-def millis(moment: datetime) -> Millis:
-    return Millis((moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1))
-
-
 VECTORS = msgspec.json.decode(Path(__file__).with_name("tcf_vectors.json").read_bytes(), type=list[Vector])
 ACCEPT_ALL = VECTORS[0].text
 REJECT_ALL = "CQtAQoAQtAQoAAHABBENAwFgAAAAAAAAAAqIAAAAAAAA.IAFP_AAA.YAAAAAAAAAAA"
 NOW = millis(datetime(2026, 11, 20, tzinfo=UTC))
-UPDATED = datetime(2026, 11, 1, tzinfo=UTC)
 
-Ids = frozenset[int] | set[int]
-Section = Callable[[Ids], str]
 vendor_ids = st.frozensets(st.integers(1, 60) | st.integers(1, 2_000), max_size=40)
 purpose_ids = st.frozensets(st.integers(1, 24) | st.sampled_from([1, 8]))
-
-
-def number(value: int, width: int) -> str:
-    return f"{value:0{width}b}"
-
-
-def text_of(bits: str) -> str:
-    bits += "0" * (-len(bits) % 6)
-    return "".join(ALPHABET[int(bits[at : at + 6], 2)] for at in range(0, len(bits), 6))
-
-
-def id_bits(ids: Ids, width: int) -> str:
-    return "".join("01"[one in ids] for one in range(1, width + 1))
-
-
-def field(ids: Ids) -> str:
-    last = max(ids, default=0)
-    return number(last, 16) + "0" + id_bits(ids, last)
-
-
-def runs(ids: Ids) -> Iterator[tuple[int, int]]:
-    for _, run in groupby(enumerate(sorted(ids)), key=lambda pair: pair[1] - pair[0]):
-        members = [one for _, one in run]
-        yield members[0], members[-1]
-
-
-def ranges(entries: list[tuple[int, int]]) -> str:
-    coded = ["1" + number(start, 16) + number(end, 16) if start != end else "0" + number(start, 16) for start, end in entries]
-    return number(len(entries), 12) + "".join(coded)
-
-
-def ranged(ids: Ids) -> str:
-    return number(max(ids, default=0), 16) + "1" + ranges(list(runs(ids)))
-
-
-SECTIONS: list[Section] = [field, ranged]
-
-
-def core_bits(
-    purposes: Ids = NEEDED,
-    vendors: str | None = None,
-    *,
-    updated: datetime = UPDATED,
-    version: int = 2,
-    policy: int = 5,
-    scope: str = "1",
-    interests: Ids = frozenset(),
-    untold: str = "0",
-    interested: str | None = None,
-    restrictions: tuple[tuple[int, int, list[tuple[int, int]]], ...] = (),
-) -> str:
-    time = number(millis(updated) // 100, 36)
-    head = number(version, 6) + time + time + number(0, 54) + number(policy, 6) + scope + "0" + number(0, 12)
-    bases = id_bits(purposes, 24) + id_bits(interests, 24) + untold + number(0, 12)
-    sections = (vendors or field({5})) + (interested or field(set()))
-    rules = "".join(number(purpose, 6) + number(kind, 2) + ranges(entries) for purpose, kind, entries in restrictions)
-    return head + bases + sections + number(len(restrictions), 12) + rules
-
-
-def disclosed(vendors: str, kind: int = 1) -> str:
-    return text_of(number(kind, 3) + vendors)
-
-
-def publisher(purposes: Ids, interests: Ids = frozenset(), custom: str = "") -> str:
-    return text_of("011" + id_bits(purposes, 24) + id_bits(interests, 24) + number(len(custom), 6) + custom + "0" * len(custom))
-
 
 KNOWN = disclosed(field({5}))
 CORE = text_of(core_bits())
