@@ -8,6 +8,7 @@ the format in any place says nothing at all, so that a damaged one never grants.
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from identity_service.consent import Choice, Millis
 from identity_service.signals.bits import Bits
@@ -23,6 +24,8 @@ _DISCLOSED, _ALLOWED, _PUBLISHER = 1, 2, 3
 _CONSENT_REQUIRED = 1
 _LAST_VENDOR = 0xFFFF
 _NO_VENDOR = 0
+_PURPOSES = 24
+_LONGEST_KEPT = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +47,21 @@ class TcChoice:
 
 
 @dataclass(frozen=True, slots=True)
+class _Dated:
+    """A choice and when it counts, in milliseconds since 1970."""
+
+    choice: TcChoice
+    begins: int
+    ends: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Core:
+    """`purposes`: 24 bits, purpose 1 the highest."""
+
     updated: Millis
     policy: int
-    purposes: frozenset[int]
+    purposes: int
     purpose_one_untold: bool
     vendor_consented: bool
     vendor_restricted: bool
@@ -58,16 +72,25 @@ def tc_choice(text: str, rule: TcfRule, now: Millis) -> TcChoice | None:
     a policy below 4, longer than 16 KiB. Never raises. The work grows linearly with the text."""
     if len(text) > LONGEST:
         return None
+    read = _read_often if len(text) <= _LONGEST_KEPT else _read_safely
+    found = read(text, rule)
+    return found.choice if found and found.begins <= now <= found.ends else None
+
+
+def _read_safely(text: str, rule: TcfRule) -> _Dated | None:
     try:
-        return _read(text, rule, now)
+        return _read(text, rule)
     except ValueError:
         return None
 
 
-def _read(text: str, rule: TcfRule, now: Millis) -> TcChoice:
+_read_often = lru_cache(512)(_read_safely)
+"""Strings have no finer time than the day, so all who accept a banner on one day send the same one."""
+
+
+def _read(text: str, rule: TcfRule) -> _Dated:
     first, *others = text.split(".")
     core = _core(Bits(first), rule)
-    _check_time(core.updated, now)
 
     segments = _segments(others)
     disclosed = _in_segment(segments.get(_DISCLOSED), rule, absent=core.policy < _DISCLOSING_POLICY)
@@ -79,12 +102,13 @@ def _read(text: str, rule: TcfRule, now: Millis) -> TcChoice:
     else:
         granted = _covers(core.purposes, rule) and core.vendor_consented and disclosed and not core.vendor_restricted
     granted = granted and not core.purpose_one_untold
-    return TcChoice(Choice.GRANTED if granted else Choice.REFUSED, Millis(core.updated - core.updated % _DAY), core.policy)
+    choice = TcChoice(Choice.GRANTED if granted else Choice.REFUSED, Millis(core.updated - core.updated % _DAY), core.policy)
+    return _Dated(choice, core.updated - _DAY, _thirteen_months_after(core.updated))
 
 
-def _covers(purposes: frozenset[int], rule: TcfRule) -> bool:
+def _covers(purposes: int, rule: TcfRule) -> bool:
     # A rule without purposes must not be met by every string.
-    return bool(rule.purposes) and rule.purposes <= purposes
+    return bool(rule.purposes) and all(1 <= one <= _PURPOSES and purposes >> (_PURPOSES - one) & 1 for one in rule.purposes)
 
 
 def _core(bits: Bits, rule: TcfRule) -> _Core:
@@ -99,8 +123,8 @@ def _core(bits: Bits, rule: TcfRule) -> _Core:
         raise ValueError("policy or scope out of use")
 
     bits.take(1 + 12)  # non-standard texts, special features
-    purposes = _purposes(bits)
-    bits.take(24)  # legitimate interests: never consent
+    purposes = bits.take(_PURPOSES)
+    bits.take(_PURPOSES)  # legitimate interests: never consent
     purpose_one_untold = bits.flag()
     bits.take(12)  # publisher's country
     consented = _in_vendors(bits, rule.vendor)
@@ -130,21 +154,17 @@ def _in_segment(bits: Bits | None, rule: TcfRule, *, absent: bool) -> bool:
     return found
 
 
-def _publisher(bits: Bits | None) -> frozenset[int] | None:
+def _publisher(bits: Bits | None) -> int | None:
     """None when the segment holds no consent at all: encoders add such a segment by themselves, it is nobody's refusal."""
     if bits is None:
         return None
-    purposes = _purposes(bits)
-    bits.take(24)  # legitimate interests
+    purposes = bits.take(_PURPOSES)
+    bits.take(_PURPOSES)  # legitimate interests
     custom_count = bits.take(6)
     custom = bits.take(custom_count)
     bits.take(custom_count)  # legitimate interests
     _check_end(bits)
     return purposes if purposes or custom else None
-
-
-def _purposes(bits: Bits) -> frozenset[int]:
-    return frozenset(purpose for purpose in range(1, 25) if bits.flag())
 
 
 def _in_vendors(bits: Bits, vendor: int | None) -> bool:
@@ -185,11 +205,6 @@ def _check_end(bits: Bits) -> None:
     """Zeros may follow, as many as there are: the specification's own examples carry 57, encoders up to 23."""
     if bits.take(bits.left):
         raise ValueError("bits after the last field")
-
-
-def _check_time(updated: Millis, now: Millis) -> None:
-    if updated > now + _DAY or now > _thirteen_months_after(updated):
-        raise ValueError("not of these days")
 
 
 def _thirteen_months_after(moment: Millis) -> int:

@@ -12,14 +12,17 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import redis
 
 from tests.server import valkey
+from tests.signals.tc_strings import tc_string
 from tests.test_command import Service, free_port, served
 
+TODAY = tc_string(updated=datetime.now(UTC))
 ROUNDS, SECONDS, CONNECTIONS = 5, 3, 32
 LINKS = 50_000
 SERVICE_CORE, LOAD_CORE = "0", "1"
@@ -48,6 +51,11 @@ def print_table(place: Path, service: Service, measure: str) -> None:
         "issue cookieless": (f"{service.url}/v1/visitors", french + "}"),
         "issue persistent, new": (f"{service.url}/v1/visitors", '{"consent":"granted"}'),
         "issue persistent, known": (f"{service.url}/v1/visitors", f'{{"token":"{token}"}}'),
+        "issue persistent, known, granted": (f"{service.url}/v1/visitors", f'{{"token":"{token}","consent":"granted"}}'),
+        "issue persistent, known, TC string": (
+            f"{service.url}/v1/visitors",
+            f'{{"token":"{token}","consent":{{"tcf":{{"tc_string":"{TODAY}"}}}}}}',
+        ),
         "issue null": (f"{service.url}/v1/visitors", '{"visitor":null}'),
         "link": (f"{service.url}/v1/links", '{"email":"person@example.com","visitor":"visitor-1"}'),
         "look up": (f"{service.url}/v1/lookups", '{"email":"known@example.com"}'),
