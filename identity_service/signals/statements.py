@@ -61,7 +61,7 @@ class Reader:
                 found += self._standard(source, member, decided_at)
         if isinstance(text := consent.get("us_privacy"), str):
             found += self._us_privacy(text)
-        return tuple(replace(one, policy_version=version if isinstance(version, str) else one.policy_version) for one in found)
+        return tuple(replace(one, policy_version=version) for one in found) if isinstance(version, str) else tuple(found)
 
     def of_event(self, source: str, event: Mapping[str, object]) -> tuple[tuple[Signal, ...], str | None]:
         """A banner's event, or its cookies as members, and the visitor that a server's webhook names in it. A choice that the banner's

@@ -45,7 +45,7 @@ def visit_of(call: Call, *, event: bool = False, signals: tuple[Signal, ...] | N
         asked=asked,
         own=own,
         tokens=tuple(sent) or read_cookies(cookie, call.shop.cookie.name),
-        signals=(signals_of(call, body.consent) if signals is None else signals) + reader_of(call).of_cookies(),
+        signals=(signals_of(call, body.consent) if signals is None else signals) + cookie_signals_of(call),
         surroundings=surroundings_of(call, body.client),
         refused_before=refused_before(call),
         event=event,
@@ -91,6 +91,10 @@ def signals_of(call: Call, consent: str | ConsentObject | UnsetType | None) -> t
         return ()
     decided_at = None if isinstance(consent.decided_at, UnsetType) else Millis(int(consent.decided_at.timestamp() * 1000))
     return reader_of(call).of_object(msgspec.to_builtins(consent), decided_at)
+
+
+def cookie_signals_of(call: Call) -> tuple[Signal, ...]:
+    return reader_of(call).of_cookies() if call.shop.signals.cookies else ()
 
 
 def refused_before(call: Call) -> bool:
