@@ -15,13 +15,16 @@ from identity_service.logs import log, where
 from identity_service.metrics import STORE_SECONDS
 from identity_service.policy import STANDARD, STRICT
 from identity_service.regions import strict_policy
+from identity_service.service.health import HealthCheck
 from identity_service.service.links import Links
+from identity_service.service.orders import Orders
 from identity_service.service.receipts import Receipts
 from identity_service.service.rights import Rights
+from identity_service.service.tally import Tally
 from identity_service.service.tracking import Tracking
 from identity_service.service.visitors import Visitors
 from identity_service.settings import Settings, ShopSettings
-from identity_service.shop import CookieRule, Shop, ShopId, Shops, key_digest
+from identity_service.shop import CookieRule, ProductIds, Shop, ShopId, Shops, key_digest
 from identity_service.signals.statements import SignalRules
 from identity_service.signals.tcf import TcfRule
 from identity_service.signing import Signing
@@ -59,12 +62,15 @@ class Application:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Repairs while it runs, and closes the store connection after."""
-        upkeep = asyncio.create_task(self._upkeep())
+        tasks = [asyncio.create_task(self._upkeep()), asyncio.create_task(self._write_tally())]
         try:
             yield
         finally:
-            upkeep.cancel()
-            await asyncio.gather(upkeep, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            with contextlib.suppress(ServiceError):
+                await self.services.tally.write()
             await self.services.store.client.close()
 
     async def _upkeep(self) -> None:
@@ -76,6 +82,14 @@ class Application:
             except Exception as error:
                 log.error("fault", error=type(error).__name__, frames=where(error))
             await asyncio.sleep(INTERVAL)
+
+    async def _write_tally(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            try:
+                await self.services.tally.write()
+            except ServiceError:
+                log.warning("counts wait: the store cannot be reached")
 
     async def keep_up(self) -> int:
         """One round of repair, by one worker a minute; returns how many notes it closed."""
@@ -102,6 +116,8 @@ def make_services(settings: Settings, clock: Clock) -> Services:
     receipts = Receipts(store, signing, kept.receipt_days)
     visitors = Visitors(store, signing, receipts, clock, kept.consent_days)
     links = Links(store, signing, clock)
+    tally = Tally(store, clock)
+    orders = Orders(store, tally, clock)
     return Services(
         shops=make_shops(settings.shops),
         store=store,
@@ -111,6 +127,9 @@ def make_services(settings: Settings, clock: Clock) -> Services:
         receipts=receipts,
         rights=Rights(store, receipts, clock),
         tracking=Tracking(store, visitors, links, clock, limits.events_per_visitor),
+        tally=tally,
+        orders=orders,
+        health=HealthCheck(orders, clock),
         clock=clock,
         proxies=parse_networks(settings.server.trusted_proxies),
         limits=BodyLimits(limits.body_bytes, limits.lookup_body_bytes, limits.json_depth),
@@ -135,6 +154,9 @@ def make_shops(settings: Mapping[str, ShopSettings]) -> Shops:
             window_days=one.window_days,
             bridge=one.continuity == "bridge",
             accept_unsigned=one.accept_unsigned,
+            product_ids=ProductIds(one.product_id_type),
+            attribution_days=one.attribution_days,
+            link_overrides=one.link_overrides,
             cookie=CookieRule(one.cookie_name, one.cookie_domain),
         )
         shops.add(shop, map(key_digest, one.public_keys), map(_private_digest, one.private_keys))

@@ -1,10 +1,75 @@
-"""Tracking events: what a visitor clicked and bought."""
+"""Tracking events: what a visitor saw, clicked and bought, and the sale that may come of it."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 ProductId = str | int
+
+
+class EventType(StrEnum):
+    CLICK = "click"
+    PRODUCT = "product"
+    CATEGORY = "category"
+    SEARCH = "search"
+    RESULTS = "results"
+    BASKET = "basket"
+    RETURNED = "returned"
+    SALE = "sale"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`time` in seconds since 1970. `products`: one for a click, those shown for results, those held for a basket. `labels` None: not
+    sent; empty: sent, but blank. `api` is the call that filled the element. `text`: the category, the words searched, or the sale's ID.
+    `override`: under an ID that somebody typed into the address, to test. `backtracked`: the labels are those of the results before it."""
+
+    type: EventType
+    time: int
+    products: tuple[ProductId, ...] = ()
+    labels: tuple[str, ...] | None = None
+    api: str | None = None
+    text: str | None = None
+    override: bool = False
+    backtracked: bool = False
+
+    def members(self) -> dict[str, Any]:
+        """As it is stored, exported and shown."""
+        found: dict[str, Any] = {"type": self.type.value, "time": self.time}
+        if self.products:
+            found["products"] = list(self.products)
+        if self.labels is not None:
+            found["labels"] = list(self.labels)
+        told = {"api": self.api, "text": self.text, "override": self.override, "backtracked": self.backtracked}
+        return found | {name: value for name, value in told.items() if value}
+
+    def stored(self) -> str:
+        return json.dumps(self.members(), separators=(",", ":"), ensure_ascii=False)
+
+
+def event_of(stored: str) -> Event:
+    members = json.loads(stored)
+    labels = members.get("labels")
+    return Event(
+        EventType(members["type"]),
+        members["time"],
+        tuple(members.get("products", ())),
+        None if labels is None else tuple(labels),
+        members.get("api"),
+        members.get("text"),
+        members.get("override", False),
+        members.get("backtracked", False),
+    )
+
+
+def clean_labels(labels: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Without blank ones and repetitions; None where none were sent."""
+    if labels is None:
+        return None
+    return tuple(dict.fromkeys(stripped for label in labels if (stripped := label.strip())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +79,10 @@ class SaleLine:
     product: ProductId
     quantity: int = 1
     price: Decimal | None = None
+
+    @property
+    def revenue(self) -> Decimal:
+        return (self.price or Decimal(0)) * self.quantity
 
     def stored(self) -> dict[str, Any]:
         return {"id": self.product, "quantity": self.quantity} | ({} if self.price is None else {"price": str(self.price)})
@@ -27,15 +96,7 @@ class Sale:
     lines: tuple[SaleLine, ...]
     time: int
 
-
-@dataclass(frozen=True, slots=True)
-class Click:
-    """`labels` name the element that showed the product, `api` the call that filled it."""
-
-    product: ProductId
-    labels: tuple[str, ...]
-    api: str | None
-    time: int
-
-    def stored(self) -> dict[str, Any]:
-        return {"type": "click", "time": self.time, "product": self.product, "labels": list(self.labels), "api": self.api}
+    @property
+    def revenue(self) -> Decimal:
+        """Exact: unit price times quantity, summed."""
+        return sum((line.revenue for line in self.lines), Decimal(0))

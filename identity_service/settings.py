@@ -92,6 +92,9 @@ class ShopSettings(Section, frozen=True):
     window_days: Annotated[int, Meta(ge=1, le=30)] = 1
     continuity: Literal["bridge", "fresh"] = "bridge"
     accept_unsigned: bool = True
+    product_id_type: Literal["any", "integer", "string"] = "any"
+    attribution_days: Annotated[int, Meta(ge=1, le=390)] = 30
+    link_overrides: bool = False
     cookie_name: str = "__Host-visitor"
     cookie_domain: str = ""
     regions: dict[str, RegionSettings] = {}

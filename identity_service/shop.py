@@ -17,6 +17,14 @@ class KeyKind(StrEnum):
     PRIVATE = "private"
 
 
+class ProductIds(StrEnum):
+    """Which type a shop's product IDs have; another fails the call, as in its data feed."""
+
+    ANY = "any"
+    INTEGER = "integer"
+    STRING = "string"
+
+
 @dataclass(frozen=True, slots=True)
 class CookieRule:
     """`domain` is empty for a cookie of the one host that set it."""
@@ -28,7 +36,8 @@ class CookieRule:
 @dataclass(frozen=True, slots=True)
 class Shop:
     """`policies`: every policy by name with this shop's own choices, for previews; `policy` is the one in force. `window_days`: life of a
-    cookieless ID. `bridge`: whether the session before a grant counts for the new ID."""
+    cookieless ID. `bridge`: whether the session before a grant counts for the new ID. `attribution_days`: window in
+    which clicks count for a sale. `link_overrides`: whether a test ID typed into the address may be linked to an email."""
 
     shop_id: ShopId
     origins: frozenset[str]
@@ -38,6 +47,9 @@ class Shop:
     window_days: int
     bridge: bool
     accept_unsigned: bool
+    product_ids: ProductIds
+    attribution_days: int
+    link_overrides: bool
     cookie: CookieRule
 
 

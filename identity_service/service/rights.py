@@ -76,4 +76,5 @@ class Rights:
 
 def _order(stored: dict[str, str]) -> Export:
     shown: Export = {name: stored[name] for name in ("sale", "visitor", "email", "customer") if name in stored}
-    return shown | {"time": int(stored["time"]), "products": json.loads(stored["products"])}
+    shown |= {"time": int(stored["time"]), "revenue": stored["revenue"], "products": json.loads(stored["products"])}
+    return shown | ({"attribution": json.loads(stored["attribution"])} if "attribution" in stored else {})

@@ -7,10 +7,11 @@ itself, once per sale ID, then its links; a repeated call resumes the links from
 import json
 from dataclasses import dataclass, replace
 
+from identity_service.attribution import Attribution, Break, attribute
 from identity_service.consent import Millis
 from identity_service.cookieless import DAY
 from identity_service.errors import ConsentRequired, Invalid
-from identity_service.event import Click, Sale
+from identity_service.event import Event, EventType, Sale, event_of
 from identity_service.handle import Handle, handle_named
 from identity_service.link import LinkSource
 from identity_service.metrics import SALE_CONFLICTS
@@ -27,7 +28,8 @@ from identity_service.visitor import Kind, Mode, VisitorId
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whom a call is about. `personal` False: only what was bought may be kept. `expires` in seconds since 1970; `signed`: by token."""
+    """Whom a call is about. `personal` False: only what was bought may be kept. `expires` in seconds since 1970; `signed`: by token.
+    `bridged_from`: digest of the session before the grant. `override`: an ID typed into the address for a test."""
 
     personal: bool
     visitor: VisitorId | None = None
@@ -35,6 +37,15 @@ class Subject:
     expires: int = 0
     signed: bool = False
     linkable: bool = False
+    bridged_from: str | None = None
+    override: bool = False
+
+    @property
+    def mode(self) -> str:
+        """null, none (no session), cookieless or persistent."""
+        if self.visitor is None:
+            return "none" if self.personal else "null"
+        return "persistent" if self.kind is Kind.PERSISTENT else "cookieless"
 
 
 NOBODY = Subject(personal=False)
@@ -78,39 +89,61 @@ class Tracking:
                 return NOBODY
             expires = scene.record.expires if scene.record else token_expires(token, visit.shop)
             mode = Mode.PERSISTENT if token.kind is Kind.PERSISTENT else Mode.COOKIELESS
-            return Subject(True, token.visitor, token.kind, expires, True, mode in visit.shop.policy.linkable)
+            bridged = scene.record.bridged_from if scene.record else None
+            return Subject(True, token.visitor, token.kind, expires, True, mode in visit.shop.policy.linkable, bridged)
         mode = scene.record.mode if scene.record else Mode.COOKIELESS
         expires = scene.record.expires if scene.record else scene.candidate.expires
         visitor = scene.candidate.visitor
-        return Subject(True, visitor, scene.candidate.kind, expires, visit.own is None, mode in visit.shop.policy.linkable)
+        kind = Kind.PERSISTENT if mode is Mode.PERSISTENT else scene.candidate.kind
+        bridged = scene.record.bridged_from if scene.record else None
+        return Subject(True, visitor, kind, expires, visit.own is None, mode in visit.shop.policy.linkable, bridged)
 
-    async def click(self, shop: Shop, subject: Subject, click: Click) -> None:
-        event = json.dumps(click.stored(), separators=(",", ":"))
-        await self._store.sales.list_click(shop.shop_id, event)
-        await self._record(shop, subject, event)
+    async def log(self, shop: Shop, subject: Subject, event: Event) -> tuple[str, ...]:
+        """Keeps an event under its visitor, if it has one; returns a click's labels, found by back-tracking where none were sent."""
+        labels = event.labels or ()
+        if subject.visitor is None:
+            return labels
+        now = int(self._clock())
+        life = max(subject.expires - now, 1) if subject.signed else shop.window_days * DAY
+        unlabelled = event.type is EventType.CLICK and event.labels is None
+        found = await self._store.visitors.record_event(
+            *(shop.shop_id, subject.visitor, event.stored(), self._most_events, life, now),
+            from_first=not subject.signed,
+            shown=str(event.products[0]) if unlabelled else "",
+        )
+        return tuple(found) if found and unlabelled else labels
 
     async def email(self, shop: Shop, subject: Subject, handle: Handle | None, verified: bool) -> None:
         """An email that cannot be linked, or a visitor that may not be, changes nothing."""
         if handle and subject.visitor and subject.linkable:
             await self._link(shop, subject, handle, verified, LinkSource.EMAIL)
 
-    async def sale(self, shop: Shop, subject: Subject, sale: Sale, handles: list[Handle], verified: bool) -> None:
-        """The first call with a sale ID wins; a later one only ends what the first could not."""
+    async def sale(self, shop: Shop, subject: Subject, sale: Sale, handles: list[Handle], verified: bool) -> Attribution | None:
+        """The first call with a sale ID wins, and gets its attribution; a later one only ends what the first could not, and gets None."""
         if subject.visitor and not await self._store.sales.index_under_visitor(shop.shop_id, sale.sale, subject.visitor):
             subject = NOBODY
         if not subject.personal or (subject.visitor and not subject.linkable):
             handles = []
         await self._store.sales.index_under_handles(shop.shop_id, sale.sale, handles)
-        stored = await self._store.sales.claim(shop.shop_id, sale.sale, _fields(subject, sale, handles, verified))
+        attribution = await self._attribution(shop, subject, sale)
+        fields = _fields(subject, sale, handles, verified, attribution)
+        stored = await self._store.sales.claim(shop.shop_id, sale.sale, fields)
         if stored is None:
-            await self._store.sales.list_order(shop.shop_id, sale.sale)
-            event = {"type": "sale", "time": sale.time, "sale": sale.sale}
-            await self._record(shop, subject, json.dumps(event, separators=(",", ":")))
-            stored = _fields(subject, sale, handles, verified)
-        elif stored["products"] != _products(sale):
+            await self._store.activity.list_order(shop.shop_id, self._store.keys.sale_digest(shop.shop_id, sale.sale), sale.time)
+            products = tuple(line.product for line in sale.lines)
+            await self.log(shop, subject, Event(EventType.SALE, sale.time, products, text=sale.sale, override=subject.override))
+        elif stored["products"] != fields["products"]:
             SALE_CONFLICTS.inc()
-        if "linked" not in stored:
-            await self._link_sale(shop, sale.sale, stored)
+        if "linked" not in (stored or fields):
+            await self._link_sale(shop, sale.sale, stored or fields)
+        return attribution if stored is None else None
+
+    async def _attribution(self, shop: Shop, subject: Subject, sale: Sale) -> Attribution:
+        if subject.visitor is None:
+            return Attribution(missing=Break.NO_VISITOR if subject.personal else Break.NULL_MODE)
+        stored = await self._store.visitors.events(shop.shop_id, subject.visitor, subject.bridged_from)
+        products = [line.product for line in sale.lines]
+        return attribute(products, [event_of(one) for one in stored], sale.time, shop.attribution_days * DAY)
 
     async def _link_sale(self, shop: Shop, sale: str, stored: dict[str, str]) -> None:
         visitor = stored.get("visitor")
@@ -137,26 +170,18 @@ class Tracking:
             return True
         return True
 
-    async def _record(self, shop: Shop, subject: Subject, event: str) -> None:
-        if subject.visitor is None:
-            return
-        now = int(self._clock())
-        life = max(subject.expires - now, 1) if subject.signed else shop.window_days * DAY
-        await self._store.visitors.record_event(
-            shop.shop_id, subject.visitor, event, self._most_events, life, now, from_first=not subject.signed
-        )
-
     def now(self) -> Millis:
         return Millis(int(self._clock() * 1000))
 
 
-def _fields(subject: Subject, sale: Sale, handles: list[Handle], verified: bool) -> dict[str, str]:
-    fields = {"sale": sale.sale, "time": str(sale.time), "products": _products(sale)}
+def _fields(subject: Subject, sale: Sale, handles: list[Handle], verified: bool, attribution: Attribution) -> dict[str, str]:
+    fields = {"sale": sale.sale, "time": str(sale.time), "revenue": str(sale.revenue), "mode": subject.mode}
+    fields["products"] = json.dumps([line.stored() for line in sale.lines], separators=(",", ":"))
     if subject.visitor:
         fields |= {"visitor": subject.visitor, "kind": subject.kind, "expires": str(subject.expires), "verified": "1" if verified else "0"}
+    if attribution.credits:
+        fields["attribution"] = json.dumps([credit.members() for credit in attribution.credits], separators=(",", ":"))
+    if attribution.missing:
+        fields["missing"] = attribution.missing
     names = {"e": "email", "c": "customer"}
     return fields | {names[handle.kind]: handle.name for handle in handles}
-
-
-def _products(sale: Sale) -> str:
-    return json.dumps([line.stored() for line in sale.lines], separators=(",", ":"))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from identity_service.handle import Handles
 from identity_service.link import LinkCaps
+from identity_service.store.activity import ActivityStore
 from identity_service.store.client import Client
 from identity_service.store.keys import Keys
 from identity_service.store.links import LinkStore
@@ -28,9 +29,9 @@ class Retention:
 
 
 class Store:
-    """`most_listed`: newest orders and clicks listed of one shop."""
+    """`most_orders`: newest orders listed of one shop."""
 
-    def __init__(self, client: Client, handles: Handles, caps: LinkCaps, retention: Retention, most_listed: int) -> None:
+    def __init__(self, client: Client, handles: Handles, caps: LinkCaps, retention: Retention, most_orders: int) -> None:
         keys = Keys(handles)
         self.client = client
         self.keys = keys
@@ -38,7 +39,8 @@ class Store:
         self.salts = SaltStore(client, keys)
         self.links = LinkStore(client, keys, caps, retention.gone * DAY)
         self.removals = RemovalStore(client, keys, self.visitors, self.links, retention.gone * DAY)
-        self.sales = SaleStore(client, keys, retention.sale * DAY, most_listed)
+        self.sales = SaleStore(client, keys, retention.sale * DAY)
+        self.activity = ActivityStore(client, keys, most_orders, retention.sale * DAY)
         self.repair = Repair(client, keys, self.links, self.removals)
 
 

@@ -75,5 +75,14 @@ class Keys:
     def orders(self, shop: ShopId) -> str:
         return f"{PREFIX}orders{{{shop}:lists}}"
 
-    def clicks(self, shop: ShopId) -> str:
-        return f"{PREFIX}clicks{{{shop}:lists}}"
+    def hour(self, shop: ShopId, start: int) -> str:
+        return f"{PREFIX}hour{{{shop}:lists}}:{start}"
+
+    def products(self, shop: ShopId) -> str:
+        return f"{PREFIX}products{{{shop}:lists}}"
+
+    def calls(self, shop: ShopId) -> str:
+        return f"{PREFIX}calls{{{shop}:lists}}"
+
+    def latest(self, shop: ShopId) -> str:
+        return f"{PREFIX}latest{{{shop}:lists}}"

@@ -1,4 +1,4 @@
-"""Sales and the lists of one shop."""
+"""Sales: indexed under whom they concern first, then claimed, once for each sale ID."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,13 +13,12 @@ MOST_SALES_OF_A_VISITOR = 1_000
 
 
 class SaleStore:
-    """`life`: seconds a sale is kept. `most_listed`: newest orders and clicks listed of a shop."""
+    """`life`: seconds a sale is kept."""
 
-    def __init__(self, client: Client, keys: Keys, life: int, most_listed: int) -> None:
+    def __init__(self, client: Client, keys: Keys, life: int) -> None:
         self._client = client
         self._keys = keys
         self._life = life
-        self._most_listed = most_listed
 
     async def index_under_visitor(self, shop: ShopId, sale: str, visitor: VisitorId) -> bool:
         """Before the sale names the visitor. False where the visitor is gone; then the sale must not name it."""
@@ -47,14 +46,9 @@ class SaleStore:
     async def finish(self, shop: ShopId, sale: str) -> None:
         await self._client.run(call("finish_sale", [self._keys.sale_of(shop, self._keys.sale_digest(shop, sale))]))
 
-    async def list_order(self, shop: ShopId, sale: str) -> None:
-        await self._push(self._keys.orders(shop), self._keys.sale_digest(shop, sale))
-
-    async def list_click(self, shop: ShopId, event: str) -> None:
-        await self._push(self._keys.clicks(shop), event)
-
-    async def _push(self, key: str, value: str) -> None:
-        await self._client.run(write("LPUSH", key, value), write("LTRIM", key, 0, self._most_listed - 1), write("EXPIRE", key, self._life))
+    async def by_id(self, shop: ShopId, sale: str) -> dict[str, str] | None:
+        found = await self.read(shop, [self._keys.sale_digest(shop, sale)])
+        return found[0] if found else None
 
     async def of_handle(self, shop: ShopId, handle: Handle) -> list[str]:
         """Digests of the sales that name the handle."""

@@ -80,16 +80,26 @@ class VisitorStore:
         [event] = await self._client.run(read("LINDEX", self._keys.visitor(shop, visitor).events, 0))
         return event
 
-    async def record_event(self, shop: ShopId, visitor: VisitorId, event: str, most: int, life: int, now: int, from_first: bool) -> bool:
-        """False where the visitor is gone. `from_first`: the life (seconds) counts from the first event, not from this one."""
+    async def record_event(
+        self, shop: ShopId, visitor: VisitorId, event: str, most: int, life: int, now: int, *, from_first: bool, shown: str = ""
+    ) -> list[str] | None:
+        """None where the visitor is gone. `from_first`: the life (seconds) counts from the first event, not from this one. `shown`: the
+        product of a click without labels; then those of the newest results that showed it are taken, and returned."""
         keys = self._keys.visitor(shop, visitor)
-        command = call("record_event", (keys.record, keys.gone, keys.events), event, most, life, now, "1" if from_first else "")
-        [recorded] = await self._client.run(command)
-        return bool(recorded)
+        command = call("record_event", (keys.record, keys.gone, keys.events), event, most, life, now, "1" if from_first else "", shown)
+        [reply] = await self._client.run(command)
+        return reply[1] if reply[0] == 1 else None
 
-    async def events(self, shop: ShopId, visitor: VisitorId) -> list[str]:
-        [events] = await self._client.run(read("LRANGE", self._keys.visitor(shop, visitor).events, 0, -1))
-        return list(events)
+    async def events(self, shop: ShopId, visitor: VisitorId, bridged_from: str | None = None) -> list[str]:
+        """Newest first; then those of the session before the grant, by the digest that the record holds."""
+        digests = [self._keys.visitor_digest(shop, visitor), *([bridged_from] if bridged_from else [])]
+        found = await self._client.run(*(read("LRANGE", self._keys.visitor_of(shop, digest).events, 0, -1) for digest in digests))
+        return [event for events in found for event in events]
+
+    async def with_events(self, shop: ShopId, visitors: Sequence[VisitorId]) -> list[VisitorId]:
+        """Those of many IDs that anything was logged under."""
+        found = await self._client.read_many([read("EXISTS", self._keys.visitor(shop, one).events) for one in visitors])
+        return [visitor for visitor, exists in zip(visitors, found, strict=True) if exists]
 
     async def receipt_ids(self, shop: ShopId, visitor: VisitorId) -> list[str]:
         """Newest first, at most 100."""

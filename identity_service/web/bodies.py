@@ -25,7 +25,6 @@ class BodyLimits:
 
 class KeyMember(msgspec.Struct):
     key: Any = None
-    private_key: Any = None
 
 
 async def read_body(headers: Mapping[str, str], receive: Receive, most: int) -> bytes:

@@ -12,17 +12,19 @@ from starlette.types import Receive, Scope, Send
 from identity_service.errors import Forbidden, Invalid, Malformed
 from identity_service.handle import Handles
 from identity_service.limits import RateLimit
+from identity_service.service.health import HealthCheck
 from identity_service.service.links import Links
+from identity_service.service.orders import Orders
 from identity_service.service.receipts import Receipts
 from identity_service.service.rights import Rights
+from identity_service.service.tally import Tally
 from identity_service.service.tracking import Tracking
 from identity_service.service.visitors import Visitors
 from identity_service.shop import Shop, Shops
 from identity_service.store import Clock, Store
 from identity_service.web.auth import Network, authenticate, bearer, client_address, is_proxy, limited_client, speaks_for_device
-from identity_service.web.bodies import BodyLimits, check_text, key_members, read_body, told, told_to_plugin
+from identity_service.web.bodies import BodyLimits, check_text, key_members, read_body, told
 from identity_service.web.payloads import REGION_PATTERN
-from identity_service.web.problems import is_tracking
 
 REGION = re.compile(REGION_PATTERN)
 
@@ -39,6 +41,9 @@ class Services:
     receipts: Receipts
     rights: Rights
     tracking: Tracking
+    tally: Tally
+    orders: Orders
+    health: HealthCheck
     clock: Clock
     proxies: tuple[Network, ...]
     limits: BodyLimits
@@ -52,7 +57,8 @@ class Services:
 @dataclass(frozen=True, slots=True)
 class Call:
     """`device`: the call speaks for the visitor's device. `address` and `region`: of that device, if known. `headers`: names in lower case.
-    `parameters`: of the path. `members`: the body's members as they came, for bodies that are somebody else's."""
+    `parameters`: of the path. `members`: the body's members as they came, for bodies that are somebody else's. `name`: of a tracking call.
+    `from_query`: its values have no types of their own."""
 
     services: Services
     shop: Shop
@@ -65,6 +71,8 @@ class Call:
     parameters: Mapping[str, str]
     members: Mapping[str, object]
     body: Any
+    name: str = ""
+    from_query: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +91,12 @@ Handler = Callable[[Call], Awaitable[Reply]]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One operation as an ASGI application. `private`: only private keys; `always_device`: a public key always speaks for the device;
-    `free`: the body has members of somebody else's."""
+    """One operation as an ASGI application. `private`: only private keys; `free`: the body has members of somebody else's."""
 
     services: Services
     handler: Handler
     body: type[msgspec.Struct] | None
     private: bool = False
-    always_device: bool = False
     large: bool = False
     free: bool = False
     decoder: Any = field(init=False, default=None)
@@ -110,20 +116,16 @@ class Endpoint:
         most = services.limits.lookup if self.large and found else services.limits.body
         raw = await read_body(headers, receive, most) if self.body else b""
         check_text(raw, services.limits.depth)
-        tracking = is_tracking(scope["path"])
         if found is None:
             members = key_members(raw)
             found = authenticate(services.shops, members.key if members.key is not None else query.get("key"))
-            if members.key is None and found.private and not tracking:
+            if members.key is None and found.private:
                 raise Forbidden("A private key never stands in a URL: it ends up in logs. Replace it and send it in `Authorization`.")
-            if tracking and isinstance(members.private_key, str):
-                beside = authenticate(services.shops, members.private_key)
-                found = beside if beside.private and beside.shop is found.shop else authenticate(services.shops, None)
         if self.private and not found.private:
             raise Forbidden("This call needs a private key, from a server.")
-        device = (not found.private and self.always_device) or speaks_for_device(found, headers)
+        device = speaks_for_device(found, headers)
         address = None if found.private else self._address(scope, headers)
-        _count(services, found.private, found.digest, address)
+        count(services, found.private, found.digest, address)
         return Call(
             services=services,
             shop=found.shop,
@@ -135,7 +137,7 @@ class Endpoint:
             query=query,
             parameters=scope.get("path_params", {}),
             members=_members(raw) if self.free else {},
-            body=self._decoded(raw, tracking),
+            body=self._decoded(raw),
         )
 
     def _address(self, scope: Scope, headers: Mapping[str, str]) -> str | None:
@@ -147,13 +149,13 @@ class Endpoint:
         vouched = region and is_proxy(scope["client"][0] if scope["client"] else None, self.services.proxies)
         return region if vouched and REGION.fullmatch(region) else None
 
-    def _decoded(self, raw: bytes, tracking: bool) -> Any:
+    def _decoded(self, raw: bytes) -> Any:
         if self.decoder is None:
             return None
         try:
             return self.decoder.decode(raw)
         except msgspec.ValidationError as error:
-            raise Invalid(told_to_plugin(str(error)) if tracking else told(str(error))) from None
+            raise Invalid(told(str(error))) from None
         except (msgspec.DecodeError, RecursionError):
             raise Malformed("The body is not JSON in UTF-8.") from None
 
@@ -173,7 +175,7 @@ def _members(raw: bytes) -> Mapping[str, object]:
         raise Malformed("The body is not a JSON object in UTF-8.") from None
 
 
-def _count(services: Services, private: bool, digest: str, address: str | None) -> None:
+def count(services: Services, private: bool, digest: str, address: str | None) -> None:
     if services.key_limit:
         services.key_limit.count(digest)
     if services.client_limit and address and not private:

@@ -40,6 +40,7 @@ class Edge:
         state = scope.setdefault("state", {})
         try:
             state["headers"] = self._checked_headers(scope["headers"], scope["http_version"])
+            state["request_id"] = request_id
             scope["app"] = self
             if scope["method"] == "OPTIONS" and "access-control-request-method" in state["headers"]:
                 await send_reply(answered, Reply(b"", 204, headers=PREFLIGHT))

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, PackageLoader, select_autoescape
 from msgspec import Struct
+from msgspec.structs import fields
 
 from identity_service import errors
 from identity_service.signals.statements import SOURCES
@@ -30,6 +31,7 @@ ERRORS = {
         errors.StoreUnavailable,
     )
 }
+PAGED = {"/v1/orders": ("cursor", "limit"), "/v1/labels": ("days",)}
 VERSION = "0.1.0"
 
 
@@ -81,18 +83,25 @@ def _operation(operation: Described) -> dict[str, Any]:
     }
     statuses = [status for status in ERRORS if _can_happen(operation, status)]
     described["responses"] |= {str(status): _error(operation.path, status) for status in statuses}
-    parameters = [{"name": "source", "in": "path", "required": True, "schema": {"enum": SOURCES}}] if "{source}" in operation.path else []
-    if parameters:
+    if parameters := _parameters(operation):
         described["parameters"] = parameters
-    if operation.body:
+    if operation.body and operation.method == "POST":
         schema = {"$ref": f"#/components/schemas/{operation.body.__name__}"}
         described["requestBody"] = {"content": {"application/json": {"schema": schema}}}
-    else:
-        described["parameters"] = [
-            {"name": "key", "in": "query", "schema": {"type": "string"}},
-            {"name": "visitor", "in": "query", "schema": {"const": "auto"}},
-        ]
     return described
+
+
+def _parameters(operation: Described) -> list[dict[str, Any]]:
+    """Of the path, of a page, and of a tracking call's query, where lists are JSON or `name[]`."""
+    found: list[dict[str, Any]] = []
+    if "{source}" in operation.path:
+        found.append({"name": "source", "in": "path", "required": True, "schema": {"enum": SOURCES}})
+    if "{sale}" in operation.path:
+        found.append({"name": "sale", "in": "path", "required": True, "schema": {"type": "string"}, "description": "Percent-encoded"})
+    named = PAGED.get(operation.path, ())
+    if operation.body and operation.method == "GET":
+        named = (*(field.name for field in fields(operation.body)), "callback")
+    return found + [{"name": name, "in": "query", "schema": {"type": "string"}} for name in named]
 
 
 def _can_happen(operation: Described, status: int) -> bool:
@@ -100,6 +109,8 @@ def _can_happen(operation: Described, status: int) -> bool:
         return operation.path == "/v1/links"
     if status == 404:
         return "{" in operation.path
+    if status == 413:
+        return operation.method == "POST"
     return not (is_tracking(operation.path) and status == 422)
 
 

@@ -1,25 +1,29 @@
 """Tracking calls in the wire format of Clerk's public API (docs.clerk.io): same paths, same bodies, same answers."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from identity_service.errors import Invalid
-from identity_service.event import Click, Sale, SaleLine
+from identity_service.attribution import Attribution
+from identity_service.errors import Forbidden, Invalid
+from identity_service.event import Event, EventType, ProductId, Sale, SaleLine, clean_labels
 from identity_service.handle import Handle
 from identity_service.metrics import UNUSABLE_HANDLES
 from identity_service.policy import Asked
+from identity_service.service.tally import Called
 from identity_service.service.tracking import Subject
 from identity_service.service.visits import Visit
-from identity_service.signing import SHAPE
-from identity_service.visitor import own_visitor_id
-from identity_service.web.calls import refused_before, surroundings_of
-from identity_service.web.cookies import read_cookies
+from identity_service.shop import ProductIds
+from identity_service.visitor import Kind
+from identity_service.web.calls import refused_before, rfc3339, surroundings_of
 from identity_service.web.endpoints import Call, Reply
-from identity_service.web.tracking_payloads import ProductLine, TrackingAnswer, VisitorIdAnswer
+from identity_service.web.subjects import subject_of
+from identity_service.web.tracking_payloads import ProductLine, TokenAnswer, TrackingAnswer, VisitorIdAnswer
 
 LARGEST_PRICE = Decimal(10) ** 9
+MOST_SHOWN = 100
 OK = Reply(TrackingAnswer())
 
 
@@ -27,25 +31,72 @@ async def log_sale(call: Call) -> Reply:
     sale, products = require(call.body, "sale"), require(call.body, "products")
     if not products or str(sale).strip() == "":
         raise Invalid(f"Invalid Syntax In Argument: {'sale' if products else 'products'}")
-    lines = tuple(_line(product) for product in products)
-    subject = await _subject(call)
+    sold = Sale(str(sale), tuple(_line(call, product) for product in products), _now(call))
+    subject = await subject_of(call)
     handles = [handle for handle in (_email(call, call.body.email), _customer(call, call.body.customer)) if handle]
-    sold = Sale(str(sale), lines, int(call.services.clock()))
-    await call.services.tracking.sale(call.shop, subject, sold, handles, call.private)
-    return OK
+    attribution = await call.services.tracking.sale(call.shop, subject, sold, handles, call.private)
+    if attribution is not None:
+        credited = _credited(sold, attribution)
+        call.services.tally.sold(call.shop.shop_id, sold.revenue, [line.product for line in sold.lines], credited)
+    return _done(call, subject, attribution.labels if attribution else None)
 
 
 async def log_click(call: Call) -> Reply:
-    product = require(call.body, "product")
-    labels = tuple(label.strip() for label in call.body.labels or () if label.strip())
-    api = call.body.api if isinstance(call.body.api, str) else None
-    await call.services.tracking.click(call.shop, await _subject(call), Click(product, labels, api, int(call.services.clock())))
-    return OK
+    product = _product(call, require(call.body, "product"), "product")
+    labels = clean_labels(None if isinstance(call.body.labels, UnsetType) else call.body.labels)
+    subject = await subject_of(call)
+    event = Event(EventType.CLICK, _now(call), (product,), labels, _text(call.body.api), override=subject.override)
+    found = await call.services.tracking.log(call.shop, subject, event)
+    call.services.tally.clicked(call.shop.shop_id, product, found, visitor=subject.visitor is not None)
+    return _done(call, subject, found or labels)
+
+
+async def log_results(call: Call) -> Reply:
+    labels, products = clean_labels(require(call.body, "labels")), require(call.body, "products")
+    if not labels:
+        raise Invalid("Invalid Syntax In Argument: labels")
+    shown = tuple(_line(call, product).product for product in products)[:MOST_SHOWN]
+    return await _log(call, EventType.RESULTS, shown, labels=labels, api=_text(call.body.api))
+
+
+async def log_product(call: Call) -> Reply:
+    return await _log(call, EventType.PRODUCT, (_product(call, require(call.body, "product"), "product"),))
+
+
+async def log_category(call: Call) -> Reply:
+    return await _log(call, EventType.CATEGORY, text=str(require(call.body, "category")))
+
+
+async def log_search(call: Call) -> Reply:
+    labels = clean_labels(None if isinstance(call.body.labels, UnsetType) else call.body.labels)
+    return await _log(call, EventType.SEARCH, text=require(call.body, "query"), labels=labels)
+
+
+async def log_basket(call: Call) -> Reply:
+    """A basket may be emptied; its email links as one of `log/email` does."""
+    held = tuple(_line(call, product).product for product in require(call.body, "products"))[:MOST_SHOWN]
+    subject = await subject_of(call)
+    await call.services.tracking.log(call.shop, subject, Event(EventType.BASKET, _now(call), held, override=subject.override))
+    await call.services.tracking.email(call.shop, subject, _email(call, call.body.email), call.private)
+    return _done(call, subject)
+
+
+async def log_returned(call: Call) -> Reply:
+    product, order = _product(call, require(call.body, "product"), "product"), str(require(call.body, "order"))
+    require(call.body, "quantity")
+    return await _log(call, EventType.RETURNED, (product,), text=order)
 
 
 async def log_email(call: Call) -> Reply:
     email = require(call.body, "email")
-    await call.services.tracking.email(call.shop, await _subject(call), _email(call, email), call.private)
+    subject = await subject_of(call)
+    await call.services.tracking.email(call.shop, subject, _email(call, email), call.private)
+    return _done(call, subject)
+
+
+async def log_debug(call: Call) -> Reply:
+    """Nothing of a debug message is kept: nobody knows what it holds."""
+    call.services.tally.called(call.shop.shop_id, Called(call.name, "none"))
     return OK
 
 
@@ -61,6 +112,14 @@ async def visitor_id(call: Call) -> Reply:
     return Reply(VisitorIdAnswer("ok", subject.visitor))
 
 
+async def verify_token(call: Call) -> Reply:
+    token, fault = await call.services.links.verify(call.shop, require(call.body, "token"))
+    if token is None or fault is not None:
+        raise Forbidden("Invalid token")
+    mode = "persistent" if token.kind is Kind.PERSISTENT else "cookieless"
+    return Reply(TokenAnswer("ok", {"visitor": token.visitor, "mode": mode, "issued_at": rfc3339(token.issued_at)}))
+
+
 def require(body: Any, name: str) -> Any:
     value = getattr(body, name)
     if isinstance(value, UnsetType):
@@ -68,40 +127,63 @@ def require(body: Any, name: str) -> Any:
     return value
 
 
-async def _subject(call: Call) -> Subject:
-    sent = call.body.visitor
-    text = str(sent) if isinstance(sent, int) else sent
-    shared: dict[str, Any] = {
-        "shop": call.shop,
-        "trusted": call.private,
-        "surroundings": surroundings_of(call, UNSET),
-        "refused_before": refused_before(call),
-    }
-    if text is None or text == "":
-        return await call.services.tracking.subject(Visit(asked=Asked.NULL, **shared))
-    if isinstance(text, UnsetType):
-        return await call.services.tracking.subject(Visit(asked=Asked.NOTHING, **shared))
-    if text == "auto":
-        return await call.services.tracking.subject(Visit(asked=Asked.AUTO, **shared))
-    if text == "persistent":
-        cookies = read_cookies(call.headers.get("cookie", ""), call.shop.cookie.name)
-        return await call.services.tracking.subject(Visit(asked=Asked.NOTHING, tokens=cookies, **shared))
-    if SHAPE.fullmatch(text):
-        return await call.services.tracking.subject(Visit(asked=Asked.NOTHING, tokens=(text,), **shared))
-    try:
-        own = own_visitor_id(text)
-    except Invalid:
-        raise Invalid("Invalid Syntax In Argument: visitor") from None
-    return await call.services.tracking.subject(Visit(asked=Asked.OWN, own=own, **shared))
+async def _log(
+    call: Call,
+    kind: EventType,
+    products: tuple[ProductId, ...] = (),
+    *,
+    text: str | None = None,
+    labels: tuple[str, ...] | None = None,
+    api: str | None = None,
+) -> Reply:
+    subject = await subject_of(call)
+    event = Event(kind, _now(call), products, labels, api, text, override=subject.override)
+    await call.services.tracking.log(call.shop, subject, event)
+    return _done(call, subject, labels)
 
 
-def _line(product: ProductLine | str | int) -> SaleLine:
+def _done(call: Call, subject: Subject, labels: Sequence[str] | None = None) -> Reply:
+    told = Called(call.name, subject.mode, tuple(labels) if labels is not None else None)
+    call.services.tally.called(call.shop.shop_id, told)
+    return OK
+
+
+def _now(call: Call) -> int:
+    return int(call.services.clock())
+
+
+def _text(value: str | UnsetType | None) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _credited(sale: Sale, attribution: Attribution) -> dict[str, Decimal]:
+    """Revenue by label: that of each product counts in full under each of its labels."""
+    found: dict[str, Decimal] = {}
+    for credit in attribution.credits:
+        revenue = sum((line.revenue for line in sale.lines if str(line.product) == str(credit.product)), Decimal(0))
+        for label in credit.labels:
+            found[label] = found.get(label, Decimal(0)) + revenue
+    return found
+
+
+def _line(call: Call, product: ProductLine | str | int) -> SaleLine:
     line = product if isinstance(product, ProductLine) else ProductLine(product)
     if line.price is not None and not (line.price.is_finite() and 0 <= line.price <= LARGEST_PRICE):
         raise Invalid("Invalid Syntax In Argument: products")
-    if isinstance(line.id, str) and not 0 < len(line.id) <= 255:
-        raise Invalid("Invalid Syntax In Argument: products")
-    return SaleLine(line.id, line.quantity, line.price)
+    return SaleLine(_product(call, line.id, "products"), line.quantity, line.price)
+
+
+def _product(call: Call, product: str | int, argument: str) -> ProductId:
+    """A query has no types: there a value takes the shop's."""
+    wanted, typed = call.shop.product_ids, product
+    if call.from_query and wanted is ProductIds.INTEGER and isinstance(product, str) and product.isascii() and product.isdigit():
+        typed = int(product)
+    if call.from_query and wanted is ProductIds.STRING:
+        typed = str(product)
+    fits = {ProductIds.ANY: True, ProductIds.INTEGER: isinstance(typed, int), ProductIds.STRING: isinstance(typed, str)}[wanted]
+    if not fits or (isinstance(typed, str) and not 0 < len(typed) <= 255):
+        raise Invalid(f"Invalid Syntax In Argument: {argument}")
+    return typed
 
 
 def _email(call: Call, email: str | UnsetType | None) -> Handle | None:

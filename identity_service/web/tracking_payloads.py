@@ -1,46 +1,100 @@
 """Bodies and answers in the wire format of Clerk's public tracking API (docs.clerk.io/reference)."""
 
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from identity_service.web.payloads import Key, VisitorText
 
 ShortText = Annotated[str, Meta(max_length=255)]
+Labels = Annotated[list[ShortText], Meta(max_length=20)]
 
 
 class ProductLine(Struct, frozen=True):
-    """`price` is the price of one item, never a line total."""
+    """`price` is the price of one item, never a line total; carts say `qty`."""
 
     id: str | int
     quantity: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    qty: int | None = None
     price: Annotated[Decimal | None, Meta(description="Unit price")] = None
 
 
+Products = Annotated[list[ProductLine | ShortText | int], Meta(max_length=1000)]
+
+
 class TrackingBody(Struct, kw_only=True, frozen=True):
-    """`visitor`: absent (no session), null or empty (off), auto, a token, or a raw ID."""
+    """`visitor`: absent (no session), null or empty (off), auto, a token, or a raw ID. `clerk_visitor`: an ID typed into the address for a
+    test, in its place."""
 
     key: Key | UnsetType = UNSET
     private_key: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
     visitor: VisitorText | int | UnsetType | None = UNSET
+    clerk_visitor: VisitorText | UnsetType | None = UNSET
 
 
 class SaleBody(TrackingBody, frozen=True):
     sale: ShortText | int | UnsetType = UNSET
-    products: Annotated[list[ProductLine | ShortText | int], Meta(max_length=1000)] | UnsetType = UNSET
+    products: Products | UnsetType = UNSET
     email: str | UnsetType | None = UNSET
     customer: str | int | UnsetType | None = UNSET
 
 
 class ClickBody(TrackingBody, frozen=True):
     product: ShortText | int | UnsetType = UNSET
-    labels: Annotated[list[ShortText], Meta(max_length=20)] | UnsetType | None = UNSET
+    labels: Labels | UnsetType | None = UNSET
     api: ShortText | UnsetType | None = UNSET
+
+
+class ProductBody(TrackingBody, frozen=True):
+    product: ShortText | int | UnsetType = UNSET
+
+
+class CategoryBody(TrackingBody, frozen=True):
+    category: ShortText | int | UnsetType = UNSET
+
+
+class SearchBody(TrackingBody, frozen=True):
+    query: ShortText | UnsetType = UNSET
+    labels: Labels | UnsetType | None = UNSET
+
+
+class ResultsBody(TrackingBody, frozen=True):
+    """What an element showed, so that a click without labels can be traced to it."""
+
+    labels: Labels | UnsetType = UNSET
+    products: Products | UnsetType = UNSET
+    api: ShortText | UnsetType | None = UNSET
+
+
+class BasketBody(TrackingBody, frozen=True):
+    products: Products | UnsetType = UNSET
+    email: str | UnsetType | None = UNSET
 
 
 class EmailBody(TrackingBody, frozen=True):
     email: str | UnsetType | None = UNSET
+
+
+class ReturnedBody(TrackingBody, frozen=True):
+    product: ShortText | int | UnsetType = UNSET
+    order: ShortText | int | UnsetType = UNSET
+    quantity: Annotated[int, Meta(ge=1, le=1_000_000)] | UnsetType = UNSET
+
+
+class DebugBody(TrackingBody, frozen=True):
+    message: str | UnsetType | None = UNSET
+
+
+class TokenBody(TrackingBody, frozen=True):
+    token: str | UnsetType = UNSET
+
+
+class PrivacyBody(TrackingBody, frozen=True):
+    """One of `email`, `customer` or `visitor`."""
+
+    email: str | UnsetType | None = UNSET
+    customer: str | int | UnsetType | None = UNSET
 
 
 class TrackingAnswer(Struct, frozen=True):
@@ -50,6 +104,24 @@ class TrackingAnswer(Struct, frozen=True):
 class VisitorIdAnswer(Struct, frozen=True):
     status: Literal["ok"]
     visitor: str | None
+
+
+class TokenAnswer(Struct, frozen=True):
+    status: Literal["ok"]
+    token_payload: dict[str, str]
+
+
+class ActivityEntry(Struct, frozen=True):
+    visitor: str
+    type: str
+    description: str
+    time: str
+
+
+class PrivacyAnswer(Struct, frozen=True):
+    status: Literal["ok"]
+    orders: list[dict[str, Any]]
+    activity: list[ActivityEntry]
 
 
 class TrackingError(Struct, frozen=True, rename={"more_info": "moreInfo"}):

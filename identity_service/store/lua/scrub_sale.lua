@@ -13,5 +13,5 @@ for _, field in ipairs({'email', 'customer'}) do
     dropped[#dropped + 1] = name
   end
 end
-if whole then redis.call('HDEL', KEYS[1], 'visitor', 'kind', 'expires') end
+if whole then redis.call('HDEL', KEYS[1], 'visitor', 'kind', 'expires', 'attribution') end
 return dropped

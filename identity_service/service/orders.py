@@ -1,0 +1,168 @@
+"""What a shop reads of its tracking: orders and why they are attributed or not, labels, the log of calls, products, health."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from identity_service.attribution import ATTRIBUTED, EXPLANATIONS, ONE_LABEL, Break
+from identity_service.event import event_of
+from identity_service.service.tally import HOUR, MICROS, Tally
+from identity_service.shop import Shop
+from identity_service.store import DAY, Clock, Store
+from identity_service.visitor import VisitorId
+
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
+ENOUGH_CLICKS = 10
+"""With fewer, one label alone says nothing about a shop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """`credits`: members of attribution.Credit. `mode`: null, none, cookieless or persistent, as it was."""
+
+    sale: str
+    time: int
+    mode: str
+    revenue: Decimal
+    products: list[dict[str, Any]]
+    visitor: VisitorId | None
+    credits: list[dict[str, Any]]
+    missing: Break | None
+
+    @property
+    def labels(self) -> list[str]:
+        return list(dict.fromkeys(label for credit in self.credits for label in credit["labels"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """`broken`: the first missing link, None for an attributed order. `hint`: what is wrong although the chain holds."""
+
+    order: Order
+    broken: Break | None
+    text: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFigures:
+    label: str
+    clicks: int
+    orders: int
+    revenue: Decimal
+
+
+class Orders:
+    """`clock`: seconds since 1970. What the own worker has gathered is written before it is read."""
+
+    def __init__(self, store: Store, tally: Tally, clock: Clock) -> None:
+        self._store = store
+        self._tally = tally
+        self._clock = clock
+
+    async def page(self, shop: Shop, cursor: str | None, most: int) -> tuple[list[Order], str | None]:
+        """Newest first, and the cursor of the next page."""
+        newest, skip = _cursor(cursor)
+        listed = await self._store.activity.orders(shop.shop_id, newest, skip, most + 1)
+        found = await self._store.sales.read(shop.shop_id, [digest for digest, _ in listed[:most]])
+        if len(listed) <= most:
+            return [_order(one) for one in found], None
+        last = listed[most - 1][1]
+        same = sum(time == last for _, time in listed[:most]) + (skip if last == newest else 0)
+        return [_order(one) for one in found], f"{last}-{same}"
+
+    async def order(self, shop: Shop, sale: str) -> Order | None:
+        stored = await self._store.sales.by_id(shop.shop_id, sale)
+        return _order(stored) if stored else None
+
+    async def explain(self, shop: Shop, order: Order) -> Explanation:
+        if order.credits:
+            hint = ONE_LABEL if await self._has_one_label(shop) else None
+            return Explanation(order, None, ATTRIBUTED, hint)
+        broken = order.missing or Break.NO_CLICK
+        if order.visitor is None and order.mode in {"cookieless", "persistent"}:
+            broken = Break.ERASED
+        elif broken is Break.NO_CLICK and order.visitor and await self._similar_clicked(shop, order):
+            broken = Break.SIMILAR_VISITOR
+        return Explanation(order, broken, EXPLANATIONS[broken])
+
+    async def labels(self, shop: Shop, days: int) -> tuple[list[LabelFigures], Counter[str]]:
+        """By revenue, highest first, and the totals under `orders` and `revenue_all`, each `all` and `attributed`."""
+        totals = await self.totals(shop, days * DAY)
+        named: dict[str, dict[str, int]] = {}
+        for field, number in totals.items():
+            kind, _, label = field.partition(" ")
+            if kind in {"click", "order", "revenue"}:
+                named.setdefault(label, {})[kind] = number
+        figures = [
+            LabelFigures(label, one.get("click", 0), one.get("order", 0), Decimal(one.get("revenue", 0)) / MICROS)
+            for label, one in named.items()
+        ]
+        return sorted(figures, key=lambda one: (-one.revenue, -one.clicks, one.label)), totals
+
+    async def totals(self, shop: Shop, seconds: int) -> Counter[str]:
+        now = int(self._clock())
+        await self._tally.write()
+        totals: Counter[str] = Counter()
+        for counts in await self._store.activity.counts(shop.shop_id, now - seconds + HOUR, now):
+            totals.update(counts)
+        return totals
+
+    async def calls(self, shop: Shop) -> list[dict[str, Any]]:
+        """The log of tracking calls, newest first, of the last day."""
+        await self._tally.write()
+        oldest = int(self._clock()) - DAY
+        found = [json.loads(entry) for entry in await self._store.activity.calls(shop.shop_id)]
+        return [entry for entry in found if entry["time"] > oldest]
+
+    async def latest(self, shop: Shop) -> dict[str, int]:
+        await self._tally.write()
+        return await self._store.activity.latest(shop.shop_id)
+
+    async def _has_one_label(self, shop: Shop) -> bool:
+        figures, _ = await self.labels(shop, shop.attribution_days)
+        clicked = [one for one in figures if one.clicks]
+        return len(clicked) == 1 and clicked[0].clicks >= ENOUGH_CLICKS
+
+    async def _similar_clicked(self, shop: Shop, order: Order) -> bool:
+        """Whether an ID one character away clicked a product of the order."""
+        bought = {str(line["id"]) for line in order.products}
+        for near in await self._store.visitors.with_events(shop.shop_id, list(one_character_away(str(order.visitor)))):
+            events = [event_of(stored) for stored in await self._store.visitors.events(shop.shop_id, near)]
+            if any(str(product) in bought for event in events for product in event.products):
+                return True
+        return False
+
+
+def one_character_away(visitor: str) -> Iterator[VisitorId]:
+    """Every ID that differs by one character: changed, added or left out."""
+    found = {visitor[:at] + visitor[at + 1 :] for at in range(len(visitor))}
+    found |= {visitor[:at] + letter + visitor[at + 1 :] for at in range(len(visitor)) for letter in ALPHABET}
+    found |= {visitor[:at] + letter + visitor[at:] for at in range(len(visitor) + 1) for letter in ALPHABET}
+    found |= {visitor.lower(), visitor.upper()}
+    return (VisitorId(one) for one in sorted(found - {visitor, ""}))
+
+
+def _order(stored: dict[str, str]) -> Order:
+    missing = stored.get("missing")
+    return Order(
+        sale=stored["sale"],
+        time=int(stored["time"]),
+        mode=stored["mode"],
+        revenue=Decimal(stored["revenue"]),
+        products=json.loads(stored["products"]),
+        visitor=VisitorId(stored["visitor"]) if "visitor" in stored else None,
+        credits=json.loads(stored.get("attribution", "[]")),
+        missing=Break(missing) if missing else None,
+    )
+
+
+def _cursor(text: str | None) -> tuple[int | None, int]:
+    """A page begins at a time, after so many orders of that very second."""
+    if text is None:
+        return None, 0
+    time, _, skip = text.partition("-")
+    return int(time), int(skip)

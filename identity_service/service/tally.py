@@ -1,0 +1,112 @@
+"""Counts, products seen and the tracking log, gathered in the worker's memory and written once a second.
+
+A worker that is killed loses the counts of its last second: this is the one place that fails open, since a counter must never cost a
+sale. Orders, links and events are never gathered.
+"""
+
+import json
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from identity_service.errors import StoreUnavailable
+from identity_service.event import ProductId
+from identity_service.shop import ShopId
+from identity_service.store import Clock, Store
+
+HOUR = 3_600
+MICROS = 1_000_000
+"""Revenue is counted in millionths of the shop's currency; an order's own revenue is exact."""
+MOST_WAITING = 1_000
+LONGEST_LABEL = 120
+
+
+@dataclass(slots=True)
+class Gathered:
+    hours: dict[int, Counter[str]] = field(default_factory=dict)
+    products: dict[str, str] = field(default_factory=dict)
+    log: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
+    last: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """One tracking call as the log tells it: `error` is the text that the caller got, None for a success."""
+
+    call: str
+    mode: str
+    labels: tuple[str, ...] | None = None
+    error: str | None = None
+
+
+class Tally:
+    """`clock`: seconds since 1970."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._shops: dict[ShopId, Gathered] = {}
+
+    def called(self, shop: ShopId, called: Called) -> None:
+        now, gathered = int(self._clock()), self._of(shop)
+        names = [f"call {called.call}", f"mode {called.mode}" if called.error is None else f"error {called.call}"]
+        self._count(gathered, now, names)
+        outcome = "ok" if called.error is None else "error"
+        entry = {"time": now, "call": called.call, "mode": called.mode, "outcome": outcome}
+        entry |= {"labels": list(called.labels)} if called.labels is not None else {}
+        entry |= {"error": called.error} if called.error is not None else {}
+        gathered.log.append(json.dumps(entry, separators=(",", ":"), ensure_ascii=False))
+
+    def clicked(self, shop: ShopId, product: ProductId, labels: Sequence[str], *, visitor: bool) -> None:
+        now, gathered = int(self._clock()), self._of(shop)
+        names = ["clicks all", *(f"click {label[:LONGEST_LABEL]}" for label in labels)]
+        names += [] if labels else ["clicks unlabelled"]
+        names += [] if visitor else ["clicks visitorless"]
+        self._count(gathered, now, names)
+        gathered.last["click"] = now
+        self._see(gathered, [product], now)
+
+    def sold(self, shop: ShopId, revenue: Decimal, products: Sequence[ProductId], credited: dict[str, Decimal]) -> None:
+        """`credited`: revenue by label; empty for an order that is not attributed."""
+        now, gathered = int(self._clock()), self._of(shop)
+        kinds = ["all", *(["attributed"] if credited else [])]
+        counts = gathered.hours.setdefault(now - now % HOUR, Counter())
+        for kind in kinds:
+            counts[f"orders {kind}"] += 1
+            counts[f"revenue_all {kind}"] += int(revenue * MICROS)
+        for label, amount in credited.items():
+            counts[f"order {label[:LONGEST_LABEL]}"] += 1
+            counts[f"revenue {label[:LONGEST_LABEL]}"] += int(amount * MICROS)
+        gathered.last["sale"] = now
+        self._see(gathered, products, now)
+
+    async def write(self) -> None:
+        """What cannot be written now waits for the next time."""
+        for shop in list(self._shops):
+            gathered = self._shops.pop(shop)
+            try:
+                await self._store.activity.write(shop, gathered.hours, gathered.products, list(gathered.log), gathered.last)
+            except StoreUnavailable:
+                self._give_back(shop, gathered)
+                raise
+
+    def _give_back(self, shop: ShopId, gathered: Gathered) -> None:
+        newer = self._of(shop)
+        for start, counts in gathered.hours.items():
+            newer.hours.setdefault(start, Counter()).update(counts)
+        newer.products = gathered.products | newer.products
+        newer.last = gathered.last | newer.last
+        newer.log.extendleft(reversed(gathered.log))
+
+    def _of(self, shop: ShopId) -> Gathered:
+        return self._shops.setdefault(shop, Gathered())
+
+    def _count(self, gathered: Gathered, now: int, names: Sequence[str]) -> None:
+        gathered.hours.setdefault(now - now % HOUR, Counter()).update(names)
+
+    def _see(self, gathered: Gathered, products: Sequence[ProductId], now: int) -> None:
+        for product in products[:100]:
+            gathered.products[str(product)] = f"{'i' if isinstance(product, int) else 's'} {now}"
+        if len(gathered.products) > MOST_WAITING:
+            del gathered.products[next(iter(gathered.products))]

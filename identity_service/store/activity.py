@@ -1,0 +1,78 @@
+"""What is kept of a shop as a whole: its orders, hourly counters, products seen, and the log of its tracking calls. Nothing personal."""
+
+from collections.abc import Mapping, Sequence
+
+from identity_service.shop import ShopId
+from identity_service.store.batch import Command, call, read, write
+from identity_service.store.client import Client
+from identity_service.store.keys import Keys
+
+HOUR = 3_600
+DAY = 86_400
+MOST_COUNTERS = 500
+"""Names of one hour, most of them labels."""
+MOST_PRODUCTS = 10_000
+MOST_CALLS = 1_000
+CALLS_LIFE = DAY
+COUNTERS_LIFE = 400 * DAY
+
+Counts = Mapping[str, int]
+
+
+class ActivityStore:
+    """`most_orders`: newest orders listed of a shop; `order_life` in seconds."""
+
+    def __init__(self, client: Client, keys: Keys, most_orders: int, order_life: int) -> None:
+        self._client = client
+        self._keys = keys
+        self._most_orders = most_orders
+        self._order_life = order_life
+
+    async def list_order(self, shop: ShopId, digest: str, time: int) -> None:
+        key = self._keys.orders(shop)
+        trim = write("ZREMRANGEBYRANK", key, 0, -self._most_orders - 1)
+        await self._client.run(write("ZADD", key, time, digest), trim, write("EXPIRE", key, self._order_life))
+
+    async def orders(self, shop: ShopId, newest: int | None, skip: int, most: int) -> list[tuple[str, int]]:
+        """Digests with times, newest first: at most `most` not newer than `newest`, without the first `skip` of them."""
+        start = "+inf" if newest is None else newest
+        ask = read("ZREVRANGEBYSCORE", self._keys.orders(shop), start, "-inf", "WITHSCORES", "LIMIT", skip, most)
+        [found] = await self._client.run(ask)
+        return [(digest, int(score)) for digest, score in found]
+
+    async def write(self, shop: ShopId, hours: Mapping[int, Counts], products: Mapping[str, str], log: Sequence[str], last: Counts) -> None:
+        """Adds what was gathered: counters by the start of their hour, products seen, log entries oldest first, times of the last calls."""
+        commands: list[Command] = []
+        for start, counts in hours.items():
+            pairs = [text for name, number in counts.items() for text in (name, number)]
+            commands.append(call("count", [self._keys.hour(shop, start)], MOST_COUNTERS, COUNTERS_LIFE, *pairs))
+        if products:
+            pairs = [text for pair in products.items() for text in pair]
+            commands.append(call("see_products", [self._keys.products(shop)], MOST_PRODUCTS, COUNTERS_LIFE, *pairs))
+        if log:
+            key = self._keys.calls(shop)
+            commands += [write("LPUSH", key, *log), write("LTRIM", key, 0, MOST_CALLS - 1), write("EXPIRE", key, CALLS_LIFE)]
+        if last:
+            key = self._keys.latest(shop)
+            commands += [write("HSET", key, *(text for pair in last.items() for text in pair)), write("EXPIRE", key, COUNTERS_LIFE)]
+        if commands:
+            await self._client.run(*commands)
+
+    async def counts(self, shop: ShopId, first: int, last: int) -> list[dict[str, int]]:
+        """One mapping for each hour from that of `first` to that of `last`, seconds since 1970."""
+        starts = range(first - first % HOUR, last + 1, HOUR)
+        found = await self._client.read_many([read("HGETALL", self._keys.hour(shop, start)) for start in starts])
+        return [{name: int(number) for name, number in counts.items()} for counts in found]
+
+    async def latest(self, shop: ShopId) -> dict[str, int]:
+        [found] = await self._client.run(read("HGETALL", self._keys.latest(shop)))
+        return {name: int(time) for name, time in found.items()}
+
+    async def calls(self, shop: ShopId) -> list[str]:
+        """Newest first."""
+        [found] = await self._client.run(read("LRANGE", self._keys.calls(shop), 0, -1))
+        return list(found)
+
+    async def products(self, shop: ShopId) -> dict[str, str]:
+        [found] = await self._client.run(read("HGETALL", self._keys.products(shop)))
+        return dict(found)

@@ -1,0 +1,132 @@
+"""Reading what was tracked: events of a visitor, orders and their attribution, labels, the log, products, health."""
+
+import re
+from collections.abc import Mapping
+
+from identity_service.attribution import ATTRIBUTED
+from identity_service.errors import Invalid, NotFound
+from identity_service.event import event_of
+from identity_service.service.health import Rhythm
+from identity_service.service.orders import Order
+from identity_service.visitor import own_visitor_id
+from identity_service.web.calls import rfc3339
+from identity_service.web.endpoints import Call, Reply
+from identity_service.web.order_payloads import (
+    AttributionAnswer,
+    CallsAnswer,
+    CreditEntry,
+    EventsAnswer,
+    LabelEntry,
+    LabelsAnswer,
+    OrderAnswer,
+    OrdersAnswer,
+    ProductsAnswer,
+    RhythmEntry,
+    SeenProduct,
+    TrackingHealthAnswer,
+)
+
+CURSOR = re.compile(r"[0-9]{1,12}-[0-9]{1,9}")
+MOST_ORDERS = 200
+MOST_DAYS = 400
+
+
+async def events(call: Call) -> Reply:
+    visitor = own_visitor_id(call.body.visitor)
+    found = await call.services.store.visitors.events(call.shop.shop_id, visitor)
+    return Reply(EventsAnswer([event_of(stored).members() | {"time": rfc3339(event_of(stored).time)} for stored in found]))
+
+
+async def page(call: Call) -> Reply:
+    cursor, most = call.query.get("cursor"), _number(call.query, "limit", 50, MOST_ORDERS)
+    if cursor is not None and not CURSOR.fullmatch(cursor):
+        raise Invalid("cursor: take it from the answer before, as `next`")
+    found, following = await call.services.orders.page(call.shop, cursor, most)
+    return Reply(OrdersAnswer([order_answer(order) for order in found], following))
+
+
+async def one(call: Call) -> Reply:
+    return Reply(order_answer(await _order(call)))
+
+
+async def attribution(call: Call) -> Reply:
+    told = await call.services.orders.explain(call.shop, await _order(call))
+    credits = _credits(told.order)
+    broken = told.broken.value if told.broken else None
+    return Reply(AttributionAnswer(told.order.sale, told.text == ATTRIBUTED, told.order.labels, credits, broken, told.text, told.hint))
+
+
+async def labels(call: Call) -> Reply:
+    days = _number(call.query, "days", call.shop.attribution_days, MOST_DAYS)
+    figures, totals = await call.services.orders.labels(call.shop, days)
+    attributed, whole = totals["orders attributed"], totals["orders all"]
+    money, all_money = totals["revenue_all attributed"], totals["revenue_all all"]
+    return Reply(
+        LabelsAnswer(
+            days,
+            [LabelEntry(one.label, one.clicks, one.orders, f"{one.revenue:f}") for one in figures],
+            attributed,
+            whole - attributed,
+            _money(money),
+            _money(all_money - money),
+        )
+    )
+
+
+async def calls(call: Call) -> Reply:
+    found = await call.services.orders.calls(call.shop)
+    return Reply(CallsAnswer([entry | {"time": rfc3339(entry["time"])} for entry in found]))
+
+
+async def products(call: Call) -> Reply:
+    seen = []
+    for product, value in (await call.services.store.activity.products(call.shop.shop_id)).items():
+        kind, _, time = value.partition(" ")
+        seen.append((int(time), SeenProduct(product, "integer" if kind == "i" else "string", rfc3339(int(time)))))
+    return Reply(ProductsAnswer([entry for _, entry in sorted(seen, key=lambda pair: (-pair[0], pair[1].product))]))
+
+
+async def health(call: Call) -> Reply:
+    found = await call.services.health.of_shop(call.shop)
+    shares = (found.error_rate, found.without_labels, found.without_visitor)
+    return Reply(TrackingHealthAnswer(found.light.value, _rhythm(found.click), _rhythm(found.sale), *shares, found.reasons))
+
+
+def _rhythm(one: Rhythm) -> RhythmEntry:
+    return RhythmEntry(one.light.value, one.age, one.usual, one.text)
+
+
+def order_answer(order: Order) -> OrderAnswer:
+    return OrderAnswer(
+        sale=order.sale,
+        time=rfc3339(order.time),
+        mode=order.mode,
+        visitor=order.visitor,
+        products=order.products,
+        revenue=f"{order.revenue:f}",
+        attributed=bool(order.credits),
+        labels=order.labels,
+        attribution=_credits(order),
+    )
+
+
+def _credits(order: Order) -> list[CreditEntry]:
+    return [CreditEntry(one["product"], one["labels"], one["api"], rfc3339(one["clicked_at"])) for one in order.credits]
+
+
+async def _order(call: Call) -> Order:
+    found = await call.services.orders.order(call.shop, call.parameters["sale"])
+    if found is None:
+        raise NotFound("No order with this sale ID is known; sale IDs in paths are percent-encoded.")
+    return found
+
+
+def _number(query: Mapping[str, str], name: str, usual: int, most: int) -> int:
+    text = query.get(name, str(usual))
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= most):
+        raise Invalid(f"{name}: is a number from 1 to {most}")
+    return int(text)
+
+
+def _money(micros: int) -> str:
+    return f"{micros // 1_000_000}.{micros % 1_000_000:06d}".rstrip("0").rstrip(".")

@@ -1,0 +1,51 @@
+"""Clerk's privacy calls: what is held of a person, and its erasure. They take a private key beside the public one."""
+
+from typing import Any
+
+from msgspec import UnsetType
+
+from identity_service.errors import Invalid
+from identity_service.handle import Handle
+from identity_service.visitor import own_visitor_id
+from identity_service.web.calls import rfc3339
+from identity_service.web.endpoints import Call, Reply
+from identity_service.web.tracking_payloads import ActivityEntry, PrivacyAnswer, TrackingAnswer
+
+
+async def inform(call: Call) -> Reply:
+    rights = call.services.rights
+    handle = _handle(call)
+    if handle:
+        export = await rights.export_handle(call.shop, handle)
+    else:
+        export = await rights.export_visitor(call.shop, own_visitor_id(str(call.body.visitor)))
+    activity = [_entry(one["visitor"], event) for one in export["visitors"] for event in one.get("events", [])]
+    orders = [order | {"time": rfc3339(order["time"])} for order in export["orders"]]
+    return Reply(PrivacyAnswer("ok", orders, activity))
+
+
+async def forget(call: Call) -> Reply:
+    rights = call.services.rights
+    handle = _handle(call)
+    if handle:
+        await rights.erase_handle(call.shop, handle)
+    else:
+        await rights.erase_visitor(call.shop, own_visitor_id(str(call.body.visitor)))
+    return Reply(TrackingAnswer())
+
+
+def _handle(call: Call) -> Handle | None:
+    """None where a visitor is named. Raises Invalid where nobody is."""
+    body, shop = call.body, call.shop.shop_id
+    if isinstance(body.email, str):
+        return call.services.handles.of_email(shop, body.email)
+    if isinstance(body.customer, str | int):
+        return call.services.handles.of_customer(shop, str(body.customer))
+    if isinstance(body.visitor, UnsetType) or body.visitor in {None, ""}:
+        raise Invalid("Missing required argument: email")
+    return None
+
+
+def _entry(visitor: str, event: dict[str, Any]) -> ActivityEntry:
+    parts = [*map(str, event.get("products", [])), event.get("text", ""), *event.get("labels", [])]
+    return ActivityEntry(visitor, event["type"], ", ".join(part for part in parts if part), rfc3339(event["time"]))

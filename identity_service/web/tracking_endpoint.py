@@ -1,0 +1,141 @@
+"""A tracking call as an ASGI application: body or query, key beside or in it, JSONP, and always an answer in Clerk's form."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from identity_service.errors import Forbidden, Invalid, Malformed, ServiceError, Unauthorized
+from identity_service.service.tally import Called
+from identity_service.web.auth import Caller, authenticate, bearer, client_address, speaks_for_device
+from identity_service.web.bodies import check_text, read_body, told_to_plugin
+from identity_service.web.endpoints import Call, Handler, Reply, Services, count, send_reply
+from identity_service.web.problems import problem_body
+
+CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,63}", re.ASCII)
+LISTS = frozenset({"products", "labels"})
+NOTHING = frozenset({"null", "undefined"})
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingEndpoint:
+    """`name`: the call without its version, for the log. `private`: takes only a private key, which plugins send beside the public one."""
+
+    services: Services
+    name: str
+    handler: Handler
+    body: type[msgspec.Struct]
+    private: bool = False
+    always_device: bool = False
+    decoders: Any = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "decoders", [msgspec.json.Decoder(self.body, strict=strict) for strict in (True, False)])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        callback = dict(query).get("callback") if scope["method"] == "GET" else None
+        try:
+            if callback is not None and not CALLBACK.fullmatch(callback):
+                callback = None
+                raise Invalid("Invalid Syntax In Argument: callback")
+            reply = await self._reply(scope, receive, query)
+        except ServiceError as error:
+            status, media, body = problem_body(error, scope["state"]["request_id"], scope["path"])
+            after = [(b"retry-after", str(error.retry_after).encode())] if error.retry_after else []
+            reply = Reply(body, status, media, error.cookies, after)
+        await send_reply(send, _wrapped(reply, callback) if callback else reply)
+
+    async def _reply(self, scope: Scope, receive: Receive, query: list[tuple[str, str]]) -> Reply:
+        headers = scope["state"]["headers"]
+        raw = await read_body(headers, receive, self.services.limits.body) if scope["method"] == "POST" else _as_json(query)
+        check_text(raw, self.services.limits.depth)
+        caller = self._caller(headers, raw, dict(query))
+        try:
+            return await self.handler(self._call(scope, headers, caller, raw))
+        except ServiceError as error:
+            self.services.tally.called(caller.shop.shop_id, Called(self.name, "none", None, error.detail or error.title))
+            raise
+
+    def _caller(self, headers: Mapping[str, str], raw: bytes, query: Mapping[str, str]) -> Caller:
+        """The key is answered first. Raises Unauthorized, or Forbidden where only a private key will do."""
+        members = _members(raw)
+        key: object = bearer(headers.get("authorization"))
+        key = key if key is not None else members.get("key", query.get("key"))
+        if key is None:
+            raise Unauthorized("Missing required argument: key")
+        caller = authenticate(self.services.shops, key)
+        beside = members.get("private_key")
+        if isinstance(beside, str):
+            private = authenticate(self.services.shops, beside)
+            caller = private if private.private and private.shop is caller.shop else authenticate(self.services.shops, None)
+        if self.private and not caller.private:
+            raise Forbidden("Missing required argument: private_key")
+        return caller
+
+    def _call(self, scope: Scope, headers: Mapping[str, str], caller: Caller, raw: bytes) -> Call:
+        device = (not caller.private and self.always_device) or speaks_for_device(caller, headers)
+        peer = scope["client"][0] if scope["client"] else None
+        address = None if caller.private else client_address(peer, headers.get("x-forwarded-for"), self.services.proxies)
+        count(self.services, caller.private, caller.digest, address)
+        return Call(
+            services=self.services,
+            shop=caller.shop,
+            private=caller.private,
+            device=device,
+            address=address if device else None,
+            region=None,
+            headers=headers,
+            query={},
+            parameters={},
+            members={},
+            body=self._decoded(raw, strict=scope["method"] == "POST"),
+            name=self.name,
+            from_query=scope["method"] == "GET",
+        )
+
+    def _decoded(self, raw: bytes, *, strict: bool) -> Any:
+        try:
+            return self.decoders[0 if strict else 1].decode(raw)
+        except msgspec.ValidationError as error:
+            raise Invalid(told_to_plugin(str(error))) from None
+        except (msgspec.DecodeError, RecursionError):
+            raise Malformed("The request is not JSON in UTF-8.") from None
+
+
+def _as_json(query: list[tuple[str, str]]) -> bytes:
+    """A query as the object it means: lists as JSON, as `name[]=` or as repeated names; the words null and undefined as null."""
+    members: dict[str, Any] = {}
+    for written, text in query:
+        name = written.removesuffix("[]")
+        if name not in LISTS:
+            members.setdefault(name, None if name == "visitor" and text in NOTHING else text)
+        elif text.startswith("[") and written == name:
+            members[name] = _json_of(name, text)
+        else:
+            members.setdefault(name, []).append(text)
+    return msgspec.json.encode(members)
+
+
+def _json_of(name: str, text: str) -> msgspec.Raw:
+    try:
+        return msgspec.json.decode(text, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        raise Invalid(f"Invalid Syntax In Argument: {name}") from None
+
+
+def _members(raw: bytes) -> dict[str, object]:
+    try:
+        return msgspec.json.decode(raw, type=dict[str, object])
+    except (msgspec.DecodeError, RecursionError):
+        raise Malformed("The request is not a JSON object in UTF-8.") from None
+
+
+def _wrapped(reply: Reply, callback: str) -> Reply:
+    """A script tag cannot read a status, so it is always 200."""
+    body = reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body)
+    return Reply(f"{callback}(".encode() + body + b");", 200, "application/javascript; charset=utf-8", reply.cookies, reply.headers)
