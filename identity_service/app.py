@@ -15,6 +15,7 @@ from identity_service.logs import log, where
 from identity_service.metrics import STORE_SECONDS
 from identity_service.policy import STANDARD, STRICT
 from identity_service.regions import strict_policy
+from identity_service.sections import Settings, ShopSettings
 from identity_service.service.health import HealthCheck
 from identity_service.service.links import Links
 from identity_service.service.orders import Orders
@@ -23,7 +24,6 @@ from identity_service.service.rights import Rights
 from identity_service.service.tally import Tally
 from identity_service.service.tracking import Tracking
 from identity_service.service.visitors import Visitors
-from identity_service.settings import Settings, ShopSettings
 from identity_service.shop import CookieRule, ProductIds, Shop, ShopId, Shops, key_digest
 from identity_service.signals.statements import SignalRules
 from identity_service.signals.tcf import TcfRule

@@ -30,8 +30,8 @@ EXPLANATIONS = {
     " element shows, and keep the visitor ID the same from the first page view to the sale.",
     Break.SIMILAR_VISITOR: "Clicks were logged under a visitor ID that differs by one character. The ID of the sale must match"
     " exactly; a different format, an extra character or a regenerated ID breaks the link.",
-    Break.OTHER_PRODUCT: "The visitor clicked other product IDs than it bought. Use the parent product's ID in log/click and log/sale alike,"
-    " never the ID of a variant.",
+    Break.OTHER_PRODUCT: "The visitor clicked other product IDs than it bought. Use the parent product's ID in log/click and log/sale"
+    " alike, never the ID of a variant.",
     Break.NO_LABELS: "The clicks carried no labels, and no results call had shown the product before. Send labels with results or clicks.",
     Break.BLANK_LABELS: "The clicks' labels were empty or only whitespace, so the element they came from is unknown.",
     Break.ERASED: "The visitor of this order has withdrawn or was erased; the order stays without its history.",

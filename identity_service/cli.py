@@ -21,7 +21,8 @@ from uvicorn.supervisors import Multiprocess
 from identity_service.errors import SettingsError, StoreUnavailable
 from identity_service.logs import SERVER_LOGGING, configure, log
 from identity_service.relations import faults
-from identity_service.settings import CONFIG_VARIABLE, Settings, load
+from identity_service.sections import Settings
+from identity_service.settings import CONFIG_VARIABLE, load
 from identity_service.store.binary import EmbeddedError
 from identity_service.store.client import Client
 from identity_service.store.embedded import EmbeddedStore

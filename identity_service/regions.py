@@ -14,7 +14,8 @@ import msgspec
 from msgspec import Struct
 
 from identity_service.policy import STRICT, Policy, Rules
-from identity_service.settings import RegionSettings, config_directory
+from identity_service.sections import RegionSettings
+from identity_service.settings import config_directory
 from identity_service.visitor import Mode
 
 STRICTNESS = {Mode.NULL: 0, Mode.COOKIELESS: 1}

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import date
 
 from identity_service.regions import looser_choices, region_table
-from identity_service.settings import Settings, ShopSettings
+from identity_service.sections import Settings, ShopSettings
 from identity_service.signals.cmp import BANNERS
 from identity_service.signals.statements import COOKIE_SOURCES
 

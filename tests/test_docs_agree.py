@@ -9,11 +9,12 @@ import pytest
 
 from identity_service import errors
 from identity_service.handle import Handles
-from identity_service.settings import Settings, ShopSettings, config_directory, load
+from identity_service.sections import Settings, ShopSettings
+from identity_service.settings import config_directory, load
 from identity_service.shop import ShopId
 from identity_service.store.keys import PREFIX, Keys
 from identity_service.web.openapi import ERRORS
-from identity_service.web.routes import OPERATIONS
+from identity_service.web.routes import OPERATIONS, TRACKING
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -48,8 +49,12 @@ def test_every_setting_of_a_shop_is_described_with_its_default() -> None:
 
 
 def test_every_route_is_in_the_readme() -> None:
-    paths = {operation.path for operation in OPERATIONS} | {"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"}
-    assert [path for path in sorted(paths) if path not in README] == []
+    paths = (
+        {operation.path for operation in OPERATIONS}
+        | {path for one in TRACKING for path in one.paths}
+        | {"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"}
+    )
+    assert [path for path in sorted(paths) if path not in README and f"`{path[4:]}`" not in README] == []
     named = set(re.findall(r"`(?:GET |POST )?(/v[123]/[a-z_/]+)`", README))
     assert named <= paths
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_service.event import Click, ProductId, Sale, SaleLine
+from identity_service.event import Event, EventType, ProductId, Sale, SaleLine, clean_labels, event_of
 
 PRODUCTS = st.one_of(st.text(max_size=20), st.integers())
 
@@ -32,8 +32,21 @@ def test_a_line_without_a_price_stores_none_and_counts_once() -> None:
 
 @given(PRODUCTS, st.lists(st.text(max_size=10)), st.none() | st.text(max_size=10), st.integers(0, 2**33))
 def test_a_click_survives_json(product: ProductId, labels: list[str], api: str | None, time: int) -> None:
-    stored = json.loads(json.dumps(Click(product, tuple(labels), api, time).stored()))
-    assert stored == {"type": "click", "time": time, "product": product, "labels": labels, "api": api}
+    click = Event(EventType.CLICK, time, (product,), tuple(labels), api or None)
+    assert event_of(click.stored()) == click
+    assert json.loads(click.stored())["products"] == [product]
+
+
+def test_labels_that_were_not_sent_are_other_than_blank_ones() -> None:
+    assert [clean_labels(labels) for labels in (None, [], [" ", "\t"], [" a", "a", "b "])] == [None, (), (), ("a", "b")]
+    for labels in (None, ()):
+        event = Event(EventType.CLICK, 1, (7,), labels)
+        assert event_of(event.stored()).labels == labels
+
+
+def test_revenue_is_unit_price_times_quantity_and_exact() -> None:
+    lines = (SaleLine(1, 3, Decimal("0.1")), SaleLine(2, 2, Decimal("33.333333333333333333")), SaleLine(3))
+    assert Sale("1", lines, 7).revenue == Decimal("66.966666666666666666")
 
 
 def test_a_sale_holds_its_lines_in_order_and_nothing_about_a_person() -> None:

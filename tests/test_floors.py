@@ -7,8 +7,22 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "identity_service"
-NOUNS = {"relations", "regions", "shop", "visitor", "consent", "policy", "cookieless", "signing", "handle", "link", "event", "signals"}
-FLOORS = [{"errors", "settings", "logs", "metrics", "limits"}, NOUNS, {"store"}, {"service"}, {"web"}]
+NOUNS = {
+    "attribution",
+    "relations",
+    "regions",
+    "shop",
+    "visitor",
+    "consent",
+    "policy",
+    "cookieless",
+    "signing",
+    "handle",
+    "link",
+    "event",
+    "signals",
+}
+FLOORS = [{"errors", "sections", "settings", "logs", "metrics", "limits"}, NOUNS, {"store"}, {"service"}, {"web"}]
 FLOORS.append({"app", "worker", "cli", "__main__"})
 WALLS = {
     "redis": {"store"},

@@ -11,7 +11,7 @@ from identity_service.app import make_shops
 from identity_service.consent import Choice, Consent, Millis, Purpose, purposes_choice, visitor_digest
 from identity_service.cookieless import DAY, GRACE, derive, window_at
 from identity_service.errors import Invalid, RateLimited
-from identity_service.event import Click, SaleLine
+from identity_service.event import SaleLine
 from identity_service.handle import HandleKind, Handles, handle_named, normalise_email
 from identity_service.limits import RateLimit
 from identity_service.link import LinkSource, living_links, parse_link
@@ -158,7 +158,6 @@ def test_links_are_read_as_documented_and_expired_ones_do_not_count() -> None:
 def test_events_keep_types_and_exact_prices() -> None:
     assert SaleLine("12", 2, Decimal("99.95")).stored() == {"id": "12", "quantity": 2, "price": "99.95"}
     assert SaleLine(12).stored() == {"id": 12, "quantity": 1}
-    assert Click(12, ("Home",), None, 7).stored() == {"type": "click", "time": 7, "product": 12, "labels": ["Home"], "api": None}
 
 
 def test_keys_are_found_by_digest_alone(shops: Shops) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from identity_service.errors import SettingsError
 from identity_service.relations import faults
-from identity_service.settings import Settings, load
+from identity_service.sections import Settings
+from identity_service.settings import load
 from identity_service.shop import key_digest
 
 KEY, OTHER_KEY, PEPPER = "A" * 43, "B" * 43, "C" * 43

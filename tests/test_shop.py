@@ -9,12 +9,25 @@ from identity_service.app import make_shops
 from identity_service.policy import STANDARD
 from identity_service.regions import strict_policy
 from identity_service.settings import load
-from identity_service.shop import CookieRule, KeyKind, Shop, ShopId, Shops, key_digest
+from identity_service.shop import CookieRule, KeyKind, ProductIds, Shop, ShopId, Shops, key_digest
 from identity_service.signals.statements import SignalRules
 
 
 def shop(name: str, *origins: str) -> Shop:
-    return Shop(ShopId(name), frozenset(origins), STANDARD, {}, SignalRules(), 1, True, True, CookieRule("__Host-visitor"))
+    return Shop(
+        ShopId(name),
+        frozenset(origins),
+        STANDARD,
+        {},
+        SignalRules(),
+        1,
+        True,
+        True,
+        ProductIds.ANY,
+        30,
+        False,
+        CookieRule("__Host-visitor"),
+    )
 
 
 def two_shops() -> Shops:

@@ -51,9 +51,9 @@ async def one(call: Call) -> Reply:
 
 async def attribution(call: Call) -> Reply:
     told = await call.services.orders.explain(call.shop, await _order(call))
-    credits = _credits(told.order)
     broken = told.broken.value if told.broken else None
-    return Reply(AttributionAnswer(told.order.sale, told.text == ATTRIBUTED, told.order.labels, credits, broken, told.text, told.hint))
+    credited = (told.text == ATTRIBUTED, told.order.labels, _credits(told.order))
+    return Reply(AttributionAnswer(told.order.sale, *credited, broken, told.text, told.hint))
 
 
 async def labels(call: Call) -> Reply:

@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from identity_service.app import Application
 from identity_service.settings import load
-from identity_service.web.routes import OPERATIONS
+from identity_service.web.routes import OPERATIONS, TRACKING
 from tests.conftest import Clock, Shopper
 
 PAGES = {
@@ -79,7 +79,8 @@ async def test_metrics_count_by_route_and_name_nobody(shopper: Shopper) -> None:
 async def test_every_operation_is_described_and_every_description_answers(shopper: Shopper) -> None:
     api = (await shopper.client.get("/openapi.json")).json()
     described = {(method.upper(), path) for path, methods in api["paths"].items() for method in methods}
-    assert described == {(one.method, one.path) for one in OPERATIONS} | {("GET", path) for path in PAGES}
+    tracked = {(method, path) for one in TRACKING for path in one.paths for method in ("GET", "POST")}
+    assert described == {(one.method, one.path) for one in OPERATIONS} | tracked | {("GET", path) for path in PAGES}
     names = [methods[method]["operationId"] for path, methods in api["paths"].items() for method in methods if path not in PAGES]
     assert len(set(names)) == len(names)
     for method, path in described:

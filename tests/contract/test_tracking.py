@@ -69,7 +69,7 @@ async def test_null_keeps_what_was_bought_and_nothing_else(shopper: Shopper, dat
     kinds = {str(key).split("{")[0] for key in database.scan_iter()}
     assert kinds == {"id:v1:S", "id:v1:orders"}
     [key] = list(database.scan_iter("id:v1:S*"))
-    assert set(database.hgetall(key)) == {"sale", "time", "products", "linked"}
+    assert set(database.hgetall(key)) == {"sale", "time", "products", "revenue", "mode", "missing", "linked"}
 
 
 async def test_absent_is_not_null_the_order_keeps_its_email_without_a_session(shopper: Shopper) -> None:
@@ -90,7 +90,7 @@ async def test_tokens_are_taken_and_dead_ones_record_nothing(shopper: Shopper) -
     issued = (await shopper.post("/v1/consents", {"consent": "granted"})).json()
     await shopper.post("/v2/log/click", {"product": 5, "visitor": issued["token"], "labels": ["Home", " "], "api": "search"})
     [visitor] = (await shopper.post("/v1/exports", {"visitor": issued["visitor"]})).json()["visitors"]
-    assert visitor["events"][0] | {"time": 0} == {"type": "click", "time": 0, "product": 5, "labels": ["Home"], "api": "search"}
+    assert visitor["events"][0] | {"time": 0} == {"type": "click", "time": 0, "products": [5], "labels": ["Home"], "api": "search"}
     await shopper.post("/v1/visitors", {"token": issued["token"], "consent": "refused"})
     assert (await shopper.post("/v2/log/click", {"product": 5, "visitor": issued["token"]})).json() == {"status": "ok"}
     assert (await shopper.post("/v1/exports", {"visitor": issued["visitor"]})).json()["visitors"] == []

@@ -1,0 +1,96 @@
+"""The sections of the settings: every setting with its type and bounds; `config/default.toml` describes each."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+Port = Annotated[int, Meta(ge=1, le=65_535)]
+
+
+class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class ServerSettings(Section, frozen=True):
+    host: str
+    port: Port
+    workers: Annotated[int, Meta(ge=1, le=256)]
+    production: bool
+    trusted_proxies: list[str]
+    region_header: str
+    gpc_support_since: str
+    drain_seconds: Annotated[int, Meta(ge=1, le=600)]
+    log_level: Literal["debug", "info", "warning", "error"]
+
+
+class StoreSettings(Section, frozen=True):
+    url: str
+    timeout_seconds: Annotated[float, Meta(gt=0, le=30)]
+
+
+class SecretSettings(Section, frozen=True):
+    signing_keys: list[str]
+    pepper: str
+
+
+class LimitSettings(Section, frozen=True):
+    enabled: bool
+    client_per_second: Count
+    key_per_second: Count
+    burst: Annotated[int, Meta(ge=1, le=100)]
+    body_bytes: Count
+    lookup_body_bytes: Count
+    header_count: Count
+    header_bytes: Count
+    json_depth: Annotated[int, Meta(ge=4, le=64)]
+    visitors_per_handle: Annotated[int, Meta(ge=2, le=100_000)]
+    emails_per_visitor: Annotated[int, Meta(ge=2, le=1_000)]
+    events_per_visitor: Annotated[int, Meta(ge=1, le=10_000)]
+    orders_per_shop: Count
+
+
+class RetentionSettings(Section, frozen=True):
+    consent_days: Annotated[int, Meta(ge=1, le=390)]
+    refusal_days: Annotated[int, Meta(ge=1, le=390)]
+    gone_days: Annotated[int, Meta(ge=400, le=3_650)]
+    receipt_days: Annotated[int, Meta(ge=1, le=3_650)]
+    sale_days: Annotated[int, Meta(ge=400, le=3_650)]
+
+
+class RegionSettings(Section, frozen=True):
+    """Empty: as shipped."""
+
+    no_signal: Literal["", "null", "cookieless"] = ""
+    refusal: Literal["", "null", "cookieless"] = ""
+    opted_out: Literal["", "null", "cookieless"] = ""
+    reason: str = ""
+
+
+class ShopSettings(Section, frozen=True):
+    public_keys: list[str]
+    private_keys: list[str]
+    origins: list[str] = []
+    policy: Literal["standard", "strict"] = "standard"
+    window_days: Annotated[int, Meta(ge=1, le=30)] = 1
+    continuity: Literal["bridge", "fresh"] = "bridge"
+    accept_unsigned: bool = True
+    product_id_type: Literal["any", "integer", "string"] = "any"
+    attribution_days: Annotated[int, Meta(ge=1, le=390)] = 30
+    link_overrides: bool = False
+    cookie_name: str = "__Host-visitor"
+    cookie_domain: str = ""
+    regions: dict[str, RegionSettings] = {}
+    tcf_purposes: tuple[Annotated[int, Meta(ge=1, le=24)], ...] = (1, 8)
+    tcf_vendor: Annotated[int, Meta(ge=0, le=65_535)] = 0
+    banner_categories: dict[str, list[str]] = {}
+    banner_cookies: list[str] = []
+
+
+class Settings(Section, frozen=True):
+    server: ServerSettings
+    store: StoreSettings
+    secrets: SecretSettings
+    limits: LimitSettings
+    retention: RetentionSettings
+    shops: dict[str, ShopSettings] = {}
