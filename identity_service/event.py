@@ -1,6 +1,7 @@
 """Tracking events: what a visitor saw, clicked and bought, and the sale that may come of it."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -8,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 ProductId = str | int
+EMAIL = re.compile(r"[^\s@]+(@|%40)[^\s@]+", re.IGNORECASE)
 
 
 class EventType(StrEnum):
@@ -65,11 +67,16 @@ def event_of(stored: str) -> Event:
     )
 
 
+def without_emails(text: str) -> str:
+    """People search for their own address, and templates put it into labels: no clear email is ever kept."""
+    return EMAIL.sub("(email)", text) if "@" in text or "%40" in text else text
+
+
 def clean_labels(labels: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Without blank ones and repetitions; None where none were sent."""
+    """Without blank ones, repetitions and emails; None where none were sent."""
     if labels is None:
         return None
-    return tuple(dict.fromkeys(stripped for label in labels if (stripped := label.strip())))
+    return tuple(dict.fromkeys(without_emails(stripped) for label in labels if (stripped := label.strip())))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_service.event import Event, EventType, ProductId, Sale, SaleLine, clean_labels, event_of
+from identity_service.event import Event, EventType, ProductId, Sale, SaleLine, clean_labels, event_of, without_emails
 
 PRODUCTS = st.one_of(st.text(max_size=20), st.integers())
 
@@ -42,6 +42,13 @@ def test_labels_that_were_not_sent_are_other_than_blank_ones() -> None:
     for labels in (None, ()):
         event = Event(EventType.CLICK, 1, (7,), labels)
         assert event_of(event.stored()).labels == labels
+
+
+@pytest.mark.parametrize("text", ["a@example.com", "find a.b+c@x.co now", "Mail%20a%40b.de", "<a@b>", "a@b,c@d"])
+def test_no_email_stays_in_text_that_people_and_templates_write(text: str) -> None:
+    assert not {"a@", "a%40", "c@", "b.de"} & {part for part in ("a@", "a%40", "c@", "b.de") if part in without_emails(text)}
+    assert clean_labels([text]) == (without_emails(text),)
+    assert without_emails("@home 50 % off") == "@home 50 % off"
 
 
 def test_revenue_is_unit_price_times_quantity_and_exact() -> None:

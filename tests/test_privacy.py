@@ -93,6 +93,7 @@ async def live(shopper: Shopper, person: Person) -> None:
     await shopper.post(
         "/v2/log/sale", {"sale": f"s{person.number}", "products": [1], "email": person.email, "customer": 7000 + person.number, **named}
     )
+    await track(shopper, person, named)
     await shopper.post("/v1/exports", {"email": person.email})
     await shopper.post("/v1/receipts", named)
     await shopper.post("/v1/decisions", {"client": client, "token": person.token})
@@ -103,6 +104,25 @@ async def live(shopper: Shopper, person: Person) -> None:
     await shopper.post("/v1/links", {"email": f"{person.email}@", "visitor": person.agent[:10]})
     await shopper.post(f"/v1/nowhere/{person.email}?visitor={person.visitor}", {"email": person.email})
     await shopper.post("/v2/log/sale", {"sale": person.email, "products": person.agent})
+
+
+async def track(shopper: Shopper, person: Person, named: dict[str, str]) -> None:
+    """Emails where people and templates write them, too."""
+    told = {"labels": [f"Mail to {person.email}"], "api": f"x/{person.email}", **named}
+    await shopper.post("/v2/log/results", {"products": [1, 2], **told})
+    await shopper.post("/v2/log/click", {"product": 2, **named})
+    await shopper.post("/v2/log/click", {"product": 1, **told})
+    await shopper.post("/v2/log/search", {"query": f"order of {person.email}", **told})
+    await shopper.post("/v2/log/category", {"category": person.email, **named})
+    await shopper.post("/v2/log/basket/set", {"products": [1], "email": person.email, **named})
+    await shopper.post("/v2/log/debug", {"message": f"{person.email} {person.address}", **named})
+    private = {"private_key": "demo-private-key", "key": "demo-public-key"}
+    for call in ("privacy/info", "log/email", "misc/visitor_id"):
+        query = {"email": person.email, "callback": "cb", **named, **private}
+        assert (await shopper.client.get(f"/v2/{call}", params=query)).status_code == 200
+    for path in ("/v1/orders", f"/v1/orders/s{person.number}/attribution", "/v1/calls"):
+        assert (await shopper.client.get(path, headers={"authorization": "Bearer demo-private-key"})).status_code == 200
+    await shopper.post("/v1/events", named)
 
 
 async def test_nothing_personal_is_kept_or_written(

@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from identity_service.attribution import Attribution
 from identity_service.errors import Forbidden, Invalid
-from identity_service.event import Event, EventType, ProductId, Sale, SaleLine, clean_labels
+from identity_service.event import Event, EventType, ProductId, Sale, SaleLine, clean_labels, without_emails
 from identity_service.handle import Handle
 from identity_service.metrics import UNUSABLE_HANDLES
 from identity_service.policy import Asked
@@ -64,12 +64,12 @@ async def log_product(call: Call) -> Reply:
 
 
 async def log_category(call: Call) -> Reply:
-    return await _log(call, EventType.CATEGORY, text=str(require(call.body, "category")))
+    return await _log(call, EventType.CATEGORY, text=without_emails(str(require(call.body, "category"))))
 
 
 async def log_search(call: Call) -> Reply:
     labels = clean_labels(None if isinstance(call.body.labels, UnsetType) else call.body.labels)
-    return await _log(call, EventType.SEARCH, text=require(call.body, "query"), labels=labels)
+    return await _log(call, EventType.SEARCH, text=without_emails(require(call.body, "query")), labels=labels)
 
 
 async def log_basket(call: Call) -> Reply:
@@ -153,7 +153,7 @@ def _now(call: Call) -> int:
 
 
 def _text(value: str | UnsetType | None) -> str | None:
-    return value if isinstance(value, str) else None
+    return without_emails(value) if isinstance(value, str) else None
 
 
 def _credited(sale: Sale, attribution: Attribution) -> dict[str, Decimal]:
