@@ -136,6 +136,7 @@ def make_services(settings: Settings, clock: Clock) -> Services:
         client_limit=_limit(settings, limits.client_per_second),
         key_limit=_limit(settings, limits.key_per_second),
         refusal_days=kept.refusal_days,
+        consent_days=kept.consent_days,
         region_header=settings.server.region_header.lower(),
         gpc_support_since=settings.server.gpc_support_since,
     )

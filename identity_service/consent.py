@@ -32,7 +32,7 @@ class Purpose(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Signal:
     """`decided_at`: when the person chose; `dated` says that the sender told it, else it is the time of arrival. `raw_digest`: SHA-256
-    of the signal as it came, in hex."""
+    of the signal as it came, in hex. `remembered`: found in a banner's cookie rather than said with this call."""
 
     source: str
     choice: Choice | None
@@ -42,16 +42,18 @@ class Signal:
     policy_version: str | None = None
     sale_share_opt_out: bool = False
     dated: bool = False
+    remembered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """A grant as the visitor's record keeps it."""
+    """A grant as the visitor's record keeps it. `raw_digest`: the first characters of the signal's, by which a replay is known."""
 
     granted_at: Millis
     source: str
     linking: Choice | None
     policy_version: str | None = None
+    raw_digest: str | None = None
 
     def as_signal(self) -> Signal:
         return Signal(self.source, Choice.GRANTED, self.granted_at, self.linking, policy_version=self.policy_version)

@@ -96,7 +96,8 @@ class Facts:
 
     `signals` came with this request. `consent` is the living ID's stored grant, `opt_out_seen` the first time GPC or DNT came with
     it. `refused_before` is the refusal cookie: newer than the stored grant, older than any signal of the request. `gone_at` is when
-    the ID presented or named was withdrawn; `candidate_gone` says that the ID cookieless mode would hand out is.
+    the ID presented or named was withdrawn; `candidate_gone_at` when the ID was that cookieless mode would hand out. `opted_out`: the
+    stored opt-out of sale and sharing.
     """
 
     asked: Asked
@@ -106,11 +107,12 @@ class Facts:
     opt_out_seen: Millis | None = None
     refused_before: bool = False
     gone_at: Millis | None = None
-    candidate_gone: bool = False
+    candidate_gone_at: Millis | None = None
     gpc: bool = False
     dnt: bool = False
     automated: bool = False
     region: str | None = None
+    opted_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +135,9 @@ def decide(policy: Policy, facts: Facts) -> Decision:
     rules = policy.rules(facts.region)
     choice = _choice(rules, facts)
     mode, reason = _mode(policy, rules, facts, choice)
-    if mode is Mode.COOKIELESS and facts.candidate_gone:
+    if mode is Mode.COOKIELESS and facts.candidate_gone_at is not None:
         mode, reason = Mode.NULL, Reason.WITHDRAWN
-    opted_out = facts.gpc or any(signal.sale_share_opt_out for signal in facts.signals)
+    opted_out = facts.gpc or facts.opted_out or any(signal.sale_share_opt_out for signal in facts.signals)
     opted_out |= rules.refusal_opts_out and reason is Reason.CONSENT_REFUSED
     return Decision(mode, reason, policy.name, facts.region, opted_out, choice)
 
@@ -163,18 +165,30 @@ def _mode(policy: Policy, rules: Rules, facts: Facts, choice: Signal | None) -> 
 def _choice(rules: Rules, facts: Facts) -> Signal | None:
     """The person's choice that counts: this request's newest, unless something stored is newer; else the refusal cookie; else the grant."""
     stored = facts.consent.as_signal() if facts.consent else None
-    sent = newest_choice(facts.signals)
-    if sent and not _outdated(sent, stored, facts.gone_at):
-        return sent
+    sent = _sent(facts)
+    if sent and not _outdated(sent, stored, facts):
+        return _against_opt_out(rules, facts, sent) if sent.remembered and sent.choice is Choice.GRANTED else sent
     if facts.refused_before:
         return Signal("refusal_cookie", Choice.REFUSED, facts.now)
     return _against_opt_out(rules, facts, stored)
 
 
-def _outdated(sent: Signal, stored: Signal | None, gone_at: Millis | None) -> bool:
-    """A late message never overwrites a newer choice, and only a grant made after a withdrawal lifts it."""
-    if gone_at is not None and sent.choice is Choice.GRANTED and sent.decided_at <= gone_at:
-        return True
+def _sent(facts: Facts) -> Signal | None:
+    """The request's newest choice. What a cookie merely remembers, without a time of its own, is no newer than what was said."""
+    said = any(one.choice and not one.remembered for one in facts.signals)
+    vague = [one for one in facts.signals if said and one.remembered and not one.dated and one.choice is Choice.GRANTED]
+    return newest_choice(one for one in facts.signals if one not in vague)
+
+
+def _outdated(sent: Signal, stored: Signal | None, facts: Facts) -> bool:
+    """A late message never overwrites a newer choice, and only a grant made after a withdrawal lifts it, or after the refusal of a device
+    that named no ID."""
+    if sent.choice is Choice.GRANTED:
+        refused = facts.candidate_gone_at if facts.refused_before and sent.dated else None
+        if any(gone is not None and sent.decided_at <= gone for gone in (facts.gone_at, refused)):
+            return True
+        if sent.remembered and not sent.dated and facts.gone_at is not None:
+            return True
     return stored is not None and sent.decided_at < stored.decided_at
 
 

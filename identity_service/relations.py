@@ -18,7 +18,7 @@ PRIVATE_KEY_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 COOKIE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|http://\[::1\](:[0-9]{1,5})?")
 STORE_URL = re.compile(r"embedded:.+|rediss?://[^/].*|unix://.+")
-REGION = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
+REGION = re.compile(r"[A-Z][A-Z0-9](-[A-Z0-9]{1,3})?")
 SHOP_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 KEY_BYTES = 32
 

@@ -9,7 +9,8 @@ import pytest
 import redis
 
 from identity_service.app import Application
-from identity_service.settings import Settings, load
+from identity_service.sections import Settings
+from identity_service.settings import load
 from tests.server import valkey
 
 START = 1_795_000_000.25

@@ -35,7 +35,7 @@ def expected(policy: str, facts: Facts) -> tuple[str, str]:
         return "null", "visitor_disabled"
     if choice is Choice.REFUSED:
         return "null", "consent_refused"
-    candidate = ("null", "withdrawn") if facts.candidate_gone else None
+    candidate = ("null", "withdrawn") if facts.candidate_gone_at else None
     if choice is Choice.GRANTED:
         return (candidate or ("cookieless", "requested_cookieless")) if facts.asked is Asked.AUTO else ("persistent", "consent_granted")
     if facts.gone_at is not None:
@@ -56,7 +56,7 @@ def test_every_combination_of_facts_is_decided_as_documented(policy: str) -> Non
         Asked, choices, [None, STORED], gone, [None, EARLIER, NOW], flags, flags, flags, flags, flags
     ):
         refused, candidate, gpc, dnt, automated = rest
-        facts = Facts(asked, NOW, sent, stored, opt_out, refused, at, candidate, gpc, dnt, automated)
+        facts = Facts(asked, NOW, sent, stored, opt_out, refused, at, EARLIER if candidate else None, gpc, dnt, automated)
         decision = decide(POLICIES[policy], facts)
         assert (decision.mode, decision.reason) == expected(policy, facts), facts
         assert decision.sale_share_opt_out == gpc

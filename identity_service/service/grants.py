@@ -13,6 +13,9 @@ from identity_service.store.visitors import Grant
 from identity_service.visitor import Kind, Mode, VisitorId, VisitorRecord, new_visitor_id
 
 TOUCH_AFTER = 3_600
+RAW_LENGTH = 11
+REPEATABLE = frozenset({"plain", "shop"})
+"""Sources whose same words are a new choice when they are reported again; a banner's same event is a replay."""
 
 
 class Grants:
@@ -34,8 +37,11 @@ class Grants:
         if granting:
             expires = int(choice.decided_at) // 1000 + self._life
             outcome, receipt = await self._grant(scene, visitor, choice, expires, decision)
-            if outcome != "granted":
+            if outcome == "gone":
                 return null_identity(scene, _withdrawn(decision))
+            if outcome == "older":
+                [state] = await self._store.visitors.states(scene.visit.shop.shop_id, [visitor], scene.seconds)
+                expires = state.record.expires if state.record else expires
         elif record:
             await self._touch(scene, visitor, record)
         linking = choice.linking if granting or not record or not record.consent else record.consent.linking
@@ -67,7 +73,9 @@ class Grants:
         key = record.receipt_key if record and record.receipt_key else new_receipt_key()
         receipt = await self._receipts.issue(scene, choice, Mode.PERSISTENT, visitor, key)
         grant = Grant(
-            consent=Consent(choice.decided_at, choice.source, choice.linking, choice.policy_version),
+            consent=Consent(
+                choice.decided_at, choice.source, choice.linking, choice.policy_version, (choice.raw_digest or "")[:RAW_LENGTH]
+            ),
             expires=expires,
             opted_out=decision.sale_share_opt_out,
             opt_out_seen=choice.decided_at if surroundings.gpc or surroundings.dnt else None,
@@ -113,6 +121,9 @@ def _is_new(scene: Scene, record: VisitorRecord, choice: Signal) -> bool:
         return True
     if choice.decided_at == stored.granted_at:
         return False
+    replayed = choice.source not in REPEATABLE and choice.raw_digest is not None and choice.raw_digest[:RAW_LENGTH] == stored.raw_digest
+    if replayed and not choice.dated:
+        return False
     return scene.visit.event or choice.dated or choice.linking != stored.linking or choice.policy_version != stored.policy_version
 
 
@@ -127,7 +138,10 @@ def _withdrawn(decision: Decision) -> Decision:
 
 
 def refuses_links(scene: Scene) -> bool:
-    return any(signal.linking is Choice.REFUSED for signal in scene.visit.signals)
+    """By a message that is not older than what is stored."""
+    consent = scene.record.consent if scene.record else None
+    oldest = consent.granted_at if consent else 0
+    return any(signal.linking is Choice.REFUSED and signal.decided_at >= oldest for signal in scene.visit.signals)
 
 
 async def remove_links(store: Store, scene: Scene, visitor: VisitorId, kind: Kind, expires: int) -> None:

@@ -50,8 +50,10 @@ class Visitors:
         return scene, decide(visit.shop.policy, scene.facts())
 
     def _without_stale(self, visit: Visit, now: Millis) -> Visit:
-        """A choice older than a grant may live is no signal any more."""
-        return replace(visit, signals=tuple(signal for signal in visit.signals if signal.decided_at > now - self._consent_life))
+        """A choice older than a grant may live is none any more; an opt-out that came with it stands."""
+        oldest = now - self._consent_life
+        signals = (one if one.decided_at > oldest else replace(one, choice=None, linking=None) for one in visit.signals)
+        return replace(visit, signals=tuple(signals))
 
     def verified(self, shop: Shop, texts: tuple[str, ...]) -> list[Token]:
         found = [self._signing.verify(shop.shop_id, text) for text in texts]
@@ -76,8 +78,10 @@ class Visitors:
             return await self._grants.persistent(scene, decision)
         if decision.mode is Mode.NULL:
             return null_identity(scene, decision, receipt)
-        if scene.states[scene.candidate.visitor].gone_at is not None or scene.candidate.visitor in withdrawn:
-            return null_identity(scene, replace(decision, mode=Mode.NULL, reason=Reason.WITHDRAWN))
+        if scene.candidate.visitor in withdrawn:
+            scene = await self.look_up(replace(visit, tokens=(), own=None), [], now)
+        if scene.states[scene.candidate.visitor].gone_at is not None:
+            return null_identity(scene, replace(decision, mode=Mode.NULL, reason=Reason.WITHDRAWN), receipt)
         return await self._cookieless(scene, decision, receipt)
 
     async def _withdraw(self, scene: Scene, decision: Decision) -> list[VisitorId]:
@@ -96,7 +100,8 @@ class Visitors:
         visit, living = scene.visit, scene.living
         if decision.reason is Reason.BOT:
             return []
-        if decision.reason is not Reason.CONSENT_REFUSED:
+        refused = decision.choice is not None and decision.choice.choice is Choice.REFUSED and decision.choice in visit.signals
+        if decision.reason is not Reason.CONSENT_REFUSED and not (refused and visit.event):
             switched_off = decision.reason is Reason.VISITOR_DISABLED
             downgraded = visit.asked is Asked.AUTO and living is not None
             return self._alive(scene, [t.visitor for t in scene.tokens if switched_off or (downgraded and t == living)])
@@ -115,7 +120,9 @@ class Visitors:
 
     async def _refusal_receipt(self, scene: Scene, decision: Decision, withdrawn: list[VisitorId]) -> Receipt | None:
         choice = decision.choice
-        if choice is None or choice.choice is not Choice.REFUSED or decision.reason is not Reason.CONSENT_REFUSED:
+        if choice is None or choice.choice is not Choice.REFUSED or decision.reason is Reason.BOT:
+            return None
+        if decision.reason is not Reason.CONSENT_REFUSED and not scene.visit.event:
             return None
         REFUSED_SIGNALS.labels(choice.source).inc()
         if not withdrawn and not (scene.visit.event and choice in scene.visit.signals):
@@ -134,6 +141,8 @@ class Visitors:
             refused = True
             if signed:
                 await remove_links(self._store, scene, candidate.visitor, candidate.kind, candidate.expires)
+        if state.record and decision.sale_share_opt_out and not state.record.opted_out:
+            await self._store.visitors.touch(shop.shop_id, candidate.visitor, scene.seconds, True, None)
         token = candidate.text or self._signing.sign(shop.shop_id, candidate.kind, candidate.visitor, candidate.issued_at)
         cleared = scene.visit.asked is Asked.AUTO or decision.reason in CLEARING - {Reason.OPTED_OUT}
         return identity_of(

@@ -64,7 +64,7 @@ def version(value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None
     text = str(value) if isinstance(value, str) or 0 <= value < 10**16 else ""
-    return text if text != "0" and 0 < len(text) <= 64 else None
+    return text if text != "0" and 0 < len(text) <= 64 and text.isprintable() else None
 
 
 def text_of(raw: str) -> str | None:
@@ -149,17 +149,16 @@ def onetrust(cookies: Mapping[str, str]) -> Answer | None:
     """`groups=C0001:1,C0002:0&interactionCount=1&isGpcEnabled=0`, form-encoded; before a choice it holds the defaults, so only the time
     at which the alert box was closed makes it a choice (developer.onetrust.com/onetrust/docs/javascript-events-guide)."""
     raw, decided_at = cookies.get("OptanonConsent", ""), millis(text_of(cookies.get("OptanonAlertBoxClosed", "")))
-    if decided_at is None or text_of(raw) is None:
+    if text_of(raw) is None:
         return None
     try:
         fields = _once(parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=100))
     except ValueError:
         return None
-    if not re.fullmatch(r"0*[1-9][0-9]*", str(fields.get("interactionCount", "1"))):
-        return None
-    groups = _pairs(_GROUP, str(fields.get("groups", "")).split(","))
     opted_out = True if fields.get("isGpcEnabled") == "1" else None
-    return Answer(worded(groups, "1", "0"), None, decided_at, None, opted_out) if groups else None
+    acted = decided_at is not None and re.fullmatch(r"0*[1-9][0-9]*", str(fields.get("interactionCount", "1")))
+    groups = _pairs(_GROUP, str(fields.get("groups", "")).split(",")) if acted else None
+    return Answer(worded(groups or {}, "1", "0"), None, decided_at, None, opted_out) if groups or opted_out else None
 
 
 def didomi(raw: str) -> Answer | None:
@@ -210,6 +209,8 @@ def vanilla(cookie: Mapping[str, object]) -> Answer | None:
     if not isinstance(categories, list | tuple) or len(accepted) != len(categories) or not (isinstance(chosen, str) and chosen):
         return None
     decided_at = millis(cookie.get("lastConsentTimestamp")) or millis(chosen)
+    if decided_at is None:
+        return None
     return Answer(dict.fromkeys(accepted, True), False, decided_at, version(cookie.get("revision")))
 
 

@@ -18,10 +18,10 @@ _NO_ACT: Final = ("oninitialpageload", "onnoneuregion", "onsessionrestored", "on
 
 @dataclass(frozen=True, slots=True)
 class BannerReading:
-    """What a decided banner says. `choice`: storage and measurement together. `decided_at` and `policy_version` are the banner's own,
-    where it has them; `visitor` is the user reference in the body of a server's webhook, and proves nothing by itself."""
+    """What a decided banner says. `choice`: storage and measurement together, None where only `sale_share_opt_out` is said. `decided_at`
+    and `policy_version` are the banner's own; `visitor` is the user reference in a server's webhook, and proves nothing by itself."""
 
-    choice: Choice
+    choice: Choice | None
     linking: Choice | None = None
     decided_at: Millis | None = None
     policy_version: str | None = None
@@ -35,7 +35,6 @@ def _detail(event: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def _called(event: Mapping[str, object]) -> list[str]:
-    """The names that an event gives itself, as `event` or as `type`."""
     return [name for name in (event.get("event"), event.get("type")) if isinstance(name, str)]
 
 
@@ -201,11 +200,11 @@ def read_event(source: str, event: Mapping[str, object], categories: frozenset[s
     texts = {name: text for name, text in event.items() if isinstance(text, str)}
     found = [read_cookies(source, texts, categories), _reading(banner.event(event), categories or banner.needed) if banner else None]
     readings = [reading for reading in found if reading]
-    return next((reading for reading in readings if reading.choice is Choice.REFUSED), readings[0] if readings else None)
+    return min(readings, key=lambda reading: reading.choice is not Choice.REFUSED, default=None)
 
 
 def read_cookies(source: str, cookies: Mapping[str, str], categories: frozenset[str] | None = None) -> BannerReading | None:
-    """As `read_event`, from the raw values of a request's own cookies."""
+    """As `read_event`, from raw cookies."""
     banner = _TABLE.get(source)
     own = {name: text for name, text in cookies.items() if banner and re.fullmatch(banner.cookie, name)}
     return _reading(banner.text(own), categories or banner.needed) if banner and own else None
@@ -214,7 +213,8 @@ def read_cookies(source: str, cookies: Mapping[str, str], categories: frozenset[
 def _reading(answer: Answer | None, needed: Collection[str]) -> BannerReading | None:
     """One refusal refuses; a grant needs every name granted."""
     told = [answer.states.get(name, answer.others) for name in needed] if answer else []
-    if answer is None or not told or (None in told and False not in told):
+    if answer is None or not told:
         return None
-    choice = Choice.REFUSED if False in told else Choice.GRANTED
-    return BannerReading(choice, None, answer.decided_at, answer.policy_version, answer.sale_share_opt_out, answer.visitor)
+    choice = Choice.REFUSED if False in told else None if None in told else Choice.GRANTED
+    reading = BannerReading(choice, None, answer.decided_at, answer.policy_version, answer.sale_share_opt_out, answer.visitor)
+    return reading if choice or answer.sale_share_opt_out else None

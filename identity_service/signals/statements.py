@@ -1,16 +1,18 @@
 """From the consent members of a call, a banner's event or a banner's cookies to signals: what was said, by whom, and when.
 
 Times: the banner's own where it tells a sane one (at most five minutes ahead of ours), else the time of arrival. A TC string knows only
-its day: it counts as of its end, or of now on that very day; one that was merely loaded again (`tcloaded`, or found inside a GPP string)
-as of its beginning, so that a replay never renews a grant nor lifts a withdrawal of the same day.
+its day. On that very day it counts as of now, unless it was merely loaded again (`tcloaded`, a cookie, inside a GPP string); else a grant
+counts from the day's beginning and a refusal until its end, so that a replay never renews a grant nor lifts a later withdrawal.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from urllib.parse import unquote
 
 from identity_service.consent import Choice, Millis, Purpose, Signal, purposes_choice
+from identity_service.signals.banners import json_object
 from identity_service.signals.cmp import BANNERS, BannerReading, read_cookies, read_event
 from identity_service.signals.google import google_choice
 from identity_service.signals.gpp import read_gpp
@@ -23,6 +25,7 @@ SOURCES = ("tcf", "gpp", "google", *sorted(BANNERS))
 MOST_AHEAD = 5 * 60 * 1000
 """A sender's clock may be this far ahead, in milliseconds; a later time counts as the time of arrival."""
 DAY = 86_400_000
+MOST_US_PRIVACY = 1_024
 TC_COOKIE, US_PRIVACY_COOKIE = "euconsent-v2", "usprivacy"
 COOKIE_SOURCES = frozenset({"tcf", "us_privacy", *BANNERS})
 
@@ -58,7 +61,7 @@ class Reader:
             found.append(Signal("plain", purposes_choice(choices), at, choices.get(Purpose.LINKING), _digest(purposes), dated=dated))
         for source in ("google", "tcf", "gpp"):
             if isinstance(member := consent.get(source), Mapping) and member:
-                found += self._standard(source, member, decided_at)
+                found += [self._uncontradicted(source, one) for one in self._standard(source, member, decided_at)]
         if isinstance(text := consent.get("us_privacy"), str):
             found += self._us_privacy(text)
         return tuple(replace(one, policy_version=version) for one in found) if isinstance(version, str) else tuple(found)
@@ -78,14 +81,14 @@ class Reader:
 
     def of_cookies(self) -> tuple[Signal, ...]:
         """What the cookies say of the banners that the shop wants read on every call."""
-        return tuple(signal for source in self.rules.cookies for signal in self._cookie(source))
+        return tuple(replace(signal, remembered=True) for source in self.rules.cookies for signal in self._cookie(source))
 
     def _cookie(self, source: str) -> tuple[Signal, ...]:
         if source == "tcf":
             text = self.cookies.get(TC_COOKIE)
             return self._tcf({"tc_string": text, "event_status": "tcloaded"}, None) if text else ()
         if source == "us_privacy":
-            return self._us_privacy(self.cookies.get(US_PRIVACY_COOKIE, ""))
+            return self._us_privacy(_us_privacy_text(self.cookies.get(US_PRIVACY_COOKIE, "")))
         reading = read_cookies(source, self.cookies, self.rules.categories.get(source))
         return (self._of_reading(source, reading, {}),) if reading else ()
 
@@ -103,19 +106,21 @@ class Reader:
     def _tcf(self, member: Mapping[str, object], decided_at: Millis | None) -> tuple[Signal, ...]:
         text = _first(member, "tc_string", "tcString", TC_COOKIE)
         status = _first(member, "event_status", "eventStatus")
-        if not isinstance(text, str) or status not in {None, "tcloaded", "useractioncomplete"}:
+        if not isinstance(text, str) or status not in (None, "tcloaded", "useractioncomplete"):
             return ()
-        if _first(member, "gdpr_applies", "gdprApplies") in {False}:
+        if _first(member, "gdpr_applies", "gdprApplies") is False:
             return ()
         choice = tc_choice(text, self.rules.tcf, self.now)
-        return (self._of_tc("tcf", text, choice, decided_at, loaded=status == "tcloaded"),) if choice else ()
+        loaded = status == "tcloaded" or TC_COOKIE in member
+        return (self._of_tc("tcf", text, choice, decided_at, loaded=loaded),) if choice else ()
 
     def _gpp(self, member: Mapping[str, object]) -> tuple[Signal, ...]:
         ping = member.get("pingData", member)
-        if not isinstance(ping, Mapping) or _first(ping, "signal_status", "signalStatus") not in {None, "ready"}:
+        if not isinstance(ping, Mapping) or _first(ping, "signal_status", "signalStatus") not in (None, "ready"):
             return ()
         text, sections = _first(ping, "gpp_string", "gppString"), _first(ping, "applicable_sections", "applicableSections")
-        applicable = frozenset(one for one in sections if isinstance(one, int)) if isinstance(sections, list) else None
+        told = [one for one in sections if isinstance(one, int)] if isinstance(sections, list) else []
+        applicable = None if sections is None else frozenset(told)
         reading = read_gpp(text, applicable) if isinstance(text, str) else None
         if reading is None or not isinstance(text, str):
             return ()
@@ -135,8 +140,8 @@ class Reader:
         day, told = choice.day, decided_at is not None and decided_at // DAY * DAY == choice.day
         if told and decided_at is not None:
             at, dated = self._moment(decided_at)
-        elif loaded and choice.choice is Choice.GRANTED:
-            at, dated = day, True
+        elif choice.choice is Choice.GRANTED and (loaded or day + DAY <= self.now):
+            at, dated = Millis(min(day, self.now)), True
         else:
             dated = day + DAY <= self.now
             at = Millis(day + DAY - 1) if dated else self.now
@@ -157,6 +162,14 @@ class Reader:
         if decided_at is None or decided_at > self.now + MOST_AHEAD:
             return self.now, False
         return min(decided_at, self.now), True
+
+
+def _us_privacy_text(cookie: str) -> str:
+    """Iubenda writes the string into percent-encoded JSON, as `uspString`."""
+    if len(cookie) == 4 or len(cookie) > MOST_US_PRIVACY:
+        return cookie
+    found = json_object(unquote(cookie)).get("uspString")
+    return found if isinstance(found, str) else ""
 
 
 def _first(member: Mapping[str, object], *names: str) -> object:

@@ -13,9 +13,10 @@ from identity_service.visitor import LAPSED, Kind, VisitorId, VisitorRecord, Vis
 NAME_LENGTH = 23
 """Characters of a handle's name; the record's own fields are one letter each."""
 
-FIELDS = ("k", "f", "l", "x", "g", "s", "n", "v", "w", "o", "e", "q", "b")
+FIELDS = ("k", "f", "l", "x", "g", "s", "n", "v", "w", "o", "e", "q", "b", "d")
 """kind, first seen, last seen, expires, granted at, source, linking, policy version, sale/share opt-out, GPC or DNT seen at, number of
-emails, receipt key, digest of the bridged visitor. Beside them c counts customer IDs and r is the newest receipt's ID."""
+emails, receipt key, digest of the bridged visitor, first characters of the signal's digest. Beside them c counts customer IDs and r is the
+newest receipt's ID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class VisitorStore:
             *("1" if grant.opted_out else "", _text(grant.opt_out_seen)),
             *(grant.receipt_id, grant.receipt_key),
             self._keys.visitor_digest(shop, grant.bridged_from) if grant.bridged_from else "",
-            NAME_LENGTH,
+            *(NAME_LENGTH, grant.consent.raw_digest or ""),
         )
         [reply] = await self._client.run(call("grant_visitor", (keys.record, keys.gone, keys.receipts), *arguments))
         return reply[0], reply[1] if len(reply) > 1 else []
@@ -143,7 +144,7 @@ def _record(found: dict[str, str | None], now: int) -> VisitorRecord | None:
         first_seen=int(found["f"] or 0),
         last_seen=int(found["l"] or 0),
         expires=expires,
-        consent=Consent(Millis(int(granted)), found["s"] or "", linking, found["v"]) if granted else None,
+        consent=Consent(Millis(int(granted)), found["s"] or "", linking, found["v"], found["d"]) if granted else None,
         opted_out=found["w"] == "1",
         opt_out_seen=Millis(int(found["o"])) if found["o"] else None,
         emails=int(found["e"] or 0),

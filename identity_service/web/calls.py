@@ -80,7 +80,7 @@ def surroundings_of(call: Call, client: Client | UnsetType | None) -> Surroundin
 
 
 def reader_of(call: Call) -> Reader:
-    cookies = all_cookies(call.headers.get("cookie", "")) if call.shop.signals.cookies or call.device else {}
+    cookies = all_cookies(call.headers["cookie"]) if "cookie" in call.headers else {}
     return Reader(call.shop.signals, Millis(int(call.services.clock() * 1000)), cookies)
 
 

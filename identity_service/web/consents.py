@@ -8,6 +8,7 @@ from identity_service.consent import Receipt
 from identity_service.errors import Invalid, NotFound
 from identity_service.policy import Asked
 from identity_service.service.scene import Scene
+from identity_service.service.visits import Visit
 from identity_service.signals.statements import SOURCES
 from identity_service.visitor import own_visitor_id
 from identity_service.web.calls import reader_of, receipt_answer, visit_of
@@ -15,6 +16,7 @@ from identity_service.web.endpoints import Call, Reply
 from identity_service.web.payloads import DecisionAnswer, DecisionsAnswer, ReceiptsAnswer, TraceStep
 from identity_service.web.visitors import identify
 
+DAY = 86_400
 OURS = frozenset({"key", "private_key", "token", "visitor", "client"})
 """Members of a banner's event that are this service's own."""
 
@@ -32,8 +34,16 @@ async def report_banner(call: Call) -> Reply:
     signals, named = reader_of(call).of_event(source, event)
     visit = visit_of(call, event=True, signals=signals)
     if named and visit.asked is Asked.NOTHING and not visit.tokens:
-        visit = replace(visit, asked=Asked.OWN, own=own_visitor_id(named))
+        visit = _of_webhook(visit, named)
     return await identify(call, visit, with_receipt=True)
+
+
+def _of_webhook(visit: Visit, named: str) -> Visit:
+    """A reference that is no ID of ours concerns somebody else: the webhook is answered and changes nothing."""
+    try:
+        return replace(visit, asked=Asked.OWN, own=own_visitor_id(named))
+    except Invalid:
+        return replace(visit, signals=())
 
 
 async def receipts(call: Call) -> Reply:
@@ -47,7 +57,9 @@ async def receipts(call: Call) -> Reply:
     if isinstance(body.at, UnsetType):
         return _receipts(held)
     moment = int(body.at.timestamp())
-    return _receipts([receipt for receipt in held if receipt.time <= moment][:1])
+    newest = next((receipt for receipt in held if receipt.time <= moment), None)
+    in_force = newest is not None and newest.time > moment - call.services.consent_days * DAY
+    return _receipts([newest] if newest and in_force else [])
 
 
 async def decisions(call: Call) -> Reply:
@@ -65,9 +77,10 @@ def _trace(scene: Scene) -> list[TraceStep]:
     facts = scene.facts()
     steps = [("robot or prefetch", facts.automated), ("asked", facts.asked)]
     steps += [(f"signal {signal.source}", signal.choice or "absent") for signal in facts.signals]
+    steps += [(f"sale_share_opt_out {signal.source}", True) for signal in facts.signals if signal.sale_share_opt_out]
     steps += [("refusal cookie", facts.refused_before), ("stored grant", facts.consent is not None)]
     steps += [("withdrawn", facts.gone_at is not None), ("gpc", facts.gpc), ("dnt", facts.dnt), ("region", facts.region or "unknown")]
-    return [TraceStep(name, str(value).lower()) for name, value in steps]
+    return [TraceStep(name, str(value) if name == "region" else str(value).lower()) for name, value in steps]
 
 
 def _receipts(found: list[Receipt]) -> Reply:

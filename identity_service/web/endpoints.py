@@ -50,6 +50,7 @@ class Services:
     client_limit: RateLimit | None
     key_limit: RateLimit | None
     refusal_days: int
+    consent_days: int
     region_header: str
     gpc_support_since: str
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-REGION_PATTERN = "^[A-Z]{2}(-[A-Z0-9]{1,3})?$"
+REGION_PATTERN = "^[A-Z][A-Z0-9](-[A-Z0-9]{1,3})?$"
 Choice = Literal["granted", "refused"]
 Key = Annotated[str, Meta(description="Public or private key, where it is not in `Authorization: Bearer KEY`")]
 VisitorText = Annotated[str, Meta(max_length=120)]

@@ -11,7 +11,7 @@ from identity_service.service.tracking import Subject
 from identity_service.service.visits import Visit
 from identity_service.signing import SHAPE
 from identity_service.visitor import own_visitor_id
-from identity_service.web.calls import refused_before, surroundings_of
+from identity_service.web.calls import cookie_signals_of, refused_before, surroundings_of
 from identity_service.web.cookies import read_cookies
 from identity_service.web.endpoints import Call
 
@@ -33,6 +33,7 @@ async def _subject(call: Call, text: str | UnsetType | None) -> Subject:
         "trusted": call.private,
         "surroundings": surroundings_of(call, UNSET),
         "refused_before": refused_before(call),
+        "signals": cookie_signals_of(call),
     }
     return await call.services.tracking.subject(Visit(**_named(call, text), **shared))
 

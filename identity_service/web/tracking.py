@@ -17,7 +17,7 @@ from identity_service.service.tracking import Subject
 from identity_service.service.visits import Visit
 from identity_service.shop import ProductIds
 from identity_service.visitor import Kind
-from identity_service.web.calls import refused_before, rfc3339, surroundings_of
+from identity_service.web.calls import cookie_signals_of, refused_before, rfc3339, surroundings_of
 from identity_service.web.endpoints import Call, Reply
 from identity_service.web.subjects import subject_of
 from identity_service.web.tracking_payloads import ProductLine, TokenAnswer, TrackingAnswer, VisitorIdAnswer
@@ -107,6 +107,7 @@ async def visitor_id(call: Call) -> Reply:
         asked=Asked.AUTO,
         surroundings=surroundings_of(call, UNSET),
         refused_before=refused_before(call),
+        signals=cookie_signals_of(call),
     )
     subject = await call.services.tracking.subject(visit)
     return Reply(VisitorIdAnswer("ok", subject.visitor))

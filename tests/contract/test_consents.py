@@ -200,7 +200,8 @@ async def test_receipts_are_newest_first_and_at_names_the_one_in_force(shopper: 
         ("2020-01-01T00:00:00Z", []),
         (first["receipt"]["time"], [first["receipt"]]),
         (second["receipt"]["time"], [second["receipt"]]),
-        ("2099-01-01T00:00:00Z", [second["receipt"]]),
+        ("2027-06-01T00:00:00Z", [second["receipt"]]),
+        ("2099-01-01T00:00:00Z", []),
     ):
         assert (await shopper.post("/v1/receipts", asked | {"at": at})).json()["receipts"] == expected
 

@@ -5,7 +5,7 @@
 -- ARGV[4]  source          ARGV[5]  linking: granted, refused or empty   ARGV[6]  policy version or empty
 -- ARGV[7]  sale/share opt-out: 1 or empty               ARGV[8]  GPC or DNT seen at, ms, or empty
 -- ARGV[9]  receipt ID      ARGV[10] receipt key         ARGV[11] digest of the bridged visitor or empty
--- ARGV[12] length of a handle's name
+-- ARGV[12] length of a handle's name   ARGV[13] first characters of the signal's digest, or empty
 -- Returns  {granted, names of linked handles}, {gone} (withdrawn after the grant), {open} (its removal has to be ended first)
 --          or {older} (a newer grant is stored)
 local gone, open = string.match(redis.call('GET', KEYS[2]) or '', '^(%d+) ?(.*)$')
@@ -22,7 +22,7 @@ redis.call('HSETNX', KEYS[1], 'f', ARGV[1])
 redis.call('HSETNX', KEYS[1], 'q', ARGV[10])
 local earlier = redis.call('HGET', KEYS[1], 'r')
 redis.call('HSET', KEYS[1], 'k', 'p', 'l', ARGV[1], 'x', ARGV[2], 'g', ARGV[3], 's', ARGV[4], 'r', ARGV[9])
-for field, value in pairs({n = ARGV[5], v = ARGV[6]}) do
+for field, value in pairs({n = ARGV[5], v = ARGV[6], d = ARGV[13]}) do
   if value == '' then redis.call('HDEL', KEYS[1], field) else redis.call('HSET', KEYS[1], field, value) end
 end
 if ARGV[7] ~= '' then redis.call('HSET', KEYS[1], 'w', ARGV[7]) end
