@@ -52,7 +52,7 @@ def test_every_route_is_in_the_readme() -> None:
     paths = (
         {operation.path for operation in OPERATIONS}
         | {path for one in TRACKING for path in one.paths}
-        | {"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"}
+        | {"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/visitor.js"}
     )
     assert [path for path in sorted(paths) if path not in README and f"`{path[4:]}`" not in README] == []
     named = set(re.findall(r"`(?:GET |POST )?(/v[123]/[a-z_/]+)`", README))

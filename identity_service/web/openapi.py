@@ -56,7 +56,12 @@ def document(operations: Sequence[Described]) -> dict[str, Any]:
     for path in ("/healthz", "/readyz"):
         answers = {"200": _answer("ok", HealthAnswer)} | ({"503": _error(path, 503)} if path == "/readyz" else {})
         paths[path] = {"get": {"summary": path[1:], "responses": answers, "security": []}}
-    for path, media in (("/metrics", "text/plain"), ("/docs", "text/html"), ("/openapi.json", "application/json")):
+    for path, media in (
+        ("/metrics", "text/plain"),
+        ("/docs", "text/html"),
+        ("/openapi.json", "application/json"),
+        ("/visitor.js", "text/javascript"),
+    ):
         content: dict[str, Any] = {"description": "ok", "content": {media: {}}}
         paths[path] = {"get": {"summary": path[1:], "responses": {"200": content}, "security": []}}
     return {

@@ -23,6 +23,7 @@ from identity_service.web.routes import OPERATIONS, TRACKING
 from tests.conftest import Clock, Shopper
 
 PAGES = {
+    "/visitor.js": "text/javascript; charset=utf-8",
     "/healthz": "application/json",
     "/readyz": "application/json",
     "/metrics": "text/plain; version=0.0.4; charset=utf-8",

@@ -239,7 +239,7 @@
       var started = 'key' in config, visitor = JSON.stringify(config.visitor);
       for (var name in changes) config[name] = changes[name];
       if (!config.key) return;
-      if (!started) { watchBanners(); bindClicks(); onReady(sendElements); }
+      if (!started) { override(); watchBanners(); bindClicks(); onReady(sendElements); }
       if (!started || visitor !== JSON.stringify(config.visitor)) identify();
     },
     call: function (endpoint, args, done) { call(endpoint, args, done); },

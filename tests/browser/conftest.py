@@ -1,0 +1,58 @@
+"""A real browser, Debian's Chromium, before a real service that serves the test pages' origin."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+from tests.browser.pages import Pages, pages
+from tests.test_command import Service, free_port, served
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Installed where it is missing and may be; a laptop without it skips."""
+    if not shutil.which("chromium") and shutil.which("apt-get") and os.geteuid() == 0:
+        subprocess.run(["apt-get", "update", "-q"], check=True, capture_output=True)
+        subprocess.run(["apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium"], check=True, capture_output=True)
+    found = shutil.which("chromium")
+    if not found:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """Of one module, because its event loop would be in the way of other tests of the same process."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def shop_pages() -> Iterator[Pages]:
+    with pages() as served_pages:
+        yield served_pages
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory, store_url: str, shop_pages: Pages) -> Iterator[Service]:
+    place: Path = tmp_path_factory.mktemp("service")
+    origins = f"http://localhost:{shop_pages.port}"
+    environment = {"IDENTITY_STORE__URL": store_url, "IDENTITY_SHOPS__DEMO__ORIGINS": origins, "IDENTITY_LIMITS__ENABLED": "false"}
+    environment["IDENTITY_SERVER__PORT"] = str(free_port())
+    with served(place, **environment) as started:
+        shop_pages.service = started.url.replace("127.0.0.1", "localhost")
+        yield started
+
+
+@pytest.fixture
+def profile(browser: Browser, service: Service) -> Iterator[BrowserContext]:
+    context = browser.new_context(user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
+    yield context
+    context.close()
