@@ -52,23 +52,26 @@ class TrackingEndpoint:
 
     async def _reply(self, scope: Scope, receive: Receive, query: list[tuple[str, str]]) -> Reply:
         headers = scope["state"]["headers"]
-        raw = await read_body(headers, receive, self.services.limits.body) if scope["method"] == "POST" else _as_json(query)
+        written = dict(query)
+        raw = await read_body(headers, receive, self.services.limits.body) if scope["method"] == "POST" else b"{}"
+        caller = self._caller(headers, raw, written)
+        raw = raw if scope["method"] == "POST" else _as_json(query)
         check_text(raw, self.services.limits.depth)
-        caller = self._caller(headers, raw, dict(query))
         try:
             return await self.handler(self._call(scope, headers, caller, raw))
         except ServiceError as error:
             self.services.tally.called(caller.shop.shop_id, Called(self.name, "none", None, error.detail or error.title))
             raise
 
-    def _caller(self, headers: Mapping[str, str], raw: bytes, query: Mapping[str, str]) -> Caller:
+    def _caller(self, headers: Mapping[str, str], raw: bytes, query: dict[str, str]) -> Caller:
         """The key is answered first. Raises Unauthorized, or Forbidden where only a private key will do."""
-        members = _members(raw)
         key: object = bearer(headers.get("authorization"))
-        key = key if key is not None else members.get("key", query.get("key"))
-        if key is None:
+        caller = authenticate(self.services.shops, key) if key is not None else None
+        check_text(raw, self.services.limits.depth)
+        members = query | _members(raw)
+        if caller is None and members.get("key") is None:
             raise Unauthorized("Missing required argument: key")
-        caller = authenticate(self.services.shops, key)
+        caller = caller or authenticate(self.services.shops, members["key"])
         beside = members.get("private_key")
         if isinstance(beside, str):
             private = authenticate(self.services.shops, beside)
