@@ -97,6 +97,13 @@ def cookie_signals_of(call: Call) -> tuple[Signal, ...]:
     return reader_of(call).of_cookies() if call.shop.signals.cookies else ()
 
 
+async def keep_opt_out(call: Call, visitor: VisitorId | None) -> None:
+    """A device's GPC opts its visitor out on whatever call it comes along with; look-ups tell it."""
+    if visitor and call.device and browser_signals(call.headers).gpc:
+        now = int(call.services.clock())
+        await call.services.store.visitors.touch(call.shop.shop_id, visitor, now, True, Millis(now * 1000))
+
+
 def refused_before(call: Call) -> bool:
     return REFUSED in read_cookies(call.headers.get("cookie", ""), REFUSAL_COOKIE)
 

@@ -10,7 +10,7 @@ from identity_service.link import LinkSource
 from identity_service.service.links import MOST_IN_BATCH, LinkedVisitor
 from identity_service.signing import Token
 from identity_service.visitor import VisitorId, own_visitor_id
-from identity_service.web.calls import rfc3339
+from identity_service.web.calls import keep_opt_out, rfc3339
 from identity_service.web.cookies import read_cookies
 from identity_service.web.endpoints import Call, Reply
 from identity_service.web.link_payloads import BatchResult, LinkAnswer, LookedUpVisitor, LookupAnswer, UnlinkAnswer
@@ -20,6 +20,7 @@ async def link(call: Call) -> Reply:
     handle = handle_of(call)
     who = _who(call)
     visitor = await call.services.links.link(call.shop, handle, who, call.private, LinkSource.LINK)
+    await keep_opt_out(call, visitor)
     return Reply(LinkAnswer(True, visitor, call.private))
 
 

@@ -17,7 +17,7 @@ from identity_service.service.tracking import Subject
 from identity_service.service.visits import Visit
 from identity_service.shop import ProductIds
 from identity_service.visitor import Kind
-from identity_service.web.calls import cookie_signals_of, refused_before, rfc3339, surroundings_of
+from identity_service.web.calls import cookie_signals_of, keep_opt_out, refused_before, rfc3339, surroundings_of
 from identity_service.web.endpoints import Call, Reply
 from identity_service.web.subjects import subject_of
 from identity_service.web.tracking_payloads import ProductLine, TokenAnswer, TrackingAnswer, VisitorIdAnswer
@@ -35,6 +35,7 @@ async def log_sale(call: Call) -> Reply:
     subject = await subject_of(call)
     handles = [handle for handle in (_email(call, call.body.email), _customer(call, call.body.customer)) if handle]
     attribution = await call.services.tracking.sale(call.shop, subject, sold, handles, call.private)
+    await keep_opt_out(call, subject.visitor)
     if attribution is not None:
         credited = _credited(sold, attribution)
         call.services.tally.sold(call.shop.shop_id, sold.revenue, [line.product for line in sold.lines], credited)
@@ -91,6 +92,7 @@ async def log_email(call: Call) -> Reply:
     email = require(call.body, "email")
     subject = await subject_of(call)
     await call.services.tracking.email(call.shop, subject, _email(call, email), call.private)
+    await keep_opt_out(call, subject.visitor)
     return _done(call, subject)
 
 

@@ -331,3 +331,17 @@ async def test_one_word_that_cannot_be_encoded_fails_only_its_own_call(applicati
 async def test_codes_of_the_region_table_are_taken(shopper: Shopper, region: Any) -> None:
     told = await shopper.post("/v1/visitors", {"client": FR | {"region": region}}, key="strict-private-key")
     assert told.status_code == 200
+
+
+async def test_link_from_a_browser_with_gpc(shopper: Shopper) -> None:
+    granted = (await shopper.browser("/v1/consents", {"consent": "granted"})).json()
+    body = {"email": "a@example.org", "token": granted["token"]}
+    assert (await shopper.browser("/v1/links", body, sec_gpc="1")).status_code == 200
+    assert (await shopper.visitors(email="a@example.org"))[0]["sale_share_opt_out"] is True
+
+
+async def test_gpc_on_a_tracking_call_is_stored(shopper: Shopper) -> None:
+    granted = (await shopper.browser("/v1/consents", {"consent": "granted"})).json()
+    body = {"key": "demo-public-key", "email": "a@example.org", "visitor": granted["token"]}
+    assert (await shopper.browser("/v2/log/email", body, sec_gpc="1")).json()["status"] == "ok"
+    assert (await shopper.visitors(email="a@example.org"))[0]["sale_share_opt_out"] is True
