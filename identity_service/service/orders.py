@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from identity_service.attribution import ATTRIBUTED, EXPLANATIONS, ONE_LABEL, Break
-from identity_service.event import event_of
+from identity_service.event import EventType, event_of
 from identity_service.service.tally import HOUR, MICROS, Tally
 from identity_service.shop import Shop
 from identity_service.store import DAY, Clock, Store
@@ -65,14 +65,9 @@ class Orders:
 
     async def page(self, shop: Shop, cursor: str | None, most: int) -> tuple[list[Order], str | None]:
         """Newest first, and the cursor of the next page."""
-        newest, skip = _cursor(cursor)
-        listed = await self._store.activity.orders(shop.shop_id, newest, skip, most + 1)
-        found = await self._store.sales.read(shop.shop_id, [digest for digest, _ in listed[:most]])
-        if len(listed) <= most:
-            return [_order(one) for one in found], None
-        last = listed[most - 1][1]
-        same = sum(time == last for _, time in listed[:most]) + (skip if last == newest else 0)
-        return [_order(one) for one in found], f"{last}-{same}"
+        listed = await self._store.activity.orders(shop.shop_id, cursor, most + 1)
+        found = await self._store.sales.read(shop.shop_id, listed[:most])
+        return [_order(one) for one in found], listed[most - 1] if len(listed) > most else None
 
     async def order(self, shop: Shop, sale: str) -> Order | None:
         stored = await self._store.sales.by_id(shop.shop_id, sale)
@@ -132,7 +127,8 @@ class Orders:
         bought = {str(line["id"]) for line in order.products}
         for near in await self._store.visitors.with_events(shop.shop_id, list(one_character_away(str(order.visitor)))):
             events = [event_of(stored) for stored in await self._store.visitors.events(shop.shop_id, near)]
-            if any(str(product) in bought for event in events for product in event.products):
+            clicked = {str(product) for event in events if event.type is EventType.CLICK for product in event.products}
+            if clicked & bought:
                 return True
         return False
 
@@ -158,11 +154,3 @@ def _order(stored: dict[str, str]) -> Order:
         credits=json.loads(stored.get("attribution", "[]")),
         missing=Break(missing) if missing else None,
     )
-
-
-def _cursor(text: str | None) -> tuple[int | None, int]:
-    """A page begins at a time, after so many orders of that very second."""
-    if text is None:
-        return None, 0
-    time, _, skip = text.partition("-")
-    return int(time), int(skip)

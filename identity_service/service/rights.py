@@ -16,7 +16,8 @@ Export = dict[str, Any]
 
 
 class Rights:
-    """`clock`: seconds since 1970."""
+    """`clock`: seconds since 1970. A repeated sale ID is indexed under whom the repetition named, too: only those whom the order itself
+    names are shown it."""
 
     def __init__(self, store: Store, receipts: Receipts, clock: Clock) -> None:
         self._store = store
@@ -34,17 +35,19 @@ class Rights:
                 entry |= await self._held(shop, link.visitor, state)
             entry["link"] = {"first_seen": link.first_seen, "last_seen": link.last_seen, "source": link.source, "verified": link.verified}
             visitors.append(entry)
-        orders = await self._store.sales.read(shop.shop_id, await self._store.sales.of_handle(shop.shop_id, handle))
-        return {"visitors": visitors, "orders": [_order(order) for order in orders]}
+        found = await self._store.sales.read(shop.shop_id, await self._store.sales.of_handle(shop.shop_id, handle))
+        orders = [_order(order) for order in found if handle.name in (order.get("email"), order.get("customer"))]
+        return {"visitors": visitors, "orders": orders}
 
     async def export_visitor(self, shop: Shop, visitor: VisitorId) -> Export:
         [state] = await self._store.visitors.states(shop.shop_id, [visitor], self._now())
         held = await self._held(shop, visitor, state)
         if state.record is None and not any(held.values()):
             return {"visitors": [], "orders": []}
-        orders = await self._store.sales.read(shop.shop_id, await self._store.visitors.sale_digests(shop.shop_id, visitor))
+        found = await self._store.sales.read(shop.shop_id, await self._store.visitors.sale_digests(shop.shop_id, visitor))
+        orders = [_order(order) for order in found if order.get("visitor") == visitor]
         shared = bool(state.record and state.record.shared)
-        return {"visitors": [{"visitor": visitor, "shared": shared} | held], "orders": [_order(order) for order in orders]}
+        return {"visitors": [{"visitor": visitor, "shared": shared} | held], "orders": orders}
 
     async def erase_handle(self, shop: Shop, handle: Handle) -> Erased:
         return await self._store.removals.erase(shop.shop_id, handle, self._millis())

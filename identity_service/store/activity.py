@@ -33,12 +33,17 @@ class ActivityStore:
         trim = write("ZREMRANGEBYRANK", key, 0, -self._most_orders - 1)
         await self._client.run(write("ZADD", key, time, digest), trim, write("EXPIRE", key, self._order_life))
 
-    async def orders(self, shop: ShopId, newest: int | None, skip: int, most: int) -> list[tuple[str, int]]:
-        """Digests with times, newest first: at most `most` not newer than `newest`, without the first `skip` of them."""
-        start = "+inf" if newest is None else newest
-        ask = read("ZREVRANGEBYSCORE", self._keys.orders(shop), start, "-inf", "WITHSCORES", "LIMIT", skip, most)
-        [found] = await self._client.run(ask)
-        return [(digest, int(score)) for digest, score in found]
+    async def orders(self, shop: ShopId, after: str | None, most: int) -> list[str]:
+        """Digests, newest first, at most `most` of those that follow `after`, however many came in the meantime; none after an unknown
+        one."""
+        key, start = self._keys.orders(shop), 0
+        if after is not None:
+            [rank] = await self._client.run(read("ZREVRANK", key, after))
+            if rank is None:
+                return []
+            start = int(rank) + 1
+        [found] = await self._client.run(read("ZREVRANGE", key, start, start + most - 1))
+        return list(found)
 
     async def write(self, shop: ShopId, hours: Mapping[int, Counts], products: Mapping[str, str], log: Sequence[str], last: Counts) -> None:
         """Adds what was gathered: counters by the start of their hour, products seen, log entries oldest first, times of the last calls."""

@@ -26,7 +26,7 @@ from identity_service.web.order_payloads import (
     TrackingHealthAnswer,
 )
 
-CURSOR = re.compile(r"[0-9]{1,12}-[0-9]{1,9}")
+CURSOR = re.compile(r"[A-Za-z0-9_-]{22}")
 MOST_ORDERS = 200
 MOST_DAYS = 400
 

@@ -162,7 +162,7 @@ def _text(value: str | UnsetType | None) -> str | None:
 def _credited(sale: Sale, attribution: Attribution) -> dict[str, Decimal]:
     """Revenue by label: that of each product counts in full under each of its labels."""
     found: dict[str, Decimal] = {}
-    for credit in attribution.credits:
+    for credit in {str(credit.product): credit for credit in attribution.credits}.values():
         revenue = sum((line.revenue for line in sale.lines if str(line.product) == str(credit.product)), Decimal(0))
         for label in credit.labels:
             found[label] = found.get(label, Decimal(0)) + revenue

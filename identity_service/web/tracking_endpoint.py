@@ -51,22 +51,28 @@ class TrackingEndpoint:
         await send_reply(send, _wrapped(reply, callback) if callback else reply)
 
     async def _reply(self, scope: Scope, receive: Receive, query: list[tuple[str, str]]) -> Reply:
-        headers = scope["state"]["headers"]
-        written = dict(query)
-        raw = await read_body(headers, receive, self.services.limits.body) if scope["method"] == "POST" else b"{}"
-        caller = self._caller(headers, raw, written)
-        raw = raw if scope["method"] == "POST" else _as_json(query)
-        check_text(raw, self.services.limits.depth)
+        headers, posted = scope["state"]["headers"], scope["method"] == "POST"
+        raw = await read_body(headers, receive, self.services.limits.body) if posted else b"{}"
+        caller = self._named_outside(headers, dict(query))
         try:
+            caller = self._caller(caller, raw, dict(query))
+            raw = raw if posted else _as_json(query)
+            check_text(raw, self.services.limits.depth)
             return await self.handler(self._call(scope, headers, caller, raw))
         except ServiceError as error:
-            self.services.tally.called(caller.shop.shop_id, Called(self.name, "none", None, error.detail or error.title))
+            if caller:
+                self.services.tally.called(caller.shop.shop_id, Called(self.name, "none", None, error.detail or error.title))
             raise
 
-    def _caller(self, headers: Mapping[str, str], raw: bytes, query: dict[str, str]) -> Caller:
-        """The key is answered first. Raises Unauthorized, or Forbidden where only a private key will do."""
+    def _named_outside(self, headers: Mapping[str, str], query: Mapping[str, str]) -> Caller | None:
+        """By the key in `Authorization`, or in the query; a wrong one is answered before anything else is read."""
         key: object = bearer(headers.get("authorization"))
-        caller = authenticate(self.services.shops, key) if key is not None else None
+        key = key if key is not None else query.get("key")
+        return authenticate(self.services.shops, key) if key is not None else None
+
+    def _caller(self, caller: Caller | None, raw: bytes, query: dict[str, str]) -> Caller:
+        """By the key in the body, where none stands outside, and the private one beside it. Raises Unauthorized, or Forbidden where only a
+        private key will do."""
         check_text(raw, self.services.limits.depth)
         members = query | _members(raw)
         if caller is None and members.get("key") is None:
