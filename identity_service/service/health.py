@@ -33,7 +33,7 @@ class Rhythm:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Shares are of all clicks of the last day, `error_rate` of all calls of the last hour."""
+    """Shares are of all clicks of the last day, `error_rate` of all calls of this clock hour and the one before."""
 
     light: Light
     click: Rhythm
@@ -52,7 +52,7 @@ class HealthCheck:
         self._clock = clock
 
     async def of_shop(self, shop: Shop) -> Health:
-        long, day, hour = [await self._orders.totals(shop, seconds) for seconds in (RHYTHM, DAY, HOUR)]
+        long, day, hour = [await self._orders.totals(shop, seconds) for seconds in (RHYTHM, DAY, 2 * HOUR)]
         latest, now = await self._orders.latest(shop), int(self._clock())
         click = rhythm("click", latest.get("click"), long["clicks all"], now)
         sale = rhythm("sale", latest.get("sale"), long["orders all"], now)

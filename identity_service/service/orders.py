@@ -117,6 +117,11 @@ class Orders:
         await self._tally.write()
         return await self._store.activity.latest(shop.shop_id)
 
+    async def products(self, shop: Shop) -> dict[str, str]:
+        """ID as text → type letter and time, of products seen in clicks and sales."""
+        await self._tally.write()
+        return await self._store.activity.products(shop.shop_id)
+
     async def _has_one_label(self, shop: Shop) -> bool:
         figures, _ = await self.labels(shop, shop.attribution_days)
         clicked = [one for one in figures if one.clicks]

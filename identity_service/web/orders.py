@@ -80,7 +80,7 @@ async def calls(call: Call) -> Reply:
 
 async def products(call: Call) -> Reply:
     seen = []
-    for product, value in (await call.services.store.activity.products(call.shop.shop_id)).items():
+    for product, value in (await call.services.orders.products(call.shop)).items():
         kind, _, time = value.partition(" ")
         seen.append((int(time), SeenProduct(product, "integer" if kind == "i" else "string", rfc3339(int(time)))))
     return Reply(ProductsAnswer([entry for _, entry in sorted(seen, key=lambda pair: (-pair[0], pair[1].product))]))
