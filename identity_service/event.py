@@ -4,11 +4,13 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from enum import StrEnum
 from typing import Any
 
 ProductId = str | int
+EXACT = 80
+"""Digits: more than prices, quantities and lines can add up to."""
 EMAIL = re.compile(r"[^\s@]+(@|%40)[^\s@]+", re.IGNORECASE)
 
 
@@ -72,11 +74,15 @@ def without_emails(text: str) -> str:
     return EMAIL.sub("(email)", text) if "@" in text or "%40" in text else text
 
 
+def _printable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable()).strip()
+
+
 def clean_labels(labels: Sequence[str] | None) -> tuple[str, ...] | None:
     """Without blank ones, repetitions and emails; None where none were sent."""
     if labels is None:
         return None
-    return tuple(dict.fromkeys(without_emails(stripped) for label in labels if (stripped := label.strip())))
+    return tuple(dict.fromkeys(without_emails(plain) for label in labels if (plain := _printable(label))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,4 +112,5 @@ class Sale:
     @property
     def revenue(self) -> Decimal:
         """Exact: unit price times quantity, summed."""
-        return sum((line.revenue for line in self.lines), Decimal(0))
+        with localcontext(prec=EXACT):
+            return sum((line.revenue for line in self.lines), Decimal(0))

@@ -100,18 +100,28 @@ class Tracking:
 
     async def log(self, shop: Shop, subject: Subject, event: Event) -> tuple[str, ...]:
         """Keeps an event under its visitor, if it has one; returns a click's labels, found by back-tracking where none were sent."""
-        labels = event.labels or ()
         if subject.visitor is None:
-            return labels
+            return event.labels or ()
         now = int(self._clock())
         life = max(subject.expires - now, 1) if subject.signed else shop.window_days * DAY
         unlabelled = event.type is EventType.CLICK and event.labels is None
+        if unlabelled and subject.bridged_from:
+            event = await self._backtracked(shop, subject.visitor, subject.bridged_from, event)
+            unlabelled = event.labels is None
         found = await self._store.visitors.record_event(
             *(shop.shop_id, subject.visitor, event.stored(), self._most_events, life, now),
             from_first=not subject.signed,
             shown=str(event.products[0]) if unlabelled else "",
         )
-        return tuple(found) if found and unlabelled else labels
+        return tuple(found) if found and unlabelled else event.labels or ()
+
+    async def _backtracked(self, shop: Shop, visitor: VisitorId, bridged_from: str, click: Event) -> Event:
+        """What was shown before a grant counts for the click after it; other clicks are back-tracked where they are written."""
+        stored = await self._store.visitors.events(shop.shop_id, visitor, bridged_from)
+        for results in (event_of(one) for one in stored):
+            if results.type is EventType.RESULTS and results.labels and str(click.products[0]) in map(str, results.products):
+                return replace(click, labels=results.labels, api=click.api or results.api, backtracked=True)
+        return click
 
     async def email(self, shop: Shop, subject: Subject, handle: Handle | None, verified: bool) -> None:
         """An email that cannot be linked, or a visitor that may not be, changes nothing."""

@@ -37,7 +37,7 @@ async def forget(call: Call) -> Reply:
 def _handle(call: Call) -> Handle | None:
     """None where a visitor is named. Raises Invalid where nobody is."""
     body, shop = call.body, call.shop.shop_id
-    if isinstance(body.email, str):
+    if isinstance(body.email, str) and body.email:
         return call.services.handles.of_email(shop, body.email)
     if isinstance(body.customer, str | int):
         return call.services.handles.of_customer(shop, str(body.customer))

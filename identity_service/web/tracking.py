@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from identity_service.attribution import Attribution
-from identity_service.errors import Forbidden, Invalid
+from identity_service.errors import Invalid
 from identity_service.event import Event, EventType, ProductId, Sale, SaleLine, clean_labels, without_emails
 from identity_service.handle import Handle
 from identity_service.metrics import UNUSABLE_HANDLES
@@ -23,6 +23,7 @@ from identity_service.web.subjects import subject_of
 from identity_service.web.tracking_payloads import ProductLine, TokenAnswer, TrackingAnswer, VisitorIdAnswer
 
 LARGEST_PRICE = Decimal(10) ** 9
+MOST_DIGITS = 28
 MOST_SHOWN = 100
 OK = Reply(TrackingAnswer())
 
@@ -118,7 +119,7 @@ async def visitor_id(call: Call) -> Reply:
 async def verify_token(call: Call) -> Reply:
     token, fault = await call.services.links.verify(call.shop, require(call.body, "token"))
     if token is None or fault is not None:
-        raise Forbidden("Invalid token")
+        raise Invalid("Invalid token")
     mode = "persistent" if token.kind is Kind.PERSISTENT else "cookieless"
     return Reply(TokenAnswer("ok", {"visitor": token.visitor, "mode": mode, "issued_at": rfc3339(token.issued_at)}))
 
@@ -171,9 +172,17 @@ def _credited(sale: Sale, attribution: Attribution) -> dict[str, Decimal]:
 
 def _line(call: Call, product: ProductLine | str | int) -> SaleLine:
     line = product if isinstance(product, ProductLine) else ProductLine(product)
-    if line.price is not None and not (line.price.is_finite() and 0 <= line.price <= LARGEST_PRICE):
+    if line.price is not None and not _is_price(line.price):
         raise Invalid("Invalid Syntax In Argument: products")
     return SaleLine(_product(call, line.id, "products"), line.quantity, line.price)
+
+
+def _is_price(price: Decimal) -> bool:
+    """A few bytes like 1e-999999 must not become a megabyte of text."""
+    if not (price.is_finite() and 0 <= price <= LARGEST_PRICE):
+        return False
+    _, digits, exponent = price.as_tuple()
+    return len(digits) <= MOST_DIGITS and isinstance(exponent, int) and -MOST_DIGITS <= exponent <= MOST_DIGITS
 
 
 def _product(call: Call, product: str | int, argument: str) -> ProductId:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from identity_service.errors import Forbidden, Invalid, Malformed, ServiceError, Unauthorized
+from identity_service.errors import Invalid, Malformed, ServiceError, Unauthorized
 from identity_service.service.tally import Called
 from identity_service.web.auth import Caller, authenticate, bearer, client_address, speaks_for_device
 from identity_service.web.bodies import check_text, read_body, told_to_plugin
@@ -71,7 +71,7 @@ class TrackingEndpoint:
         return authenticate(self.services.shops, key) if key is not None else None
 
     def _caller(self, caller: Caller | None, raw: bytes, query: dict[str, str]) -> Caller:
-        """By the key in the body, where none stands outside, and the private one beside it. Raises Unauthorized, or Forbidden where only a
+        """By the key in the body, where none stands outside, and the private one beside it. Raises Unauthorized, also where only a
         private key will do."""
         check_text(raw, self.services.limits.depth)
         members = query | _members(raw)
@@ -83,7 +83,7 @@ class TrackingEndpoint:
             private = authenticate(self.services.shops, beside)
             caller = private if private.private and private.shop is caller.shop else authenticate(self.services.shops, None)
         if self.private and not caller.private:
-            raise Forbidden("Missing required argument: private_key")
+            raise Unauthorized("Missing required argument: private_key")
         return caller
 
     def _call(self, scope: Scope, headers: Mapping[str, str], caller: Caller, raw: bytes) -> Call:
@@ -125,7 +125,9 @@ def _as_json(query: list[tuple[str, str]]) -> bytes:
             members.setdefault(name, None if name == "visitor" and text in NOTHING else text)
         elif text.startswith("[") and written == name:
             members[name] = _json_of(name, text)
-        else:
+        elif name == "products" and any(sign in text for sign in "{},"):
+            raise Invalid("Invalid Syntax In Argument: products")
+        elif name == "products" or text not in NOTHING:
             members.setdefault(name, []).append(text)
     return msgspec.json.encode(members)
 
