@@ -18,6 +18,8 @@ from identity_service.sections import RegionSettings
 from identity_service.settings import config_directory
 from identity_service.visitor import Mode
 
+PLACE = "^[A-Z][A-Z0-9](-[A-Z0-9]{1,3})?$"
+"""A country, or a country and its subdivision, as ISO 3166 writes them, and codes like T1 that address databases use."""
 STRICTNESS = {Mode.NULL: 0, Mode.COOKIELESS: 1}
 CHOICES = ("no_signal", "refusal", "opted_out")
 UNKNOWN, ELSEWHERE = "unknown", "elsewhere"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from datetime import date
 
-from identity_service.regions import looser_choices, region_table
+from identity_service.regions import PLACE, looser_choices, region_table
 from identity_service.sections import Settings, ShopSettings
 from identity_service.signals.cmp import BANNERS
 from identity_service.signals.statements import COOKIE_SOURCES
@@ -18,7 +18,6 @@ PRIVATE_KEY_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 COOKIE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|http://\[::1\](:[0-9]{1,5})?")
 STORE_URL = re.compile(r"embedded:.+|rediss?://[^/].*|unix://.+")
-REGION = re.compile(r"[A-Z][A-Z0-9](-[A-Z0-9]{1,3})?")
 SHOP_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 KEY_BYTES = 32
 
@@ -122,7 +121,7 @@ def _region_faults(shop: ShopSettings) -> list[str]:
 
 
 def _is_region(code: str, rows: Iterable[str]) -> bool:
-    return code in rows or REGION.fullmatch(code.upper()) is not None
+    return code in rows or re.fullmatch(PLACE, code.upper()) is not None
 
 
 def _production_key_faults(shop: ShopSettings) -> list[str]:

@@ -6,8 +6,8 @@ from enum import StrEnum
 from identity_service.service.orders import Orders
 from identity_service.shop import Shop
 from identity_service.store import DAY, Clock
+from identity_service.store.activity import HOUR
 
-HOUR = 3_600
 RHYTHM = 14 * DAY
 """Seconds from which a shop's usual distance between clicks, and between sales, is taken."""
 LATE, MISSING = 3, 10
@@ -62,13 +62,13 @@ class HealthCheck:
         told = [one for one in (click, sale) if one.light is not Light.GREEN]
         lights = [one.light for one in told]
         reasons = [one.text for one in told]
-        for share, text in (
-            (rate, "of the calls of the last hour failed; GET /v1/calls shows the errors"),
-            (unlabelled, "of the clicks carried no labels and cannot be attributed"),
-            (visitorless, "of the clicks had no visitor and cannot be attributed"),
+        for share, worst, text in (
+            (rate, Light.RED, "of the calls of the last hour failed; GET /v1/calls shows the errors"),
+            (unlabelled, Light.AMBER, "of the clicks carried no labels and cannot be attributed"),
+            (visitorless, Light.AMBER, "of the clicks had no visitor and cannot be attributed"),
         ):
             if share > BAD_SHARE:
-                lights.append(Light.RED if share > WORSE_SHARE and share == rate else Light.AMBER)
+                lights.append(worst if share > WORSE_SHARE else Light.AMBER)
                 reasons.append(f"{share:.0%} {text}")
         light = Light.RED if Light.RED in lights else Light.AMBER if lights else Light.GREEN
         return Health(light, click, sale, rate, unlabelled, visitorless, reasons)

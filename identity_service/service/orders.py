@@ -9,9 +9,10 @@ from typing import Any
 
 from identity_service.attribution import ATTRIBUTED, EXPLANATIONS, ONE_LABEL, Break
 from identity_service.event import EventType, event_of
-from identity_service.service.tally import HOUR, MICROS, Tally
+from identity_service.service.tally import MICROS, Tally
 from identity_service.shop import Shop
 from identity_service.store import DAY, Clock, Store
+from identity_service.store.activity import HOUR
 from identity_service.visitor import VisitorId
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"

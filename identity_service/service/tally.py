@@ -14,8 +14,8 @@ from identity_service.errors import StoreUnavailable
 from identity_service.event import ProductId
 from identity_service.shop import ShopId
 from identity_service.store import Clock, Store
+from identity_service.store.activity import HOUR
 
-HOUR = 3_600
 MICROS = 1_000_000
 """Revenue is counted in millionths of the shop's currency; an order's own revenue is exact."""
 MOST_WAITING = 1_000

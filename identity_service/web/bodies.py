@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.types import Receive
@@ -11,6 +11,7 @@ from starlette.types import Receive
 from identity_service.errors import Malformed, TooLarge
 
 NESTING = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+T = TypeVar("T")
 TOLD = ("Expected `", "Object missing required field `")
 
 
@@ -23,8 +24,9 @@ class BodyLimits:
     depth: int
 
 
-class KeyMember(msgspec.Struct):
+class KeyMembers(msgspec.Struct):
     key: Any = None
+    private_key: Any = None
 
 
 async def read_body(headers: Mapping[str, str], receive: Receive, most: int) -> bytes:
@@ -62,9 +64,17 @@ def check_text(raw: bytes, most: int) -> None:
             raise Malformed(f"The body nests deeper than {most} levels.")
 
 
-def key_members(raw: bytes) -> KeyMember:
+def key_members(raw: bytes) -> KeyMembers:
+    return _object_as(KeyMembers, raw or b"{}")
+
+
+def all_members(raw: bytes) -> dict[str, object]:
+    return _object_as(dict[str, object], raw)
+
+
+def _object_as(wanted: type[T], raw: bytes) -> T:
     try:
-        return msgspec.json.decode(raw or b"{}", type=KeyMember)
+        return msgspec.json.decode(raw, type=wanted)
     except (msgspec.DecodeError, RecursionError):
         raise Malformed("The body is not a JSON object in UTF-8.") from None
 

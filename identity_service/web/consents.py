@@ -5,6 +5,7 @@ from dataclasses import replace
 from msgspec import UnsetType
 
 from identity_service.consent import Receipt
+from identity_service.cookieless import DAY
 from identity_service.errors import Invalid, NotFound
 from identity_service.policy import Asked
 from identity_service.service.scene import Scene
@@ -16,7 +17,6 @@ from identity_service.web.endpoints import Call, Reply
 from identity_service.web.payloads import DecisionAnswer, DecisionsAnswer, ReceiptsAnswer, TraceStep
 from identity_service.web.visitors import identify
 
-DAY = 86_400
 OURS = frozenset({"key", "private_key", "token", "visitor", "client"})
 """Members of a banner's event that are this service's own."""
 

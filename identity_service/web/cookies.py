@@ -1,5 +1,7 @@
 """The two cookies: the signed visitor ID, and `visitor-choice=refused`, which identifies nobody. Set and cleared with the same words."""
 
+from collections.abc import Iterator
+
 from identity_service.shop import CookieRule
 
 REFUSAL_COOKIE = "visitor-choice"
@@ -32,18 +34,19 @@ def _visitor(rule: CookieRule, value: str, seconds: int) -> str:
 def all_cookies(header: str) -> dict[str, str]:
     """By name, values as sent; of two with one name the first, which browsers send for the longer path."""
     found: dict[str, str] = {}
-    for part in header.split(";"):
-        key, equals, value = part.strip().partition("=")
-        if equals:
-            found.setdefault(key, value)
+    for name, value in _pairs(header):
+        found.setdefault(name, value)
     return found
 
 
 def read_cookies(header: str, name: str) -> tuple[str, ...]:
     """Every value sent under `name`, at most four: neighbours may be malformed, and a browser may hold two of one name."""
-    found = []
-    for part in header.split(";"):
-        key, equals, value = part.strip().partition("=")
-        if equals and key == name and value:
-            found.append(value.strip('"'))
+    found = [value.strip('"') for key, value in _pairs(header) if key == name and value]
     return tuple(found[:MOST_TOKENS])
+
+
+def _pairs(header: str) -> Iterator[tuple[str, str]]:
+    for part in header.split(";"):
+        name, equals, value = part.strip().partition("=")
+        if equals:
+            yield name, value

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from identity_service.errors import Forbidden, Invalid, Malformed
 from identity_service.handle import Handles
 from identity_service.limits import RateLimit
+from identity_service.regions import PLACE
 from identity_service.service.health import HealthCheck
 from identity_service.service.links import Links
 from identity_service.service.orders import Orders
@@ -22,11 +23,10 @@ from identity_service.service.tracking import Tracking
 from identity_service.service.visitors import Visitors
 from identity_service.shop import Shop, Shops
 from identity_service.store import Clock, Store
-from identity_service.web.auth import Network, authenticate, bearer, client_address, is_proxy, limited_client, speaks_for_device
-from identity_service.web.bodies import BodyLimits, check_text, key_members, read_body, told
-from identity_service.web.payloads import REGION_PATTERN
+from identity_service.web.auth import Caller, Network, authenticate, bearer, client_address, is_proxy, limited_client, speaks_for_device
+from identity_service.web.bodies import BodyLimits, all_members, check_text, key_members, read_body, told
 
-REGION = re.compile(REGION_PATTERN)
+REGION = re.compile(PLACE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,31 +124,20 @@ class Endpoint:
                 raise Forbidden("A private key never stands in a URL: it ends up in logs. Replace it and send it in `Authorization`.")
         if self.private and not found.private:
             raise Forbidden("This call needs a private key, from a server.")
-        device = speaks_for_device(found, headers)
-        address = None if found.private else self._address(scope, headers)
-        count(services, found.private, found.digest, address)
+        where = situation(services, scope, found)
         return Call(
             services=services,
             shop=found.shop,
             private=found.private,
-            device=device,
-            address=address if device else None,
-            region=self._region(scope, headers) if device else None,
+            device=where.device,
+            address=where.address,
+            region=where.region,
             headers=headers,
             query=query,
             parameters=scope.get("path_params", {}),
-            members=_members(raw) if self.free else {},
+            members=all_members(raw) if self.free else {},
             body=self._decoded(raw),
         )
-
-    def _address(self, scope: Scope, headers: Mapping[str, str]) -> str | None:
-        return client_address(scope["client"][0] if scope["client"] else None, headers.get("x-forwarded-for"), self.services.proxies)
-
-    def _region(self, scope: Scope, headers: Mapping[str, str]) -> str | None:
-        """As a proxy of ours tells it; what nobody can vouch for is unknown."""
-        region = headers.get(self.services.region_header, "").upper() if self.services.region_header else ""
-        vouched = region and is_proxy(scope["client"][0] if scope["client"] else None, self.services.proxies)
-        return region if vouched and REGION.fullmatch(region) else None
 
     def _decoded(self, raw: bytes) -> Any:
         if self.decoder is None:
@@ -169,15 +158,29 @@ async def send_reply(send: Send, reply: Reply) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _members(raw: bytes) -> Mapping[str, object]:
-    try:
-        return msgspec.json.decode(raw, type=dict[str, object])
-    except (msgspec.DecodeError, RecursionError):
-        raise Malformed("The body is not a JSON object in UTF-8.") from None
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Of the visitor's device: `address` and `region` are None where it is a server that speaks, or nobody can vouch for them."""
+
+    device: bool
+    address: str | None
+    region: str | None
 
 
-def count(services: Services, private: bool, digest: str, address: str | None) -> None:
+def situation(services: Services, scope: Scope, caller: Caller, *, always_device: bool = False) -> Situation:
+    """Also counts the call. Raises RateLimited, or Forbidden for a page of anybody else."""
+    headers = scope["state"]["headers"]
+    peer = scope["client"][0] if scope["client"] else None
+    device = (not caller.private and always_device) or speaks_for_device(caller, headers)
+    address = None if caller.private else client_address(peer, headers.get("x-forwarded-for"), services.proxies)
     if services.key_limit:
-        services.key_limit.count(digest)
-    if services.client_limit and address and not private:
+        services.key_limit.count(caller.digest)
+    if services.client_limit and address:
         services.client_limit.count(limited_client(address))
+    return Situation(device, address, _region(services, peer, headers)) if device else Situation(False, None, None)
+
+
+def _region(services: Services, peer: str | None, headers: Mapping[str, str]) -> str | None:
+    """As a proxy of ours tells it."""
+    region = headers.get(services.region_header, "").upper() if services.region_header else ""
+    return region if region and is_proxy(peer, services.proxies) and REGION.fullmatch(region) else None

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-REGION_PATTERN = "^[A-Z][A-Z0-9](-[A-Z0-9]{1,3})?$"
+from identity_service.regions import PLACE
+
 Choice = Literal["granted", "refused"]
 Key = Annotated[str, Meta(description="Public or private key, where it is not in `Authorization: Bearer KEY`")]
 VisitorText = Annotated[str, Meta(max_length=120)]
@@ -21,7 +22,7 @@ class Client(Struct, frozen=True):
 
     ip: Annotated[str, Meta(max_length=64)] | None = None
     user_agent: Annotated[str, Meta(max_length=4096)] | None = None
-    region: Annotated[str, Meta(pattern=REGION_PATTERN)] | None = None
+    region: Annotated[str, Meta(pattern=PLACE)] | None = None
     gpc: bool = False
     dnt: bool = False
 

@@ -21,13 +21,14 @@ async def subject_of(call: Call) -> Subject:
     the shop allows it."""
     typed = call.body.clerk_visitor
     if isinstance(typed, str) and typed:
-        subject = await _subject(call, typed)
+        subject = await subject_named(call, typed)
         return replace(subject, override=True, linkable=subject.linkable and call.shop.link_overrides)
     sent = call.body.visitor
-    return await _subject(call, str(sent) if isinstance(sent, int) else sent)
+    return await subject_named(call, str(sent) if isinstance(sent, int) else sent)
 
 
-async def _subject(call: Call, text: str | UnsetType | None) -> Subject:
+async def subject_named(call: Call, text: str | UnsetType | None) -> Subject:
+    """`text`: a `visitor` as it is sent."""
     shared: dict[str, Any] = {
         "shop": call.shop,
         "trusted": call.private,

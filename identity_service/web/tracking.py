@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from msgspec import UNSET, UnsetType
+from msgspec import UnsetType
 
 from identity_service.attribution import Attribution
 from identity_service.errors import Invalid
@@ -14,12 +14,11 @@ from identity_service.metrics import UNUSABLE_HANDLES
 from identity_service.policy import Asked
 from identity_service.service.tally import Called
 from identity_service.service.tracking import Subject
-from identity_service.service.visits import Visit
 from identity_service.shop import ProductIds
 from identity_service.visitor import Kind
-from identity_service.web.calls import cookie_signals_of, keep_opt_out, refused_before, rfc3339, surroundings_of
+from identity_service.web.calls import keep_opt_out, rfc3339
 from identity_service.web.endpoints import Call, Reply
-from identity_service.web.subjects import subject_of
+from identity_service.web.subjects import subject_named, subject_of
 from identity_service.web.tracking_payloads import ProductLine, TokenAnswer, TrackingAnswer, VisitorIdAnswer
 
 LARGEST_PRICE = Decimal(10) ** 9
@@ -104,15 +103,7 @@ async def log_debug(call: Call) -> Reply:
 
 
 async def visitor_id(call: Call) -> Reply:
-    visit = Visit(
-        shop=call.shop,
-        trusted=call.private,
-        asked=Asked.AUTO,
-        surroundings=surroundings_of(call, UNSET),
-        refused_before=refused_before(call),
-        signals=cookie_signals_of(call),
-    )
-    subject = await call.services.tracking.subject(visit)
+    subject = await subject_named(call, Asked.AUTO)
     return Reply(VisitorIdAnswer("ok", subject.visitor))
 
 

@@ -11,9 +11,9 @@ from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import Invalid, Malformed, ServiceError, Unauthorized
 from identity_service.service.tally import Called
-from identity_service.web.auth import Caller, authenticate, bearer, client_address, speaks_for_device
-from identity_service.web.bodies import check_text, read_body, told_to_plugin
-from identity_service.web.endpoints import Call, Handler, Reply, Services, count, send_reply
+from identity_service.web.auth import Caller, authenticate, bearer
+from identity_service.web.bodies import check_text, key_members, read_body, told_to_plugin
+from identity_service.web.endpoints import Call, Handler, Reply, Services, send_reply, situation
 from identity_service.web.problems import problem_body
 
 CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,63}", re.ASCII)
@@ -55,9 +55,9 @@ class TrackingEndpoint:
         raw = await read_body(headers, receive, self.services.limits.body) if posted else b"{}"
         caller = self._named_outside(headers, dict(query))
         try:
-            caller = self._caller(caller, raw, dict(query))
             raw = raw if posted else _as_json(query)
             check_text(raw, self.services.limits.depth)
+            caller = self._caller(caller, raw, dict(query))
             return await self.handler(self._call(scope, headers, caller, raw))
         except ServiceError as error:
             if caller:
@@ -70,15 +70,14 @@ class TrackingEndpoint:
         key = key if key is not None else query.get("key")
         return authenticate(self.services.shops, key) if key is not None else None
 
-    def _caller(self, caller: Caller | None, raw: bytes, query: dict[str, str]) -> Caller:
+    def _caller(self, caller: Caller | None, raw: bytes, query: Mapping[str, str]) -> Caller:
         """By the key in the body, where none stands outside, and the private one beside it. Raises Unauthorized, also where only a
         private key will do."""
-        check_text(raw, self.services.limits.depth)
-        members = query | _members(raw)
-        if caller is None and members.get("key") is None:
+        members = key_members(raw)
+        if caller is None and members.key is None:
             raise Unauthorized("Missing required argument: key")
-        caller = caller or authenticate(self.services.shops, members["key"])
-        beside = members.get("private_key")
+        caller = caller or authenticate(self.services.shops, members.key)
+        beside = members.private_key if members.private_key is not None else query.get("private_key")
         if isinstance(beside, str):
             private = authenticate(self.services.shops, beside)
             caller = private if private.private and private.shop is caller.shop else authenticate(self.services.shops, None)
@@ -87,17 +86,14 @@ class TrackingEndpoint:
         return caller
 
     def _call(self, scope: Scope, headers: Mapping[str, str], caller: Caller, raw: bytes) -> Call:
-        device = (not caller.private and self.always_device) or speaks_for_device(caller, headers)
-        peer = scope["client"][0] if scope["client"] else None
-        address = None if caller.private else client_address(peer, headers.get("x-forwarded-for"), self.services.proxies)
-        count(self.services, caller.private, caller.digest, address)
+        where = situation(self.services, scope, caller, always_device=self.always_device)
         return Call(
             services=self.services,
             shop=caller.shop,
             private=caller.private,
-            device=device,
-            address=address if device else None,
-            region=None,
+            device=where.device,
+            address=where.address,
+            region=where.region,
             headers=headers,
             query={},
             parameters={},
@@ -137,13 +133,6 @@ def _json_of(name: str, text: str) -> msgspec.Raw:
         return msgspec.json.decode(text, type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
         raise Invalid(f"Invalid Syntax In Argument: {name}") from None
-
-
-def _members(raw: bytes) -> dict[str, object]:
-    try:
-        return msgspec.json.decode(raw, type=dict[str, object])
-    except (msgspec.DecodeError, RecursionError):
-        raise Malformed("The request is not a JSON object in UTF-8.") from None
 
 
 def _wrapped(reply: Reply, callback: str) -> Reply:

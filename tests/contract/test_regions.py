@@ -106,6 +106,17 @@ async def test_the_region_header_counts_only_from_a_proxy_of_ours(environment: d
     assert await region("203.0.113.9", "BR") is None
 
 
+async def test_the_region_counts_on_tracking_calls_too(environment: dict[str, str], clock: Clock) -> None:
+    changed = {"IDENTITY_SERVER__REGION_HEADER": "CF-IPCountry", "IDENTITY_SERVER__TRUSTED_PROXIES": "10.0.0.0/8"}
+    found = {}
+    for region in ("GB", "FR"):
+        async with shopping(load("development", environment | changed), clock, "10.1.2.3") as edge:
+            headers = {"cf-ipcountry": region, "x-forwarded-for": "198.51.100.7", "origin": "http://localhost:8080", "user-agent": "M"}
+            answer = await edge.client.get("/v2/misc/visitor_id?key=strict-public-key&visitor=auto", headers=headers)
+            found[region] = bool(answer.json()["visitor"])
+    assert found == {"GB": True, "FR": False}
+
+
 async def test_a_looser_choice_needs_a_reason_which_the_receipts_carry(environment: dict[str, str], clock: Clock) -> None:
     looser = {"IDENTITY_SHOPS__STRICT__REGIONS__FR__REFUSAL": "cookieless", "IDENTITY_SHOPS__STRICT__REGIONS__BR__NO_SIGNAL": "null"}
     told = faults(load("development", environment | looser))
