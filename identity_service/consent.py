@@ -60,6 +60,17 @@ class Consent:
 
 
 @dataclass(frozen=True, slots=True)
+class OptOutsSeen:
+    """When Global Privacy Control and Do Not Track first came with a visitor; each counts by itself."""
+
+    gpc: Millis | None = None
+    dnt: Millis | None = None
+
+
+NEVER_SEEN = OptOutsSeen()
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """Signed proof of a consent decision.
 

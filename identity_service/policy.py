@@ -2,14 +2,14 @@
 
 `standard` is the behaviour that shops know: cookieless unless the person or the shop says otherwise. `strict` goes by region; where
 consent is needed first, and where the region is unknown, it gives no ID without a person's grant, and a stored grant older than the
-first GPC or DNT seen counts as a refusal.
+first GPC or the first DNT seen counts as a refusal.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from identity_service.consent import Choice, Consent, Millis, Signal, newest_choice
+from identity_service.consent import NEVER_SEEN, Choice, Consent, Millis, OptOutsSeen, Signal, newest_choice
 from identity_service.visitor import Mode
 
 
@@ -94,7 +94,7 @@ STRICT = Policy(
 class Facts:
     """Everything a decision may look at.
 
-    `signals` came with this request. `consent` is the living ID's stored grant, `opt_out_seen` the first time GPC or DNT came with
+    `signals` came with this request. `consent` is the living ID's stored grant, `opt_outs_seen` when GPC and DNT first came with
     it. `refused_before` is the refusal cookie: newer than the stored grant, older than any signal of the request. `gone_at` is when
     the ID presented or named was withdrawn; `candidate_gone_at` when the ID was that cookieless mode would hand out. `opted_out`: the
     stored opt-out of sale and sharing.
@@ -104,7 +104,7 @@ class Facts:
     now: Millis
     signals: tuple[Signal, ...] = ()
     consent: Consent | None = None
-    opt_out_seen: Millis | None = None
+    opt_outs_seen: OptOutsSeen = NEVER_SEEN
     refused_before: bool = False
     gone_at: Millis | None = None
     candidate_gone_at: Millis | None = None
@@ -193,9 +193,14 @@ def _outdated(sent: Signal, stored: Signal | None, facts: Facts) -> bool:
 
 
 def _against_opt_out(rules: Rules, facts: Facts, stored: Signal | None) -> Signal | None:
-    """Where consent is needed first a stored grant is a refusal once GPC or DNT is seen that was not there when it was given."""
-    if stored is None or rules.grant_outlives_opt_out or not (facts.gpc or facts.dnt):
+    """Where consent is needed first a stored grant is a refusal once GPC or DNT is seen, wherever that was, that was not there when it
+    was given."""
+    if stored is None or rules.grant_outlives_opt_out:
         return stored
-    if facts.opt_out_seen is not None and facts.opt_out_seen <= stored.decided_at:
-        return stored
-    return Signal("gpc" if facts.gpc else "dnt", Choice.REFUSED, facts.now)
+    seen = facts.opt_outs_seen
+    for source, here, before in (("gpc", facts.gpc, seen.gpc), ("dnt", facts.dnt, seen.dnt)):
+        first_seen = here and before is None
+        seen_since = before is not None and before > stored.decided_at
+        if first_seen or seen_since:
+            return Signal(source, Choice.REFUSED, facts.now)
+    return stored

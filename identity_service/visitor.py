@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
 
-from identity_service.consent import Consent, Millis
+from identity_service.consent import NEVER_SEEN, Choice, Consent, Millis, OptOutsSeen
 from identity_service.errors import Invalid
 
 LAPSED = 30 * 86_400
@@ -36,7 +36,8 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VisitorRecord:
-    """What the store holds of a visitor. Times but `opt_out_seen` are seconds since 1970. `expires` ends the ID; a persistent visitor's
+    """What the store holds of a visitor. Times but `opt_outs_seen` are seconds since 1970. `expires` ends the ID; `linking`
+    was chosen with a grant or without one; a persistent visitor's
     record and links stay for `LAPSED` seconds more, without consent, so that other services see the end before it is gone."""
 
     kind: Kind
@@ -45,10 +46,11 @@ class VisitorRecord:
     expires: int
     consent: Consent | None
     opted_out: bool
-    opt_out_seen: Millis | None
     emails: int
     receipt_key: str | None = None
     bridged_from: str | None = None
+    opt_outs_seen: OptOutsSeen = NEVER_SEEN
+    linking: Choice | None = None
 
     @property
     def mode(self) -> Mode:

@@ -188,9 +188,9 @@ def test_what_is_no_id_is_refused(text: str) -> None:
 
 def test_ids_are_random_and_records_know_their_mode() -> None:
     assert len({new_visitor_id() for _ in range(1_000)}) == 1_000
-    record = VisitorRecord(Kind.PERSISTENT, 1, 2, 3, None, False, None, 2)
+    record = VisitorRecord(Kind.PERSISTENT, 1, 2, 3, None, False, 2)
     assert (record.mode, record.shared) == (Mode.PERSISTENT, True)
-    assert VisitorRecord(Kind.DERIVED, 1, 2, 3, None, False, None, 1).mode is Mode.COOKIELESS
+    assert VisitorRecord(Kind.DERIVED, 1, 2, 3, None, False, 1).mode is Mode.COOKIELESS
 
 
 def test_a_limit_allows_its_burst_then_its_rate() -> None:

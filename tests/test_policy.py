@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from identity_service.consent import Choice, Consent, Millis, Signal, newest_choice
+from identity_service.consent import Choice, Consent, Millis, OptOutsSeen, Signal, newest_choice
 from identity_service.policy import STANDARD, STRICT, Asked, Facts, Reason, decide
 from identity_service.visitor import Mode
 
@@ -15,6 +15,7 @@ GRANT = Signal("plain", Choice.GRANTED, NOW)
 REFUSAL = Signal("plain", Choice.REFUSED, NOW)
 STALE = Signal("plain", Choice.REFUSED, Millis(EARLIER - 1))
 STORED = Consent(EARLIER, "plain", None)
+SEEN = [OptOutsSeen(gpc, dnt) for gpc in (None, EARLIER, NOW) for dnt in (None, EARLIER, NOW)]
 
 
 def expected(policy: str, facts: Facts) -> tuple[str, str]:
@@ -27,8 +28,10 @@ def expected(policy: str, facts: Facts) -> tuple[str, str]:
         sent = None
     choice = sent or (Choice.REFUSED if facts.refused_before else None)
     if choice is None and facts.consent:
-        seen_with_grant = facts.opt_out_seen is not None and facts.opt_out_seen <= facts.consent.granted_at
-        choice = Choice.REFUSED if strict and (facts.gpc or facts.dnt) and not seen_with_grant else Choice.GRANTED
+        seen = facts.opt_outs_seen
+        first_seen = (facts.gpc and seen.gpc is None) or (facts.dnt and seen.dnt is None)
+        seen_since = any(first is not None and first > facts.consent.granted_at for first in (seen.gpc, seen.dnt))
+        choice = Choice.REFUSED if strict and (first_seen or seen_since) else Choice.GRANTED
     if facts.automated:
         return "null", "bot"
     if facts.asked is Asked.NULL:
@@ -53,7 +56,7 @@ def test_every_combination_of_facts_is_decided_as_documented(policy: str) -> Non
     flags = [False, True]
     seen = set()
     for asked, sent, stored, at, opt_out, *rest in itertools.product(
-        Asked, choices, [None, STORED], gone, [None, EARLIER, NOW], flags, flags, flags, flags, flags
+        Asked, choices, [None, STORED], gone, SEEN, flags, flags, flags, flags, flags
     ):
         refused, candidate, gpc, dnt, automated = rest
         facts = Facts(asked, NOW, sent, stored, opt_out, refused, at, EARLIER if candidate else None, gpc, dnt, automated)

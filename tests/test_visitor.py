@@ -14,7 +14,7 @@ ALPHABET = string.ascii_letters + string.digits + "_.-"
 
 
 def record(kind: Kind, emails: int = 0) -> VisitorRecord:
-    return VisitorRecord(kind, 1, 2, 3, None, False, None, emails)
+    return VisitorRecord(kind, 1, 2, 3, None, False, emails)
 
 
 def test_a_new_id_is_128_bits_in_22_characters_of_the_asked_randomness() -> None:

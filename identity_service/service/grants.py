@@ -4,6 +4,7 @@ from identity_service.consent import Choice, Consent, Receipt, Signal
 from identity_service.handle import handle_named
 from identity_service.policy import Decision, Reason
 from identity_service.service.identities import identity_of, null_identity, refusal_cookie
+from identity_service.service.linking import LinkingRefusals, refuses_links
 from identity_service.service.receipts import Receipts, new_receipt_key
 from identity_service.service.scene import Scene
 from identity_service.service.visits import CookieAct, Identity
@@ -21,10 +22,11 @@ REPEATABLE = frozenset({"plain", "shop"})
 class Grants:
     """`life`: seconds a grant, its record and its cookie live, from the choice."""
 
-    def __init__(self, store: Store, signing: Signing, receipts: Receipts, life: int) -> None:
+    def __init__(self, store: Store, signing: Signing, receipts: Receipts, linking: LinkingRefusals, life: int) -> None:
         self._store = store
         self._signing = signing
         self._receipts = receipts
+        self._linking = linking
         self._life = life
 
     async def persistent(self, scene: Scene, decision: Decision) -> Identity:
@@ -44,10 +46,10 @@ class Grants:
                 expires = state.record.expires if state.record else expires
         elif record:
             await self._touch(scene, visitor, record)
-        linking = choice.linking if granting or not record or not record.consent else record.consent.linking
+        linking = choice.linking if granting or not record else record.linking
         if refuses_links(scene) and linking is not Choice.REFUSED:
             linking = Choice.REFUSED
-            await remove_links(self._store, scene, visitor, Kind.PERSISTENT, expires)
+            receipt = await self._linking.refuse(scene, visitor, Kind.PERSISTENT, expires) or receipt
         kept = scene.living if not granting and not scene.visit.own else None
         if kept and not (kept.newest_key and kept.kind is Kind.PERSISTENT):
             kept = None
@@ -68,7 +70,7 @@ class Grants:
         self, scene: Scene, visitor: VisitorId, choice: Signal, expires: int, decision: Decision
     ) -> tuple[str, Receipt | None]:
         """The receipt is durable before the grant is, so that no grant stands without its proof."""
-        shop, surroundings = scene.visit.shop, scene.visit.surroundings
+        shop = scene.visit.shop
         record = scene.states[visitor].record if visitor in scene.states else None
         key = record.receipt_key if record and record.receipt_key else new_receipt_key()
         receipt = await self._receipts.issue(scene, choice, Mode.PERSISTENT, visitor, key)
@@ -78,7 +80,7 @@ class Grants:
             ),
             expires=expires,
             opted_out=decision.sale_share_opt_out,
-            opt_out_seen=choice.decided_at if surroundings.gpc or surroundings.dnt else None,
+            opt_outs_seen=scene.opt_outs_at(choice.decided_at),
             receipt_id=receipt.receipt_id,
             receipt_key=key,
             bridged_from=_bridged(scene, visitor),
@@ -92,11 +94,11 @@ class Grants:
         return outcome, receipt
 
     async def _touch(self, scene: Scene, visitor: VisitorId, record: VisitorRecord) -> None:
-        surroundings = scene.visit.surroundings
-        opted_out = surroundings.gpc or any(signal.sale_share_opt_out for signal in scene.visit.signals)
-        seen = scene.now if (surroundings.gpc or surroundings.dnt) and record.opt_out_seen is None else None
-        if seen or (opted_out and not record.opted_out) or scene.seconds - record.last_seen >= TOUCH_AFTER:
-            await self._store.visitors.touch(scene.visit.shop.shop_id, visitor, scene.seconds, opted_out, seen)
+        opted_out = scene.visit.surroundings.gpc or any(signal.sale_share_opt_out for signal in scene.visit.signals)
+        here, before = scene.opt_outs_at(scene.now), record.opt_outs_seen
+        first_seen = (here.gpc and before.gpc is None) or (here.dnt and before.dnt is None)
+        if first_seen or (opted_out and not record.opted_out) or scene.seconds - record.last_seen >= TOUCH_AFTER:
+            await self._store.visitors.touch(scene.visit.shop.shop_id, visitor, scene.seconds, opted_out, here)
 
 
 def persistent_id(scene: Scene) -> VisitorId:
@@ -135,17 +137,3 @@ def _bridged(scene: Scene, visitor: VisitorId) -> VisitorId | None:
 
 def _withdrawn(decision: Decision) -> Decision:
     return Decision(Mode.NULL, Reason.WITHDRAWN, decision.policy, decision.region, decision.sale_share_opt_out)
-
-
-def refuses_links(scene: Scene) -> bool:
-    """By a message that is not older than what is stored."""
-    consent = scene.record.consent if scene.record else None
-    oldest = consent.granted_at if consent else 0
-    return any(signal.linking is Choice.REFUSED and signal.decided_at >= oldest for signal in scene.visit.signals)
-
-
-async def remove_links(store: Store, scene: Scene, visitor: VisitorId, kind: Kind, expires: int) -> None:
-    """Remembers the refusal first, so that no link comes after it; then removes those there are."""
-    shop = scene.visit.shop.shop_id
-    for name in await store.visitors.refuse_linking(shop, visitor, kind, expires, scene.seconds):
-        await store.links.unlink(shop, handle_named(name), visitor, scene.seconds)

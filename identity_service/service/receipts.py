@@ -22,14 +22,17 @@ class Receipts:
         self._life = life_days * DAY
 
     async def issue(self, scene: Scene, choice: Signal, mode: Mode, visitor: VisitorId | None, receipt_key: str | None) -> Receipt:
-        """`receipt_key` None: the visitor's record is gone or never was, so the receipt names nobody."""
+        """`choice.choice` None proves a choice about linking alone. `receipt_key` None: the visitor's record is gone or never was, so the
+        receipt names nobody."""
         shop, region, now = scene.visit.shop, scene.visit.surroundings.region, scene.seconds
-        purposes = {"storage": str(choice.choice), "measurement": str(choice.choice), "linking": str(choice.linking or choice.choice)}
+        purposes = {"storage": choice.choice, "measurement": choice.choice, "linking": choice.linking or choice.choice}
         receipt = Receipt(
             receipt_id=secrets.token_urlsafe(16),
             time=now,
             mode=mode,
-            purposes=purposes if choice.choice is not Choice.REFUSED else dict.fromkeys(purposes, "refused"),
+            purposes={
+                purpose: "refused" if choice.choice is Choice.REFUSED else str(value) for purpose, value in purposes.items() if value
+            },
             source=choice.source,
             policy=shop.policy.name,
             policy_version=choice.policy_version,

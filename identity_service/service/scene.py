@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from identity_service.consent import Millis
+from identity_service.consent import NEVER_SEEN, Millis, OptOutsSeen
 from identity_service.policy import Facts
 from identity_service.service.candidates import token_expires
 from identity_service.service.visits import Candidate, Visit
@@ -50,6 +50,11 @@ class Scene:
         dead = [gone for gone in (self.states[name].gone_at for name in named) if gone is not None]
         return max(dead) if dead else None
 
+    def opt_outs_at(self, moment: Millis) -> OptOutsSeen:
+        """Those that came with this visit, as seen at `moment`."""
+        surroundings = self.visit.surroundings
+        return OptOutsSeen(moment if surroundings.gpc else None, moment if surroundings.dnt else None)
+
     def facts(self) -> Facts:
         record, surroundings = self.record, self.visit.surroundings
         return Facts(
@@ -57,7 +62,7 @@ class Scene:
             now=self.now,
             signals=self.visit.signals,
             consent=record.consent if record else None,
-            opt_out_seen=record.opt_out_seen if record else None,
+            opt_outs_seen=record.opt_outs_seen if record else NEVER_SEEN,
             refused_before=self.visit.refused_before,
             gone_at=self.gone_at,
             candidate_gone_at=self.states[self.candidate.visitor].gone_at,

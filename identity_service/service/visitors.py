@@ -8,8 +8,9 @@ from identity_service.errors import StoreUnavailable
 from identity_service.metrics import BAD_SIGNATURES, ISSUED, REFUSED_SIGNALS
 from identity_service.policy import Asked, Decision, Facts, Reason, decide
 from identity_service.service.candidates import Candidates, token_expires
-from identity_service.service.grants import Grants, refuses_links, remove_links
+from identity_service.service.grants import Grants
 from identity_service.service.identities import CLEARING, identity_of, null_identity, refusal_cookie
+from identity_service.service.linking import LinkingRefusals, refuses_links
 from identity_service.service.receipts import Receipts
 from identity_service.service.scene import Scene
 from identity_service.service.visits import CookieAct, Identity, Visit
@@ -27,7 +28,8 @@ class Visitors:
         self._signing = signing
         self._receipts = receipts
         self._candidates = Candidates(store)
-        self._grants = Grants(store, signing, receipts, consent_days * DAY)
+        self._linking = LinkingRefusals(store, receipts)
+        self._grants = Grants(store, signing, receipts, self._linking, consent_days * DAY)
         self._clock = clock
         self._consent_life = Millis(consent_days * DAY * 1000)
 
@@ -135,14 +137,15 @@ class Visitors:
     async def _cookieless(self, scene: Scene, decision: Decision, receipt: Receipt | None) -> Identity:
         shop, candidate = scene.visit.shop, scene.candidate
         state = scene.states[candidate.visitor]
-        refused = state.record.consent is not None and state.record.consent.linking is Choice.REFUSED if state.record else False
+        refused = state.record is not None and state.record.linking is Choice.REFUSED
         signed = scene.visit.own is None or scene.visit.trusted
         if refuses_links(scene):
             refused = True
             if signed:
-                await remove_links(self._store, scene, candidate.visitor, candidate.kind, candidate.expires)
+                proof = await self._linking.refuse(scene, candidate.visitor, candidate.kind, candidate.expires)
+                receipt = receipt or proof
         if state.record and decision.sale_share_opt_out and not state.record.opted_out:
-            await self._store.visitors.touch(shop.shop_id, candidate.visitor, scene.seconds, True, None)
+            await self._store.visitors.touch(shop.shop_id, candidate.visitor, scene.seconds, True)
         token = candidate.text or self._signing.sign(shop.shop_id, candidate.kind, candidate.visitor, candidate.issued_at)
         cleared = scene.visit.asked is Asked.AUTO or decision.reason in CLEARING - {Reason.OPTED_OUT}
         return identity_of(

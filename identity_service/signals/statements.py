@@ -22,8 +22,9 @@ from identity_service.signals.us_privacy import us_privacy_opt_out
 SOURCES = ("tcf", "gpp", "google", *sorted(BANNERS))
 """What a call to `/v1/consents/{source}` may report."""
 
-MOST_AHEAD = 5 * 60 * 1000
-"""A sender's clock may be this far ahead, in milliseconds; a later time counts as the time of arrival."""
+MOST_ASKEW = 5 * 60 * 1000
+"""How far a sender's clock may be from ours, in milliseconds: a time further ahead counts as the time of arrival, and so does a refusal
+that a device tells within it."""
 DAY = 86_400_000
 MOST_US_PRIVACY = 1_024
 TC_COOKIE, US_PRIVACY_COOKIE = "euconsent-v2", "usprivacy"
@@ -41,11 +42,12 @@ class SignalRules:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Reads statements for one shop at one moment; `cookies` are those of the same request."""
+    """Reads statements for one shop at one moment; `cookies` are those of the same request. `live`: the visitor's device makes the call."""
 
     rules: SignalRules
     now: Millis
     cookies: Mapping[str, str] = field(default_factory=dict)
+    live: bool = False
 
     def of_word(self, word: str) -> tuple[Signal, ...]:
         """`granted` or `refused`; `unknown` is no signal."""
@@ -64,20 +66,21 @@ class Reader:
                 found += [self._uncontradicted(source, one) for one in self._standard(source, member, decided_at)]
         if isinstance(text := consent.get("us_privacy"), str):
             found += self._us_privacy(text)
-        return tuple(replace(one, policy_version=version) for one in found) if isinstance(version, str) else tuple(found)
+        versioned = [replace(one, policy_version=version) for one in found] if isinstance(version, str) else found
+        return tuple(map(self._heard, versioned))
 
     def of_event(self, source: str, event: Mapping[str, object]) -> tuple[tuple[Signal, ...], str | None]:
         """A banner's event, or its cookies as members, and the visitor that a server's webhook names in it. A choice that the banner's
         own cookie contradicts is no grant; nor is a webhook's that tells no time, since nobody knows what came after it."""
         if source not in BANNERS:
-            return tuple(self._uncontradicted(source, one) for one in self._standard(source, event, None)), None
+            return tuple(self._heard(self._uncontradicted(source, one)) for one in self._standard(source, event, None)), None
         reading = read_event(source, event, self.rules.categories.get(source))
         if reading is None:
             return (), None
         signal = self._uncontradicted(source, self._of_reading(source, reading, event))
         if reading.visitor and not signal.dated and signal.choice is Choice.GRANTED:
             signal = replace(signal, choice=None)
-        return (signal,), reading.visitor
+        return (self._heard(signal),), reading.visitor
 
     def of_cookies(self) -> tuple[Signal, ...]:
         """What the cookies say of the banners that the shop wants read on every call."""
@@ -157,9 +160,15 @@ class Reader:
         contradicted = signal.choice is Choice.GRANTED and any(one.choice is Choice.REFUSED for one in self._cookie(source))
         return replace(signal, choice=None) if contradicted else signal
 
+    def _heard(self, signal: Signal) -> Signal:
+        """A device's clock may be slow: what it refuses now would count as older than its grant of a minute ago, which told no time."""
+        refuses = signal.choice is Choice.REFUSED or (signal.choice is None and signal.linking is Choice.REFUSED)
+        just_now = self.now - MOST_ASKEW <= signal.decided_at < self.now
+        return replace(signal, decided_at=self.now, dated=False) if self.live and refuses and just_now else signal
+
     def _moment(self, decided_at: Millis | None) -> tuple[Millis, bool]:
         """The time that counts, and whether the sender told it."""
-        if decided_at is None or decided_at > self.now + MOST_AHEAD:
+        if decided_at is None or decided_at > self.now + MOST_ASKEW:
             return self.now, False
         return min(decided_at, self.now), True
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from identity_service.consent import Choice, Consent, Millis
+from identity_service.consent import NEVER_SEEN, Choice, Consent, Millis, OptOutsSeen
 from identity_service.shop import ShopId
 from identity_service.store.batch import Command, Reply, call, read
 from identity_service.store.client import Client
@@ -13,10 +13,10 @@ from identity_service.visitor import LAPSED, Kind, VisitorId, VisitorRecord, Vis
 NAME_LENGTH = 23
 """Characters of a handle's name; the record's own fields are one letter each."""
 
-FIELDS = ("k", "f", "l", "x", "g", "s", "n", "v", "w", "o", "e", "q", "b", "d")
-"""kind, first seen, last seen, expires, granted at, source, linking, policy version, sale/share opt-out, GPC or DNT seen at, number of
-emails, receipt key, digest of the bridged visitor, first characters of the signal's digest. Beside them c counts customer IDs and r is the
-newest receipt's ID."""
+FIELDS = ("k", "f", "l", "x", "g", "s", "n", "v", "w", "o", "t", "e", "q", "b", "d")
+"""kind, first seen, last seen, expires, granted at, source, linking, policy version, sale/share opt-out, GPC first seen at, DNT first seen
+at, number of emails, receipt key, digest of the bridged visitor, first characters of the signal's digest. Beside them c counts customer
+IDs and r is the newest receipt's ID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Grant:
     consent: Consent
     expires: int
     opted_out: bool
-    opt_out_seen: Millis | None
+    opt_outs_seen: OptOutsSeen
     receipt_id: str
     receipt_key: str
     bridged_from: VisitorId | None
@@ -58,7 +58,7 @@ class VisitorStore:
         arguments = (
             *(now, grant.expires + LAPSED, grant.consent.granted_at, grant.consent.source),
             *(grant.consent.linking or "", grant.consent.policy_version or ""),
-            *("1" if grant.opted_out else "", _text(grant.opt_out_seen)),
+            *("1" if grant.opted_out else "", *_texts(grant.opt_outs_seen)),
             *(grant.receipt_id, grant.receipt_key),
             self._keys.visitor_digest(shop, grant.bridged_from) if grant.bridged_from else "",
             *(NAME_LENGTH, grant.consent.raw_digest or ""),
@@ -66,14 +66,18 @@ class VisitorStore:
         [reply] = await self._client.run(call("grant_visitor", (keys.record, keys.gone, keys.receipts), *arguments))
         return reply[0], reply[1] if len(reply) > 1 else []
 
-    async def touch(self, shop: ShopId, visitor: VisitorId, now: int, opted_out: bool, opt_out_seen: Millis | None) -> None:
+    async def touch(self, shop: ShopId, visitor: VisitorId, now: int, opted_out: bool, seen: OptOutsSeen = NEVER_SEEN) -> None:
         record = self._keys.visitor(shop, visitor).record
-        await self._client.run(call("touch_visitor", [record], now, "1" if opted_out else "", _text(opt_out_seen)))
+        await self._client.run(call("touch_visitor", [record], now, "1" if opted_out else "", *_texts(seen)))
 
-    async def refuse_linking(self, shop: ShopId, visitor: VisitorId, kind: Kind, expires: int, now: int) -> list[str]:
-        """Returns the names of handles that have to be unlinked."""
-        record = self._keys.visitor(shop, visitor).record
-        [names] = await self._client.run(call("refuse_linking", [record], kind, now, expires, NAME_LENGTH))
+    async def refuse_linking(
+        self, shop: ShopId, visitor: VisitorId, kind: Kind, expires: int, now: int, proof: tuple[str, str]
+    ) -> list[str]:
+        """`proof`: ID of the receipt and the record's receipt key, empty where the refusal is known already. Returns the names of handles
+        that have to be unlinked."""
+        keys = self._keys.visitor(shop, visitor)
+        arguments = (kind, now, expires, NAME_LENGTH, *proof)
+        [names] = await self._client.run(call("refuse_linking", (keys.record, keys.gone, keys.receipts), *arguments))
         return list(names)
 
     async def newest_event(self, shop: ShopId, visitor: VisitorId) -> str | None:
@@ -123,8 +127,8 @@ class VisitorStore:
         await self._client.run(call("store_receipt", [self._keys.receipt(shop, receipt_id)], body, life))
 
 
-def _text(moment: int | None) -> str:
-    return "" if moment is None else str(moment)
+def _texts(seen: OptOutsSeen) -> tuple[str, str]:
+    return "" if seen.gpc is None else str(seen.gpc), "" if seen.dnt is None else str(seen.dnt)
 
 
 def _state(fields: list[str | None], gone: Reply, now: int) -> VisitorState:
@@ -146,8 +150,13 @@ def _record(found: dict[str, str | None], now: int) -> VisitorRecord | None:
         expires=expires,
         consent=Consent(Millis(int(granted)), found["s"] or "", linking, found["v"], found["d"]) if granted else None,
         opted_out=found["w"] == "1",
-        opt_out_seen=Millis(int(found["o"])) if found["o"] else None,
         emails=int(found["e"] or 0),
         receipt_key=found["q"],
         bridged_from=found["b"],
+        opt_outs_seen=OptOutsSeen(_moment(found["o"]), _moment(found["t"])),
+        linking=linking,
     )
+
+
+def _moment(text: str | None) -> Millis | None:
+    return Millis(int(text)) if text else None

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from identity_service.consent import Millis, Receipt, Signal
+from identity_service.consent import Millis, OptOutsSeen, Receipt, Signal
 from identity_service.errors import Forbidden, Invalid, ServiceError
 from identity_service.policy import Asked
 from identity_service.service.visits import CookieAct, Identity, Surroundings, Visit
@@ -81,7 +81,7 @@ def surroundings_of(call: Call, client: Client | UnsetType | None) -> Surroundin
 
 def reader_of(call: Call) -> Reader:
     cookies = all_cookies(call.headers["cookie"]) if "cookie" in call.headers else {}
-    return Reader(call.shop.signals, Millis(int(call.services.clock() * 1000)), cookies)
+    return Reader(call.shop.signals, Millis(int(call.services.clock() * 1000)), cookies, live=call.device)
 
 
 def signals_of(call: Call, consent: str | ConsentObject | UnsetType | None) -> tuple[Signal, ...]:
@@ -101,7 +101,7 @@ async def keep_opt_out(call: Call, visitor: VisitorId | None) -> None:
     """A device's GPC opts its visitor out on whatever call it comes along with; look-ups tell it."""
     if visitor and call.device and browser_signals(call.headers).gpc:
         now = int(call.services.clock())
-        await call.services.store.visitors.touch(call.shop.shop_id, visitor, now, True, Millis(now * 1000))
+        await call.services.store.visitors.touch(call.shop.shop_id, visitor, now, True, OptOutsSeen(gpc=Millis(now * 1000)))
 
 
 def refused_before(call: Call) -> bool:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from identity_service.consent import Receipt
 from identity_service.cookieless import DAY
@@ -14,7 +14,7 @@ from identity_service.signals.statements import SOURCES
 from identity_service.visitor import own_visitor_id
 from identity_service.web.calls import reader_of, receipt_answer, visit_of
 from identity_service.web.endpoints import Call, Reply
-from identity_service.web.payloads import DecisionAnswer, DecisionsAnswer, ReceiptsAnswer, TraceStep
+from identity_service.web.payloads import ConsentObject, DecisionAnswer, DecisionsAnswer, ReceiptsAnswer, TraceStep
 from identity_service.web.visitors import identify
 
 OURS = frozenset({"key", "private_key", "token", "visitor", "client"})
@@ -68,8 +68,17 @@ async def decisions(call: Call) -> Reply:
         visit = replace(visit, shop=replace(call.shop, policy=call.shop.policies[call.body.policy]))
     scene, decision = await call.services.visitors.preview(visit)
     told = DecisionAnswer(decision.reason, decision.signal, decision.region, decision.policy)
-    trace = [*_trace(scene), TraceStep("rule", decision.reason)]
+    trace = [*_unread(call.body.consent, scene), *_trace(scene), TraceStep("rule", decision.reason)]
     return Reply(DecisionsAnswer(decision.mode.value, decision.sale_share_opt_out, told, trace))
+
+
+def _unread(consent: str | ConsentObject | UnsetType, scene: Scene) -> list[TraceStep]:
+    """What was sent and gave no signal: it could not be read, is stale, does not apply, or nothing is decided yet."""
+    if not isinstance(consent, ConsentObject):
+        return []
+    read = {signal.source for signal in scene.visit.signals}
+    sent = [source for source in ("google", "tcf", "gpp", "us_privacy") if getattr(consent, source) is not UNSET]
+    return [TraceStep(f"signal {source}", "not a choice") for source in sent if source not in read]
 
 
 def _trace(scene: Scene) -> list[TraceStep]:

@@ -345,3 +345,69 @@ async def test_gpc_on_a_tracking_call_is_stored(shopper: Shopper) -> None:
     body = {"key": "demo-public-key", "email": "a@example.org", "visitor": granted["token"]}
     assert (await shopper.browser("/v2/log/email", body, sec_gpc="1")).json()["status"] == "ok"
     assert (await shopper.visitors(email="a@example.org"))[0]["sale_share_opt_out"] is True
+
+
+async def test_a_refusal_from_a_device_whose_clock_is_slow_counts(shopper: Shopper, clock: Clock) -> None:
+    granted = (await shopper.browser("/v1/consents", {"consent": "granted"})).json()
+    clock.forward(60)
+    body = {"token": granted["token"], "CookieConsent": cookiebot(clock, False, -120)}
+    refused = (await shopper.browser("/v1/consents/cookiebot", body)).json()
+    assert refused["mode"] == "null", refused["decision"]
+
+
+async def test_a_late_refusal_that_a_server_reports_does_not(shopper: Shopper, clock: Clock) -> None:
+    granted = (await shopper.browser("/v1/consents", {"consent": "granted"})).json()
+    clock.forward(60)
+    body = {"token": granted["token"], "consent": {"purposes": NONE, "decided_at": iso(clock, -120)}}
+    assert (await shopper.post("/v1/consents", body)).json()["mode"] == "persistent"
+
+
+@pytest.mark.parametrize("first", [{"dnt": True}, {"gpc": True}])
+async def test_one_opt_out_seen_before_the_grant_does_not_hide_the_other_after_it(
+    shopper: Shopper, clock: Clock, first: dict[str, Any]
+) -> None:
+    body = {"consent": "granted", "client": FR | first}
+    granted = (await shopper.post("/v1/consents", body, key="strict-private-key")).json()
+    clock.forward(86400)
+    same = {"token": granted["token"], "client": FR | first}
+    assert (await shopper.post("/v1/visitors", same, key="strict-private-key")).json()["mode"] == "persistent"
+    other = {"token": granted["token"], "client": FR | {"gpc": True, "dnt": True}}
+    assert (await shopper.post("/v1/visitors", other, key="strict-private-key")).json()["mode"] == "null"
+
+
+async def test_an_opt_out_first_seen_in_california_counts_in_europe(shopper: Shopper, clock: Clock) -> None:
+    us = FR | {"region": "US-CA"}
+    granted = (await shopper.post("/v1/consents", {"consent": "granted", "client": us}, key="strict-private-key")).json()
+    clock.forward(86400)
+    seen = {"token": granted["token"], "client": us | {"gpc": True}}
+    assert (await shopper.post("/v1/visitors", seen, key="strict-private-key")).json()["mode"] == "persistent"
+    clock.forward(86400)
+    later = (await shopper.post("/v1/visitors", {"token": granted["token"], "client": FR}, key="strict-private-key")).json()
+    assert (later["mode"], later["decision"]["signal"]) == ("null", "gpc")
+
+
+async def test_a_refusal_of_linking_alone_is_proved(shopper: Shopper) -> None:
+    granted = (await shopper.post("/v1/consents", {"consent": {"purposes": BOTH | {"linking": "granted"}}})).json()
+    body = {"token": granted["token"], "consent": {"purposes": {"linking": "refused"}}}
+    told = (await shopper.post("/v1/consents", body)).json()
+    proved = {"storage": "granted", "measurement": "granted", "linking": "refused"}
+    assert (told["linkable"], told["receipt"]["purposes"]) == (False, proved)
+    held = (await shopper.post("/v1/receipts", {"visitor": granted["visitor"]})).json()["receipts"]
+    assert [one["purposes"]["linking"] for one in held] == ["refused", "granted"]
+    assert held[0]["visitor_digest"] == held[1]["visitor_digest"]
+    assert (await shopper.post("/v1/consents", body)).json()["receipt"] is None
+
+
+async def test_a_cookieless_visitor_that_refuses_linking_gets_a_proof_and_stays_unlinkable(shopper: Shopper) -> None:
+    body = {"client": FR, "consent": {"purposes": {"linking": "refused"}}}
+    told = (await shopper.post("/v1/consents", body)).json()
+    assert (told["mode"], told["linkable"], told["receipt"]["purposes"]) == ("cookieless", False, {"linking": "refused"})
+    assert (await shopper.post("/v1/visitors", {"client": FR})).json()["linkable"] is False
+    held = (await shopper.post("/v1/receipts", {"visitor": told["visitor"]})).json()["receipts"]
+    assert [one["receipt_id"] for one in held] == [told["receipt"]["receipt_id"]]
+
+
+async def test_a_trace_names_what_was_sent_and_is_no_choice(shopper: Shopper, clock: Clock) -> None:
+    consent = {"tcf": {"tc_string": "COtruncated"}, "gpp": {"gpp_string": "DBAA", "signal_status": "not ready"}}
+    told = (await shopper.post("/v1/decisions", {"consent": consent})).json()
+    assert [step["value"] for step in told["trace"] if step["fact"] in {"signal tcf", "signal gpp"}] == ["not a choice"] * 2

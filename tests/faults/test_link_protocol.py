@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 import redis
 
-from identity_service.consent import Consent, Millis
+from identity_service.consent import NEVER_SEEN, Consent, Millis
 from identity_service.errors import ServiceError
 from identity_service.handle import Handle, Handles
 from identity_service.link import LinkCaps, LinkSource
@@ -41,7 +41,7 @@ class World:
 
     async def grant(self, visitor: VisitorId) -> None:
         consent = Consent(Millis(NOW * 1000), "plain", None)
-        await self.store.visitors.grant(SHOP, visitor, Grant(consent, NOW + 1_000_000, False, None, "r", "q", None), NOW)
+        await self.store.visitors.grant(SHOP, visitor, Grant(consent, NOW + 1_000_000, False, NEVER_SEEN, "r", "q", None), NOW)
 
     async def link(self, handle: Handle, visitor: VisitorId) -> None:
         linkable = Linkable(visitor, Kind.PERSISTENT, 0, False, True)

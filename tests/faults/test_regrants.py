@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from identity_service.consent import Consent, Millis
+from identity_service.consent import NEVER_SEEN, Consent, Millis
 from identity_service.errors import ServiceError
 from identity_service.handle import Handle
 from identity_service.store.visitors import Grant
@@ -78,7 +78,7 @@ class Actor:
         elif verb == "erase":
             await store.removals.erase(SHOP, handle, now)
         else:
-            grant = Grant(Consent(now, "plain", None), NOW + 1_000_000, False, None, "r", "q", None)
+            grant = Grant(Consent(now, "plain", None), NOW + 1_000_000, False, NEVER_SEEN, "r", "q", None)
             outcome, _ = await store.removals.grant(SHOP, visitor, grant, now)
             return "ok" if outcome == "granted" else "no"
         return "ok"
@@ -168,7 +168,7 @@ class Pair:
         return world.store.removals.withdraw(SHOP, self.visitor, Millis(NOW * 1000 + 1))
 
     async def regrant(self) -> None:
-        grant = Grant(Consent(Millis(NOW * 1000 + 2), "plain", None), NOW + 1_000_000, False, None, "r", "q", None)
+        grant = Grant(Consent(Millis(NOW * 1000 + 2), "plain", None), NOW + 1_000_000, False, NEVER_SEEN, "r", "q", None)
         assert (await self.swift.store.removals.grant(SHOP, self.visitor, grant, Millis(NOW * 1000 + 2)))[0] == "granted"
 
 
@@ -271,7 +271,7 @@ async def test_an_erasure_cut_off_is_ended_by_its_repetition(store_url: str, dat
 async def test_a_withdrawal_covers_a_grant_that_a_banner_dated_ahead(store_url: str, database: redis.Redis) -> None:
     world = World(store_url, database)
     visitor, ahead = world.visitor("v"), Millis(NOW * 1000 + 240_000)
-    grant = Grant(Consent(ahead, "plain", None), NOW + 1_000_000, False, None, "r", "q", None)
+    grant = Grant(Consent(ahead, "plain", None), NOW + 1_000_000, False, NEVER_SEEN, "r", "q", None)
     await world.store.removals.grant(SHOP, visitor, grant, Millis(NOW * 1000))
     await world.store.removals.withdraw(SHOP, visitor, Millis(NOW * 1000 + 60_000))
     assert await world.store.removals.grant(SHOP, visitor, grant, Millis(NOW * 1000 + 61_000)) == ("gone", [])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_service.consent import Choice, Millis
-from identity_service.signals.statements import MOST_AHEAD, Reader, SignalRules
+from identity_service.signals.statements import MOST_ASKEW, Reader, SignalRules
 
 NOW = Millis(1_795_000_000_000)
 READER = Reader(SignalRules(), NOW)
@@ -65,8 +65,8 @@ def test_what_google_does_not_say_is_absent_and_never_a_grant() -> None:
         (0, 0, True),
         (NOW, NOW, True),
         (NOW + 1, NOW, True),
-        (NOW + MOST_AHEAD, NOW, True),
-        (NOW + MOST_AHEAD + 1, NOW, False),
+        (NOW + MOST_ASKEW, NOW, True),
+        (NOW + MOST_ASKEW + 1, NOW, False),
     ],
 )
 def test_a_choice_is_dated_by_its_sender_but_never_in_the_future(decided: int | None, at: int, dated: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from identity_service.consent import Consent, Millis
+from identity_service.consent import Consent, Millis, OptOutsSeen
 from identity_service.errors import StoreUnavailable
 from identity_service.handle import Handles
 from identity_service.link import LinkCaps, LinkSource
@@ -69,8 +69,10 @@ async def live(store: Store, number: int) -> VisitorId:
     visitor, handle = VisitorId(f"v{number}"), Handles("p").of_email(SHOP, f"p{number}@example.com")
     consent = Consent(Millis(NOW * 1000), "plain", None)
     await store.visitors.store_receipt(SHOP, "r", "{}", 60)
-    await store.visitors.grant(SHOP, visitor, Grant(consent, NOW + 99_999, True, Millis(1), "r", "q", VisitorId("b")), NOW)
-    await store.visitors.touch(SHOP, visitor, NOW, True, None)
+    await store.visitors.grant(
+        SHOP, visitor, Grant(consent, NOW + 99_999, True, OptOutsSeen(Millis(1), Millis(1)), "r", "q", VisitorId("b")), NOW
+    )
+    await store.visitors.touch(SHOP, visitor, NOW, True)
     await store.links.link(SHOP, handle, Linkable(visitor, Kind.PERSISTENT, 0, False, True), LinkSource.LINK, NOW)
     await store.links.extend(SHOP, [handle.name], visitor, NOW, NOW + 199_999)
     await store.sales.index_under_visitor(SHOP, f"s{number}", visitor)
@@ -78,7 +80,7 @@ async def live(store: Store, number: int) -> VisitorId:
     await store.sales.claim(SHOP, f"s{number}", {"sale": "1", "visitor": visitor, "email": handle.name})
     await store.sales.finish(SHOP, f"s{number}")
     await store.visitors.record_event(SHOP, visitor, '{"time": 1}', 10, 60, NOW, from_first=False)
-    await store.visitors.refuse_linking(SHOP, visitor, Kind.CHOSEN, NOW + 60, NOW)
+    await store.visitors.refuse_linking(SHOP, visitor, Kind.CHOSEN, NOW + 60, NOW, ("r2", "q"))
     return visitor
 
 

@@ -3,9 +3,9 @@
 -- KEYS[1]  record (hash)   KEYS[2]  gone (string: ms, nonce of an open removal)   KEYS[3]  earlier receipts (list)
 -- ARGV[1]  now, s          ARGV[2]  record expires, s   ARGV[3]  granted at, ms
 -- ARGV[4]  source          ARGV[5]  linking: granted, refused or empty   ARGV[6]  policy version or empty
--- ARGV[7]  sale/share opt-out: 1 or empty               ARGV[8]  GPC or DNT seen at, ms, or empty
--- ARGV[9]  receipt ID      ARGV[10] receipt key         ARGV[11] digest of the bridged visitor or empty
--- ARGV[12] length of a handle's name   ARGV[13] first characters of the signal's digest, or empty
+-- ARGV[7]  sale/share opt-out: 1 or empty               ARGV[8], ARGV[9]  GPC and DNT seen at, ms, or empty
+-- ARGV[10] receipt ID      ARGV[11] receipt key         ARGV[12] digest of the bridged visitor or empty
+-- ARGV[13] length of a handle's name   ARGV[14] first characters of the signal's digest, or empty
 -- Returns  {granted, names of linked handles}, {gone} (withdrawn after the grant), {open} (its removal has to be ended first)
 --          or {older} (a newer grant is stored)
 local gone, open = string.match(redis.call('GET', KEYS[2]) or '', '^(%d+) ?(.*)$')
@@ -18,16 +18,15 @@ elseif found[1] == 'p' and tonumber(found[2]) > tonumber(ARGV[3]) then
   return {'older'}
 end
 redis.call('DEL', KEYS[2])
-redis.call('HSETNX', KEYS[1], 'f', ARGV[1])
-redis.call('HSETNX', KEYS[1], 'q', ARGV[10])
 local earlier = redis.call('HGET', KEYS[1], 'r')
-redis.call('HSET', KEYS[1], 'k', 'p', 'l', ARGV[1], 'x', ARGV[2], 'g', ARGV[3], 's', ARGV[4], 'r', ARGV[9])
-for field, value in pairs({n = ARGV[5], v = ARGV[6], d = ARGV[13]}) do
+redis.call('HSET', KEYS[1], 'k', 'p', 'l', ARGV[1], 'x', ARGV[2], 'g', ARGV[3], 's', ARGV[4], 'r', ARGV[10])
+for field, value in pairs({n = ARGV[5], v = ARGV[6], d = ARGV[14]}) do
   if value == '' then redis.call('HDEL', KEYS[1], field) else redis.call('HSET', KEYS[1], field, value) end
 end
 if ARGV[7] ~= '' then redis.call('HSET', KEYS[1], 'w', ARGV[7]) end
-if ARGV[8] ~= '' then redis.call('HSETNX', KEYS[1], 'o', ARGV[8]) end
-if ARGV[11] ~= '' then redis.call('HSETNX', KEYS[1], 'b', ARGV[11]) end
+for field, value in pairs({f = ARGV[1], q = ARGV[11], o = ARGV[8], t = ARGV[9], b = ARGV[12]}) do
+  if value ~= '' then redis.call('HSETNX', KEYS[1], field, value) end
+end
 local life = tonumber(ARGV[2]) - tonumber(ARGV[1])
 redis.call('EXPIRE', KEYS[1], life)
 if earlier then redis.call('LPUSH', KEYS[3], earlier) end
@@ -35,6 +34,6 @@ redis.call('LTRIM', KEYS[3], 0, 98)
 redis.call('EXPIRE', KEYS[3], life)
 local handles = {}
 for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
-  if #field == tonumber(ARGV[12]) then handles[#handles + 1] = field end
+  if #field == tonumber(ARGV[13]) then handles[#handles + 1] = field end
 end
 return {'granted', handles}

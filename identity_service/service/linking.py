@@ -1,0 +1,49 @@
+"""A refusal of links to emails alone: the visitor keeps its ID and its mode, and loses its links at once, with proof."""
+
+from dataclasses import replace
+
+from identity_service.consent import Choice, Receipt, Signal
+from identity_service.handle import handle_named
+from identity_service.service.receipts import Receipts, new_receipt_key
+from identity_service.service.scene import Scene
+from identity_service.store import Store
+from identity_service.visitor import Kind, Mode, VisitorId
+
+
+class LinkingRefusals:
+    def __init__(self, store: Store, receipts: Receipts) -> None:
+        self._store = store
+        self._receipts = receipts
+
+    async def refuse(self, scene: Scene, visitor: VisitorId, kind: Kind, expires: int) -> Receipt | None:
+        """Proves and remembers the refusal, so that no link comes after it; then removes the links there are. `expires`: of a record made
+        for it. Returns the receipt, None where the refusal was known already."""
+        shop = scene.visit.shop
+        record = scene.states[visitor].record if visitor in scene.states else None
+        known = record is not None and record.linking is Choice.REFUSED
+        key = record.receipt_key if record and record.receipt_key else new_receipt_key()
+        receipt = None if known else await self._receipts.issue(scene, _refusal(scene, kind), _mode(kind), visitor, key)
+        proof = (receipt.receipt_id, key) if receipt else ("", "")
+        for name in await self._store.visitors.refuse_linking(shop.shop_id, visitor, kind, expires, scene.seconds, proof):
+            await self._store.links.unlink(shop.shop_id, handle_named(name), visitor, scene.seconds)
+        return receipt
+
+
+def refuses_links(scene: Scene) -> bool:
+    return bool(_refusals(scene))
+
+
+def _refusals(scene: Scene) -> list[Signal]:
+    """By messages that are not older than what is stored."""
+    consent = scene.record.consent if scene.record else None
+    oldest = consent.granted_at if consent else 0
+    return [signal for signal in scene.visit.signals if signal.linking is Choice.REFUSED and signal.decided_at >= oldest]
+
+
+def _refusal(scene: Scene, kind: Kind) -> Signal:
+    """As the receipt tells it: a persistent visitor's storage stays granted, a cookieless one chose nothing about it."""
+    return replace(_refusals(scene)[-1], choice=Choice.GRANTED if kind is Kind.PERSISTENT else None)
+
+
+def _mode(kind: Kind) -> Mode:
+    return Mode.PERSISTENT if kind is Kind.PERSISTENT else Mode.COOKIELESS
