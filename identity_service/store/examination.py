@@ -10,9 +10,10 @@ OLDEST_VERSION = (7, 0)
 
 async def examine(client: Client) -> list[str]:
     """One line a fault, none for a good server. Raises StoreUnavailable where nothing answers."""
-    [info] = await client.run(read("INFO"))
+    [told] = await client.run(read("INFO"))
+    info = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
     found = []
-    version = str(info.get("valkey_version") or info["redis_version"])
+    version = info.get("valkey_version") or info["redis_version"]
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_VERSION:
         found.append(f"store.url: the server is version {version}; 7.0 or newer is needed")
     if info.get("maxmemory_policy", "noeviction") != "noeviction":

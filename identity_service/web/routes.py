@@ -1,5 +1,6 @@
 """The whole surface on one page."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -157,7 +158,22 @@ def build(services: Services) -> ASGIApp:
     routes += [Named(path, _tracking_endpoint(services, o), methods=["POST", "GET"]) for o in TRACKING for path in o.paths]
     routes.append(Named("/visitor.js", Snippet(), methods=["GET"]))
     routes += [Named(path, health.Page(answer), methods=["GET"]) for path, answer in pages.items()]
-    return Router(routes, default=_nowhere, redirect_slashes=False)
+    return Surface(routes)
+
+
+class Surface:
+    """Addresses without parameters are found in one step; the others, other methods, and wrong addresses by the library's router."""
+
+    def __init__(self, routes: Sequence["Named"]) -> None:
+        self._fixed = {(method, route.path): route for route in routes if "{" not in route.path for method in route.methods or ()}
+        self._router = Router(routes, default=_nowhere, redirect_slashes=False)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = self._fixed.get((scope["method"], scope["path"]))
+        if route is None:
+            await self._router(scope, receive, send)
+        else:
+            await route.handle(scope, receive, send)
 
 
 class Named(Route):
