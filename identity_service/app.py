@@ -21,6 +21,8 @@ from identity_service.service.links import Links
 from identity_service.service.orders import Orders
 from identity_service.service.receipts import Receipts
 from identity_service.service.rights import Rights
+from identity_service.service.sales import Sales
+from identity_service.service.subjects import Subjects
 from identity_service.service.tally import Tally
 from identity_service.service.tracking import Tracking
 from identity_service.service.visitors import Visitors
@@ -94,7 +96,7 @@ class Application:
     async def keep_up(self) -> int:
         """One round of repair, by one worker a minute; returns how many notes it closed."""
         services = self.services
-        now = services.tracking.now()
+        now = services.links.now()
         services.store.salts.forget_destroyed(now // 1000)
         if not await services.store.repair.claim_turn():
             return 0
@@ -116,6 +118,8 @@ def make_services(settings: Settings, clock: Clock) -> Services:
     receipts = Receipts(store, signing, kept.receipt_days)
     visitors = Visitors(store, signing, receipts, clock, kept.consent_days)
     links = Links(store, signing, clock)
+    subjects = Subjects(visitors)
+    tracking = Tracking(store, subjects, links, clock, limits.events_per_visitor)
     tally = Tally(store, clock)
     orders = Orders(store, tally, clock)
     return Services(
@@ -126,7 +130,9 @@ def make_services(settings: Settings, clock: Clock) -> Services:
         links=links,
         receipts=receipts,
         rights=Rights(store, receipts, clock),
-        tracking=Tracking(store, visitors, links, clock, limits.events_per_visitor),
+        subjects=subjects,
+        tracking=tracking,
+        sales=Sales(store, subjects, tracking),
         tally=tally,
         orders=orders,
         health=HealthCheck(orders, clock),

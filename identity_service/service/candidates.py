@@ -59,7 +59,7 @@ class Candidates:
         return _carried_over(token.visitor, window) if await self._in_session(shop, token.visitor, now) else None
 
     async def _in_session(self, shop: Shop, visitor: VisitorId, now: int) -> bool:
-        newest = await self._store.visitors.newest_event(shop.shop_id, visitor)
+        newest = await self._store.events.newest(shop.shop_id, visitor)
         return newest is not None and int(json.loads(newest)["time"]) > now - GRACE
 
 

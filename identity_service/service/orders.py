@@ -131,8 +131,8 @@ class Orders:
     async def _similar_clicked(self, shop: Shop, order: Order) -> bool:
         """Whether an ID one character away clicked a product of the order."""
         bought = {str(line["id"]) for line in order.products}
-        for near in await self._store.visitors.with_events(shop.shop_id, list(one_character_away(str(order.visitor)))):
-            events = [event_of(stored) for stored in await self._store.visitors.events(shop.shop_id, near)]
+        for near in await self._store.events.with_events(shop.shop_id, list(one_character_away(str(order.visitor)))):
+            events = [event_of(stored) for stored in await self._store.events.of(shop.shop_id, near)]
             clicked = {str(product) for event in events if event.type is EventType.CLICK for product in event.products}
             if clicked & bought:
                 return True

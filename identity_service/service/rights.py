@@ -62,7 +62,7 @@ class Rights:
             "emails": [handle.digest for handle in pointers if handle.kind is HandleKind.EMAIL],
             "customers": [handle.digest for handle in pointers if handle.kind is HandleKind.CUSTOMER],
             "receipts": [asdict(receipt) for receipt in await self._receipts.of_visitor(shop, visitor)],
-            "events": [json.loads(event) for event in await self._store.visitors.events(shop.shop_id, visitor)],
+            "events": [json.loads(event) for event in await self._store.events.of(shop.shop_id, visitor)],
         }
         if record:
             held |= {"mode": record.mode, "first_seen": record.first_seen, "last_seen": record.last_seen, "expires_at": record.expires}

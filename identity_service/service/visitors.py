@@ -45,14 +45,16 @@ class Visitors:
         ISSUED.labels(identity.mode, identity.reason).inc()
         return identity
 
-    async def preview(self, visit: Visit) -> tuple[Scene, Decision]:
-        """What `identify` would decide, changing nothing."""
+    async def preview(self, visit: Visit, *, assumed: bool = False) -> tuple[Scene, Decision]:
+        """What `identify` would decide, changing nothing. `assumed`: from what this worker knows of the visitor."""
         now = Millis(int(self._clock() * 1000))
-        scene = await self.look_up(self._without_stale(visit, now), self.verified(visit.shop, visit.tokens), now)
+        scene = await self.look_up(self._without_stale(visit, now), self.verified(visit.shop, visit.tokens), now, assumed=assumed)
         return scene, decide(visit.shop.policy, scene.facts())
 
     def _without_stale(self, visit: Visit, now: Millis) -> Visit:
         """A choice older than a grant may live is none any more; an opt-out that came with it stands."""
+        if not visit.signals:
+            return visit
         oldest = now - self._consent_life
         signals = (one if one.decided_at > oldest else replace(one, choice=None, linking=None) for one in visit.signals)
         return replace(visit, signals=tuple(signals))
@@ -62,12 +64,13 @@ class Visitors:
         BAD_SIGNATURES.inc(found.count(None))
         return [token for token in found if token]
 
-    async def look_up(self, visit: Visit, tokens: list[Token], now: Millis) -> Scene:
+    async def look_up(self, visit: Visit, tokens: list[Token], now: Millis, *, assumed: bool = False) -> Scene:
         candidate = await self._candidates.choose(visit, tokens, now // 1000)
         names = {token.visitor for token in tokens}
         if not candidate.random:
             names.add(candidate.visitor)
-        found = await self._store.visitors.states(visit.shop.shop_id, sorted(names), now // 1000)
+        asked = (visit.shop.shop_id, sorted(names), now // 1000)
+        found = self._store.visitors.assumed(*asked) if assumed else await self._store.visitors.look_up(*asked)
         states = dict(zip(sorted(names), found, strict=True))
         return Scene(visit, now, tokens, candidate, {candidate.visitor: VisitorState(None, None)} | states)
 

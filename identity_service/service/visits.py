@@ -26,7 +26,8 @@ class Visit:
     """One call about one visitor.
 
     `trusted`: the call has a private key. `own`: the ID it names. `tokens` as sent, the body's first, then cookies. `refused_before`: the
-    refusal cookie came along. `event`: the call reports a choice, rather than repeating one with a page view.
+    refusal cookie came along. `event`: the call reports a choice, rather than repeating one with a page view. `override`: `own` was typed
+    into the address, for a test.
     """
 
     shop: Shop
@@ -38,6 +39,7 @@ class Visit:
     surroundings: Surroundings = Surroundings()
     refused_before: bool = False
     event: bool = False
+    override: bool = False
 
 
 class CookieAct(Enum):

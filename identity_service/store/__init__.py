@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from identity_service.handle import Handles
 from identity_service.link import LinkCaps
 from identity_service.store.activity import ActivityStore
+from identity_service.store.assumed import AssumedVisitors
 from identity_service.store.client import Client
+from identity_service.store.events import EventStore
 from identity_service.store.keys import Keys
 from identity_service.store.links import LinkStore
 from identity_service.store.removals import RemovalStore
 from identity_service.store.repair import Repair
 from identity_service.store.sales import SaleStore
 from identity_service.store.salts import SaltStore
-from identity_service.store.visitors import VisitorStore
+from identity_service.store.visitors import NOTHING, VisitorStore
 
 DAY = 86_400
 
@@ -35,11 +37,13 @@ class Store:
         keys = Keys(handles)
         self.client = client
         self.keys = keys
-        self.visitors = VisitorStore(client, keys)
+        assumed = AssumedVisitors(NOTHING)
+        self.visitors = VisitorStore(client, keys, assumed)
+        self.events = EventStore(client, keys, assumed)
         self.salts = SaltStore(client, keys)
         self.links = LinkStore(client, keys, caps, retention.gone * DAY)
         self.removals = RemovalStore(client, keys, self.visitors, self.links, retention.gone * DAY)
-        self.sales = SaleStore(client, keys, retention.sale * DAY)
+        self.sales = SaleStore(client, keys, assumed, retention.sale * DAY)
         self.activity = ActivityStore(client, keys, most_orders, retention.sale * DAY)
         self.repair = Repair(client, keys, self.links, self.removals)
 

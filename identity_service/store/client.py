@@ -90,6 +90,8 @@ class Client:
 
     async def read_many(self, commands: Sequence[Command]) -> list[Reply]:
         """For reads that may be thousands: in several pipelines, so that nobody else waits behind them for long."""
+        if len(commands) <= MOST_COMMANDS:
+            return await self.run(*commands)
         chunks = [commands[start : start + MOST_COMMANDS] for start in range(0, len(commands), MOST_COMMANDS)]
         return [reply for replies in await asyncio.gather(*(self.run(*chunk) for chunk in chunks)) for reply in replies]
 

@@ -18,8 +18,9 @@ REPAIR_LOCK = f"{PREFIX}{{repair-lock}}"
 @dataclass(frozen=True, slots=True)
 class VisitorKeys:
     """`record` hash, `gone` time of withdrawal, `events` list newest first, `receipts` list of the IDs of those
-    before the newest, `sales` set of sale digests."""
+    before the newest, `sales` set of sale digests. `digest` stands for the visitor."""
 
+    digest: str
     record: str
     gone: str
     events: str
@@ -50,7 +51,7 @@ class Keys:
     def visitor_of(self, shop: ShopId, digest: str) -> VisitorKeys:
         tag = f"{{{shop}:{digest}}}"
         return VisitorKeys(
-            f"{PREFIX}V{tag}", f"{PREFIX}V{tag}:gone", f"{PREFIX}V{tag}:events", f"{PREFIX}V{tag}:receipts", f"{PREFIX}V{tag}:sales"
+            digest, f"{PREFIX}V{tag}", f"{PREFIX}V{tag}:gone", f"{PREFIX}V{tag}:events", f"{PREFIX}V{tag}:receipts", f"{PREFIX}V{tag}:sales"
         )
 
     def handle(self, shop: ShopId, handle: Handle) -> HandleKeys:

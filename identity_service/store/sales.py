@@ -1,10 +1,12 @@
 """Sales: indexed under whom they concern first, then claimed, once for each sale ID."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from identity_service.handle import Handle
 from identity_service.shop import ShopId
-from identity_service.store.batch import call, read, write
+from identity_service.store.assumed import AssumedVisitors
+from identity_service.store.batch import call, read
 from identity_service.store.client import Client
 from identity_service.store.keys import Keys
 from identity_service.visitor import VisitorId
@@ -12,39 +14,49 @@ from identity_service.visitor import VisitorId
 MOST_SALES_OF_A_VISITOR = 1_000
 
 
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """`outcome`: indexed, gone, full, or otherwise (the visitor is not as this worker assumed: decide again). `sale`: what an earlier call
+    stored. `events`: the visitor's, newest first, then those of the session before its grant."""
+
+    outcome: str
+    sale: dict[str, str] | None
+    events: list[str]
+
+
 class SaleStore:
     """`life`: seconds a sale is kept."""
 
-    def __init__(self, client: Client, keys: Keys, life: int) -> None:
+    def __init__(self, client: Client, keys: Keys, assumed: AssumedVisitors, life: int) -> None:
         self._client = client
         self._keys = keys
+        self._assumed = assumed
         self._life = life
 
-    async def index_under_visitor(self, shop: ShopId, sale: str, visitor: VisitorId) -> bool:
-        """Before the sale names the visitor. False where the visitor is gone; then the sale must not name it."""
+    async def index_under_visitor(self, shop: ShopId, sale: str, visitor: VisitorId, bridged_from: str | None) -> Indexed:
+        """Before the sale names the visitor; only where it is indexed may the sale name it."""
         keys = self._keys.visitor(shop, visitor)
-        index = call("index_sale", (keys.gone, keys.sales), self._keys.sale_digest(shop, sale), self._life, MOST_SALES_OF_A_VISITOR)
-        [indexed] = await self._client.run(index)
-        return bool(indexed)
+        arguments = (self._keys.sale_digest(shop, sale), self._life, MOST_SALES_OF_A_VISITOR, self._assumed.of(keys.digest).decisive)
+        lists = [keys.events, *([self._keys.visitor_of(shop, bridged_from).events] if bridged_from else [])]
+        index = call("index_sale", (keys.record, keys.gone, keys.sales), *arguments)
+        known = read("HGETALL", self._keys.sale_of(shop, arguments[0]))
+        outcome, sale_fields, *found = await self._client.run(index, known, *(read("LRANGE", key, 0, -1) for key in lists))
+        return Indexed(outcome, sale_fields or None, [event for events in found for event in events])
 
-    async def index_under_handles(self, shop: ShopId, sale: str, handles: Sequence[Handle]) -> None:
-        """Before the sale names the handles, so that an erasure finds it."""
-        digest = self._keys.sale_digest(shop, sale)
-        keys = [self._keys.handle(shop, handle).sales for handle in handles]
-        if keys:
-            await self._client.run(*(command for key in keys for command in (write("SADD", key, digest), write("EXPIRE", key, self._life))))
-
-    async def claim(self, shop: ShopId, sale: str, fields: Mapping[str, str]) -> dict[str, str] | None:
-        """None for the first call with this sale ID, which stores `fields`; else what the first one stored."""
+    async def claim(self, shop: ShopId, sale: str, fields: Mapping[str, str], handles: Sequence[Handle]) -> dict[str, str] | None:
+        """None for the first call with this sale ID, which stores `fields`; else what the first one stored. `handles`: those that the
+        sale names; it is indexed under them just before, so that an erasure finds it."""
         digest = self._keys.sale_digest(shop, sale)
         pairs = [text for pair in fields.items() for text in pair]
-        [reply] = await self._client.run(call("claim_sale", [self._keys.sale_of(shop, digest)], self._life, *pairs))
+        index = [call("index_under_handle", [self._keys.handle(shop, handle).sales], digest, self._life) for handle in handles]
+        *_, reply = await self._client.run(*index, call("claim_sale", [self._keys.sale_of(shop, digest)], self._life, *pairs))
         if reply[0] == 1:
             return None
         return dict(zip(reply[1][::2], reply[1][1::2], strict=True))
 
-    async def finish(self, shop: ShopId, sale: str) -> None:
-        await self._client.run(call("finish_sale", [self._keys.sale_of(shop, self._keys.sale_digest(shop, sale))]))
+    def finish(self, shop: ShopId, sale: str) -> None:
+        """Sent without waiting: were it lost, a duplicate would make the same links again."""
+        self._client.post(call("finish_sale", [self._keys.sale_of(shop, self._keys.sale_digest(shop, sale))]))
 
     async def by_id(self, shop: ShopId, sale: str) -> dict[str, str] | None:
         found = await self.read(shop, [self._keys.sale_digest(shop, sale)])

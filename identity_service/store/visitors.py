@@ -1,22 +1,25 @@
-"""Visitor records: reading their state, granting, touching, events and receipts."""
+"""Visitor records: reading their state, granting, touching and receipts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from identity_service.consent import NEVER_SEEN, Choice, Consent, Millis, OptOutsSeen
 from identity_service.shop import ShopId
-from identity_service.store.batch import Command, Reply, call, read
+from identity_service.store.assumed import AssumedVisitors, Stored
+from identity_service.store.batch import call, read
 from identity_service.store.client import Client
-from identity_service.store.keys import Keys
+from identity_service.store.keys import Keys, VisitorKeys
 from identity_service.visitor import LAPSED, Kind, VisitorId, VisitorRecord, VisitorState
 
 NAME_LENGTH = 23
 """Characters of a handle's name; the record's own fields are one letter each."""
 
-FIELDS = ("k", "f", "l", "x", "g", "s", "n", "v", "w", "o", "t", "e", "q", "b", "d")
-"""kind, first seen, last seen, expires, granted at, source, linking, policy version, sale/share opt-out, GPC first seen at, DNT first seen
-at, number of emails, receipt key, digest of the bridged visitor, first characters of the signal's digest. Beside them c counts customer
-IDs and r is the newest receipt's ID."""
+FIELDS = ("k", "x", "g", "s", "n", "v", "w", "o", "t", "b", "f", "l", "e", "q", "d")
+"""kind, expires, granted at, source, linking, policy version, sale/share opt-out, GPC first seen at, DNT first seen at, digest of the
+bridged visitor: those decide. Then first seen, last seen, number of emails, receipt key, first characters of the signal's digest. Beside
+them c counts customer IDs and r is the newest receipt's ID."""
+
+NOTHING = Stored((None,) * len(FIELDS), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +36,32 @@ class Grant:
 
 
 class VisitorStore:
-    def __init__(self, client: Client, keys: Keys) -> None:
+    def __init__(self, client: Client, keys: Keys, assumed: AssumedVisitors) -> None:
         self._client = client
         self._keys = keys
+        self._assumed = assumed
 
     async def states(self, shop: ShopId, visitors: Sequence[VisitorId], now: int) -> list[VisitorState]:
         """In the order asked; a record past its own expiry counts as none."""
-        commands = [command for visitor in visitors for command in self._state_commands(shop, visitor)]
-        replies = await self._client.read_many(commands)
-        return [_state(replies[i], replies[i + 1], now) for i in range(0, len(replies), 2)]
+        found = await self._read([self._keys.visitor(shop, visitor) for visitor in visitors])
+        return [_state(stored, now) for stored in found]
 
-    def _state_commands(self, shop: ShopId, visitor: VisitorId) -> tuple[Command, Command]:
-        keys = self._keys.visitor(shop, visitor)
-        return read("HMGET", keys.record, *FIELDS), read("GET", keys.gone)
+    async def look_up(self, shop: ShopId, visitors: Sequence[VisitorId], now: int) -> list[VisitorState]:
+        """The same of one call's visitors, and remembered for the worker's next calls about them."""
+        keys = [self._keys.visitor(shop, visitor) for visitor in visitors]
+        found = await self._read(keys)
+        for one, stored in zip(keys, found, strict=True):
+            self._assumed.remember(one.digest, stored)
+        return [_state(stored, now) for stored in found]
+
+    def assumed(self, shop: ShopId, visitors: Sequence[VisitorId], now: int) -> list[VisitorState]:
+        """What this worker believes of them, for writes that are checked."""
+        return [_state(self._assumed.of(self._keys.visitor_digest(shop, visitor)), now) for visitor in visitors]
+
+    async def _read(self, visitors: Sequence[VisitorKeys]) -> list[Stored]:
+        commands = [command for keys in visitors for command in (read("HMGET", keys.record, *FIELDS), read("GET", keys.gone))]
+        replies = await self._client.read_many(commands)
+        return [Stored(replies[i], replies[i + 1]) for i in range(0, len(replies), 2)]
 
     async def pointers(self, shop: ShopId, visitor: VisitorId) -> list[str]:
         """Names of the handles that the visitor points to."""
@@ -80,32 +96,6 @@ class VisitorStore:
         [names] = await self._client.run(call("refuse_linking", (keys.record, keys.gone, keys.receipts), *arguments))
         return list(names)
 
-    async def newest_event(self, shop: ShopId, visitor: VisitorId) -> str | None:
-        event: str | None
-        [event] = await self._client.run(read("LINDEX", self._keys.visitor(shop, visitor).events, 0))
-        return event
-
-    async def record_event(
-        self, shop: ShopId, visitor: VisitorId, event: str, most: int, life: int, now: int, *, from_first: bool, shown: str = ""
-    ) -> list[str] | None:
-        """None where the visitor is gone. `from_first`: the life (seconds) counts from the first event, not from this one. `shown`: the
-        product of a click without labels; then those of the newest results that showed it are taken, and returned."""
-        keys = self._keys.visitor(shop, visitor)
-        command = call("record_event", (keys.record, keys.gone, keys.events), event, most, life, now, "1" if from_first else "", shown)
-        [reply] = await self._client.run(command)
-        return reply[1] if reply[0] == 1 else None
-
-    async def events(self, shop: ShopId, visitor: VisitorId, bridged_from: str | None = None) -> list[str]:
-        """Newest first; then those of the session before the grant, by the digest that the record holds."""
-        digests = [self._keys.visitor_digest(shop, visitor), *([bridged_from] if bridged_from else [])]
-        found = await self._client.run(*(read("LRANGE", self._keys.visitor_of(shop, digest).events, 0, -1) for digest in digests))
-        return [event for events in found for event in events]
-
-    async def with_events(self, shop: ShopId, visitors: Sequence[VisitorId]) -> list[VisitorId]:
-        """Those of many IDs that anything was logged under."""
-        found = await self._client.read_many([read("EXISTS", self._keys.visitor(shop, one).events) for one in visitors])
-        return [visitor for visitor, exists in zip(visitors, found, strict=True) if exists]
-
     async def receipt_ids(self, shop: ShopId, visitor: VisitorId) -> list[str]:
         """Newest first, at most 100."""
         keys = self._keys.visitor(shop, visitor)
@@ -131,9 +121,9 @@ def _texts(seen: OptOutsSeen) -> tuple[str, str]:
     return "" if seen.gpc is None else str(seen.gpc), "" if seen.dnt is None else str(seen.dnt)
 
 
-def _state(fields: list[str | None], gone: Reply, now: int) -> VisitorState:
-    at, _, removal = (gone or "").partition(" ")
-    return VisitorState(_record(dict(zip(FIELDS, fields, strict=True)), now), Millis(int(at)) if at else None, removal != "")
+def _state(stored: Stored, now: int) -> VisitorState:
+    at, _, removal = (stored.gone or "").partition(" ")
+    return VisitorState(_record(dict(zip(FIELDS, stored.fields, strict=True)), now), Millis(int(at)) if at else None, removal != "")
 
 
 def _record(found: dict[str, str | None], now: int) -> VisitorRecord | None:

@@ -18,6 +18,8 @@ from identity_service.service.links import Links
 from identity_service.service.orders import Orders
 from identity_service.service.receipts import Receipts
 from identity_service.service.rights import Rights
+from identity_service.service.sales import Sales
+from identity_service.service.subjects import Subjects
 from identity_service.service.tally import Tally
 from identity_service.service.tracking import Tracking
 from identity_service.service.visitors import Visitors
@@ -40,7 +42,9 @@ class Services:
     links: Links
     receipts: Receipts
     rights: Rights
+    subjects: Subjects
     tracking: Tracking
+    sales: Sales
     tally: Tally
     orders: Orders
     health: HealthCheck

@@ -33,7 +33,7 @@ MOST_DAYS = 400
 
 async def events(call: Call) -> Reply:
     visitor = own_visitor_id(call.body.visitor)
-    found = await call.services.store.visitors.events(call.shop.shop_id, visitor)
+    found = await call.services.store.events.of(call.shop.shop_id, visitor)
     return Reply(EventsAnswer([event_of(stored).members() | {"time": rfc3339(event_of(stored).time)} for stored in found]))
 
 

@@ -1,14 +1,10 @@
 """The whole surface on one page."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote
 
 from msgspec import Struct
-from starlette.routing import Route, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
-from identity_service.errors import NotFound
 from identity_service.web import (
     consents,
     health,
@@ -25,6 +21,7 @@ from identity_service.web import (
 )
 from identity_service.web.endpoints import Endpoint, Handler, Services
 from identity_service.web.openapi import Described, docs_page, document
+from identity_service.web.routing import ByRawPath, Named, Surface
 from identity_service.web.snippet import Snippet
 from identity_service.web.tracking_endpoint import TrackingEndpoint
 
@@ -161,44 +158,6 @@ def build(services: Services) -> ASGIApp:
     return Surface(routes)
 
 
-class Surface:
-    """Addresses without parameters are found in one step; the others, other methods, and wrong addresses by the library's router."""
-
-    def __init__(self, routes: Sequence["Named"]) -> None:
-        self._fixed = {(method, route.path): route for route in routes if "{" not in route.path for method in route.methods or ()}
-        self._router = Router(routes, default=_nowhere, redirect_slashes=False)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route = self._fixed.get((scope["method"], scope["path"]))
-        if route is None:
-            await self._router(scope, receive, send)
-        else:
-            await route.handle(scope, receive, send)
-
-
-class Named(Route):
-    """Leaves its own template in the scope, so that logs and metrics never need the raw path."""
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["state"]["route"] = self.path
-        await super().handle(scope, receive, send)
-
-
-@dataclass(frozen=True, slots=True)
-class ByRawPath:
-    """Orders by a percent-encoded sale ID, which may hold a slash: the decoded path would not tell where it ends."""
-
-    order: Endpoint
-    attribution: Endpoint
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        sale, *rest = scope["raw_path"].partition(b"?")[0].decode("latin-1").split("/")[3:]
-        scope["path_params"] = {"sale": unquote(sale)}
-        if not sale or rest not in ([], ["attribution"]):
-            raise NotFound("See /docs for what there is; sale IDs in paths are percent-encoded.")
-        await (self.attribution if rest else self.order)(scope, receive, send)
-
-
 def described() -> list[Described]:
     found = [Described(o.method, o.path, o.body, o.answer, o.keys, o.summary) for o in OPERATIONS]
     for one in TRACKING:
@@ -219,9 +178,3 @@ def _endpoint(services: Services, operation: Operation) -> Endpoint:
         large=operation.large,
         free=operation.free,
     )
-
-
-async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 an ASGI application
-    if scope["path"].startswith(("/v2/", "/v3/")):
-        raise NotFound("This call is outside this service, which tracks visitors and keeps no catalogue.")
-    raise NotFound("See /docs for what there is.")

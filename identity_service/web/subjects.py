@@ -1,13 +1,11 @@
-"""Whom a tracking call is about, from its `visitor`: absent, null, auto, persistent, a token, or a raw ID."""
+"""Whom a tracking call says it is about, by its `visitor`: absent, null, auto, persistent, a token, or a raw ID."""
 
-from dataclasses import replace
 from typing import Any
 
 from msgspec import UNSET, UnsetType
 
 from identity_service.errors import Invalid
 from identity_service.policy import Asked
-from identity_service.service.tracking import Subject
 from identity_service.service.visits import Visit
 from identity_service.signing import SHAPE
 from identity_service.visitor import own_visitor_id
@@ -16,18 +14,16 @@ from identity_service.web.cookies import read_cookies
 from identity_service.web.endpoints import Call
 
 
-async def subject_of(call: Call) -> Subject:
+def tracked_visit(call: Call) -> Visit:
     """Raises Invalid for what is none of them. An ID typed into the address stands for a test: it is marked, and links to no email unless
     the shop allows it."""
-    typed = call.body.clerk_visitor
+    typed, sent = call.body.clerk_visitor, call.body.visitor
     if isinstance(typed, str) and typed:
-        subject = await subject_named(call, typed)
-        return replace(subject, override=True, linkable=subject.linkable and call.shop.link_overrides)
-    sent = call.body.visitor
-    return await subject_named(call, str(sent) if isinstance(sent, int) else sent)
+        return visit_named(call, typed, override=True)
+    return visit_named(call, str(sent) if isinstance(sent, int) else sent)
 
 
-async def subject_named(call: Call, text: str | UnsetType | None) -> Subject:
+def visit_named(call: Call, text: str | UnsetType | None, *, override: bool = False) -> Visit:
     """`text`: a `visitor` as it is sent."""
     shared: dict[str, Any] = {
         "shop": call.shop,
@@ -35,8 +31,9 @@ async def subject_named(call: Call, text: str | UnsetType | None) -> Subject:
         "surroundings": surroundings_of(call, UNSET),
         "refused_before": refused_before(call),
         "signals": cookie_signals_of(call),
+        "override": override,
     }
-    return await call.services.tracking.subject(Visit(**_named(call, text), **shared))
+    return Visit(**_named(call, text), **shared)
 
 
 def _named(call: Call, text: str | UnsetType | None) -> dict[str, Any]:

@@ -12,13 +12,13 @@ from identity_service.event import Event, EventType, ProductId, Sale, SaleLine, 
 from identity_service.handle import Handle
 from identity_service.metrics import UNUSABLE_HANDLES
 from identity_service.policy import Asked
+from identity_service.service.subjects import Subject
 from identity_service.service.tally import Called
-from identity_service.service.tracking import Subject
 from identity_service.shop import ProductIds
 from identity_service.visitor import Kind
 from identity_service.web.calls import keep_opt_out, rfc3339
 from identity_service.web.endpoints import Call, Reply
-from identity_service.web.subjects import subject_named, subject_of
+from identity_service.web.subjects import tracked_visit, visit_named
 from identity_service.web.tracking_payloads import ProductLine, TokenAnswer, TrackingAnswer, VisitorIdAnswer
 
 LARGEST_PRICE = Decimal(10) ** 9
@@ -32,9 +32,9 @@ async def log_sale(call: Call) -> Reply:
     if not products or str(sale).strip() == "":
         raise Invalid(f"Invalid Syntax In Argument: {'sale' if products else 'products'}")
     sold = Sale(str(sale), tuple(_line(call, product) for product in products), _now(call))
-    subject = await subject_of(call)
     handles = [handle for handle in (_email(call, call.body.email), _customer(call, call.body.customer)) if handle]
-    attribution = await call.services.tracking.sale(call.shop, subject, sold, handles, call.private)
+    logged = await call.services.sales.log(tracked_visit(call), sold, handles, call.private)
+    subject, attribution = logged.subject, logged.attribution
     await keep_opt_out(call, subject.visitor)
     if attribution is not None:
         credited = _credited(sold, attribution)
@@ -45,9 +45,8 @@ async def log_sale(call: Call) -> Reply:
 async def log_click(call: Call) -> Reply:
     product = _product(call, require(call.body, "product"), "product")
     labels = clean_labels(None if isinstance(call.body.labels, UnsetType) else call.body.labels)
-    subject = await subject_of(call)
-    event = Event(EventType.CLICK, _now(call), (product,), labels, _text(call.body.api), override=subject.override)
-    found = await call.services.tracking.log(call.shop, subject, event)
+    event = Event(EventType.CLICK, _now(call), (product,), labels, _text(call.body.api))
+    subject, found = await call.services.tracking.log(tracked_visit(call), event)
     call.services.tally.clicked(call.shop.shop_id, product, found, visitor=subject.visitor is not None)
     return _done(call, subject, found or labels)
 
@@ -76,9 +75,10 @@ async def log_search(call: Call) -> Reply:
 async def log_basket(call: Call) -> Reply:
     """A basket may be emptied; its email links as one of `log/email` does."""
     held = tuple(_line(call, product).product for product in require(call.body, "products"))[:MOST_SHOWN]
-    subject = await subject_of(call)
-    await call.services.tracking.log(call.shop, subject, Event(EventType.BASKET, _now(call), held, override=subject.override))
-    await call.services.tracking.email(call.shop, subject, _email(call, call.body.email), call.private)
+    visit = tracked_visit(call)
+    subject, _ = await call.services.tracking.log(visit, Event(EventType.BASKET, _now(call), held))
+    if email := _email(call, call.body.email):
+        await call.services.tracking.email(visit, email, call.private)
     return _done(call, subject)
 
 
@@ -90,8 +90,7 @@ async def log_returned(call: Call) -> Reply:
 
 async def log_email(call: Call) -> Reply:
     email = require(call.body, "email")
-    subject = await subject_of(call)
-    await call.services.tracking.email(call.shop, subject, _email(call, email), call.private)
+    subject = await call.services.tracking.email(tracked_visit(call), _email(call, email), call.private)
     await keep_opt_out(call, subject.visitor)
     return _done(call, subject)
 
@@ -103,7 +102,7 @@ async def log_debug(call: Call) -> Reply:
 
 
 async def visitor_id(call: Call) -> Reply:
-    subject = await subject_named(call, Asked.AUTO)
+    subject = await call.services.subjects.find(visit_named(call, Asked.AUTO))
     return Reply(VisitorIdAnswer("ok", subject.visitor))
 
 
@@ -131,9 +130,7 @@ async def _log(
     labels: tuple[str, ...] | None = None,
     api: str | None = None,
 ) -> Reply:
-    subject = await subject_of(call)
-    event = Event(kind, _now(call), products, labels, api, text, override=subject.override)
-    await call.services.tracking.log(call.shop, subject, event)
+    subject, _ = await call.services.tracking.log(tracked_visit(call), Event(kind, _now(call), products, labels, api, text))
     return _done(call, subject, labels)
 
 

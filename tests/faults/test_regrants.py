@@ -12,6 +12,7 @@ import redis
 from identity_service.consent import NEVER_SEEN, Consent, Millis
 from identity_service.errors import ServiceError
 from identity_service.handle import Handle
+from identity_service.store.events import Kept
 from identity_service.store.visitors import Grant
 from identity_service.visitor import VisitorId
 from tests.faults.steps import Crash, SteppedClient, Turns
@@ -196,7 +197,7 @@ async def test_a_late_step_of_a_withdrawal_that_a_grant_has_ended_leaves_both_di
 
 async def test_a_grant_ends_an_open_withdrawal_before_it_stands(pair: Pair, database: redis.Redis) -> None:
     keys = pair.swift.store.keys.visitor(SHOP, pair.visitor)
-    await pair.swift.store.visitors.record_event(SHOP, pair.visitor, "{}", 10, 60, NOW, from_first=False)
+    await pair.swift.store.events.record(SHOP, pair.visitor, "{}", Kept(10, 60, from_first=False), NOW)
     withdrawal = await pair.hold(3, pair.withdrawal(pair.slow))
     await pair.regrant()
     assert not database.exists(keys.events)

@@ -15,6 +15,7 @@ from identity_service.link import LinkCaps, LinkSource
 from identity_service.shop import ShopId
 from identity_service.store import Retention, Store
 from identity_service.store.client import Client
+from identity_service.store.events import Kept
 from identity_service.store.links import Linkable
 from identity_service.store.scripts import DIRECTORY
 from identity_service.store.visitors import Grant
@@ -75,11 +76,11 @@ async def live(store: Store, number: int) -> VisitorId:
     await store.visitors.touch(SHOP, visitor, NOW, True)
     await store.links.link(SHOP, handle, Linkable(visitor, Kind.PERSISTENT, 0, False, True), LinkSource.LINK, NOW)
     await store.links.extend(SHOP, [handle.name], visitor, NOW, NOW + 199_999)
-    await store.sales.index_under_visitor(SHOP, f"s{number}", visitor)
-    await store.sales.index_under_handles(SHOP, f"s{number}", [handle])
-    await store.sales.claim(SHOP, f"s{number}", {"sale": "1", "visitor": visitor, "email": handle.name})
-    await store.sales.finish(SHOP, f"s{number}")
-    await store.visitors.record_event(SHOP, visitor, '{"time": 1}', 10, 60, NOW, from_first=False)
+    await store.visitors.look_up(SHOP, [visitor], NOW)
+    await store.sales.index_under_visitor(SHOP, f"s{number}", visitor, None)
+    await store.sales.claim(SHOP, f"s{number}", {"sale": "1", "visitor": visitor, "email": handle.name}, [handle])
+    store.sales.finish(SHOP, f"s{number}")
+    await store.events.record(SHOP, visitor, '{"time": 1}', Kept(10, 60, from_first=False), NOW)
     await store.visitors.refuse_linking(SHOP, visitor, Kind.CHOSEN, NOW + 60, NOW, ("r2", "q"))
     return visitor
 

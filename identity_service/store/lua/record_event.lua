@@ -4,9 +4,15 @@
 -- KEYS[1]  record (hash)   KEYS[2]  gone (string)   KEYS[3]  events (list of JSON, newest first)
 -- ARGV[1]  event, JSON   ARGV[2]  most events   ARGV[3]  life in seconds   ARGV[4]  now, s
 -- ARGV[5]  1: the life counts from the first event (an ID without a signature), empty: it is the ID's own end
--- ARGV[6]  product to look for, or empty
--- Returns  {1, labels found}, or {0} where the visitor is gone
-if redis.call('EXISTS', KEYS[2]) == 1 then return {0} end
+-- ARGV[6]  product to look for, or empty   ARGV[7]  the visitor as assumed: decisive fields and gone, a line each; empty: unchecked
+-- Returns  {kept, labels found}, {gone}, or {otherwise} where the visitor is not as assumed
+local gone = redis.call('GET', KEYS[2])
+if ARGV[7] ~= '' then
+  local stored = redis.call('HMGET', KEYS[1], 'k', 'x', 'g', 's', 'n', 'v', 'w', 'o', 't', 'b')
+  for i = 1, #stored do stored[i] = stored[i] or '' end
+  if table.concat(stored, '\n') .. '\n' .. (gone or '') ~= ARGV[7] then return {'otherwise'} end
+end
+if gone then return {'gone'} end
 local event, labels = ARGV[1], {}
 if ARGV[6] ~= '' then
   for _, stored in ipairs(redis.call('LRANGE', KEYS[3], 0, -1)) do
@@ -29,4 +35,4 @@ redis.call('LTRIM', KEYS[3], 0, tonumber(ARGV[2]) - 1)
 local life = redis.call('TTL', KEYS[3])
 if life < 0 or (ARGV[5] == '' and life < tonumber(ARGV[3])) then redis.call('EXPIRE', KEYS[3], ARGV[3]) end
 if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'l', ARGV[4]) end
-return {1, labels}
+return {'kept', labels}

@@ -1,0 +1,86 @@
+"""Whom a tracking call is about."""
+
+from dataclasses import dataclass, replace
+
+from identity_service.errors import Invalid
+from identity_service.policy import Asked
+from identity_service.service.candidates import token_expires
+from identity_service.service.scene import Scene
+from identity_service.service.visitors import Visitors
+from identity_service.service.visits import Visit
+from identity_service.visitor import Kind, Mode, VisitorId
+
+CHANGING = "The visitor's consent changed again and again while the call was made; repeat it."
+ATTEMPTS = (True, False, False)
+"""A call first takes the visitor as this worker knows it; where that proves wrong it reads, twice before it gives up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """`personal` False: only what was bought may be kept. `expires` in seconds since 1970; `signed`: by token. `bridged_from`: digest of
+    the session before the grant. `override`: an ID typed into the address for a test."""
+
+    personal: bool
+    visitor: VisitorId | None = None
+    kind: Kind = Kind.CHOSEN
+    expires: int = 0
+    signed: bool = False
+    linkable: bool = False
+    bridged_from: str | None = None
+    override: bool = False
+
+    @property
+    def mode(self) -> str:
+        """null, none (no session), cookieless or persistent."""
+        if self.visitor is None:
+            return "none" if self.personal else "null"
+        return "persistent" if self.kind is Kind.PERSISTENT else "cookieless"
+
+
+NOBODY = Subject(personal=False)
+NO_SESSION = Subject(personal=True)
+
+
+class Subjects:
+    def __init__(self, visitors: Visitors) -> None:
+        self._visitors = visitors
+
+    async def find(self, visit: Visit, *, assumed: bool = False) -> Subject:
+        """Never issues, grants or withdraws. `assumed`: from what this worker knows, so that whatever is written has to be checked.
+        Raises Invalid for a visitor that cannot be read, or is unsigned where that is refused."""
+        subject = await self._find(visit, assumed=assumed)
+        linkable = subject.linkable and (visit.shop.link_overrides or not visit.override)
+        return replace(subject, override=True, linkable=linkable) if visit.override else subject
+
+    async def _find(self, visit: Visit, *, assumed: bool) -> Subject:
+        if visit.asked is Asked.NULL or visit.surroundings.automated:
+            return NOBODY
+        if visit.own and not (visit.trusted or visit.shop.accept_unsigned):
+            raise Invalid("visitor: this shop takes signed visitor IDs only")
+        tokens = self._visitors.verified(visit.shop, visit.tokens) if visit.tokens else []
+        if visit.tokens and not tokens:
+            raise Invalid("visitor: is neither one of our tokens nor an ID")
+        if not visit.own and not tokens and visit.asked is not Asked.AUTO:
+            return NOBODY if visit.refused_before else NO_SESSION
+        scene, decision = await self._visitors.preview(replace(visit, trusted=True) if visit.own else visit, assumed=assumed)
+        return NOBODY if decision.mode is Mode.NULL or scene.gone_at is not None else _of(scene)
+
+
+def _of(scene: Scene) -> Subject:
+    visit, record = scene.visit, scene.record
+    bridged = record.bridged_from if record else None
+    if visit.asked is Asked.AUTO:
+        if scene.candidate.kind is not Kind.DERIVED:
+            return NO_SESSION
+    elif scene.tokens and not visit.own:
+        token = scene.tokens[0]
+        dead = scene.living is None if token.kind is Kind.PERSISTENT else token_expires(token, visit.shop) <= scene.seconds
+        if dead:
+            return NOBODY
+        expires = record.expires if record else token_expires(token, visit.shop)
+        mode = Mode.PERSISTENT if token.kind is Kind.PERSISTENT else Mode.COOKIELESS
+        return Subject(True, token.visitor, token.kind, expires, True, mode in visit.shop.policy.linkable, bridged)
+    mode = record.mode if record else Mode.COOKIELESS
+    expires = record.expires if record else scene.candidate.expires
+    kind = Kind.PERSISTENT if mode is Mode.PERSISTENT else scene.candidate.kind
+    return Subject(True, scene.candidate.visitor, kind, expires, visit.own is None, mode in visit.shop.policy.linkable, bridged)

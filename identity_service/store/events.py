@@ -1,0 +1,54 @@
+"""What a visitor did, newest first, capped and expiring with the visitor."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from identity_service.shop import ShopId
+from identity_service.store.assumed import AssumedVisitors
+from identity_service.store.batch import call, read
+from identity_service.store.client import Client
+from identity_service.store.keys import Keys
+from identity_service.visitor import VisitorId
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How long events stay: `most` of them; `life` in seconds, from the first event on where `from_first`, else from the newest."""
+
+    most: int
+    life: int
+    from_first: bool
+
+
+class EventStore:
+    def __init__(self, client: Client, keys: Keys, assumed: AssumedVisitors) -> None:
+        self._client = client
+        self._keys = keys
+        self._assumed = assumed
+
+    async def record(
+        self, shop: ShopId, visitor: VisitorId, event: str, kept: Kept, now: int, *, shown: str = "", checked: bool = False
+    ) -> tuple[str, list[str]]:
+        """Returns kept, gone or, where `checked`, otherwise: the visitor is not as this worker assumed, and nothing was written. `shown`:
+        the product of a click without labels; then those of the newest results that showed it are taken, and returned."""
+        keys = self._keys.visitor(shop, visitor)
+        expected = self._assumed.of(keys.digest).decisive if checked else ""
+        arguments = (event, kept.most, kept.life, now, "1" if kept.from_first else "", shown, expected)
+        [reply] = await self._client.run(call("record_event", (keys.record, keys.gone, keys.events), *arguments))
+        return reply[0], reply[1] if len(reply) > 1 else []
+
+    async def newest(self, shop: ShopId, visitor: VisitorId) -> str | None:
+        event: str | None
+        [event] = await self._client.run(read("LINDEX", self._keys.visitor(shop, visitor).events, 0))
+        return event
+
+    async def of(self, shop: ShopId, visitor: VisitorId, bridged_from: str | None = None) -> list[str]:
+        """Newest first; then those of the session before the grant, by the digest that the record holds."""
+        digests = [self._keys.visitor_digest(shop, visitor), *([bridged_from] if bridged_from else [])]
+        found = await self._client.run(*(read("LRANGE", self._keys.visitor_of(shop, digest).events, 0, -1) for digest in digests))
+        return [event for events in found for event in events]
+
+    async def with_events(self, shop: ShopId, visitors: Sequence[VisitorId]) -> list[VisitorId]:
+        """Those of many IDs that anything was logged under."""
+        found = await self._client.read_many([read("EXISTS", self._keys.visitor(shop, one).events) for one in visitors])
+        return [visitor for visitor, exists in zip(visitors, found, strict=True) if exists]

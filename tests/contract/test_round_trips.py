@@ -1,0 +1,78 @@
+"""How often a call waits for the store, counted in pipelines that it sends one after the other."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from identity_service.app import Application
+from identity_service.sections import Settings
+from identity_service.shop import ShopId
+from identity_service.store.batch import Command, Reply
+from tests.conftest import Shopper
+
+pytestmark = pytest.mark.anyio
+LATER = ("finish_sale", "ZREM")
+"""Sent without waiting."""
+
+
+@pytest.fixture
+def trips(application: Application) -> Callable[[Awaitable[Any]], Awaitable[int]]:
+    client = application.services.store.client
+    sent: list[list[Command]] = []
+    execute = client._batch._execute
+
+    async def counted(commands: list[Command]) -> list[Reply]:
+        sent.append(commands)
+        return await execute(commands)
+
+    client._batch._execute = counted
+
+    async def count(call: Awaitable[Any]) -> int:
+        await client._batch.drain()
+        sent.clear()
+        assert (await call).json() == {"status": "ok"}
+        await client._batch.drain()
+        names = [[one.source.name if one.source else one.words[0] for one in commands] for commands in sent]
+        return len([pipeline for pipeline in names if any(name not in LATER for name in pipeline)])
+
+    return count
+
+
+async def test_a_click_waits_once(shopper: Shopper, trips: Callable[[Awaitable[Any]], Awaitable[int]]) -> None:
+    assert await trips(shopper.post("/v2/log/click", {"product": 1, "visitor": "own-1", "labels": ["a"]})) == 1
+
+
+async def test_a_click_by_a_persistent_visitor_waits_once_unless_its_consent_has_changed(
+    shopper: Shopper, trips: Callable[[Awaitable[Any]], Awaitable[int]]
+) -> None:
+    token = (await shopper.post("/v1/consents", {"consent": "granted"})).json()["token"]
+    click = {"product": 1, "visitor": token}
+    await trips(shopper.post("/v2/log/click", click))
+    assert await trips(shopper.post("/v2/log/click", click)) == 1
+    visitor = (await shopper.post("/v1/visitors", {"token": token})).json()["visitor"]
+    await shopper.post("/v1/consents", {"token": token, "consent": "refused"})
+    await trips(shopper.post("/v2/log/click", click))
+    assert (await shopper.post("/v1/events", {"visitor": visitor})).json()["events"] == []
+
+
+async def test_a_sale_with_an_email_waits_three_times(shopper: Shopper, trips: Callable[[Awaitable[Any]], Awaitable[int]]) -> None:
+    sale = {"sale": 1, "products": [1], "visitor": "own-1", "email": "a@example.org"}
+    assert await trips(shopper.post("/v2/log/sale", sale)) == 3
+    assert [one["visitor"] for one in await shopper.visitors(email="a@example.org")] == ["own-1"]
+
+
+async def test_a_worker_that_knows_a_visitor_from_before_decides_by_what_is_stored_now(
+    application: Application, settings: Settings, shopper: Shopper
+) -> None:
+    """Another worker's withdrawal, after this one has read the visitor."""
+    token = (await shopper.post("/v1/consents", {"consent": "granted"})).json()["token"]
+    visitor = (await shopper.post("/v1/visitors", {"token": token})).json()["visitor"]
+    other = Application(settings, application.services.clock)
+    await other.services.store.removals.withdraw(ShopId("demo"), visitor, other.services.links.now())
+    await other.services.store.client.close()
+    sale = {"sale": 1, "products": [1], "visitor": token, "email": "a@example.org"}
+    for path, body in (("click", {"product": 1, "visitor": token}), ("sale", sale)):
+        assert (await shopper.post(f"/v2/log/{path}", body)).json() == {"status": "ok"}
+    assert await shopper.visitors(email="a@example.org") == []
+    assert (await shopper.post("/v1/exports", {"visitor": visitor})).json() == {"visitors": [], "orders": []}
