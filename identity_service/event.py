@@ -14,6 +14,10 @@ EXACT = 80
 EMAIL = re.compile(r"[^\s@]+(@|%40)[^\s@]+", re.IGNORECASE)
 
 
+compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+"""JSON without spaces, as it is stored."""
+
+
 class EventType(StrEnum):
     CLICK = "click"
     PRODUCT = "product"
@@ -51,7 +55,7 @@ class Event:
         return found | {name: value for name, value in told.items() if value}
 
     def stored(self) -> str:
-        return json.dumps(self.members(), separators=(",", ":"), ensure_ascii=False)
+        return compact(self.members())
 
 
 def event_of(stored: str) -> Event:

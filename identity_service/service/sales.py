@@ -5,14 +5,13 @@ Links are announced while the sale is still being claimed, and confirmed once it
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from identity_service.attribution import Attribution, Break, attribute
 from identity_service.cookieless import DAY
 from identity_service.errors import StoreUnavailable
-from identity_service.event import Event, EventType, Sale, event_of
+from identity_service.event import Event, EventType, Sale, compact, event_of
 from identity_service.handle import Handle, handle_named
 from identity_service.link import LinkSource
 from identity_service.metrics import SALE_CONFLICTS
@@ -152,11 +151,11 @@ def _attribution(shop: Shop, subject: Subject, sale: Sale, events: Sequence[str]
 
 def _fields(subject: Subject, sale: Sale, handles: Sequence[Handle], verified: bool, attribution: Attribution) -> dict[str, str]:
     fields = {"sale": sale.sale, "time": str(sale.time), "revenue": str(sale.revenue), "mode": subject.mode}
-    fields["products"] = json.dumps([line.stored() for line in sale.lines], separators=(",", ":"))
+    fields["products"] = compact([line.stored() for line in sale.lines])
     if subject.visitor:
         fields |= {"visitor": subject.visitor, "kind": subject.kind, "expires": str(subject.expires), "verified": "1" if verified else "0"}
     if attribution.credits:
-        fields["attribution"] = json.dumps([credit.members() for credit in attribution.credits], separators=(",", ":"))
+        fields["attribution"] = compact([credit.members() for credit in attribution.credits])
     if attribution.missing:
         fields["missing"] = attribution.missing
     names = {"e": "email", "c": "customer"}

@@ -4,14 +4,13 @@ A worker that is killed loses the counts of its last second: this is the one pla
 sale. Orders, links and events are never gathered.
 """
 
-import json
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from identity_service.errors import StoreUnavailable
-from identity_service.event import ProductId
+from identity_service.event import ProductId, compact
 from identity_service.shop import ShopId
 from identity_service.store import Clock, Store
 from identity_service.store.activity import HOUR
@@ -56,7 +55,7 @@ class Tally:
         entry = {"time": now, "call": called.call, "mode": called.mode, "outcome": outcome}
         entry |= {"labels": list(called.labels)} if called.labels is not None else {}
         entry |= {"error": called.error} if called.error is not None else {}
-        gathered.log.append(json.dumps(entry, separators=(",", ":"), ensure_ascii=False))
+        gathered.log.append(compact(entry))
 
     def clicked(self, shop: ShopId, product: ProductId, labels: Sequence[str], *, visitor: bool) -> None:
         now, gathered = int(self._clock()), self._of(shop)
