@@ -16,6 +16,7 @@ from identity_service.metrics import STORE_SECONDS
 from identity_service.policy import STANDARD, STRICT
 from identity_service.regions import strict_policy
 from identity_service.sections import Settings, ShopSettings
+from identity_service.service.figures import FigureReader
 from identity_service.service.health import HealthCheck
 from identity_service.service.links import Links
 from identity_service.service.orders import Orders
@@ -130,11 +131,13 @@ def make_services(settings: Settings, clock: Clock) -> Services:
         links=links,
         receipts=receipts,
         rights=Rights(store, receipts, clock),
+        signing=signing,
         subjects=subjects,
         tracking=tracking,
         sales=Sales(store, subjects, tracking),
         tally=tally,
         orders=orders,
+        figures=FigureReader(store, tally, clock),
         health=HealthCheck(orders, clock),
         clock=clock,
         proxies=parse_networks(settings.server.trusted_proxies),

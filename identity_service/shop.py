@@ -76,5 +76,9 @@ class Shops:
         """The same work for a known and an unknown key: one hash, one look-up."""
         return self._by_digest.get(key_digest(key))
 
+    def keys_of(self, shop: Shop) -> list[tuple[KeyKind, str]]:
+        """Kind and digest of each key, never the key."""
+        return [(kind, digest) for digest, (owner, kind) in self._by_digest.items() if owner is shop]
+
     def __iter__(self) -> Iterator[Shop]:
         return iter(self._shops)

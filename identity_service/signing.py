@@ -17,6 +17,7 @@ from identity_service.visitor import Kind, VisitorId
 
 VERSION = "1"
 MOST_CHARACTERS = 120
+SESSION_SHAPE = re.compile(r"[A-Za-z0-9_.:-]{1,400}")
 SHAPE = re.compile(rf"{VERSION}[dcp]\.[A-Za-z0-9_.-]{{1,64}}\.[A-Za-z0-9_-]{{1,10}}\.[A-Za-z0-9_-]{{43}}")
 
 
@@ -69,6 +70,15 @@ class Signing:
     def sign_receipt(self, shop: str, body: str, time: int) -> str:
         """The signature alone, for a receipt whose canonical JSON is `body`."""
         return self._signed(f"receipt:{shop}", body, time).removeprefix(f"{body}.")
+
+    def sign_session(self, payload: str, time: int) -> str:
+        """For whoever has signed in to the admin pages."""
+        return self._signed("admin", payload, time)
+
+    def open_session(self, text: str) -> tuple[str, int] | None:
+        """Payload and time of signing, in seconds since 1970; None for what no key signed."""
+        opened = self._opened("admin", text) if SESSION_SHAPE.fullmatch(text) else None
+        return opened[:2] if opened else None
 
     def _signed(self, salt: str, payload: str, time: int) -> str:
         return self._signers(salt)[0].sign_at(payload, time)

@@ -57,6 +57,11 @@ class Tally:
         entry |= {"error": called.error} if called.error is not None else {}
         gathered.log.append(compact(entry))
 
+    def identified(self, shop: ShopId, mode: str, choice: str | None) -> None:
+        """An ID was issued, or none; `choice`: what a banner reported with the call."""
+        now = int(self._clock())
+        self._count(self._of(shop), now, [f"issued {mode}", *([f"choice {choice}"] if choice else [])])
+
     def clicked(self, shop: ShopId, product: ProductId, labels: Sequence[str], *, visitor: bool) -> None:
         now, gathered = int(self._clock()), self._of(shop)
         names = ["clicks all", *(f"click {label[:LONGEST_LABEL]}" for label in labels)]

@@ -13,6 +13,7 @@ from identity_service.errors import Forbidden, Invalid, Malformed
 from identity_service.handle import Handles
 from identity_service.limits import RateLimit
 from identity_service.regions import PLACE
+from identity_service.service.figures import FigureReader
 from identity_service.service.health import HealthCheck
 from identity_service.service.links import Links
 from identity_service.service.orders import Orders
@@ -24,6 +25,7 @@ from identity_service.service.tally import Tally
 from identity_service.service.tracking import Tracking
 from identity_service.service.visitors import Visitors
 from identity_service.shop import Shop, Shops
+from identity_service.signing import Signing
 from identity_service.store import Clock, Store
 from identity_service.web.auth import Caller, Network, authenticate, bearer, client_address, is_proxy, limited_client, speaks_for_device
 from identity_service.web.bodies import BodyLimits, all_members, check_text, key_members, read_body, told
@@ -42,11 +44,13 @@ class Services:
     links: Links
     receipts: Receipts
     rights: Rights
+    signing: Signing
     subjects: Subjects
     tracking: Tracking
     sales: Sales
     tally: Tally
     orders: Orders
+    figures: FigureReader
     health: HealthCheck
     clock: Clock
     proxies: tuple[Network, ...]

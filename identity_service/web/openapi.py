@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from jinja2 import Environment, PackageLoader, select_autoescape
 from msgspec import Struct
 from msgspec.structs import fields
 
@@ -14,6 +13,7 @@ from identity_service import errors
 from identity_service.signals.statements import SOURCES
 from identity_service.web.payloads import HealthAnswer, Problem
 from identity_service.web.problems import is_tracking
+from identity_service.web.rendering import rendered
 from identity_service.web.tracking_payloads import TrackingError
 
 ERRORS = {
@@ -75,8 +75,7 @@ def document(operations: Sequence[Described]) -> dict[str, Any]:
 
 def docs_page(api: dict[str, Any]) -> bytes:
     """One page, no script, no foreign host."""
-    environment = Environment(loader=PackageLoader("identity_service.web"), autoescape=select_autoescape())
-    return environment.get_template("docs.html").render(api=api, errors=ERRORS.values()).encode()
+    return rendered("docs.html", api=api, errors=ERRORS.values())
 
 
 def _operation(operation: Described) -> dict[str, Any]:

@@ -19,10 +19,11 @@ from identity_service.web import (
     tracking_payloads,
     visitors,
 )
+from identity_service.web.admin.surface import admin_routes
+from identity_service.web.assets import STATIC, AssetPage
 from identity_service.web.endpoints import Endpoint, Handler, Services
 from identity_service.web.openapi import Described, docs_page, document
 from identity_service.web.routing import ByRawPath, Named, Surface
-from identity_service.web.snippet import Snippet
 from identity_service.web.tracking_endpoint import TrackingEndpoint
 
 EITHER, PRIVATE, DEVICE = "either key", "private key", "public key for the device"
@@ -153,7 +154,8 @@ def build(services: Services) -> ASGIApp:
         Named("/v1/orders/{rest:path}", ByRawPath(by_path["/v1/orders/{sale}"], by_path["/v1/orders/{sale}/attribution"]), methods=["GET"])
     )
     routes += [Named(path, _tracking_endpoint(services, o), methods=["POST", "GET"]) for o in TRACKING for path in o.paths]
-    routes.append(Named("/visitor.js", Snippet(), methods=["GET"]))
+    routes.append(Named("/visitor.js", AssetPage(STATIC / "visitor.js", foreign=True), methods=["GET"]))
+    routes += admin_routes(services)
     routes += [Named(path, health.Page(answer), methods=["GET"]) for path, answer in pages.items()]
     return Surface(routes)
 

@@ -1,6 +1,6 @@
 """Calls that issue and verify visitor IDs."""
 
-from identity_service.consent import Choice
+from identity_service.consent import Choice, newest_choice
 from identity_service.errors import StoreUnavailable
 from identity_service.policy import Asked
 from identity_service.service.visits import Visit
@@ -16,7 +16,10 @@ async def issue(call: Call) -> Reply:
 
 async def identify(call: Call, visit: Visit, *, with_receipt: bool) -> Reply:
     try:
-        return identity_reply(call, await call.services.visitors.identify(visit), with_receipt=with_receipt)
+        identity = await call.services.visitors.identify(visit)
+        choice = newest_choice(visit.signals) if visit.event else None
+        call.services.tally.identified(call.shop.shop_id, identity.mode, choice.choice if choice else None)
+        return identity_reply(call, identity, with_receipt=with_receipt)
     except StoreUnavailable as error:
         refused = any(signal.choice is Choice.REFUSED for signal in visit.signals)
         raise with_refusal_kept(call, error, refused=refused, switched_off=visit.asked in {Asked.NULL, Asked.AUTO}) from None

@@ -1,0 +1,132 @@
+"""A page of the admin's as an ASGI application: session, form, handler, HTML.
+
+Pages ask the same handlers that answer the HTTP calls, with a private key's rights, so that both always tell the same.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from identity_service.errors import Invalid, Malformed, ServiceError
+from identity_service.shop import Shop
+from identity_service.web.admin.sessions import NO_COOKIE, RENEWED_AFTER, Session, Sessions, check_form
+from identity_service.web.bodies import read_body, told
+from identity_service.web.endpoints import Call, Reply, Services, send_reply
+from identity_service.web.rendering import rendered
+
+HTML = "text/html; charset=utf-8"
+FORM = "application/x-www-form-urlencoded"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+SAFE = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"vary", b"Cookie, HX-Request"),
+)
+MENU = ("overview", "customers", "visitors", "orders", "products", "logs", "health", "consent", "keys")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request for a page. `form`: what was posted, None for a page that is only read."""
+
+    services: Services
+    session: Session
+    query: Mapping[str, str]
+    form: Mapping[str, str] | None
+
+    @property
+    def shop(self) -> Shop:
+        return self.session.shop
+
+    def call(self, body: Any = None, *, query: Mapping[str, str] | None = None, parameters: Mapping[str, str] | None = None) -> Call:
+        """The same question as an HTTP call with a private key."""
+        return Call(self.services, self.shop, True, False, None, None, {}, query or {}, parameters or {}, {}, body)
+
+    def body(self, wanted: type[T], *names: str) -> T:
+        """Members of a body from the form's filled fields. Raises Invalid."""
+        filled = {name: self.form[name].strip() for name in names if self.form and self.form.get(name, "").strip()}
+        return converted(filled, wanted)
+
+
+def converted(members: object, wanted: type[T]) -> T:
+    try:
+        return msgspec.convert(members, wanted)
+    except msgspec.ValidationError as error:
+        raise Invalid(told(str(error))) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a page shows: a template and its values."""
+
+    template: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    status: int = 200
+
+
+PageHandler = Callable[[Asked], Awaitable[Shown | Reply]]
+
+
+@dataclass(frozen=True, slots=True)
+class AdminPage:
+    """`name`: its entry in the menu. Without a session it leads to the sign-in."""
+
+    services: Services
+    sessions: Sessions
+    name: str
+    handler: PageHandler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers, now = scope["state"]["headers"], int(self.services.clock())
+        session = self.sessions.find(headers, now)
+        if session is None:
+            await send_reply(send, _signed_out(headers))
+            return
+        try:
+            form = await read_form(headers, receive, self.services.limits.body) if scope["method"] == "POST" else None
+            if form is not None:
+                check_form(session, headers, form)
+            query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+            shown = await self.handler(Asked(self.services, session, query, form))
+        except ServiceError as error:
+            shown = Shown("admin/fault.html", {"fault": error.detail or error.title, "title": error.title}, error.status)
+        reply = shown if isinstance(shown, Reply) else self._page(shown, session)
+        cookies = [self.sessions.cookie(session, now)] if now - session.signed_at >= RENEWED_AFTER else []
+        await send_reply(send, Reply(reply.body, reply.status, reply.media, [*reply.cookies, *cookies], [*SAFE, *reply.headers]))
+
+    def _page(self, shown: Shown, session: Session) -> Reply:
+        frame = {"menu": MENU, "page": self.name, "shop": session.shop.shop_id, "form_token": session.form_token}
+        return Reply(rendered(shown.template, **frame, **shown.values), shown.status, HTML)
+
+
+async def read_form(headers: Mapping[str, str], receive: Receive, most: int) -> dict[str, str]:
+    """Raises Malformed for anything but a form in UTF-8."""
+    raw = await read_body(headers, receive, most)
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+        raise Malformed("This page takes forms only.")
+    try:
+        return dict(parse_qsl(raw.decode(), keep_blank_values=True, errors="strict"))
+    except (UnicodeDecodeError, ValueError):
+        raise Malformed("The form is not in UTF-8.") from None
+
+
+def redirect(where: str, *cookies: str) -> Reply:
+    """`where`: relative, so that it holds under whatever path a proxy serves these pages."""
+    return Reply(b"", HTTPStatus.SEE_OTHER, HTML, cookies, [*SAFE, (b"location", where.encode())])
+
+
+def _signed_out(headers: Mapping[str, str]) -> Reply:
+    """A script that asks for a part of a page is told to load the sign-in as a whole."""
+    if "hx-request" in headers or headers.get("accept") == "text/event-stream":
+        return Reply(b"", HTTPStatus.UNAUTHORIZED, HTML, (NO_COOKIE,), [*SAFE, (b"hx-redirect", b"signin?expired=1")])
+    return redirect("signin?expired=1" if "__Host-admin=" in headers.get("cookie", "") else "signin", NO_COOKIE)

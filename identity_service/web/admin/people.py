@@ -1,0 +1,111 @@
+"""Pages about people: customers, visitors, consent. What is asked for is posted, never put into an address."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from identity_service.consent import Millis
+from identity_service.errors import Invalid
+from identity_service.handle import Handle
+from identity_service.visitor import own_visitor_id
+from identity_service.web import consents, links, orders, rights
+from identity_service.web.admin.pages import Asked, Shown, converted
+from identity_service.web.calls import rfc3339
+from identity_service.web.endpoints import Reply
+from identity_service.web.link_payloads import LookupBody, RightsBody
+from identity_service.web.order_payloads import EventsBody
+from identity_service.web.payloads import DecisionsBody, ReceiptsBody
+
+HANDLES = ("email", "customer")
+
+
+async def customers(asked: Asked) -> Shown:
+    """An email or customer ID, and its visitors."""
+    if asked.form is None:
+        return Shown("admin/customers.html", {"asked": {}, "visitors": None, "fault": None})
+    try:
+        answer = await links.look_up(asked.call(asked.body(LookupBody, *HANDLES)))
+    except Invalid as error:
+        return Shown("admin/customers.html", {"asked": asked.form, "visitors": None, "fault": error.detail}, error.status)
+    return Shown("admin/customers.html", {"asked": asked.form, "visitors": answer.body.visitors, "fault": None})
+
+
+async def export(asked: Asked) -> Reply:
+    answer = await rights.export(asked.call(asked.body(RightsBody, *HANDLES, "visitor")))
+    body = msgspec.json.format(msgspec.json.encode(answer.body), indent=2)
+    return Reply(body, media="application/json", headers=[(b"content-disposition", b'attachment; filename="export.json"')])
+
+
+async def erasure(asked: Asked) -> Shown:
+    """What will go; then, once it is typed again, its erasure."""
+    body = asked.body(RightsBody, *HANDLES, "visitor")
+    call, form = asked.call(body), asked.form or {}
+    name = next(name for name in (*HANDLES, "visitor") if form.get(name, "").strip())
+    confirmed = form.get("confirmation")
+    if confirmed is not None and _same(asked, name, confirmed, form[name]):
+        answer = await rights.erase(call)
+        return Shown("admin/erased.html", {"name": name, "erased": answer.body.erased})
+    found = (await rights.export(call)).body
+    fault = None if confirmed is None else "What you typed is something else, so nothing was erased."
+    values = {"name": name, "value": form[name].strip(), "found": found, "fault": fault}
+    return Shown("admin/erase.html", values, 200 if fault is None else 422)
+
+
+def _same(asked: Asked, name: str, typed: str, named: str) -> bool:
+    if name == "visitor":
+        return typed.strip() == named.strip()
+    handles, shop = asked.services.handles, asked.shop.shop_id
+
+    def handle(text: str) -> Handle:
+        return handles.of_email(shop, text) if name == "email" else handles.of_customer(shop, text)
+
+    try:
+        return handle(typed) == handle(named)
+    except Invalid:
+        return False
+
+
+async def visitors(asked: Asked) -> Shown:
+    """An ID: its record, links, receipts, activity and orders."""
+    empty = {"asked": "", "visitor": None, "fault": None}
+    if asked.form is None:
+        return Shown("admin/visitors.html", empty)
+    text = asked.form.get("visitor", "").strip()
+    try:
+        visitor = own_visitor_id(text)
+    except Invalid as error:
+        return Shown("admin/visitors.html", empty | {"asked": text, "fault": error.detail}, error.status)
+    [state] = await asked.services.store.visitors.states(asked.shop.shop_id, [visitor], int(asked.services.clock()))
+    held = await asked.services.rights.export_visitor(asked.shop, visitor)
+    events = (await orders.events(asked.call(EventsBody(visitor=visitor)))).body.events
+    gone = rfc3339(Millis(state.gone_at) // 1000) if state.gone_at is not None else None
+    values = {"asked": text, "visitor": visitor, "held": held["visitors"], "orders": held["orders"], "events": events, "gone": gone}
+    return Shown("admin/visitors.html", empty | values)
+
+
+async def consent(asked: Asked) -> Shown:
+    """Receipts of a visitor or by ID, and what would be decided for given signals."""
+    values = {"asked": asked.form or {}, "receipts": None, "decision": None, "fault": None, "example": _example(asked)}
+    if asked.form is None:
+        return Shown("admin/consent.html", values)
+    try:
+        if "receipt_id" in asked.form:
+            answer = await consents.receipts(asked.call(asked.body(ReceiptsBody, "visitor", "receipt_id")))
+            return Shown("admin/consent.html", values | {"receipts": answer.body.receipts})
+        decided = await consents.decisions(asked.call(_decision(asked.form)))
+        return Shown("admin/consent.html", values | {"decision": decided.body})
+    except Invalid as error:
+        return Shown("admin/consent.html", values | {"fault": error.detail}, error.status)
+
+
+def _decision(form: Mapping[str, str]) -> DecisionsBody:
+    """Raises Invalid for signals that are not JSON, or not documented."""
+    try:
+        return converted(msgspec.json.decode(form.get("call", "")), DecisionsBody)
+    except (msgspec.DecodeError, RecursionError):
+        raise Invalid("The call is not JSON.") from None
+
+
+def _example(asked: Asked) -> str:
+    body = {"consent": {"purposes": {"storage": "granted", "measurement": "granted"}}, "client": {"region": "FR", "gpc": True}}
+    return msgspec.json.format(msgspec.json.encode(body | {"policy": asked.shop.policy.name}), indent=2).decode()

@@ -1,0 +1,82 @@
+"""Who has signed in to the admin pages: one private key's shop, for an hour, in a cookie that no script and no other site can use.
+
+The session ends with its key: it names the key's digest, and a key that the settings no longer hold opens nothing.
+"""
+
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from identity_service.errors import Forbidden
+from identity_service.shop import KeyKind, Shop, Shops
+from identity_service.signing import Signing
+from identity_service.web.auth import Caller
+from identity_service.web.cookies import read_cookies
+
+COOKIE = "__Host-admin"
+LIFE = 3_600
+RENEWED_AFTER = 600
+DIGEST_LENGTH = 22
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """`form_token` stands in every form; `signed_at` in seconds since 1970."""
+
+    shop: Shop
+    key: str
+    form_token: str
+    signed_at: int
+
+    @property
+    def payload(self) -> str:
+        return f"{self.shop.shop_id}:{self.key}:{self.form_token}"
+
+
+class Sessions:
+    def __init__(self, shops: Shops, signing: Signing) -> None:
+        self._shops = shops
+        self._signing = signing
+
+    def begin(self, caller: Caller, now: int) -> Session:
+        """Raises Forbidden for a public key."""
+        if not caller.private:
+            raise Forbidden("This is a public key, which anybody may see in a browser. Sign in with a private key.")
+        return Session(caller.shop, caller.digest[:DIGEST_LENGTH], secrets.token_urlsafe(16), now)
+
+    def find(self, headers: Mapping[str, str], now: int) -> Session | None:
+        for text in read_cookies(headers.get("cookie", ""), COOKIE):
+            opened = self._signing.open_session(text)
+            if opened and opened[1] <= now < opened[1] + LIFE:
+                shop_id, key, form_token = opened[0].rsplit(":", 2)
+                shop = next((one for one in self._shops if one.shop_id == shop_id), None)
+                if shop and self._holds(shop, key):
+                    return Session(shop, key, form_token, opened[1])
+        return None
+
+    def _holds(self, shop: Shop, key: str) -> bool:
+        return any(kind is KeyKind.PRIVATE and digest.startswith(key) for kind, digest in self._shops.keys_of(shop))
+
+    def cookie(self, session: Session, now: int) -> str:
+        return f"{COOKIE}={self._signing.sign_session(session.payload, now)}; Max-Age={LIFE}; {RULES}"
+
+
+RULES = "Path=/; Secure; HttpOnly; SameSite=Strict"
+NO_COOKIE = f"{COOKIE}=; Max-Age=0; {RULES}"
+
+
+def check_origin(headers: Mapping[str, str]) -> None:
+    """Raises Forbidden for a form of any other page."""
+    site = headers.get("sec-fetch-site")
+    own = site == "same-origin" if site else urlsplit(headers.get("origin", "")).netloc == headers.get("host")
+    if not own:
+        raise Forbidden("This form was sent by another site, so nothing was done.")
+
+
+def check_form(session: Session, headers: Mapping[str, str], form: Mapping[str, str]) -> None:
+    """Raises Forbidden unless the form is of this session and of these pages."""
+    check_origin(headers)
+    if not hmac.compare_digest(form.get("form_token", "").encode(), session.form_token.encode()):
+        raise Forbidden("This form is of an earlier session; go back, reload the page and send it again.")

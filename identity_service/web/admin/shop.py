@@ -1,0 +1,70 @@
+"""Pages about the shop: overview, orders, products, logs, health, keys."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from identity_service.errors import NotFound
+from identity_service.shop import KeyKind
+from identity_service.web import orders as calls
+from identity_service.web.admin.pages import Asked, Shown
+
+DAYS = (1, 7, 30, 90)
+PRODUCTS_A_PAGE = 100
+OUTCOMES = ("ok", "error")
+
+
+async def overview(asked: Asked) -> Shown:
+    days = next((one for one in DAYS if str(one) == asked.query.get("days")), 7)
+    figures = await asked.services.figures.of_shop(asked.shop, days)
+    labels = (await calls.labels(asked.call(query={"days": str(days)}))).body
+    health = (await calls.health(asked.call())).body
+    return Shown("admin/overview.html", {"days": days, "choices": DAYS, "figures": figures, "labels": labels, "health": health})
+
+
+async def orders(asked: Asked) -> Shown:
+    """A page of orders, or with `sale` one of them and why it is attributed."""
+    sale = asked.query.get("sale")
+    if sale is None:
+        query = {name: asked.query[name] for name in ("cursor",) if name in asked.query}
+        answer = (await calls.page(asked.call(query=query))).body
+        return Shown("admin/orders.html", {"orders": answer.orders, "next": answer.next, "first": "cursor" not in query})
+    call = asked.call(parameters={"sale": sale})
+    try:
+        order, why = (await calls.one(call)).body, (await calls.attribution(call)).body
+    except NotFound:
+        return Shown("admin/fault.html", {"title": "No such order", "fault": "No order with this sale ID was logged."}, 404)
+    return Shown("admin/order.html", {"order": order, "why": why})
+
+
+async def products(asked: Asked) -> Shown:
+    found = (await calls.products(asked.call())).body.products
+    start = int(text) if (text := asked.query.get("cursor", "0")).isascii() and text.isdigit() and len(text) < 9 else 0
+    following = start + PRODUCTS_A_PAGE if len(found) > start + PRODUCTS_A_PAGE else None
+    return Shown("admin/products.html", {"products": found[start : start + PRODUCTS_A_PAGE], "next": following, "count": len(found)})
+
+
+async def logs(asked: Asked) -> Shown:
+    names = sorted({entry["call"] for entry in await log_entries(asked, {})})
+    wanted = log_filter(asked.query)
+    template = "admin/log_rows.html" if "rows" in asked.query else "admin/logs.html"
+    entries = await log_entries(asked, wanted)
+    return Shown(template, {"entries": entries, "names": names, "wanted": wanted, "outcomes": OUTCOMES})
+
+
+def log_filter(query: Mapping[str, str]) -> dict[str, str]:
+    return {name: query[name] for name in ("call", "outcome") if query.get(name)}
+
+
+async def log_entries(asked: Asked, wanted: Mapping[str, str]) -> list[dict[str, Any]]:
+    found = (await calls.calls(asked.call())).body.calls
+    return [entry for entry in found if all(entry[name] == value for name, value in wanted.items())]
+
+
+async def health(asked: Asked) -> Shown:
+    return Shown("admin/health.html", {"health": (await calls.health(asked.call())).body})
+
+
+async def keys(asked: Asked) -> Shown:
+    """Which exist: the first characters of their digests, never a key."""
+    held = sorted((kind, digest[:12]) for kind, digest in asked.services.shops.keys_of(asked.shop))
+    return Shown("admin/keys.html", {"keys": [(kind is KeyKind.PRIVATE, digest) for kind, digest in held], "own": asked.session.key[:12]})

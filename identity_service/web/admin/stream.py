@@ -1,0 +1,76 @@
+"""The log of tracking calls as server-sent events: each new entry as the row that the page shows.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html; the browser connects again by itself when a stream ends.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.types import Receive, Scope, Send
+
+from identity_service.errors import ServiceError
+from identity_service.web.admin.pages import SAFE, Asked
+from identity_service.web.admin.sessions import Sessions
+from identity_service.web.admin.shop import log_entries, log_filter
+from identity_service.web.endpoints import Reply, Services, send_reply
+from identity_service.web.rendering import rendered
+
+Entry = dict[str, Any]
+EVERY = 1.0
+LONGEST = 300
+"""Seconds between two looks at the log, and seconds after which a stream ends, so that a session that ended stops reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogStream:
+    services: Services
+    sessions: Sessions
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        session = self.sessions.find(scope["state"]["headers"], int(self.services.clock()))
+        if session is None:
+            await send_reply(send, Reply(b"", 401, "text/plain", headers=SAFE))
+            return
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no"), *SAFE]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        writing = asyncio.ensure_future(self._write(Asked(self.services, session, query, None), log_filter(query), send))
+        leaving = asyncio.ensure_future(_left(receive))
+        await asyncio.wait({writing, leaving}, timeout=LONGEST, return_when=asyncio.FIRST_COMPLETED)
+        for task in (writing, leaving):
+            task.cancel()
+        await asyncio.gather(writing, leaving, return_exceptions=True)
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _write(self, asked: Asked, wanted: Mapping[str, str], send: Send) -> None:
+        known: Sequence[Entry] | None = None
+        while True:
+            await send({"type": "http.response.body", "body": b": still here\n\n", "more_body": True})
+            with contextlib.suppress(ServiceError):  # while the store is away the page stays, and goes on when it is back
+                found = await log_entries(asked, wanted)
+                for entry in reversed(newer(found, known) if known is not None else []):
+                    await send({"type": "http.response.body", "body": _event(entry), "more_body": True})
+                known = found
+            await asyncio.sleep(EVERY)
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def newer(found: Sequence[Entry], known: Sequence[Entry]) -> Sequence[Entry]:
+    """Those before the entries that were known, newest first; entries have no IDs, but their order is kept."""
+    for count in range(len(found) + 1):
+        if found[count : count + len(known)] == known[: len(found) - count]:
+            return found[:count]
+    return found
+
+
+def _event(entry: Entry) -> bytes:
+    row = rendered("admin/log_rows.html", entries=[entry]).decode()
+    return "".join(["event: entry\n", *(f"data: {line}\n" for line in row.splitlines()), "\n"]).encode()

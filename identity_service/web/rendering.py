@@ -1,0 +1,36 @@
+"""HTML from the templates; every value is escaped."""
+
+from datetime import UTC, datetime
+from functools import cache
+
+from jinja2 import Environment, PackageLoader
+
+from identity_service.web.calls import rfc3339
+
+
+@cache
+def _environment() -> Environment:
+    found = Environment(loader=PackageLoader("identity_service.web"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    found.filters["moment"] = moment
+    found.filters["duration"] = duration
+    return found
+
+
+def rendered(template: str, **values: object) -> bytes:
+    return _environment().get_template(template).render(**values).encode()
+
+
+def moment(time: int | str) -> str:
+    """Seconds since 1970, or RFC 3339, as people read it: to the minute, in UTC."""
+    text = rfc3339(time) if isinstance(time, int) else time
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def duration(seconds: int | None) -> str:
+    if seconds is None:
+        return "never"
+    for name, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= length:
+            number = seconds // length
+            return f"{number} {name}{'s' if number != 1 else ''}"
+    return "less than a minute"
