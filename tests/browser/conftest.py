@@ -1,5 +1,6 @@
 """A real browser, Debian's Chromium, before a real service that serves the test pages' origin."""
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -51,8 +52,13 @@ def service(tmp_path_factory: pytest.TempPathFactory, store_url: str, shop_pages
         yield started
 
 
+versions = itertools.count(140)
+
+
 @pytest.fixture
 def profile(browser: Browser, service: Service) -> Iterator[BrowserContext]:
-    context = browser.new_context(user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
+    """Each a browser of its own, since two of one kind at one address share their cookieless ID, and with it a refusal."""
+    version = next(versions)
+    context = browser.new_context(user_agent=f"Mozilla/5.0 (X11; Linux x86_64; rv:{version}.0) Gecko/20100101 Firefox/{version}.0")
     yield context
     context.close()

@@ -1,21 +1,25 @@
 """A shop's pages on an origin of their own: a path gives the page of that name, with the snippet at its end."""
 
+import mimetypes
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 STUB = "<script>window.__clerk_q=window.__clerk_q||[];window.Clerk=window.Clerk||function(){window.__clerk_q.push(arguments)};</script>"
 
 
 @dataclass
 class Pages:
-    """`bodies`: by path, without the snippet. `service`: where the snippet comes from; set it to break it."""
+    """`bodies`: by path, without the snippet. `service`: where the snippet comes from; set it to break it. `libraries`: folders by name,
+    each served under `/libraries/NAME/`."""
 
     port: int
     service: str = ""
     bodies: dict[str, str] = field(default_factory=dict)
+    libraries: dict[str, Path] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -25,14 +29,23 @@ class Pages:
         body = self.bodies.get(path.partition("?")[0], "")
         return f"<!doctype html><meta charset=utf-8><title>shop</title>{STUB}{body}<script async src='{self.service}/visitor.js'></script>"
 
+    def answer(self, path: str) -> tuple[bytes, str]:
+        """The content, and its media type."""
+        plain = path.partition("?")[0]
+        for name, folder in self.libraries.items():
+            if plain.startswith(f"/libraries/{name}/"):
+                file = folder / plain.removeprefix(f"/libraries/{name}/")
+                return file.read_bytes(), mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        return self.page(path).encode(), "text/html; charset=utf-8"
+
 
 @contextmanager
 def pages() -> Iterator[Pages]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            content = found.page(self.path).encode()
+            content, media = found.answer(self.path)
             self.send_response(200)
-            self.send_header("content-type", "text/html; charset=utf-8")
+            self.send_header("content-type", media)
             self.send_header("content-length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

@@ -157,8 +157,12 @@
       return true;
     },
     osano: function (say) {
-      var manager = w.Osano && w.Osano.cm;
-      return manager && (manager.addEventListener('osano-cm-consent-saved', function (change) {
+      var manager = w.Osano && w.Osano.cm, popup = w.cookieconsent && w.cookieconsent.Popup && w.cookieconsent.Popup.prototype;
+      if (popup) {
+        after(popup, 'setStatus', function (status) { say({ event: 'onStatusChange', status: status, type: this.options.type }); });
+        after(popup, 'revokeChoice', function () { say({ event: 'onRevokeChoice' }); });
+      }
+      return popup || manager && (manager.addEventListener('osano-cm-consent-saved', function (change) {
         say({ event: 'osano-cm-consent-saved', consent: change });
       }), true);
     },
@@ -187,6 +191,15 @@
     return function (say) {
       target.addEventListener(name, function (event) { say(event.detail); });
       return true;
+    };
+  }
+
+  function after(object, name, go) {
+    var before = object[name];
+    object[name] = function () {
+      var result = before.apply(this, arguments);
+      go.apply(this, arguments);
+      return result;
     };
   }
 
