@@ -9,7 +9,7 @@ from playwright.sync_api import BrowserContext, Page
 
 from tests.browser.libraries import Unavailable, libraries
 from tests.browser.pages import Pages
-from tests.browser.test_snippet import CONFIG, on_device, open_page, told
+from tests.browser.test_snippet import CONFIG, open_page, told
 from tests.test_command import Service, eventually
 
 VANILLA = """<script src="/libraries/vanilla-cookieconsent/dist/cookieconsent.umd.js"></script><script>
@@ -17,7 +17,8 @@ CookieConsent.run({hideFromBots: false, categories: {necessary: {enabled: true, 
     language: {default: 'en', translations: {en: {
         consentModal: {title: 'Cookies', acceptAllBtn: 'Yes', acceptNecessaryBtn: 'No'},
         preferencesModal: {title: 'Cookies', acceptAllBtn: 'Yes', acceptNecessaryBtn: 'No', sections: []}}}}});</script>"""
-KLARO = """<script>var klaroConfig = {acceptAll: true, translations: {zz: {privacyPolicyUrl: '/privacy', purposes: {analytics: 'Analytics'}}},
+KLARO = """<script>var klaroConfig = {acceptAll: true,
+    translations: {zz: {privacyPolicyUrl: '/privacy', purposes: {analytics: 'Analytics'}}},
     services: [{name: 'visitor-id', title: 'Visitor ID', purposes: ['analytics']}]};</script>
 <script src="/libraries/klaro/dist/klaro.js"></script>"""
 TARTEAUCITRON = """<script src="/libraries/tarteaucitronjs/tarteaucitron.js"></script><script>
@@ -47,9 +48,10 @@ window.choose = granted => {
 };
 if (kept) api.update(kept[1], false); else api.update('', true);
 </script>"""
-GPP = """<script type="module">
+GPP = """<script>var queue = []; window.__gpp = (...call) => call.length ? void queue.push(call) : queue;</script><script type="module">
 import { CmpApi } from '/libraries/@iabgpp/cmpapi/lib/mjs/index.js';
 const api = new CmpApi(31, 1);
+window.TC = {CmpId: 31, CmpVersion: 1, PolicyVersion: 5, IsServiceSpecific: true};
 api.setSignalStatus('not ready');
 window.choose = (section, number, fields) => {
     for (const name in fields) api.setFieldValue(section, name, fields[name]);
@@ -58,6 +60,8 @@ window.choose = (section, number, fields) => {
     api.setSignalStatus('ready');
 };
 </script>"""
+
+CHOOSE_SALE = "sale => choose('usnat', 7, {SaleOptOutNotice: 1, SaleOptOut: sale, SharingOptOutNotice: 1, SharingOptOut: 2})"
 
 
 @dataclass(frozen=True)
@@ -91,10 +95,18 @@ def clicked(button: str, state: str) -> Callable[[Page], object]:
 BANNERS = {
     "vanilla-cookieconsent": Banner("vanilla-cookieconsent", VANILLA, lambda page: page.click(".cm [data-role=all]"), in_preferences),
     "klaro": Banner("klaro", KLARO, lambda page: page.click(".klaro .cm-btn-success"), in_modal),
-    "tarteaucitron": Banner("tarteaucitron", TARTEAUCITRON, clicked("#tarteaucitronPersonalize2", "true"), clicked("#visitoridDenied", "false")),
+    "tarteaucitron": Banner(
+        "tarteaucitron", TARTEAUCITRON, clicked("#tarteaucitronPersonalize2", "true"), clicked("#visitoridDenied", "false")
+    ),
     "cookieconsent, revoked": Banner("osano", OSANO, lambda page: page.click(".cc-allow"), lambda page: page.click(".cc-revoke")),
     "cookieconsent, denied": Banner(
         "osano", OSANO, lambda page: page.click(".cc-allow"), lambda page: page.evaluate("popup.setStatus('deny')")
+    ),
+    "gpp with a TC string": Banner(
+        "gpp",
+        GPP,
+        lambda page: page.evaluate("choose('tcfeuv2', 2, {...TC, PurposeConsents: [...Array(24).keys()].map(at => at === 0 || at === 7)})"),
+        lambda page: page.evaluate("choose('tcfeuv2', 2, {...TC, PurposeConsents: Array(24).fill(false)})"),
     ),
     "tcf": Banner("tcf", TCF, lambda page: page.evaluate("choose(true)"), lambda page: page.evaluate("choose(false)")),
 }
@@ -123,11 +135,10 @@ def granted(page: Page) -> str:
 
 
 @pytest.mark.parametrize("name", BANNERS)
-def test_a_person_accepts_comes_back_and_changes_its_mind(
-    profile: BrowserContext, shop_pages: Pages, service: Service, name: str
-) -> None:
-    banner, email = BANNERS[name], f"{name.replace(', ', '-')}@example.com"
-    page, errors = open_page(profile, shop_pages, f"/{name.replace(', ', '-')}", f"<body>{banner.body}" + CONFIG % "")
+def test_a_person_accepts_comes_back_and_changes_its_mind(profile: BrowserContext, shop_pages: Pages, service: Service, name: str) -> None:
+    banner, path = BANNERS[name], name.replace(",", "").replace(" ", "-")
+    email = f"{path}@example.com"
+    page, errors = open_page(profile, shop_pages, f"/{path}", f"<body>{banner.body}" + CONFIG % "")
     assert told(page)[1] == "cookieless"
     assert ours(profile) == []
 
@@ -149,4 +160,28 @@ def test_a_person_accepts_comes_back_and_changes_its_mind(
     assert found_by(service, email) == []
     page.reload()
     assert told(page) == [None, "null"]
+    assert errors == []
+
+
+def test_a_gpp_opt_out_of_sale_is_kept_and_is_no_word_on_storage(profile: BrowserContext, shop_pages: Pages, service: Service) -> None:
+    page, errors = open_page(profile, shop_pages, "/gpp", f"<body>{GPP}" + CONFIG % "")
+    visitor = told(page)[0]
+    for sale, opted_out in ((2, False), (1, True)):
+        with page.expect_response("**/v1/consents/gpp") as heard:
+            page.evaluate(CHOOSE_SALE, sale)
+        answer = heard.value.json()
+        assert (answer["mode"], answer["visitor"], answer["sale_share_opt_out"]) == ("cookieless", visitor, opted_out)
+    assert ours(profile) == []
+    assert errors == []
+
+
+def test_a_gpp_opt_out_of_sale_stands_beside_a_grant(profile: BrowserContext, shop_pages: Pages, service: Service) -> None:
+    page, errors = open_page(profile, shop_pages, "/gpp", f"<body>{GPP}" + CONFIG % ", visitor: 'persistent'")
+    visitor = granted(page)
+    assert service.call("/v1/links", {"email": "gpp-sale@example.com", "visitor": visitor})[0] == 200
+    with page.expect_response("**/v1/consents/gpp"):
+        page.evaluate(CHOOSE_SALE, 1)
+    assert told(page) == [visitor, "persistent"]
+    [found] = service.call("/v1/lookups", {"email": "gpp-sale@example.com"})[1]["visitors"]
+    assert (found["visitor"], found["sale_share_opt_out"]) == (visitor, True)
     assert errors == []

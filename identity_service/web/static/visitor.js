@@ -3,10 +3,12 @@
 (function (w, d) {
   'use strict';
   var TIMEOUT = 3000, RETRIES = [0, 500, 1500, 4000], OVERRIDE = 'clerk_visitor';
-  var script = d.currentScript || d.querySelector('script[src*="visitor.js"]');
+  /* An image or form named currentScript, as a review may hold, stands in the script's place; calls would go to its address. */
+  var script = d.currentScript instanceof w.HTMLScriptElement ? d.currentScript : d.querySelector('script[src*="visitor.js"]');
   var base = new URL('.', script ? script.src : w.location.href).href;
   var global = (script && script.dataset.global) || 'Clerk';
   var config = {}, identity = null, waiting = [], sent = {}, debugging = false, clicksBound = false;
+  var turns = [], busy = false, tabs = null, away = false;
 
   function log() {
     if (debugging) console.log.apply(console, ['[Clerk]'].concat([].slice.call(arguments)));
@@ -56,9 +58,33 @@
     return identity;
   }
 
+  /* One after the other: a grant that is overtaken by the refusal after it would stand. A page that goes away sends what is left. */
+  function inTurn(go) {
+    turns.push(go);
+    next();
+  }
+
+  function next() {
+    var go = !busy && turns.shift();
+    if (!go) return;
+    busy = true;
+    go().then(function () { busy = false; next(); });
+  }
+
   function identify() {
     identity = null;
-    return post('v1/visitors', about({})).then(take);
+    inTurn(function () { return post('v1/visitors', about({})).then(take); });
+  }
+
+  /* Other tabs ask anew when this one's choice has changed; no ID is told to them. Closed while the page is away, since an open channel
+     keeps it out of the back-forward cache of some browsers. */
+  function joinTabs() {
+    tabs = attempt(function () { return w.BroadcastChannel && new BroadcastChannel('clerk_visitor'); });
+    if (tabs) tabs.onmessage = identify;
+  }
+
+  function tellTabs() {
+    if (tabs) attempt(function () { tabs.postMessage('changed'); });
   }
 
   function ready(go) {
@@ -88,9 +114,14 @@
     var text = attempt(function () { return JSON.stringify(event); });
     if (!text || sent[source] === text) return;
     sent[source] = text;
-    ready(function () {
+    inTurn(function () {
       log('consent', source);
-      post('v1/consents/' + source, about(event)).then(function (answer) { if ('mode' in answer) take(answer); });
+      return post('v1/consents/' + source, about(JSON.parse(text))).then(function (answer) {
+        if (!('mode' in answer)) return;
+        var changed = !identity || identity.visitor !== answer.visitor;
+        take(answer);
+        if (changed) tellTabs();
+      });
     });
   }
 
@@ -217,30 +248,39 @@
   }
 
   function labelsOf(element) {
-    var holder = element.closest('[data-labels]'), text = holder && holder.dataset.labels;
+    var holder = closest(element, '[data-labels]'), text = holder && Element.prototype.getAttribute.call(holder, 'data-labels');
     if (!text) return undefined;
     return text.charAt(0) === '[' ? attempt(function () { return JSON.parse(text); }) : [text];
+  }
+
+  /* A form's field may be named like a member of every element, and stands in its place. */
+  function closest(element, selector) { return Element.prototype.closest.call(element, selector); }
+
+  function clicked(target) {
+    var element = closest(target, '[data-clerk-product-id]');
+    if (!element) return;
+    var id = element.dataset.clerkProductId;
+    call('log/click', { product: /^\d{1,15}$/.test(id) ? Number(id) : id, labels: labelsOf(element), api: element.dataset.api });
   }
 
   function bindClicks() {
     if (clicksBound) return;
     clicksBound = true;
-    d.addEventListener('click', function (event) {
-      var element = event.target.closest && event.target.closest('[data-clerk-product-id]');
-      if (!element) return;
-      var id = element.dataset.clerkProductId;
-      call('log/click', { product: /^\d{1,15}$/.test(id) ? Number(id) : id, labels: labelsOf(element), api: element.dataset.api });
-    }, true);
+    d.addEventListener('click', function (event) { attempt(function () { clicked(event.target); }); }, true);
   }
 
   function sendElements() {
     [].forEach.call(d.querySelectorAll('.clerk[data-api="log/sale"]:not([data-sent])'), function (element) {
-      var data = element.dataset, args = {};
-      element.setAttribute('data-sent', '');
-      ['sale', 'email', 'customer'].forEach(function (name) { if (data[name]) args[name] = data[name]; });
-      args.products = attempt(function () { return JSON.parse(data.products); }) || data.products;
-      call('log/sale', args);
+      attempt(function () { sendElement(element); });
     });
+  }
+
+  function sendElement(element) {
+    var data = element.dataset, args = {};
+    element.setAttribute('data-sent', '');
+    ['sale', 'email', 'customer'].forEach(function (name) { if (data[name]) args[name] = data[name]; });
+    args.products = attempt(function () { return JSON.parse(data.products); }) || data.products;
+    call('log/sale', args);
   }
 
   function onReady(go) {
@@ -249,11 +289,13 @@
 
   var COMMANDS = {
     config: function (changes) {
-      var started = 'key' in config, visitor = JSON.stringify(config.visitor);
+      var started = !!config.key, visitor = JSON.stringify(config.visitor);
       for (var name in changes) config[name] = changes[name];
       if (!config.key) return;
-      if (!started) { override(); watchBanners(); bindClicks(); onReady(sendElements); }
-      if (!started || visitor !== JSON.stringify(config.visitor)) identify();
+      if (!started) { override(); watchBanners(); bindClicks(); onReady(sendElements); joinTabs(); }
+      if (started && visitor === JSON.stringify(config.visitor)) return;
+      identify();
+      if (started) ready(tellTabs);
     },
     call: function (endpoint, args, done) { call(endpoint, args, done); },
     click: function (product, labels, api) {
@@ -276,8 +318,20 @@
     if (command) attempt(function () { command.apply(null, [].slice.call(args, 1)); });
   }
 
-  /* A page from the back-forward cache may hold an ID that has been withdrawn meanwhile. */
-  w.addEventListener('pageshow', function (event) { if (event.persisted && config.key) identify(); });
+  w.addEventListener('pagehide', function (event) {
+    away = event.persisted;
+    turns.splice(0).forEach(function (go) { go(); });
+    if (tabs) tabs.close();
+    tabs = null;
+  });
+
+  /* A page in the back-forward cache may hold an ID that is withdrawn meanwhile. It is forgotten once the page's own pagehide listeners
+     have run, so that none of its pageshow listeners finds it. */
+  d.addEventListener('visibilitychange', function () { if (away) identity = null; });
+  w.addEventListener('pageshow', function (event) {
+    away = false;
+    if (event.persisted && config.key) { joinTabs(); identify(); }
+  });
 
   var queue = w.__clerk_q || [];
   w[global] = function () { run(arguments); };
