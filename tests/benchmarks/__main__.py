@@ -1,147 +1,87 @@
-"""Requests a second of one worker on one core, beside a bare Starlette answer in the same run, and bytes a link.
+"""One worker on one core beside peers that do the same work on the same store: CPU a request, requests a second, latency, bytes a link.
 
-Needs wrk (Debian package `wrk`). Rounds are interleaved, figures are medians; read the ratios, machines are noisy.
+Each side stays on one core, the load and the store on another. Rounds go side by side, A B A B, after a warm one; figures are medians.
+Machines are noisy: read the ratios, and CPU µs before requests a second.
 """
 
+import argparse
 import os
-import re
-import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import redis
 
+from tests.benchmarks import checks, load, memory, sides, tables
+from tests.benchmarks.install import ROOT, install
+from tests.benchmarks.work import BARE, NAMES, Work, chosen
 from tests.server import valkey
-from tests.signals.tc_strings import tc_string
-from tests.test_command import Service, free_port, served
 
-TODAY = tc_string(updated=datetime.now(UTC))
-ROUNDS, SECONDS, CONNECTIONS = 5, 3, 32
-LINKS = 50_000
-SERVICE_CORE, LOAD_CORE = "0", "1"
+OUTPUT = ROOT / "build" / "benchmarks"
+# A rewrite of the append-only file would fall into one side's round and not into another's.
+STORE = ("--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0")
 
 
-def main() -> int:
-    if not shutil.which("wrk"):
-        print("the benchmark needs wrk: apt-get install wrk", file=sys.stderr)
-        return 2
-    with tempfile.TemporaryDirectory() as place, valkey("--appendonly", "yes", "--appendfsync", "always") as store, bare() as measure:
-        environment = {"IDENTITY_STORE__URL": store, "IDENTITY_LIMITS__ENABLED": "false", "IDENTITY_SERVER__LOG_LEVEL": "warning"}
-        os.sched_setaffinity(0, {int(SERVICE_CORE)})
-        with served(Path(place), **environment) as service:
-            os.sched_setaffinity(0, {0, 1})
-            print_table(Path(place), service, measure)
-        print_bytes(store)
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    work = chosen(options.only)
+    wanted = {name for one in work for name in one.sides} - set(options.without)
+    left_out = dict.fromkeys(options.without, "not asked for") | install(wanted)
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        raise SystemExit("the benchmark needs two cores: one for a side, one for the load")
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as directory, sides.pinned(cores[-1]), valkey(*STORE) as store:
+        place, names = Path(directory), [name for name in NAMES if name in wanted - left_out.keys()]
+        with sides.started(names, store, place, cores[0]) as running:
+            results = run(work, running, store, place, cores[-1], options)
+        write(results, left_out, options.output)
+    if options.bytes:
+        with valkey() as unused:
+            memory.print_bytes(unused)
     return 0
 
 
-def print_table(place: Path, service: Service, measure: str) -> None:
-    token = service.call("/v1/consents", {"consent": "granted"})[1]["token"]
-    service.call("/v1/links", {"email": "known@example.com", "token": token})
-    french = '{"client":{"ip":"198.51.100.9","user_agent":"Mozilla/5.0 (X11)"}'
-    work = {
-        "bare Starlette": (measure, "{}"),
-        "issue cookieless": (f"{service.url}/v1/visitors", french + "}"),
-        "issue persistent, new": (f"{service.url}/v1/visitors", '{"consent":"granted"}'),
-        "issue persistent, known": (f"{service.url}/v1/visitors", f'{{"token":"{token}"}}'),
-        "issue persistent, known, granted": (f"{service.url}/v1/visitors", f'{{"token":"{token}","consent":"granted"}}'),
-        "issue persistent, known, TC string": (
-            f"{service.url}/v1/visitors",
-            f'{{"token":"{token}","consent":{{"tcf":{{"tc_string":"{TODAY}"}}}}}}',
-        ),
-        "issue null": (f"{service.url}/v1/visitors", '{"visitor":null}'),
-        "link": (f"{service.url}/v1/links", '{"email":"person@example.com","visitor":"visitor-1"}'),
-        "look up": (f"{service.url}/v1/lookups", '{"email":"known@example.com"}'),
-        "log/click": (f"{service.url}/v2/log/click", '{"product":12793,"visitor":"visitor-2","labels":["Homepage"]}'),
-        "log/sale, known": (f"{service.url}/v2/log/sale", '{"sale":567,"products":[1],"visitor":"visitor-3"}'),
-    }
-    figures: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(ROUNDS):
-        for name, (url, body) in work.items():
-            figures[name].append(load(place, url, body))
-    base = statistics.median(figures["bare Starlette"])
-    print("| work | requests a second | of bare Starlette |\n|---|---|---|")
-    for name, rates in figures.items():
-        print(f"| {name} | {statistics.median(rates):,.0f} | {statistics.median(rates) / base:.2f} |")
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    found.add_argument("--rounds", type=int, default=5, help="timed rounds (5)")
+    found.add_argument("--seconds", type=int, default=3, help="seconds of a round (3)")
+    found.add_argument("--only", action="append", default=[], metavar="WORK", help="only work with this in its name; may be repeated")
+    found.add_argument("--without", action="append", default=[], choices=[name for name in NAMES if name != BARE], metavar="SIDE")
+    found.add_argument("--output", type=Path, default=OUTPUT, help="folder of the table and the plot (build/benchmarks)")
+    found.add_argument("--no-bytes", dest="bytes", action="store_false", help="does not measure the bytes of a link")
+    return found
 
 
-def load(place: Path, url: str, body: str) -> float:
-    script = place / "post.lua"
-    script.write_text(
-        f"wrk.method = 'POST'\nwrk.body = [[{body}]]\nwrk.headers['Authorization'] = 'Bearer demo-private-key'\n"
-        "wrk.headers['Content-Type'] = 'application/json'\n"
-    )
-    command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "-s", str(script), url]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in told:
-        raise SystemExit(f"{url} answered with errors:\n{told}")
-    return float(re.findall(r"Requests/sec: +([0-9.]+)", told)[0])
-
-
-@contextmanager
-def bare() -> Iterator[str]:
-    port = free_port()
-    server = [
-        sys.executable,
-        "-m",
-        "uvicorn",
-        "tests.benchmarks.bare:app",
-        "--port",
-        str(port),
-        "--no-access-log",
-        "--log-level",
-        "warning",
-    ]
-    process = subprocess.Popen(["taskset", "-c", SERVICE_CORE, *server, "--loop", "uvloop", "--http", "httptools"])
-    try:
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def print_bytes(url: str) -> None:
-    """Links of one visitor each as the service writes them: value lengths and lives are the real ones."""
-    connection = redis.Redis.from_url(url, decode_responses=True)
-    for name, with_record in (("a link", False), ("a link with its visitor record", True)):
-        connection.flushall()
-        before = int(connection.info("memory")["used_memory"])
-        for start in range(0, LINKS, 1_000):
-            pipeline = connection.pipeline(transaction=False)
-            for number in range(start, start + 1_000):
-                tag = f"{number:022d}"
-                visitor = f"{number:021d}v"
-                pipeline.hset(f"id:v1:E{{demo:{tag}}}", visitor, "1795000000 0 33696000 lv")
-                pipeline.expire(f"id:v1:E{{demo:{tag}}}", 33_696_000)
-                if with_record:
-                    pipeline.hset(f"id:v1:V{{demo:{tag}}}", mapping=record(tag, visitor))
-                    pipeline.expire(f"id:v1:V{{demo:{tag}}}", 33_696_000)
-            pipeline.execute()
-        used = int(connection.info("memory")["used_memory"]) - before
-        print(f"{used / LINKS:.0f} bytes {name} ({connection.info('server').get('valkey_version', 'redis')})")
+def run(
+    work: Sequence[Work], running: Mapping[str, sides.Side], store: str, place: Path, core: int, options: argparse.Namespace
+) -> dict[tuple[str, str], list[load.Round]]:
+    """Round 0 warms and is not counted."""
+    connection = redis.Redis.from_url(store, decode_responses=True)
+    store_pid = int(connection.info("server")["process_id"])
+    cookies = {name: checks.checked(side, connection) for name, side in running.items()}
+    turns = [(one, running[name]) for one in work for name in one.sides if name in running]
+    results: dict[tuple[str, str], list[load.Round]] = {}
+    for number in range(options.rounds + 1):
+        print(f"round {number} of {options.rounds}", file=sys.stderr)
+        for one, side in turns:
+            before = int(connection.dbsize())
+            seconds = options.seconds if number else 1
+            timed = load.timed(one, side.url, cookies[side.name], side.pid, store_pid, seconds, place, core)
+            if one.stored and int(connection.dbsize()) - before < one.stored * timed.told.requests:
+                raise SystemExit(f"{side.name}: {one.name} did not store what it answered")
+            if number:
+                results.setdefault((one.name, side.name), []).append(timed)
     connection.close()
+    return results
 
 
-def record(tag: str, visitor: str) -> dict[Any, Any]:
-    return {
-        "k": "p",
-        "f": 1795000000,
-        "q": visitor,
-        "l": 1795000000,
-        "x": 1828696000,
-        "g": 1795000000250,
-        "s": "plain",
-        "r": visitor,
-        "e": 1,
-        f"e{tag}": "abcdefghijkv",
-    }
+def write(results: tables.Results, left_out: Mapping[str, str], output: Path) -> None:
+    output.mkdir(parents=True, exist_ok=True)
+    table = tables.table(results, left_out)
+    (output / "table.md").write_text(table)
+    (output / "cpu.svg").write_text(tables.plot(results))
+    print(f"{table}\nwritten to {output}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,98 @@
+"""The load: wrk on its own core, what it tells, and the CPU time that a side and the store took meanwhile."""
+
+import itertools
+import os
+import re
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.benchmarks.work import NUMBER, Work
+
+UNITS = {"us": 0.001, "ms": 1.0, "s": 1_000.0, "m": 60_000.0}
+TICKS = os.sysconf("SC_CLK_TCK")
+NUMBERS = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """By wrk. Latencies in milliseconds."""
+
+    requests: int
+    rate: float
+    p50: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """`cpu` and `store_cpu`: microseconds a request."""
+
+    told: Told
+    cpu: float
+    store_cpu: float
+
+
+def timed(work: Work, url: str, cookie: str, pid: int, store_pid: int, seconds: float, place: Path, core: int) -> Round:
+    """Loads a side for some seconds; raises SystemExit where one request was not answered with 2xx."""
+    script = place / "load.lua"
+    script.write_text(lua(work, cookie))
+    before = cpu(pid), cpu(store_pid)
+    told = parsed(wrk(script, url + work.path, seconds, core))
+    after = cpu(pid), cpu(store_pid)
+    own, store = ((late - early) * 1e6 / told.requests for early, late in zip(before, after, strict=True))
+    return Round(told, own, store)
+
+
+def wrk(script: Path, url: str, seconds: float, core: int) -> str:
+    # wrk takes whole seconds only, and one thread keeps the order of the numbers.
+    command = ["taskset", "-c", str(core), "wrk", "--latency", "-t1", "-c32", f"-d{max(int(seconds), 1)}s", "-s", str(script), url]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30).stdout
+
+
+def lua(work: Work, cookie: str) -> str:
+    """Every run counts from a number of its own, so that a number never comes back."""
+    lines = [f"wrk.method = '{'GET' if work.body is None else 'POST'}'", f"wrk.body = [[{work.text}]]"]
+    lines += [f"wrk.headers['{name}'] = '{value}'" for name, value in work.headers(cookie).items()]
+    if NUMBER in work.text:
+        first = f"{time.time_ns() // 1_000_000}{next(NUMBERS):05}"
+        lines += ["local body, number = wrk.body, 0", "request = function()", "  number = number + 1"]
+        lines += [f"  return wrk.format(nil, nil, nil, (body:gsub('{NUMBER}', '{first}-' .. number)))", "end"]
+    return "\n".join(lines) + "\n"
+
+
+def parsed(text: str) -> Told:
+    if "Non-2xx" in text or "Socket errors" in text:
+        raise SystemExit(f"the load met errors:\n{text}")
+    requests = int(re.findall(r"(\d+) requests in", text)[0])
+    rate = float(re.findall(r"Requests/sec: +([0-9.]+)", text)[0])
+    p50, p99 = (_milliseconds(re.findall(rf"{percent}% +([0-9.]+)(us|ms|s|m)", text)[0]) for percent in (50, 99))
+    return Told(requests, rate, p50, p99)
+
+
+def _milliseconds(found: tuple[str, str]) -> float:
+    return float(found[0]) * UNITS[found[1]]
+
+
+def cpu(pid: int) -> float:
+    """Seconds that a process and all below it have taken, those that ended included."""
+    stats = _stats()
+    family, found = [pid], 0.0
+    while family:
+        one = family.pop()
+        found += sum(int(field) for field in stats[one][11:15]) / TICKS
+        family += [child for child, fields in stats.items() if int(fields[1]) == one]
+    return found
+
+
+def _stats() -> dict[int, list[str]]:
+    """Of every process: the fields of /proc/PID/stat after its name, which may hold anything; the parent is the second."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                found[int(entry.name)] = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:  # it ended meanwhile
+                continue
+    return found

@@ -1,0 +1,110 @@
+"""The sides: each a server on the same core, all on one store; started once, idle while another is timed."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.benchmarks.install import CACHE, nginx
+from tests.benchmarks.work import BARE, EXPRESS, FASTIFY, NGINX, SERVICE
+from tests.test_command import free_port
+
+NGINX_CONF = """
+pid {place}/nginx.pid;
+error_log stderr error;
+worker_processes 1;
+events {{ }}
+http {{
+  access_log off;
+  keepalive_requests 1000000000;
+  client_body_temp_path {place}/body; proxy_temp_path {place}/proxy; fastcgi_temp_path {place}/fastcgi;
+  uwsgi_temp_path {place}/uwsgi; scgi_temp_path {place}/scgi;
+  server {{
+    listen 127.0.0.1:{port};
+    userid on; userid_name visitor; userid_path /; userid_expires 390d; userid_flags secure httponly samesite=lax;
+    location / {{ default_type application/json; return 200 '{{"visitor":"$uid_set"}}'; }}
+  }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A running server."""
+
+    name: str
+    url: str
+    pid: int
+
+
+@contextmanager
+def pinned(core: int) -> Iterator[None]:
+    """Processes started meanwhile stay on the core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def started(names: Iterable[str], store: str, place: Path, core: int) -> Iterator[dict[str, Side]]:
+    """`store`: unix:// URL."""
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(_started(name, store, place, core)) for name in names}
+
+
+@contextmanager
+def _started(name: str, store: str, place: Path, core: int) -> Iterator[Side]:
+    port = free_port()
+    environment = os.environ | _environment(store, port)
+    with pinned(core):
+        process = subprocess.Popen(_command(name, place, port), env=environment, stdout=subprocess.DEVNULL)
+    try:
+        _wait(name, process, port)
+        yield Side(name, f"http://127.0.0.1:{port}", process.pid)
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _environment(store: str, port: int) -> dict[str, str]:
+    peers = {"PORT": str(port), "STORE": store.removeprefix("unix://"), "NODE_ENV": "production"}
+    return peers | {"IDENTITY_STORE__URL": store, "IDENTITY_LIMITS__ENABLED": "false", "IDENTITY_SERVER__LOG_LEVEL": "warning"}
+
+
+def _command(name: str, place: Path, port: int) -> list[str]:
+    if name in (EXPRESS, FASTIFY):
+        return ["node", str(CACHE / f"{name.lower()}.js")]
+    if name == NGINX:
+        (place / "nginx.conf").write_text(NGINX_CONF.format(place=place, port=port))
+        return [nginx() or "nginx", "-p", str(place), "-e", "stderr", "-c", str(place / "nginx.conf"), "-g", "daemon off;"]
+    if name == SERVICE:
+        return [sys.executable, "-m", "identity_service", "serve", "--port", str(port)]
+    assert name == BARE
+    server = [sys.executable, "-m", "uvicorn", "tests.benchmarks.bare:app", "--port", str(port), "--no-access-log"]
+    return [*server, "--log-level", "warning", "--loop", "uvloop", "--http", "httptools"]
+
+
+def _wait(name: str, process: "subprocess.Popen[bytes]", port: int) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    raise SystemExit(f"{name} did not start")

@@ -1,0 +1,53 @@
+"""What is written: a Markdown table, and a plot of the CPU time a request."""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+
+from tests.benchmarks.load import Round
+from tests.benchmarks.work import BARE, SERVICE, TEXT
+
+Results = Mapping[tuple[str, str], Sequence[Round]]
+"""By work and side; the rounds of all stand in the same order."""
+
+HEAD = "| work | side | requests/s | of bare Starlette | of the service | CPU µs | store's CPU µs | p50 ms | p99 ms |"
+COLOURS = {SERVICE: "#1f77b4", BARE: "#7f7f7f"}
+OTHERS = "#ff7f0e"
+ROW, LEFT, WIDTH = 22, 330, 560
+
+
+def table(results: Results, left_out: Mapping[str, str]) -> str:
+    """Ratios are medians of the ratios of each round, so that what slows a whole round counts in neither."""
+    lines = [HEAD, f"|{'---|' * (HEAD.count('|') - 1)}"]
+    for (work, side), rounds in results.items():
+        figures = [f"{median(rounds, lambda one: one.told.rate):,.0f}"]
+        figures += [_ratio(rounds, results.get(measure)) for measure in ((TEXT.name, BARE), (work, SERVICE))]
+        figures += [f"{median(rounds, lambda one: one.cpu):.0f}", f"{median(rounds, lambda one: one.store_cpu):.0f}"]
+        figures += [f"{median(rounds, lambda one: one.told.p50):.1f}", f"{median(rounds, lambda one: one.told.p99):.1f}"]
+        lines.append(f"| {work} | {side} | {' | '.join(figures)} |")
+    return "\n".join(lines + [f"\n{name} is left out: {why}." for name, why in sorted(left_out.items())]) + "\n"
+
+
+def median(rounds: Sequence[Round], of: Callable[[Round], float]) -> float:
+    return statistics.median(of(one) for one in rounds)
+
+
+def _ratio(rounds: Sequence[Round], measure: Sequence[Round] | None) -> str:
+    if not measure:
+        return "–"
+    return f"{statistics.median(one.told.rate / base.told.rate for one, base in zip(rounds, measure, strict=True)):.2f}"
+
+
+def plot(results: Results) -> str:
+    """Bars, shorter is better, as SVG."""
+    figures = {f"{work} · {side}": (median(rounds, lambda one: one.cpu), side) for (work, side), rounds in results.items()}
+    longest = max(figure for figure, _ in figures.values()) or 1
+    parts = [f'<text x="{LEFT}" y="16" font-weight="bold">CPU microseconds a request, shorter is better</text>']
+    for index, (name, (figure, side)) in enumerate(figures.items(), 1):
+        width, y = figure / longest * WIDTH, index * ROW
+        parts.append(f'<text x="{LEFT - 8}" y="{y + 16}" text-anchor="end">{escape(name)}</text>')
+        parts.append(f'<rect x="{LEFT}" y="{y + 3}" width="{width:.1f}" height="{ROW - 6}" fill="{COLOURS.get(side, OTHERS)}"/>')
+        parts.append(f'<text x="{LEFT + width + 6:.1f}" y="{y + 16}">{figure:.0f}</text>')
+    size = f'width="{LEFT + WIDTH + 60}" height="{(len(figures) + 2) * ROW}"'
+    ground = '<rect width="100%" height="100%" fill="white"/>'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="12">{ground}{"".join(parts)}</svg>\n'

@@ -1,0 +1,78 @@
+"""The pieces of work that are timed: one call each, and which sides can do it."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.signals.tc_strings import tc_string
+
+SERVICE, BARE, EXPRESS, FASTIFY, NGINX = "service", "Starlette", "Express", "Fastify", "nginx"
+NAMES = (SERVICE, BARE, EXPRESS, FASTIFY, NGINX)
+PEERS = (SERVICE, EXPRESS, FASTIFY)
+PUBLIC, PRIVATE = "demo-public-key", "demo-private-key"
+COOKIE = "__Host-visitor"
+NUMBER = "#"
+"""Stands in a body where every request has a number of its own, so that no sale and no buyer comes twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """`body` None: a GET. `known`: comes with the cookie of a visitor that the side knows. `stored`: keys that each request adds at
+    least; more than none means that requests differ."""
+
+    name: str
+    path: str
+    body: Any
+    sides: tuple[str, ...] = PEERS
+    key: str = PRIVATE
+    known: bool = False
+    stored: int = 0
+
+    @property
+    def text(self) -> str:
+        return "" if self.body is None else json.dumps(self.body, separators=(",", ":"))
+
+    def headers(self, cookie: str) -> dict[str, str]:
+        """The load stands for a proxy that ends HTTPS."""
+        sent = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json", "X-Forwarded-Proto": "https"}
+        return sent | ({"Cookie": cookie} if self.known else {})
+
+
+CLIENT = {"client": {"ip": "198.51.100.9", "user_agent": "Mozilla/5.0 (X11)"}}
+LINES = [{"id": 12793, "price": 99.95, "quantity": 1}]
+BUYER = {"visitor": "buyer-known", "email": "known@example.com"}
+
+TEXT = Work("a text", "/", {}, (BARE,))
+NATIVE = Work("an ID and a cookie, unsigned, nothing stored", "/", None, (NGINX,))
+COOKIELESS = Work("issue, cookieless", "/v1/visitors", CLIENT)
+NEW = Work("issue, persistent, new", "/v1/visitors", {"consent": "granted"}, stored=1)
+KNOWN = Work("issue, persistent, known", "/v1/visitors", {}, known=True)
+LOOKUP = Work("look up", "/v1/lookups", {"email": BUYER["email"]})
+CLICK = Work("log/click", "/v2/log/click", {"product": 12793, "visitor": "clicker", "labels": ["Homepage"]}, key=PUBLIC)
+SOLD = {"sale": f"sale-{NUMBER}", "products": LINES, "visitor": f"buyer-{NUMBER}", "email": f"buyer-{NUMBER}@example.com"}
+SALE = Work("log/sale, new, with email", "/v2/log/sale", SOLD, key=PUBLIC, stored=4)
+AGAIN = Work("log/sale, again", "/v2/log/sale", {"sale": "sale-known", "products": LINES} | BUYER, key=PUBLIC)
+TC_STRING = {"consent": {"tcf": {"tc_string": tc_string(updated=datetime.now(UTC))}}}
+
+ALL = (
+    TEXT,
+    Work("a body taken and answered", "/body", CLIENT, (BARE,)),
+    NATIVE,
+    COOKIELESS,
+    NEW,
+    KNOWN,
+    Work("issue, persistent, known, granted", "/v1/visitors", {"consent": "granted"}, (SERVICE,), known=True),
+    Work("issue, persistent, known, TC string", "/v1/visitors", TC_STRING, (SERVICE,), known=True),
+    Work("issue, null", "/v1/visitors", {"visitor": None}, (SERVICE,)),
+    Work("link", "/v1/links", {"email": "person@example.com", "visitor": "visitor-1"}, (SERVICE,)),
+    LOOKUP,
+    CLICK,
+    SALE,
+    AGAIN,
+)
+
+
+def chosen(words: list[str]) -> list[Work]:
+    """Those whose names hold one of the words; the measure is always among them. All for no words."""
+    return [work for work in ALL if work is TEXT or not words or any(word in work.name for word in words)]
