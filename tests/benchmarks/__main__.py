@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     found.add_argument("--rounds", type=int, default=5, help="timed rounds (5)")
     found.add_argument("--seconds", type=int, default=3, help="seconds of a round (3)")
+    found.add_argument("--warm", type=int, default=5, help="seconds of the round before, which is not counted (5)")
     found.add_argument("--only", action="append", default=[], metavar="WORK", help="only work with this in its name; may be repeated")
     found.add_argument("--without", action="append", default=[], choices=[name for name in NAMES if name != BARE], metavar="SIDE")
     found.add_argument("--output", type=Path, default=OUTPUT, help="folder of the table and the plot (build/benchmarks)")
@@ -56,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
 def run(
     work: Sequence[Work], running: Mapping[str, sides.Side], store: str, place: Path, core: int, options: argparse.Namespace
 ) -> dict[tuple[str, str], list[load.Round]]:
-    """Round 0 warms and is not counted."""
+    """Round 0 warms and is not counted: node compiles for thousands of requests until it is as fast as it gets."""
     connection = redis.Redis.from_url(store, decode_responses=True)
     store_pid = int(connection.info("server")["process_id"])
     cookies = {name: checks.checked(side, connection) for name, side in running.items()}
@@ -66,8 +67,8 @@ def run(
         print(f"round {number} of {options.rounds}", file=sys.stderr)
         for one, side in turns:
             before = int(connection.dbsize())
-            seconds = options.seconds if number else 1
-            timed = load.timed(one, side.url, cookies[side.name], side.pid, store_pid, seconds, place, core)
+            seconds = options.seconds if number else options.warm
+            timed = load.timed(one, side, cookies[side.name], store_pid, seconds, place, core)
             if one.stored and int(connection.dbsize()) - before < one.stored * timed.told.requests:
                 raise SystemExit(f"{side.name}: {one.name} did not store what it answered")
             if number:

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.benchmarks.sides import Side
 from tests.benchmarks.work import NUMBER, Work
 
 UNITS = {"us": 0.001, "ms": 1.0, "s": 1_000.0, "m": 60_000.0}
@@ -34,20 +35,24 @@ class Round:
     store_cpu: float
 
 
-def timed(work: Work, url: str, cookie: str, pid: int, store_pid: int, seconds: float, place: Path, core: int) -> Round:
-    """Loads a side for some seconds; raises SystemExit where one request was not answered with 2xx."""
+def timed(work: Work, side: Side, cookie: str, store_pid: int, seconds: int, place: Path, core: int) -> Round:
+    """Loads a side for some seconds; raises SystemExit where one request was not answered with 2xx, or none was answered."""
     script = place / "load.lua"
     script.write_text(lua(work, cookie))
-    before = cpu(pid), cpu(store_pid)
-    told = parsed(wrk(script, url + work.path, seconds, core))
-    after = cpu(pid), cpu(store_pid)
+    before = cpu(side.pid), cpu(store_pid)
+    answered = wrk(script, side.url + work.path, seconds, core)
+    after = cpu(side.pid), cpu(store_pid)
+    try:
+        told = parsed(answered)
+    except ValueError:
+        raise SystemExit(f"{side.name}: {work.name}: the load met errors:\n{answered}") from None
     own, store = ((late - early) * 1e6 / told.requests for early, late in zip(before, after, strict=True))
     return Round(told, own, store)
 
 
-def wrk(script: Path, url: str, seconds: float, core: int) -> str:
-    # wrk takes whole seconds only, and one thread keeps the order of the numbers.
-    command = ["taskset", "-c", str(core), "wrk", "--latency", "-t1", "-c32", f"-d{max(int(seconds), 1)}s", "-s", str(script), url]
+def wrk(script: Path, url: str, seconds: int, core: int) -> str:
+    # One thread: each would count from the same number.
+    command = ["taskset", "-c", str(core), "wrk", "--latency", "-t1", "-c32", f"-d{seconds}s", "-s", str(script), url]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30).stdout
 
 
@@ -63,9 +68,10 @@ def lua(work: Work, cookie: str) -> str:
 
 
 def parsed(text: str) -> Told:
-    if "Non-2xx" in text or "Socket errors" in text:
-        raise SystemExit(f"the load met errors:\n{text}")
+    """Raises ValueError for a round that is worth nothing."""
     requests = int(re.findall(r"(\d+) requests in", text)[0])
+    if not requests or "Non-2xx" in text or "Socket errors" in text:
+        raise ValueError(text)
     rate = float(re.findall(r"Requests/sec: +([0-9.]+)", text)[0])
     p50, p99 = (_milliseconds(re.findall(rf"{percent}% +([0-9.]+)(us|ms|s|m)", text)[0]) for percent in (50, 99))
     return Told(requests, rate, p50, p99)

@@ -36,9 +36,14 @@ def test_what_wrk_tells_is_read_in_milliseconds() -> None:
 
 
 @pytest.mark.parametrize("fault", ["  Non-2xx or 3xx responses: 7", "  Socket errors: connect 0, read 2, write 0, timeout 0"])
-def test_a_round_with_errors_ends_the_run(fault: str) -> None:
-    with pytest.raises(SystemExit, match="errors"):
+def test_a_round_with_errors_is_worth_nothing(fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
         parsed(f"{TOLD}{fault}\n")
+
+
+def test_a_round_without_an_answer_is_worth_nothing() -> None:
+    with pytest.raises(ValueError, match="0 requests"):
+        parsed(TOLD.replace("5560 requests", "0 requests"))
 
 
 def test_the_cpu_time_of_a_process_holds_that_of_its_children_living_and_ended() -> None:
