@@ -79,8 +79,10 @@ def _started(name: str, store: str, place: Path, core: int) -> Iterator[Side]:
 
 
 def _environment(store: str, port: int) -> dict[str, str]:
+    """The peers wait for the store as long as it takes, so the service does, nearly."""
     peers = {"PORT": str(port), "STORE": store.removeprefix("unix://"), "NODE_ENV": "production"}
-    return peers | {"IDENTITY_STORE__URL": store, "IDENTITY_LIMITS__ENABLED": "false", "IDENTITY_SERVER__LOG_LEVEL": "warning"}
+    service = {"STORE__URL": store, "STORE__TIMEOUT_SECONDS": "10", "LIMITS__ENABLED": "false", "SERVER__LOG_LEVEL": "warning"}
+    return peers | {f"IDENTITY_{name}": value for name, value in service.items()}
 
 
 def _command(name: str, place: Path, port: int) -> list[str]:
