@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from identity_service.cookieless import window_at
 from identity_service.errors import Invalid
 from identity_service.policy import Asked
 from identity_service.service.candidates import token_expires
@@ -82,5 +83,8 @@ def _of(scene: Scene) -> Subject:
         return Subject(True, token.visitor, token.kind, expires, True, mode in visit.shop.policy.linkable, bridged)
     mode = record.mode if record else Mode.COOKIELESS
     expires = record.expires if record else scene.candidate.expires
+    if scene.candidate.kind is Kind.DERIVED:
+        # as long as by its token: what is logged must outlive midnight, or nothing shows that the session goes on
+        expires = window_at(scene.candidate.issued_at, visit.shop.window_days).salt_destroyed_at
     kind = Kind.PERSISTENT if mode is Mode.PERSISTENT else scene.candidate.kind
     return Subject(True, scene.candidate.visitor, kind, expires, visit.own is None, mode in visit.shop.policy.linkable, bridged)

@@ -18,7 +18,7 @@ from identity_service.shop import Shop
 from identity_service.store import Clock, Store
 from identity_service.store.events import Kept
 from identity_service.store.links import Linkable, Permits
-from identity_service.visitor import Mode, VisitorId
+from identity_service.visitor import Kind, Mode, VisitorId
 
 
 class Tracking:
@@ -51,12 +51,13 @@ class Tracking:
             return event.labels or ()
         event = replace(event, override=True) if subject.override else event
         now = int(self._clock())
-        life = max(subject.expires - now, 1) if subject.signed else shop.window_days * DAY
+        lasting = subject.signed or subject.kind is Kind.PERSISTENT
+        life = max(subject.expires - now, 1) if lasting else shop.window_days * DAY
         unlabelled = event.type is EventType.CLICK and event.labels is None
         if unlabelled and subject.bridged_from:
             event = await self._backtracked(shop, subject.visitor, subject.bridged_from, event)
             unlabelled = event.labels is None
-        kept = Kept(self._most_events, life, from_first=not subject.signed)
+        kept = Kept(self._most_events, life, from_first=not lasting)
         shown = str(event.products[0]) if unlabelled else ""
         outcome, found = await self._store.events.record(
             shop.shop_id, subject.visitor, event.stored(), kept, now, shown=shown, checked=checked
@@ -68,7 +69,7 @@ class Tracking:
     async def _backtracked(self, shop: Shop, visitor: VisitorId, bridged_from: str, click: Event) -> Event:
         """What was shown before a grant counts for the click after it; other clicks are back-tracked where they are written."""
         stored = await self._store.events.of(shop.shop_id, visitor, bridged_from)
-        for results in (event_of(one) for one in stored):
+        for results in sorted((event_of(one) for one in stored), key=lambda event: -event.time):
             if results.type is EventType.RESULTS and results.labels and str(click.products[0]) in map(str, results.products):
                 return replace(click, labels=results.labels, api=click.api or results.api, backtracked=True)
         return click

@@ -77,9 +77,9 @@ class VisitorStore:
             *("1" if grant.opted_out else "", *_texts(grant.opt_outs_seen)),
             *(grant.receipt_id, grant.receipt_key),
             self._keys.visitor_digest(shop, grant.bridged_from) if grant.bridged_from else "",
-            *(NAME_LENGTH, grant.consent.raw_digest or ""),
+            *(NAME_LENGTH, grant.consent.raw_digest or "", grant.expires),
         )
-        [reply] = await self._client.run(call("grant_visitor", (keys.record, keys.gone, keys.receipts), *arguments))
+        [reply] = await self._client.run(call("grant_visitor", (keys.record, keys.gone, keys.receipts, keys.events), *arguments))
         return reply[0], reply[1] if len(reply) > 1 else []
 
     async def touch(self, shop: ShopId, visitor: VisitorId, now: int, opted_out: bool, seen: OptOutsSeen = NEVER_SEEN) -> None:

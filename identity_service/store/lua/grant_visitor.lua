@@ -1,11 +1,11 @@
 #!lua
 -- Purpose: write a grant into a visitor's record, unless something newer stands against it.
--- KEYS[1]  record (hash)   KEYS[2]  gone (string: ms, nonce of an open removal)   KEYS[3]  earlier receipts (list)
+-- KEYS[1]  record (hash)   KEYS[2]  gone (string: ms, nonce of an open removal)   KEYS[3]  earlier receipts (list)   KEYS[4]  events
 -- ARGV[1]  now, s          ARGV[2]  record expires, s   ARGV[3]  granted at, ms
 -- ARGV[4]  source          ARGV[5]  linking: granted, refused or empty   ARGV[6]  policy version or empty
 -- ARGV[7]  sale/share opt-out: 1 or empty               ARGV[8], ARGV[9]  GPC and DNT seen at, ms, or empty
 -- ARGV[10] receipt ID      ARGV[11] receipt key         ARGV[12] digest of the bridged visitor or empty
--- ARGV[13] length of a handle's name   ARGV[14] first characters of the signal's digest, or empty
+-- ARGV[13] length of a handle's name   ARGV[14] first characters of the signal's digest, or empty   ARGV[15] end of events, s
 -- Returns  {granted, names of linked handles}, {gone} (withdrawn after the grant), {open} (its removal has to be ended first)
 --          or {older} (a newer grant is stored)
 local gone, open = string.match(redis.call('GET', KEYS[2]) or '', '^(%d+) ?(.*)$')
@@ -32,6 +32,7 @@ redis.call('EXPIRE', KEYS[1], life)
 if earlier then redis.call('LPUSH', KEYS[3], earlier) end
 redis.call('LTRIM', KEYS[3], 0, 98)
 redis.call('EXPIRE', KEYS[3], life)
+redis.call('EXPIRE', KEYS[4], tonumber(ARGV[15]) - tonumber(ARGV[1]))
 local handles = {}
 for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
   if #field == tonumber(ARGV[13]) then handles[#handles + 1] = field end

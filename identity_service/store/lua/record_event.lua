@@ -19,8 +19,9 @@ if ARGV[6] ~= '' then
     if string.find(stored, '"type":"results"', 1, true) then
       local results, shown = cjson.decode(stored), false
       for _, product in ipairs(results.products or {}) do shown = shown or product == ARGV[6] end
-      local numbers = string.gsub(string.match(stored, '"products":(%b[])') or '', '"[^"]*"', '')
-      for number in string.gmatch(numbers, '%-?%d+') do shown = shown or number == ARGV[6] end
+      local numbers = string.match(stored, '"products":(.*)') or ''
+      numbers = string.gsub(string.gsub(numbers, '\\.', ''), '"[^"]*"', '') -- without strings, whatever quotes and brackets they hold
+      for number in string.gmatch(string.match(numbers, '^%b[]') or '', '%-?%d+') do shown = shown or number == ARGV[6] end
       if shown and #(results.labels or {}) > 0 then
         labels = results.labels
         local api = results.api and not string.find(event, '"api":', 1, true) and ',"api":' .. cjson.encode(results.api) or ''
