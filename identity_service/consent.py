@@ -8,9 +8,10 @@ import hashlib
 import hmac
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
+
+from msgspec import Struct
 
 Millis = NewType("Millis", int)
 """Milliseconds since 1970, for the times of choices: they are ordered by it. All other times are whole seconds."""
@@ -29,8 +30,7 @@ class Purpose(StrEnum):
     LINKING = "linking"
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(Struct, frozen=True):
     """`decided_at`: when the person chose; `dated` says that the sender told it, else it is the time of arrival. `raw_digest`: SHA-256
     of the signal as it came, in hex. `remembered`: found in a banner's cookie rather than said with this call."""
 
@@ -45,8 +45,7 @@ class Signal:
     remembered: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Consent:
+class Consent(Struct, frozen=True):
     """A grant as the visitor's record keeps it. `raw_digest`: the first characters of the signal's, by which a replay is known."""
 
     granted_at: Millis
@@ -59,8 +58,7 @@ class Consent:
         return Signal(self.source, Choice.GRANTED, self.granted_at, self.linking, policy_version=self.policy_version)
 
 
-@dataclass(frozen=True, slots=True)
-class OptOutsSeen:
+class OptOutsSeen(Struct, frozen=True):
     """When Global Privacy Control and Do Not Track first came with a visitor; each counts by itself."""
 
     gpc: Millis | None = None
@@ -70,8 +68,7 @@ class OptOutsSeen:
 NEVER_SEEN = OptOutsSeen()
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True):
     """Signed proof of a consent decision.
 
     `visitor_digest` is keyed by a random key that only the visitor's record holds: once the record is erased nobody can tell whose

@@ -8,6 +8,8 @@ from decimal import Decimal, localcontext
 from enum import StrEnum
 from typing import Any
 
+from msgspec import Struct
+
 ProductId = str | int
 EXACT = 80
 """Digits: more than prices, quantities and lines can add up to."""
@@ -29,8 +31,7 @@ class EventType(StrEnum):
     SALE = "sale"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """`time` in seconds since 1970. `products`: one for a click, those shown for results, those held for a basket. `labels` None: not
     sent; empty: sent, but blank. `api` is the call that filled the element. `text`: the category, the words searched, or the sale's ID.
     `override`: under an ID that somebody typed into the address, to test. `backtracked`: the labels are those of the results before it."""

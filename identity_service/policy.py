@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from msgspec import Struct
+
 from identity_service.consent import NEVER_SEEN, Choice, Consent, Millis, OptOutsSeen, Signal, newest_choice
 from identity_service.visitor import Mode
 
@@ -90,8 +92,7 @@ STRICT = Policy(
 """Without its regions, which `config/strict.toml` holds: everywhere as where the region is unknown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """Everything a decision may look at.
 
     `signals` came with this request. `consent` is the living ID's stored grant, `opt_outs_seen` when GPC and DNT first came with
@@ -115,8 +116,7 @@ class Facts:
     opted_out: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """`signal` is the source of the choice that counted; `choice` that choice, for what has to be stored."""
 
     mode: Mode

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NewType
 
@@ -52,6 +52,10 @@ class Shop:
     link_overrides: bool
     cookie: CookieRule
 
+    def under(self, policy: str) -> "Shop":
+        """The same shop as it would be under another policy."""
+        return replace(self, policy=self.policies[policy])
+
 
 def key_digest(key: str) -> str:
     """SHA-256 in hex: how keys are held, so that neither a memory dump nor a comparison's time shows one."""
@@ -72,9 +76,11 @@ class Shops:
         self._by_digest |= dict.fromkeys(public, (shop, KeyKind.PUBLIC))
         self._by_digest |= dict.fromkeys(private, (shop, KeyKind.PRIVATE))
 
-    def find(self, key: str) -> tuple[Shop, KeyKind] | None:
-        """The same work for a known and an unknown key: one hash, one look-up."""
-        return self._by_digest.get(key_digest(key))
+    def find(self, key: str) -> tuple[Shop, KeyKind, str] | None:
+        """With the key's digest. The same work for a known and an unknown key: one hash, one look-up."""
+        digest = key_digest(key)
+        found = self._by_digest.get(digest)
+        return (*found, digest) if found else None
 
     def keys_of(self, shop: Shop) -> list[tuple[KeyKind, str]]:
         """Kind and digest of each key, never the key."""

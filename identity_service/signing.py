@@ -7,11 +7,11 @@ and shop. Every key of the list verifies, the last one signs. Only the one canon
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import itsdangerous
 from itsdangerous.encoding import base64_decode, base64_encode, int_to_bytes
+from msgspec import Struct
 
 from identity_service.visitor import Kind, VisitorId
 
@@ -21,8 +21,7 @@ SESSION_SHAPE = re.compile(r"[A-Za-z0-9_.:-]{1,400}")
 SHAPE = re.compile(rf"{VERSION}[dcp]\.[A-Za-z0-9_.-]{{1,64}}\.[A-Za-z0-9_-]{{1,10}}\.[A-Za-z0-9_-]{{43}}")
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """A verified token. `issued_at` in seconds since 1970; `newest_key` is False when it should be signed anew."""
 
     text: str

@@ -3,9 +3,10 @@
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
+
+from msgspec import Struct
 
 from identity_service.consent import NEVER_SEEN, Choice, Consent, Millis, OptOutsSeen
 from identity_service.errors import Invalid
@@ -34,8 +35,7 @@ class Kind(StrEnum):
     PERSISTENT = "p"
 
 
-@dataclass(frozen=True, slots=True)
-class VisitorRecord:
+class VisitorRecord(Struct, frozen=True):
     """What the store holds of a visitor. Times but `opt_outs_seen` are seconds since 1970. `expires` ends the ID; `linking`
     was chosen with a grant or without one; a persistent visitor's
     record and links stay for `LAPSED` seconds more, without consent, so that other services see the end before it is gone."""
@@ -66,8 +66,7 @@ class VisitorRecord:
         return self.emails > 1
 
 
-@dataclass(frozen=True, slots=True)
-class VisitorState:
+class VisitorState(Struct, frozen=True):
     """A visitor as found: a living record or none, the time of its withdrawal or erasure or none, and whether that is still under way
     (or was cut off)."""
 

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2 as httpx
+import hypothesis
 import pytest
 import redis
 
@@ -14,6 +15,9 @@ from identity_service.settings import load
 from tests.server import valkey
 
 START = 1_795_000_000.25
+
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 class Clock:
@@ -89,7 +93,8 @@ def clock() -> Clock:
 
 @pytest.fixture
 def environment(store_url: str, database: object) -> dict[str, str]:
-    return {"IDENTITY_STORE__URL": store_url, "IDENTITY_LIMITS__ENABLED": "false"}
+    """A busy machine may be slow; what a slow store does has tests of its own."""
+    return {"IDENTITY_STORE__URL": store_url, "IDENTITY_LIMITS__ENABLED": "false", "IDENTITY_STORE__TIMEOUT_SECONDS": "10"}
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """A refusal of links to emails alone: the visitor keeps its ID and its mode, and loses its links at once, with proof."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from identity_service.consent import Choice, Receipt, Signal
 from identity_service.handle import handle_named

@@ -2,7 +2,8 @@
 
 import json
 import secrets
-from dataclasses import asdict, replace
+
+from msgspec.structs import asdict, replace
 
 from identity_service.consent import Choice, Receipt, Signal, visitor_digest
 from identity_service.cookieless import DAY

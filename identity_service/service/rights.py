@@ -1,8 +1,9 @@
 """The person's rights: everything that is held, and its erasure. What an export shows is what an erasure removes."""
 
 import json
-from dataclasses import asdict
 from typing import Any
+
+from msgspec.structs import asdict
 
 from identity_service.consent import Millis
 from identity_service.handle import Handle, HandleKind, handle_named

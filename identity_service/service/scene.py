@@ -1,6 +1,6 @@
 """A visit with everything that was looked up for it, and the facts that the policy decides from."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from identity_service.consent import NEVER_SEEN, Millis, OptOutsSeen
 from identity_service.policy import Facts
@@ -10,8 +10,7 @@ from identity_service.signing import Token
 from identity_service.visitor import Kind, VisitorId, VisitorRecord, VisitorState
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(Struct, frozen=True):
     """`tokens`: those that verified. `candidate`: the ID that cookieless mode would hand out. `states` of every ID named by the visit."""
 
     visit: Visit

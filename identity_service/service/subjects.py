@@ -1,6 +1,7 @@
 """Whom a tracking call is about."""
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from identity_service.cookieless import window_at
 from identity_service.errors import Invalid
@@ -16,8 +17,7 @@ ATTEMPTS = (True, False, False)
 """A call first takes the visitor as this worker knows it; where that proves wrong it reads, twice before it gives up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """`personal` False: only what was bought may be kept. `expires` in seconds since 1970; `signed`: by token. `bridged_from`: digest of
     the session before the grant. `override`: an ID typed into the address for a test."""
 

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from msgspec import Struct
+
 from identity_service.errors import StoreUnavailable
 from identity_service.event import ProductId, compact
 from identity_service.shop import ShopId
@@ -29,8 +31,7 @@ class Gathered:
     last: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Called:
+class Called(Struct, frozen=True):
     """One tracking call as the log tells it: `error` is the text that the caller got, None for a success."""
 
     call: str

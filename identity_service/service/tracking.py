@@ -4,7 +4,7 @@ A call decides from what its worker knows of the visitor, and its write is check
 the visitor has changed meanwhile.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from identity_service.cookieless import DAY
 from identity_service.errors import ConsentRequired, Invalid, StoreUnavailable

@@ -1,6 +1,6 @@
 """Issuing: from a visit to an identity, with everything that the decision obliges to: granting, withdrawing, proving."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from identity_service.consent import Choice, Millis, Receipt
 from identity_service.cookieless import DAY, window_at

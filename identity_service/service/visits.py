@@ -1,7 +1,8 @@
 """What a call says about its visitor, and what the service answers; the values between `web` and the use cases."""
 
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from msgspec import Struct
 
 from identity_service.consent import Receipt, Signal
 from identity_service.policy import Asked, Reason
@@ -9,8 +10,7 @@ from identity_service.shop import Shop
 from identity_service.visitor import Kind, Mode, VisitorId
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """The visitor's own, never a server's: `address` and `user_agent` are None when unknown."""
 
     address: str | None = None
@@ -21,8 +21,7 @@ class Surroundings:
     automated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(Struct, frozen=True):
     """One call about one visitor.
 
     `trusted`: the call has a private key. `own`: the ID it names. `tokens` as sent, the body's first, then cookies. `refused_before`: the
@@ -48,8 +47,7 @@ class CookieAct(Enum):
     CLEAR = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """The answer. `expires_at` in seconds since 1970; `cookie` and `refusal_cookie` say what to do with the two cookies."""
 
     visitor: VisitorId | None
@@ -67,8 +65,7 @@ class Identity:
     receipt: Receipt | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """The ID that cookieless mode would hand out. `issued_at`, `expires` in seconds since 1970; `text` of a token that can be kept;
     `random`: just made, so the store knows nothing of it."""
 

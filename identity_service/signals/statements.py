@@ -8,8 +8,10 @@ counts from the day's beginning and a refusal until its end, so that a replay ne
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from urllib.parse import unquote
+
+from msgspec.structs import replace
 
 from identity_service.consent import Choice, Millis, Purpose, Signal, purposes_choice
 from identity_service.signals.banners import json_object

@@ -5,15 +5,15 @@ nothing, and is decided again after a real read. Kept by digest, without IDs, in
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 MOST_VISITORS = 4_096
 DECISIVE = 10
 """How many of a record's fields, from the first, decide about a visitor; the scripts read the same ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True):
     """`fields` of the record in their order, None for one that is not there; `gone` as stored."""
 
     fields: Sequence[str | None]

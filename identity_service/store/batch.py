@@ -8,8 +8,9 @@ cancelled leaves its unit in the pipeline; no connection is ever dropped in the 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from identity_service.store.scripts import Script, script
 
@@ -20,8 +21,7 @@ MOST_COMMANDS = 512
 MOST_IN_FLIGHT = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     """`reads` marks a command that changes nothing and may be sent twice."""
 
     words: tuple[str | int, ...]

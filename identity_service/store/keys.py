@@ -4,7 +4,7 @@ V visitor · E handle · S sale · R receipt · Z salt; `{shop:repair}` open rem
 README documents it for services that read it directly. Visitors and sales appear as 22 characters of a keyed digest.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from identity_service.handle import Handle, Handles
 from identity_service.shop import ShopId
@@ -15,8 +15,7 @@ PROBE = f"{PREFIX}{{probe}}"
 REPAIR_LOCK = f"{PREFIX}{{repair-lock}}"
 
 
-@dataclass(frozen=True, slots=True)
-class VisitorKeys:
+class VisitorKeys(Struct, frozen=True):
     """`record` hash, `gone` time of withdrawal, `events` list newest first, `receipts` list of the IDs of those
     before the newest, `sales` set of sale digests. `digest` stands for the visitor."""
 
@@ -28,8 +27,7 @@ class VisitorKeys:
     sales: str
 
 
-@dataclass(frozen=True, slots=True)
-class HandleKeys:
+class HandleKeys(Struct, frozen=True):
     """`links` hash visitor → value, `intents` hash nonce → time and visitor, `removals` hash name → kind and time, `sales` set."""
 
     links: str

@@ -1,12 +1,12 @@
 """From a call to a visit, and from an identity to an answer: what all calls about a visitor share."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict
 
 from identity_service.consent import Millis, OptOutsSeen, Receipt, Signal
 from identity_service.errors import Forbidden, Invalid, ServiceError

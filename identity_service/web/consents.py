@@ -1,8 +1,7 @@
 """Calls about consent: reporting a choice, proving it, and previewing a decision."""
 
-from dataclasses import replace
-
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from identity_service.consent import Receipt
 from identity_service.cookieless import DAY
@@ -65,7 +64,7 @@ async def receipts(call: Call) -> Reply:
 async def decisions(call: Call) -> Reply:
     visit = visit_of(call)
     if not isinstance(call.body.policy, UnsetType):
-        visit = replace(visit, shop=replace(call.shop, policy=call.shop.policies[call.body.policy]))
+        visit = replace(visit, shop=call.shop.under(call.body.policy))
     scene, decision = await call.services.visitors.preview(visit)
     told = DecisionAnswer(decision.reason, decision.signal, decision.region, decision.policy)
     trace = [*_unread(call.body.consent, scene), *_trace(scene), TraceStep("rule", decision.reason)]

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import Forbidden, Invalid, Malformed
@@ -63,8 +64,7 @@ class Services:
     gpc_support_since: str
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """`device`: the call speaks for the visitor's device. `address` and `region`: of that device, if known. `headers`: names in lower case.
     `parameters`: of the path. `members`: the body's members as they came, for bodies that are somebody else's. `name`: of a tracking call.
     `from_query`: its values have no types of their own."""
@@ -84,8 +84,7 @@ class Call:
     from_query: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """`body`: a struct, or bytes with their own `media`."""
 
     body: Any
@@ -119,7 +118,7 @@ class Endpoint:
 
     async def _call(self, scope: Scope, receive: Receive) -> Call:
         services, headers = self.services, scope["state"]["headers"]
-        query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)) if scope["query_string"] else {}
         key: object = bearer(headers.get("authorization"))
         found = authenticate(services.shops, key) if key is not None else None
         most = services.limits.lookup if self.large and found else services.limits.body
@@ -166,8 +165,7 @@ async def send_reply(send: Send, reply: Reply) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(Struct, frozen=True):
     """Of the visitor's device: `address` and `region` are None where it is a server that speaks, or nobody can vouch for them."""
 
     device: bool

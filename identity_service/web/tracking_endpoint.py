@@ -37,7 +37,7 @@ class TrackingEndpoint:
         object.__setattr__(self, "decoders", [msgspec.json.Decoder(self.body, strict=strict) for strict in (True, False)])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True) if scope["query_string"] else []
         callback = dict(query).get("callback") if scope["method"] == "GET" else None
         try:
             if callback is not None and not CALLBACK.fullmatch(callback):
