@@ -148,6 +148,7 @@ def make_services(settings: Settings, clock: Clock) -> Services:
         consent_days=kept.consent_days,
         region_header=settings.server.region_header.lower(),
         gpc_support_since=settings.server.gpc_support_since,
+        demo=settings.server.demo,
     )
 
 

@@ -1,4 +1,4 @@
-"""The command: `serve`, `check`, `keys new`. Exit code 2 for wrong settings, with every fault named."""
+"""The command: `serve`, `demo`, `check`, `keys new`. Exit code 2 for wrong settings, with every fault named."""
 
 import argparse
 import asyncio
@@ -21,7 +21,7 @@ from uvicorn.supervisors import Multiprocess
 from identity_service.errors import SettingsError, StoreUnavailable
 from identity_service.logs import SERVER_LOGGING, configure, log
 from identity_service.relations import faults
-from identity_service.sections import Settings
+from identity_service.sections import ServerSettings, Settings
 from identity_service.settings import CONFIG_VARIABLE, load
 from identity_service.store.binary import EmbeddedError
 from identity_service.store.client import Client
@@ -29,6 +29,7 @@ from identity_service.store.embedded import EmbeddedStore
 from identity_service.store.examination import examine
 
 EMBEDDED = "embedded:"
+DEVELOPMENT = "development"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,6 +65,15 @@ def serve(asked: argparse.Namespace) -> int:
     return 0
 
 
+def demo(asked: argparse.Namespace) -> int:
+    """`serve` with the demo shop. Only warnings are logged unless asked otherwise: the shop's live panel asks often."""
+    if (asked.config or os.environ.get(CONFIG_VARIABLE, DEVELOPMENT)) != DEVELOPMENT:
+        raise SettingsError(["server.demo: the demo shop runs with the development configuration only, whose keys it uses"])
+    os.environ["IDENTITY_SERVER__DEMO"] = "true"
+    os.environ.setdefault("IDENTITY_SERVER__LOG_LEVEL", "warning")
+    return serve(asked)
+
+
 def check(asked: argparse.Namespace) -> int:
     settings = _settings(asked)
     shops = ", ".join(f"{name} ({shop.policy})" for name, shop in settings.shops.items())
@@ -90,10 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True)
     serving = commands.add_parser("serve", help="run the service")
     serving.set_defaults(run=serve)
+    showing = commands.add_parser("demo", help="run the service with a small shop to try it in")
+    showing.set_defaults(run=demo)
     checking = commands.add_parser("check", help="check settings and shops without starting")
     checking.set_defaults(run=check)
     checking.add_argument("--store", action="store_true", help="also examine the server of store.url")
-    for command in (serving, checking):
+    for command in (serving, showing, checking):
         command.add_argument("--config", help="a shipped file (development, production) or a path")
         command.add_argument("--host")
         command.add_argument("--port", type=int)
@@ -112,7 +124,7 @@ def _settings(asked: argparse.Namespace) -> Settings:
         os.environ["IDENTITY_STORE__URL"] = f"{EMBEDDED}{asked.data}"
     if asked.config:
         os.environ[CONFIG_VARIABLE] = asked.config
-    settings = load(os.environ.get(CONFIG_VARIABLE, "development"), os.environ)
+    settings = load(os.environ.get(CONFIG_VARIABLE, DEVELOPMENT), os.environ)
     if found := faults(settings):
         raise SettingsError(found)
     return settings
@@ -165,18 +177,21 @@ def _run_workers(settings: Settings) -> None:
         limit_concurrency=1024,
     )
     socket = config.bind_socket()
-    threading.Thread(target=_announce, args=(server.host, server.port), daemon=True).start()
+    threading.Thread(target=_announce, args=(server,), daemon=True).start()
     Multiprocess(config, sockets=[socket]).run()
 
 
-def _announce(host: str, port: int) -> None:
+def _announce(server: ServerSettings) -> None:
     """Says where the service listens, once it answers."""
+    host, port = server.host, server.port
     shown = f"[{host}]" if ":" in host else host
     reached = "127.0.0.1" if host in {"0.0.0.0", "::"} else shown  # noqa: S104 the wildcard is compared, not bound
     for _ in range(1200):
         try:
             with urllib.request.urlopen(f"http://{reached}:{port}/healthz", timeout=1):
                 print(f"listening on http://{shown}:{port}", flush=True)
+                if server.demo:
+                    print(f"demo shop: http://localhost:{port}/shop", flush=True)
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.02)

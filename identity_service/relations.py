@@ -47,6 +47,9 @@ def _server_faults(settings: Settings) -> list[str]:
         for text in settings.server.trusted_proxies
         if not _network(text)
     ]
+    demo = settings.shops.get("demo")
+    if settings.server.demo and (settings.server.production or demo is None or "demo-public-key" not in demo.public_keys):
+        found.append("server.demo: the demo shop runs with the development configuration only, whose keys it uses")
     if settings.server.gpc_support_since and not _is_day(settings.server.gpc_support_since):
         found.append("server.gpc_support_since: is a day like 2026-11-21, or empty")
     if settings.server.region_header and not settings.server.trusted_proxies:

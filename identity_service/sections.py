@@ -17,6 +17,7 @@ class ServerSettings(Section, frozen=True):
     port: Port
     workers: Annotated[int, Meta(ge=1, le=256)]
     production: bool
+    demo: bool
     trusted_proxies: list[str]
     region_header: str
     gpc_support_since: str

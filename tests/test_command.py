@@ -66,8 +66,18 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(directory: Path, *flags: str, **environment: str) -> Iterator[Service]:
-    command = [sys.executable, "-m", "identity_service", "serve", "--port", str(free_port()), "--data", str(directory / "data"), *flags]
+def served(directory: Path, *flags: str, command_name: str = "serve", **environment: str) -> Iterator[Service]:
+    command = [
+        sys.executable,
+        "-m",
+        "identity_service",
+        command_name,
+        "--port",
+        str(free_port()),
+        "--data",
+        str(directory / "data"),
+        *flags,
+    ]
     log = directory / "log"
     with log.open("a") as stderr:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=os.environ | environment)

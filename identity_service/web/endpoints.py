@@ -62,6 +62,7 @@ class Services:
     consent_days: int
     region_header: str
     gpc_support_since: str
+    demo: bool
 
 
 class Call(Struct, frozen=True):

@@ -21,6 +21,7 @@ from identity_service.web import (
 )
 from identity_service.web.admin.surface import admin_routes
 from identity_service.web.assets import STATIC, AssetPage
+from identity_service.web.demo.surface import demo_shop
 from identity_service.web.endpoints import Endpoint, Handler, Services
 from identity_service.web.openapi import Described, docs_page, document
 from identity_service.web.routing import ByRawPath, Named, Surface
@@ -157,6 +158,8 @@ def build(services: Services) -> ASGIApp:
     routes.append(Named("/visitor.js", AssetPage(STATIC / "visitor.js", foreign=True), methods=["GET"]))
     routes += admin_routes(services)
     routes += [Named(path, health.Page(answer), methods=["GET"]) for path, answer in pages.items()]
+    if services.demo:
+        routes += demo_shop(services)
     return Surface(routes)
 
 

@@ -1,0 +1,109 @@
+"""The demo shop's pages. They load nothing from elsewhere, run no inline script, and keep nothing on the device."""
+
+import json
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.types import Receive, Scope, Send
+
+from identity_service.errors import Forbidden, Malformed
+from identity_service.web.bodies import read_body
+from identity_service.web.demo.catalogue import PRODUCTS, SHELVES, Cart, beside, cart_of, product_named
+from identity_service.web.endpoints import Reply, send_reply
+
+PUBLIC_KEY = "demo-public-key"
+SALE = re.compile(r"demo-[A-Za-z0-9_-]{8}")
+LONGEST_EMAIL = 254
+POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    b"base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = ((b"content-security-policy", POLICY), (b"referrer-policy", b"same-origin"), (b"x-content-type-options", b"nosniff"))
+TEMPLATES = Environment(
+    loader=PackageLoader("identity_service.web.demo"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a page is asked with: the path's parameters, the cart of the address, and the form that was posted."""
+
+    parameters: Mapping[str, str]
+    cart: Cart
+    form: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ShopPage:
+    """As an ASGI application. `most`: bytes of a posted form, which is taken from the shop's own pages only."""
+
+    show: Callable[[Asked], Reply]
+    most: int = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        posted = await self._form(scope, receive) if scope["method"] == "POST" else ""
+        query = posted or scope["query_string"].decode("latin-1")
+        asked = Asked(scope.get("path_params", {}), cart_of(query), dict(parse_qsl(posted)))
+        await send_reply(send, self.show(asked))
+
+    async def _form(self, scope: Scope, receive: Receive) -> str:
+        headers = scope["state"]["headers"]
+        if not from_own_page(headers):
+            raise Forbidden("The demo shop takes forms from its own pages only.")
+        try:
+            return (await read_body(headers, receive, self.most)).decode()
+        except UnicodeDecodeError:
+            raise Malformed("The form is not in UTF-8.") from None
+
+
+def from_own_page(headers: Mapping[str, str]) -> bool:
+    """Browsers send `Origin` with every POST; `Sec-Fetch-Site` only some do."""
+    try:
+        host = urlsplit(headers.get("origin", "")).netloc
+    except ValueError:
+        return False
+    return host != "" and host == headers.get("host") and headers.get("sec-fetch-site", "same-origin") == "same-origin"
+
+
+def product_list(asked: Asked) -> Reply:
+    return _page("list.html", asked.cart, shelves=SHELVES)
+
+
+def product(asked: Asked) -> Reply:
+    found = product_named(asked.parameters["id"])
+    if found is None:
+        return _page(
+            "notice.html", asked.cart, status=404, title="No such product", text="The shop sells six things, and this is none of them."
+        )
+    return _page("product.html", asked.cart, pressed=asked.cart.ordered(found), product=found, shelf=beside(found))
+
+
+def cart(asked: Asked) -> Reply:
+    return _page("cart.html", asked.cart)
+
+
+def confirmation(asked: Asked) -> Reply:
+    """The email comes in a form, never in an address. A repeated form repeats its sale ID, and counts once."""
+    email = asked.form.get("email", "").strip()[:LONGEST_EMAIL]
+    if not asked.cart.items or not email:
+        return _page("notice.html", asked.cart, title="Nothing ordered yet", text="Put something into the cart and order it with an email.")
+    sent = asked.form.get("sale", "")
+    sale = sent if SALE.fullmatch(sent) else new_sale()
+    lines = [{"id": line.product.id, "quantity": line.quantity, "price": float(line.product.price)} for line in asked.cart.lines]
+    return _page("confirmation.html", Cart(), bought=asked.cart, sale=sale, email=email, lines=json.dumps(lines))
+
+
+def new_sale() -> str:
+    return f"demo-{secrets.token_urlsafe(6)}"
+
+
+def _page(template: str, cart: Cart, *, pressed: Cart | None = None, status: int = 200, **values: Any) -> Reply:
+    """`pressed`: what the panel's order button buys."""
+    shared = {"cart": cart, "pressed": pressed or cart.ordered(PRODUCTS[0]), "sale": new_sale(), "email": ""}
+    text = TEMPLATES.get_template(template).render(shared | values)
+    return Reply(text.encode(), status, "text/html; charset=utf-8", headers=HEADERS)

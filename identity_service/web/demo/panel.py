@@ -1,0 +1,150 @@
+"""What the demo shop's side panel shows: the service's own view of the device that asks, read as it stands, changing nothing."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import UNSET
+
+from identity_service.attribution import ATTRIBUTED, EXPLANATIONS, Break
+from identity_service.cookieless import window_at
+from identity_service.errors import Forbidden, Invalid
+from identity_service.event import event_of
+from identity_service.policy import Asked, Decision, Reason
+from identity_service.service.orders import Order
+from identity_service.service.scene import Scene
+from identity_service.service.visits import Visit
+from identity_service.visitor import Mode, VisitorId
+from identity_service.web.calls import cookie_signals_of, refused_before, rfc3339, surroundings_of
+from identity_service.web.cookies import read_cookies
+from identity_service.web.demo.pages import from_own_page
+from identity_service.web.demo.payloads import CreditEntry, EarlierSession, EventEntry, LinkEntry, OrderEntry, PanelAnswer
+from identity_service.web.endpoints import Call, Reply
+
+MOST_EVENTS, MOST_ORDERS, MOST_LINKS = 6, 3, 10
+SHOWN_OF_OTHERS = 6
+
+REASONS = {
+    Reason.NO_SIGNAL: "Nobody has chosen yet, so the ID is worked out from address and browser and ends with its window.",
+    Reason.CONSENT_GRANTED: "You accepted, so the ID stays in a signed cookie.",
+    Reason.CONSENT_REFUSED: "You refused, so there is no ID.",
+    Reason.VISITOR_DISABLED: "The shop switched the visitor off.",
+    Reason.REQUESTED_COOKIELESS: "The shop asked for a cookieless ID.",
+    Reason.PERSISTENT_REQUESTED: "The shop vouches for consent.",
+    Reason.OPTED_OUT: "Your browser asks not to be tracked, so the ID ends with its window.",
+    Reason.BOT: "Your browser looks like a robot, and robots get no ID.",
+    Reason.WITHDRAWN: "This ID was withdrawn or erased, and comes back to nobody before its window ends. Accepting gives a new one.",
+    Reason.STORE_UNAVAILABLE: "The store is away.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """`visitor` is None in null mode. `derived`: the device's cookieless ID, also where it is not given out."""
+
+    scene: Scene
+    decision: Decision
+    visitor: VisitorId | None
+    derived: VisitorId | None
+
+    @property
+    def expires(self) -> int:
+        record = self.scene.record
+        return record.expires if record and self.decision.mode is Mode.PERSISTENT else self.scene.candidate.expires
+
+
+async def show(call: Call) -> Reply:
+    """Of the caller's own identity: by its cookie, else the one its address and browser give, as `misc/visitor_id` does."""
+    if call.private or not from_own_page(call.headers):
+        raise Forbidden("The panel shows a device its own identity, on the demo shop's own pages.")
+    subject = await _subject(call)
+    held = await call.services.rights.export_visitor(call.shop, subject.visitor) if subject.visitor else {}
+    events = await _events(call, subject)
+    decision, cookies = subject.decision, call.headers.get("cookie", "")
+    return Reply(
+        PanelAnswer(
+            visitor=subject.visitor,
+            mode=decision.mode,
+            reason=decision.reason,
+            explanation=REASONS[decision.reason],
+            signal=decision.signal,
+            policy=decision.policy,
+            expires_at=rfc3339(subject.expires) if subject.visitor else None,
+            cookie_name=call.shop.cookie.name,
+            cookie=bool(read_cookies(cookies, call.shop.cookie.name)),
+            refusal_cookie=refused_before(call),
+            held=held if held.get("visitors") else None,
+            event_count=len(events),
+            events=events[:MOST_EVENTS],
+            orders=await _orders(call, held.get("orders", [])),
+            earlier=await _earlier(call, subject),
+            links=await _links(call, subject),
+        )
+    )
+
+
+async def _subject(call: Call) -> Subject:
+    visit = Visit(
+        shop=call.shop,
+        trusted=False,
+        asked=Asked.NOTHING,
+        tokens=read_cookies(call.headers.get("cookie", ""), call.shop.cookie.name),
+        signals=cookie_signals_of(call),
+        surroundings=surroundings_of(call, UNSET),
+        refused_before=refused_before(call),
+    )
+    scene, decision = await call.services.visitors.preview(visit)
+    derived = None if scene.candidate.random else scene.candidate.visitor
+    persistent = scene.living.visitor if scene.living else None
+    visitor = {Mode.PERSISTENT: persistent, Mode.COOKIELESS: derived, Mode.NULL: None}[decision.mode]
+    return Subject(scene, decision, visitor, derived)
+
+
+async def _events(call: Call, subject: Subject) -> list[EventEntry]:
+    """Newest first: of the ID, then of the session before its grant."""
+    if subject.visitor is None:
+        return []
+    record, shop, stored = subject.scene.record, call.shop.shop_id, call.services.store.events
+    own = await stored.of(shop, subject.visitor)
+    both = await stored.of(shop, subject.visitor, record.bridged_from) if record and record.bridged_from else own
+    return [_event(one, earlier=at >= len(own)) for at, one in enumerate(both)]
+
+
+def _event(stored: str, *, earlier: bool) -> EventEntry:
+    event = event_of(stored)
+    return EventEntry(event.type, rfc3339(event.time), list(event.products), list(event.labels or ()), event.text, earlier)
+
+
+async def _orders(call: Call, exported: list[dict[str, Any]]) -> list[OrderEntry]:
+    newest = sorted(exported, key=lambda order: -order["time"])[:MOST_ORDERS]
+    found = [await call.services.orders.order(call.shop, order["sale"]) for order in newest]
+    return [_order(order) for order in found if order]
+
+
+def _order(order: Order) -> OrderEntry:
+    credited = [CreditEntry(one["product"], one["labels"], rfc3339(one["clicked_at"])) for one in order.credits]
+    explanation = ATTRIBUTED if credited else EXPLANATIONS[order.missing or Break.NO_CLICK]
+    return OrderEntry(order.sale, rfc3339(order.time), f"{order.revenue:f}", credited, explanation)
+
+
+async def _earlier(call: Call, subject: Subject) -> EarlierSession | None:
+    if subject.visitor or subject.derived is None:
+        return None
+    found = await call.services.store.events.of(call.shop.shop_id, subject.derived)
+    ends = window_at(subject.scene.seconds, call.shop.window_days).salt_destroyed_at
+    return EarlierSession(len(found), rfc3339(ends)) if found else None
+
+
+async def _links(call: Call, subject: Subject) -> list[LinkEntry] | None:
+    """What a service that looks the email up is told."""
+    if not isinstance(call.body.email, str):
+        return None
+    try:
+        handle = call.services.handles.of_email(call.shop.shop_id, call.body.email)
+    except Invalid:
+        return []
+    found = await call.services.links.of_handle(call.shop, handle)
+    return [_link(one.link.visitor, one.mode, own=one.link.visitor in (subject.visitor, subject.derived)) for one in found[:MOST_LINKS]]
+
+
+def _link(visitor: str, mode: Mode, *, own: bool) -> LinkEntry:
+    return LinkEntry(visitor if own else f"{visitor[:SHOWN_OF_OTHERS]}…", own, mode)

@@ -1,0 +1,75 @@
+"""What the demo shop's panel is asked with and answers. Times as in all answers."""
+
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+
+from identity_service.web.link_payloads import Email
+from identity_service.web.payloads import Body
+
+
+class PanelBody(Body, frozen=True):
+    """`email`: of the order that the page confirms."""
+
+    email: Email | UnsetType = UNSET
+
+
+class EventEntry(Struct, frozen=True):
+    """`earlier`: logged under the cookieless ID of the session before the grant, which counts."""
+
+    type: str
+    time: str
+    products: list[str | int]
+    labels: list[str]
+    text: str | None
+    earlier: bool
+
+
+class CreditEntry(Struct, frozen=True):
+    product: str | int
+    labels: list[str]
+    clicked_at: str
+
+
+class OrderEntry(Struct, frozen=True):
+    sale: str
+    time: str
+    revenue: str
+    credits: list[CreditEntry]
+    explanation: str
+
+
+class LinkEntry(Struct, frozen=True):
+    """`own`: of the device that asks; IDs of other devices are cut short."""
+
+    visitor: str
+    own: bool
+    mode: str
+
+
+class EarlierSession(Struct, frozen=True):
+    """What is still logged under this device's cookieless ID while it has no ID: it ends with its window."""
+
+    events: int
+    until: str
+
+
+class PanelAnswer(Struct, frozen=True):
+    """`held`: the visitor as an export shows it, None where the store holds nothing. `links`: None where no email was asked for."""
+
+    visitor: str | None
+    mode: str
+    reason: str
+    explanation: str
+    signal: str | None
+    policy: str
+    expires_at: str | None
+    cookie_name: str
+    cookie: bool
+    refusal_cookie: bool
+    held: dict[str, Any] | None
+    event_count: int
+    events: list[EventEntry]
+    orders: list[OrderEntry]
+    earlier: EarlierSession | None
+    links: list[LinkEntry] | None

@@ -1,0 +1,53 @@
+/* The banner, set up as any shop would, and the panel's three buttons, which press the banner's own. */
+(function (w, d) {
+  'use strict';
+  var CATEGORY = 'analytics';
+  var BANNER = {
+    hideFromBots: false, /* the service judges robots itself */
+    autoClearCookies: false,
+    categories: { necessary: { readOnly: true, enabled: true }, analytics: {} },
+    guiOptions: {
+      consentModal: { layout: 'box', position: 'bottom left', equalWeightButtons: true },
+      preferencesModal: { layout: 'box', equalWeightButtons: true }
+    },
+    language: {
+      default: 'en',
+      translations: {
+        en: {
+          consentModal: {
+            title: 'May we recognise you next time?',
+            description: 'With your consent one signed cookie recognises you for 13 months. Without it nothing is left on your device.',
+            acceptAllBtn: 'Accept', acceptNecessaryBtn: 'Refuse', showPreferencesBtn: 'Settings'
+          },
+          preferencesModal: {
+            title: 'Cookie settings', acceptAllBtn: 'Accept', acceptNecessaryBtn: 'Refuse', savePreferencesBtn: 'Save', closeIconLabel: 'Close',
+            sections: [
+              { title: 'Your choice', description: 'It counts at once, and you can change it whenever you like.' },
+              { title: 'Remembering your choice', description: 'The banner keeps it in a cookie of its own.', linkedCategory: 'necessary' },
+              { title: 'Recognising you', description: 'A signed visitor ID for measuring what leads to orders.', linkedCategory: CATEGORY }
+            ]
+          }
+        }
+      }
+    }
+  };
+
+  /* The banner starts when the snippet listens: a choice it remembers from before then reaches a store that was emptied meanwhile. */
+  w.Clerk('visitor', function () { w.CookieConsent.run(BANNER); });
+
+  /* A banner that holds this very choice would stay silent, although the service may know better (an erasure): then it starts anew. */
+  function choose(categories) {
+    var banner = w.CookieConsent, started = Promise.resolve();
+    if (banner.validConsent() && banner.acceptedCategory(CATEGORY) === (categories === 'all')) {
+      banner.reset(true);
+      started = banner.run(BANNER);
+    }
+    started.then(function () { banner.acceptCategory(categories); banner.hide(); });
+  }
+
+  d.addEventListener('click', function (event) {
+    var button = event.target.closest && event.target.closest('[data-choice]');
+    if (!button || button.getAttribute('aria-disabled') === 'true') return;
+    choose(button.dataset.choice === 'accept' ? 'all' : []);
+  });
+})(window, document);
