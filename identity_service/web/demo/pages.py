@@ -17,7 +17,7 @@ from identity_service.web.demo.catalogue import PRODUCTS, SHELVES, Cart, beside,
 from identity_service.web.endpoints import Reply, send_reply
 
 PUBLIC_KEY = "demo-public-key"
-SALE = re.compile(r"demo-[A-Za-z0-9_-]{8}")
+SALE = re.compile(r"demo-[0-9a-f]{8}")
 LONGEST_EMAIL = 254
 POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -99,7 +99,7 @@ def confirmation(asked: Asked) -> Reply:
 
 
 def new_sale() -> str:
-    return f"demo-{secrets.token_urlsafe(6)}"
+    return f"demo-{secrets.token_hex(4)}"
 
 
 def _page(template: str, cart: Cart, *, pressed: Cart | None = None, status: int = 200, **values: Any) -> Reply:

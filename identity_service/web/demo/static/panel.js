@@ -5,6 +5,8 @@
   var PROMISES = {
     cookieless: 'nothing on your device', persistent: 'one signed cookie', 'null': 'no ID at all'
   };
+  var NO_ORDERS = 'None under this ID.';
+  var NO_PERSON = 'None of yours. An order without an ID is kept as what was bought, and nothing else.';
   var panel = d.getElementById('panel'), calls = [], shown = '', pending = false, again = false;
 
   function el(tag, className, content) {
@@ -38,7 +40,7 @@
     var banner = w.CookieConsent && w.CookieConsent.validConsent();
     var kept = attempt(function () { return w.localStorage.length + w.sessionStorage.length; });
     show('device', [
-      row(seen.cookie_name, seen.cookie, 'hidden from scripts'),
+      row(seen.cookie_name, seen.cookie, 'HttpOnly'),
       row('visitor-choice', seen.refusal_cookie, 'names nobody'),
       row('cc_cookie', banner, 'the banner\'s'),
       row('web storage', kept > 0, kept + ' entries')
@@ -96,7 +98,7 @@
   function order(one) {
     var credited = one.credits.length > 0;
     return el('div', 'sale', [
-      el('p', '', [el('code', '', one.sale), ' ', el('strong', '', '€ ' + one.revenue), ' ',
+      el('p', '', [el('code', '', one.sale), ' ', el('strong', '', '€ ' + Number(one.revenue).toFixed(2)), ' ',
         el('span', credited ? 'mark yes' : 'mark', credited ? 'attributed' : 'not attributed')])
     ].concat(credited ? one.credits.map(chain) : [el('p', 'quiet', one.explanation)]));
   }
@@ -130,7 +132,7 @@
     show('explanation', seen.explanation);
     device(seen);
     store(seen);
-    show('orders', seen.orders.length ? seen.orders.map(order) : el('p', 'nothing', 'None under this ID.'));
+    show('orders', seen.orders.length ? seen.orders.map(order) : el('p', 'nothing', seen.visitor ? NO_ORDERS : NO_PERSON));
     links(seen);
     buttons(seen);
   }

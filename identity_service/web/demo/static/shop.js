@@ -33,16 +33,21 @@
   };
 
   /* The banner starts when the snippet listens: a choice it remembers from before then reaches a store that was emptied meanwhile. */
-  w.Clerk('visitor', function () { w.CookieConsent.run(BANNER); });
+  var started = new Promise(function (done) {
+    w.Clerk('visitor', function () { done(w.CookieConsent.run(BANNER)); });
+  });
 
   /* A banner that holds this very choice would stay silent, although the service may know better (an erasure): then it starts anew. */
   function choose(categories) {
-    var banner = w.CookieConsent, started = Promise.resolve();
-    if (banner.validConsent() && banner.acceptedCategory(CATEGORY) === (categories === 'all')) {
+    started = started.then(function () {
+      var banner = w.CookieConsent, same = banner.acceptedCategory(CATEGORY) === (categories === 'all');
+      if (!banner.validConsent() || !same) return undefined;
       banner.reset(true);
-      started = banner.run(BANNER);
-    }
-    started.then(function () { banner.acceptCategory(categories); banner.hide(); });
+      return banner.run(BANNER);
+    }).then(function () {
+      w.CookieConsent.acceptCategory(categories);
+      w.CookieConsent.hide();
+    });
   }
 
   d.addEventListener('click', function (event) {
