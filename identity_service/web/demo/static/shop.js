@@ -16,14 +16,14 @@
         en: {
           consentModal: {
             title: 'May we recognise you next time?',
-            description: 'With your consent one signed cookie recognises you for 13 months. Without it nothing is left on your device.',
+            description: 'With your consent one signed cookie recognises you for 13 months. Refuse, and only your refusal is remembered.',
             acceptAllBtn: 'Accept', acceptNecessaryBtn: 'Refuse', showPreferencesBtn: 'Settings'
           },
           preferencesModal: {
             title: 'Cookie settings', acceptAllBtn: 'Accept', acceptNecessaryBtn: 'Refuse', savePreferencesBtn: 'Save', closeIconLabel: 'Close',
             sections: [
               { title: 'Your choice', description: 'It counts at once, and you can change it whenever you like.' },
-              { title: 'Remembering your choice', description: 'The banner keeps it in a cookie of its own.', linkedCategory: 'necessary' },
+              { title: 'Remembering your choice', description: 'The banner keeps it in a cookie of its own, and a refusal stands in a second one.', linkedCategory: 'necessary' },
               { title: 'Recognising you', description: 'A signed visitor ID for measuring what leads to orders.', linkedCategory: CATEGORY }
             ]
           }
