@@ -35,9 +35,10 @@ def _fetch(packed: Path) -> None:
         pytest.skip("axe-core needs npm")
     CACHE.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-        command = ["npm", "pack", NAME.removesuffix(".tgz").replace("core-", "core@"), "--silent", "--pack-destination", folder]
-        run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
-        if run.returncode != 0:
+        command = ["npm", "pack", NAME.removesuffix(".tgz").replace("core-", "core@"), "--silent", "--fetch-retries=0"]
+        try:
+            subprocess.run(command, cwd=folder, capture_output=True, timeout=120, check=True)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
             pytest.skip("npm could not fetch axe-core")
         os.replace(Path(folder) / NAME, packed)
 

@@ -67,7 +67,6 @@ async def show(call: Call) -> Reply:
             reason=decision.reason,
             explanation=REASONS[decision.reason],
             signal=decision.signal,
-            policy=decision.policy,
             expires_at=rfc3339(subject.expires) if subject.visitor else None,
             cookie_name=call.shop.cookie.name,
             cookie=bool(read_cookies(cookies, call.shop.cookie.name)),

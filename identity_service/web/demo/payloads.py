@@ -62,7 +62,6 @@ class PanelAnswer(Struct, frozen=True):
     reason: str
     explanation: str
     signal: str | None
-    policy: str
     expires_at: str | None
     cookie_name: str
     cookie: bool
