@@ -214,3 +214,12 @@ def test_forms_whose_fields_hide_their_members_break_nothing(profile: BrowserCon
     with page.expect_response("**/v2/log/click"):
         page.click("#buy")
     assert errors == []
+
+
+def test_a_choice_that_the_banner_told_before_the_snippet_listened_is_heard(profile: BrowserContext, shop_pages: Pages) -> None:
+    """As the library holds it: its event has passed."""
+    cookie = "{categories: ['necessary', 'analytics'], revision: 0, consentTimestamp: new Date().toISOString()}"
+    banner = f"<script>window.CookieConsent = {{getCookie: function () {{ return {cookie}; }}}};</script>"
+    page, errors = open_page(profile, shop_pages, "/early", banner + CONFIG % "")
+    assert eventually(lambda: told(page)[1] == "persistent"), told(page)
+    assert errors == []

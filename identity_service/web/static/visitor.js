@@ -214,6 +214,10 @@
       ['cc:onConsent', 'cc:onChange'].forEach(function (name) {
         w.addEventListener(name, function (event) { say({ cookie: event.detail.cookie }); });
       });
+      ready(function () {  /* a choice that was told before this script listened */
+        var held = identity.decision.reason === 'no_signal' && w.CookieConsent && w.CookieConsent.getCookie();
+        if (held && held.consentTimestamp) say({ cookie: held });
+      });
       return true;
     }
   };
