@@ -9,7 +9,7 @@ from identity_service.consent import Millis
 from identity_service.errors import StoreUnavailable
 from identity_service.handle import Handle, handle_named
 from identity_service.shop import ShopId
-from identity_service.store.batch import call, write
+from identity_service.store.batch import call, read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import Keys
 from identity_service.store.links import LinkStore, note_destroyed, note_removal
@@ -88,7 +88,10 @@ class RemovalStore:
         nonce, names, sales = marked
         scrubbed = await self.scrub_sales(shop, sales, "visitor", visitor)
         handles = [handle_named(name) for name in dict.fromkeys([*names, *scrubbed])]
-        unlinked = await asyncio.gather(*(self._take_off(shop, handle, visitor, sales) for handle in handles))
+        named = await self._client.read_many([read("HMGET", self._keys.sale_of(shop, sale), "email", "customer") for sale in sales])
+        # an order of somebody else, which the visitor only repeated, stays where an erasure of its email looks for it
+        taken = {handle: [sale for sale, kept in zip(sales, named, strict=True) if handle.name not in kept] for handle in handles}
+        unlinked = await asyncio.gather(*(self._take_off(shop, handle, visitor, taken[handle]) for handle in handles))
         drop = call("withdraw_drop", (keys.record, keys.events, keys.receipts, keys.sales, keys.gone), nonce)
         [[dropped, *counts]] = await self._client.run(drop)
         if not dropped:
