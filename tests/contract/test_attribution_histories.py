@@ -425,6 +425,10 @@ DIFFERED: dict[str, list[Step]] = {
         Wait(until=600),
         Erase(email=EMAILS[0]),
     ],
+    "a sale repeated by another visitor of the same email, who withdraws": [
+        *(Sell(1, "shopper-1", "raw", ((7, 1, "1"),), EMAILS[0], None), Sell(1, "shopper-2", "raw", ((7, 1, "1"),), EMAILS[0], None)),
+        *(Email("shopper-2", "raw", EMAILS[0]), Choose("shopper-2", "refused", with_token=False)),
+    ],
 }
 
 
