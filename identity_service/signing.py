@@ -17,7 +17,7 @@ from identity_service.visitor import Kind, VisitorId
 
 VERSION = "1"
 MOST_CHARACTERS = 120
-SESSION_SHAPE = re.compile(r"[A-Za-z0-9_.:-]{1,400}")
+SESSION_SHAPE = re.compile(r"[A-Za-z0-9_.:-]{1,300}\.[A-Za-z0-9_-]{1,10}\.[A-Za-z0-9_-]{43}")
 SHAPE = re.compile(rf"{VERSION}[dcp]\.[A-Za-z0-9_.-]{{1,64}}\.[A-Za-z0-9_-]{{1,10}}\.[A-Za-z0-9_-]{{43}}")
 
 

@@ -9,7 +9,7 @@ from identity_service.store import DAY, Clock, Store
 from identity_service.store.activity import HOUR
 
 HOURLY_DAYS = 2
-"""Up to so many days a point is an hour, beyond it a day."""
+"""Up to so many days a point is an hour, beyond it a day; the first day is not whole, so that charts and totals are of the same hours."""
 MOST_LABELS = 8
 
 
@@ -53,9 +53,9 @@ class FigureReader:
     async def of_shop(self, shop: Shop, days: int) -> Figures:
         await self._tally.write()
         now, step = int(self._clock()), HOUR if days <= HOURLY_DAYS else DAY
-        first = now - days * DAY + step
-        first -= first % step
-        steps: dict[int, Counter[str]] = {time: Counter() for time in range(first, now + 1, step)}
+        first = now - days * DAY + HOUR
+        first -= first % HOUR
+        steps: dict[int, Counter[str]] = {time: Counter() for time in range(first - first % step, now + 1, step)}
         for index, counts in enumerate(await self._store.activity.counts(shop.shop_id, first, now)):
             hour = first + index * HOUR
             steps[hour - hour % step].update(counts)

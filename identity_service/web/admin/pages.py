@@ -3,7 +3,7 @@
 Pages ask the same handlers that answer the HTTP calls, with a private key's rights, so that both always tell the same.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import Invalid, Malformed, ServiceError
 from identity_service.shop import Shop
-from identity_service.web.admin.sessions import NO_COOKIE, RENEWED_AFTER, Session, Sessions, check_form
+from identity_service.web.admin.sessions import NO_COOKIE, RENEWED_AFTER, Session, Sessions, check_form, check_origin, check_reader
 from identity_service.web.bodies import read_body, told
 from identity_service.web.endpoints import Call, Reply, Services, send_reply
 from identity_service.web.rendering import rendered
@@ -25,10 +25,12 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
+"""The policy on referrers lets browsers name the origin with a form; with none at all they name it `null`."""
 SAFE = (
     (b"content-security-policy", POLICY.encode()),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
     (b"vary", b"Cookie, HX-Request"),
 )
 MENU = ("overview", "customers", "visitors", "orders", "products", "logs", "health", "consent", "keys")
@@ -72,6 +74,7 @@ class Shown:
     template: str
     values: Mapping[str, Any] = field(default_factory=dict)
     status: int = 200
+    headers: Sequence[tuple[bytes, bytes]] = ()
 
 
 PageHandler = Callable[[Asked], Awaitable[Shown | Reply]]
@@ -88,25 +91,35 @@ class AdminPage:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers, now = scope["state"]["headers"], int(self.services.clock())
+        (check_origin if scope["method"] == "POST" else check_reader)(headers)
         session = self.sessions.find(headers, now)
         if session is None:
             await send_reply(send, _signed_out(headers))
             return
         try:
-            form = await read_form(headers, receive, self.services.limits.body) if scope["method"] == "POST" else None
-            if form is not None:
-                check_form(session, headers, form)
-            query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-            shown = await self.handler(Asked(self.services, session, query, form))
+            shown = await self.handler(await self._asked(scope, receive, session))
         except ServiceError as error:
-            shown = Shown("admin/fault.html", {"fault": error.detail or error.title, "title": error.title}, error.status)
+            shown = _fault(error)
         reply = shown if isinstance(shown, Reply) else self._page(shown, session)
-        cookies = [self.sessions.cookie(session, now)] if now - session.signed_at >= RENEWED_AFTER else []
-        await send_reply(send, Reply(reply.body, reply.status, reply.media, [*reply.cookies, *cookies], [*SAFE, *reply.headers]))
+        cookies = list(reply.cookies)
+        if not cookies and now - session.signed_at >= RENEWED_AFTER:
+            cookies = [self.sessions.cookie(session, now)]
+        await send_reply(send, Reply(reply.body, reply.status, reply.media, cookies, [*SAFE, *reply.headers]))
+
+    async def _asked(self, scope: Scope, receive: Receive, session: Session) -> Asked:
+        form = await read_form(scope["state"]["headers"], receive, self.services.limits.body) if scope["method"] == "POST" else None
+        if form is not None:
+            check_form(session, form)
+        return Asked(self.services, session, dict(parse_qsl(scope["query_string"].decode("latin-1"))), form)
 
     def _page(self, shown: Shown, session: Session) -> Reply:
         frame = {"menu": MENU, "page": self.name, "shop": session.shop.shop_id, "form_token": session.form_token}
-        return Reply(rendered(shown.template, **frame, **shown.values), shown.status, HTML)
+        return Reply(rendered(shown.template, **frame, **shown.values), shown.status, HTML, headers=shown.headers)
+
+
+def _fault(error: ServiceError) -> Shown:
+    headers = [(b"retry-after", str(error.retry_after).encode())] if error.retry_after else []
+    return Shown("admin/fault.html", {"fault": error.detail or error.title, "title": error.title}, error.status, headers)
 
 
 async def read_form(headers: Mapping[str, str], receive: Receive, most: int) -> dict[str, str]:

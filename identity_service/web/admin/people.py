@@ -17,6 +17,7 @@ from identity_service.web.order_payloads import EventsBody
 from identity_service.web.payloads import DecisionsBody, ReceiptsBody
 
 HANDLES = ("email", "customer")
+NAMES = (*HANDLES, "visitor")
 
 
 async def customers(asked: Asked) -> Shown:
@@ -24,31 +25,43 @@ async def customers(asked: Asked) -> Shown:
     if asked.form is None:
         return Shown("admin/customers.html", {"asked": {}, "visitors": None, "fault": None})
     try:
+        _named(asked, HANDLES)
         answer = await links.look_up(asked.call(asked.body(LookupBody, *HANDLES)))
     except Invalid as error:
         return Shown("admin/customers.html", {"asked": asked.form, "visitors": None, "fault": error.detail}, error.status)
     return Shown("admin/customers.html", {"asked": asked.form, "visitors": answer.body.visitors, "fault": None})
 
 
+def _named(asked: Asked, names: tuple[str, ...]) -> tuple[str, str]:
+    """The one name that is filled in, and its value. Raises Invalid."""
+    filled = [(name, text) for name in names if asked.form and (text := asked.form.get(name, "").strip())]
+    if len(filled) != 1:
+        raise Invalid("Fill in an email or a customer ID, only one of them.")
+    return filled[0]
+
+
 async def export(asked: Asked) -> Reply:
-    answer = await rights.export(asked.call(asked.body(RightsBody, *HANDLES, "visitor")))
+    _named(asked, NAMES)
+    answer = await rights.export(asked.call(asked.body(RightsBody, *NAMES)))
     body = msgspec.json.format(msgspec.json.encode(answer.body), indent=2)
     return Reply(body, media="application/json", headers=[(b"content-disposition", b'attachment; filename="export.json"')])
 
 
 async def erasure(asked: Asked) -> Shown:
     """What will go; then, once it is typed again, its erasure."""
-    body = asked.body(RightsBody, *HANDLES, "visitor")
-    call, form = asked.call(body), asked.form or {}
-    name = next(name for name in (*HANDLES, "visitor") if form.get(name, "").strip())
-    confirmed = form.get("confirmation")
-    if confirmed is not None and _same(asked, name, confirmed, form[name]):
+    name, value = _named(asked, NAMES)
+    call, confirmed = asked.call(asked.body(RightsBody, *NAMES)), (asked.form or {}).get("confirmation")
+    if confirmed is not None and _same(asked, name, confirmed, value):
         answer = await rights.erase(call)
         return Shown("admin/erased.html", {"name": name, "erased": answer.body.erased})
     found = (await rights.export(call)).body
+    whole = [one for one in found.visitors if name == "visitor" or not one["shared"]]
+    sales = {order["sale"] for order in found.orders}
+    for one in whole if name != "visitor" else ():
+        sales |= {order["sale"] for order in (await asked.services.rights.export_visitor(asked.shop, one["visitor"]))["orders"]}
     fault = None if confirmed is None else "What you typed is something else, so nothing was erased."
-    values = {"name": name, "value": form[name].strip(), "found": found, "fault": fault}
-    return Shown("admin/erase.html", values, 200 if fault is None else 422)
+    goes = {"whole": whole, "shared": len(found.visitors) - len(whole), "orders": len(sales)}
+    return Shown("admin/erase.html", {"name": name, "value": value, "fault": fault, **goes}, 200 if fault is None else 422)
 
 
 def _same(asked: Asked, name: str, typed: str, named: str) -> bool:

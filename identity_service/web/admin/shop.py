@@ -10,6 +10,7 @@ from identity_service.web.admin.pages import Asked, Shown
 
 DAYS = (1, 7, 30, 90)
 PRODUCTS_A_PAGE = 100
+CALLS_A_PAGE = 200
 OUTCOMES = ("ok", "error")
 
 
@@ -38,17 +39,26 @@ async def orders(asked: Asked) -> Shown:
 
 async def products(asked: Asked) -> Shown:
     found = (await calls.products(asked.call())).body.products
-    start = int(text) if (text := asked.query.get("cursor", "0")).isascii() and text.isdigit() and len(text) < 9 else 0
+    start = _cursor(asked, 0)
     following = start + PRODUCTS_A_PAGE if len(found) > start + PRODUCTS_A_PAGE else None
     return Shown("admin/products.html", {"products": found[start : start + PRODUCTS_A_PAGE], "next": following, "count": len(found)})
 
 
 async def logs(asked: Asked) -> Shown:
+    """The cursor counts from the oldest entry, so that new ones move none to another page."""
     names = sorted({entry["call"] for entry in await log_entries(asked, {})})
     wanted = log_filter(asked.query)
-    template = "admin/log_rows.html" if "rows" in asked.query else "admin/logs.html"
-    entries = await log_entries(asked, wanted)
-    return Shown(template, {"entries": entries, "names": names, "wanted": wanted, "outcomes": OUTCOMES})
+    found = await log_entries(asked, wanted)
+    left = _cursor(asked, len(found))
+    start = max(len(found) - left, 0)
+    entries, earlier = found[start : start + CALLS_A_PAGE], max(len(found) - start - CALLS_A_PAGE, 0)
+    values = {"entries": entries, "earlier": earlier, "first": start == 0, "names": names, "wanted": wanted, "outcomes": OUTCOMES}
+    return Shown("admin/logs.html", values)
+
+
+def _cursor(asked: Asked, usual: int) -> int:
+    text = asked.query.get("cursor", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else usual
 
 
 def log_filter(query: Mapping[str, str]) -> dict[str, str]:

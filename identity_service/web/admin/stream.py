@@ -5,16 +5,18 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html; the browser conn
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
+import msgspec
 from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import ServiceError
 from identity_service.web.admin.pages import SAFE, Asked
-from identity_service.web.admin.sessions import Sessions
+from identity_service.web.admin.sessions import Sessions, check_reader
 from identity_service.web.admin.shop import log_entries, log_filter
 from identity_service.web.endpoints import Reply, Services, send_reply
 from identity_service.web.rendering import rendered
@@ -31,6 +33,7 @@ class LogStream:
     sessions: Sessions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        check_reader(scope["state"]["headers"])
         session = self.sessions.find(scope["state"]["headers"], int(self.services.clock()))
         if session is None:
             await send_reply(send, Reply(b"", 401, "text/plain", headers=SAFE))
@@ -64,11 +67,15 @@ async def _left(receive: Receive) -> None:
 
 
 def newer(found: Sequence[Entry], known: Sequence[Entry]) -> Sequence[Entry]:
-    """Those before the entries that were known, newest first; entries have no IDs, but their order is kept."""
-    for count in range(len(found) + 1):
-        if found[count : count + len(known)] == known[: len(found) - count]:
-            return found[:count]
-    return found
+    """Those that were not known, newest first. Entries have no IDs, and calls of one second may be alike: those are counted."""
+    left = Counter(map(msgspec.json.encode, known))
+    news = []
+    for entry in reversed(found):
+        text = msgspec.json.encode(entry)
+        left[text] -= 1
+        if left[text] < 0:
+            news.append(entry)
+    return news[::-1]
 
 
 def _event(entry: Entry) -> bytes:

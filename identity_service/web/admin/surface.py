@@ -28,7 +28,7 @@ POSTED: dict[str, PageHandler] = {
     "erasure": people.erasure,
     "signout": sign_out,
 }
-IN_MENU = {"export": "customers", "erasure": "customers"}
+IN_MENU = {"export": "customers", "erasure": "customers", "signout": "overview"}
 
 
 def admin_routes(services: Services) -> list[Named]:
