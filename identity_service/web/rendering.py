@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from functools import cache
 
 from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
 
 from identity_service.web.calls import rfc3339
 
@@ -11,6 +12,7 @@ from identity_service.web.calls import rfc3339
 @cache
 def _environment() -> Environment:
     found = Environment(loader=PackageLoader("identity_service.web"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    found.policies["json.dumps_kwargs"] = {}  # lines of a chart keep their order
     found.filters["moment"] = moment
     found.filters["duration"] = duration
     return found
@@ -20,10 +22,11 @@ def rendered(template: str, **values: object) -> bytes:
     return _environment().get_template(template).render(**values).encode()
 
 
-def moment(time: int | str) -> str:
+def moment(time: int | str, form: str = "%Y-%m-%d %H:%M") -> Markup:
     """Seconds since 1970, or RFC 3339, as people read it: to the minute, in UTC."""
     text = rfc3339(time) if isinstance(time, int) else time
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).strftime("%Y-%m-%d %H:%M")
+    read = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).strftime(form)
+    return Markup('<time datetime="{}">{}</time>').format(text, read)
 
 
 def duration(seconds: int | None) -> str:

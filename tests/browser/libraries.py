@@ -1,4 +1,5 @@
-"""The consent libraries that shops really use, fetched once with npm into a folder of their own, each checked against its hash."""
+"""The consent libraries that shops really use, and the accessibility checker axe, fetched once with npm into a folder of their own, each
+checked against its hash."""
 
 import hashlib
 import os
@@ -42,6 +43,7 @@ LIBRARIES = (
     Library("@iabtechlabtcf/stub", "1.5.21", "UGUErceIJExaHAi+hFJxvwt/I85q2L8ZfRvGG09IpCoYYeZmMJd81/EMPQCdyiGPlbAPTLzgauggoACyUKUC+g=="),
     Library("@iabtechlabtcf/core", "1.5.21", "DgesUdC/s4qiL41X8TfgF+EPINMGUMyd9AL2up5jC2l+uTbgJycf1mIEniPFJwuxGgSvDx9X4H44JIN+2rw66Q=="),
     Library("@iabtechlabtcf/cmpapi", "1.5.21", "Y8fc5ZDkmj/h1A+nUWa7ce3KAjJpLchFuuhIVhMhVqxMiPydevb9F7Y7gORqinEXJoNIrOr7JIM8YC3mwVR5kQ=="),
+    Library("axe-core", "4.14.1", "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="),
     Library("@iabgpp/cmpapi", "3.2.0", "p7qO2vhSZ/dzfRrWUbDWSXIl3rkvdAA+dQdoScDdbyf+HJBNqBuCuM4MsddTwT2QIQYsjb0F9ES6+Cx/KncxrQ=="),
 )
 
@@ -62,12 +64,12 @@ def libraries() -> dict[str, Path]:
 def _fetch(missing: list[Library], place: Path) -> None:
     """`npm pack` downloads without installing: nothing of a package runs."""
     if not shutil.which("npm"):
-        raise Unavailable("needs npm to fetch the consent libraries: apt-get install npm")
+        raise Unavailable("needs npm to fetch the libraries: apt-get install npm")
     command = ["npm", "pack", "--silent", "--ignore-scripts", *(f"{library.name}@{library.version}" for library in missing)]
     try:
         subprocess.run(command, cwd=place, check=True, capture_output=True, timeout=120)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        raise Unavailable("npm could not fetch the consent libraries: is the package registry reachable?") from error
+        raise Unavailable("npm could not fetch the libraries: is the package registry reachable?") from error
 
 
 def _keep(library: Library, place: Path) -> None:

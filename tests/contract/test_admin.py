@@ -46,6 +46,12 @@ CSP = (
 
 
 @pytest.fixture
+def environment(environment: dict[str, str]) -> dict[str, str]:
+    """With patience: how fast the store is on a busy machine is not what is tested."""
+    return environment | {"IDENTITY_STORE__TIMEOUT_SECONDS": "10"}
+
+
+@pytest.fixture
 async def desk(application: Application) -> AsyncIterator[Desk]:
     async with desk_of(application) as found:
         assert (await found.sign_in()).status_code == 303
@@ -163,6 +169,13 @@ async def test_charts_and_table_tell_the_same_for_every_period(desk: Desk, shopp
     page = html.unescape((await desk.get(f"overview?days={days}")).text)
     charted = [sum(json.loads(lines).get("Homepage - Trending", [])) for lines in re.findall(r'data-lines="(.*?)"></figure>', page)]
     assert max(charted, default=0) == float(re.findall(r"<dt>Attributed revenue</dt><dd>([0-9.]+)</dd>", page)[0]) == 7.5
+
+
+async def test_lines_of_a_chart_keep_their_order(desk: Desk, shopper: Shopper) -> None:
+    """Modes as everywhere, labels by revenue."""
+    await filled(shopper)
+    page = html.unescape((await desk.get("overview")).text)
+    assert list(json.loads(re.findall(r'data-lines="(.*?)"></figure>', page)[0])) == ["persistent", "cookieless", "null"]
 
 
 async def test_a_day_has_hours_and_a_month_days(desk: Desk, shopper: Shopper) -> None:

@@ -2,13 +2,23 @@
 (function () {
   "use strict";
   var COLOURS = ["#2f6fdb", "#d9822b", "#2b9d6b", "#b04dbd", "#c23b3b", "#1aa3b8", "#8a7a12", "#7a7a86"];
+  var MOMENT = uPlot.fmtDate("{YYYY}-{MM}-{DD} {HH}:{mm}");
   var DASHES = [[], [6, 3], [2, 3], [10, 3, 2, 3]];
+
+  function inUtc(time) { return uPlot.tzDate(new Date(time * 1000), "UTC"); }
+
+  function line(name, index) {
+    var told = function (_chart, number) { return number == null ? "" : number; };
+    var look = { stroke: COLOURS[index % COLOURS.length], dash: DASHES[index % DASHES.length], width: 2, points: { size: 5 } };
+    return Object.assign({ label: name, value: told }, look);
+  }
 
   function draw(figure) {
     var ink = getComputedStyle(document.body).color;
     var lines = JSON.parse(figure.dataset.lines);
     var names = Object.keys(lines);
-    var axis = { stroke: ink, grid: { stroke: ink + "22", width: 1 }, ticks: { show: false } };
+    var grid = getComputedStyle(document.body).getPropertyValue("--pico-muted-border-color");
+    var axis = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { show: false } };
     figure.textContent = "";
     new uPlot({
       width: figure.clientWidth,
@@ -16,9 +26,8 @@
       cursor: { drag: { x: false } },
       axes: [axis, Object.assign({ size: 56 }, axis)],
       scales: { y: { range: function (_chart, _low, high) { return [0, Math.max(1, high * 1.1)]; } } },
-      series: [{ value: "{YYYY}-{MM}-{DD} {HH}:{mm}" }].concat(names.map(function (name, index) {
-        return { label: name, stroke: COLOURS[index % COLOURS.length], dash: DASHES[index % DASHES.length], width: 2, points: { size: 5 } };
-      }))
+      tzDate: inUtc,
+      series: [{ value: function (_chart, time) { return time == null ? "" : MOMENT(inUtc(time)); } }].concat(names.map(line))
     }, [JSON.parse(figure.dataset.times)].concat(names.map(function (name) { return lines[name]; })), figure);
   }
 
