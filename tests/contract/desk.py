@@ -104,9 +104,12 @@ class Stream:
 
 
 @asynccontextmanager
-async def streaming(application: Application, cookie: str, query: str = "") -> AsyncIterator[tuple[Stream, "asyncio.Task[None]"]]:
+async def streaming(
+    application: Application, cookie: str, query: str = "", last: str = ""
+) -> AsyncIterator[tuple[Stream, "asyncio.Task[None]"]]:
     stream = Stream()
     headers = [(b"host", HOST.encode()), (b"cookie", f"{COOKIE}={cookie}".encode()), (b"accept", b"text/event-stream")]
+    headers += [(b"last-event-id", last.encode())] if last else []
     scope = {"type": "http", "method": "GET", "path": "/admin/logs/stream", "raw_path": b"/admin/logs/stream", "http_version": "1.1"}
     scope |= {"headers": headers, "query_string": query.encode(), "client": ("203.0.113.7", 4711)}
     task = asyncio.create_task(application(scope, stream.receive, stream.send))

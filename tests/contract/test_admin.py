@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import structlog
@@ -232,7 +233,7 @@ async def test_the_log_is_filtered_by_call_and_outcome(desk: Desk, shopper: Shop
     ]
     assert "No call yet of this kind" in text_of(await desk.get("logs?call=log/basket/set"))
     page = (await desk.get("logs?outcome=error")).text
-    assert 'sse-connect="logs/stream?outcome=error"' in page
+    assert 'sse-connect="logs/stream?outcome=error&amp;after=2026-11-18T11%3A06%3A40Z+1"' in page
     assert "<option selected>error</option>" in page
 
 
@@ -299,6 +300,27 @@ async def test_a_stream_ends_when_its_reader_leaves_and_in_any_case_after_a_whil
     monkeypatch.setattr(stream, "LONGEST", 0.05)
     async with streaming(application, desk.cookie) as (_, task):
         await asyncio.wait_for(task, 5)
+
+
+@pytest.mark.parametrize("before", [0, 1, 3])
+async def test_a_stream_goes_on_where_the_last_one_ended(
+    desk: Desk, shopper: Shopper, application: Application, quick: None, before: int, clock: Clock
+) -> None:
+    """What came while the browser connected again is shown, too, and nothing twice."""
+    for _ in range(before):
+        await log(shopper, "click", product=1, visitor="one")
+    async with streaming(application, desk.cookie) as (seen, _):
+        place = re.findall("id: (.*)", await seen.until("id: "))[-1]
+    await log(shopper, "click", product=1, visitor="one")
+    clock.forward(2)
+    await log(shopper, "search", query="late", visitor="one")
+    async with streaming(application, desk.cookie, last=place) as (seen, _):
+        assert (await seen.until("id: ")).count("event: entry") == 2
+    async with streaming(application, desk.cookie, f"after={quote(place)}") as (seen, _):
+        assert (await seen.until("id: ")).count("event: entry") == 2
+    for odd in ("x", "2026 x", " ", "9" * 50, "ä 1"):
+        async with streaming(application, desk.cookie, last=odd) as (seen, _):
+            assert "event: entry" not in await seen.until("id: ")
 
 
 async def test_without_a_session_there_is_no_stream(desk: Desk, outside: Desk, clock: Clock) -> None:
@@ -530,6 +552,7 @@ async def test_a_page_holds_no_script_style_or_host_of_its_own(desk: Desk, shopp
     await filled(shopper)
     text = (await desk.get(page)).text
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|javascript:|https?://|//[a-z]", text)
+    assert ("htmx" in text) == (page == "logs")
     for file in re.findall(r'(?:src|href)="(static/[^"]+)"', text):
         answer = await desk.get(file)
         assert "max-age=" in answer.headers["cache-control"]

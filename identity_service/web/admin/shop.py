@@ -1,6 +1,6 @@
 """Pages about the shop: overview, orders, products, logs, health, keys."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from identity_service.errors import NotFound
@@ -52,7 +52,15 @@ async def logs(asked: Asked) -> Shown:
     left = _cursor(asked, len(found))
     start = max(len(found) - left, 0)
     entries, earlier = found[start : start + CALLS_A_PAGE], max(len(found) - start - CALLS_A_PAGE, 0)
-    values = {"entries": entries, "earlier": earlier, "first": start == 0, "names": names, "wanted": wanted, "outcomes": OUTCOMES}
+    values = {
+        "entries": entries,
+        "place": place_of(found),
+        "earlier": earlier,
+        "first": start == 0,
+        "names": names,
+        "wanted": wanted,
+        "outcomes": OUTCOMES,
+    }
     return Shown("admin/logs.html", values)
 
 
@@ -68,6 +76,12 @@ def log_filter(query: Mapping[str, str]) -> dict[str, str]:
 async def log_entries(asked: Asked, wanted: Mapping[str, str]) -> list[dict[str, Any]]:
     found = (await calls.calls(asked.call())).body.calls
     return [entry for entry in found if all(entry[name] == value for name, value in wanted.items())]
+
+
+def place_of(found: Sequence[Mapping[str, Any]]) -> str:
+    """Where a log of newest entries first has come to: the newest time, and how many entries have it."""
+    newest = found[0]["time"] if found else ""
+    return f"{newest} {sum(entry['time'] == newest for entry in found)}"
 
 
 async def health(asked: Asked) -> Shown:

@@ -1,12 +1,13 @@
 """The log of tracking calls as server-sent events: each new entry as the row that the page shows.
 
-https://html.spec.whatwg.org/multipage/server-sent-events.html; the browser connects again by itself when a stream ends.
+https://html.spec.whatwg.org/multipage/server-sent-events.html; the browser connects again by itself when a stream ends,
+and tells the last ID it got: the place in the log up to which it has seen it. The page tells its own as `after`.
 """
 
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -17,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from identity_service.errors import ServiceError
 from identity_service.web.admin.pages import SAFE, Asked
 from identity_service.web.admin.sessions import Sessions, check_reader
-from identity_service.web.admin.shop import log_entries, log_filter
+from identity_service.web.admin.shop import log_entries, log_filter, place_of
 from identity_service.web.endpoints import Reply, Services, send_reply
 from identity_service.web.rendering import rendered
 
@@ -41,7 +42,8 @@ class LogStream:
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no"), *SAFE]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        writing = asyncio.ensure_future(self._write(Asked(self.services, session, query, None), log_filter(query), send))
+        place = scope["state"]["headers"].get("last-event-id") or query.get("after", "")
+        writing = asyncio.ensure_future(self._write(Asked(self.services, session, query, None), place, send))
         leaving = asyncio.ensure_future(_left(receive))
         await asyncio.wait({writing, leaving}, timeout=LONGEST, return_when=asyncio.FIRST_COMPLETED)
         for task in (writing, leaving):
@@ -49,14 +51,16 @@ class LogStream:
         await asyncio.gather(writing, leaving, return_exceptions=True)
         await send({"type": "http.response.body", "body": b""})
 
-    async def _write(self, asked: Asked, wanted: Mapping[str, str], send: Send) -> None:
+    async def _write(self, asked: Asked, place: str, send: Send) -> None:
         known: Sequence[Entry] | None = None
         while True:
             await send({"type": "http.response.body", "body": b": still here\n\n", "more_body": True})
             with contextlib.suppress(ServiceError):  # while the store is away the page stays, and goes on when it is back
-                found = await log_entries(asked, wanted)
-                for entry in reversed(newer(found, known) if known is not None else []):
-                    await send({"type": "http.response.body", "body": _event(entry), "more_body": True})
+                found = await log_entries(asked, log_filter(asked.query))
+                events = [_event(entry) for entry in reversed(newer(found, up_to(found, place) if known is None else known))]
+                if events or known is None:
+                    events.append(f"id: {place_of(found)}\n\n".encode())
+                    await send({"type": "http.response.body", "body": b"".join(events), "more_body": True})
                 known = found
             await asyncio.sleep(EVERY)
 
@@ -76,6 +80,15 @@ def newer(found: Sequence[Entry], known: Sequence[Entry]) -> Sequence[Entry]:
         if left[text] < 0:
             news.append(entry)
     return news[::-1]
+
+
+def up_to(found: Sequence[Entry], place: str) -> Sequence[Entry]:
+    """Those that whoever is at `place` has seen; all of them for what is no place."""
+    time, _, number = place.rpartition(" ")
+    if not (number.isascii() and number.isdigit() and len(number) < 9):
+        return found
+    alike = [entry for entry in found if entry["time"] == time]
+    return alike[max(len(alike) - int(number), 0) :] + [entry for entry in found if entry["time"] < time]
 
 
 def _event(entry: Entry) -> bytes:
