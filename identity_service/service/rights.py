@@ -36,8 +36,12 @@ class Rights:
                 entry |= await self._held(shop, link.visitor, state)
             entry["link"] = {"first_seen": link.first_seen, "last_seen": link.last_seen, "source": link.source, "verified": link.verified}
             visitors.append(entry)
-        found = await self._store.sales.read(shop.shop_id, await self._store.sales.of_handle(shop.shop_id, handle))
-        orders = [_order(order) for order in found if handle.name in (order.get("email"), order.get("customer"))]
+        whole = [VisitorId(entry["visitor"]) for entry in visitors if not entry["shared"]]
+        digests = await self._store.sales.of_handle(shop.shop_id, handle)
+        digests += [digest for visitor in whole for digest in await self._store.visitors.sale_digests(shop.shop_id, visitor)]
+        found = await self._store.sales.read(shop.shop_id, sorted(set(digests)))
+        named = {handle.name, *whole}
+        orders = [_order(one) for one in found if named & {one.get("email"), one.get("customer"), one.get("visitor")}]
         return {"visitors": visitors, "orders": orders}
 
     async def export_visitor(self, shop: Shop, visitor: VisitorId) -> Export:

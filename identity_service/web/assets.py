@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from identity_service.web.endpoints import Reply, send_reply
 
 STATIC = Path(__file__).parent / "static"
+SNIPPET = STATIC / "visitor.js"
 MEDIA = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 SHARED = ((b"cache-control", b"public, max-age=3600"), (b"vary", b"Accept-Encoding"))
 

@@ -1,6 +1,6 @@
 """Health, metrics, the description of the API, and its documentation page. None of them needs a key."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -49,10 +49,10 @@ def scrape(client: Client) -> Callable[[], Awaitable[Reply]]:
     return answer
 
 
-def fixed(body: object, media: str = "application/json") -> Callable[[], Awaitable[Reply]]:
+def fixed(body: object, media: str = "application/json", headers: Sequence[tuple[bytes, bytes]] = ()) -> Callable[[], Awaitable[Reply]]:
     encoded = body if isinstance(body, bytes) else msgspec.json.encode(body)
 
     async def answer() -> Reply:
-        return Reply(encoded, media=media)
+        return Reply(encoded, media=media, headers=headers)
 
     return answer

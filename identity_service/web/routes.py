@@ -20,10 +20,11 @@ from identity_service.web import (
     visitors,
 )
 from identity_service.web.admin.surface import admin_routes
-from identity_service.web.assets import STATIC, AssetPage
+from identity_service.web.assets import SNIPPET, AssetPage
 from identity_service.web.demo.surface import demo_shop
 from identity_service.web.endpoints import Endpoint, Handler, Services
 from identity_service.web.openapi import Described, docs_page, document
+from identity_service.web.rendering import HTML, PAGE_HEADERS
 from identity_service.web.routing import ByRawPath, Named, Surface
 from identity_service.web.tracking_endpoint import TrackingEndpoint
 
@@ -145,7 +146,7 @@ def build(services: Services) -> ASGIApp:
         "/readyz": health.ready(client),
         "/metrics": health.scrape(client),
         "/openapi.json": health.fixed(api),
-        "/docs": health.fixed(docs_page(api), "text/html; charset=utf-8"),
+        "/docs": health.fixed(docs_page(api), HTML, PAGE_HEADERS),
     }
     if services.gpc_support_since:
         pages["/.well-known/gpc.json"] = health.fixed({"gpc": True, "lastUpdate": services.gpc_support_since})
@@ -155,7 +156,7 @@ def build(services: Services) -> ASGIApp:
         Named("/v1/orders/{rest:path}", ByRawPath(by_path["/v1/orders/{sale}"], by_path["/v1/orders/{sale}/attribution"]), methods=["GET"])
     )
     routes += [Named(path, _tracking_endpoint(services, o), methods=["POST", "GET"]) for o in TRACKING for path in o.paths]
-    routes.append(Named("/visitor.js", AssetPage(STATIC / "visitor.js", foreign=True), methods=["GET"]))
+    routes.append(Named("/visitor.js", AssetPage(SNIPPET, foreign=True), methods=["GET"]))
     routes += admin_routes(services)
     routes += [Named(path, health.Page(answer), methods=["GET"]) for path, answer in pages.items()]
     if services.demo:

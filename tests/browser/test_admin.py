@@ -14,7 +14,7 @@ from identity_service.settings import load
 from identity_service.signing import Signing
 from identity_service.web.admin.sessions import COOKIE
 from identity_service.web.admin.surface import READ
-from tests.browser.libraries import Unavailable, libraries
+from tests.browser.axe import axe_source, serious_findings
 from tests.browser.pages import Pages
 from tests.test_command import Service, eventually
 
@@ -308,18 +308,13 @@ def test_on_a_phone_no_page_is_wider_than_the_screen(browser: Browser, service: 
 
 
 def serious(admin: Admin, axe: str) -> list[str]:
-    """Findings of the accessibility checker that matter, each with its first element. Only colours differ in the dark."""
-    admin.page.evaluate(axe)
-    rules = ", runOnly: ['color-contrast']" if admin.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") else ""
-    found = admin.page.evaluate(f"axe.run(document, {{resultTypes: ['violations']{rules}}}).then(found => found.violations)")
-    return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found if one["impact"] in {"serious", "critical"}]
+    """Findings of the accessibility checker that matter. Only colours differ in the dark."""
+    dark = admin.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    return serious_findings(admin.page, axe, rules=("color-contrast",) if dark else ())
 
 
 def test_axe_finds_nothing_serious_on_any_page(coloured: Admin, seen: dict[str, str]) -> None:
-    try:
-        axe = (libraries()["axe-core"] / "axe.min.js").read_text()
-    except Unavailable as reason:
-        pytest.skip(str(reason))
+    axe = axe_source()
     coloured.open("signin?expired=1")
     found = {"signin": serious(coloured, axe)}
     coloured.sign_in()

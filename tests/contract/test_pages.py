@@ -133,3 +133,17 @@ def test_schemathesis_finds_no_answer_that_is_not_described(schema: Any, operati
             raise AssertionError("\n".join(str(failure) for failure in group.exceptions)) from None
 
     check()
+
+
+@pytest.mark.anyio
+async def test_the_documentation_runs_nothing_and_no_other_site_frames_it(shopper: Shopper) -> None:
+    headers = (await shopper.client.get("/docs")).headers
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+
+
+@pytest.mark.anyio
+async def test_scripts_of_a_shop_may_not_read_the_admin_pages(shopper: Shopper) -> None:
+    for path, allowed in (("/v2/log/debug", True), ("/admin/signin", False)):
+        answer = await shopper.client.get(path, headers={"origin": "http://localhost:8080"})
+        assert ("access-control-allow-origin" in answer.headers) is allowed

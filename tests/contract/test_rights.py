@@ -177,3 +177,14 @@ async def test_rights_are_asked_for_one_known_name(shopper: Shopper, database: r
     answer = await shopper.post(path, body)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
     assert database.dbsize() == 0
+
+
+async def test_an_export_by_email_shows_the_orders_that_its_visitor_made_without_it(shopper: Shopper) -> None:
+    sale = {"key": "demo-public-key", "sale": "7", "products": [1], "visitor": "one"}
+    await shopper.post("/v2/log/sale", sale)
+    await shopper.post("/v2/log/email", {"key": "demo-public-key", "email": "a@example.org", "visitor": "one"})
+    found = (await shopper.post("/v1/exports", {"email": "a@example.org"})).json()
+    assert [order["sale"] for order in found["orders"]] == ["7"]
+    await shopper.post("/v1/links", {"email": "b@example.org", "visitor": "one"})
+    shared = (await shopper.post("/v1/exports", {"email": "a@example.org"})).json()
+    assert (shared["visitors"][0]["shared"], shared["orders"]) == (True, [])

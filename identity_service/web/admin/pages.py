@@ -5,7 +5,6 @@ Pages ask the same handlers that answer the HTTP calls, with a private key's rig
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -17,18 +16,11 @@ from identity_service.shop import Shop
 from identity_service.web.admin.sessions import NO_COOKIE, RENEWED_AFTER, Session, Sessions, check_form, check_origin, check_reader
 from identity_service.web.bodies import read_body, told
 from identity_service.web.endpoints import Call, Reply, Services, send_reply
-from identity_service.web.rendering import rendered
+from identity_service.web.rendering import HTML, PAGE_HEADERS, rendered
 
-HTML = "text/html; charset=utf-8"
 FORM = "application/x-www-form-urlencoded"
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'"
-)
-"""The policy on referrers lets browsers name the origin with a form; with none at all they name it `null`."""
 SAFE = (
-    (b"content-security-policy", POLICY.encode()),
-    (b"referrer-policy", b"same-origin"),
+    *PAGE_HEADERS,
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"vary", b"Cookie, HX-Request"),
@@ -135,11 +127,11 @@ async def read_form(headers: Mapping[str, str], receive: Receive, most: int) -> 
 
 def redirect(where: str, *cookies: str) -> Reply:
     """`where`: relative, so that it holds under whatever path a proxy serves these pages."""
-    return Reply(b"", HTTPStatus.SEE_OTHER, HTML, cookies, [*SAFE, (b"location", where.encode())])
+    return Reply(b"", 303, HTML, cookies, [*SAFE, (b"location", where.encode())])
 
 
 def _signed_out(headers: Mapping[str, str]) -> Reply:
     """A script that asks for a part of a page is told to load the sign-in as a whole."""
     if "hx-request" in headers or headers.get("accept") == "text/event-stream":
-        return Reply(b"", HTTPStatus.UNAUTHORIZED, HTML, (NO_COOKIE,), [*SAFE, (b"hx-redirect", b"signin?expired=1")])
+        return Reply(b"", 401, HTML, (NO_COOKIE,), [*SAFE, (b"hx-redirect", b"signin?expired=1")])
     return redirect("signin?expired=1" if "__Host-admin=" in headers.get("cookie", "") else "signin", NO_COOKIE)

@@ -7,6 +7,7 @@ from identity_service.errors import NotFound
 from identity_service.shop import KeyKind
 from identity_service.web import orders as calls
 from identity_service.web.admin.pages import Asked, Shown
+from identity_service.web.assets import SNIPPET, asset
 
 DAYS = (1, 7, 30, 90)
 PRODUCTS_A_PAGE = 100
@@ -91,4 +92,7 @@ async def health(asked: Asked) -> Shown:
 async def keys(asked: Asked) -> Shown:
     """Which exist: the first characters of their digests, never a key."""
     held = sorted((kind, digest[:12]) for kind, digest in asked.services.shops.keys_of(asked.shop))
-    return Shown("admin/keys.html", {"keys": [(kind is KeyKind.PRIVATE, digest) for kind, digest in held], "own": asked.session.key[:12]})
+    return Shown(
+        "admin/keys.html",
+        {"keys": [(kind is KeyKind.PRIVATE, digest) for kind, digest in held], "own": asked.session.key[:12], "snippet": asset(SNIPPET)},
+    )

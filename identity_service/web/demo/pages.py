@@ -15,15 +15,11 @@ from identity_service.errors import Forbidden, Malformed
 from identity_service.web.bodies import read_body
 from identity_service.web.demo.catalogue import PRODUCTS, SHELVES, Cart, beside, cart_of, product_named
 from identity_service.web.endpoints import Reply, send_reply
+from identity_service.web.rendering import PAGE_HEADERS
 
 PUBLIC_KEY = "demo-public-key"
 SALE = re.compile(r"demo-[0-9a-f]{8}")
 LONGEST_EMAIL = 254
-POLICY = (
-    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
-    b"base-uri 'none'; frame-ancestors 'none'"
-)
-HEADERS = ((b"content-security-policy", POLICY), (b"referrer-policy", b"same-origin"), (b"x-content-type-options", b"nosniff"))
 TEMPLATES = Environment(
     loader=PackageLoader("identity_service.web.demo"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
@@ -106,4 +102,4 @@ def _page(template: str, cart: Cart, *, pressed: Cart | None = None, status: int
     """`pressed`: what the panel's order button buys."""
     shared = {"cart": cart, "pressed": pressed or cart.ordered(PRODUCTS[0]), "sale": new_sale(), "email": ""}
     text = TEMPLATES.get_template(template).render(shared | values)
-    return Reply(text.encode(), status, "text/html; charset=utf-8", headers=HEADERS)
+    return Reply(text.encode(), status, "text/html; charset=utf-8", headers=PAGE_HEADERS)
