@@ -2,8 +2,11 @@
 
 import asyncio
 import contextlib
+import signal
+import threading
 import time
 from collections.abc import AsyncIterator, Mapping
+from types import FrameType
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -57,10 +60,23 @@ class Application:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
+        self._end_streams_on(signal.SIGTERM)
         async with self.running():
             await send({"type": "lifespan.startup.complete"})
             await receive()
         await send({"type": "lifespan.shutdown.complete"})
+
+    def _end_streams_on(self, number: signal.Signals) -> None:
+        """The server waits for open answers before it tells of its end, and a live log would keep it waiting."""
+        before, loop = signal.getsignal(number), asyncio.get_running_loop()
+
+        def end(got: int, frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(self.services.stopping.set)
+            if callable(before):
+                before(got, frame)
+
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(number, end)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

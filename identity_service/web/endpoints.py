@@ -1,5 +1,6 @@
 """From an ASGI request to a handler's call, and from its reply to an answer. No request object travels further than this file."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ REGION = re.compile(PLACE)
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that handlers use, made once by `app.py`."""
+    """Everything that handlers use, made once by `app.py`. `stopping`: set when this process is told to end."""
 
     shops: Shops
     store: Store
@@ -63,6 +64,7 @@ class Services:
     region_header: str
     gpc_support_since: str
     demo: bool
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Call(Struct, frozen=True):

@@ -43,12 +43,12 @@ class LogStream:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no"), *SAFE]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         place = scope["state"]["headers"].get("last-event-id") or query.get("after", "")
-        writing = asyncio.ensure_future(self._write(Asked(self.services, session, query, None), place, send))
-        leaving = asyncio.ensure_future(_left(receive))
-        await asyncio.wait({writing, leaving}, timeout=LONGEST, return_when=asyncio.FIRST_COMPLETED)
-        for task in (writing, leaving):
+        asked = Asked(self.services, session, query, None)
+        ends = [asyncio.ensure_future(one) for one in (self._write(asked, place, send), _left(receive), self.services.stopping.wait())]
+        await asyncio.wait(ends, timeout=LONGEST, return_when=asyncio.FIRST_COMPLETED)
+        for task in ends:
             task.cancel()
-        await asyncio.gather(writing, leaving, return_exceptions=True)
+        await asyncio.gather(*ends, return_exceptions=True)
         await send({"type": "http.response.body", "body": b""})
 
     async def _write(self, asked: Asked, place: str, send: Send) -> None:
