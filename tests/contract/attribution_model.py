@@ -230,6 +230,12 @@ class Model:
         for order in self.orders.values():
             order.email = None if order.email == email else order.email
 
+    def exported(self, email: str) -> list[str]:
+        """The orders that name the email, and all those of visitors that no other email is linked to."""
+        for visitor in (order.visitor for order in self.orders.values() if order.visitor):
+            self.end_links(visitor)
+        return sorted(sale for sale, one in self.orders.items() if email == one.email or (one.visitor and one.visitor.emails == {email}))
+
     def link(self, visitor: Visitor, email: str | None, customer: str | None) -> None:
         """Links end with their visitor; the session of an own ID is one window from its first link."""
         self.end_links(visitor)

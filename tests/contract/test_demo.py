@@ -54,7 +54,7 @@ async def test_a_page_loads_nothing_from_elsewhere_and_sets_nothing(demo: Shoppe
         "default-src": "'none'",
         "script-src": "'self'",
         "style-src": "'self'",
-        "img-src": "'self'",
+        "img-src": "'self' data:",
         "connect-src": "'self'",
         "form-action": "'self'",
         "base-uri": "'none'",
