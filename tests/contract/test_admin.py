@@ -764,3 +764,19 @@ async def test_markup_is_shown_as_text_on_every_page(desk: Desk, shopper: Shoppe
     pages += [await desk.post("consent", 422, call=markup), await desk.post("erasure", customer=markup)]
     for page in pages:
         assert not re.search('<img|<script>|onerror=hacked=1>"|{{49|>49<', page.text)
+
+
+async def test_long_lists_of_a_customer_and_of_a_visitor_come_in_parts(desk: Desk, shopper: Shopper) -> None:
+    for number in range(130):
+        await shopper.post("/v1/links", {"email": "many@example.org", "visitor": f"own-{number}"})
+        await shopper.post("/v2/log/sale", {"sale": f"sale-{number}", "products": [1], "visitor": "buyer"})
+    for page, named, row in (
+        ("customers", {"email": "many@example.org"}, r"<code>(own-\d+)<"),
+        ("visitors", {"visitor": "buyer"}, r">(sale-\d+)</a>"),
+    ):
+        first = (await desk.post(page, **named)).text
+        rest = (await desk.post(page, **named, cursor="100")).text
+        assert 'name="cursor" value="100"' in first
+        assert 'name="cursor"' not in rest
+        assert (len(re.findall(row, first)), len(re.findall(row, rest))) == (100, 30)
+        assert len(set(re.findall(row, first + rest))) == 130

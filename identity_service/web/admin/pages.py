@@ -26,6 +26,7 @@ SAFE = (
     (b"vary", b"Cookie, HX-Request"),
 )
 MENU = ("overview", "customers", "visitors", "orders", "products", "logs", "health", "consent", "keys")
+ROWS_A_PAGE = 100
 T = TypeVar("T")
 
 
@@ -45,6 +46,16 @@ class Asked:
     def call(self, body: Any = None, *, query: Mapping[str, str] | None = None, parameters: Mapping[str, str] | None = None) -> Call:
         """The same question as an HTTP call with a private key."""
         return Call(self.services, self.shop, True, False, None, None, {}, query or {}, parameters or {}, {}, body)
+
+    def cursor(self, usual: int) -> int:
+        text = (self.query if self.form is None else self.form).get("cursor", "")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else usual
+
+    def part(self, found: Sequence[T]) -> tuple[Sequence[T], int | None]:
+        """Of a long list what the cursor asks for, and the next cursor."""
+        start = self.cursor(0)
+        end = start + ROWS_A_PAGE
+        return found[start:end], end if len(found) > end else None
 
     def body(self, wanted: type[T], *names: str) -> T:
         """Members of a body from the form's filled fields. Raises Invalid."""

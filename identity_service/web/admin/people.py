@@ -22,14 +22,16 @@ NAMES = (*HANDLES, "visitor")
 
 async def customers(asked: Asked) -> Shown:
     """An email or customer ID, and its visitors."""
+    values = {"asked": asked.form or {}, "visitors": None, "fault": None, "next": None, "count": 0}
     if asked.form is None:
-        return Shown("admin/customers.html", {"asked": {}, "visitors": None, "fault": None})
+        return Shown("admin/customers.html", values)
     try:
         _named(asked, HANDLES)
         answer = await links.look_up(asked.call(asked.body(LookupBody, *HANDLES)))
     except Invalid as error:
-        return Shown("admin/customers.html", {"asked": asked.form, "visitors": None, "fault": error.detail}, error.status)
-    return Shown("admin/customers.html", {"asked": asked.form, "visitors": answer.body.visitors, "fault": None})
+        return Shown("admin/customers.html", values | {"fault": error.detail}, error.status)
+    shown, following = asked.part(answer.body.visitors)
+    return Shown("admin/customers.html", values | {"visitors": shown, "next": following, "count": len(answer.body.visitors)})
 
 
 def _named(asked: Asked, names: tuple[str, ...]) -> tuple[str, str]:
@@ -56,11 +58,8 @@ async def erasure(asked: Asked) -> Shown:
         return Shown("admin/erased.html", {"name": name, "erased": answer.body.erased})
     found = (await rights.export(call)).body
     whole = [one for one in found.visitors if name == "visitor" or not one["shared"]]
-    sales = {order["sale"] for order in found.orders}
-    for one in whole if name != "visitor" else ():
-        sales |= {order["sale"] for order in (await asked.services.rights.export_visitor(asked.shop, one["visitor"]))["orders"]}
     fault = None if confirmed is None else "What you typed is something else, so nothing was erased."
-    goes = {"whole": whole, "shared": len(found.visitors) - len(whole), "orders": len(sales)}
+    goes = {"whole": whole, "shared": len(found.visitors) - len(whole), "orders": len(found.orders)}
     return Shown("admin/erase.html", {"name": name, "value": value, "fault": fault, **goes}, 200 if fault is None else 422)
 
 
@@ -92,7 +91,9 @@ async def visitors(asked: Asked) -> Shown:
     held = await asked.services.rights.export_visitor(asked.shop, visitor)
     events = (await orders.events(asked.call(EventsBody(visitor=visitor)))).body.events
     gone = rfc3339(Millis(state.gone_at) // 1000) if state.gone_at is not None else None
-    values = {"asked": text, "visitor": visitor, "held": held["visitors"], "orders": held["orders"], "events": events, "gone": gone}
+    bought, following = asked.part(sorted(held["orders"], key=lambda order: -order["time"]))
+    values = {"asked": text, "visitor": visitor, "held": held["visitors"], "orders": bought, "events": events, "gone": gone}
+    values |= {"next": following}
     return Shown("admin/visitors.html", empty | values)
 
 

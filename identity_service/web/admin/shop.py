@@ -10,7 +10,6 @@ from identity_service.web.admin.pages import Asked, Shown
 from identity_service.web.assets import SNIPPET, asset
 
 DAYS = (1, 7, 30, 90)
-PRODUCTS_A_PAGE = 100
 CALLS_A_PAGE = 200
 OUTCOMES = ("ok", "error")
 
@@ -40,9 +39,8 @@ async def orders(asked: Asked) -> Shown:
 
 async def products(asked: Asked) -> Shown:
     found = (await calls.products(asked.call())).body.products
-    start = _cursor(asked, 0)
-    following = start + PRODUCTS_A_PAGE if len(found) > start + PRODUCTS_A_PAGE else None
-    return Shown("admin/products.html", {"products": found[start : start + PRODUCTS_A_PAGE], "next": following, "count": len(found)})
+    shown, following = asked.part(found)
+    return Shown("admin/products.html", {"products": shown, "next": following, "count": len(found)})
 
 
 async def logs(asked: Asked) -> Shown:
@@ -50,7 +48,7 @@ async def logs(asked: Asked) -> Shown:
     names = sorted({entry["call"] for entry in await log_entries(asked, {})})
     wanted = log_filter(asked.query)
     found = await log_entries(asked, wanted)
-    left = _cursor(asked, len(found))
+    left = asked.cursor(len(found))
     start = max(len(found) - left, 0)
     entries, earlier = found[start : start + CALLS_A_PAGE], max(len(found) - start - CALLS_A_PAGE, 0)
     values = {
@@ -63,11 +61,6 @@ async def logs(asked: Asked) -> Shown:
         "outcomes": OUTCOMES,
     }
     return Shown("admin/logs.html", values)
-
-
-def _cursor(asked: Asked, usual: int) -> int:
-    text = asked.query.get("cursor", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else usual
 
 
 def log_filter(query: Mapping[str, str]) -> dict[str, str]:
