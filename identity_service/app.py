@@ -149,7 +149,7 @@ def make_services(settings: Settings, clock: Clock) -> Services:
         signing=signing,
         subjects=subjects,
         tracking=tracking,
-        sales=Sales(store, subjects, tracking),
+        sales=Sales(store, subjects, tracking, tally),
         tally=tally,
         orders=orders,
         figures=FigureReader(store, tally, clock),

@@ -88,7 +88,7 @@ class Grants:
         outcome, names = await self._store.removals.grant(shop.shop_id, visitor, grant, scene.now)
         if choice.linking is Choice.REFUSED:
             for name in names:
-                await self._store.links.unlink(shop.shop_id, handle_named(name), visitor, scene.seconds)
+                await self._store.links.unlink(shop.shop_id, handle_named(name), visitor, scene.seconds, revoke=True)
         else:
             await self._store.links.extend(shop.shop_id, names, visitor, scene.seconds, expires)
         return outcome, receipt

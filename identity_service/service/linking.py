@@ -25,7 +25,7 @@ class LinkingRefusals:
         receipt = None if known else await self._receipts.issue(scene, _refusal(scene, kind), _mode(kind), visitor, key)
         proof = (receipt.receipt_id, key) if receipt else ("", "")
         for name in await self._store.visitors.refuse_linking(shop.shop_id, visitor, kind, expires, scene.seconds, proof):
-            await self._store.links.unlink(shop.shop_id, handle_named(name), visitor, scene.seconds)
+            await self._store.links.unlink(shop.shop_id, handle_named(name), visitor, scene.seconds, revoke=True)
         return receipt
 
 

@@ -1,12 +1,14 @@
-"""Sales, in an order that survives a crash after any step: first the indexes through which a removal finds a sale, then the sale itself,
-once per sale ID, then its links; a repeated call resumes the links from what the first one stored.
+"""Sales, in an order that survives a crash after any step: first the index through which a withdrawal finds a sale, then the sale itself,
+once per sale ID, then its place in the shop's list, its event and its links, which a repeated call resumes from what the first one stored.
 
-Links are announced while the sale is still being claimed, and confirmed once it is: three dependent round trips for a sale with an email.
+A withdrawal that comes between index and sale finds no sale yet: the step of the event sees that, and takes the visitor out again.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from identity_service.attribution import Attribution, Break, attribute
 from identity_service.cookieless import DAY
@@ -16,11 +18,11 @@ from identity_service.handle import Handle, handle_named
 from identity_service.link import LinkSource
 from identity_service.metrics import SALE_CONFLICTS
 from identity_service.service.subjects import ATTEMPTS, CHANGING, NOBODY, Subject, Subjects
+from identity_service.service.tally import Tally
 from identity_service.service.tracking import Tracking
 from identity_service.service.visits import Visit
 from identity_service.shop import Shop
 from identity_service.store import Store
-from identity_service.store.links import Permits
 from identity_service.visitor import Kind, VisitorId
 
 
@@ -32,36 +34,12 @@ class Sold:
     attribution: Attribution | None
 
 
-class AnnouncedLinks:
-    """Links of a sale that wait for it to be claimed."""
-
-    def __init__(self, link: Callable[[Handle, Permits], Awaitable[bool]], handles: Sequence[Handle]) -> None:
-        loop = asyncio.get_running_loop()
-        self._permits = Permits(loop.create_future(), loop.create_future())
-        self._links = [asyncio.ensure_future(link(handle, self._permits)) for handle in handles]
-
-    def go_on(self) -> None:
-        """The sale seems to be new."""
-        self._permits.point.set_result(True)
-
-    async def confirm(self) -> bool:
-        """The sale is claimed. False where consent forbids a link."""
-        self._permits.confirm.set_result(True)
-        return all(await asyncio.gather(*self._links))
-
-    async def drop(self) -> None:
-        """Those that are not confirmed."""
-        for permit in (self._permits.point, self._permits.confirm):
-            if not permit.done():
-                permit.set_result(False)
-        await asyncio.gather(*self._links, return_exceptions=True)
-
-
 class Sales:
-    def __init__(self, store: Store, subjects: Subjects, tracking: Tracking) -> None:
+    def __init__(self, store: Store, subjects: Subjects, tracking: Tracking, tally: Tally) -> None:
         self._store = store
         self._subjects = subjects
         self._tracking = tracking
+        self._tally = tally
 
     async def log(self, visit: Visit, sale: Sale, handles: Sequence[Handle], verified: bool) -> Sold:
         """The first call with a sale ID wins, and gets its attribution; a later one only ends what the first could not."""
@@ -69,77 +47,74 @@ class Sales:
             subject = await self._subjects.find(visit, assumed=assumed)
             if assumed and subject.visitor is None:
                 continue
-            linked = handles if subject.personal and (subject.visitor is None or subject.linkable) else ()
-            sold = await self._sell(visit.shop, subject, sale, linked, verified)
+            named = handles if subject.personal and (subject.visitor is None or subject.linkable) else ()
+            sold = await self._sell(visit.shop, subject, sale, named, verified)
             if sold:
                 return sold
         raise StoreUnavailable(CHANGING)
 
     async def _sell(self, shop: Shop, subject: Subject, sale: Sale, handles: Sequence[Handle], verified: bool) -> Sold | None:
         """None where the visitor is not as assumed."""
-
-        def link(handle: Handle, permits: Permits) -> Awaitable[bool]:
-            return self._tracking.link(shop, subject, handle, verified, LinkSource.SALE, permits)
-
-        links = AnnouncedLinks(link, handles if subject.visitor else ())
-        try:
-            return await self._claim(shop, subject, sale, handles, verified, links)
-        finally:
-            await links.drop()
-
-    async def _claim(
-        self, shop: Shop, subject: Subject, sale: Sale, handles: Sequence[Handle], verified: bool, links: AnnouncedLinks
-    ) -> Sold | None:
-        events: list[str] = []
-        stored: dict[str, str] | None = None
-        if subject.visitor:
-            indexed = await self._store.sales.index_under_visitor(shop.shop_id, sale.sale, subject.visitor, subject.bridged_from)
+        events, stored, noted = [], None, subject.visitor
+        if noted:
+            indexed = await self._store.sales.index_under_visitor(shop.shop_id, sale.sale, noted, subject.bridged_from, sale.time)
             events, stored = indexed.events, indexed.sale
             if indexed.outcome == "otherwise":
+                self._store.sales.forget(shop.shop_id, sale.sale, noted)
                 return None
             if indexed.outcome != "indexed":
                 subject, handles = NOBODY, ()
         attribution = _attribution(shop, subject, sale, events)
         fields = _fields(subject, sale, handles, verified, attribution)
         if stored is None:
-            if subject.visitor:
-                links.go_on()
             stored = await self._store.sales.claim(shop.shop_id, sale.sale, fields, handles)
-        if stored is not None:
-            await links.drop()
-            if stored["products"] != fields["products"]:
-                SALE_CONFLICTS.inc()
+        if stored is None:
+            self._tally.sold(shop.shop_id, sale.revenue, [line.product for line in sale.lines], _credited(sale, attribution))
+            await self._complete(shop, sale.sale, fields, subject)
+        else:
+            SALE_CONFLICTS.inc(stored["products"] != fields["products"])
             if "linked" not in stored:
-                await self._resume(shop, sale.sale, stored)
-            return Sold(subject, None)
-        await asyncio.gather(self._list(shop, subject, sale), self._finish(shop, subject, sale.sale, links))
-        return Sold(subject, attribution)
+                await self._complete(shop, sale.sale, stored, _stored_subject(stored))
+        if noted:
+            self._store.sales.forget(shop.shop_id, sale.sale, noted)
+        return Sold(subject, attribution if stored is None else None)
 
-    async def _list(self, shop: Shop, subject: Subject, sale: Sale) -> None:
-        event = Event(EventType.SALE, sale.time, tuple(line.product for line in sale.lines), text=sale.sale)
-        await asyncio.gather(
-            self._store.activity.list_order(shop.shop_id, self._store.keys.sale_digest(shop.shop_id, sale.sale), sale.time),
-            self._tracking.record(shop, subject, event, checked=False),
-        )
-
-    async def _finish(self, shop: Shop, subject: Subject, sale: str, links: AnnouncedLinks) -> None:
-        """Where consent forbids the links, the order loses what is personal."""
-        if subject.visitor and not await links.confirm():
-            await self._scrub(shop, sale, subject.visitor)
+    async def _complete(self, shop: Shop, sale: str, stored: dict[str, str], subject: Subject) -> None:
+        """Everything after the claim; each step may have been taken before. Where the visitor was withdrawn meanwhile, or refuses the
+        links, the order loses what is personal."""
+        digest, time = self._store.keys.sale_digest(shop.shop_id, sale), int(stored["time"])
+        listing = self._store.activity.list_order(shop.shop_id, digest, time)
+        if subject.visitor is None:
+            await listing
+        else:
+            event = Event(EventType.SALE, time, tuple(line["id"] for line in json.loads(stored["products"])), text=sale)
+            recording = self._tracking.record_sale(shop, subject, subject.visitor, event, digest)
+            _, recorded = await asyncio.gather(listing, recording)
+            if not (recorded and await self._link(shop, subject, stored)):
+                await self._store.removals.unname_sale(shop.shop_id, digest, subject.visitor)
         self._store.sales.finish(shop.shop_id, sale)
 
-    async def _resume(self, shop: Shop, sale: str, stored: dict[str, str]) -> None:
-        visitor = stored.get("visitor")
-        if visitor:
-            subject = Subject(True, VisitorId(visitor), Kind(stored["kind"]), int(stored["expires"]), linkable=True)
-            for name in (stored[field] for field in ("email", "customer") if field in stored):
-                if not await self._tracking.link(shop, subject, handle_named(name), stored["verified"] == "1", LinkSource.SALE):
-                    await self._scrub(shop, sale, subject.visitor or "")
-                    break
-        self._store.sales.finish(shop.shop_id, sale)
+    async def _link(self, shop: Shop, subject: Subject, stored: dict[str, str]) -> bool:
+        """False where consent forbids a link."""
+        handles = [handle_named(stored[field]) for field in ("email", "customer") if field in stored]
+        verified = stored.get("verified") == "1"
+        return all([await self._tracking.link(shop, subject, handle, verified, LinkSource.SALE) for handle in handles])
 
-    async def _scrub(self, shop: Shop, sale: str, visitor: str) -> None:
-        await self._store.removals.scrub_sales(shop.shop_id, [self._store.keys.sale_digest(shop.shop_id, sale)], "visitor", visitor)
+
+def _stored_subject(stored: dict[str, str]) -> Subject:
+    if "visitor" not in stored:
+        return NOBODY
+    return Subject(True, VisitorId(stored["visitor"]), Kind(stored["kind"]), int(stored["expires"]), linkable=True)
+
+
+def _credited(sale: Sale, attribution: Attribution) -> dict[str, Decimal]:
+    """Revenue by label: that of each product counts in full under each of its labels."""
+    found: dict[str, Decimal] = {}
+    for credit in {str(credit.product): credit for credit in attribution.credits}.values():
+        revenue = sum((line.revenue for line in sale.lines if str(line.product) == str(credit.product)), Decimal(0))
+        for label in credit.labels:
+            found[label] = found.get(label, Decimal(0)) + revenue
+    return found
 
 
 def _attribution(shop: Shop, subject: Subject, sale: Sale, events: Sequence[str]) -> Attribution:

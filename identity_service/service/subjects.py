@@ -3,6 +3,7 @@
 from msgspec import Struct
 from msgspec.structs import replace
 
+from identity_service.consent import Choice
 from identity_service.cookieless import window_at
 from identity_service.errors import Invalid
 from identity_service.policy import Asked
@@ -74,17 +75,24 @@ def _of(scene: Scene) -> Subject:
         if scene.candidate.kind is not Kind.DERIVED:
             return NO_SESSION
     elif scene.tokens and not visit.own:
-        token = scene.tokens[0]
+        token = scene.living or scene.tokens[0]
         dead = scene.living is None if token.kind is Kind.PERSISTENT else token_expires(token, visit.shop) <= scene.seconds
         if dead:
             return NOBODY
         expires = record.expires if record else token_expires(token, visit.shop)
         mode = Mode.PERSISTENT if token.kind is Kind.PERSISTENT else Mode.COOKIELESS
-        return Subject(True, token.visitor, token.kind, expires, True, mode in visit.shop.policy.linkable, bridged)
+        return Subject(True, token.visitor, token.kind, expires, True, _may_link(scene, token.visitor, mode), bridged)
     mode = record.mode if record else Mode.COOKIELESS
     expires = record.expires if record else scene.candidate.expires
     if scene.candidate.kind is Kind.DERIVED:
         # as long as by its token: what is logged must outlive midnight, or nothing shows that the session goes on
         expires = window_at(scene.candidate.issued_at, visit.shop.window_days).salt_destroyed_at
     kind = Kind.PERSISTENT if mode is Mode.PERSISTENT else scene.candidate.kind
-    return Subject(True, scene.candidate.visitor, kind, expires, visit.own is None, mode in visit.shop.policy.linkable, bridged)
+    visitor = scene.candidate.visitor
+    return Subject(True, visitor, kind, expires, visit.own is None, _may_link(scene, visitor, mode), bridged)
+
+
+def _may_link(scene: Scene, visitor: VisitorId, mode: Mode) -> bool:
+    """By the policy, and by the person, who may have refused it without refusing anything else."""
+    record = scene.states[visitor].record
+    return mode in scene.visit.shop.policy.linkable and not (record and record.linking is Choice.REFUSED)

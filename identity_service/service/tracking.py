@@ -17,7 +17,7 @@ from identity_service.service.visits import Visit
 from identity_service.shop import Shop
 from identity_service.store import Clock, Store
 from identity_service.store.events import Kept
-from identity_service.store.links import Linkable, Permits
+from identity_service.store.links import Linkable
 from identity_service.visitor import Kind, Mode, VisitorId
 
 
@@ -40,31 +40,35 @@ class Tracking:
                 if assumed:
                     continue
                 return subject, event.labels or ()
-            labels = await self.record(visit.shop, subject, event, checked=True)
+            labels = await self._record(visit.shop, subject, subject.visitor, event)
             if labels is not None:
                 return subject, labels
         raise StoreUnavailable(CHANGING)
 
-    async def record(self, shop: Shop, subject: Subject, event: Event, *, checked: bool) -> tuple[str, ...] | None:
-        """Returns a click's labels. None where `checked` and the visitor is not as assumed."""
-        if subject.visitor is None:
-            return event.labels or ()
-        event = replace(event, override=True) if subject.override else event
-        now = int(self._clock())
-        lasting = subject.signed or subject.kind is Kind.PERSISTENT
-        life = max(subject.expires - now, 1) if lasting else shop.window_days * DAY
+    async def _record(self, shop: Shop, subject: Subject, visitor: VisitorId, event: Event) -> tuple[str, ...] | None:
+        """Returns a click's labels. None where the visitor is not as it was when the subject was found."""
+        expected = self._store.events.assumption(shop.shop_id, visitor)
+        event, now = _marked(event, subject), int(self._clock())
         unlabelled = event.type is EventType.CLICK and event.labels is None
         if unlabelled and subject.bridged_from:
-            event = await self._backtracked(shop, subject.visitor, subject.bridged_from, event)
+            event = await self._backtracked(shop, visitor, subject.bridged_from, event)
             unlabelled = event.labels is None
-        kept = Kept(self._most_events, life, from_first=not lasting)
         shown = str(event.products[0]) if unlabelled else ""
         outcome, found = await self._store.events.record(
-            shop.shop_id, subject.visitor, event.stored(), kept, now, shown=shown, checked=checked
+            shop.shop_id, visitor, event.stored(), self._kept(shop, subject, now), now, shown=shown, expected=expected
         )
-        if outcome == "otherwise":
+        if outcome != "kept":
             return None
         return tuple(found) if found and unlabelled else event.labels or ()
+
+    async def record_sale(self, shop: Shop, subject: Subject, visitor: VisitorId, event: Event, digest: str) -> bool:
+        """False where the visitor was withdrawn after the sale was indexed under it."""
+        event, now = _marked(event, subject), int(self._clock())
+        return await self._store.events.record_sale(shop.shop_id, visitor, event.stored(), self._kept(shop, subject, now), now, digest)
+
+    def _kept(self, shop: Shop, subject: Subject, now: int) -> Kept:
+        lasting = subject.signed or subject.kind is Kind.PERSISTENT
+        return Kept(self._most_events, max(subject.expires - now, 1) if lasting else shop.window_days * DAY, from_first=not lasting)
 
     async def _backtracked(self, shop: Shop, visitor: VisitorId, bridged_from: str, click: Event) -> Event:
         """What was shown before a grant counts for the click after it; other clicks are back-tracked where they are written."""
@@ -81,18 +85,20 @@ class Tracking:
             await self.link(visit.shop, subject, handle, verified, LinkSource.EMAIL)
         return subject
 
-    async def link(
-        self, shop: Shop, subject: Subject, handle: Handle, verified: bool, source: LinkSource, permits: Permits | None = None
-    ) -> bool:
+    async def link(self, shop: Shop, subject: Subject, handle: Handle, verified: bool, source: LinkSource) -> bool:
         """False where consent forbids the link; a full handle or visitor is only counted."""
         if subject.visitor is None or subject.expires <= int(self._clock()):
             return True
         persistent_only = Mode.COOKIELESS not in shop.policy.linkable
         linkable = Linkable(subject.visitor, subject.kind, subject.expires, persistent_only, verified)
         try:
-            await self._links.link_as(shop, handle, linkable, source, permits)
+            await self._links.link_as(shop, handle, linkable, source)
         except ConsentRequired:
             return False
         except Invalid:
             return True
         return True
+
+
+def _marked(event: Event, subject: Subject) -> Event:
+    return replace(event, override=True) if subject.override else event

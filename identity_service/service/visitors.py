@@ -70,7 +70,8 @@ class Visitors:
         if not candidate.random:
             names.add(candidate.visitor)
         asked = (visit.shop.shop_id, sorted(names), now // 1000)
-        found = self._store.visitors.assumed(*asked) if assumed else await self._store.visitors.look_up(*asked)
+        sure = assumed and len(names) == 1  # only the visitor that is written to is checked
+        found = self._store.visitors.assumed(*asked) if sure else await self._store.visitors.look_up(*asked)
         states = dict(zip(sorted(names), found, strict=True))
         return Scene(visit, now, tokens, candidate, {candidate.visitor: VisitorState(None, None)} | states)
 

@@ -27,15 +27,25 @@ class EventStore:
         self._assumed = assumed
 
     async def record(
-        self, shop: ShopId, visitor: VisitorId, event: str, kept: Kept, now: int, *, shown: str = "", checked: bool = False
+        self, shop: ShopId, visitor: VisitorId, event: str, kept: Kept, now: int, *, shown: str = "", expected: str = ""
     ) -> tuple[str, list[str]]:
-        """Returns kept, gone or, where `checked`, otherwise: the visitor is not as this worker assumed, and nothing was written. `shown`:
-        the product of a click without labels; then those of the newest results that showed it are taken, and returned."""
+        """Returns kept, gone or otherwise: the visitor is not as `expected`, and nothing was written. `shown`: the product of a click
+        without labels; then those of the newest results that showed it are taken, and returned."""
         keys = self._keys.visitor(shop, visitor)
-        expected = self._assumed.of(keys.digest).decisive if checked else ""
         arguments = (event, kept.most, kept.life, now, "1" if kept.from_first else "", shown, expected)
         [reply] = await self._client.run(call("record_event", (keys.record, keys.gone, keys.events), *arguments))
         return reply[0], reply[1] if len(reply) > 1 else []
+
+    def assumption(self, shop: ShopId, visitor: VisitorId) -> str:
+        """What a decision of this moment rests on, for the write that follows from it."""
+        return self._assumed.of(self._keys.visitor_digest(shop, visitor)).decisive
+
+    async def record_sale(self, shop: ShopId, visitor: VisitorId, event: str, kept: Kept, now: int, digest: str) -> bool:
+        """Once for each sale. False where the visitor was withdrawn after the sale was indexed under it."""
+        keys = self._keys.visitor(shop, visitor)
+        arguments = (event, kept.most, kept.life, now, "1" if kept.from_first else "", digest)
+        [recorded] = await self._client.run(call("record_sale", (keys.record, keys.gone, keys.events, keys.sales), *arguments))
+        return bool(recorded)
 
     async def newest(self, shop: ShopId, visitor: VisitorId) -> str | None:
         event: str | None

@@ -12,7 +12,6 @@ next caller or by `repair`, never completed. A retry is a new nonce. The order o
     grant     is a removal open? end it first · lift the gone mark if the grant is newer
 """
 
-import asyncio
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,14 +28,6 @@ from identity_service.visitor import LAPSED, Kind, VisitorId
 
 MOST_YIELDS = 3
 """How often a link may make room for itself before it is refused."""
-
-
-@dataclass(frozen=True, slots=True)
-class Permits:
-    """Whether a link that is announced already may go on to its second and to its third step, once that is known."""
-
-    point: asyncio.Future[bool]
-    confirm: asyncio.Future[bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +59,19 @@ class LinkStore:
         replies = await self._client.read_many([read("HGETALL", self._keys.handle(shop, handle).links) for handle in handles])
         return [living_links(stored, now) for stored in replies]
 
-    async def link(
-        self, shop: ShopId, handle: Handle, linkable: Linkable, source: LinkSource, now: int, permits: Permits | None = None
-    ) -> None:
-        """Raises ConsentRequired, Invalid where a cap is reached, or StoreUnavailable; then there is no link of this call. With `permits`
-        the link is announced at once, and taken back where one is refused."""
+    async def link(self, shop: ShopId, handle: Handle, linkable: Linkable, source: LinkSource, now: int) -> None:
+        """Raises ConsentRequired, Invalid where a cap is reached, or StoreUnavailable; then there is no link of this call."""
         nonce = secrets.token_urlsafe(8)
         note = f"l {handle.name} {nonce}"
         keys = self._keys.handle(shop, handle)
         await self._intend(shop, handle, linkable, nonce, note, now)
-        if permits and not await permits.point:
-            await self._take_back(shop, handle, linkable.visitor, nonce, note)
-            return
         try:
             expires = await self._point(shop, handle, linkable, nonce, now)
         except (ConsentRequired, Invalid):
-            await self._take_back(shop, handle, linkable.visitor, nonce, note)
+            await self._client.run(write("HDEL", keys.intents, nonce))
+            await self.settle(shop, handle, linkable.visitor)
+            self._forget(shop, note)
             raise
-        if permits and not await permits.confirm:
-            await self._take_back(shop, handle, linkable.visitor, nonce, note)
-            return
         arguments = (nonce, linkable.visitor, now, expires, source.value[0], linkable.flag)
         [confirmed] = await self._client.run(call("link_commit", (keys.links, keys.intents), *arguments))
         if not confirmed:
@@ -97,11 +81,13 @@ class LinkStore:
         if not confirmed:
             raise StoreUnavailable("The link was removed while it was made; repeat the call if it is still wanted.")
 
-    async def unlink(self, shop: ShopId, handle: Handle, visitor: VisitorId, now: int) -> bool:
-        """Returns whether there was a link."""
+    async def unlink(self, shop: ShopId, handle: Handle, visitor: VisitorId, now: int, *, revoke: bool = False) -> bool:
+        """Returns whether there was a link. `revoke`: links of the visitor that are announced there will not stand either."""
         keys = self._keys.handle(shop, handle)
         await self._client.run(*note_removal(self._keys, shop, f"u {handle.name} {secrets.token_urlsafe(8)}", Millis(now * 1000)))
-        [existed] = await self._client.run(call("unlink_drop", (keys.links, keys.removals), visitor, now * 1000))
+        drop = call("unlink_drop", (keys.links, keys.removals), visitor, now * 1000)
+        announced = [call("withdraw_unlink", (keys.links, keys.intents, keys.sales), visitor)] if revoke else []
+        existed, *_ = await self._client.run(drop, *announced)
         await self.settle(shop, handle, visitor)
         return bool(existed)
 
@@ -155,11 +141,6 @@ class LinkStore:
                 raise ConsentRequired("The visitor has withdrawn or refused linking; link again only after a new grant.")
             await self.unlink(shop, handle_named(reply[1]), linkable.visitor, now)
         raise Invalid("The visitor holds as many emails or customer IDs as it may; unlink or erase some first.")
-
-    async def _take_back(self, shop: ShopId, handle: Handle, visitor: VisitorId, nonce: str, note: str) -> None:
-        await self._client.run(write("HDEL", self._keys.handle(shop, handle).intents, nonce))
-        await self.settle(shop, handle, visitor)
-        self._forget(shop, note)
 
     def _forget(self, shop: ShopId, note: str) -> None:
         self._client.post(write("ZREM", self._keys.notes(shop), note))

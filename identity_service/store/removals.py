@@ -126,6 +126,17 @@ class RemovalStore:
         dropped = await self._client.run(*(call("scrub_sale", [self._keys.sale_of(shop, sale)], scope, value) for sale in sales))
         return [name for names in dropped for name in names]
 
+    async def unname_sale(self, shop: ShopId, digest: str, visitor: VisitorId) -> None:
+        """Takes the visitor, and with it every handle, out of a sale of its own; the order stays."""
+        for name in await self.scrub_sales(shop, [digest], "visitor", visitor):
+            await self._client.run(write("SREM", self._keys.handle(shop, handle_named(name)).sales, digest))
+
+    async def repair_sale(self, shop: ShopId, digest: str, visitor: VisitorId) -> None:
+        """Of a sale that was cut off: it may name the visitor only while the visitor's withdrawal would find it."""
+        [indexed] = await self._client.run(read("SISMEMBER", self._keys.visitor(shop, visitor).sales, digest))
+        if not indexed:
+            await self.unname_sale(shop, digest, visitor)
+
     async def _take_off(self, shop: ShopId, handle: Handle, visitor: VisitorId, sales: Sequence[str]) -> int:
         keys = self._keys.handle(shop, handle)
         [existed] = await self._client.run(call("withdraw_unlink", (keys.links, keys.intents, keys.sales), visitor, *sales))

@@ -47,9 +47,11 @@ class Repair:
         return closed
 
     async def _close(self, shop: ShopId, note: str, at: Millis, now: Millis) -> bool:
-        kind, subject, *_ = note.split(" ")
+        kind, subject, *rest = note.split(" ")
         if kind in "wf":
             await self._removals.repair_withdrawal(shop, VisitorId(subject), at, noted_to_finish=kind == "f")
+        elif kind == "s":
+            await self._removals.repair_sale(shop, rest[0], VisitorId(subject))
         elif await self._repair_handle(shop, handle_named(subject), now):
             return False
         await self._client.run(write("ZREM", self._keys.notes(shop), note), note_destroyed(now))

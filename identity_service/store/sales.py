@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from identity_service.handle import Handle
 from identity_service.shop import ShopId
 from identity_service.store.assumed import AssumedVisitors
-from identity_service.store.batch import call, read
+from identity_service.store.batch import call, read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import Keys
 from identity_service.visitor import VisitorId
@@ -33,14 +33,16 @@ class SaleStore:
         self._assumed = assumed
         self._life = life
 
-    async def index_under_visitor(self, shop: ShopId, sale: str, visitor: VisitorId, bridged_from: str | None) -> Indexed:
-        """Before the sale names the visitor; only where it is indexed may the sale name it."""
+    async def index_under_visitor(self, shop: ShopId, sale: str, visitor: VisitorId, bridged_from: str | None, now: int) -> Indexed:
+        """Before the sale names the visitor; only where it is indexed may the sale name it. Noted for the repair until `forget`: a sale
+        that is cut off must not name a visitor that withdraws meanwhile."""
         keys = self._keys.visitor(shop, visitor)
         arguments = (self._keys.sale_digest(shop, sale), self._life, MOST_SALES_OF_A_VISITOR, self._assumed.of(keys.digest).decisive)
         lists = [keys.events, *([self._keys.visitor_of(shop, bridged_from).events] if bridged_from else [])]
         index = call("index_sale", (keys.record, keys.gone, keys.sales), *arguments)
         known = read("HGETALL", self._keys.sale_of(shop, arguments[0]))
-        outcome, sale_fields, *found = await self._client.run(index, known, *(read("LRANGE", key, 0, -1) for key in lists))
+        note = call("note_removal", [self._keys.notes(shop)], now * 1000, sale_note(arguments[0], visitor))
+        _, outcome, sale_fields, *found = await self._client.run(note, index, known, *(read("LRANGE", key, 0, -1) for key in lists))
         return Indexed(outcome, sale_fields or None, [event for events in found for event in events])
 
     async def claim(self, shop: ShopId, sale: str, fields: Mapping[str, str], handles: Sequence[Handle]) -> dict[str, str] | None:
@@ -53,6 +55,10 @@ class SaleStore:
         if reply[0] == 1:
             return None
         return dict(zip(reply[1][::2], reply[1][1::2], strict=True))
+
+    def forget(self, shop: ShopId, sale: str, visitor: VisitorId) -> None:
+        """Sent without waiting, once nothing of the sale is open."""
+        self._client.post(write("ZREM", self._keys.notes(shop), sale_note(self._keys.sale_digest(shop, sale), visitor)))
 
     def finish(self, shop: ShopId, sale: str) -> None:
         """Sent without waiting: were it lost, a duplicate would make the same links again."""
@@ -72,3 +78,7 @@ class SaleStore:
             return []
         found = await self._client.run(*(read("HGETALL", self._keys.sale_of(shop, digest)) for digest in digests))
         return [sale for sale in found if sale]
+
+
+def sale_note(digest: str, visitor: VisitorId) -> str:
+    return f"s {visitor} {digest}"

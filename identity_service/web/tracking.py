@@ -6,7 +6,6 @@ from typing import Any
 
 from msgspec import UnsetType
 
-from identity_service.attribution import Attribution
 from identity_service.errors import Invalid
 from identity_service.event import Event, EventType, ProductId, Sale, SaleLine, clean_labels, without_emails
 from identity_service.handle import Handle
@@ -36,9 +35,6 @@ async def log_sale(call: Call) -> Reply:
     logged = await call.services.sales.log(tracked_visit(call), sold, handles, call.private)
     subject, attribution = logged.subject, logged.attribution
     await keep_opt_out(call, subject.visitor)
-    if attribution is not None:
-        credited = _credited(sold, attribution)
-        call.services.tally.sold(call.shop.shop_id, sold.revenue, [line.product for line in sold.lines], credited)
     return _done(call, subject, attribution.labels if attribution else None)
 
 
@@ -146,16 +142,6 @@ def _now(call: Call) -> int:
 
 def _text(value: str | UnsetType | None) -> str | None:
     return without_emails(value) if isinstance(value, str) else None
-
-
-def _credited(sale: Sale, attribution: Attribution) -> dict[str, Decimal]:
-    """Revenue by label: that of each product counts in full under each of its labels."""
-    found: dict[str, Decimal] = {}
-    for credit in {str(credit.product): credit for credit in attribution.credits}.values():
-        revenue = sum((line.revenue for line in sale.lines if str(line.product) == str(credit.product)), Decimal(0))
-        for label in credit.labels:
-            found[label] = found.get(label, Decimal(0)) + revenue
-    return found
 
 
 def _line(call: Call, product: ProductLine | str | int) -> SaleLine:

@@ -77,7 +77,7 @@ async def live(store: Store, number: int) -> VisitorId:
     await store.links.link(SHOP, handle, Linkable(visitor, Kind.PERSISTENT, 0, False, True), LinkSource.LINK, NOW)
     await store.links.extend(SHOP, [handle.name], visitor, NOW, NOW + 199_999)
     await store.visitors.look_up(SHOP, [visitor], NOW)
-    await store.sales.index_under_visitor(SHOP, f"s{number}", visitor, None)
+    await store.sales.index_under_visitor(SHOP, f"s{number}", visitor, None, NOW)
     await store.sales.claim(SHOP, f"s{number}", {"sale": "1", "visitor": visitor, "email": handle.name}, [handle])
     store.sales.finish(SHOP, f"s{number}")
     await store.events.record(SHOP, visitor, '{"time": 1}', Kept(10, 60, from_first=False), NOW)

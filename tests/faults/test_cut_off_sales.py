@@ -1,0 +1,300 @@
+"""Sales and links of two workers on one store, held or cut off at one step while the other goes on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+import redis
+
+from identity_service.app import Application
+from identity_service.errors import StoreUnavailable
+from identity_service.sections import Settings
+from identity_service.settings import load
+from identity_service.shop import ShopId
+from identity_service.store.batch import Command
+from identity_service.store.keys import REPAIR_LOCK
+from identity_service.visitor import VisitorId
+from tests.conftest import Clock, Shopper
+
+pytestmark = pytest.mark.anyio
+SHOP = ShopId("demo")
+LUKE = "luke@skywalker.com"
+Workers = tuple[Application, Application]
+
+
+class Gate:
+    """Holds the first unit of one worker with a certain script, or fails it once it is released."""
+
+    def __init__(self, application: Application, script: str, *, before: bool = True) -> None:
+        self._client = application.services.store.client
+        self._script, self._before = script, before
+        self._run = self._client.run
+        self.held, self.released = asyncio.Event(), asyncio.Event()
+        self.fails = False
+        setattr(self._client, "run", self.run)  # noqa: B010
+
+    async def run(self, *unit: Command) -> list[Any]:
+        if self.held.is_set() or not any(one.source and one.source.name == self._script for one in unit):
+            return await self._run(*unit)
+        replies = None if self._before else await self._run(*unit)
+        self.held.set()
+        await asyncio.wait_for(self.released.wait(), 10)
+        if self.fails:
+            raise StoreUnavailable
+        return await self._run(*unit) if replies is None else replies
+
+
+def shopper_of(application: Application) -> Shopper:
+    transport = httpx.ASGITransport(application, client=("203.0.113.7", 4711))
+    return Shopper(httpx.AsyncClient(transport=transport, base_url="http://service.test"))
+
+
+@pytest.fixture
+async def workers(settings: Settings, clock: Clock) -> AsyncIterator[Workers]:
+    made = Application(settings, clock), Application(settings, clock)
+    yield made
+    for one in made:
+        await one.services.store.client.close()
+
+
+def sale_of(application: Application, database: redis.Redis, sale: str) -> dict[str, str]:
+    keys = application.services.store.keys
+    found = database.hgetall(keys.sale_of(SHOP, keys.sale_digest(SHOP, sale)))
+    return {str(field): str(value) for field, value in found.items()}
+
+
+async def granted(shopper: Shopper) -> tuple[str, str]:
+    answer = (await shopper.post("/v1/consents", {"consent": "granted"})).json()
+    return answer["token"], answer["visitor"]
+
+
+async def kept_up(application: Application, database: redis.Redis, clock: Clock) -> None:
+    """Three rounds of repair, after everything that was noted is due."""
+    for _ in range(3):
+        clock.forward(100)
+        database.delete(REPAIR_LOCK)
+        await application.keep_up()
+
+
+def personal(stored: dict[str, str]) -> set[str]:
+    return {"visitor", "email", "customer", "attribution"} & set(stored)
+
+
+async def test_a_sale_without_an_email_that_a_withdrawal_overtakes_names_nobody(workers: Workers, database: redis.Redis) -> None:
+    slow, swift = workers
+    token, _ = await granted(shopper_of(slow))
+    gate = Gate(slow, "claim_sale")
+    sale = asyncio.create_task(shopper_of(slow).post("/v2/log/sale", {"sale": 1, "products": [1], "visitor": token}))
+    await asyncio.wait_for(gate.held.wait(), 20)
+    assert (await shopper_of(swift).post("/v1/visitors", {"token": token, "consent": "refused"})).json()["mode"] == "null"
+    gate.released.set()
+    assert (await sale).json() == {"status": "ok"}
+    await slow.services.store.client._batch.drain()
+    assert personal(sale_of(slow, database, "1")) == set()
+
+
+async def test_a_sale_with_an_email_that_a_withdrawal_overtakes_names_nobody_once_repaired(
+    workers: Workers, database: redis.Redis, clock: Clock
+) -> None:
+    slow, swift = workers
+    token, _ = await granted(shopper_of(slow))
+    gate = Gate(slow, "claim_sale")
+    body = {"sale": 1, "products": [1], "visitor": token, "email": LUKE}
+    sale = asyncio.create_task(shopper_of(slow).post("/v2/log/sale", body))
+    await asyncio.wait_for(gate.held.wait(), 20)
+    await shopper_of(swift).post("/v1/visitors", {"token": token, "consent": "refused"})
+    gate.released.set()
+    await sale
+    await kept_up(swift, database, clock)
+    assert personal(sale_of(slow, database, "1")) == set()
+
+
+@pytest.mark.parametrize("body", [{"email": LUKE}, {}])
+async def test_a_sale_cut_off_after_its_claim_keeps_nothing_of_a_visitor_withdrawn_meanwhile(
+    workers: Workers, database: redis.Redis, clock: Clock, body: dict[str, str]
+) -> None:
+    """The worker dies with the sale claimed; nobody repeats it."""
+    slow, swift = workers
+    token, _ = await granted(shopper_of(slow))
+    before, after = Gate(slow, "claim_sale"), Gate(slow, "claim_sale", before=False)
+    sale = asyncio.create_task(shopper_of(slow).post("/v2/log/sale", {"sale": 1, "products": [1], "visitor": token} | body))
+    await asyncio.wait_for(before.held.wait(), 20)
+    await shopper_of(swift).post("/v1/visitors", {"token": token, "consent": "refused"})
+    after.fails = True
+    after.released.set()
+    before.released.set()
+    await sale
+    await kept_up(swift, database, clock)
+    assert personal(sale_of(slow, database, "1")) == set()
+
+
+@pytest.mark.parametrize("email", [{}, {"email": LUKE}])
+async def test_a_sale_that_a_withdrawal_and_a_new_grant_overtake_is_found_by_the_next_withdrawal(
+    workers: Workers, database: redis.Redis, clock: Clock, email: dict[str, str]
+) -> None:
+    slow, swift = workers
+    own: dict[str, Any] = {"visitor": "own-1"}
+    await shopper_of(swift).post("/v1/consents", own | {"consent": "granted"})
+    gate = Gate(slow, "claim_sale")
+    body = own | email | {"sale": 1, "products": [1]}
+    sale = asyncio.create_task(shopper_of(slow).post("/v2/log/sale", body))
+    await asyncio.wait_for(gate.held.wait(), 20)
+    for consent in ("refused", "granted"):
+        clock.forward(1)
+        await shopper_of(swift).post("/v1/consents", own | {"consent": consent})
+    gate.released.set()
+    await sale
+    clock.forward(1)
+    await shopper_of(swift).post("/v1/erasures", own)
+    assert await shopper_of(swift).visitors(email=LUKE) == []
+    assert personal(sale_of(slow, database, "1")) == set()
+
+
+@pytest.mark.parametrize("path", ["/v2/log/sale", "/v1/links"])
+@pytest.mark.parametrize("step", ["link_commit", "link_point"])
+async def test_no_link_is_left_after_a_refusal_of_linking_was_acknowledged(workers: Workers, path: str, step: str) -> None:
+    slow, swift = workers
+    token, _ = await granted(shopper_of(slow))
+    gate = Gate(slow, step)
+    body = {"email": LUKE, "token": token} if path == "/v1/links" else {"sale": 1, "products": [1], "visitor": token, "email": LUKE}
+    call = asyncio.create_task(shopper_of(slow).post(path, body))
+    await asyncio.wait_for(gate.held.wait(), 20)
+    refusal = {"token": token, "consent": {"purposes": {"linking": "refused"}}}
+    assert (await shopper_of(swift).post("/v1/consents", refusal)).json()["linkable"] is False
+    gate.released.set()
+    await call
+    assert await shopper_of(swift).visitors(email=LUKE) == []
+
+
+async def test_a_sale_cut_off_before_it_is_listed_is_listed_by_its_repetition(workers: Workers, database: redis.Redis) -> None:
+    slow, swift = workers
+    gate = Gate(slow, "claim_sale", before=False)
+    gate.fails = True
+    gate.released.set()
+    body = {"sale": 1, "products": [1], "visitor": "own-1"}
+    assert (await shopper_of(slow).post("/v2/log/sale", body)).status_code == 503
+    assert (await shopper_of(swift).post("/v2/log/sale", body)).json() == {"status": "ok"}
+    orders = (await shopper_of(swift).client.get("/v1/orders", headers={"authorization": "Bearer demo-private-key"})).json()
+    assert [one["sale"] for one in orders["orders"]] == ["1"]
+
+
+async def test_a_repeated_sale_takes_no_link_away(environment: dict[str, str], database: redis.Redis, clock: Clock) -> None:
+    """At a full handle an announced link makes room for itself, before it is known that the sale is an old one."""
+    application = Application(load("development", environment | {"IDENTITY_LIMITS__VISITORS_PER_HANDLE": "4"}), clock)
+    shopper = shopper_of(application)
+    await shopper.post("/v2/log/sale", {"sale": 1, "products": [1], "visitor": "own-0"})
+    for number in range(1, 5):
+        key = "demo-public-key" if number < 3 else "demo-private-key"
+        await shopper.post("/v2/log/email", {"email": LUKE, "visitor": f"own-{number}"}, key=key)
+        clock.forward(1)
+    before = {one["visitor"] for one in await shopper.visitors(email=LUKE)}
+    await shopper.post("/v2/log/sale", {"sale": 1, "products": [1], "visitor": "own-9", "email": LUKE})
+    after = {one["visitor"] for one in await shopper.visitors(email=LUKE)}
+    await application.services.store.client.close()
+    assert len(before) == 4
+    assert after == before
+
+
+async def test_a_sale_of_a_withdrawn_visitor_takes_no_link_away(environment: dict[str, str], database: redis.Redis, clock: Clock) -> None:
+    application = Application(load("development", environment | {"IDENTITY_LIMITS__VISITORS_PER_HANDLE": "4"}), clock)
+    shopper, other = shopper_of(application), Application(load("development", environment), clock)
+    token, visitor = await granted(shopper)
+    await shopper.post("/v2/log/click", {"product": 1, "visitor": token})
+    for number in range(1, 5):
+        key = "demo-public-key" if number < 3 else "demo-private-key"
+        await shopper.post("/v2/log/email", {"email": LUKE, "visitor": f"own-{number}"}, key=key)
+        clock.forward(1)
+    await other.services.store.removals.withdraw(SHOP, VisitorId(visitor), other.services.links.now())
+    before = {one["visitor"] for one in await shopper.visitors(email=LUKE)}
+    await shopper.post("/v2/log/sale", {"sale": 1, "products": [1], "visitor": token, "email": LUKE})
+    after = {one["visitor"] for one in await shopper.visitors(email=LUKE)}
+    await application.services.store.client.close()
+    await other.services.store.client.close()
+    assert after == before
+
+
+async def test_posts_of_one_sale_that_lose_leave_no_records(workers: Workers, database: redis.Redis) -> None:
+    slow, _ = workers
+    bodies = [{"sale": 1, "products": [1], "visitor": f"own-{number}", "email": f"p{number}@example.org"} for number in range(100)]
+    answers = await asyncio.gather(*(shopper_of(workers[n % 2]).post("/v2/log/sale", body) for n, body in enumerate(bodies)))
+    assert {answer.status_code for answer in answers} == {200}
+    for one in workers:
+        await one.services.store.client._batch.drain()
+    keys = slow.services.store.keys
+    visitors = [VisitorId(f"own-{number}") for number in range(100)]
+    recorded = [visitor for visitor in visitors if database.exists(keys.visitor(SHOP, visitor).record)]
+    assert recorded == [sale_of(slow, database, "1")["visitor"]]
+    assert [v for v in visitors if database.llen(keys.visitor(SHOP, v).events)] == recorded
+
+
+async def test_a_sale_of_a_visitor_that_refused_linking_keeps_no_email_when_cut_off(
+    workers: Workers, database: redis.Redis, clock: Clock
+) -> None:
+    slow, swift = workers
+    token, _ = await granted(shopper_of(slow))
+    await shopper_of(swift).post("/v1/consents", {"token": token, "consent": {"purposes": {"linking": "refused"}}})
+    gate = Gate(slow, "claim_sale", before=False)
+    gate.fails = True
+    gate.released.set()
+    await shopper_of(slow).post("/v2/log/sale", {"sale": 1, "products": [1], "visitor": token, "email": LUKE})
+    await kept_up(swift, database, clock)
+    assert "email" not in sale_of(slow, database, "1")
+
+
+async def test_a_link_is_not_refused_for_announcements_of_repeated_sales(
+    environment: dict[str, str], database: redis.Redis, clock: Clock
+) -> None:
+    application = Application(load("development", environment | {"IDENTITY_LIMITS__VISITORS_PER_HANDLE": "8"}), clock)
+    shopper = shopper_of(application)
+    body = {"sale": 1, "products": [1], "visitor": "own-1", "email": LUKE}
+    await shopper.post("/v2/log/sale", body, key="demo-public-key")
+    posts = [shopper.post("/v2/log/sale", body | {"visitor": f"own-{n}"}, key="demo-public-key") for n in range(10, 30)]
+    other = shopper.post("/v2/log/sale", body | {"sale": 2, "visitor": "own-2"}, key="demo-public-key")
+    answers = await asyncio.gather(*posts, other)
+    linked = {one["visitor"] for one in await shopper.visitors(email=LUKE)}
+    await application.services.store.client.close()
+    assert answers[-1].json() == {"status": "ok"}
+    assert linked == {"own-1", "own-2"}
+
+
+async def test_a_click_that_shows_a_withdrawn_cookie_beside_another_keeps_nothing(workers: Workers) -> None:
+    """A browser may hold two cookies of one name. Only the visitor that is written is checked, not the others that decided."""
+    slow, swift = workers
+    device = (await shopper_of(slow).browser("/v1/visitors")).json()
+    token, _ = await granted(shopper_of(swift))
+    await shopper_of(swift).post("/v1/visitors", {"token": token, "consent": "refused"})
+    cookies = "; ".join(f"__Host-visitor={one}" for one in (device["token"], token))
+    for worker in workers:
+        await shopper_of(worker).browser("/v2/log/click", {"product": 1, "visitor": "persistent"}, cookie=cookies)
+    assert (await shopper_of(swift).post("/v1/events", {"visitor": device["visitor"]})).json()["events"] == []
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_withdrawal_during_a_refusal_of_linking_leaves_no_record(workers: Workers, database: redis.Redis, times: int) -> None:
+    slow, swift = workers
+    answer = (await shopper_of(slow).post("/v1/visitors")).json()
+    refusal = {"token": answer["token"], "consent": {"purposes": {"linking": "refused"}}}
+    for _ in range(times - 1):
+        await shopper_of(slow).post("/v1/consents", refusal)
+    gate = Gate(slow, "refuse_linking")
+    call = asyncio.create_task(shopper_of(slow).post("/v1/consents", refusal))
+    await asyncio.wait_for(gate.held.wait(), 20)
+    await shopper_of(swift).post("/v1/visitors", {"token": answer["token"], "consent": "refused"})
+    gate.released.set()
+    await call
+    keys = slow.services.store.keys.visitor(SHOP, VisitorId(answer["visitor"]))
+    assert not database.exists(keys.record, keys.receipts)
+
+
+async def test_a_sale_is_kept_under_the_cookie_that_is_alive(workers: Workers, database: redis.Redis) -> None:
+    """A browser that holds two cookies of one name sends the withdrawn one first."""
+    slow, swift = workers
+    gone, _ = await granted(shopper_of(slow))
+    alive, visitor = await granted(shopper_of(slow))
+    await shopper_of(swift).post("/v1/visitors", {"token": gone, "consent": "refused"})
+    cookies = f"__Host-visitor={gone}; __Host-visitor={alive}"
+    sale = {"sale": 1, "products": [1], "visitor": "persistent"}
+    assert (await shopper_of(slow).browser("/v2/log/sale", sale, cookie=cookies)).json() == {"status": "ok"}
+    assert sale_of(slow, database, "1").get("visitor") == visitor
