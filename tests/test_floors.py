@@ -21,6 +21,7 @@ NOUNS = {
     "link",
     "event",
     "signals",
+    "store_address",
 }
 FLOORS = [{"errors", "sections", "settings", "logs", "metrics", "limits"}, NOUNS, {"store"}, {"service"}, {"web"}]
 FLOORS.append({"app", "worker", "serving", "cli", "__main__"})
