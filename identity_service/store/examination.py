@@ -10,7 +10,16 @@ OLDEST_VERSION = (7, 0)
 
 async def examine(client: Client) -> list[str]:
     """One line a fault, none for a good server. Raises StoreUnavailable where nothing answers."""
-    [told] = await client.run(read("INFO"))
+    found: list[str] = []
+    for server in await client.primaries():
+        [told] = await server.run(read("INFO"))
+        found += [fault for fault in _faults(told) if fault not in found]
+    if not found and not await _can_be_written(client):
+        found.append("store.url: the server cannot be written (a read-only replica, a full disk or memory, or missing rights)")
+    return found
+
+
+def _faults(told: str) -> list[str]:
     info = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
     found = []
     version = info.get("valkey_version") or info["redis_version"]
@@ -19,8 +28,6 @@ async def examine(client: Client) -> list[str]:
     if info.get("maxmemory_policy", "noeviction") != "noeviction":
         policy = info["maxmemory_policy"]
         found.append(f"store.url: the server evicts keys (maxmemory-policy {policy}) and would lose links; set it to noeviction")
-    if not found and not await _can_be_written(client):
-        found.append("store.url: the server cannot be written (a read-only replica, a full disk or memory, or missing rights)")
     return found
 
 
