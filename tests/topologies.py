@@ -11,8 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +22,7 @@ import redis
 from redis.cluster import RedisCluster
 
 from identity_service.store.binary import server_binary
+from tests.server import valkey
 
 SERVICE = "main"
 DOWN_AFTER_MS = 1000
@@ -71,6 +73,11 @@ class Server:
     def place(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
+
     def start(self) -> None:
         """Returns once it answers."""
         command = [sys.executable, "-I", "-S", "-c", SHIM, str(os.getpid()), str(server_binary()), *self.flags]
@@ -117,6 +124,17 @@ class Server:
     def _signal(self, number: signal.Signals) -> None:
         if self._process:
             self._process.send_signal(number)
+
+
+@dataclass(frozen=True)
+class Single:
+    """One server, for what runs on every topology alike."""
+
+    url: str
+
+    def connect(self) -> redis.Redis:
+        """Replies come as text."""
+        return redis.Redis.from_url(self.url, decode_responses=True)
 
 
 class Sentinels:
@@ -179,6 +197,12 @@ def free_port(apart: int = 0) -> int:
             other.bind(("127.0.0.1", port + apart if apart else 0))
             return port
     raise AssertionError("ports never end")
+
+
+@contextmanager
+def single() -> Iterator[Single]:
+    with valkey() as url:
+        yield Single(url)
 
 
 @contextmanager
@@ -274,3 +298,7 @@ def _running(servers: Sequence[Server]) -> Iterator[None]:
     finally:
         for server in servers:
             server.kill()
+
+
+Topology = Single | Sentinels | Cluster
+TOPOLOGIES: Mapping[str, Callable[[], AbstractContextManager[Topology]]] = {"single": single, "sentinel": sentinels, "cluster": cluster}
