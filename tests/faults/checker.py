@@ -5,9 +5,10 @@ wrote, what was removed and is there again, an order that is there twice or has 
 """
 
 import asyncio
+import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from identity_service.app import make_services
@@ -18,8 +19,10 @@ from tests.faults.evidence import Evidence, is_ok, over_before
 from tests.faults.history import History, Kind, Operation
 from tests.faults.kept import Kept, Order, dumped, told
 from tests.faults.load import SHOPS
-from tests.faults.running import view
+from tests.faults.running import RunningService, view
 
+AssertKept = Callable[[History, RunningService], None]
+"""The fixture `assert_kept`."""
 EXPECTED = frozenset({0, 200, 409, 503})
 
 
@@ -45,6 +48,16 @@ def check(history: History, url: str, store_url: str) -> list[Violation]:
         found += [Violation("disagree", shop, subject) for subject in disagreements(evidence, kept[shop], shown[shop])]
         found += [Violation("unstable", shop, "")] if kept[shop] != again[shop] else []
     return found
+
+
+def explained(history: History, violation: Violation) -> str:
+    """What clients did that the violation speaks of, in order."""
+    words = set(re.findall(r"[\w.@-]+", violation.subject))
+    said = [one for one in history.operations if one.shop == violation.shop and words & set(one.arguments.values())]
+    lines = [
+        f"{one.began:.4f} {one.ended:.4f} {one.status} {one.kind} {dict(one.arguments)}" for one in sorted(said, key=lambda one: one.began)
+    ]
+    return "\n".join([str(violation), *lines])
 
 
 async def repaired(store_url: str) -> None:

@@ -176,7 +176,8 @@ class Load:
     def recovery(self, moment: float) -> float:
         """Seconds from a moment, in monotonic seconds, to the first acknowledged write that began after it."""
         self.wait_until(lambda history: history.first_success_after(moment) is not None, 30)
-        return self.history.first_success_after(moment) or 0.0
+        self.history.recoveries.append(self.history.first_success_after(moment) or 0.0)
+        return self.history.recoveries[-1]
 
     async def _run(self) -> None:
         await asyncio.gather(*(self._client(number) for number in range(self.clients)))
