@@ -76,6 +76,7 @@ def violations(evidence: Evidence, kept: Kept) -> Iterator[tuple[str, str]]:
     yield from sales(evidence, kept)
     yield from strangers(evidence, kept)
     yield from (("disagree", f"link and pointer of {pair}") for pair in kept.links ^ kept.pointers)
+    yield from (("doubled", what) for what in kept.twice)
     yield from (("open", what) for what in kept.open)
 
 

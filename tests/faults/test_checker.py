@@ -90,6 +90,11 @@ def order_twice(database: redis.Redis) -> None:
     database.zadd(KEYS.orders(SHOP), {KEYS.sale_digest(SHOP, "another"): 1})
 
 
+def click_twice(database: redis.Redis) -> None:
+    events = KEYS.visitor(SHOP, "v").events
+    database.lpush(events, *database.lrange(events, 0, -1))
+
+
 def order_of_the_repetition(database: redis.Redis) -> None:
     database.hset(KEYS.sale_of(SHOP, KEYS.sale_digest(SHOP, "s")), "products", '[{"id":"i2","quantity":1}]')
 
@@ -111,6 +116,7 @@ PLANTED: list[tuple[Callable[[redis.Redis], None], list[tuple[Kind, dict[str, st
     (erasure_written_back, [(Kind.LINK, LINKED), (Kind.ERASE, {"email": "p@example.com"})], {"resurrected", "disagree"}),
     (withdrawal_written_back, [(Kind.GRANT, {"visitor": "v"}), (Kind.WITHDRAW, {"visitor": "v"})], {"resurrected"}),
     (order_twice, [(Kind.SALE, SOLD)], {"doubled", "phantom"}),
+    (click_twice, [(Kind.CLICK, {"visitor": "v", "product": "c1"})], {"doubled"}),
     (order_of_the_repetition, [(Kind.SALE, SOLD), (Kind.SALE, SOLD | {"product": "i2"})], {"content"}),
     (link_without_pointer, [(Kind.LINK, LINKED)], {"phantom", "disagree", "wrong shop"}),
     (link_of_another_shop, [(Kind.LINK, LINKED)], {"phantom", "disagree", "wrong shop"}),
