@@ -23,12 +23,6 @@ def writes(long: bool) -> int:
 
 
 @pytest.fixture(scope="session")
-def slack(long: bool) -> float:
-    """Times the promised recovery that a test waits: beside other tests on two cores everything takes longer; --long needs the machine."""
-    return 1 if long else 4
-
-
-@pytest.fixture(scope="session")
 def power_cut() -> dict[str, str]:
     """Environment of a store that loses at kill -9 what it has not synced."""
     built = library()

@@ -34,6 +34,8 @@ WINDOW = 24
 """People whom clients deal with at a time."""
 EACH = 16
 """Operations after which the window moves on by one."""
+SLACK = 5
+"""Times a promised recovery that tests allow: the promise is for a machine of its own, and tests share theirs."""
 GRANTED = {"purposes": {"storage": "granted", "measurement": "granted"}}
 CLIENT = {"ip": "198.51.100.9", "user_agent": "Mozilla/5.0 (X11) Gecko/20100101 Firefox/140.0"}
 

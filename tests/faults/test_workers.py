@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.faults.checker import AssertKept
 from tests.faults.history import Kind
-from tests.faults.load import Load
+from tests.faults.load import SLACK, Load
 from tests.faults.running import RunningService, kill
 from tests.test_command import eventually
 
@@ -21,27 +21,25 @@ REMOVALS = frozenset({Kind.UNLINK, Kind.WITHDRAW, Kind.ERASE})
 """A link that races with one is answered 503, so a load that shows every other 503 leaves them out."""
 
 
-def test_killed_workers_lose_nothing_but_calls_in_flight(
-    service: RunningService, writes: int, slack: float, assert_kept: AssertKept
-) -> None:
+def test_killed_workers_lose_nothing_but_calls_in_flight(service: RunningService, writes: int, assert_kept: AssertKept) -> None:
     with Load(service.url, seed=11, clients=CLIENTS) as load:
         for _ in range(KILLS):
             load.wait(writes // (KILLS + 1))
             moment = time.monotonic()
             kill(min(service.workers))
             assert eventually(lambda: len(service.workers) == 2, PATIENCE)
-            assert load.recovery(moment) <= RECOVERY * slack
+            assert load.recovery(moment) <= RECOVERY * SLACK
         load.wait(writes - load.history.acknowledged)
     assert load.history.statuses()[0] <= KILLS * CLIENTS
     assert_kept(load.history, service)
 
 
-def test_the_only_worker_is_back_in_two_seconds_after_its_death(tmp_path: Path, slack: float) -> None:
+def test_the_only_worker_is_back_in_two_seconds_after_its_death(tmp_path: Path) -> None:
     with RunningService(tmp_path, tmp_path / "data") as service, Load(service.url, seed=12) as load:
         load.wait(50)
         moment = time.monotonic()
         kill(service.workers[0])
-        assert load.recovery(moment) <= RECOVERY * slack
+        assert load.recovery(moment) <= RECOVERY * SLACK
     assert load.history.statuses()[0] <= 2 * CLIENTS
 
 
