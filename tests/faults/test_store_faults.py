@@ -2,13 +2,14 @@
 
 import resource
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.faults.checker import AssertKept
 from tests.faults.history import READS, Kind, Operation, Outcome
-from tests.faults.load import SLACK, Load
+from tests.faults.load import PATIENT, SLACK, Load
 from tests.faults.running import RunningService, RunningStore, kill, seconds_until
 from tests.test_command import eventually
 
@@ -31,14 +32,18 @@ def test_a_store_that_dies_loses_nothing(
             for _ in range(DEATHS):
                 load.wait(writes // (DEATHS + 1))
                 moment = time.monotonic()
-                kill(service.store_pid or 0)
+                kill(service.store_pid)
                 assert load.recovery(moment) <= RECOVERY * SLACK
             load.wait(writes - load.history.acknowledged)
         assert_kept(load.history, service)
 
 
 def test_a_full_memory_refuses_writes_but_no_removal(tmp_path: Path, writes: int, assert_kept: AssertKept) -> None:
-    with RunningStore(tmp_path / "store") as store, RunningService(tmp_path, store.url, 2) as service, store.database() as database:
+    with (
+        RunningStore(tmp_path / "store") as store,
+        RunningService(tmp_path, store.url, 2, **PATIENT) as service,
+        store.database() as database,
+    ):
         with Load(service.url, seed=22) as load:
             load.wait(writes // 2)
             database.config_set("maxmemory", FULL)
@@ -58,7 +63,11 @@ def told_meanwhile(load: Load, answers: int) -> list[Operation]:
 
 
 def test_a_store_that_becomes_a_replica_takes_no_write(tmp_path: Path, writes: int, assert_kept: AssertKept) -> None:
-    with RunningStore(tmp_path / "store") as store, RunningService(tmp_path, store.url, 2) as service, store.database() as database:
+    with (
+        RunningStore(tmp_path / "store") as store,
+        RunningService(tmp_path, store.url, 2, **PATIENT) as service,
+        store.database() as database,
+    ):
         with Load(service.url, seed=23) as load:
             load.wait(writes // 2)
             database.replicaof("127.0.0.1", 1)
@@ -71,18 +80,24 @@ def test_a_store_that_becomes_a_replica_takes_no_write(tmp_path: Path, writes: i
         assert_kept(load.history, service)
 
 
+def limit_files(service: RunningService, size: int) -> None:
+    """First of those whom the service will start, then of the store that runs, if it does not die meanwhile."""
+    limits = (size, resource.RLIM_INFINITY)
+    resource.prlimit(service.pid, resource.RLIMIT_FSIZE, limits)
+    with suppress(ProcessLookupError):
+        resource.prlimit(service.store_pid, resource.RLIMIT_FSIZE, limits)
+
+
 def test_a_full_disk_loses_nothing_and_heals(tmp_path: Path, writes: int, assert_kept: AssertKept) -> None:
     """The server may not write its file beyond the size that it has, nor may any that is started in its place."""
     with RunningService(tmp_path, tmp_path / "data", 2) as service:
         with Load(service.url, seed=24) as load:
             load.wait(writes // 2)
             [file] = (tmp_path / "data").glob("appendonlydir/*.incr.aof")
-            for pid in (service.pid, service.store_pid or 0):
-                resource.prlimit(pid, resource.RLIMIT_FSIZE, (file.stat().st_size, resource.RLIM_INFINITY))
+            limit_files(service, file.stat().st_size)
             load.wait_until(lambda history: history.statuses()[503] > 100)
             during = told_meanwhile(load, 200)
-            for pid in {service.pid, service.store_pid or service.pid}:
-                resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            limit_files(service, resource.RLIM_INFINITY)
             moment = time.monotonic()
             assert load.recovery(moment) <= HEALING * SLACK
             load.wait(writes - load.history.acknowledged)
