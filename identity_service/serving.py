@@ -13,6 +13,7 @@ from identity_service.logs import SERVER_LOGGING
 from identity_service.sections import ServerSettings, Settings
 
 LAST_CALL_SECONDS = 2.0
+"""How long an idle connection of a worker that stops stays open."""
 
 
 class Connection(HttpToolsProtocol):
