@@ -4,6 +4,7 @@ It listens on 127.0.0.1 and forwards to a TCP address or a Unix socket, on an ev
 """
 
 import asyncio
+import math
 import random
 import socket
 import struct
@@ -32,7 +33,8 @@ class Fault(StrEnum):
 @dataclass(frozen=True)
 class Conditions:
     """Delays in seconds, each way. `flowing` False: nothing passes, all is kept. `refusing`: every new connection is reset.
-    `share`: of the pieces of replies that suffer `fault`. `most_reply_bytes`: after as many a connection is reset."""
+    `share`: of the pieces of replies that suffer `fault`, until `most_struck` have in all. `most_reply_bytes`: after as many a connection
+    is reset."""
 
     request_delay: float = 0.0
     reply_delay: float = 0.0
@@ -40,6 +42,7 @@ class Conditions:
     refusing: bool = False
     fault: Fault = Fault.RESET
     share: float = 0.0
+    most_struck: float = math.inf
     most_reply_bytes: int | None = None
 
 
@@ -128,7 +131,8 @@ class Proxy:
             self._loop.call_soon_threadsafe(connection.reset)
 
     def strikes(self) -> bool:
-        struck = self.conditions.share > 0 and self._random.random() < self.conditions.share
+        conditions = self.conditions
+        struck = self.struck < conditions.most_struck and self._random.random() < conditions.share
         self.struck += struck
         return struck
 
