@@ -14,10 +14,21 @@ from identity_service.sections import Settings
 from identity_service.settings import load
 from tests.server import valkey
 
+SOAK = "soak"
 START = 1_795_000_000.25
 
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="as many writes, requests and rounds as the promises say")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if SOAK not in config.getoption("markexpr"):
+        for item in (one for one in items if one.get_closest_marker(SOAK)):
+            item.add_marker(pytest.mark.skip(reason="takes half an hour: pytest -m soak"))
 
 
 class Clock:
