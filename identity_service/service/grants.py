@@ -43,7 +43,8 @@ class Grants:
                 return null_identity(scene, _withdrawn(decision))
             if outcome == "older":
                 [state] = await self._store.visitors.states(scene.visit.shop.shop_id, [visitor], scene.seconds)
-                expires = state.record.expires if state.record else expires
+                record, granting = state.record, False
+                expires = record.expires if record else expires
         elif record:
             await self._touch(scene, visitor, record)
         linking = choice.linking if granting or not record else record.linking

@@ -1,14 +1,12 @@
 """Replies of the store that never come, come in half or as garbage: nothing is doubled, and nobody is told what concerns another."""
 
-import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.faults.checker import check
 from tests.faults.history import History, Kind, Outcome
-from tests.faults.load import Load, request
+from tests.faults.load import Load
 from tests.faults.proxy import Conditions, Fault, proxied
 from tests.faults.running import RunningService, RunningStore
 

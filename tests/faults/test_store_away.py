@@ -1,4 +1,4 @@
-"""A store that stops answering, or answers slowly: callers hear so soon, nothing that was acknowledged is lost, and all is well at once after."""
+"""A store that stops answering, or answers slowly: callers hear so soon, nothing acknowledged is lost, and all is well at once after."""
 
 import re
 import statistics
