@@ -49,8 +49,8 @@ class Application:
 
     def __init__(self, settings: Settings, clock: Clock = time.time) -> None:
         self.services = make_services(settings, clock)
-        limits = settings.limits
-        self._app: ASGIApp = Edge(build(self.services), self.services.shops.origins, limits.header_count, limits.header_bytes)
+        limits, services = settings.limits, self.services
+        self._app: ASGIApp = Edge(build(services), services.shops.origins, limits.header_count, limits.header_bytes, services.stopping)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

@@ -11,12 +11,13 @@ class NoAnswer(Exception):
 
 
 class Connection:
-    """Of one client at a time. `url`: base URL of a service; `seconds`: time-out of a call."""
+    """Of one client at a time. `url`: base URL of a service; `seconds`: time-out of a call; `kept`: for the next call, too."""
 
-    def __init__(self, url: str, seconds: float = 2.0) -> None:
+    def __init__(self, url: str, seconds: float = 2.0, *, kept: bool = True) -> None:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
         self._seconds = seconds
+        self._kept = kept
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def call(self, path: str, key: str, body: object = None) -> tuple[int, Any]:
@@ -44,7 +45,7 @@ class Connection:
         line, *headers = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower().split("\r\n")
         told = dict(header.split(": ", 1) for header in headers if header)
         raw = await reader.readexactly(int(told["content-length"]))
-        if told.get("connection") == "close":
+        if told.get("connection") == "close" or not self._kept:
             self.close()
         return int(line.split(" ")[1]), json.loads(raw) if raw else None
 

@@ -134,7 +134,8 @@ def request(kind: Kind, shop: str, visitor: str = "", email: str = "", *, produc
 
 
 class Load:
-    """Runs in a thread of its own from entering to leaving. `urls`: base URLs; clients take turns at them. `only`: leaves calls out."""
+    """Runs in a thread of its own from entering to leaving. `urls`: base URLs; clients take turns at them. `only`: leaves calls out.
+    Every fourth client makes a new connection for each call."""
 
     def __init__(self, *urls: str, seed: int = 1, clients: int = 12, only: Callable[[Request], bool] = lambda _: True) -> None:
         self.history = History()
@@ -168,10 +169,10 @@ class Load:
             time.sleep(0.005)
 
     async def _run(self) -> None:
-        await asyncio.gather(*(self._client(self._urls[number % len(self._urls)]) for number in range(self._clients)))
+        await asyncio.gather(*(self._client(number) for number in range(self._clients)))
 
-    async def _client(self, url: str) -> None:
-        connection = Connection(url)
+    async def _client(self, number: int) -> None:
+        connection = Connection(self._urls[number % len(self._urls)], kept=number % 4 != 3)
         while not self._ended.is_set():
             request = self._requests.next()
             if not self._only(request):
