@@ -118,7 +118,7 @@ def _is_new(scene: Scene, record: VisitorRecord, choice: Signal) -> bool:
     stored = record.consent
     if stored is None:
         return True
-    if choice not in scene.visit.signals or choice.decided_at < stored.granted_at:
+    if choice not in scene.visit.signals or choice.is_older(stored.granted_at):
         return False
     if choice.linking is Choice.REFUSED and stored.linking is not Choice.REFUSED:
         return True

@@ -1,7 +1,6 @@
 """A visit with everything that was looked up for it, and the facts that the policy decides from."""
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from identity_service.consent import NEVER_SEEN, Millis, OptOutsSeen
 from identity_service.policy import Facts
@@ -36,15 +35,7 @@ class Scene(Struct, frozen=True):
 
     @property
     def record(self) -> VisitorRecord | None:
-        """Whose consent counts. A public key has no claim on the record of an ID that it only knows the name of. A grant that another clock
-        stamped later than now counts as given now: what is said now is never older."""
-        found = self._named_record
-        if found is None or found.consent is None or found.consent.granted_at <= self.now:
-            return found
-        return replace(found, consent=replace(found.consent, granted_at=self.now))
-
-    @property
-    def _named_record(self) -> VisitorRecord | None:
+        """Whose consent counts. A public key has no claim on the record of an ID that it only knows the name of."""
         if self.visit.own:
             return self.states[self.visit.own].record if self.visit.trusted else None
         return self.states[self.living.visitor].record if self.living else None
