@@ -12,6 +12,7 @@ import uvicorn
 import uvloop
 
 from identity_service.app import Application
+from identity_service.consent import Millis
 from identity_service.settings import load
 from tests.test_command import eventually, free_port
 
@@ -35,6 +36,11 @@ class ServiceInside:
     @property
     def tasks(self) -> int:
         return len(asyncio.all_tasks(self.loop))
+
+    def repair(self, now: float) -> None:
+        """What the service does every minute, as of `now`."""
+        store, shops = self.application.services.store, [shop.shop_id for shop in self.application.services.shops]
+        asyncio.run_coroutine_threadsafe(store.repair.run(shops, Millis(int(now * 1000))), self.loop).result(30)
 
 
 def descriptors() -> int:
