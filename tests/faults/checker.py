@@ -7,7 +7,7 @@ wrote, what was removed and is there again, an order that is there twice or has 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from identity_service.app import make_services
@@ -68,10 +68,11 @@ def violations(evidence: Evidence, kept: Kept) -> Iterator[tuple[str, str]]:
 
 def links(evidence: Evidence, kept: Kept) -> Iterator[tuple[str, str]]:
     yield from (("phantom", f"link of {pair}") for pair in kept.links if pair not in evidence.adds)
+    orders = dict(kept.orders)
     for pair in evidence.pairs:
         email, visitor = pair
         removals = evidence.removals_of_link(pair)
-        sure = [one for one in evidence.adds[pair] if (one.kind is Kind.LINK and is_ok(one)) or _surely_linked(evidence, kept, one)]
+        sure = [one for one in evidence.adds[pair] if (one.kind is Kind.LINK and is_ok(one)) or _surely_linked(evidence, orders, one)]
         if pair not in kept.links:
             if any(over_before(removals, one.began) for one in sure):
                 yield "lost", f"link of {pair}"
@@ -83,22 +84,23 @@ def links(evidence: Evidence, kept: Kept) -> Iterator[tuple[str, str]]:
             yield "resurrected", f"link of {pair}"
 
 
-def _surely_linked(evidence: Evidence, kept: Kept, one: Operation) -> bool:
+def _surely_linked(evidence: Evidence, orders: Mapping[str, Order], one: Operation) -> bool:
     """Whether a sale must have linked its email: it was the first with its ID, and its visitor lives."""
     if one.kind is not Kind.SALE or not evidence.surely_recorded(one):
         return False
-    return any(sale == one.arguments["sale"] and order.product == one.arguments["product"] for sale, order in kept.orders)
+    order = orders.get(one.arguments["sale"])
+    return order is not None and order.product == one.arguments["product"]
 
 
 def visitors(evidence: Evidence, kept: Kept) -> Iterator[tuple[str, str]]:
     """Each visitor's consent is a register: its last value was written by something that no later acknowledged write replaced."""
+    seen = kept.records | {visitor for _, visitor in kept.links} | {visitor for visitor, _ in kept.clicks}
     for visitor in sorted(evidence.visitors):
         grants, withdrawals, removals = evidence.grants(visitor), evidence.withdrawals(visitor), evidence.removals(visitor)
         last = max((one.began for one in withdrawals if is_ok(one)), default=None)
         granted = max((one.began for one in grants if is_ok(one)), default=None)
         if last is not None and over_before(grants, last):
-            held = {visitor} & (kept.records | {name for _, name in kept.links} | {name for name, _ in kept.clicks})
-            yield from (("resurrected", f"visitor {name}") for name in held)
+            yield from (("resurrected", f"visitor {name}") for name in {visitor} & seen)
             yield from (("lost", f"withdrawal of {name}") for name in {visitor} - kept.gone)
         elif visitor in kept.persistent and not grants:
             yield "consent", f"{visitor} is persistent without a grant"
@@ -149,9 +151,9 @@ def strangers(evidence: Evidence, kept: Kept) -> Iterator[tuple[str, str]]:
     """A grant without an answer may have made a visitor whose ID nobody knows."""
     unnamed = sum(one.kind is Kind.GRANT and not one.visitor for one in evidence.operations)
     yield from (("phantom", what) for what in kept.strangers + kept.unnamed[unnamed:])
-    emails = {one.email for one in evidence.operations}
+    known = evidence.visitors | evidence.emails
     foreign = {name for name in kept.records | kept.gone if name not in evidence.visitors}
-    foreign |= {name for pair in kept.links | kept.pointers for name in pair if name not in evidence.visitors | emails}
+    foreign |= {name for pair in kept.links | kept.pointers for name in pair if name not in known}
     yield from (("wrong shop", name) for name in sorted(foreign | {sale for sale, _ in kept.orders if sale not in evidence.sales}))
 
 

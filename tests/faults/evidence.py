@@ -28,6 +28,9 @@ class Evidence:
         self._emails: dict[str, set[str]] = defaultdict(set)
         self._of: dict[tuple[Kind, str], list[Operation]] = defaultdict(list)
         self.sales: dict[str, list[Operation]] = defaultdict(list)
+        self.clicks = [one for one in self.operations if one.kind is Kind.CLICK]
+        self.visitors = {one.visitor for one in self.operations if one.visitor}
+        self.emails = {one.email for one in self.operations if one.email}
         for one in self.operations:
             self._file(one)
 
@@ -43,14 +46,6 @@ class Evidence:
     @property
     def pairs(self) -> list[Pair]:
         return list(self.adds)
-
-    @property
-    def visitors(self) -> set[str]:
-        return {one.visitor for one in self.operations if one.visitor}
-
-    @property
-    def clicks(self) -> list[Operation]:
-        return [one for one in self.operations if one.kind is Kind.CLICK]
 
     def grants(self, visitor: str) -> list[Operation]:
         return self._of[Kind.GRANT, visitor]

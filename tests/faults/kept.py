@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import redis
@@ -66,34 +65,42 @@ def dumped(database: redis.Redis, operations: list[Operation]) -> dict[str, Kept
     """By shop, from every key of the store."""
     found = {shop: Kept() for shop in SHOPS}
     names = {shop: Names(shop, operations) for shop in SHOPS}
-    for key in sorted(database.scan_iter(match=f"{PREFIX}*", count=1000)):
+    for key, value in _everything(database).items():
         aggregate = AGGREGATE.fullmatch(key)
         if aggregate:
             letter, shop, digest, part = aggregate.groups()
-            readers = {"V": _read_visitor, "E": _read_handle, "S": _read_sale}
-            readers[letter](found[shop], names[shop], digest, part, partial(_value, database, key))
+            READ[letter](found[shop], names[shop], digest, part, value)
         elif key.startswith(f"{PREFIX}Q"):
-            found[key.split("{")[1].split(":")[0]].open += [str(note) for note in database.zrange(key, 0, -1)]
+            found[key.split("{")[1].split(":")[0]].open += value
     return found
 
 
-def _value(database: redis.Redis, key: str) -> Any:
-    kind = database.type(key)
-    if kind == "hash":
-        return database.hgetall(key)
-    return database.lrange(key, 0, -1) if kind == "list" else key
+def _everything(database: redis.Redis) -> dict[str, Any]:
+    """Hashes, lists and sorted sets with their values, other keys without, in the order of keys."""
+    keys = sorted(database.scan_iter(match=f"{PREFIX}*", count=1000))
+    kinds, values = database.pipeline(transaction=False), database.pipeline(transaction=False)
+    for key in keys:
+        kinds.type(key)
+    for key, kind in zip(keys, kinds.execute(), strict=True):
+        if kind == "hash":
+            values.hgetall(key)
+        elif kind in {"list", "zset"}:
+            (values.lrange if kind == "list" else values.zrange)(key, 0, -1)
+        else:
+            values.exists(key)
+    return dict(zip(keys, values.execute(), strict=True))
 
 
-def _read_visitor(kept: Kept, names: Names, digest: str, part: str | None, value: partial[Any]) -> None:
+def _read_visitor(kept: Kept, names: Names, digest: str, part: str | None, value: Any) -> None:
     visitor = names.visitors.get(digest)
     if visitor is None:
         (kept.unnamed if part is None else kept.strangers).append(f"V {digest} {part}")
     elif part == "gone":
         kept.gone.add(visitor)
     elif part == "events":
-        kept.clicks |= {(visitor, product) for event in value() for product in re.findall(r'"products":\["(c\d+)"\]', event)}
+        kept.clicks |= {(visitor, product) for event in value for product in re.findall(r'"products":\["(c\d+)"\]', event)}
     elif part is None:
-        record = value()
+        record = value
         kept.records.add(visitor)
         kept.persistent |= {visitor} if record["k"] == "p" else set()
         pointers = [name for name in record if len(name) == NAME_LENGTH]
@@ -101,23 +108,26 @@ def _read_visitor(kept: Kept, names: Names, digest: str, part: str | None, value
         kept.pointers |= {(names.emails[name[1:]], visitor) for name in pointers if name[1:] in names.emails}
 
 
-def _read_handle(kept: Kept, names: Names, digest: str, part: str | None, value: partial[Any]) -> None:
+def _read_handle(kept: Kept, names: Names, digest: str, part: str | None, value: Any) -> None:
     email = names.emails.get(digest)
     if email is None:
         kept.strangers.append(f"E {digest}")
     elif part in {"intents", "removals"}:
         kept.open.append(f"{part} of {email}")
     elif part is None:
-        kept.links |= {(email, visitor) for visitor in value()}
+        kept.links |= {(email, visitor) for visitor in value}
 
 
-def _read_sale(kept: Kept, names: Names, digest: str, part: str | None, value: partial[Any]) -> None:
-    sale = value()
+def _read_sale(kept: Kept, names: Names, digest: str, part: str | None, value: Any) -> None:
+    sale = value
     email = names.emails.get(sale["email"][1:], "of a stranger") if "email" in sale else None
     product = re.findall(r'"id":"(i\d+)"', sale["products"])
     kept.orders.append((sale["sale"], Order(sale.get("visitor"), email, product[0])))
     if names.sales.get(digest) != sale["sale"]:
         kept.strangers.append(f"S {digest}")
+
+
+READ = {"V": _read_visitor, "E": _read_handle, "S": _read_sale}
 
 
 def told(url: str, operations: list[Operation]) -> dict[str, Kept]:

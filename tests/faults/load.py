@@ -62,7 +62,9 @@ async def perform(connection: Connection, request: Request, history: History) ->
         status, answer = 0, None
     arguments, outcome = request.arguments, outcome_of(status)
     if outcome is Outcome.OK and request.kind is Kind.GRANT:
-        if answer["mode"] != "persistent":  # a withdrawal stands against it
+        if answer["decision"]["reason"] == "store_unavailable":
+            outcome = Outcome.UNKNOWN
+        elif answer["mode"] != "persistent":  # a withdrawal stands against it
             outcome = Outcome.FAIL
         elif not request.arguments:
             arguments = {"visitor": answer["visitor"], "token": answer["token"]}
@@ -167,6 +169,11 @@ class Load:
             if time.monotonic() > deadline or not self._thread.is_alive():
                 raise TimeoutError(f"the load stands at {self.history.acknowledged} acknowledged writes, {self.history.statuses()}")
             time.sleep(0.005)
+
+    def recovery(self, moment: float) -> float:
+        """Seconds from a moment, in monotonic seconds, to the first acknowledged write that began after it."""
+        self.wait_until(lambda history: history.first_success_after(moment) is not None, 30)
+        return self.history.first_success_after(moment) or 0.0
 
     async def _run(self) -> None:
         await asyncio.gather(*(self._client(number) for number in range(self._clients)))

@@ -1,5 +1,6 @@
 """Real services and stores, started and ended by their process IDs, with what a fault needs to know of them."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -9,10 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import redis
 
 from identity_service.store.binary import server_binary
+from tests.faults.connection import Connection
 from tests.test_command import descendants, eventually, free_port
 
 STORES = frozenset({"valkey-server", "redis-server"})
@@ -135,6 +138,10 @@ class RunningService:
     def database(self) -> redis.Redis:
         """A direct view of its store, to be closed by the caller."""
         return view(self.store_url)
+
+    def call(self, path: str, body: object = None, key: str = "demo-private-key") -> tuple[int, Any]:
+        """Status and answer, on a connection of its own. Raises NoAnswer."""
+        return asyncio.run(Connection(self.url, kept=False).call(path, key, body))
 
     def signal(self, number: signal.Signals) -> None:
         """To the supervisor: SIGHUP restarts the workers."""
