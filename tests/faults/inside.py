@@ -4,9 +4,10 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import uvicorn
 import uvloop
@@ -15,6 +16,8 @@ from identity_service.app import Application
 from identity_service.consent import Millis
 from identity_service.settings import load
 from tests.test_command import eventually, free_port
+
+T = TypeVar("T")
 
 
 class MovedClock:
@@ -39,8 +42,18 @@ class ServiceInside:
 
     def repair(self, now: float) -> None:
         """What the service does every minute, as of `now`."""
-        store, shops = self.application.services.store, [shop.shop_id for shop in self.application.services.shops]
-        asyncio.run_coroutine_threadsafe(store.repair.run(shops, Millis(int(now * 1000))), self.loop).result(30)
+        services = self.application.services
+        self._run(services.store.repair.run([shop.shop_id for shop in services.shops], Millis(int(now * 1000))))
+
+    def rewrite(self, now: float) -> bool:
+        """Whether the append-only file was due to be rewritten, and is."""
+        return self._run(self.application.services.store.repair.rewrite_if_due(int(now)))
+
+    def keep_up(self) -> None:
+        self._run(self.application.keep_up())
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
 
 
 def descriptors() -> int:

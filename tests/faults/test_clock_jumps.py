@@ -1,16 +1,20 @@
 """Clocks that jump under load, the service's and the store's: no call fails for it, and nothing that was acknowledged is lost."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from tests.faults.checker import check
 from tests.faults.history import Kind
 from tests.faults.inside import MovedClock, inside
 from tests.faults.load import Load, Request
-from tests.faults.running import RunningStore
+from tests.faults.moved_clock import StoreClock
+from tests.faults.running import RunningService, RunningStore
+from tests.test_command import eventually
 
-HOUR, DAY = 3_600.0, 86_400.0
+HOUR, DAY = 3_600, 86_400
+JUMPS = (0, HOUR, 0, -HOUR, 0, DAY, 0)
+"""Seconds ahead of the real time, one after the other."""
 
 
 def comparable(request: Request) -> bool:
@@ -18,15 +22,31 @@ def comparable(request: Request) -> bool:
     return request.kind is not Kind.ERASE and request.shop == "strict"
 
 
-@pytest.mark.parametrize("ahead", [HOUR, -HOUR, DAY])
-def test_a_service_whose_clock_jumps_and_comes_back_goes_on(tmp_path: Path, long: bool, ahead: float) -> None:
-    clock, each = MovedClock(), 3_500 if long else 250
+def load_between_jumps(url: str, move: Callable[[int], None], writes: int) -> Load:
+    with Load(url, only=comparable) as load:
+        for ahead in JUMPS:
+            move(ahead)
+            load.wait(writes // 2 // len(JUMPS))
+    return load
+
+
+def test_a_service_whose_clock_jumps_goes_on(tmp_path: Path, writes: int) -> None:
+    clock = MovedClock()
     with RunningStore(tmp_path / "store") as store, inside(store.url, clock) as service:
-        with Load(service.url, only=comparable) as load:
-            load.wait(each)
-            clock.ahead = ahead
-            load.wait(each)
-            clock.ahead = 0
-            load.wait(each)
-        service.repair(clock() + max(ahead, 0) + 120)
+        load = load_between_jumps(service.url, lambda ahead: setattr(clock, "ahead", ahead), writes)
+        service.repair(clock() + DAY + 120)
+        assert check(load.history, service.url, store.url) == []
+
+
+def test_a_store_whose_clock_jumps_loses_nothing_that_lives_longer(tmp_path: Path, writes: int) -> None:
+    clock = StoreClock(tmp_path)
+    with (
+        RunningStore(tmp_path / "store", environment=clock.environment) as store,
+        RunningService(tmp_path / "service", store.url) as service,
+    ):
+        load = load_between_jumps(service.url, clock.move, writes)
+        with store.database() as database:
+            clock.move(DAY)
+            assert eventually(lambda: database.time()[0] > time.time() + DAY - 60)
+            clock.move(0)
         assert check(load.history, service.url, store.url) == []

@@ -54,7 +54,7 @@ async def echoes(client: Client, name: str) -> bool:
 async def test_cancelled_callers_leave_everybody_their_own_answer(client: Client, proxy: Proxy) -> None:
     proxy.conditions = Conditions(reply_delay=0.1)
     chance, before, answered = random.Random(1), asyncio.all_tasks(), 0
-    for number in range(20):
+    for number in range(10):
         callers = [asyncio.create_task(echoes(client, f"{number}-{one}")) for one in range(500)]
         for caller in callers:
             if chance.random() < 0.5:
@@ -62,7 +62,7 @@ async def test_cancelled_callers_leave_everybody_their_own_answer(client: Client
         outcomes = await asyncio.gather(*callers, return_exceptions=True)
         assert not [one for one in outcomes if isinstance(one, AssertionError)]
         answered += sum(one is True for one in outcomes)
-    assert answered > 4_000
+    assert answered > 2_000
     proxy.conditions = Conditions()
     assert await echoes(client, "afterwards")
     assert asyncio.all_tasks() - before == set()
