@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.faults.checker import check
-from tests.faults.history import Kind
 from tests.faults.inside import MovedClock, inside
 from tests.faults.load import Load, Request
 from tests.faults.moved_clock import StoreClock
@@ -18,8 +17,8 @@ JUMPS = (0, HOUR, 0, -HOUR, 0, DAY, 0)
 
 
 def comparable(request: Request) -> bool:
-    """An erasure that a clock dates before the grant it is to end leaves that visitor; elsewhere cookieless IDs end with their day."""
-    return request.kind is not Kind.ERASE and request.shop == "strict"
+    """Elsewhere cookieless IDs and their links end with their day."""
+    return request.shop == "strict"
 
 
 def load_between_jumps(url: str, move: Callable[[int], None], writes: int) -> Load:

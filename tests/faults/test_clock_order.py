@@ -73,3 +73,13 @@ async def test_a_window_that_a_clock_left_and_came_back_to_is_the_same(shopper: 
     today, later, earlier, tomorrow, back = found
     assert today == later == earlier == back
     assert tomorrow != today
+
+
+@BACK
+async def test_an_erasure_takes_a_visitor_of_a_faster_clock_whole(shopper: Shopper, clock: Clock, seconds: float) -> None:
+    token = await granted(shopper, "v1")
+    assert (await shopper.post("/v1/links", {"email": "a@example.com", "token": token})).status_code == 200
+    clock.forward(-seconds)
+    answer = await shopper.post("/v1/erasures", {"email": "a@example.com"})
+    assert answer.json()["erased"]["visitors"] == 1
+    assert (await shopper.post("/v1/verifications", {"token": token})).json() == {"valid": False, "reason": "withdrawn"}
