@@ -6,29 +6,32 @@ import time
 from http.client import HTTPConnection
 from pathlib import Path
 
-from tests.faults.checker import check
+from tests.faults.checker import AssertKept
 from tests.faults.history import Kind
-from tests.faults.load import Load
-from tests.faults.running import RunningService, kill, seconds_until
+from tests.faults.load import SLACK, Load
+from tests.faults.running import RunningService, kill
 from tests.test_command import eventually
 
 KILLS = 5
+RECOVERY = 2
+"""Promised seconds from a worker's death to the next answer."""
+PATIENCE = 30
 CLIENTS = 12
 REMOVALS = frozenset({Kind.UNLINK, Kind.WITHDRAW, Kind.ERASE})
 """A link that races with one is answered 503, so a load that shows every other 503 leaves them out."""
 
 
-def test_killed_workers_lose_nothing_but_calls_in_flight(service: RunningService, writes: int) -> None:
+def test_killed_workers_lose_nothing_but_calls_in_flight(service: RunningService, writes: int, assert_kept: AssertKept) -> None:
     with Load(service.url, seed=11, clients=CLIENTS) as load:
         for _ in range(KILLS):
             load.wait(writes // (KILLS + 1))
             moment = time.monotonic()
             kill(min(service.workers))
-            assert eventually(lambda: len(service.workers) == 2)
-            assert load.recovery(moment) <= 2
+            assert eventually(lambda: len(service.workers) == 2, PATIENCE)
+            assert load.recovery(moment) <= RECOVERY * SLACK
         load.wait(writes - load.history.acknowledged)
     assert load.history.statuses()[0] <= KILLS * CLIENTS
-    assert check(load.history, service.url, service.store_url) == []
+    assert_kept(load.history, service)
 
 
 def test_the_only_worker_is_back_in_two_seconds_after_its_death(tmp_path: Path) -> None:
@@ -36,21 +39,27 @@ def test_the_only_worker_is_back_in_two_seconds_after_its_death(tmp_path: Path) 
         load.wait(50)
         moment = time.monotonic()
         kill(service.workers[0])
-        assert load.recovery(moment) <= 2
+        assert load.recovery(moment) <= RECOVERY * SLACK
     assert load.history.statuses()[0] <= 2 * CLIENTS
 
 
-def test_a_rolling_restart_fails_no_call(service: RunningService, long: bool) -> None:
+def restart(service: RunningService) -> None:
+    """Returns once all workers are new ones. Asked again where a new one was too slow, which gives up the restart."""
+    before = set(service.workers)
+    while before & set(service.workers):
+        service.signal(signal.SIGHUP)
+        eventually(lambda: len(service.workers) == 2 and not before & set(service.workers), PATIENCE)
+
+
+def test_a_rolling_restart_fails_no_call(service: RunningService, long: bool, assert_kept: AssertKept) -> None:
     requests = 20_000 if long else 4_000
     with Load(service.url, seed=13, clients=CLIENTS, only=lambda one: one.kind not in REMOVALS) as load:
         restarts = 0
         while len(load.history.operations) < requests or restarts < 2:
-            before = set(service.workers)
-            service.signal(signal.SIGHUP)
-            seconds_until(lambda before=before: len(service.workers) == 2 and not before & set(service.workers))  # type: ignore[misc]
+            restart(service)
             restarts += 1
     assert set(load.history.statuses()) <= {200, 409}, load.history.statuses()
-    assert check(load.history, service.url, service.store_url) == []
+    assert_kept(load.history, service)
 
 
 def test_a_worker_that_ends_answers_one_more_call_on_every_open_connection(tmp_path: Path) -> None:
