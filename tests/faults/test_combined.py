@@ -3,13 +3,13 @@
 import time
 from pathlib import Path
 
-from tests.faults.checker import check
+from tests.faults.checker import AssertKept
 from tests.faults.load import Load
 from tests.faults.running import kill
 from tests.faults.test_key_rotation import NEW, OLD, Instance
 
 
-def test_a_killed_store_rotated_keys_and_a_rush_at_once(tmp_path: Path, writes: int) -> None:
+def test_a_killed_store_rotated_keys_and_a_rush_at_once(tmp_path: Path, writes: int, assert_kept: AssertKept) -> None:
     instance = Instance(tmp_path, tmp_path / "data", NEW, OLD, workers=2)
     with instance.service as service:
         with Load(service.url, clients=4) as load:
@@ -24,4 +24,4 @@ def test_a_killed_store_rotated_keys_and_a_rush_at_once(tmp_path: Path, writes: 
                 load.wait(writes // 4)
             load.wait_until(lambda history: history.acknowledged >= writes)
         assert load.recovery(killed) < 5
-        assert check(load.history, service.url, service.store_url) == []
+        assert_kept(load.history, service)
