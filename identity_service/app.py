@@ -34,6 +34,7 @@ from identity_service.shop import CookieRule, ProductIds, Shop, ShopId, Shops, k
 from identity_service.signals.statements import SignalRules
 from identity_service.signals.tcf import TcfRule
 from identity_service.signing import Signing
+from identity_service.slots import SharedMemory, private_memory
 from identity_service.store import Clock, Retention, Store
 from identity_service.store.client import Client
 from identity_service.store.repair import INTERVAL
@@ -45,10 +46,11 @@ from identity_service.web.routes import build
 
 
 class Application:
-    """An ASGI application that owns its store connection. `clock`: seconds since 1970."""
+    """An ASGI application that owns its store connection. `clock`: seconds since 1970. `memory`: in which its workers count callers
+    together; without it each has its share of the limits."""
 
-    def __init__(self, settings: Settings, clock: Clock = time.time) -> None:
-        self.services = make_services(settings, clock)
+    def __init__(self, settings: Settings, clock: Clock = time.time, memory: SharedMemory | None = None) -> None:
+        self.services = make_services(settings, clock, memory or private_memory())
         limits = settings.limits
         self._app: ASGIApp = Edge(build(self.services), self.services.shops.origins, limits.header_count, limits.header_bytes)
 
@@ -125,7 +127,7 @@ class Application:
         return closed
 
 
-def make_services(settings: Settings, clock: Clock) -> Services:
+def make_services(settings: Settings, clock: Clock, memory: SharedMemory) -> Services:
     handles = Handles(settings.secrets.pepper)
     signing = Signing(settings.secrets.signing_keys)
     limits, kept = settings.limits, settings.retention
@@ -157,8 +159,8 @@ def make_services(settings: Settings, clock: Clock) -> Services:
         clock=clock,
         proxies=parse_networks(settings.server.trusted_proxies),
         limits=BodyLimits(limits.body_bytes, limits.lookup_body_bytes, limits.json_depth),
-        client_limit=_limit(settings, limits.client_per_second),
-        key_limit=_limit(settings, limits.key_per_second),
+        client_limit=_limit(settings, memory, 0, limits.client_per_second),
+        key_limit=_limit(settings, memory, 1, limits.key_per_second),
         refusal_days=kept.refusal_days,
         consent_days=kept.consent_days,
         region_header=settings.server.region_header.lower(),
@@ -194,10 +196,11 @@ def _signal_rules(one: ShopSettings) -> SignalRules:
     return SignalRules(TcfRule(frozenset(one.tcf_purposes), one.tcf_vendor or None), categories, tuple(one.banner_cookies))
 
 
-def _limit(settings: Settings, per_second: int) -> RateLimit | None:
-    """Each worker has its share of the whole."""
-    limits = settings.limits
-    return RateLimit(per_second / settings.server.workers, limits.burst, time.monotonic) if limits.enabled else None
+def _limit(settings: Settings, memory: SharedMemory, table: int, per_second: float) -> RateLimit | None:
+    if not settings.limits.enabled:
+        return None
+    sharing = 1 if memory.shared else settings.server.workers
+    return RateLimit(per_second / sharing, settings.limits.burst, time.monotonic, memory.slots(table))
 
 
 def _private_digest(key: str) -> str:

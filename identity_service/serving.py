@@ -1,5 +1,6 @@
 """The HTTP server: uvicorn's supervisor with one process a worker, and the line that says where it listens."""
 
+import os
 import threading
 import time
 import urllib.error
@@ -10,6 +11,7 @@ from uvicorn.supervisors import Multiprocess
 
 from identity_service.logs import SERVER_LOGGING
 from identity_service.sections import ServerSettings, Settings
+from identity_service.slots import MEMORY_VARIABLE, create_memory
 
 
 def run_workers(settings: Settings) -> None:
@@ -35,6 +37,7 @@ def run_workers(settings: Settings) -> None:
         limit_concurrency=1024,
     )
     socket = config.bind_socket()
+    os.environ[MEMORY_VARIABLE] = create_memory()
     threading.Thread(target=_announce, args=(server,), daemon=True).start()
     Multiprocess(config, sockets=[socket]).run()
 

@@ -22,7 +22,7 @@ NOUNS = {
     "event",
     "signals",
 }
-FLOORS = [{"errors", "sections", "settings", "logs", "metrics", "limits"}, NOUNS, {"store"}, {"service"}, {"web"}]
+FLOORS = [{"errors", "sections", "settings", "logs", "metrics", "slots", "limits"}, NOUNS, {"store"}, {"service"}, {"web"}]
 FLOORS.append({"app", "worker", "serving", "cli", "__main__"})
 WALLS = {
     "redis": {"store"},
