@@ -159,8 +159,10 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory) -> Ser
         clock=clock,
         proxies=parse_networks(settings.server.trusted_proxies),
         limits=BodyLimits(limits.body_bytes, limits.lookup_body_bytes, limits.json_depth),
-        client_limit=_limit(settings, memory, 0, limits.client_per_second),
-        key_limit=_limit(settings, memory, 1, limits.key_per_second),
+        client_limit=_limit(settings, memory, 0, limits.client_per_second, limits.burst),
+        key_limit=_limit(settings, memory, 1, limits.key_per_second, limits.burst),
+        lookup_limit=_limit(settings, memory, 2, limits.lookups_per_second, limits.burst),
+        wrong_keys=_limit(settings, memory, 3, limits.wrong_keys_per_minute / 60, 60),
         refusal_days=kept.refusal_days,
         consent_days=kept.consent_days,
         region_header=settings.server.region_header.lower(),
@@ -196,11 +198,11 @@ def _signal_rules(one: ShopSettings) -> SignalRules:
     return SignalRules(TcfRule(frozenset(one.tcf_purposes), one.tcf_vendor or None), categories, tuple(one.banner_cookies))
 
 
-def _limit(settings: Settings, memory: SharedMemory, table: int, per_second: float) -> RateLimit | None:
+def _limit(settings: Settings, memory: SharedMemory, table: int, per_second: float, burst: float) -> RateLimit | None:
     if not settings.limits.enabled:
         return None
     sharing = 1 if memory.shared else settings.server.workers
-    return RateLimit(per_second / sharing, settings.limits.burst, time.monotonic, memory.slots(table))
+    return RateLimit(per_second / sharing, burst, time.monotonic, memory.slots(table))
 
 
 def _private_digest(key: str) -> str:

@@ -32,7 +32,8 @@ class Gathered:
 
 
 class Called(Struct, frozen=True):
-    """One tracking call as the log tells it: `error` is the text that the caller got, None for a success."""
+    """One tracking call as the log tells it: `mode` is its subject's, or bot; `error` is the text that the caller
+    got, None for a success."""
 
     call: str
     mode: str
@@ -59,9 +60,12 @@ class Tally:
         gathered.log.append(compact(entry))
 
     def identified(self, shop: ShopId, mode: str, choice: str | None) -> None:
-        """An ID was issued, or none; `choice`: what a banner reported with the call."""
+        """An ID was issued, or none: then `mode` is null, or bot for a robot. `choice`: what a banner reported with the call."""
         now = int(self._clock())
         self._count(self._of(shop), now, [f"issued {mode}", *([f"choice {choice}"] if choice else [])])
+
+    def robot_clicked(self, shop: ShopId) -> None:
+        self._count(self._of(shop), int(self._clock()), ["clicks bot"])
 
     def clicked(self, shop: ShopId, product: ProductId, labels: Sequence[str], *, visitor: bool) -> None:
         now, gathered = int(self._clock()), self._of(shop)
