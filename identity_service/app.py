@@ -131,9 +131,7 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory) -> Ser
     handles = Handles(settings.secrets.pepper)
     signing = Signing(settings.secrets.signing_keys)
     limits, kept = settings.limits, settings.retention
-    client = Client(settings.store.url, settings.store.timeout_seconds, observe=_observe)
-    retention = Retention(kept.consent_days, kept.gone_days, kept.receipt_days, kept.sale_days)
-    store = Store(client, handles, LinkCaps(limits.visitors_per_handle, limits.emails_per_visitor), retention, limits.orders_per_shop)
+    store = _make_store(settings, handles)
     receipts = Receipts(store, signing, kept.receipt_days)
     visitors = Visitors(store, signing, receipts, clock, kept.consent_days)
     links, subjects = Links(store, signing, clock), Subjects(visitors)
@@ -169,6 +167,13 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory) -> Ser
         gpc_support_since=settings.server.gpc_support_since,
         demo=settings.server.demo,
     )
+
+
+def _make_store(settings: Settings, handles: Handles) -> Store:
+    limits, kept = settings.limits, settings.retention
+    client = Client(settings.store.url, settings.store.timeout_seconds, observe=_observe)
+    retention = Retention(kept.consent_days, kept.gone_days, kept.receipt_days, kept.sale_days)
+    return Store(client, handles, LinkCaps(limits.visitors_per_handle, limits.emails_per_visitor), retention, limits.orders_per_shop)
 
 
 def make_shops(settings: Mapping[str, ShopSettings]) -> Shops:
