@@ -61,10 +61,12 @@ class Repair:
                 await self._removals.repair_withdrawal(shop, VisitorId(subject), Millis(int(at)), noted_to_finish=kind == "f")
             elif kind == "s":
                 await self._removals.repair_sale(shop, rest[0], VisitorId(subject))
-            elif subject not in still_open:
-                still_open[subject] = await self._repair_handle(shop, handle_named(subject), now)
-            if not still_open.get(subject):
-                closed.append(note)
+            else:
+                if subject not in still_open:
+                    still_open[subject] = await self._repair_handle(shop, handle_named(subject), now)
+                if still_open[subject]:
+                    continue
+            closed.append(note)
         if closed:
             await self._client.run(write("ZREM", self._keys.notes(shop), *closed), note_destroyed(now))
         return len(closed)

@@ -241,6 +241,19 @@ async def test_open_notes_of_a_shop(shopper: Shopper, application: Application, 
     assert size(database, r"Q\{demo:repair\}") == []
 
 
+async def test_a_visitor_that_is_called_like_a_handle_is_ended_on_its_own(
+    shopper: Shopper, application: Application, database: redis.Redis, clock: Clock
+) -> None:
+    handle = application.services.handles.of_email("demo", LUKE).name
+    await shopper.post("/v1/unlinks", {"email": LUKE, "visitor": "old"})
+    database.zadd("id:v1:Q{demo:repair}", {f"w {handle} nonce": clock() * 1000})
+    clock.forward(61)
+    await shopper.post("/v1/unlinks", {"email": LUKE, "visitor": "young"})
+    shops = [shop.shop_id for shop in application.services.shops]
+    assert await application.services.store.repair.run(shops, application.services.links.now()) == 1
+    assert (await shopper.post("/v1/links", {"email": LUKE, "visitor": handle})).status_code == 409
+
+
 async def orders(shopper: Shopper) -> list[dict[str, Any]]:
     answer = await shopper.client.get("/v1/orders?limit=200", headers={"authorization": "Bearer demo-private-key"})
     found: list[dict[str, Any]] = answer.json()["orders"]
