@@ -14,6 +14,7 @@ import pytest
 
 from tests.container.image import NEEDLE, CannotBuild, Image, built
 from tests.container.running import Container, healthy, running
+from tests.test_command import eventually
 
 LUKE = {"email": "luke@skywalker.com"}
 TOOLS = {"cc", "gcc", "c++", "make", "ld", "git", "curl", "wget", "pip", "pip3", "uv", "hatch"}
@@ -44,12 +45,11 @@ def test_it_answers_and_keeps_what_it_is_told(container: Container) -> None:
 
 def test_all_its_processes_run_as_an_ordinary_user_without_rights(container: Container) -> None:
     """Supervisor, two workers, the store, and what Python starts beside them."""
-    status = [dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()) for pid in container.processes()]
+    assert eventually(lambda: sum("spawn_main" in _of(pid, "cmdline") for pid in container.processes()) == 2, 30)
+    status = [dict(line.split(":\t", 1) for line in _of(pid, "status").splitlines()) for pid in container.processes()]
     assert {one["Uid"].split()[0] for one in status} == {"10001"}
     assert {one["Gid"].split()[0] for one in status} == {"10001"}
     assert {one["CapEff"] for one in status} == {"0" * 16}
-    commands = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in container.processes()]
-    assert sum(b"spawn_main" in command for command in commands) == 2
 
 
 @pytest.mark.parametrize("place", ["", "tmp", "opt/identity", "var/tmp", "dev"])
@@ -62,8 +62,11 @@ def test_its_root_cannot_be_written(container: Container, place: str) -> None:
 
 def test_its_workers_share_their_memory(container: Container) -> None:
     """The limits hold for both together, which needs /proc and an anonymous file."""
-    maps = [Path(f"/proc/{pid}/maps").read_text() for pid in container.processes()]
-    assert sum("memfd:identity-limits" in one for one in maps) == 2
+    assert eventually(lambda: sum("memfd:identity-limits" in _of(pid, "maps") for pid in container.processes()) == 2, 30)
+
+
+def _of(pid: int, file: str) -> str:
+    return Path(f"/proc/{pid}/{file}").read_text()
 
 
 def test_its_health_check_tells_a_service_from_none(image: Image, container: Container) -> None:
