@@ -47,7 +47,7 @@ def forgeries(signing: Signing, token: str) -> Iterator[str]:
     for other_payload in ("1p.admin", "1d." + VISITOR, "1c." + VISITOR, "2p." + VISITOR, "1x." + VISITOR, "1p.", VISITOR, "1p.." + VISITOR):
         yield f"{other_payload}.{stamp}.{signature}" if other_payload != payload else ""
     yield from (head, f"{head}.", f"{payload}..{signature}", payload, f"{payload}.{stamp}", "A" * 65_536, "é" * 120, "1p." * 10_000)
-    yield from ("null", "undefined", "true", "{}", "[]", "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.", "\ud7ff", "‮" + token)
+    yield from ("null", "undefined", "true", "{}", "[]", "eyJhbGciOiJub25lIn0." + "eyJzdWIiOiIxIn0.", "\ud7ff", "‮" + token)
     for _ in range(RANDOM):
         yield f"1p.{secrets.token_urlsafe(16)}.{secrets.token_urlsafe(4)}.{secrets.token_urlsafe(32)}"
 

@@ -16,7 +16,7 @@ from tests.security.asgi import AGENT, Answer, bearer, call
 from tests.test_privacy import dump
 
 pytestmark = pytest.mark.anyio
-CALLS = 100_000 if LONG else 3_000
+CALLS = 100_000 if LONG else 5_000
 SHOPS = ("demo", "other", "strict")
 OWNED = re.compile(r"id:v1:[A-Za-z]+\{([a-z-]+)[:}]")
 LEFT_OVER = "ZREM id:v1:Q{"
