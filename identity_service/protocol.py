@@ -1,7 +1,8 @@
 """What the HTTP server leaves open: how long a request may take to come, and how much of it is read before the application sees it.
 
 Refused requests get a line of plain text and the connection is closed: 408 for one that comes too slowly, 414, 431, 413, 505, and 400
-for what proxies could read otherwise than this server. A connection that sends nothing at all is closed without an answer.
+for what proxies could read otherwise than this server. A connection that sends nothing at all is closed without an answer, and so is one
+whose client does not read.
 """
 
 import asyncio
@@ -82,6 +83,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._size = 0
         self._due: float | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._stuck: asyncio.TimerHandle | None = None
         self._status = HTTPStatus.BAD_REQUEST
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -90,8 +92,19 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if self._timer:
-            self._timer.cancel()
+        for timer in (self._timer, self._stuck):
+            if timer:
+                timer.cancel()
+
+    def pause_writing(self) -> None:
+        """The client does not read its answer: it has as long for that as for sending a body."""
+        super().pause_writing()
+        self._stuck = self.loop.call_later(self._allowed.body.seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stuck:
+            self._stuck.cancel()
 
     def data_received(self, data: bytes) -> None:
         before, cycle = self._part or self._awaited(), self.cycle

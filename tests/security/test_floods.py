@@ -11,7 +11,7 @@ import pytest
 from tests.security import LONG
 from tests.security.conftest import BODY_SECONDS, HEADER_SECONDS
 from tests.security.wire import HEADERS, connect, post, tell
-from tests.test_command import Service, descendants
+from tests.test_command import Service, descendants, eventually
 
 LATE = 5.0
 """Seconds that a busy machine may take longer; a connection that is never cut off is still seen."""
@@ -26,6 +26,16 @@ def worker_of(service: Service) -> int:
 
 def resident_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
+
+
+def open_sockets(service: Service) -> int:
+    found = 0
+    for file in Path(f"/proc/{worker_of(service)}/fd").iterdir():
+        try:
+            found += str(file.readlink()).startswith("socket:")
+        except OSError:
+            continue
+    return found
 
 
 @pytest.mark.parametrize(
@@ -125,6 +135,15 @@ def test_a_flood_is_cut_off_and_leaves_no_memory(service: Service) -> None:
         assert sent < 16 * 1_048_576, name
     assert resident_bytes(worker) - before < 4 * 1_048_576
     assert service.call("/healthz")[0] == 200
+
+
+def test_a_client_that_does_not_read_is_cut_off(service: Service) -> None:
+    before = open_sockets(service)
+    with connect(service.url) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        connection.sendall((b"GET /openapi.json HTTP/1.1\r\n" + HEADERS + b"\r\n") * 200)
+        assert eventually(lambda: open_sockets(service) > before)
+        assert eventually(lambda: open_sockets(service) <= before, BODY_SECONDS + LATE)
 
 
 @pytest.mark.parametrize("announced", [32_769, 50_000_000, 10**17])
