@@ -19,12 +19,12 @@ from identity_service.metrics import CUT_OFF
 from identity_service.sections import LimitSettings
 
 VERSIONS = frozenset({"1.0", "1.1"})
-FRAMING = 4
-FRAMED_TWICE = 2
+LINE_FRAME = 4
+CHUNK_FRAMES = 2
 
 
 class Part(Enum):
-    """Of a request, while it is being read. Its head is the request line and the headers."""
+    """Of a request, while it is being read, with the answer to one that is too large. The head is the request line and the headers."""
 
     HEAD = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
     BODY = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
@@ -49,9 +49,10 @@ class Allowances:
 
 
 def allowances(limits: LimitSettings) -> Allowances:
-    """A body may be sent in chunks that double it. What the application is handed whole, it measures itself."""
-    head = limits.target_bytes + limits.header_bytes + FRAMING * (limits.header_count + 4)
-    body = FRAMED_TWICE * max(limits.body_bytes, limits.lookup_body_bytes)
+    """A header line has a colon, a space and an end; a body may be sent in chunks that double it. Whatever is complete, the application
+    measures to the byte."""
+    head = limits.target_bytes + limits.header_bytes + LINE_FRAME * (limits.header_count + 4)
+    body = CHUNK_FRAMES * max(limits.body_bytes, limits.lookup_body_bytes)
     return Allowances(
         Allowance(limits.header_seconds, head), Allowance(limits.body_seconds, body), limits.target_bytes, limits.header_count
     )
