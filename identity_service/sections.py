@@ -47,6 +47,9 @@ class LimitSettings(Section, frozen=True):
     lookup_body_bytes: Count
     header_count: Count
     header_bytes: Count
+    target_bytes: Annotated[int, Meta(ge=256, le=65_536)]
+    header_seconds: Annotated[float, Meta(gt=0, le=600)]
+    body_seconds: Annotated[float, Meta(gt=0, le=600)]
     json_depth: Annotated[int, Meta(ge=4, le=64)]
     visitors_per_handle: Annotated[int, Meta(ge=2, le=100_000)]
     emails_per_visitor: Annotated[int, Meta(ge=2, le=1_000)]

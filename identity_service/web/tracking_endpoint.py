@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from identity_service.errors import Invalid, Malformed, ServiceError, Unauthorized
+from identity_service.errors import Invalid, Malformed, MethodNotAllowed, ServiceError, Unauthorized
 from identity_service.service.tally import Called
 from identity_service.web.auth import Caller, authenticate, bearer, count_wrong_key
 from identity_service.web.bodies import check_text, key_members, read_body, told_to_plugin
@@ -40,6 +40,8 @@ class TrackingEndpoint:
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True) if scope["query_string"] else []
         callback = dict(query).get("callback") if scope["method"] == "GET" else None
         try:
+            if scope["method"] == "HEAD":
+                raise MethodNotAllowed("A HEAD call would be logged; send GET or POST.")
             if callback is not None and not CALLBACK.fullmatch(callback):
                 callback = None
                 raise Invalid("Invalid Syntax In Argument: callback")

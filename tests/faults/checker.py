@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from identity_service.app import make_services
+from identity_service.app import Application
 from identity_service.consent import Millis
 from identity_service.settings import load
 from identity_service.shop import ShopId
@@ -62,7 +62,9 @@ def explained(history: History, violation: Violation) -> str:
 
 async def repaired(store_url: str) -> None:
     """Ends what the fault left open, as the service does when it is a minute old."""
-    services = make_services(load("development", {"IDENTITY_STORE__URL": store_url, "IDENTITY_STORE__TIMEOUT_SECONDS": "30"}), time.time)
+    services = make_services(
+        load("development", {"IDENTITY_STORE__URL": store_url, "IDENTITY_STORE__TIMEOUT_SECONDS": "30"}), time.time, private_memory()
+    )
     for later in (61, 130):
         await services.store.repair.run([ShopId(shop) for shop in SHOPS], Millis(int((time.time() + later) * 1000)))
     await services.store.client.close()

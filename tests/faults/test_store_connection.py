@@ -77,7 +77,7 @@ async def test_broken_replies_give_nobody_the_answer_of_another(client: Client, 
         answered = 0
         for number in range(100):
             answered += await echoes(client, f"{caller}-{number}")
-            await asyncio.sleep(0.05 if client.breaker.open else chance.uniform(0, 0.01))
+            await asyncio.sleep(0.05 if client.open else chance.uniform(0, 0.01))
         return answered
 
     answered = sum(await asyncio.gather(*(ask(caller) for caller in range(32))))
@@ -143,7 +143,7 @@ async def test_lost_connections_are_given_back(client: Client, proxy: Proxy) -> 
         proxy.reset_all()
         with suppress(StoreUnavailable):
             await client.run(read("PING"))
-        client.breaker.succeeded()
+        (await client.primaries())[0].breaker.succeeded()
         assert proxy.connections <= MOST_CONNECTIONS, number
     assert eventually(lambda: proxy.connections <= MOST_CONNECTIONS)
     assert await echoes(client, "afterwards")
