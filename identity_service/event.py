@@ -81,7 +81,7 @@ def without_emails(text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    return "".join(character for character in text if character.isprintable()).strip()
+    return text.strip() if text.isprintable() else "".join(filter(str.isprintable, text)).strip()
 
 
 def clean_labels(labels: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -46,7 +46,8 @@ class _Signer(itsdangerous.Signer):
         return base64_encode(keyed.digest())
 
     def sign_at(self, payload: str, time: int) -> str:
-        return self.sign(f"{payload}.{base64_encode(int_to_bytes(time)).decode()}").decode()
+        signed = f"{payload}.{base64_encode(int_to_bytes(time)).decode()}"
+        return f"{signed}.{self.get_signature(signed).decode()}"
 
     def open(self, text: str) -> tuple[str, int] | None:
         """Payload and time of signing; None unless the signature is the one that this key gives, letter for letter."""
