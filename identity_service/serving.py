@@ -8,6 +8,7 @@ import urllib.request
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from identity_service.connection import Connection
 from identity_service.logs import SERVER_LOGGING
 from identity_service.sections import ServerSettings, Settings
 
@@ -22,7 +23,7 @@ def run_workers(settings: Settings) -> None:
         port=server.port,
         workers=server.workers,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
         ws="none",
         log_config=SERVER_LOGGING,
         access_log=False,

@@ -23,12 +23,12 @@ NOUNS = {
     "signals",
 }
 FLOORS = [{"errors", "sections", "settings", "logs", "metrics", "limits"}, NOUNS, {"store"}, {"service"}, {"web"}]
-FLOORS.append({"app", "worker", "serving", "cli", "__main__"})
+FLOORS.append({"app", "worker", "serving", "connection", "cli", "__main__"})
 WALLS = {
     "redis": {"store"},
     "itsdangerous": {"signing"},
     "starlette": {"web", "app"},
-    "uvicorn": {"serving"},
+    "uvicorn": {"serving", "connection"},
     "email_validator": {"handle"},
     "jinja2": {"web"},
 }
