@@ -62,9 +62,8 @@ def explained(history: History, violation: Violation) -> str:
 
 async def repaired(store_url: str) -> None:
     """Ends what the fault left open, as the service does when it is a minute old."""
-    services = make_services(
-        load("development", {"IDENTITY_STORE__URL": store_url, "IDENTITY_STORE__TIMEOUT_SECONDS": "30"}), time.time, private_memory()
-    )
+    settings = load("development", {"IDENTITY_STORE__URL": store_url, "IDENTITY_STORE__TIMEOUT_SECONDS": "30"})
+    services = Application(settings).services
     for later in (61, 130):
         await services.store.repair.run([ShopId(shop) for shop in SHOPS], Millis(int((time.time() + later) * 1000)))
     await services.store.client.close()
