@@ -126,7 +126,7 @@ class Application:
 
 
 def make_services(settings: Settings, clock: Clock) -> Services:
-    handles = Handles(settings.secrets.pepper)
+    handles = Handles(*settings.secrets.peppers)
     signing = Signing(settings.secrets.signing_keys)
     limits, kept = settings.limits, settings.retention
     client = Client(settings.store.url, settings.store.timeout_seconds, observe=_observe)

@@ -1,4 +1,4 @@
-"""The command: `serve`, `demo`, `check`, `keys new`. Exit code 2 for wrong settings, with every fault named."""
+"""The command: `serve`, `demo`, `check`, `move`, `keys new`. Exit code 2 for wrong settings, with every fault named."""
 
 import argparse
 import asyncio
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from identity_service.errors import SettingsError, StoreUnavailable
 from identity_service.logs import configure, log
+from identity_service.move import move, undo_move
 from identity_service.relations import faults
 from identity_service.sections import Settings
 from identity_service.serving import run_workers
@@ -21,6 +22,7 @@ from identity_service.store.binary import EmbeddedError
 from identity_service.store.client import Client
 from identity_service.store.embedded import EmbeddedStore
 from identity_service.store.examination import examine
+from identity_service.store.schema import examine_marks, schema_of
 
 EMBEDDED = "embedded:"
 DEVELOPMENT = "development"
@@ -50,7 +52,7 @@ def serve(asked: argparse.Namespace) -> int:
     metrics = tempfile.mkdtemp(prefix="identity-metrics-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
     try:
-        _examine(os.environ.get("IDENTITY_STORE__URL", settings.store.url), settings.store.timeout_seconds)
+        _examine(os.environ.get("IDENTITY_STORE__URL", settings.store.url), settings, adopt=True)
         run_workers(settings)
     finally:
         if store:
@@ -73,7 +75,7 @@ def check(asked: argparse.Namespace) -> int:
     shops = ", ".join(f"{name} ({shop.policy})" for name, shop in settings.shops.items())
     print(f"settings are in order; shops: {shops}")
     if asked.store and not settings.store.url.startswith(EMBEDDED):
-        _examine(settings.store.url, settings.store.timeout_seconds)
+        _examine(settings.store.url, settings, adopt=False)
         print("the store is fit for use")
     return 0
 
@@ -87,6 +89,12 @@ def keys_new(asked: argparse.Namespace) -> int:  # noqa: ARG001 every command ta
     print(f"signing key           {secrets.token_urlsafe(32)}")
     print(f"pepper                {secrets.token_urlsafe(32)}")
     return 0
+
+
+def moved(asked: argparse.Namespace) -> int:
+    if asked.undo:
+        return undo_move(asked.source)
+    return move(asked.source, asked.target, _settings(asked).secrets.peppers)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -105,6 +113,13 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--port", type=int)
         command.add_argument("--workers", type=int)
         command.add_argument("--data", help="directory of the embedded store")
+    moving = commands.add_parser("move", help="copy a store into an empty one, also to change the pepper")
+    moving.set_defaults(run=moved, host=None, port=None, workers=None, data=None)
+    moving.add_argument("source", metavar="FROM", help="embedded:DIR or a URL, as in store.url; no service may run on it")
+    target = moving.add_mutually_exclusive_group(required=True)
+    target.add_argument("target", metavar="TO", nargs="?", help="the same forms; empty")
+    target.add_argument("--undo", action="store_true", help="let services start on FROM again, after a move or in the middle of one")
+    moving.add_argument("--config", help="a shipped file (development, production) or a path: the peppers of TO")
     keys = commands.add_parser("keys", help="keys of shops and of the service").add_subparsers(required=True)
     keys.add_parser("new", help="print new keys").set_defaults(run=keys_new)
     return parser
@@ -131,13 +146,13 @@ def _started(store: EmbeddedStore) -> None:
         raise SettingsError([f"store.url: {error}"]) from None
 
 
-def _examine(url: str, timeout: float) -> None:
-    """Raises SettingsError for a server that would lose links. One that is away may still come."""
+def _examine(url: str, settings: Settings, *, adopt: bool) -> None:
+    """Raises SettingsError for a server that would lose links, or whose keys are not these settings'. One that is away may still come."""
 
     async def examined() -> list[str]:
-        client = Client(url, timeout)
+        client = Client(url, settings.store.timeout_seconds)
         try:
-            return await examine(client)
+            return await examine(client) or await examine_marks(client, schema_of(settings.secrets.peppers), adopt=adopt)
         except StoreUnavailable:
             log.warning("the store does not answer yet; calls that need it are answered 503")
             return []

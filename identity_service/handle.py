@@ -1,7 +1,8 @@
 """Handles: what visitors are linked to. Only keyed digests of emails and customer IDs leave this file.
 
 Digest = 128 bits of HMAC-SHA-256(pepper, shop, kind, SHA-256(normalised value)) as 22 characters of base64url, so that a caller who
-holds only the SHA-256 of a normalised email can be served. Emails are normalised by: trim, NFC, ASCII lower-case, IDNA domain, NFC again
+holds only the SHA-256 of a normalised email can be served. That is the oldest pepper; each newer one digests the digest again, so that a
+store can be re-keyed without anybody's email or visitor ID. Emails are normalised by: trim, NFC, ASCII lower-case, IDNA domain, NFC again
 (some letters compose only in lower case); no dot or plus rules of single providers, and no folding that could merge two people.
 """
 
@@ -10,7 +11,8 @@ import hmac
 import re
 import struct
 import unicodedata
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -49,10 +51,10 @@ def handle_named(name: str) -> Handle:
 
 
 class Handles:
-    """Turns clear values into handles; `pepper` is the secret text of the settings."""
+    """Turns clear values into handles; `peppers` are the secret texts of the settings, oldest first."""
 
-    def __init__(self, pepper: str) -> None:
-        self._pepper = pepper.encode()
+    def __init__(self, *peppers: str) -> None:
+        self._peppers = [pepper.encode() for pepper in peppers]
 
     def of_email(self, shop: str, email: str) -> Handle:
         """Raises Invalid for what is no email, and for values that scripts send in place of one."""
@@ -75,10 +77,25 @@ class Handles:
         return Handle(kind, self.digest("handle", shop, kind, inner))
 
     def digest(self, purpose: str, *parts: str | bytes) -> str:
-        """22 characters under the pepper; length prefixes keep neighbouring parts apart."""
+        """22 characters under the peppers; length prefixes keep neighbouring parts apart."""
         raw = [part.encode("utf-8", "replace") if isinstance(part, str) else part for part in (purpose, *parts)]
         message = b"".join(struct.pack(">I", len(part)) + part for part in raw)
-        return urlsafe_b64encode(hmac.digest(self._pepper, message, hashlib.sha256)[:16]).decode().rstrip("=")
+        return _text(_under(self._peppers, message)).decode()
+
+
+def rekeyed(digest: bytes, peppers: Sequence[str]) -> bytes:
+    """A digest as it is stored, under `peppers` that are newer than its own, oldest first."""
+    return _text(_under([pepper.encode() for pepper in peppers], urlsafe_b64decode(digest + b"==")))
+
+
+def _under(peppers: Sequence[bytes], message: bytes) -> bytes:
+    for pepper in peppers:
+        message = hmac.digest(pepper, message, hashlib.sha256)[:16]
+    return message
+
+
+def _text(digest: bytes) -> bytes:
+    return urlsafe_b64encode(digest).rstrip(b"=")
 
 
 def normalise_email(email: str) -> str:
