@@ -12,7 +12,7 @@ import redis
 from identity_service.app import Application
 from identity_service.sections import Settings
 from identity_service.settings import load
-from tests.server import valkey
+from tests.topologies import TOPOLOGIES, Topology
 
 START = 1_795_000_000.25
 
@@ -71,16 +71,25 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--store", choices=TOPOLOGIES, default="single", help="what the tests of the contract run on")
+
+
 @pytest.fixture(scope="session")
-def store_url() -> Iterator[str]:
-    with valkey() as url:
-        yield url
+def topology(request: pytest.FixtureRequest) -> Iterator[Topology]:
+    with TOPOLOGIES[request.config.getoption("store")]() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def store_url(topology: Topology) -> str:
+    return topology.url
 
 
 @pytest.fixture
-def database(store_url: str) -> Iterator[redis.Redis]:
+def database(topology: Topology) -> Iterator[redis.Redis]:
     """A direct view of the store, emptied for each test."""
-    connection: redis.Redis = redis.Redis.from_url(store_url, decode_responses=True)
+    connection = topology.connect()
     connection.flushall()
     yield connection
     connection.close()
