@@ -84,8 +84,13 @@ class Handles:
 
 
 def rekeyed(digest: bytes, peppers: Sequence[str]) -> bytes:
-    """A digest as it is stored, under `peppers` that are newer than its own, oldest first."""
-    return _text(_under([pepper.encode() for pepper in peppers], urlsafe_b64decode(digest + b"==")))
+    """A digest as it is stored, under `peppers` that are newer than its own, oldest first. Raises ValueError for what is no digest."""
+    if not peppers:
+        return digest
+    plain = urlsafe_b64decode(digest + b"==")
+    if _text(plain) != digest:
+        raise ValueError("is no digest")
+    return _text(_under([pepper.encode() for pepper in peppers], plain))
 
 
 def _under(peppers: Sequence[bytes], message: bytes) -> bytes:

@@ -43,13 +43,16 @@ class Entry:
         return name_of(self.name).kind
 
     def rekeyed(self, rekey: Rekey) -> "Entry":
-        """Raises UnknownKeyError for a key that this version does not know: nothing may be moved unread."""
+        """Raises UnknownKeyError for what this version cannot read: nothing may be moved unread."""
         name = name_of(self.name)
         kind = KINDS[name.kind]
         if kind.type != self.type:
             raise UnknownKeyError
-        value = kind.rewrite(self.value, rekey) if kind.rewrite else self.value
-        return replace(self, name=name.rekeyed(rekey), value=value)
+        try:
+            value = kind.rewrite(self.value, rekey) if kind.rewrite else self.value
+            return replace(self, name=name.rekeyed(rekey), value=value)
+        except ValueError:
+            raise UnknownKeyError from None
 
     def arguments(self) -> list[Any]:
         """Of the script copy_key."""
@@ -82,10 +85,9 @@ class Side:
         for primary in self.primaries():
             cursor = 0
             while True:
-                found: list[Any]
                 cursor, found = primary.scan(cursor, match=pattern, count=BATCH)
                 if found:
-                    yield found
+                    yield [name for name in found if isinstance(name, bytes)]
                 if not cursor:
                     break
 

@@ -51,7 +51,7 @@ class Name:
 
 
 class UnknownKeyError(Exception):
-    """A key of no kind that this version knows. It is not named here: it may hold anything."""
+    """A key of no kind that this version knows, or with a value that it cannot read. It is not named here: it may hold anything."""
 
 
 def name_of(text: bytes) -> Name:

@@ -5,7 +5,7 @@
     compare   every key of FROM again, beside its copy; then how many of each kind there are
     finish    TO gets the mark of its schema, FROM becomes left, TO loses the mark of the move: from here on TO may be used
 
-Whoever repeats the command goes on where it died. What somebody changed in FROM meanwhile shows in the comparison; then nothing is finished.
+Whoever repeats the command goes on where it died. What somebody changed in FROM meanwhile shows in the comparison, which then is the end.
 """
 
 import secrets
