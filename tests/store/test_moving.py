@@ -132,7 +132,8 @@ async def test_a_store_is_the_same_under_a_new_pepper_and_everything_in_it_can_b
 
 def everyone(people: list[Any]) -> list[tuple[str, str]]:
     visitors = [visitor for person in people for visitor in (person.visitor, person.cookieless)]
-    return [("visitor", one) for one in (*visitors, "own-id")] + [("sale", f"sale-{person.number}") for person in people]
+    sales = ["cut-off", *(f"sale-{person.number}" for person in people)]
+    return [("visitor", one) for one in (*visitors, "own-id")] + [("sale", one) for one in sales]
 
 
 @pytest.mark.skipif(not shutil.which("redis-server"), reason="needs Debian's redis-server")
