@@ -91,11 +91,11 @@ def _members(members: set[bytes], rekey: Rekey) -> set[bytes]:
     return {rekey(member) for member in members}
 
 
-def _orders(members: Mapping[bytes, float], rekey: Rekey) -> dict[bytes, float]:
+def _orders(members: Mapping[bytes, bytes], rekey: Rekey) -> dict[bytes, bytes]:
     return {rekey(member): score for member, score in members.items()}
 
 
-def _notes(members: Mapping[bytes, float], rekey: Rekey) -> dict[bytes, float]:
+def _notes(members: Mapping[bytes, bytes], rekey: Rekey) -> dict[bytes, bytes]:
     return {_note(note, rekey): score for note, score in members.items()}
 
 

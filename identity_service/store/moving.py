@@ -1,7 +1,7 @@
 """A move: everything of one store into another, under today's schema and peppers, resumable after a crash at any point.
 
     begin     FROM is marked leaving, then TO arriving, with the same nonce: from here on no service starts on either
-    copy      every key that TO has not: read, brought to this schema, re-keyed, written in one step with its expiry
+    copy      every key: read, brought to this schema, re-keyed, written in one step with its expiry unless TO has it
     compare   every key of FROM again, beside its copy; then how many of each kind there are
     finish    TO gets the mark of its schema, FROM becomes left, TO loses the mark of the move: from here on TO may be used
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from identity_service.handle import rekeyed
-from identity_service.store.entries import Entry, Side
+from identity_service.store.entries import NEVER, Entry, Side
 from identity_service.store.keys import MOVE, OF_THE_STORE, PREFIX, REPAIR_LOCK, SCHEMA
 from identity_service.store.kinds import name_of
 from identity_service.store.schema import VERSION, Move, MoveState, Schema, misfit, schema_of, stored_move, stored_schema
@@ -26,9 +26,6 @@ STEPS: Mapping[int, Callable[[Entry], Entry]] = {}
 
 HORIZON = 3_600_000
 """Keys that end within these milliseconds are compared, but not counted: they may go between two counts."""
-
-NEVER, MISSING = -1, -2
-"""In place of an expiry."""
 
 Told = Callable[[int], None]
 """Told how many keys are done."""
@@ -102,8 +99,7 @@ class Moving:
 
     def copy(self, told: Told) -> None:
         for entries, done in self._batches():
-            there = self._target.expiries([entry.name for entry in entries])
-            self._target.write([entry for entry, expiry in zip(entries, there, strict=True) if expiry == MISSING])
+            self._target.write(entries)
             told(done)
 
     def compare(self, told: Told) -> Comparison:
@@ -112,7 +108,7 @@ class Moving:
         for entries, done in self._batches():
             copies = {copy.name: copy for copy in self._target.read([entry.name for entry in entries])}
             for entry in entries:
-                lasting = entry.expires_at is None or entry.expires_at > horizon
+                lasting = entry.expires_at == NEVER or entry.expires_at > horizon
                 copy = copies.get(entry.name)
                 found.source[entry.kind] += lasting
                 found.differing[entry.kind] += copy != entry and (lasting or copy is not None)

@@ -13,7 +13,7 @@ import redis
 from identity_service.handle import Handle, HandleKind, Handles, rekeyed
 from identity_service.store import entries, moving
 from identity_service.store.direct import direct
-from identity_service.store.entries import Entry, Side
+from identity_service.store.entries import NEVER, Entry, Side
 from identity_service.store.keys import MOVE, OF_THE_STORE, PREFIX, REPAIR_LOCK, REWRITE, SCHEMA, HandleKeys, Keys, VisitorKeys
 from identity_service.store.kinds import KINDS, UnknownKeyError, name_of
 from identity_service.store.moving import MoveRefused, Moving, undo
@@ -198,7 +198,7 @@ async def test_a_move_that_dies_at_any_call_goes_on_where_it_was(
     there.delete(REPAIR_LOCK)
     calls = moved_by_a_mortal(source, target, 0, "")
     expected = everything(target)
-    assert calls > 30
+    assert calls > 20
     for last in range(1, calls + 1):
         for when in ("before", "after"):
             here.flushall()
@@ -227,12 +227,12 @@ def planted(url: str) -> None:
 
 LATER = 4_000_000_000_000
 BINARY = bytes(range(256))
-SAMPLES: dict[str, tuple[str, int | None, Any]] = {
+SAMPLES: dict[str, tuple[str, int, Any]] = {
     "string": ("string", LATER, BINARY),
-    "hash": ("hash", None, {BINARY: BINARY, b"b2": b""}),
+    "hash": ("hash", NEVER, {BINARY: BINARY, b"b2": b""}),
     "list": ("list", LATER, [BINARY, b"", BINARY, *(b"%d" % i for i in range(2_500))]),
     "set": ("set", LATER, {b"%022d" % i for i in range(2_500)}),
-    "zset": ("zset", LATER, {b"w visitor %d" % i: float(1_795_000_000_123 + i) for i in range(2_500)}),
+    "zset": ("zset", LATER, {b"w visitor %d" % i: b"%d" % (1_795_000_000_123 + i) for i in range(2_500)}),
 }
 
 
@@ -325,7 +325,7 @@ def test_an_older_schema_is_brought_forward_by_its_steps(two: tuple[str, str], m
         if not entry.name.startswith(b"id:v1:list{"):
             return entry
         name = entry.name.replace(b"id:v1:list{", b"id:v1:orders{")
-        return replace(entry, name=name, type="zset", value={one: float(i) for i, one in enumerate(entry.value)})
+        return replace(entry, name=name, type="zset", value={one: b"%d" % i for i, one in enumerate(entry.value)})
 
     source, target = two
     monkeypatch.setattr(moving, "STEPS", {0: step})
