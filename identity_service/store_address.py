@@ -10,7 +10,7 @@ User and password are those of the data servers; options of redis-py's URLs (`ss
 import re
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 SINGLE = re.compile(r"rediss?://[^/].*|unix://.+")
 SEVERAL = re.compile(
@@ -36,6 +36,10 @@ class StoreAddress:
     def server(self, host: str, port: int) -> str:
         """The URL of a server that sentinels or the cluster named."""
         return _url(self.scheme, self.login, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", self.options)
+
+    def beside(self, url: str, port: int) -> str:
+        """The URL of another server on the host of one that is known."""
+        return self.server(urlsplit(url).hostname or "", port)
 
 
 def parse_address(url: str) -> StoreAddress:

@@ -14,10 +14,22 @@ from identity_service.sections import Settings
 from identity_service.settings import load
 from tests.topologies import TOPOLOGIES, Topology
 
+SOAK = "soak"
 START = 1_795_000_000.25
 
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="as many writes, requests and rounds as the promises say")
+    parser.addoption("--store", choices=TOPOLOGIES, default="single", help="what the tests of the contract run on")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if SOAK not in config.getoption("markexpr"):
+        for item in (one for one in items if one.get_closest_marker(SOAK)):
+            item.add_marker(pytest.mark.skip(reason="takes half an hour: pytest -m soak"))
 
 
 class Clock:
@@ -69,10 +81,6 @@ async def shopping(settings: Settings, clock: Clock, peer: str = "203.0.113.7") 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--store", choices=TOPOLOGIES, default="single", help="what the tests of the contract run on")
 
 
 @pytest.fixture(scope="session")

@@ -182,11 +182,12 @@ class Cluster:
         return cast(redis.Redis, RedisCluster(host="127.0.0.1", port=self.data[0].port, decode_responses=True))
 
     def is_whole(self) -> bool:
-        """Every server knows the others, finds all slots served, and every replica follows its primary."""
-        known = [server.told("CLUSTER", "INFO") for server in self.data]
-        return all(one["cluster_state"] == "ok" and one["cluster_known_nodes"] == str(len(self.data)) for one in known) and all(
-            server.follows() for server in self.data
-        )
+        """Every server finds all slots served, each by a primary with one replica, and every replica follows its primary."""
+        for server in self.data:
+            shards = server.ask("CLUSTER", "SLOTS")
+            if [len(shard) for shard in shards] != [4] * (len(self.data) // 2) or not server.follows():
+                return False
+        return all(server.told("CLUSTER", "INFO")["cluster_state"] == "ok" for server in self.data)
 
 
 def free_port(apart: int = 0) -> int:
