@@ -142,12 +142,12 @@ async def test_a_store_goes_to_redis_and_through_a_cluster_and_back(clock: Clock
         async with service(source, clock, OLD) as (application, shopper):
             people = await fill(application, shopper, clock)
             before = await picture(shopper, people)
-        for one, other in ((source, old_server), (old_server, several.url), (several.url, target)):
-            await asyncio.to_thread(moved, one, other, OLD)
-        async with service(old_server, clock, OLD) as (_, shopper):
-            assert under(await picture(shopper, people), [], []) == under(before, [], [])
-        async with service(target, clock, OLD) as (_, shopper):
-            assert under(await picture(shopper, people), [], []) == under(before, [], [])
+        old = digests(people, OLD)
+        for one, other, peppers in ((source, old_server, [OLD]), (old_server, several.url, [OLD, NEW]), (several.url, target, [OLD, NEW])):
+            await asyncio.to_thread(moved, one, other, *peppers)
+            async with service(other, clock, *peppers) as (_, shopper):
+                now = digests(people, *peppers)
+                assert under(await picture(shopper, people), now, now) == under(before, old, now), other
 
 
 class Crash(BaseException):
