@@ -37,6 +37,7 @@ from identity_service.signing import Signing
 from identity_service.store import Clock, Retention, Store
 from identity_service.store.client import Client
 from identity_service.store.repair import INTERVAL
+from identity_service.store.schema import examine_marks, schema_of
 from identity_service.web.auth import parse_networks
 from identity_service.web.bodies import BodyLimits
 from identity_service.web.endpoints import Services
@@ -49,6 +50,7 @@ class Application:
 
     def __init__(self, settings: Settings, clock: Clock = time.time) -> None:
         self.services = make_services(settings, clock)
+        self._schema = schema_of(settings.secrets.peppers)
         limits, services = settings.limits, self.services
         self._app: ASGIApp = Edge(build(services), services.shops.origins, limits.header_count, limits.header_bytes, services.stopping)
 
@@ -111,8 +113,13 @@ class Application:
                 log.warning("counts wait: the store cannot be reached")
 
     async def keep_up(self) -> int:
-        """One round of repair, by one worker a minute; returns how many notes it closed."""
+        """One round of repair, by one worker a minute; returns how many notes it closed. A store that was away at the start, or that is
+        moved meanwhile, is refused here."""
         services = self.services
+        if unfit := await examine_marks(services.store.client, self._schema, adopt=False):
+            services.store.client.refuse()
+            log.error("store refused", reason=unfit[0])
+            return 0
         now = services.links.now()
         services.store.salts.forget_destroyed(now // 1000)
         if not await services.store.repair.claim_turn():

@@ -337,3 +337,24 @@ def test_an_older_schema_is_brought_forward_by_its_steps(two: tuple[str, str], m
     with direct(target, 10.0) as here:
         assert here.zrange("id:v1:orders{demo:lists}", 0, -1) == [Handles(OLD, NEW).digest("sale", SHOP, "1").encode()]
         assert here.hget(SCHEMA, "version") == b"1"
+
+
+async def test_a_service_that_runs_when_its_store_is_moved_refuses_it_within_a_minute(
+    two: tuple[str, str], clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target = two
+    async with service(source, clock, OLD) as (application, shopper):
+        await shopper.post("/v1/links", {"email": "a@example.com", "visitor": "v"})
+        await application.keep_up()
+        assert len(await shopper.visitors(email="a@example.com")) == 1
+        await asyncio.to_thread(moved, source, target, OLD)
+        assert await application.keep_up() == 0
+        assert (await shopper.post("/v1/lookups", {"email": "a@example.com"})).status_code == 503
+        assert (await shopper.client.get("/readyz")).status_code == 503
+        assert (await shopper.client.get("/healthz")).status_code == 200
+        never = await shopper.post("/v1/visitors", {"client": {"ip": "198.51.100.1", "user_agent": "Mozilla/5.0"}})
+        assert (never.status_code, never.json()["mode"]) == (200, "null")
+    assert "this store was moved to TO" in capsys.readouterr().out
+    async with service(target, clock, NEW) as (application, shopper):
+        await application.keep_up()
+        assert (await shopper.post("/v1/lookups", {"email": "a@example.com"})).status_code == 503
