@@ -1,4 +1,4 @@
-"""The command: `serve`, `demo`, `check`, `doctor`, `move`, `keys new`. Exit code 2 for wrong settings, with every fault named."""
+"""The command: `serve`, `demo`, `check`, `doctor`, `move`, `backup`, `keys new`. Exit code 2 for wrong settings, with every fault named."""
 
 import argparse
 import asyncio
@@ -20,6 +20,7 @@ from identity_service.relations import faults
 from identity_service.sections import Settings
 from identity_service.serving import run_workers
 from identity_service.settings import CONFIG_VARIABLE, load
+from identity_service.store.backup import back_up
 from identity_service.store.binary import EmbeddedError
 from identity_service.store.client import Client
 from identity_service.store.embedded import EmbeddedStore
@@ -118,6 +119,15 @@ def moved(asked: argparse.Namespace) -> int:
     return move(asked.source, asked.target, _settings(asked).secrets.peppers)
 
 
+def backed_up(asked: argparse.Namespace) -> int:
+    try:
+        print(f"{back_up(asked.source, asked.target):,} bytes in {asked.target}; start on it with `--data`")
+    except EmbeddedError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="identity-service", description="Consent-aware visitor IDs for webshops.")
     commands = parser.add_subparsers(required=True)
@@ -144,6 +154,10 @@ def _parser() -> argparse.ArgumentParser:
     target.add_argument("target", metavar="TO", nargs="?", help="the same forms; empty")
     target.add_argument("--undo", action="store_true", help="let services start on FROM again, after a move or in the middle of one")
     moving.add_argument("--config", help="a shipped file (development, production) or a path: the peppers of TO")
+    saving = commands.add_parser("backup", help="copy an embedded store, also while it runs")
+    saving.set_defaults(run=backed_up)
+    saving.add_argument("source", metavar="FROM", type=Path, help="directory of the store")
+    saving.add_argument("target", metavar="TO", type=Path, help="a new directory")
     keys = commands.add_parser("keys", help="keys of shops and of the service").add_subparsers(required=True)
     keys.add_parser("new", help="print new keys").set_defaults(run=keys_new)
     return parser
