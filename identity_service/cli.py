@@ -1,4 +1,4 @@
-"""The command: `serve`, `demo`, `check`, `doctor`, `move`, `backup`, `keys new`. Exit code 2 for wrong settings, with every fault named."""
+"""The command, one function for each of its parts. Exit code 2 for wrong settings, with every fault named."""
 
 import argparse
 import asyncio
@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from identity_service.doctor import diagnose, summary
 from identity_service.errors import SettingsError, StoreUnavailable
+from identity_service.forget import forget_gone
 from identity_service.logs import configure, log
 from identity_service.move import move, undo_move
 from identity_service.relations import faults
@@ -119,6 +120,10 @@ def moved(asked: argparse.Namespace) -> int:
     return move(asked.source, asked.target, _settings(asked).secrets.peppers)
 
 
+def forgotten(asked: argparse.Namespace) -> int:
+    return forget_gone(asked.current, asked.restored, _settings(asked))
+
+
 def backed_up(asked: argparse.Namespace) -> int:
     try:
         print(f"{back_up(asked.source, asked.target):,} bytes in {asked.target}; start on it with `--data`")
@@ -158,6 +163,11 @@ def _parser() -> argparse.ArgumentParser:
     saving.set_defaults(run=backed_up)
     saving.add_argument("source", metavar="FROM", type=Path, help="directory of the store")
     saving.add_argument("target", metavar="TO", type=Path, help="a new directory")
+    forgetting = commands.add_parser("forget", help="withdraw from a restored store whoever has withdrawn since its backup")
+    forgetting.set_defaults(run=forgotten, host=None, port=None, workers=None, data=None)
+    forgetting.add_argument("current", metavar="CURRENT", help="the store that is replaced; no service may run on it")
+    forgetting.add_argument("restored", metavar="RESTORED", help="the restored one; neither here")
+    forgetting.add_argument("--config", help="a shipped file (development, production) or a path")
     keys = commands.add_parser("keys", help="keys of shops and of the service").add_subparsers(required=True)
     keys.add_parser("new", help="print new keys").set_defaults(run=keys_new)
     return parser

@@ -24,7 +24,7 @@ NOUNS = {
     "store_address",
 }
 FLOORS = [{"errors", "sections", "settings", "logs", "metrics", "limits"}, NOUNS, {"store"}, {"service"}, {"web"}]
-FLOORS.append({"app", "worker", "serving", "doctor", "cli", "move", "__main__"})
+FLOORS.append({"app", "worker", "serving", "doctor", "cli", "move", "forget", "places", "__main__"})
 WALLS = {
     "redis": {"store"},
     "itsdangerous": {"signing"},

@@ -79,22 +79,16 @@ def test_a_killed_move_goes_on_and_no_service_starts_on_either_half(tmp_path: Pa
 
 def test_a_move_waits_for_a_service_to_be_gone_and_refuses_one_that_runs() -> None:
     with valkey() as source, valkey() as target, redis.Redis.from_url(source) as client:
-        client.set(REPAIR_LOCK, "stopped", px=1500)
-        waited = run("move", source, target)
-        assert waited.returncode == 0, waited.stderr
-        assert "waiting to see whether it still does" in waited.stdout
-        client.flushall()
-        client.set(REPAIR_LOCK, "one", px=5000)
-        moving = subprocess.Popen(
-            [sys.executable, "-m", "identity_service", "move", source, target], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert moving.stdout
-        assert "waiting" in moving.stdout.readline()
-        client.set(REPAIR_LOCK, "another", px=5000)
-        _, told = moving.communicate(timeout=20)
-        assert moving.returncode == 1
-        assert "a service runs on" in told
-        assert client.exists(MOVE) == 0
+        for renewed in (True, False):
+            client.set(REPAIR_LOCK, "one")
+            command = [sys.executable, "-m", "identity_service", "move", source, target]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as moving:
+                assert moving.stdout
+                assert "waiting to see whether it still does" in moving.stdout.readline()
+                client.set(REPAIR_LOCK, "another") if renewed else client.delete(REPAIR_LOCK)
+                _, told = moving.communicate(timeout=20)
+            assert moving.returncode == (1 if renewed else 0)
+            assert ("a service runs on" in told, client.exists(MOVE) == 0) == (renewed, renewed)
 
 
 @pytest.mark.parametrize(

@@ -40,10 +40,11 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A key's name, taken apart. `text`: as it is stored."""
+    """A key's name, taken apart. `text`: as it is stored. `owner`: the shop. `own`: digest, or whatever else tells it from others."""
 
     kind: str
     text: bytes
+    owner: bytes
     own: bytes
 
     def rekeyed(self, rekey: Rekey) -> bytes:
@@ -64,7 +65,7 @@ def name_of(text: bytes) -> Name:
         kind += f":{found['part'].decode(errors='replace')}"
     if kind not in KINDS:
         raise UnknownKeyError
-    return Name(kind, text, found["own"] or b"")
+    return Name(kind, text, found["owner"], found["own"] or b"")
 
 
 def _name(name: bytes, rekey: Rekey) -> bytes:

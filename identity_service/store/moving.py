@@ -19,7 +19,7 @@ from identity_service.handle import rekeyed
 from identity_service.store.entries import NEVER, Entry, Side
 from identity_service.store.keys import MOVE, OF_THE_STORE, PREFIX, REPAIR_LOCK, SCHEMA
 from identity_service.store.kinds import name_of
-from identity_service.store.schema import VERSION, Move, MoveState, Schema, misfit, schema_of, stored_move, stored_schema
+from identity_service.store.schema import VERSION, Move, MoveState, continues, misfit, schema_of, stored_move, stored_schema
 
 STEPS: Mapping[int, Callable[[Entry], Entry]] = {}
 """From schema n to the next; the first schema has none before it."""
@@ -55,8 +55,7 @@ class Moving:
         self._source, self._target = source, target
         self._own = schema_of(peppers)
         self._called = called
-        stored = stored_schema(source.hash_of(SCHEMA))
-        self._stored = stored or Schema(min([VERSION, *STEPS]), self._own.peppers[:1])
+        self._stored = stored_schema(source.hash_of(SCHEMA), self._own)
         self._rekey = partial(rekeyed, peppers=peppers[len(self._stored.peppers) :])
 
     @property
@@ -65,7 +64,7 @@ class Moving:
 
     def begin(self) -> bool:
         """Whether an earlier move goes on. Raises MoveRefused."""
-        if self._stored.version > self._own.version or self._stored.peppers != self._own.peppers[: len(self._stored.peppers)]:
+        if not continues(self._stored, self._own):
             raise MoveRefused(misfit(self._stored, self._own))
         there, here = (stored_move(side.hash_of(MOVE)) for side in (self._source, self._target))
         if here and here.state is MoveState.ARRIVING:

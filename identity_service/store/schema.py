@@ -16,7 +16,7 @@ from identity_service.store.batch import read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import MOVE, SCHEMA
 
-VERSION = 1
+FIRST = VERSION = 1
 """Of the schema of keys. Every change of it has a step in `moving`."""
 
 MOVE_AGAIN = "run `identity-service move FROM TO`"
@@ -59,8 +59,9 @@ def schema_of(peppers: Sequence[str]) -> Schema:
     return Schema(VERSION, tuple(_fingerprint(pepper) for pepper in peppers))
 
 
-def stored_schema(found: Mapping[str, str]) -> Schema | None:
-    return Schema(int(found["version"]), tuple(found["peppers"].split())) if found else None
+def stored_schema(found: Mapping[str, str], own: Schema) -> Schema:
+    """`found`: the mark; a store without one is of the first schema and under the oldest pepper."""
+    return Schema(int(found["version"]), tuple(found["peppers"].split())) if found else Schema(FIRST, own.peppers[:1])
 
 
 def stored_move(found: Mapping[str, str]) -> Move | None:
@@ -76,8 +77,8 @@ async def examine_marks(client: Client, own: Schema, *, adopt: bool) -> list[str
         return [_moving(move)]
     mark = [write("HSETNX", SCHEMA, field, value) for field, value in own.fields().items()] if adopt else []
     *_, found = await client.run(*mark, read("HGETALL", SCHEMA))
-    stored = stored_schema(found)
-    return [] if stored is None or stored == own else [misfit(stored, own)]
+    stored = stored_schema(found, own)
+    return [misfit(stored, own)] if found and stored != own else []
 
 
 def _moving(move: Move) -> str:
@@ -92,6 +93,11 @@ def _moving(move: Move) -> str:
         f"store.url: the move of this store to {move.other} is not finished; run the same `identity-service move` again, or give it up "
         "with `identity-service move --undo STORE`"
     )
+
+
+def continues(stored: Schema, own: Schema) -> bool:
+    """Whether all that `own` knows of peppers begins with those that the store is under, and its schema is no newer."""
+    return stored.version <= own.version and stored.peppers == own.peppers[: len(stored.peppers)]
 
 
 def misfit(stored: Schema, own: Schema) -> str:

@@ -1,10 +1,13 @@
-"""Backups of an embedded store that is written to and rewrites its files meanwhile; each is started on."""
+"""Backups of an embedded store that is written to and rewrites its files meanwhile; each is started on. Whoever withdrew since is
+withdrawn again."""
 
+import asyncio
 import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -13,6 +16,13 @@ from identity_service.store import backup
 from identity_service.store.backup import FOLDER, LINK, MANIFEST, back_up
 from identity_service.store.binary import EmbeddedError
 from identity_service.store.embedded import EmbeddedStore
+from identity_service.store.keys import MOVE
+from tests.conftest import Clock
+from tests.filled import NEW, OLD, Person, environment, fill, picture, service
+from tests.server import valkey
+from tests.store.test_moving import moved, side
+from tests.test_move_command import run
+from tests.test_privacy import dump, hits
 
 BACKUPS = 4
 
@@ -111,3 +121,40 @@ def test_a_link_that_a_crash_left_goes_when_the_store_starts(tmp_path: Path) -> 
     left.write_bytes(b"erased since")
     with started(tmp_path / "data"):
         assert not left.exists()
+
+
+def of(person: Person, found: dict[str, Any]) -> dict[str, Any]:
+    """What a picture shows of one person."""
+    named = (person.email, person.customer, person.visitor, f"sale-{person.number}")
+    return {name: one for name, one in found.items() if any(word in name for word in named)}
+
+
+@pytest.mark.anyio
+async def test_whoever_withdrew_since_the_backup_is_withdrawn_from_what_is_restored(clock: Clock) -> None:
+    """Under a newer pepper, too. Of one visitor nothing but its record is left that could tell its ID."""
+    with valkey() as current, valkey() as restored:
+        async with service(current, clock, OLD) as (application, shopper):
+            people = await fill(application, shopper, clock)
+            alone = (await shopper.post("/v1/consents", {"consent": "granted"})).json()
+            await asyncio.to_thread(moved, current, restored, OLD, NEW)
+            kept, gone = people[11], people[8:11]
+            for person in gone:
+                await shopper.post("/v1/visitors", {"token": person.token, "consent": "refused"})
+            await shopper.post("/v1/visitors", {"token": alone["token"], "consent": "refused"})
+        with side(current) as here:
+            here.delete(MOVE)
+        async with service(restored, clock, OLD, NEW) as (application, shopper):
+            before = of(kept, await picture(shopper, [kept]))
+            assert len(await shopper.visitors(email=people[8].email)) == 1
+        for _ in range(2):
+            told = run("forget", current, restored, **environment(restored, OLD, NEW))
+            assert told.returncode == 0, told.stderr
+        assert "0 visitors withdrawn again" in told.stdout
+        async with service(restored, clock, OLD, NEW) as (_, shopper):
+            for token in (*(person.token for person in gone), alone["token"]):
+                answer = (await shopper.post("/v1/verifications", {"token": token})).json()
+                assert answer == {"valid": False, "reason": "withdrawn"}
+            assert of(kept, await picture(shopper, [kept])) == before
+        with redis.Redis.from_url(restored, decode_responses=True) as database:
+            assert hits([*(person.visitor for person in gone), alone["visitor"]], dump(database)) == []
+            assert hits([kept.visitor], dump(database)) == [kept.visitor]
