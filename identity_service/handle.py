@@ -51,10 +51,10 @@ def handle_named(name: str) -> Handle:
 
 
 class Handles:
-    """Turns clear values into handles; `peppers` are the secret texts of the settings, oldest first."""
+    """Turns clear values into handles; peppers are the secret texts of the settings, oldest first."""
 
-    def __init__(self, *peppers: str) -> None:
-        self._peppers = [pepper.encode() for pepper in peppers]
+    def __init__(self, oldest: str, *newer: str) -> None:
+        self._peppers = [pepper.encode() for pepper in (oldest, *newer)]
 
     def of_email(self, shop: str, email: str) -> Handle:
         """Raises Invalid for what is no email, and for values that scripts send in place of one."""

@@ -15,7 +15,7 @@ from identity_service.store.scripts import script
 
 BATCH = 500
 READ, COPY = script("read_key"), script("copy_key")
-NEVER, MISSING = -1, -2
+NEVER = -1
 """In place of an expiry."""
 
 Word = str | bytes | int
@@ -108,7 +108,7 @@ class Side:
         self.ask([(one.name, ("EVALSHA", COPY.sha, 1, one.name, one.expires_at, WRITERS[one.type], *one.words())) for one in entries])
 
     def expiries(self, names: Sequence[bytes]) -> list[int]:
-        """In ms since 1970, NEVER or MISSING."""
+        """In ms since 1970, NEVER, or less for a key that does not exist."""
         return self.ask([(name, ("PEXPIRETIME", name)) for name in names])
 
     def load_scripts(self) -> None:
