@@ -127,3 +127,17 @@ def test_a_check_adopts_no_store() -> None:
         assert (refused.returncode, "is not the one that this store" in refused.stderr) == (2, True)
         client.hset(SCHEMA, mapping={"version": "2", "peppers": "another"})
         assert "which a newer version of this service wrote" in run("check", "--store", IDENTITY_STORE__URL=url).stderr
+
+
+def test_a_backup_of_a_running_service_is_a_store_to_start_on(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    with served(tmp_path / "one") as service:
+        assert service.call("/v1/links", {"email": "before@example.com", "visitor": "before"})[0] == 200
+        for code in (0, 1):
+            saved = run("backup", str(tmp_path / "one" / "data"), str(tmp_path / "two" / "data"))
+            assert (saved.returncode, "exists; name a new directory" in saved.stderr) == (code, code == 1)
+        assert service.call("/v1/links", {"email": "after@example.com", "visitor": "after"})[0] == 200
+    with served(tmp_path / "two") as service:
+        _, found = service.call("/v1/lookups", {"emails": ["before@example.com", "after@example.com"]})
+        assert [len(one["visitors"]) for one in found["results"]] == [1, 0]

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -51,7 +51,8 @@ def _linked(folder: Path) -> Iterator[tuple[str, list[str]]]:
         for _ in range(ATTEMPTS):
             manifest = (folder / MANIFEST).read_text()
             names = NAMED.findall(manifest)
-            if _link(folder, names) and (folder / MANIFEST).read_text() == manifest:
+            _link(folder, names)
+            if (folder / MANIFEST).read_text() == manifest:
                 yield "".join(f"{found[0]}\n" for found in NAMED.finditer(manifest)), names
                 return
         raise EmbeddedError(f"{folder} changes all the time; try again")
@@ -59,14 +60,11 @@ def _linked(folder: Path) -> Iterator[tuple[str, list[str]]]:
         _unlink(folder)
 
 
-def _link(folder: Path, names: list[str]) -> bool:
+def _link(folder: Path, names: list[str]) -> None:
     _unlink(folder)
-    try:
-        for name in names:
+    for name in names:
+        with suppress(FileNotFoundError):  # another has taken its place, and the manifest will say so
             os.link(folder / name, folder / f"{LINK}{name}")
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def _unlink(folder: Path) -> None:

@@ -17,7 +17,7 @@ from identity_service.store.entries import NEVER, Entry, Side
 from identity_service.store.keys import MOVE, OF_THE_STORE, PREFIX, REPAIR_LOCK, REWRITE, SCHEMA, HandleKeys, Keys, VisitorKeys
 from identity_service.store.kinds import KINDS, UnknownKeyError, name_of
 from identity_service.store.moving import MoveRefused, Moving, undo
-from identity_service.store.schema import Schema, schema_of
+from identity_service.store.schema import Schema, examine_marks, schema_of
 from tests.conftest import Clock
 from tests.filled import NEW, NEWEST, OLD, SHOP, digests, fill, picture, service, under
 from tests.server import valkey
@@ -145,9 +145,10 @@ async def test_a_store_goes_to_redis_and_through_a_cluster_and_back(clock: Clock
         old = digests(people, OLD)
         for one, other, peppers in ((source, old_server, [OLD]), (old_server, several.url, [OLD, NEW]), (several.url, target, [OLD, NEW])):
             await asyncio.to_thread(moved, one, other, *peppers)
-            async with service(other, clock, *peppers) as (_, shopper):
+            async with service(other, clock, *peppers) as (application, shopper):
                 now = digests(people, *peppers)
                 assert under(await picture(shopper, people), now, now) == under(before, old, now), other
+                assert await examine_marks(application.services.store.client, schema_of(peppers), adopt=True) == []
 
 
 class Crash(BaseException):
@@ -243,6 +244,7 @@ def test_values_of_every_type_are_copied_byte_for_byte_with_their_ends(two: tupl
     copied = [entry for entry in everything(target) if entry.name != SCHEMA.encode()]
     assert copied == everything(source)
     assert len(copied) == len(KINDS)
+    assert {entry.expires_at for entry in copied} == {LATER, NEVER}
 
 
 def test_refused_without_a_change(two: tuple[str, str]) -> None:
