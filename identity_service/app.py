@@ -132,18 +132,13 @@ class Application:
         return closed
 
 
-def make_store(settings: Settings, client: Client) -> Store:
-    limits, kept = settings.limits, settings.retention
-    retention = Retention(kept.consent_days, kept.gone_days, kept.receipt_days, kept.sale_days)
-    caps = LinkCaps(limits.visitors_per_handle, limits.emails_per_visitor)
-    return Store(client, Handles(*settings.secrets.peppers), caps, retention, limits.orders_per_shop)
-
-
 def make_services(settings: Settings, clock: Clock) -> Services:
+    handles = Handles(*settings.secrets.peppers)
     signing = Signing(settings.secrets.signing_keys)
     limits, kept = settings.limits, settings.retention
     client = Client(settings.store.url, settings.store.timeout_seconds, replicas=settings.store.replicas, observe=_observe)
-    store = make_store(settings, client)
+    retention = Retention(kept.consent_days, kept.gone_days, kept.receipt_days, kept.sale_days)
+    store = Store(client, handles, LinkCaps(limits.visitors_per_handle, limits.emails_per_visitor), retention, limits.orders_per_shop)
     receipts = Receipts(store, signing, kept.receipt_days)
     visitors = Visitors(store, signing, receipts, clock, kept.consent_days)
     links, subjects = Links(store, signing, clock), Subjects(visitors)
@@ -153,7 +148,7 @@ def make_services(settings: Settings, clock: Clock) -> Services:
     return Services(
         shops=make_shops(settings.shops),
         store=store,
-        handles=Handles(*settings.secrets.peppers),
+        handles=handles,
         visitors=visitors,
         links=links,
         receipts=receipts,

@@ -3,10 +3,12 @@
 import asyncio
 import time
 
-from identity_service.app import make_store
 from identity_service.consent import Millis
+from identity_service.handle import Handles
+from identity_service.link import LinkCaps
 from identity_service.places import TIMEOUT, Place, opened, told, wait_for_quiet
 from identity_service.sections import Settings
+from identity_service.store import Retention, Store
 from identity_service.store.client import Client
 from identity_service.store.forgetting import forget, gone_in
 from identity_service.store.keys import SCHEMA
@@ -32,7 +34,7 @@ async def _forget(current: Place, restored: Place, settings: Settings) -> tuple[
     if not continues(stored, own):
         raise MoveRefused(misfit(stored, own))
     client = Client(restored.url, TIMEOUT, replicas=settings.store.replicas)
-    store, now = make_store(settings, client), Millis(int(time.time() * 1000))
+    store, now = _store(settings, client), Millis(int(time.time() * 1000))
     marks = withdrawn = 0
     try:
         for fault in await examine_marks(client, own, adopt=False):
@@ -43,3 +45,10 @@ async def _forget(current: Place, restored: Place, settings: Settings) -> tuple[
     finally:
         await client.close()
     return marks, withdrawn
+
+
+def _store(settings: Settings, client: Client) -> Store:
+    limits, kept = settings.limits, settings.retention
+    caps = LinkCaps(limits.visitors_per_handle, limits.emails_per_visitor)
+    retention = Retention(kept.consent_days, kept.gone_days, kept.receipt_days, kept.sale_days)
+    return Store(client, Handles(*settings.secrets.peppers), caps, retention, limits.orders_per_shop)
