@@ -82,6 +82,11 @@ class Handles:
         message = b"".join(struct.pack(">I", len(part)) + part for part in raw)
         return _text(_under(self._peppers, message)).decode()
 
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """By which each pepper is known, and from which nobody can go back to it: 64 bits of HMAC-SHA-256(pepper, "fingerprint")."""
+        return tuple(_text(hmac.digest(pepper, b"fingerprint", hashlib.sha256)[:8]).decode() for pepper in self._peppers)
+
 
 def rekeyed(digest: bytes, peppers: Sequence[str]) -> bytes:
     """A digest as it is stored, under `peppers` that are newer than its own, oldest first. Raises ValueError for what is no digest."""

@@ -46,6 +46,8 @@ class LimitSettings(Section, frozen=True):
     enabled: bool
     client_per_second: Count
     key_per_second: Count
+    lookups_per_second: Count
+    wrong_keys_per_minute: Count
     burst: Annotated[int, Meta(ge=1, le=100)]
     body_bytes: Count
     lookup_body_bytes: Count

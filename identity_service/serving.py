@@ -1,5 +1,6 @@
 """The HTTP server: uvicorn's supervisor with one process a worker, how a worker ends, and the line that says where it listens."""
 
+import os
 import threading
 import time
 import urllib.error
@@ -11,8 +12,10 @@ from uvicorn.supervisors import Multiprocess
 
 from identity_service.logs import SERVER_LOGGING
 from identity_service.sections import ServerSettings, Settings
+from identity_service.slots import MEMORY_VARIABLE, create_memory
 
 LAST_CALL_SECONDS = 2.0
+"""How long an idle connection of a worker that stops stays open."""
 
 
 class Connection(HttpToolsProtocol):
@@ -49,6 +52,7 @@ def run_workers(settings: Settings) -> None:
         limit_concurrency=1024,
     )
     socket = config.bind_socket()
+    os.environ[MEMORY_VARIABLE] = create_memory()
     threading.Thread(target=_announce, args=(server,), daemon=True).start()
     Multiprocess(config, sockets=[socket]).run()
 

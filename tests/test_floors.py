@@ -23,7 +23,7 @@ NOUNS = {
     "signals",
     "store_address",
 }
-FLOORS = [{"errors", "sections", "settings", "logs", "metrics", "limits"}, NOUNS, {"store"}, {"service"}, {"web"}]
+FLOORS = [{"errors", "sections", "settings", "logs", "metrics", "slots", "limits"}, NOUNS, {"store"}, {"service"}, {"web"}]
 FLOORS.append({"app", "worker", "serving", "doctor", "cli", "move", "forget", "places", "__main__"})
 WALLS = {
     "redis": {"store"},

@@ -1,17 +1,14 @@
 """What a store says of itself, so that no service mistakes it: by which schema and under which peppers its keys are named (`{schema}`), and
 whether it is being moved (`{move}`).
 
-A pepper is known by 64 bits of HMAC-SHA-256(pepper, "fingerprint"), oldest first; nobody can go back from there. A store of before these
-marks is of the first schema and under one pepper, and is taken for that of the service that first starts on it.
+A store of before these marks is of the first schema and under one pepper, and is taken for that of the service that first starts on it.
 """
 
-import hashlib
-import hmac
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from identity_service.handle import Handles
 from identity_service.store.batch import read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import MOVE, SCHEMA
@@ -55,8 +52,8 @@ class Move:
 
 
 def schema_of(peppers: Sequence[str]) -> Schema:
-    """That of this version and of settings with these peppers."""
-    return Schema(VERSION, tuple(_fingerprint(pepper) for pepper in peppers))
+    """That of this version and of settings with these peppers, oldest first."""
+    return Schema(VERSION, Handles(*peppers).fingerprints)
 
 
 def stored_schema(found: Mapping[str, str], own: Schema) -> Schema:
@@ -114,7 +111,3 @@ def misfit(stored: Schema, own: Schema) -> str:
     if stored.peppers != own.peppers:
         return f"secrets.pepper: is newer than this store, whose keys are under the earlier ones; {MOVE_AGAIN}"
     return f"store.url: its keys are of schema {stored.version}, this version uses {own.version}; {MOVE_AGAIN}"
-
-
-def _fingerprint(pepper: str) -> str:
-    return urlsafe_b64encode(hmac.digest(pepper.encode(), b"fingerprint", hashlib.sha256)[:8]).decode().rstrip("=")

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import Invalid, Malformed, ServiceError, Unauthorized
 from identity_service.service.tally import Called
-from identity_service.web.auth import Caller, authenticate, bearer
+from identity_service.web.auth import Caller, authenticate, bearer, count_wrong_key
 from identity_service.web.bodies import check_text, key_members, read_body, told_to_plugin
 from identity_service.web.endpoints import Call, Handler, Reply, Services, send_reply, situation
 from identity_service.web.problems import problem_body
@@ -43,7 +43,11 @@ class TrackingEndpoint:
             if callback is not None and not CALLBACK.fullmatch(callback):
                 callback = None
                 raise Invalid("Invalid Syntax In Argument: callback")
-            reply = await self._reply(scope, receive, query)
+            try:
+                reply = await self._reply(scope, receive, query)
+            except Unauthorized:
+                count_wrong_key(self.services.wrong_keys, scope, self.services.proxies)
+                raise
         except ServiceError as error:
             status, media, body = problem_body(error, scope["state"]["request_id"], scope["path"])
             after = [(b"retry-after", str(error.retry_after).encode())] if error.retry_after else []
@@ -101,6 +105,7 @@ class TrackingEndpoint:
             body=self._decoded(raw, strict=scope["method"] == "POST"),
             name=self.name,
             from_query=scope["method"] == "GET",
+            key=caller.digest,
         )
 
     def _decoded(self, raw: bytes, *, strict: bool) -> Any:
