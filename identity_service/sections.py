@@ -34,6 +34,12 @@ class StoreSettings(Section, frozen=True):
 class SecretSettings(Section, frozen=True):
     signing_keys: list[str]
     pepper: str
+    former_peppers: list[str]
+
+    @property
+    def peppers(self) -> list[str]:
+        """Oldest first."""
+        return [*self.former_peppers, self.pepper]
 
 
 class LimitSettings(Section, frozen=True):

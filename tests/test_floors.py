@@ -24,7 +24,7 @@ NOUNS = {
     "store_address",
 }
 FLOORS = [{"errors", "sections", "settings", "logs", "metrics", "slots", "limits"}, NOUNS, {"store"}, {"service"}, {"web"}]
-FLOORS.append({"app", "worker", "serving", "protocol", "connection", "doctor", "cli", "__main__"})
+FLOORS.append({"app", "wiring", "worker", "serving", "protocol", "connection", "doctor", "move", "forget", "places", "cli", "__main__"})
 WALLS = {
     "redis": {"store"},
     "itsdangerous": {"signing"},

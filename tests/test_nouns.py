@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_service.app import make_shops
 from identity_service.consent import Choice, Consent, Millis, Purpose, purposes_choice, visitor_digest
 from identity_service.cookieless import DAY, GRACE, derive, window_at
 from identity_service.errors import Invalid
@@ -17,6 +16,7 @@ from identity_service.link import LinkSource, living_links, parse_link
 from identity_service.settings import load
 from identity_service.shop import KeyKind, Shops, key_digest
 from identity_service.visitor import Kind, Mode, VisitorRecord, new_visitor_id, own_visitor_id
+from identity_service.wiring import make_shops
 
 SAME = [
     (" Luke@SKYWALKER.com ", "luke@skywalker.com"),

@@ -23,6 +23,7 @@ class Client:
     def __init__(self, url: str, timeout: float, *, replicas: int = 0, observe: Observe = lambda _seconds, _outcome: None) -> None:
         self._topology = _topology(url, timeout, replicas, observe)
         self._posted: set[asyncio.Future[list[Reply]]] = set()
+        self._refused = False
 
     @property
     def open(self) -> bool:
@@ -33,6 +34,8 @@ class Client:
         """Replies in the order of the commands. Raises StoreUnavailable; for writes that means: perhaps done, perhaps not."""
         if not unit:
             return []
+        if self._refused:
+            raise StoreUnavailable
         try:
             replies = await self._topology.submit(unit)
         except StoreUnavailable:
@@ -53,9 +56,15 @@ class Client:
 
     def post(self, *unit: Command) -> None:
         """Sends without waiting, for what repair would do anyway; a failure is counted, not raised."""
+        if self._refused:
+            return
         sent = asyncio.ensure_future(self._topology.submit(unit))
         self._posted.add(sent)
         sent.add_done_callback(self._forget)
+
+    def refuse(self) -> None:
+        """The store proved not to be this service's: from now on every call raises StoreUnavailable."""
+        self._refused = True
 
     async def servers(self) -> list[Node]:
         """Every server that holds data, replicas too. Raises StoreUnavailable."""
