@@ -18,7 +18,7 @@ CHANGED = {name: value for name, value in environment("", OLD, NEW).items() if "
 
 def run(*arguments: str, **told: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "identity_service", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=os.environ | told)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=os.environ | told)
 
 
 def start(data: Path, **told: str) -> "subprocess.CompletedProcess[str]":
