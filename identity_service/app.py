@@ -49,8 +49,8 @@ class Application:
 
     def __init__(self, settings: Settings, clock: Clock = time.time) -> None:
         self.services = make_services(settings, clock)
-        limits = settings.limits
-        self._app: ASGIApp = Edge(build(self.services), self.services.shops.origins, limits.header_count, limits.header_bytes)
+        limits, services = settings.limits, self.services
+        self._app: ASGIApp = Edge(build(services), services.shops.origins, limits.header_count, limits.header_bytes, services.stopping)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -129,7 +129,7 @@ def make_services(settings: Settings, clock: Clock) -> Services:
     handles = Handles(settings.secrets.pepper)
     signing = Signing(settings.secrets.signing_keys)
     limits, kept = settings.limits, settings.retention
-    client = Client(settings.store.url, settings.store.timeout_seconds, observe=_observe)
+    client = Client(settings.store.url, settings.store.timeout_seconds, replicas=settings.store.replicas, observe=_observe)
     retention = Retention(kept.consent_days, kept.gone_days, kept.receipt_days, kept.sale_days)
     store = Store(client, handles, LinkCaps(limits.visitors_per_handle, limits.emails_per_visitor), retention, limits.orders_per_shop)
     receipts = Receipts(store, signing, kept.receipt_days)

@@ -1,4 +1,4 @@
-"""The command: `serve`, `demo`, `check`, `keys new`. Exit code 2 for wrong settings, with every fault named."""
+"""The command: `serve`, `demo`, `check`, `doctor`, `keys new`. Exit code 2 for wrong settings, with every fault named."""
 
 import argparse
 import asyncio
@@ -10,7 +10,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
+from identity_service.doctor import diagnose, summary
 from identity_service.errors import SettingsError, StoreUnavailable
 from identity_service.logs import configure, log
 from identity_service.relations import faults
@@ -21,6 +23,7 @@ from identity_service.store.binary import EmbeddedError
 from identity_service.store.client import Client
 from identity_service.store.embedded import EmbeddedStore
 from identity_service.store.examination import examine
+from identity_service.store.inspection import inspect
 
 EMBEDDED = "embedded:"
 DEVELOPMENT = "development"
@@ -78,6 +81,24 @@ def check(asked: argparse.Namespace) -> int:
     return 0
 
 
+def doctor(asked: argparse.Namespace) -> int:
+    """Prints a line for each finding; exit code 1 when something is wrong."""
+    settings = _settings(asked)
+    url = asked.url or settings.store.url
+    if url.startswith(EMBEDDED):
+        url = f"unix://{quote(str(Path(url.removeprefix(EMBEDDED), 'server.sock').absolute()))}"
+    timeout, replicas = settings.store.timeout_seconds, settings.store.replicas
+    try:
+        found = inspect(url, timeout, replicas)
+    except (ValueError, StoreUnavailable) as error:
+        raise SettingsError([f"store.url: {error}"]) from None
+    findings = diagnose(found, url, replicas, timeout)
+    for finding in findings:
+        print(f"{'wrong  ' if finding.wrong else 'warning'} {' '.join(filter(None, (finding.place, finding.text)))}")
+    print(summary(found))
+    return int(any(finding.wrong for finding in findings))
+
+
 def keys_new(asked: argparse.Namespace) -> int:  # noqa: ARG001 every command takes the same
     """Prints new keys; nothing is written anywhere."""
     private = f"sk_{secrets.token_urlsafe(32)}"
@@ -99,7 +120,10 @@ def _parser() -> argparse.ArgumentParser:
     checking = commands.add_parser("check", help="check settings and shops without starting")
     checking.set_defaults(run=check)
     checking.add_argument("--store", action="store_true", help="also examine the server of store.url")
-    for command in (serving, showing, checking):
+    examining = commands.add_parser("doctor", help="say what is wrong with a live store and what to set instead")
+    examining.set_defaults(run=doctor)
+    examining.add_argument("url", nargs="?", help="the store's; else that of store.url")
+    for command in (serving, showing, checking, examining):
         command.add_argument("--config", help="a shipped file (development, production) or a path")
         command.add_argument("--host")
         command.add_argument("--port", type=int)

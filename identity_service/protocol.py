@@ -21,6 +21,7 @@ from identity_service.sections import LimitSettings
 VERSIONS = frozenset({"1.0", "1.1"})
 LINE_FRAME = 4
 CHUNK_FRAMES = 2
+LAST_CALL_SECONDS = 2.0
 
 
 class Part(Enum):
@@ -96,6 +97,14 @@ class GuardedProtocol(HttpToolsProtocol):
         for timer in (self._timer, self._stuck):
             if timer:
                 timer.cancel()
+
+    def shutdown(self) -> None:
+        """Of a worker that stops, a connection stays open for one more call: it may be on its way, and closing would reset it. The answer
+        says that it is the last one here, since the application is told to end, too."""
+        if self._is_answering():
+            super().shutdown()
+        else:
+            self.loop.call_later(LAST_CALL_SECONDS, super().shutdown)
 
     def pause_writing(self) -> None:
         """The client does not read its answer: it has as long for that as for sending a body."""

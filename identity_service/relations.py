@@ -11,13 +11,13 @@ from identity_service.regions import PLACE, looser_choices, region_table
 from identity_service.sections import Settings, ShopSettings
 from identity_service.signals.cmp import BANNERS
 from identity_service.signals.statements import COOKIE_SOURCES
+from identity_service.store_address import parse_address
 
 DEVELOPMENT_MARK = "development-only"
 DEMO_KEY = re.compile(r"(demo|other|strict)-(public|private)-key")
 PRIVATE_KEY_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 COOKIE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|http://\[::1\](:[0-9]{1,5})?")
-STORE_URL = re.compile(r"embedded:.+|rediss?://[^/].*|unix://.+")
 SHOP_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 KEY_BYTES = 32
 
@@ -54,8 +54,11 @@ def _server_faults(settings: Settings) -> list[str]:
         found.append("server.gpc_support_since: is a day like 2026-11-21, or empty")
     if settings.server.region_header and not settings.server.trusted_proxies:
         found.append("server.region_header: counts only from your own proxies; name them in server.trusted_proxies")
-    if not STORE_URL.fullmatch(settings.store.url):
-        found.append("store.url: is embedded:DIR, redis://HOST:PORT, rediss://HOST:PORT or unix://PATH")
+    try:
+        if not re.fullmatch("embedded:.+", settings.store.url):
+            parse_address(settings.store.url)
+    except ValueError as error:
+        found.append(f"store.url: {error}")
     return found
 
 

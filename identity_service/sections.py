@@ -28,6 +28,7 @@ class ServerSettings(Section, frozen=True):
 class StoreSettings(Section, frozen=True):
     url: str
     timeout_seconds: Annotated[float, Meta(gt=0, le=30)]
+    replicas: Annotated[int, Meta(ge=0, le=10)]
 
 
 class SecretSettings(Section, frozen=True):

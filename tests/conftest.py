@@ -12,12 +12,24 @@ import redis
 from identity_service.app import Application
 from identity_service.sections import Settings
 from identity_service.settings import load
-from tests.server import valkey
+from tests.topologies import TOPOLOGIES, Topology
 
+SOAK = "soak"
 START = 1_795_000_000.25
 
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="as many writes, requests and rounds as the promises say")
+    parser.addoption("--store", choices=TOPOLOGIES, default="single", help="what the tests of the contract run on")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if SOAK not in config.getoption("markexpr"):
+        for item in (one for one in items if one.get_closest_marker(SOAK)):
+            item.add_marker(pytest.mark.skip(reason="takes half an hour: pytest -m soak"))
 
 
 class Clock:
@@ -72,15 +84,20 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def store_url() -> Iterator[str]:
-    with valkey() as url:
-        yield url
+def topology(request: pytest.FixtureRequest) -> Iterator[Topology]:
+    with TOPOLOGIES[request.config.getoption("store")]() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def store_url(topology: Topology) -> str:
+    return topology.url
 
 
 @pytest.fixture
-def database(store_url: str) -> Iterator[redis.Redis]:
+def database(topology: Topology) -> Iterator[redis.Redis]:
     """A direct view of the store, emptied for each test."""
-    connection: redis.Redis = redis.Redis.from_url(store_url, decode_responses=True)
+    connection = topology.connect()
     connection.flushall()
     yield connection
     connection.close()

@@ -21,9 +21,10 @@ NOUNS = {
     "link",
     "event",
     "signals",
+    "store_address",
 }
 FLOORS = [{"errors", "sections", "settings", "logs", "metrics", "limits"}, NOUNS, {"store"}, {"service"}, {"web"}]
-FLOORS.append({"app", "worker", "serving", "protocol", "cli", "__main__"})
+FLOORS.append({"app", "worker", "serving", "protocol", "doctor", "cli", "__main__"})
 WALLS = {
     "redis": {"store"},
     "itsdangerous": {"signing"},

@@ -1,90 +1,46 @@
 """The one way to the store: units of commands in, replies out, every failure a StoreUnavailable.
 
 Timeouts are short, reads are sent twice at most, writes once: after a lost write nobody knows whether it happened, so the caller hears
-503 and repeats a call that is safe to repeat. While the breaker is open calls fail at once. Commands are packed in C and their replies read
-in one go: the library's own pipeline object costs several times what the store does.
+503 and repeats a call that is safe to repeat. While the breaker of a server is open, calls that need it fail at once.
 """
 
 import asyncio
-import math
-import time
-from collections.abc import Callable, Sequence
-
-import hiredis
-import redis.asyncio as redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from collections.abc import Sequence
+from functools import partial
 
 from identity_service.errors import StoreUnavailable
-from identity_service.store.batch import MOST_COMMANDS, Batch, Command, Reply, write
-from identity_service.store.scripts import all_scripts
-
-FAILURES_TO_OPEN = 5
-OPEN_SECONDS = 1.0
-
-_pack: Callable[[tuple[str | int | bytes, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]  # takes any length
-
-Observe = Callable[[float, str], None]
-"""Told the seconds that a pipeline took and its outcome: ok, error or open."""
-
-
-class Breaker:
-    """Opens after five failures in a row; after a second one call at a time may try again."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._failures = 0
-        self._retry_at = 0.0
-
-    @property
-    def open(self) -> bool:
-        return self._failures >= FAILURES_TO_OPEN
-
-    def may_pass(self) -> bool:
-        if not self.open:
-            return True
-        if self._clock() < self._retry_at:
-            return False
-        self._retry_at = self._clock() + OPEN_SECONDS
-        return True
-
-    def succeeded(self) -> None:
-        self._failures = 0
-
-    def failed(self) -> None:
-        self._failures += 1
-        self._retry_at = self._clock() + OPEN_SECONDS
+from identity_service.store.batch import MOST_COMMANDS, Command, Reply, ReplyError, only_reads
+from identity_service.store.cluster import Cluster
+from identity_service.store.node import Node, Observe
+from identity_service.store.topology import Sentinels, Single, Topology
+from identity_service.store_address import parse_address
 
 
 class Client:
-    """`url`: redis://, rediss:// or unix://. Use it inside one event loop and close it there."""
+    """`url`: as `store_address` tells. `timeout`: seconds. `replicas`: how many must have a write before it counts as done. Use it inside
+    one event loop and close it there."""
 
-    def __init__(self, url: str, timeout: float, *, observe: Observe = lambda _seconds, _outcome: None) -> None:
-        self._timeout = timeout
-        self._observe = observe
-        self.breaker = Breaker(time.monotonic)
-        self._pool = redis.ConnectionPool.from_url(
-            url,
-            decode_responses=True,
-            encoding_errors="replace",
-            socket_timeout=None,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 0),
-            max_connections=8,
-        )
-        self._batch = Batch(self._execute)
+    def __init__(self, url: str, timeout: float, *, replicas: int = 0, observe: Observe = lambda _seconds, _outcome: None) -> None:
+        self._topology = _topology(url, timeout, replicas, observe)
+        self._posted: set[asyncio.Future[list[Reply]]] = set()
+
+    @property
+    def open(self) -> bool:
+        """Whether the breaker of any server is open."""
+        return any(node.breaker.open for node in self._topology.nodes())
 
     async def run(self, *unit: Command) -> list[Reply]:
         """Replies in the order of the commands. Raises StoreUnavailable; for writes that means: perhaps done, perhaps not."""
+        if not unit:
+            return []
         try:
-            replies = await self._batch.submit(unit)
+            replies = await self._topology.submit(unit)
         except StoreUnavailable:
-            if not all(command.reads for command in unit) or self.breaker.open:
+            if self.open or not only_reads(unit):
                 raise
-            replies = await self._batch.submit(unit)
+            replies = await self._topology.submit(unit)
         for reply in replies:
-            if isinstance(reply, Exception):
+            if isinstance(reply, ReplyError):
                 raise StoreUnavailable from reply
         return replies
 
@@ -97,60 +53,40 @@ class Client:
 
     def post(self, *unit: Command) -> None:
         """Sends without waiting, for what repair would do anyway; a failure is counted, not raised."""
-        self._batch.submit(unit).add_done_callback(lambda future: future.cancelled() or future.exception())
+        sent = asyncio.ensure_future(self._topology.submit(unit))
+        self._posted.add(sent)
+        sent.add_done_callback(self._forget)
+
+    async def servers(self) -> list[Node]:
+        """Every server that holds data, replicas too. Raises StoreUnavailable."""
+        return await self._topology.servers()
+
+    async def primaries(self) -> list[Node]:
+        """Raises StoreUnavailable."""
+        return await self._topology.primaries()
+
+    async def drain(self) -> None:
+        """Returns once everything submitted so far has been answered."""
+        while self._posted:
+            await asyncio.wait(self._posted)
+        for node in self._topology.nodes():
+            await node.drain()
 
     async def close(self) -> None:
-        await self._batch.drain()
-        await self._pool.aclose()
+        await self.drain()
+        await self._topology.close()
 
-    async def _execute(self, commands: list[Command]) -> list[Reply]:
-        if not self.breaker.may_pass():
-            self._observe(0.0, "open")
-            raise StoreUnavailable
-        began = time.perf_counter()
-        try:
-            async with asyncio.timeout(self._timeout):
-                replies = await self._pipeline(commands)
-        except Exception as error:
-            self.breaker.failed()
-            self._observe(time.perf_counter() - began, "error")
-            raise StoreUnavailable from error
-        self.breaker.succeeded()
-        self._observe(time.perf_counter() - began, "ok")
-        return replies
-
-    async def _pipeline(self, commands: list[Command]) -> list[Reply]:
-        replies = await self._send(commands)
-        missing = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        if missing:
-            await self._send([write("SCRIPT", "LOAD", script.source) for script in all_scripts()])
-            for index, reply in zip(missing, await self._send([commands[index] for index in missing]), strict=True):
-                replies[index] = reply
-        if any(isinstance(reply, RedisError) and not isinstance(reply, ResponseError) for reply in replies):
-            raise StoreUnavailable
-        return replies
-
-    async def _send(self, commands: list[Command]) -> list[Reply]:
-        """A connection that is left in the middle of its replies closes itself."""
-        packed = b"".join([_packed(command.words) for command in commands])
-        connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
-        try:
-            await connection.send_packed_command(packed, check_health=False)
-            return [await _reply(connection) for _ in commands]
-        finally:
-            await self._pool.release(connection)
+    def _forget(self, sent: "asyncio.Future[list[Reply]]") -> None:
+        self._posted.discard(sent)
+        if not sent.cancelled():
+            sent.exception()
 
 
-async def _reply(connection: redis.Connection) -> Reply:
-    """The whole pipeline has one time-out, so that a reply needs none of its own."""
-    try:
-        return await connection.read_response(timeout=math.inf)
-    except ResponseError as error:
-        return error
-
-
-def _packed(words: tuple[str | int, ...]) -> bytes:
-    try:
-        return _pack(words)
-    except UnicodeEncodeError:
-        return _pack(tuple(word.encode(errors="replace") if isinstance(word, str) else word for word in words))
+def _topology(url: str, timeout: float, replicas: int, observe: Observe) -> Topology:
+    address = parse_address(url)
+    make_node = partial(Node, timeout=timeout, replicas=replicas, observe=observe)
+    if address.topology == "cluster":
+        return Cluster(address, make_node, timeout)
+    if address.topology == "sentinel":
+        return Sentinels(address, make_node, partial(Node, timeout=timeout, replicas=0, observe=lambda _seconds, _outcome: None))
+    return Single(address, make_node)

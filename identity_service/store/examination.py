@@ -1,5 +1,7 @@
 """What a server must be like before the service trusts it with links: it never evicts, is new enough, and can be written."""
 
+from collections.abc import Mapping
+
 from identity_service.errors import StoreUnavailable
 from identity_service.store.batch import read, write
 from identity_service.store.client import Client
@@ -10,17 +12,24 @@ OLDEST_VERSION = (7, 0)
 
 async def examine(client: Client) -> list[str]:
     """One line a fault, none for a good server. Raises StoreUnavailable where nothing answers."""
-    [told] = await client.run(read("INFO"))
-    info = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
+    found: list[str] = []
+    for server in await client.primaries():
+        [told] = await server.run(read("INFO"))
+        info = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
+        found += [f"store.url: the server {fault}" for fault in unfit(info)]
+    if not found and not await _can_be_written(client):
+        found.append("store.url: the server cannot be written (a read-only replica, a full disk or memory, or missing rights)")
+    return found
+
+
+def unfit(info: Mapping[str, str]) -> list[str]:
+    """What is wrong with a server that tells `info`, the values of INFO by their names."""
     found = []
     version = info.get("valkey_version") or info["redis_version"]
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_VERSION:
-        found.append(f"store.url: the server is version {version}; 7.0 or newer is needed")
+        found.append(f"is version {version}; 7.0 or newer is needed")
     if info.get("maxmemory_policy", "noeviction") != "noeviction":
-        policy = info["maxmemory_policy"]
-        found.append(f"store.url: the server evicts keys (maxmemory-policy {policy}) and would lose links; set it to noeviction")
-    if not found and not await _can_be_written(client):
-        found.append("store.url: the server cannot be written (a read-only replica, a full disk or memory, or missing rights)")
+        found.append(f"evicts keys (maxmemory-policy {info['maxmemory_policy']}) and would lose links; set it to noeviction")
     return found
 
 

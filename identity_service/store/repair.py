@@ -80,16 +80,24 @@ class Repair:
             await self._links.settle(shop, handle, VisitorId(name))
 
     async def rewrite_if_due(self, now: int) -> bool:
-        """Asks the server to rewrite its append-only file if something destroyed has waited long enough; returns whether it does. A
-        server that is busy with one, or refuses, is asked again a minute later."""
+        """Asks the servers to rewrite their append-only files if something destroyed has waited long enough; returns whether they do.
+        Where a primary is busy with one, or refuses, all are asked again a minute later."""
         [noted] = await self._client.run(read("HGETALL", REWRITE))
         done = sorted(int(time) for time in noted if int(time) <= now)
         if not done or (now - done[-1] < QUIET_SECONDS and now - done[0] < LATEST_SECONDS):
             return False
-        try:
-            await self._client.run(write("BGREWRITEAOF"))
-        except StoreUnavailable:
+        if not await self._rewrite():
             return False
         covered = [text for time in done for text in (str(time), noted[str(time)])]
         await self._client.run(call("release", [REWRITE], *covered))
+        return True
+
+    async def _rewrite(self) -> bool:
+        primaries = await self._client.primaries()
+        for server in await self._client.servers():
+            try:
+                await server.run(write("BGREWRITEAOF"))
+            except StoreUnavailable:
+                if server in primaries:
+                    return False
         return True

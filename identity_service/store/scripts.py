@@ -20,8 +20,3 @@ def script(name: str) -> Script:
     """Raises FileNotFoundError for an unknown name."""
     source = (DIRECTORY / f"{name}.lua").read_text(encoding="utf-8")
     return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
-
-
-@cache
-def all_scripts() -> tuple[Script, ...]:
-    return tuple(script(path.stem) for path in sorted(DIRECTORY.glob("*.lua")))

@@ -43,7 +43,7 @@ def ready(client: Client) -> Callable[[], Awaitable[Reply]]:
 
 def scrape(client: Client) -> Callable[[], Awaitable[Reply]]:
     async def answer() -> Reply:
-        BREAKER_OPEN.set(client.breaker.open)
+        BREAKER_OPEN.set(client.open)
         return Reply(exposition(), media="text/plain; version=0.0.4; charset=utf-8")
 
     return answer

@@ -1,5 +1,6 @@
 """The edge around every call: request ID, limits on headers, CORS, errors as answers, one log line, one count."""
 
+import asyncio
 import secrets
 import time
 from collections.abc import Sequence
@@ -22,10 +23,11 @@ PREFLIGHT = [
 
 
 class Edge:
-    """`origins`: of all shops, for preflights, which carry no key."""
+    """`origins`: of all shops, for preflights, which carry no key. `stopping`: once set, an answer is the last one on its connection."""
 
-    def __init__(self, app: ASGIApp, origins: frozenset[str], header_count: int, header_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, origins: frozenset[str], header_count: int, header_bytes: int, stopping: asyncio.Event) -> None:
         self._app = app
+        self._stopping = stopping
         self._origins = {origin.encode(): origin for origin in origins}
         self._header_count = header_count
         self._header_bytes = header_bytes
@@ -75,6 +77,8 @@ class Edge:
     def _added_headers(self, scope: Scope, request_id: str) -> list[tuple[bytes, bytes]]:
         """Scripts of a shop's pages may read what the calls answer, but never an admin page."""
         added = [*PRIVATE, (b"x-request-id", request_id.encode())]
+        if self._stopping.is_set():
+            added.append((b"connection", b"close"))
         origins = [value for name, value in scope["headers"] if name == b"origin" and not scope["path"].startswith("/admin")]
         if len(origins) == 1 and origins[0] in self._origins:
             added += [(b"access-control-allow-origin", origins[0]), (b"access-control-allow-credentials", b"true")]

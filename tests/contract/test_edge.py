@@ -219,7 +219,7 @@ async def test_calls_above_the_limit_are_429_and_servers_are_exempt(environment:
     limits = {"IDENTITY_LIMITS__ENABLED": "true", "IDENTITY_LIMITS__CLIENT_PER_SECOND": "2"}
     application = Application(load("development", environment | limits), clock)
     services = replace(application.services, client_limit=RateLimit(2, 2, clock))
-    edge = Edge(build(services), services.shops.origins, 64, 16_384)
+    edge = Edge(build(services), services.shops.origins, 64, 16_384, services.stopping)
     transport = httpx.ASGITransport(edge, client=("203.0.113.7", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://service.test") as client:
         shopper = Shopper(client)

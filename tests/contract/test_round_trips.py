@@ -4,35 +4,42 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import redis
 
 from identity_service.app import Application
 from identity_service.sections import Settings
 from identity_service.shop import ShopId
-from identity_service.store.batch import Command, Reply
+from identity_service.store.batch import Command
+from identity_service.store.connection import Connection
+from identity_service.store.line import Line
+from identity_service.store.scripts import DIRECTORY
 from tests.conftest import Shopper
 
 pytestmark = pytest.mark.anyio
-LATER = ("finish_sale", "ZREM")
-"""Sent without waiting."""
+LATER = ("finish_sale", "ZREM", "PING")
+"""Sent without waiting, or by the test."""
 
 
 @pytest.fixture
-def trips(application: Application) -> Callable[[Awaitable[Any]], Awaitable[int]]:
+def trips(application: Application, database: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Callable[[Awaitable[Any]], Awaitable[int]]:
     client = application.services.store.client
     sent: list[list[Command]] = []
-    execute = client._batch._execute
+    send = Line._send
 
-    async def counted(commands: list[Command]) -> list[Reply]:
-        sent.append(commands)
-        return await execute(commands)
+    def counted(line: Line, connection: Connection) -> None:
+        waiting = list(line._waiting)
+        send(line, connection)
+        sent.append([command for unit, *_ in waiting[: len(waiting) - len(line._waiting)] for command in unit])
 
-    client._batch._execute = counted
+    monkeypatch.setattr(Line, "_send", counted)
+    for path in DIRECTORY.glob("*.lua"):
+        database.script_load(path.read_text())
 
     async def count(call: Awaitable[Any]) -> int:
-        await client._batch.drain()
+        await client.drain()
         sent.clear()
         assert (await call).json() == {"status": "ok"}
-        await client._batch.drain()
+        await client.drain()
         names = [[one.source.name if one.source else one.words[0] for one in commands] for commands in sent]
         return len([pipeline for pipeline in names if any(name not in LATER for name in pipeline)])
 

@@ -91,7 +91,7 @@ async def test_a_sale_without_an_email_that_a_withdrawal_overtakes_names_nobody(
     assert (await shopper_of(swift).post("/v1/visitors", {"token": token, "consent": "refused"})).json()["mode"] == "null"
     gate.released.set()
     assert (await sale).json() == {"status": "ok"}
-    await slow.services.store.client._batch.drain()
+    await slow.services.store.client.drain()
     assert personal(sale_of(slow, database, "1")) == set()
 
 
@@ -221,7 +221,7 @@ async def test_posts_of_one_sale_that_lose_leave_no_records(workers: Workers, da
     answers = await asyncio.gather(*(shopper_of(workers[n % 2]).post("/v2/log/sale", body) for n, body in enumerate(bodies)))
     assert {answer.status_code for answer in answers} == {200}
     for one in workers:
-        await one.services.store.client._batch.drain()
+        await one.services.store.client.drain()
     keys = slow.services.store.keys
     visitors = [VisitorId(f"own-{number}") for number in range(100)]
     recorded = [visitor for visitor in visitors if database.exists(keys.visitor(SHOP, visitor).record)]

@@ -50,7 +50,7 @@ class World:
     async def repair(self) -> None:
         for seconds in (61, 130):
             await self.store.repair.run([SHOP], Millis((NOW + seconds) * 1000))
-        await self.client._batch.drain()
+        await self.client.drain()
 
     def linked(self, handle: Handle, visitor: VisitorId) -> bool:
         return bool(self.database.hexists(self.store.keys.handle(SHOP, handle).links, visitor))
@@ -179,7 +179,7 @@ async def test_a_hundred_parallel_links_of_one_pair_give_one_entry(world: World)
     handle, visitor = world.handles.of_email(SHOP, "a@example.com"), VisitorId("v")
     await world.grant(visitor)
     await asyncio.gather(*(world.link(handle, visitor) for _ in range(100)))
-    await world.client._batch.drain()
+    await world.client.drain()
     assert world.database.hlen(world.store.keys.handle(SHOP, handle).links) == 1
     world.assert_settled(handle, visitor)
 

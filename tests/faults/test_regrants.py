@@ -132,7 +132,7 @@ async def test_no_order_of_grants_and_removals_loses_or_revives_anything(actors:
             actor.world.client.turns = None
             actor.world.client.revive()
         await first.repair()
-        await asyncio.gather(*(actor.world.client._batch.drain() for actor in actors))
+        await asyncio.gather(*(actor.world.client.drain() for actor in actors))
         linked, granted = first.linked(handle, visitor), first.recorded(visitor)
         seen.add((linked, granted))
         assert faults(history, linked=linked, granted=granted) == [], (
@@ -190,7 +190,7 @@ async def test_a_late_step_of_a_withdrawal_that_a_grant_has_ended_leaves_both_di
     await pair.swift.link(pair.handle, pair.visitor)
     pair.slow.client.released.set()
     await withdrawal
-    await pair.swift.client._batch.drain()
+    await pair.swift.client.drain()
     assert pair.swift.recorded(pair.visitor)
     pair.swift.assert_settled(pair.handle, pair.visitor)
 

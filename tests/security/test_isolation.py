@@ -11,12 +11,10 @@ import pytest
 import redis
 
 from identity_service.app import Application
-from tests.security import LONG
 from tests.security.asgi import AGENT, Answer, bearer, call
 from tests.test_privacy import dump
 
 pytestmark = pytest.mark.anyio
-CALLS = 100_000 if LONG else 5_000
 SHOPS = ("demo", "other", "strict")
 OWNED = re.compile(r"id:v1:[A-Za-z]+\{([a-z-]+)[:}]")
 LEFT_OVER = "ZREM id:v1:Q{"
@@ -109,10 +107,10 @@ def assert_allowed(answer: Answer, target: str, shop: str | None, kind: str, *, 
         assert answer.status in {200, 400, 401, 403, 404, 409, 422}, (target, answer)
 
 
-async def test_a_call_touches_and_tells_only_what_its_keys_shop_owns(application: Application, database: redis.Redis) -> None:
-    traffic, watch, done = Traffic(7), Watch(database), 0
+async def test_a_call_touches_and_tells_only_what_its_keys_shop_owns(application: Application, database: redis.Redis, long: bool) -> None:
+    traffic, watch, done, calls = Traffic(7), Watch(database), 0, 100_000 if long else 5_000
     try:
-        for _ in range(CALLS):
+        for _ in range(calls):
             key, shop, kind = traffic.key()
             method, target, private = traffic.target()
             body = traffic.members(shop or "demo") if method == "POST" else None
@@ -127,7 +125,7 @@ async def test_a_call_touches_and_tells_only_what_its_keys_shop_owns(application
                 traffic.tokens.append(answer.json["token"])
     finally:
         watch.close()
-    assert done > CALLS / 3
+    assert done > calls / 3
     assert {owner for line in dump(database) for owner in OWNED.findall(line)} - SHARED == set(SHOPS)
 
 

@@ -1,10 +1,7 @@
-"""What goes on beside calls: batches, the breaker, salts, rewriting the append-only file."""
+"""What goes on beside calls: the breaker, salts, rewriting the append-only file."""
 
 import asyncio
-import itertools
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
@@ -14,59 +11,16 @@ from identity_service.cookieless import GRACE, window_at
 from identity_service.errors import StoreUnavailable
 from identity_service.handle import Handles
 from identity_service.shop import ShopId
-from identity_service.store.batch import Batch, Command, read, write
-from identity_service.store.client import Breaker, Client
+from identity_service.store.batch import Command, Reply, read, write
+from identity_service.store.client import Client
 from identity_service.store.keys import REWRITE
+from identity_service.store.node import Breaker
 from identity_service.visitor import VisitorId
 from tests.server import valkey
 from tests.store.test_scripts import NOW, SHOP, live, made
 from tests.test_command import eventually
 
 pytestmark = pytest.mark.anyio
-
-
-async def test_calls_of_one_tick_are_one_pipeline_in_their_order() -> None:
-    flights: list[list[Command]] = []
-
-    async def execute(commands: list[Command]) -> list[Any]:
-        flights.append(commands)
-        return [command.words[1] for command in commands]
-
-    batch = Batch(execute)
-    replies = await asyncio.gather(*(batch.submit([read("GET", f"a{n}"), read("GET", f"b{n}")]) for n in range(50)))
-    assert replies == [[f"a{n}", f"b{n}"] for n in range(50)]
-    assert [len(flight) for flight in flights] == [100]
-
-
-async def test_a_cancelled_caller_leaves_its_neighbours_replies_alone() -> None:
-    began, go_on = asyncio.Event(), asyncio.Event()
-
-    async def execute(commands: list[Command]) -> list[Any]:
-        began.set()
-        await go_on.wait()
-        return [command.words[1] for command in commands]
-
-    batch = Batch(execute)
-    first, second = batch.submit([read("GET", "a")]), batch.submit([read("GET", "b")])
-    await began.wait()
-    first.cancel()
-    go_on.set()
-    assert await second == ["b"]
-    await batch.drain()
-
-
-async def test_a_failure_reaches_every_caller_and_the_next_batch_goes_on() -> None:
-    outcomes: Iterator[Any] = itertools.chain([StoreUnavailable()], itertools.repeat(None))
-
-    async def execute(commands: list[Command]) -> list[Any]:
-        if error := next(outcomes):
-            raise error
-        return [1 for _ in commands]
-
-    batch = Batch(execute)
-    failed = await asyncio.gather(*(batch.submit([read("GET", "a")]) for _ in range(3)), return_exceptions=True)
-    assert [type(one) for one in failed] == [StoreUnavailable] * 3
-    assert await batch.submit([read("GET", "a")]) == [1]
 
 
 def test_the_breaker_opens_after_five_failures_and_lets_one_call_try() -> None:
@@ -144,18 +98,18 @@ async def test_what_is_destroyed_later_or_noted_meanwhile_stays_noted(store_url:
     await store.removals.withdraw(SHOP, VisitorId("v"), Millis(NOW * 1000))
     [of_the_salt, of_the_withdrawal] = sorted(database.hgetall(REWRITE), reverse=True)
     assert (int(of_the_withdrawal), int(of_the_salt) > end) == (NOW, True)
-    sent = store.client.run
+    [server] = await store.client.primaries()
+    sent = server.run
 
-    async def during(*unit: Command) -> list[Any]:
-        if unit[0].words == ("BGREWRITEAOF",):
-            database.hincrby(REWRITE, str(NOW), 1)
+    async def during(*unit: Command) -> list[Reply]:
+        database.hincrby(REWRITE, str(NOW), 1)
         return await sent(*unit)
 
-    store.client.run = during  # type: ignore[method-assign]
+    server.run = during  # type: ignore[method-assign]
     assert eventually(lambda: not database.info("persistence")["aof_rewrite_in_progress"])
     assert await store.repair.rewrite_if_due(NOW + 3_300)
     assert sorted(database.hgetall(REWRITE)) == [str(NOW), of_the_salt]
-    store.client.run = sent  # type: ignore[method-assign]
+    server.run = sent  # type: ignore[method-assign]
     assert eventually(lambda: not database.info("persistence")["aof_rewrite_in_progress"])
     assert await store.repair.rewrite_if_due(NOW + 3_360)
     assert list(database.hgetall(REWRITE)) == [of_the_salt]

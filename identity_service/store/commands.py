@@ -1,0 +1,50 @@
+"""Every command that the service sends, as it may be run on one key: what a login of its own must be allowed."""
+
+KEY = "KEY"
+
+COMMANDS = tuple(
+    tuple(line.split())
+    for line in """
+BGREWRITEAOF
+DEL KEY
+EVAL return 1 KEY
+EVALSHA 0 1 KEY
+EXISTS KEY
+EXPIRE KEY 1
+GET KEY
+HDEL KEY a
+HEXISTS KEY a
+HGET KEY a
+HGETALL KEY
+HINCRBY KEY a 1
+HKEYS KEY
+HLEN KEY
+HMGET KEY a
+HSET KEY a 1
+HSETNX KEY a 1
+HVALS KEY
+INFO
+LINDEX KEY 0
+LLEN KEY
+LPOS KEY a
+LPUSH KEY a
+LRANGE KEY 0 0
+LTRIM KEY 0 0
+PING
+SADD KEY a
+SCARD KEY
+SET KEY 1
+SISMEMBER KEY a
+SMEMBERS KEY
+SREM KEY a
+TTL KEY
+ZADD KEY 1 a
+ZRANGEBYSCORE KEY 0 1
+ZREM KEY a
+ZREMRANGEBYRANK KEY 0 0
+ZREVRANGE KEY 0 0
+ZREVRANK KEY a
+""".strip().splitlines()
+)
+REPLICATED = (("WAIT", "0", "1"),)
+CLUSTERED = (("CLUSTER", "SLOTS"), ("ASKING",))

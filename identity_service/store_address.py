@@ -1,0 +1,67 @@
+"""store.url: one server, a primary that sentinels know by name, or a cluster. Each server of them has a URL that redis-py reads.
+
+    redis://[USER:PASSWORD@]HOST:PORT[/DB]    rediss:// with TLS    unix://PATH
+    redis+sentinel://[USER:PASSWORD@]HOST[:26379],HOST…/NAME[?sentinel_password=…]    rediss+sentinel://
+    redis+cluster://[USER:PASSWORD@]HOST[:6379],HOST…    rediss+cluster://
+
+User and password are those of the data servers; options of redis-py's URLs (`ssl_ca_certs=…`, `db=…`) follow a question mark.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+SINGLE = re.compile(r"rediss?://[^/].*|unix://.+")
+SEVERAL = re.compile(
+    r"(?P<scheme>rediss?)\+(?P<topology>sentinel|cluster)://((?P<login>[^@/?]*)@)?(?P<hosts>[^@/?]+)(/(?P<name>[^/?]*))?(\?(?P<options>.*))?"
+)
+HOST = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?")
+PORTS = {"sentinel": 26379, "cluster": 6379}
+FORMS = "embedded:DIR, redis://, rediss://, unix://, redis+sentinel://HOST,HOST/NAME or redis+cluster://HOST,HOST"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAddress:
+    """`servers`: URLs of the one server, of the sentinels, or of those that a cluster is first asked at. `service`: the name by which
+    sentinels know the primary."""
+
+    topology: Literal["single", "sentinel", "cluster"]
+    servers: tuple[str, ...]
+    service: str = ""
+    scheme: str = ""
+    login: str = ""
+    options: str = ""
+
+    def server(self, host: str, port: int) -> str:
+        """The URL of a server that sentinels or the cluster named."""
+        return _url(self.scheme, self.login, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", self.options)
+
+    def beside(self, url: str, port: int) -> str:
+        """The URL of another server on the host of one that is known."""
+        return self.server(urlsplit(url).hostname or "", port)
+
+
+def parse_address(url: str) -> StoreAddress:
+    """Raises ValueError for a URL of no known form; embedded:DIR is none, since its server has a URL once it runs."""
+    if SINGLE.fullmatch(url):
+        return StoreAddress("single", (url,))
+    found = SEVERAL.fullmatch(url)
+    hosts = [HOST.fullmatch(text) for text in found["hosts"].split(",")] if found else []
+    if not found or not all(hosts) or (found["topology"] == "sentinel") != bool(found["name"]):
+        raise ValueError(f"is none of {FORMS}")
+    topology: Literal["sentinel", "cluster"] = "sentinel" if found["topology"] == "sentinel" else "cluster"
+    options = dict(parse_qsl(found["options"] or ""))
+    sentinel = {name: options.pop(f"sentinel_{name}", "") for name in ("username", "password")}
+    login = found["login"] or ""
+    asked, asked_login = urlencode(options), login
+    if topology == "sentinel":
+        asked = urlencode({name: value for name, value in options.items() if name != "db"})
+        asked_login = ":".join(quote(part, safe="") for part in sentinel.values()) if sentinel["password"] else ""
+    places = [f"{host['host']}:{host['port'] or PORTS[topology]}" for host in hosts if host]
+    servers = tuple(_url(found["scheme"], asked_login, place, asked) for place in places)
+    return StoreAddress(topology, servers, found["name"] or "", found["scheme"], login, urlencode(options))
+
+
+def _url(scheme: str, login: str, place: str, options: str) -> str:
+    return f"{scheme}://{login}{'@' if login else ''}{place}{'?' if options else ''}{options}"

@@ -1,0 +1,36 @@
+"""How much the fault tests do: enough for every run, or with --long as much as the promises say."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.power import library
+from tests.faults.running import RunningService
+
+
+@pytest.fixture(scope="session")
+def long(pytestconfig: pytest.Config) -> bool:
+    return bool(pytestconfig.getoption("--long"))
+
+
+@pytest.fixture(scope="session")
+def writes(long: bool) -> int:
+    """Acknowledged writes of a scenario, at least."""
+    return 10_000 if long else 2_000
+
+
+@pytest.fixture(scope="session")
+def power_cut() -> dict[str, str]:
+    """Environment of a store that loses at kill -9 what it has not synced."""
+    built = library()
+    if built is None:
+        pytest.skip("needs a C compiler: apt-get install gcc")
+    return {"LD_PRELOAD": str(built)}
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[RunningService]:
+    """Two workers on an embedded store."""
+    with RunningService(tmp_path, tmp_path / "data", workers=2) as running:
+        yield running

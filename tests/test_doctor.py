@@ -1,0 +1,246 @@
+"""The doctor, on real servers: silent about those that are set as the shipped file says, and naming each setting that differs."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import redis
+
+from identity_service.cli import main
+from identity_service.doctor import diagnose
+from identity_service.store.commands import CLUSTERED, COMMANDS, REPLICATED
+from identity_service.store.embedded import EmbeddedStore
+from identity_service.store.inspection import Inspection, Shard, inspect
+from tests.server import valkey
+from tests.test_floors import PACKAGE
+from tests.topologies import SERVICE, Cluster, Sentinels, cluster, free_port, sentinels
+
+STATED = re.findall(r"^#     ([a-z-]+) (.+)$", (Path(__file__).parent.parent / "config/production.toml").read_text(), re.MULTILINE)
+MEMORY = ("--maxmemory", "100mb")
+
+
+def flags(**settings: str) -> list[str]:
+    """Those that the shipped file states for one server, except `settings`."""
+    stated = {name: value for name, value in STATED if not name.startswith(("min-", "cluster-", "sentinel", "user"))}
+    changed = {name.replace("_", "-"): value for name, value in settings.items()}
+    return [word for name, value in (stated | changed).items() for word in (f"--{name}", value.strip('"'))]
+
+
+def flags_with(*beginnings: str) -> list[str]:
+    """Those, and more that the file states."""
+    more = [word for name, value in STATED if name.startswith(beginnings) for word in (f"--{name}", value)]
+    return [*flags(), *MEMORY, *more]
+
+
+Told = Callable[..., tuple[int, list[str]]]
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Told:
+    """Exit code and lines of the doctor, with `replicas` as the setting of the service."""
+
+    def consult(url: str, replicas: int = 0) -> tuple[int, list[str]]:
+        monkeypatch.setenv("IDENTITY_STORE__REPLICAS", str(replicas))
+        code = main(["doctor", url])
+        out, err = capsys.readouterr()
+        return code, (out + err).splitlines()
+
+    return consult
+
+
+def wrong(lines: list[str]) -> list[str]:
+    return [line.removeprefix("wrong   ") for line in lines if line.startswith("wrong ")]
+
+
+def test_a_server_set_as_the_shipped_file_says_is_fit(told: Told) -> None:
+    with valkey(*flags(), *MEMORY) as url:
+        code, lines = told(url)
+    assert code == 0
+    assert len(lines) == 1
+    assert re.fullmatch(r"1 servers, round trip [\d.]+ ms, durable write [\d.]+ ms, slowest of 50 [\d.]+ ms", lines[0])
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "instead"),
+    [
+        ("maxmemory-policy", "allkeys-lru", "set it to noeviction"),
+        ("appendonly", "no", "set appendonly yes"),
+        ("appendfsync", "everysec", "set appendfsync always"),
+        ("no-appendfsync-on-rewrite", "yes", "set no-appendfsync-on-rewrite no"),
+        ("save", "3600 1", 'set save ""'),
+        ("slowlog-log-slower-than", "10000", "set slowlog-log-slower-than -1"),
+        ("crash-log-enabled", "yes", "set crash-log-enabled no"),
+    ],
+)
+def test_each_wrong_setting_is_named_with_what_to_set(setting: str, value: str, instead: str, told: Told) -> None:
+    with valkey(*flags(**{setting: value}), *MEMORY) as url:
+        code, lines = told(url)
+    assert code == 1
+    [line] = wrong(lines)
+    assert setting in line
+    assert line.endswith(instead)
+
+
+def test_memory_without_a_limit_is_a_warning_and_a_full_one_is_wrong(told: Told) -> None:
+    with valkey(*flags()) as url:
+        code, lines = told(url)
+        assert code == 0
+        assert "maxmemory is not set" in lines[0]
+        with redis.Redis.from_url(url) as client:
+            client.config_set("maxmemory", client.info("memory")["used_memory"] * 10 // 9)
+            code, lines = told(url)
+    assert code == 1
+    [line] = wrong(lines)
+    assert re.search(r"\d\d% of maxmemory is used", line)
+
+
+def test_the_login_that_the_shipped_file_states_is_enough(told: Told, tmp_path: Path) -> None:
+    [login] = [value for name, value in STATED if name == "user"]
+    with valkey(*flags(), *MEMORY, "--user", *login.split()) as url:
+        assert told(f"{url.replace('unix://', 'unix://identity:PASSWORD@')}")[0] == 0
+
+
+def test_rights_that_a_login_lacks_are_named(told: Told) -> None:
+    with valkey(*flags(), *MEMORY, "--user", *["few", "on", ">few", "~id:v1:*", "+@all", "-evalsha", "-hset", "-config"]) as url:
+        code, lines = told(url.replace("unix://", "unix://few:few@"))
+        assert code == 1
+        [line] = wrong(lines)
+        assert line.endswith("+evalsha +hset")
+        assert any("check by hand: appendonly yes, appendfsync always" in line for line in lines)
+        with redis.Redis.from_url(url) as client:
+            assert client.keys("*") == [b"id:v1:{probe-0}"]
+            assert 0 < client.ttl("id:v1:{probe-0}") <= 60
+
+
+def test_keys_that_a_login_may_not_touch_are_noticed(told: Told) -> None:
+    with valkey(*flags(), *MEMORY, "--user", *["few", "on", ">few", "~other:*", "+@all"]) as url:
+        assert any("cannot be written" in line for line in wrong(told(url.replace("unix://", "unix://few:few@"))[1]))
+
+
+def test_nothing_there_or_another_password_or_a_wrong_url_ends_with_2(told: Told, tmp_path: Path) -> None:
+    assert told(f"unix://{tmp_path}/s.sock")[0] == 2
+    assert told(f"embedded:{tmp_path}")[0] == 2
+    assert told("http://localhost")[0] == 2
+    assert told(f"redis+sentinel://127.0.0.1:{free_port()}/main")[0] == 2
+    assert told(f"redis+cluster://127.0.0.1:{free_port()}")[0] == 2
+    with valkey("--user", "some", "on", ">secret", "+@all") as url:
+        code, lines = told(url.replace("unix://", "unix://some:other@"))
+    assert code == 2
+    assert "other" not in str(lines)
+
+
+def test_the_embedded_store_is_fit_while_it_runs(told: Told, tmp_path: Path) -> None:
+    store = EmbeddedStore(tmp_path)
+    store.start()
+    try:
+        code, lines = told(f"embedded:{tmp_path}")
+    finally:
+        store.stop()
+    assert code == 0
+    assert len(lines) == 2
+    assert "maxmemory is not set" in lines[0]
+
+
+@pytest.fixture(scope="module")
+def watched() -> Iterator[Sentinels]:
+    with sentinels(*flags_with("min-")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def sharded() -> Iterator[Cluster]:
+    with cluster(*flags_with("min-", "cluster-")) as made:
+        yield made
+
+
+def test_sentinels_as_the_shipped_file_says_are_fit(watched: Sentinels, told: Told) -> None:
+    code, lines = told(watched.url, 1)
+    assert (code, len(lines)) == (0, 1)
+    assert lines[0].startswith("6 servers, ")
+
+
+def test_a_cluster_as_the_shipped_file_says_is_fit(sharded: Cluster, told: Told) -> None:
+    code, lines = told(sharded.url, 1)
+    assert (code, len(lines)) == (0, 1)
+    assert lines[0].startswith("6 servers, ")
+
+
+def test_a_service_that_waits_for_no_replica_is_wrong_where_one_may_take_over(watched: Sentinels, sharded: Cluster, told: Told) -> None:
+    for url in (watched.url, sharded.url):
+        assert [line for line in wrong(told(url)[1]) if not line.startswith("127")] == [
+            "a failover loses acknowledged writes: set store.replicas to 1"
+        ]
+
+
+def test_settings_of_every_server_count_replicas_too(watched: Sentinels, told: Told) -> None:
+    replica = watched.data[2]
+    replica.ask("CONFIG", "SET", "appendfsync", "everysec")
+    watched.data[0].ask("CONFIG", "SET", "min-replicas-max-lag", 10)
+    found = wrong(told(watched.url, 1)[1])
+    replica.ask("CONFIG", "SET", "appendfsync", "always")
+    watched.data[0].ask("CONFIG", "SET", "min-replicas-max-lag", 2)
+    assert sorted(line.split(" ")[0] for line in found) == sorted([replica.place, watched.data[0].place])
+
+
+def test_wrong_sentinels_are_named(watched: Sentinels, told: Told) -> None:
+    first, second = watched.watching[:2]
+    first.ask("SENTINEL", "SET", SERVICE, "quorum", 1)
+    second.ask("SENTINEL", "SET", SERVICE, "down-after-milliseconds", 30_000)
+    found = wrong(told(watched.url, 1)[1])
+    first.ask("SENTINEL", "SET", SERVICE, "quorum", 2)
+    second.ask("SENTINEL", "SET", SERVICE, "down-after-milliseconds", 1000)
+    assert f"{first.place} quorum is 1 of 3 sentinels: set it to 2" in found
+    assert f"{second.place} down-after-milliseconds is 30000: a replica takes over late; set it to 5000 or less" in found
+
+
+def test_a_silent_replica_is_named_and_a_missing_one_counted(watched: Sentinels, told: Told) -> None:
+    replica = watched.data[1]
+    replica.hold()
+    found = wrong(told(watched.url, 1)[1])
+    replica.release()
+    assert [line for line in found if line.startswith(f"{replica.place} does not answer")]
+    assert any("of 3 replicas" in line for line in wrong(told(watched.url, 3)[1]))
+
+
+def test_wrong_settings_of_a_cluster_are_named(sharded: Cluster, told: Told) -> None:
+    server = sharded.data[0]
+    server.ask("CONFIG", "SET", "cluster-require-full-coverage", "yes")
+    server.ask("CONFIG", "SET", "cluster-node-timeout", 15_000)
+    found = wrong(told(sharded.url, 1)[1])
+    server.ask("CONFIG", "SET", "cluster-require-full-coverage", "no")
+    server.ask("CONFIG", "SET", "cluster-node-timeout", 2000)
+    assert [line.partition(": ")[0] for line in found] == [
+        f"{server.place} cluster-require-full-coverage is yes",
+        f"{server.place} cluster-node-timeout is 15000",
+    ]
+
+
+def test_slots_that_nobody_serves_are_counted(sharded: Cluster, told: Told) -> None:
+    sharded.data[0].ask("CLUSTER", "DELSLOTS", 7)
+    found = wrong(told(sharded.url, 1)[1])
+    sharded.data[0].ask("CLUSTER", "ADDSLOTS", 7)
+    assert any("16383 of the cluster's 16384 slots are served" in line for line in found)
+
+
+def test_what_one_machine_cannot_show(sharded: Cluster) -> None:
+    """Findings of servers that are elsewhere, whose clock or network differs."""
+    found = inspect(sharded.url, 1, 1)
+    elsewhere = {server.place: f"10.0.0.{number}:6379" for number, server in enumerate(found.servers)}
+    far = [replace(server, place=elsewhere[server.place], ahead=-3.0, round_trip=0.02) for server in found.servers]
+    shards = [Shard("10.0.0.1:6379", ["10.0.0.1:6380"], 16_384)]
+    texts = [f"{one.place} {one.text}" for one in diagnose(Inspection(far, {}, shards), "redis+cluster://u:@10.0.0.1", 1, 1)]
+    assert sum("its clock is -3.0 s from this machine's" in text for text in texts) == 6
+    assert sum("a round trip takes 20.0 ms" in text for text in texts) == 6
+    assert any("runs on its primary's host" in text for text in texts)
+    assert any("without TLS: use rediss+cluster://" in text for text in texts)
+    assert any("lets in anybody" in text for text in texts)
+
+
+def test_the_commands_examined_are_those_that_the_service_sends() -> None:
+    sources = "".join(path.read_text() for path in PACKAGE.rglob("store/*.py"))
+    scripts = "".join(path.read_text() for path in PACKAGE.rglob("*.lua"))
+    sent = {*re.findall(r'\b(?:read|write)\("([A-Z]+)"', sources), *re.findall(r"redis\.p?call\('([A-Za-z]+)'", scripts)}
+    examined = {command[0] for command in (*COMMANDS, *REPLICATED, *CLUSTERED)}
+    assert {name.upper() for name in sent} - examined <= {"SENTINEL"}
