@@ -17,8 +17,6 @@ from tests.test_privacy import dump
 pytestmark = pytest.mark.anyio
 SHOPS = ("demo", "other", "strict")
 OWNED = re.compile(r"id:v1:[A-Za-z]+\{([a-z-]+)[:}]")
-LEFT_OVER = "ZREM id:v1:Q{"
-"""The note of a link that is settled is taken away along with whatever the store is asked next, for whichever shop."""
 SHARED = {"rewrite", "repair-lock", "probe"}
 VISITORS = [f"visitor-{number}" for number in range(12)]
 EMAILS = [f"person{number}@example.com" for number in range(8)]
@@ -90,8 +88,7 @@ class Watch:
         mark, found = f"mark-{self._marks}", set()
         self._database.echo(mark)
         while mark not in (command := self._monitor.next_command()["command"]):
-            if not command.startswith(LEFT_OVER):
-                found |= set(OWNED.findall(command))
+            found |= set(OWNED.findall(command))
         return found - SHARED
 
     def close(self) -> None:
@@ -116,6 +113,7 @@ async def test_a_call_touches_and_tells_only_what_its_keys_shop_owns(application
             body = traffic.members(shop or "demo") if method == "POST" else None
             answer = await call(application, method, target, bearer(key), AGENT, body=body)
             await application.services.tally.write()
+            await application.services.store.client.drain()
             assert watch.owners() <= ({shop} if shop else set()), (target, body)
             assert_allowed(answer, target, shop, kind, private=private)
             told = set(re.findall(r"(?:product|label)-of-([a-z]+)", answer.body.decode()))
