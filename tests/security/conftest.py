@@ -1,4 +1,4 @@
-"""The service as it is run: a real process with sockets, and short deadlines so that tests need not wait."""
+"""The service as it is run: a real process with sockets, and short deadlines so that tests need not wait. --long for the large numbers."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,11 @@ import pytest
 from tests.test_command import Service, served
 
 HEADER_SECONDS, BODY_SECONDS = 1.0, 1.5
+
+
+@pytest.fixture(scope="session")
+def long(pytestconfig: pytest.Config) -> bool:
+    return bool(pytestconfig.getoption("--long"))
 
 
 @pytest.fixture(scope="package")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.security import LONG
 from tests.security.conftest import BODY_SECONDS, HEADER_SECONDS
 from tests.security.wire import HEADERS, connect, post, tell
 from tests.test_command import Service, descendants, eventually
@@ -202,11 +201,11 @@ class Crowd:
             self.leave(connection)
 
 
-def test_a_thousand_slow_clients_keep_nobody_from_being_answered(service: Service) -> None:
+def test_a_thousand_slow_clients_keep_nobody_from_being_answered(service: Service, long: bool) -> None:
     crowd, done, statuses = Crowd(service.url, 1_000, 200), threading.Event(), []
     harasser = threading.Thread(target=crowd.harass, args=(done,))
     harasser.start()
-    until = time.monotonic() + (60 if LONG else 6)
+    until = time.monotonic() + (60 if long else 6)
     while time.monotonic() < until:
         try:
             statuses.append(service.call("/v1/visitors", {})[0])
