@@ -4,9 +4,12 @@ import time
 from pathlib import Path
 
 from tests.faults.checker import AssertKept
-from tests.faults.load import Load
+from tests.faults.load import SLACK, Load
 from tests.faults.running import kill
 from tests.faults.test_key_rotation import NEW, OLD, Instance
+
+RECOVERY = 3
+"""Seconds until writes are acknowledged again."""
 
 
 def test_a_killed_store_rotated_keys_and_a_rush_at_once(tmp_path: Path, writes: int, assert_kept: AssertKept) -> None:
@@ -23,5 +26,5 @@ def test_a_killed_store_rotated_keys_and_a_rush_at_once(tmp_path: Path, writes: 
                 instance.rotate(OLD, NEW)
                 load.wait(writes // 4)
             load.wait_until(lambda history: history.acknowledged >= writes)
-        assert load.recovery(killed) < 5
+        assert load.recovery(killed) < RECOVERY * SLACK
         assert_kept(load.history, service)
