@@ -4,9 +4,13 @@ import time
 from pathlib import Path
 
 from tests.faults.checker import AssertKept
-from tests.faults.load import Load
+from tests.faults.load import SLACK, Load
 from tests.faults.running import kill
 from tests.faults.test_key_rotation import NEW, OLD, Instance
+from tests.test_command import eventually
+
+RECOVERY = 3
+"""Seconds until writes are acknowledged again."""
 
 
 def test_a_killed_store_rotated_keys_and_a_rush_at_once(tmp_path: Path, writes: int, assert_kept: AssertKept) -> None:
@@ -17,11 +21,13 @@ def test_a_killed_store_rotated_keys_and_a_rush_at_once(tmp_path: Path, writes: 
             rush = Load(service.url, seed=2, clients=12)
             rush.history = load.history
             with rush:
-                assert service.store_pid
+                store = service.store_pid
+                assert store
+                kill(store)
+                assert eventually(lambda: service.store_pid != store)
                 killed = time.monotonic()
-                kill(service.store_pid)
                 instance.rotate(OLD, NEW)
                 load.wait(writes // 4)
             load.wait_until(lambda history: history.acknowledged >= writes)
-        assert load.recovery(killed) < 5
+        assert load.recovery(killed) < RECOVERY * SLACK
         assert_kept(load.history, service)

@@ -42,7 +42,7 @@ class Instance:
         begin, and asked for again."""
         self._write(list(keys))
         before = set(self.service.workers)
-        for _ in range(3):
+        for _ in range(6):
             self.service.signal(signal.SIGHUP)
             if eventually(lambda: len(set(self.service.workers) - before) == len(self.service.workers) == len(before), 20):
                 return
