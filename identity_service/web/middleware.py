@@ -115,7 +115,7 @@ class Answered:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             names = {name for name, _ in message["headers"]}
-            message["headers"] += [header for header in self._added if header[0] not in names]
+            message["headers"] = [*message["headers"], *[header for header in self._added if header[0] not in names]]
         return self._send(message)
 
 
