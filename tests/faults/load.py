@@ -34,6 +34,8 @@ WINDOW = 24
 """People whom clients deal with at a time."""
 EACH = 16
 """Operations after which the window moves on by one."""
+MODES = {Kind.GRANT: "persistent", Kind.WITHDRAW: "null"}
+"""What a choice leads to; an answer with another mode says that a newer choice stands against it."""
 SLACK = 5
 """Times a promised recovery that tests allow: the promise is for a machine of its own, and tests share theirs."""
 PATIENT = {"IDENTITY_STORE__TIMEOUT_SECONDS": "10"}
@@ -65,10 +67,10 @@ async def perform(connection: Connection, request: Request, history: History) ->
     except NoAnswer:
         status, answer = 0, None
     arguments, outcome = request.arguments, outcome_of(status)
-    if outcome is Outcome.OK and request.kind is Kind.GRANT:
+    if outcome is Outcome.OK and request.kind in MODES:
         if answer["decision"]["reason"] == "store_unavailable":
             outcome = Outcome.UNKNOWN
-        elif answer["mode"] != "persistent":  # a withdrawal stands against it
+        elif answer["mode"] != MODES[request.kind]:
             outcome = Outcome.FAIL
         elif not request.arguments:
             arguments = {"visitor": answer["visitor"], "token": answer["token"]}
