@@ -109,9 +109,10 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def environment(store_url: str, database: object) -> dict[str, str]:
+def environment(store_url: str, database: object, topology: Topology) -> dict[str, str]:
     """A busy machine may be slow; what a slow store does has tests of its own."""
-    return {"IDENTITY_STORE__URL": store_url, "IDENTITY_LIMITS__ENABLED": "false", "IDENTITY_STORE__TIMEOUT_SECONDS": "10"}
+    told = {"IDENTITY_STORE__URL": store_url, "IDENTITY_STORE__REPLICAS": str(topology.replicas), "IDENTITY_STORE__TIMEOUT_SECONDS": "10"}
+    return told | {"IDENTITY_LIMITS__ENABLED": "false"}
 
 
 @pytest.fixture

@@ -128,9 +128,10 @@ class Server:
 
 @dataclass(frozen=True)
 class Single:
-    """One server, for what runs on every topology alike."""
+    """One server, for what runs on every topology alike. `replicas`: those that must have a write, as the service is to be set."""
 
     url: str
+    replicas = 0
 
     def connect(self) -> redis.Redis:
         """Replies come as text."""
@@ -139,6 +140,8 @@ class Single:
 
 class Sentinels:
     """One primary, two replicas and three sentinels. `servers`: by name."""
+
+    replicas = 1
 
     def __init__(self, data: Sequence[Server], watching: Sequence[Server]) -> None:
         self.data = data
@@ -168,6 +171,8 @@ class Sentinels:
 
 class Cluster:
     """Three primaries, each with one replica. `servers`: by name."""
+
+    replicas = 1
 
     def __init__(self, data: Sequence[Server]) -> None:
         self.data = data
