@@ -137,13 +137,16 @@ def request(kind: Kind, shop: str, visitor: str = "", email: str = "", *, produc
 
 class Load:
     """Runs in a thread of its own from entering to leaving. `urls`: base URLs; clients take turns at them. `only`: leaves calls out.
-    Every fourth client makes a new connection for each call."""
+    `pause`: seconds between the calls of a client. Every fourth client makes a new connection for each call."""
 
-    def __init__(self, *urls: str, seed: int = 1, clients: int = 12, only: Callable[[Request], bool] = lambda _: True) -> None:
+    def __init__(
+        self, *urls: str, seed: int = 1, clients: int = 12, only: Callable[[Request], bool] = lambda _: True, pause: float = 0.0
+    ) -> None:
         self.history = History()
         self._urls = urls
-        self._clients = clients
+        self.clients = clients
         self._only = only
+        self._pause = pause
         self._requests = Requests(seed)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="load")
@@ -157,18 +160,18 @@ class Load:
         self._ended.set()
         self._thread.join()
 
-    def wait(self, more: int, seconds: float = 120.0) -> None:
+    def wait(self, more: int, seconds: float = 300.0) -> None:
         """Until that many more writes have been acknowledged. Raises TimeoutError."""
         wanted = self.history.acknowledged + more
         self.wait_until(lambda history: history.acknowledged >= wanted, seconds)
 
-    def wait_until(self, holds: Callable[[History], bool], seconds: float = 120.0) -> None:
+    def wait_until(self, holds: Callable[[History], bool], seconds: float = 300.0) -> None:
         """Raises TimeoutError."""
         deadline = time.monotonic() + seconds
         while not holds(self.history):
             if time.monotonic() > deadline or not self._thread.is_alive():
                 raise TimeoutError(f"the load stands at {self.history.acknowledged} acknowledged writes, {self.history.statuses()}")
-            time.sleep(0.005)
+            time.sleep(0.01)
 
     def recovery(self, moment: float) -> float:
         """Seconds from a moment, in monotonic seconds, to the first acknowledged write that began after it."""
@@ -176,7 +179,7 @@ class Load:
         return self.history.first_success_after(moment) or 0.0
 
     async def _run(self) -> None:
-        await asyncio.gather(*(self._client(number) for number in range(self._clients)))
+        await asyncio.gather(*(self._client(number) for number in range(self.clients)))
 
     async def _client(self, number: int) -> None:
         connection = Connection(self._urls[number % len(self._urls)], kept=number % 4 != 3)
@@ -187,6 +190,5 @@ class Load:
             done = await perform(connection, request, self.history)
             if "token" in done.arguments:
                 self._requests.tokens.append((done.shop, done.visitor, done.arguments["token"]))
-            if done.status == 0:
-                await asyncio.sleep(0.01)  # a service that is away must not be asked without end
+            await asyncio.sleep(self._pause or (0.01 if done.status == 0 else 0))  # a service that is away is not asked without end
         connection.close()
