@@ -12,6 +12,7 @@ import redis
 from identity_service.app import Application
 from identity_service.sections import Settings
 from identity_service.settings import load
+from tests.server import view
 from tests.topologies import TOPOLOGIES, Topology
 
 SOAK = "soak"
@@ -95,9 +96,9 @@ def store_url(topology: Topology) -> str:
 
 
 @pytest.fixture
-def database(topology: Topology) -> Iterator[redis.Redis]:
+def database(store_url: str) -> Iterator[redis.Redis]:
     """A direct view of the store, emptied for each test."""
-    connection = topology.connect()
+    connection = view(store_url)
     connection.flushall()
     yield connection
     connection.close()

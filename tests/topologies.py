@@ -16,10 +16,9 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import redis
-from redis.cluster import RedisCluster
 
 from identity_service.store.binary import server_binary
 from tests.server import valkey
@@ -133,10 +132,6 @@ class Single:
     url: str
     replicas = 0
 
-    def connect(self) -> redis.Redis:
-        """Replies come as text."""
-        return redis.Redis.from_url(self.url, decode_responses=True)
-
 
 class Sentinels:
     """One primary, two replicas and three sentinels. `servers`: by name."""
@@ -156,10 +151,6 @@ class Sentinels:
         """Whom most sentinels take for it."""
         ports = [int(sentinel.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)[1]) for sentinel in self.watching]
         return next(server for server in self.data if server.port == max(ports, key=ports.count))
-
-    def connect(self) -> redis.Redis:
-        """To the primary; replies come as text."""
-        return redis.Redis("127.0.0.1", self.primary().port, decode_responses=True)
 
     def is_whole(self) -> bool:
         """Every sentinel knows the others and two replicas, and these follow the primary."""
@@ -181,10 +172,6 @@ class Cluster:
     @property
     def url(self) -> str:
         return f"redis+cluster://{','.join(server.place for server in self.data)}"
-
-    def connect(self) -> redis.Redis:
-        """To all of it; replies come as text."""
-        return cast(redis.Redis, RedisCluster(host="127.0.0.1", port=self.data[0].port, decode_responses=True))
 
     def is_whole(self) -> bool:
         """Every server finds all slots served, each by a primary with one replica, and every replica follows its primary."""

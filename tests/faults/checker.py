@@ -18,7 +18,7 @@ from tests.faults.evidence import Evidence, is_ok, over_before
 from tests.faults.history import History, Kind, Operation
 from tests.faults.kept import Kept, Order, dumped, told
 from tests.faults.load import SHOPS
-from tests.faults.running import view
+from tests.server import view
 
 EXPECTED = frozenset({0, 200, 409, 503})
 
