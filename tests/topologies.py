@@ -4,6 +4,7 @@ No server outlives the test process: the kernel kills them with it.
 """
 
 import itertools
+import math
 import os
 import signal
 import socket
@@ -127,7 +128,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Single:
-    """One server, for what runs on every topology alike. `replicas`: those that must have a write, as the service is to be set."""
+    """One server, for what runs on every topology alike. `replicas`: how many must have a write, so that any of them may take over."""
 
     url: str
     replicas = 0
@@ -136,7 +137,7 @@ class Single:
 class Sentinels:
     """One primary, two replicas and three sentinels. `servers`: by name."""
 
-    replicas = 1
+    replicas = 2
 
     def __init__(self, data: Sequence[Server], watching: Sequence[Server]) -> None:
         self.data = data
@@ -161,7 +162,7 @@ class Sentinels:
 
 
 class Cluster:
-    """Three primaries, each with one replica. `servers`: by name."""
+    """Three primaries, each with a third of the slots, and one replica each. `servers`: by name."""
 
     replicas = 1
 
@@ -173,6 +174,11 @@ class Cluster:
     def url(self) -> str:
         return f"redis+cluster://{','.join(server.place for server in self.data)}"
 
+    def slots(self, number: int) -> range:
+        """Of the primary `data[number]`, and of its replica `data[number + 3]`, as they were at the beginning."""
+        share = SLOTS // 3 + 1
+        return range(number * share, min((number + 1) * share, SLOTS))
+
     def is_whole(self) -> bool:
         """Every server finds all slots served, each by a primary with one replica, and every replica follows its primary."""
         for server in self.data:
@@ -180,6 +186,38 @@ class Cluster:
             if [len(shard) for shard in shards] != [4] * (len(self.data) // 2) or not server.follows():
                 return False
         return all(server.told("CLUSTER", "INFO")["cluster_state"] == "ok" for server in self.data)
+
+
+class Migration:
+    """Of slots from one primary to another, by the commands that redis-cli sends."""
+
+    def __init__(self, slots: Sequence[int], source: Server, target: Server, primaries: Sequence[Server]) -> None:
+        self._slots = slots
+        self._source, self._target = source, target
+        self._primaries = [target, source, *(server for server in primaries if server not in {source, target})]
+        self._from, self._to = source.ask("CLUSTER", "MYID"), target.ask("CLUSTER", "MYID")
+
+    def begin(self) -> None:
+        for slot in self._slots:
+            self._target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", self._from)
+            self._source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", self._to)
+
+    def move(self, share: float = 1.0) -> int:
+        """That share of each slot's keys, and half a key is a whole one; returns how many."""
+        moved = 0
+        for slot in self._slots:
+            keys = self._source.ask("CLUSTER", "GETKEYSINSLOT", slot, 10_000)
+            some = keys[: math.ceil(len(keys) * share)]
+            if some:
+                self._source.ask("MIGRATE", "127.0.0.1", self._target.port, "", 0, 5000, "KEYS", *some)
+            moved += len(some)
+        return moved
+
+    def end(self) -> None:
+        self.move()
+        for slot in self._slots:
+            for primary in self._primaries:
+                primary.ask("CLUSTER", "SETSLOT", slot, "NODE", self._to)
 
 
 def free_port(apart: int = 0) -> int:
@@ -223,19 +261,19 @@ def cluster(*flags: str) -> Iterator[Cluster]:
     with _directory() as directory:
         topology = Cluster([_data_server(f"server-{number}", directory, *own, *flags) for number in range(6)])
         with _running(topology.data):
-            _form(topology.data[:3], topology.data[3:])
+            _form(topology)
             eventually(topology.is_whole, "a whole cluster")
             yield topology
 
 
-def _form(primaries: Sequence[Server], replicas: Sequence[Server]) -> None:
-    share = SLOTS // len(primaries) + 1
-    for number, primary in enumerate(primaries):
+def _form(topology: Cluster) -> None:
+    for number, primary in enumerate(topology.data[:3]):
+        slots = topology.slots(number)
         primary.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-        primary.ask("CLUSTER", "ADDSLOTSRANGE", number * share, min((number + 1) * share, SLOTS) - 1)
-    for server in (*primaries[1:], *replicas):
-        primaries[0].ask("CLUSTER", "MEET", "127.0.0.1", server.port)
-    for primary, replica in zip(primaries, replicas, strict=True):
+        primary.ask("CLUSTER", "ADDSLOTSRANGE", slots[0], slots[-1])
+    for server in topology.data[1:]:
+        topology.data[0].ask("CLUSTER", "MEET", "127.0.0.1", server.port)
+    for primary, replica in zip(topology.data[:3], topology.data[3:], strict=True):
         command = ("CLUSTER", "REPLICATE", primary.ask("CLUSTER", "MYID"))
         eventually(partial(replica.ask, *command), f"{replica.name} as a replica")
 
