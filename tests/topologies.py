@@ -29,6 +29,8 @@ DOWN_AFTER_MS = 1000
 NODE_TIMEOUT_MS = 2000
 SLOTS = 16_384
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
+PASSWORD = "secret"
+"""Of clients behind sentinels; a sentinel whose own login is gone would come in by a user without one."""
 PEERS = ("sentinel", "replica")
 """Users of every data server: sentinels and replicas reach it by them, and are cut off without."""
 
@@ -61,12 +63,12 @@ def eventually(holds: Callable[[], object], what: str, seconds: float = 20) -> N
 class Server:
     """One process on one port of 127.0.0.1. What it wrote into `directory` is there when it starts again."""
 
-    def __init__(self, name: str, port: int, directory: Path, *flags: str) -> None:
+    def __init__(self, name: str, port: int, directory: Path, *flags: str, password: str | None = None) -> None:
         self.name = name
         self.port = port
         self.directory = directory
         self.flags = flags
-        self.client: redis.Redis = redis.Redis("127.0.0.1", port, decode_responses=True, socket_timeout=5)
+        self.client: redis.Redis = redis.Redis("127.0.0.1", port, password=password, decode_responses=True, socket_timeout=5)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -146,7 +148,7 @@ class Sentinels:
 
     @property
     def url(self) -> str:
-        return f"redis+sentinel://{','.join(sentinel.place for sentinel in self.watching)}/{SERVICE}"
+        return f"redis+sentinel://:{PASSWORD}@{','.join(sentinel.place for sentinel in self.watching)}/{SERVICE}"
 
     def primary(self) -> Server:
         """Whom most sentinels take for it."""
@@ -162,7 +164,7 @@ class Sentinels:
 
 
 class Cluster:
-    """Three primaries, each with a third of the slots, and one replica each. `servers`: by name."""
+    """Three primaries, each with a third of the slots and one replica. `servers`: by name."""
 
     replicas = 1
 
@@ -203,7 +205,7 @@ class Migration:
             self._source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", self._to)
 
     def move(self, share: float = 1.0) -> int:
-        """That share of each slot's keys, and half a key is a whole one; returns how many."""
+        """That share of each slot's keys, rounded up; returns how many."""
         moved = 0
         for slot in self._slots:
             keys = self._source.ask("CLUSTER", "GETKEYSINSLOT", slot, 10_000)
@@ -240,7 +242,7 @@ def single() -> Iterator[Single]:
 def sentinels(*flags: str) -> Iterator[Sentinels]:
     """`flags`: of the data servers, DURABLE for what must survive a kill."""
     with _directory() as directory:
-        data = [_data_server(f"server-{number}", directory, *flags) for number in range(3)]
+        data = [_data_server(f"server-{number}", directory, *flags, password=PASSWORD) for number in range(3)]
         watching = [_sentinel(f"sentinel-{number}", directory, data[0].port) for number in range(3)]
         topology = Sentinels(data, watching)
         with _running(data):
@@ -284,13 +286,14 @@ def _publish_every(watching: Sequence[Server], milliseconds: int) -> None:
         sentinel.ask("SENTINEL", "DEBUG", "PUBLISH-PERIOD", milliseconds)
 
 
-def _data_server(name: str, directory: Path, *flags: str) -> Server:
+def _data_server(name: str, directory: Path, *flags: str, password: str | None = None) -> Server:
     own = directory / name
     own.mkdir()
     port = free_port(apart=10_000)
     place = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(own), "--save", "", "--repl-diskless-sync-delay", "0"]
     users = [word for user in PEERS for word in ("--user", *_user(user))]
-    return Server(name, port, own, *place, *users, "--masteruser", "replica", "--masterauth", "replica", *flags)
+    login = ["--masteruser", "replica", "--masterauth", "replica", *(["--requirepass", password] if password else [])]
+    return Server(name, port, own, *place, *users, *login, *flags, password=password)
 
 
 def _user(name: str) -> list[str]:
