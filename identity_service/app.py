@@ -34,6 +34,7 @@ from identity_service.shop import CookieRule, ProductIds, Shop, ShopId, Shops, k
 from identity_service.signals.statements import SignalRules
 from identity_service.signals.tcf import TcfRule
 from identity_service.signing import Signing
+from identity_service.slots import SharedMemory, private_memory
 from identity_service.store import Clock, Retention, Store
 from identity_service.store.client import Client
 from identity_service.store.repair import INTERVAL
@@ -45,10 +46,11 @@ from identity_service.web.routes import build
 
 
 class Application:
-    """An ASGI application that owns its store connection. `clock`: seconds since 1970."""
+    """An ASGI application that owns its store connection. `clock`: seconds since 1970. `memory`: in which its workers count callers
+    together; without it each has its share of the limits."""
 
-    def __init__(self, settings: Settings, clock: Clock = time.time) -> None:
-        self.services = make_services(settings, clock)
+    def __init__(self, settings: Settings, clock: Clock = time.time, memory: SharedMemory | None = None) -> None:
+        self.services = make_services(settings, clock, memory or private_memory())
         limits, services = settings.limits, self.services
         self._app: ASGIApp = Edge(build(services), services.shops.origins, limits.header_count, limits.header_bytes, services.stopping)
 
@@ -125,13 +127,11 @@ class Application:
         return closed
 
 
-def make_services(settings: Settings, clock: Clock) -> Services:
+def make_services(settings: Settings, clock: Clock, memory: SharedMemory) -> Services:
     handles = Handles(settings.secrets.pepper)
     signing = Signing(settings.secrets.signing_keys)
     limits, kept = settings.limits, settings.retention
-    client = Client(settings.store.url, settings.store.timeout_seconds, replicas=settings.store.replicas, observe=_observe)
-    retention = Retention(kept.consent_days, kept.gone_days, kept.receipt_days, kept.sale_days)
-    store = Store(client, handles, LinkCaps(limits.visitors_per_handle, limits.emails_per_visitor), retention, limits.orders_per_shop)
+    store = _make_store(settings, handles)
     receipts = Receipts(store, signing, kept.receipt_days)
     visitors = Visitors(store, signing, receipts, clock, kept.consent_days)
     links, subjects = Links(store, signing, clock), Subjects(visitors)
@@ -157,14 +157,23 @@ def make_services(settings: Settings, clock: Clock) -> Services:
         clock=clock,
         proxies=parse_networks(settings.server.trusted_proxies),
         limits=BodyLimits(limits.body_bytes, limits.lookup_body_bytes, limits.json_depth),
-        client_limit=_limit(settings, limits.client_per_second),
-        key_limit=_limit(settings, limits.key_per_second),
+        client_limit=_limit(settings, memory, 0, limits.client_per_second, limits.burst),
+        key_limit=_limit(settings, memory, 1, limits.key_per_second, limits.burst),
+        lookup_limit=_limit(settings, memory, 2, limits.lookups_per_second, limits.burst),
+        wrong_keys=_limit(settings, memory, 3, limits.wrong_keys_per_minute / 60, 60),
         refusal_days=kept.refusal_days,
         consent_days=kept.consent_days,
         region_header=settings.server.region_header.lower(),
         gpc_support_since=settings.server.gpc_support_since,
         demo=settings.server.demo,
     )
+
+
+def _make_store(settings: Settings, handles: Handles) -> Store:
+    limits, kept = settings.limits, settings.retention
+    client = Client(settings.store.url, settings.store.timeout_seconds, replicas=settings.store.replicas, observe=_observe)
+    retention = Retention(kept.consent_days, kept.gone_days, kept.receipt_days, kept.sale_days)
+    return Store(client, handles, LinkCaps(limits.visitors_per_handle, limits.emails_per_visitor), retention, limits.orders_per_shop)
 
 
 def make_shops(settings: Mapping[str, ShopSettings]) -> Shops:
@@ -194,10 +203,11 @@ def _signal_rules(one: ShopSettings) -> SignalRules:
     return SignalRules(TcfRule(frozenset(one.tcf_purposes), one.tcf_vendor or None), categories, tuple(one.banner_cookies))
 
 
-def _limit(settings: Settings, per_second: int) -> RateLimit | None:
-    """Each worker has its share of the whole."""
-    limits = settings.limits
-    return RateLimit(per_second / settings.server.workers, limits.burst, time.monotonic) if limits.enabled else None
+def _limit(settings: Settings, memory: SharedMemory, table: int, per_second: float, burst: float) -> RateLimit | None:
+    if not settings.limits.enabled:
+        return None
+    sharing = 1 if memory.shared else settings.server.workers
+    return RateLimit(per_second / sharing, burst, time.monotonic, memory.slots(table))
 
 
 def _private_digest(key: str) -> str:

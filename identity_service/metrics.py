@@ -21,6 +21,7 @@ STORE_SECONDS = Histogram(
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5),
 )
 BREAKER_OPEN = Gauge("identity_store_breaker_open", "1 while calls to the store fail at once", multiprocess_mode="livemax")
+CUT_OFF = Counter("identity_cut_off_total", "Requests that came too slowly, too large or unreadable, by status", ["status"])
 REQUESTS = Counter("identity_requests_total", "Answers by route and status", ["route", "status"])
 
 

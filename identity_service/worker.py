@@ -9,6 +9,7 @@ import sys
 from identity_service.app import Application
 from identity_service.logs import configure
 from identity_service.settings import CONFIG_VARIABLE, load
+from identity_service.slots import MEMORY_VARIABLE, open_memory
 
 PR_SET_PDEATHSIG = 1
 
@@ -17,7 +18,8 @@ def create() -> Application:
     _end_with_parent()
     settings = load(os.environ.get(CONFIG_VARIABLE, "development"), os.environ)
     configure(settings.server.log_level)
-    return Application(settings)
+    memory = os.environ.get(MEMORY_VARIABLE)
+    return Application(settings, memory=open_memory(memory) if memory else None)
 
 
 def _end_with_parent() -> None:

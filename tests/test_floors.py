@@ -23,13 +23,13 @@ NOUNS = {
     "signals",
     "store_address",
 }
-FLOORS = [{"errors", "sections", "settings", "logs", "metrics", "limits"}, NOUNS, {"store"}, {"service"}, {"web"}]
-FLOORS.append({"app", "worker", "serving", "doctor", "cli", "__main__"})
+FLOORS = [{"errors", "sections", "settings", "logs", "metrics", "slots", "limits"}, NOUNS, {"store"}, {"service"}, {"web"}]
+FLOORS.append({"app", "worker", "serving", "protocol", "connection", "doctor", "cli", "__main__"})
 WALLS = {
     "redis": {"store"},
     "itsdangerous": {"signing"},
     "starlette": {"web", "app"},
-    "uvicorn": {"serving"},
+    "uvicorn": {"serving", "protocol", "connection"},
     "email_validator": {"handle"},
     "jinja2": {"web"},
 }

@@ -28,6 +28,8 @@ from identity_service.visitor import LAPSED, Kind, VisitorId
 
 MOST_YIELDS = 3
 """How often a link may make room for itself before it is refused."""
+REMOVALS_A_VISITOR = 10
+"""How many removals may wait at a handle, for each visitor that it may hold, before it takes no new visitors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class LinkStore:
         self._client = client
         self._keys = keys
         self._caps = caps
+        self._most_removals = REMOVALS_A_VISITOR * caps.visitors_per_handle
         self._gone_life = gone_life
 
     async def living(self, shop: ShopId, handles: Sequence[Handle], now: int) -> list[list[Link]]:
@@ -84,10 +87,14 @@ class LinkStore:
     async def unlink(self, shop: ShopId, handle: Handle, visitor: VisitorId, now: int, *, revoke: bool = False) -> bool:
         """Returns whether there was a link. `revoke`: links of the visitor that are announced there will not stand either."""
         keys = self._keys.handle(shop, handle)
-        await self._client.run(*note_removal(self._keys, shop, f"u {handle.name} {secrets.token_urlsafe(8)}", Millis(now * 1000)))
-        drop = call("unlink_drop", (keys.links, keys.removals), visitor, now * 1000)
+        note = f"u {handle.name} {secrets.token_urlsafe(8)}"
+        await self._client.run(*note_removal(self._keys, shop, note, Millis(now * 1000)))
+        drop = call("unlink_drop", (keys.links, keys.removals), visitor, now * 1000, "" if revoke else self._most_removals)
         announced = [call("withdraw_unlink", (keys.links, keys.intents, keys.sales), visitor)] if revoke else []
         existed, *_ = await self._client.run(drop, *announced)
+        if existed < 0:
+            self._forget(shop, note)
+            raise StoreUnavailable("Too many removals of this handle wait to be settled; repeat the call in a minute.", retry_after=60)
         await self.settle(shop, handle, visitor)
         return bool(existed)
 
@@ -113,7 +120,14 @@ class LinkStore:
     async def _intend(self, shop: ShopId, handle: Handle, linkable: Linkable, nonce: str, note: str, now: int) -> None:
         keys = self._keys.handle(shop, handle)
         intend = call(
-            "link_intend", (keys.links, keys.intents), nonce, linkable.visitor, now, self._caps.visitors_per_handle, linkable.flag
+            "link_intend",
+            (keys.links, keys.intents, keys.removals),
+            nonce,
+            linkable.visitor,
+            now,
+            self._caps.visitors_per_handle,
+            linkable.flag,
+            self._most_removals,
         )
         announce = call("note_removal", [self._keys.notes(shop)], now * 1000, note)
         for _ in range(MOST_YIELDS):

@@ -1,10 +1,12 @@
 """How much the fault tests do: enough for every run, or with --long as much as the promises say."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.faults.checker import AssertKept, check, explained
+from tests.faults.history import History
 from tests.faults.power import library
 from tests.faults.running import RunningService
 
@@ -40,3 +42,17 @@ def service(tmp_path: Path) -> Iterator[RunningService]:
     """Two workers on an embedded store."""
     with RunningService(tmp_path, tmp_path / "data", workers=2) as running:
         yield running
+
+
+@pytest.fixture
+def assert_kept(record_property: Callable[[str, object], None]) -> AssertKept:
+    """Fails, with the operations concerned, where the service did not keep what its history says. With --junit-xml and
+    -o junit_family=xunit1 the figures are written down."""
+
+    def assert_kept(history: History, service: RunningService) -> None:
+        found = check(history, service.url, service.store_url)
+        record_property("acknowledged", history.acknowledged)
+        record_property("recoveries", [round(seconds, 2) for seconds in history.recoveries])
+        assert not found, "\n".join(explained(history, violation) for violation in found)
+
+    return assert_kept

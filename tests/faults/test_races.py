@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.checker import check
+from tests.faults.checker import AssertKept
 from tests.faults.connection import Connection
 from tests.faults.history import History, Kind, Operation
 from tests.faults.load import SHOPS, Request, perform, request
@@ -31,12 +31,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
 
 
 @pytest.mark.parametrize("race", RACES)
-def test_a_race_ends_as_one_of_its_orders(running: RunningService, long: bool, race: str) -> None:
+def test_a_race_ends_as_one_of_its_orders(running: RunningService, long: bool, assert_kept: AssertKept, race: str) -> None:
     with running.database() as database:
         database.flushall()
     history, rounds = History(), 1_000 if long else 200
     results = asyncio.run(raced(running.url, history, *RACES[race], rounds))
-    assert check(history, running.url, running.store_url) == []
+    assert_kept(history, running)
     assert set(history.statuses()) <= {200, 409, 503}
     if race == "two sales":
         assert set(history.statuses()) == {200}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.checker import check
+from tests.faults.checker import AssertKept
 from tests.faults.load import Load
 from tests.faults.running import RunningService
 from tests.faults.test_workers import REMOVALS
@@ -29,7 +29,7 @@ def open_files(pid: int) -> int:
 
 
 @pytest.mark.soak
-def test_half_an_hour_of_load_leaves_memory_files_and_answers_as_they_were(service: RunningService) -> None:
+def test_half_an_hour_of_load_leaves_memory_files_and_answers_as_they_were(service: RunningService, assert_kept: AssertKept) -> None:
     workers, began = service.workers, time.monotonic()
     times: list[float] = []
     memory: dict[int, list[int]] = {pid: [] for pid in workers}
@@ -47,4 +47,4 @@ def test_half_an_hour_of_load_leaves_memory_files_and_answers_as_they_were(servi
         assert statistics.linear_regression(times, memory[pid]).slope * 3_600 <= MOST_GROWTH
         assert max(files[pid]) - min(files[pid]) <= load.clients
     assert len(load.history.unanswered()) <= MOST_ERRORS * len(load.history.operations)
-    assert check(load.history, service.url, service.store_url) == []
+    assert_kept(load.history, service)
