@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Mapping
+from functools import cache
 from types import FrameType
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -15,7 +16,7 @@ from identity_service.handle import Handles
 from identity_service.limits import RateLimit
 from identity_service.link import LinkCaps
 from identity_service.logs import log, where
-from identity_service.metrics import STORE_SECONDS
+from identity_service.metrics import STORE_SECONDS, tell_counts
 from identity_service.policy import STANDARD, STRICT
 from identity_service.regions import strict_policy
 from identity_service.sections import Settings, ShopSettings
@@ -90,6 +91,7 @@ class Application:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            tell_counts()
             with contextlib.suppress(ServiceError):
                 await self.services.tally.write()
             await self.services.store.client.close()
@@ -107,6 +109,7 @@ class Application:
     async def _write_tally(self) -> None:
         while True:
             await asyncio.sleep(1)
+            tell_counts()
             try:
                 await self.services.tally.write()
             except ServiceError:
@@ -215,4 +218,7 @@ def _private_digest(key: str) -> str:
 
 
 def _observe(seconds: float, outcome: str) -> None:
-    STORE_SECONDS.labels(outcome).observe(seconds)
+    _store_seconds(outcome).observe(seconds)
+
+
+_store_seconds = cache(STORE_SECONDS.labels)

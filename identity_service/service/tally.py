@@ -108,18 +108,24 @@ class Tally:
         newer.log.extendleft(reversed(gathered.log))
 
     def _of(self, shop: ShopId) -> Gathered:
-        return self._shops.setdefault(shop, Gathered())
+        found = self._shops.get(shop)
+        if found is None:
+            found = self._shops[shop] = Gathered()
+        return found
 
     def _count(self, gathered: Gathered, now: int, names: Sequence[str]) -> None:
         self._add(gathered, now, dict.fromkeys(names, 1))
 
     def _add(self, gathered: Gathered, now: int, numbers: dict[str, int]) -> None:
         """As the store does: labels beyond the cap are counted together, however long the store is away."""
-        counts = gathered.hours.setdefault(now - now % HOUR, Counter())
+        start = now - now % HOUR
+        counts = gathered.hours.get(start)
+        if counts is None:
+            counts = gathered.hours[start] = Counter()
+        full = len(counts) >= MOST_COUNTERS
         for name, number in numbers.items():
-            kind = name.partition(" ")[0]
-            full = kind in LABELLED and len(counts) >= MOST_COUNTERS and name not in counts
-            counts[f"{kind} ..." if full else name] += number
+            kind = name.partition(" ")[0] if full and name not in counts else ""
+            counts[f"{kind} ..." if kind in LABELLED else name] += number
 
     def _see(self, gathered: Gathered, products: Sequence[ProductId], now: int) -> None:
         for product in products[:100]:
