@@ -7,8 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
+
+import redis
 
 from identity_service.store.binary import server_binary
+from identity_service.store.direct import direct
 
 
 @contextmanager
@@ -24,6 +28,11 @@ def valkey(*flags: str, program: str = "") -> Iterator[str]:
         finally:
             server.terminate()
             server.wait(10)
+
+
+def view(url: str) -> redis.Redis:
+    """Of all data of a store on any topology; replies come as text. To be closed by the caller."""
+    return cast(redis.Redis, direct(f"{url}{'&' if '?' in url else '?'}decode_responses=1", 10))
 
 
 def _wait(path: Path) -> None:

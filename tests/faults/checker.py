@@ -19,7 +19,8 @@ from tests.faults.evidence import Evidence, is_ok, over_before
 from tests.faults.history import History, Kind, Operation
 from tests.faults.kept import Kept, Order, dumped, told
 from tests.faults.load import SHOPS
-from tests.faults.running import RunningService, view
+from tests.faults.running import RunningService
+from tests.server import view
 
 AssertKept = Callable[[History, RunningService], None]
 """The fixture `assert_kept`."""

@@ -16,6 +16,7 @@ import redis
 
 from identity_service.store.binary import server_binary
 from tests.faults.connection import Connection
+from tests.server import view
 from tests.test_command import descendants, eventually, free_port
 
 STORES = frozenset({"valkey-server", "redis-server"})
@@ -165,10 +166,6 @@ class RunningService:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
-
-
-def view(url: str) -> redis.Redis:
-    return redis.Redis.from_url(url, decode_responses=True)
 
 
 def _command_line(pid: int) -> bytes:
