@@ -40,7 +40,7 @@ def run_workers(settings: Settings) -> None:
         server_header=False,
         timeout_graceful_shutdown=server.drain_seconds,
         timeout_keep_alive=30,
-        timeout_worker_healthcheck=10,
+        timeout_worker_healthcheck=30,
         backlog=4096,
         limit_concurrency=MOST_CONNECTIONS,
     )

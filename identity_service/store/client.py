@@ -1,10 +1,11 @@
 """The one way to the store: units of commands in, replies out, every failure a StoreUnavailable.
 
-Timeouts are short, reads are sent twice at most, writes once: after a lost write nobody knows whether it happened, so the caller hears
-503 and repeats a call that is safe to repeat. While the breaker of a server is open, calls that need it fail at once.
+Timeouts are short. A read whose connection broke is sent once more, a write never: after a lost write nobody knows whether it happened, so
+the caller hears 503 and repeats a call that is safe to repeat. While the breaker of a server is open, calls that need it fail at once.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from functools import partial
 
@@ -22,6 +23,7 @@ class Client:
 
     def __init__(self, url: str, timeout: float, *, replicas: int = 0, observe: Observe = lambda _seconds, _outcome: None) -> None:
         self._topology = _topology(url, timeout, replicas, observe)
+        self._timeout = timeout
         self._posted: set[asyncio.Future[list[Reply]]] = set()
         self._refused = False
 
@@ -36,10 +38,12 @@ class Client:
             return []
         if self._refused:
             raise StoreUnavailable
+        began = time.monotonic()
         try:
             replies = await self._topology.submit(unit)
         except StoreUnavailable:
-            if self.open or not only_reads(unit):
+            slow = time.monotonic() - began > self._timeout / 2
+            if slow or self.open or not only_reads(unit):
                 raise
             replies = await self._topology.submit(unit)
         for reply in replies:

@@ -72,13 +72,13 @@ class LinkStore:
             expires = await self._point(shop, handle, linkable, nonce, now)
         except (ConsentRequired, Invalid):
             await self._client.run(write("HDEL", keys.intents, nonce))
-            await self.settle(shop, handle, linkable.visitor)
+            await self.settle(shop, handle, linkable.visitor, of_link=True)
             self._forget(shop, note)
             raise
         arguments = (nonce, linkable.visitor, now, expires, source.value[0], linkable.flag)
         [confirmed] = await self._client.run(call("link_commit", (keys.links, keys.intents), *arguments))
         if not confirmed:
-            await self.settle(shop, handle, linkable.visitor)
+            await self.settle(shop, handle, linkable.visitor, of_link=True)
             await self._client.run(write("HDEL", keys.intents, nonce))
         self._forget(shop, note)
         if not confirmed:
@@ -98,16 +98,21 @@ class LinkStore:
         await self.settle(shop, handle, visitor)
         return bool(existed)
 
-    async def settle(self, shop: ShopId, handle: Handle, visitor: VisitorId, erase_at: Millis | None = None) -> None:
-        """Drops the visitor's pointer if the handle no longer names the visitor. `erase_at`: an erasure's time; then the
-        withdrawal of a visitor that this handle alone held, and that no newer grant holds, is begun, and the caller finishes it."""
+    async def settle(
+        self, shop: ShopId, handle: Handle, visitor: VisitorId, erase_at: Millis | None = None, *, of_link: bool = False
+    ) -> None:
+        """Drops the visitor's pointer if the handle no longer names the visitor. `erase_at`: an erasure's time; then the withdrawal of a
+        visitor that this handle alone held, and that no newer grant holds, is begun, and the caller finishes it. `of_link`: a link that
+        failed does the same for the erasure that it failed by, which may find no pointer any more, and repair finishes it."""
         keys, at = self._keys.visitor(shop, visitor), self._keys.handle(shop, handle)
         [pointer] = await self._client.run(read("HGET", keys.record, handle.name))
         if pointer is None:
             return
-        [named] = await self._client.run(call("names_visitor", (at.links, at.intents), visitor, reads=True))
+        [[named, *erased]] = await self._client.run(call("names_visitor", (at.links, at.intents, at.removals), visitor, reads=True))
         if named:
             return
+        if of_link:
+            [erase_at] = erased
         erasing = ("" if erase_at is None else erase_at, self._gone_life, secrets.token_urlsafe(8))
         await self._client.run(call("settle_drop", (keys.record, keys.gone), handle.name, pointer, *erasing))
 
