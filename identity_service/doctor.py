@@ -148,7 +148,7 @@ def _of_replicas(server: Server, replicas: int, *, failover: bool) -> Iterator[F
         yield Finding(server.place, f"has {online} of {needed} replicas, and what it holds is gone or refused without: add some")
     elif online > replicas:
         text = f"store.replicas is {replicas}, and one of {online} that takes over may lack what was acknowledged: set it to {online}"
-        yield Finding(server.place, text, wrong=failover)
+        yield Finding(server.place, text, wrong=failover and not replicas)
 
 
 def _of_sentinel(place: str, state: Mapping[str, str]) -> Iterator[Finding]:

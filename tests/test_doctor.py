@@ -168,8 +168,10 @@ def test_a_cluster_as_the_shipped_file_says_is_fit(sharded: Cluster, told: Told)
 
 
 def test_a_service_that_waits_for_fewer_replicas_than_may_take_over_is_wrong(watched: Sentinels, sharded: Cluster, told: Told) -> None:
-    [line] = wrong(told(watched.url, 1)[1])
+    code, [line, _] = told(watched.url, 1)
+    assert (code, line.split(" ")[0]) == (0, "warning")
     assert line.endswith("store.replicas is 1, and one of 2 that takes over may lack what was acknowledged: set it to 2")
+    assert len(wrong(told(watched.url)[1])) == 1
     assert sum(line.endswith("set it to 1") for line in wrong(told(sharded.url)[1])) == 3
 
 

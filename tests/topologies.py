@@ -130,7 +130,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Single:
-    """One server, for what runs on every topology alike. `replicas`: how many must have a write, so that any of them may take over."""
+    """One server, for what runs on every topology alike. `replicas`: how many must have a write, as the service is to be set."""
 
     url: str
     replicas = 0
@@ -139,7 +139,7 @@ class Single:
 class Sentinels:
     """One primary, two replicas and three sentinels. `servers`: by name."""
 
-    replicas = 2
+    replicas = 1
 
     def __init__(self, data: Sequence[Server], watching: Sequence[Server]) -> None:
         self.data = data
