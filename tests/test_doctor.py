@@ -43,6 +43,7 @@ def told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 
     def consult(url: str, replicas: int = 0) -> tuple[int, list[str]]:
         monkeypatch.setenv("IDENTITY_STORE__REPLICAS", str(replicas))
+        monkeypatch.setenv("IDENTITY_STORE__TIMEOUT_SECONDS", "10")  # a busy machine's disk is slow
         code = main(["doctor", url])
         out, err = capsys.readouterr()
         return code, (out + err).splitlines()

@@ -153,7 +153,7 @@ class Cluster:
 
 
 def _slot(command: Command) -> int:
-    return key_slot(command.key.encode())
+    return key_slot(command.key.encode(errors="replace"))
 
 
 def _stretches(unit: Sequence[Command]) -> list[tuple[int, list[Command]]]:

@@ -10,7 +10,7 @@ from identity_service.store.batch import Command, Reply, read
 from identity_service.store.node import Node
 from identity_service.store_address import StoreAddress
 
-WATCH_SECONDS = 1.0
+WATCH_SECONDS = 0.5
 """How often sentinels are asked, and a cluster while one of its servers fails."""
 
 MakeNode = Callable[[str], Node]
@@ -53,7 +53,7 @@ class Single:
 
 
 class Watch:
-    """Calls `look` now and then every second; whoever needs what it finds waits for `looked`."""
+    """Calls `look` now and then again and again; whoever needs what it finds waits for `looked`."""
 
     def __init__(self, look: Callable[[], Awaitable[None]]) -> None:
         self._look = look
