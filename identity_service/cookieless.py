@@ -9,6 +9,7 @@ the last 30 is kept, so that midnight cuts no session.
 import hashlib
 import hmac
 import ipaddress
+import socket
 import struct
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
@@ -49,7 +50,10 @@ def derive(salt: bytes, shop: str, address: str, user_agent: str) -> VisitorId:
 
 
 def _network(address: str) -> bytes:
-    parsed = ipaddress.ip_address(address)
+    try:
+        return socket.inet_pton(socket.AF_INET, address)
+    except (OSError, ValueError):
+        parsed = ipaddress.ip_address(address)
     if isinstance(parsed, ipaddress.IPv6Address):
         return parsed.ipv4_mapped.packed if parsed.ipv4_mapped else parsed.packed[:8]
     return parsed.packed

@@ -1,6 +1,5 @@
 """Tracking events: what a visitor saw, clicked and bought, and the sale that may come of it."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from decimal import Decimal, localcontext
 from enum import StrEnum
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 ProductId = str | int
@@ -16,8 +16,9 @@ EXACT = 80
 EMAIL = re.compile(r"[^\s@]+(@|%40)[^\s@]+", re.IGNORECASE)
 
 
-compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
-"""JSON without spaces, as it is stored."""
+def compact(value: Any) -> str:
+    """JSON without spaces, as it is stored."""
+    return msgspec.json.encode(value).decode()
 
 
 class EventType(StrEnum):
@@ -60,7 +61,7 @@ class Event(Struct, frozen=True):
 
 
 def event_of(stored: str) -> Event:
-    members = json.loads(stored)
+    members = msgspec.json.decode(stored)
     labels = members.get("labels")
     return Event(
         EventType(members["type"]),
@@ -80,7 +81,7 @@ def without_emails(text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    return "".join(character for character in text if character.isprintable()).strip()
+    return text.strip() if text.isprintable() else "".join(filter(str.isprintable, text)).strip()
 
 
 def clean_labels(labels: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -175,6 +175,8 @@ def _choice(rules: Rules, facts: Facts) -> Signal | None:
 
 def _sent(facts: Facts) -> Signal | None:
     """The request's newest choice. What a cookie merely remembers, without a time of its own, is no newer than what was said."""
+    if not facts.signals:
+        return None
     said = any(one.choice and not one.remembered for one in facts.signals)
     vague = [one for one in facts.signals if said and one.remembered and not one.dated and one.choice is Choice.GRANTED]
     return newest_choice(one for one in facts.signals if one not in vague)

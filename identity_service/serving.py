@@ -9,6 +9,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
+from identity_service.connection import Connection
 from identity_service.logs import SERVER_LOGGING
 from identity_service.sections import ServerSettings, Settings
 

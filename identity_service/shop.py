@@ -66,25 +66,23 @@ class Shops:
     """Every shop of the service, found by key; `add` takes digests as `key_digest` makes them."""
 
     def __init__(self) -> None:
-        self._by_digest: dict[str, tuple[Shop, KeyKind]] = {}
+        self._by_digest: dict[str, tuple[Shop, KeyKind, str]] = {}
         self._shops: list[Shop] = []
         self.origins: frozenset[str] = frozenset()
 
     def add(self, shop: Shop, public: Iterable[str], private: Iterable[str]) -> None:
         self._shops.append(shop)
         self.origins |= shop.origins
-        self._by_digest |= dict.fromkeys(public, (shop, KeyKind.PUBLIC))
-        self._by_digest |= dict.fromkeys(private, (shop, KeyKind.PRIVATE))
+        self._by_digest |= {digest: (shop, KeyKind.PUBLIC, digest) for digest in public}
+        self._by_digest |= {digest: (shop, KeyKind.PRIVATE, digest) for digest in private}
 
     def find(self, key: str) -> tuple[Shop, KeyKind, str] | None:
         """With the key's digest. The same work for a known and an unknown key: one hash, one look-up."""
-        digest = key_digest(key)
-        found = self._by_digest.get(digest)
-        return (*found, digest) if found else None
+        return self._by_digest.get(key_digest(key))
 
     def keys_of(self, shop: Shop) -> list[tuple[KeyKind, str]]:
         """Kind and digest of each key, never the key."""
-        return [(kind, digest) for digest, (owner, kind) in self._by_digest.items() if owner is shop]
+        return [(kind, digest) for owner, kind, digest in self._by_digest.values() if owner is shop]
 
     def __iter__(self) -> Iterator[Shop]:
         return iter(self._shops)

@@ -24,12 +24,12 @@ NOUNS = {
     "store_address",
 }
 FLOORS = [{"errors", "sections", "settings", "logs", "metrics", "limits"}, NOUNS, {"store"}, {"service"}, {"web"}]
-FLOORS.append({"app", "worker", "serving", "doctor", "cli", "__main__"})
+FLOORS.append({"app", "worker", "serving", "connection", "doctor", "cli", "__main__"})
 WALLS = {
     "redis": {"store"},
     "itsdangerous": {"signing"},
     "starlette": {"web", "app"},
-    "uvicorn": {"serving"},
+    "uvicorn": {"serving", "connection"},
     "email_validator": {"handle"},
     "jinja2": {"web"},
 }

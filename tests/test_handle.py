@@ -8,7 +8,8 @@ import struct
 from base64 import urlsafe_b64encode
 
 import pytest
-from hypothesis import given
+from email_validator import EmailNotValidError, validate_email
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from identity_service.errors import Invalid
@@ -222,6 +223,25 @@ def test_junk_is_neither_email_nor_customer_in_any_form(junk: str, form: str) ->
 )
 def test_what_scripts_send_in_place_of_a_value_is_junk(junk: str) -> None:
     assert is_junk(junk)
+
+
+LABEL = st.text("abcxnXN019-_", min_size=1, max_size=8) | st.sampled_from(
+    ["test", "LOCAL", "arpa", "com", "xn--a", "ab--c", "x" * 63, "y" * 64]
+)
+
+
+@settings(max_examples=2_000)
+@given(st.text("abXY09_+-.'", max_size=8) | st.sampled_from(["x" * 64, "x" * 65]), st.lists(LABEL, min_size=1, max_size=5).map(".".join))
+@example("a", ".".join(["d" * 62] * 4))
+@example("x" * 10, ".".join(["d" * 58, "d" * 58, "d" * 58, "d" * 58, "abc"]))
+def test_plain_emails_are_read_as_the_library_reads_them(local: str, domain: str) -> None:
+    try:
+        parsed = validate_email(f"{local}@{domain}", check_deliverability=False)
+    except EmailNotValidError:
+        with pytest.raises(Invalid):
+            normalise_email(f"{local}@{domain}")
+    else:
+        assert normalise_email(f"{local}@{domain}") == f"{parsed.local_part}@{parsed.ascii_domain}".lower()
 
 
 @pytest.mark.parametrize("customer", ["1", "7001", "C-1", "gid://shopify/Customer/1", "\u00e4", "a b", "00", "x" * 255, "null1"])

@@ -1,5 +1,6 @@
 """Logs: one JSON line an event on standard error, and nothing in them of what a caller sent."""
 
+import asyncio
 import json
 import logging
 import logging.config
@@ -45,6 +46,25 @@ def test_only_the_asked_levels_are_written(capsys: pytest.CaptureFixture[str], l
     for name in ("debug", "info", "warning", "error"):
         getattr(logs.log, name)("event")
     assert len(lines(capsys)) == told
+
+
+@pytest.mark.usefixtures("fresh_log")
+@pytest.mark.parametrize(("level", "waiting"), [("info", 88), ("error", 0)])
+def test_lines_of_one_turn_of_the_loop_wait_for_its_end_but_faults_and_too_many_do_not(
+    capsys: pytest.CaptureFixture[str], level: str, waiting: int
+) -> None:
+    async def turn() -> tuple[list[int], list[int]]:
+        for number in range(599):
+            logs.log.info("event", number=number)
+        getattr(logs.log, level)("event", number=599)
+        written = [line["number"] for line in lines(capsys)]
+        await asyncio.sleep(0)
+        return written, [line["number"] for line in lines(capsys)]
+
+    logs.configure("info")
+    early, late = asyncio.run(turn())
+    assert early + late == list(range(600))
+    assert len(late) == waiting
 
 
 def fail(value: str) -> None:

@@ -30,8 +30,8 @@ class Candidates:
             held = await self._held(token, shop, now)
             if held:
                 return held
-        fresh = Candidate(new_visitor_id(), Kind.CHOSEN, now, now + shop.window_days * DAY, random=True)
-        return await self.derived(visit, now) or fresh
+        derived = await self.derived(visit, now)
+        return derived or Candidate(new_visitor_id(), Kind.CHOSEN, now, now + shop.window_days * DAY, random=True)
 
     async def derived(self, visit: Visit, now: int) -> Candidate | None:
         """None where the visitor's own address or user agent is unknown."""

@@ -38,12 +38,13 @@ class Scene(Struct, frozen=True):
         """Whose consent counts. A public key has no claim on the record of an ID that it only knows the name of."""
         if self.visit.own:
             return self.states[self.visit.own].record if self.visit.trusted else None
-        return self.states[self.living.visitor].record if self.living else None
+        living = self.living
+        return self.states[living.visitor].record if living else None
 
     @property
     def gone_at(self) -> Millis | None:
         """When the ID presented or named was withdrawn; None if another one presented is alive."""
-        if self.living and not self.visit.own:
+        if not self.visit.own and (not self.tokens or self.living):
             return None
         named = [self.visit.own] if self.visit.own else [token.visitor for token in self.tokens]
         dead = [gone for gone in (self.states[name].gone_at for name in named) if gone is not None]

@@ -105,10 +105,18 @@ class Tally:
         newer.log.extendleft(reversed(gathered.log))
 
     def _of(self, shop: ShopId) -> Gathered:
-        return self._shops.setdefault(shop, Gathered())
+        found = self._shops.get(shop)
+        if found is None:
+            found = self._shops[shop] = Gathered()
+        return found
 
     def _count(self, gathered: Gathered, now: int, names: Sequence[str]) -> None:
-        gathered.hours.setdefault(now - now % HOUR, Counter()).update(names)
+        start = now - now % HOUR
+        counts = gathered.hours.get(start)
+        if counts is None:
+            counts = gathered.hours[start] = Counter()
+        for name in names:
+            counts[name] += 1
 
     def _see(self, gathered: Gathered, products: Sequence[ProductId], now: int) -> None:
         for product in products[:100]:

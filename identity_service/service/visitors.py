@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from identity_service.consent import Choice, Millis, Receipt
 from identity_service.cookieless import DAY, window_at
 from identity_service.errors import StoreUnavailable
-from identity_service.metrics import BAD_SIGNATURES, ISSUED, REFUSED_SIGNALS
+from identity_service.metrics import BAD_SIGNATURES, ISSUED, REFUSED_SIGNALS, counter
 from identity_service.policy import Asked, Decision, Facts, Reason, decide
 from identity_service.service.candidates import Candidates, token_expires
 from identity_service.service.grants import Grants
@@ -18,6 +18,8 @@ from identity_service.shop import Shop
 from identity_service.signing import Signing, Token
 from identity_service.store import Clock, Store
 from identity_service.visitor import Kind, Mode, VisitorId, VisitorState
+
+UNKNOWN = VisitorState(None, None)
 
 
 class Visitors:
@@ -42,7 +44,7 @@ class Visitors:
             identity = await self._identify(visit, tokens, now)
         except StoreUnavailable:
             identity = self._without_store(visit, tokens, now)
-        ISSUED.labels(identity.mode, identity.reason).inc()
+        counter(ISSUED, identity.mode, identity.reason).inc()
         return identity
 
     async def preview(self, visit: Visit, *, assumed: bool = False) -> tuple[Scene, Decision]:
@@ -61,19 +63,23 @@ class Visitors:
 
     def verified(self, shop: Shop, texts: tuple[str, ...]) -> list[Token]:
         found = [self._signing.verify(shop.shop_id, text) for text in texts]
-        BAD_SIGNATURES.inc(found.count(None))
-        return [token for token in found if token]
+        tokens = [token for token in found if token]
+        if len(tokens) < len(found):
+            BAD_SIGNATURES.inc(len(found) - len(tokens))
+        return tokens
 
     async def look_up(self, visit: Visit, tokens: list[Token], now: Millis, *, assumed: bool = False) -> Scene:
         candidate = await self._candidates.choose(visit, tokens, now // 1000)
         names = {token.visitor for token in tokens}
         if not candidate.random:
             names.add(candidate.visitor)
-        asked = (visit.shop.shop_id, sorted(names), now // 1000)
-        sure = assumed and len(names) == 1  # only the visitor that is written to is checked
-        found = self._store.visitors.assumed(*asked) if sure else await self._store.visitors.look_up(*asked)
-        states = dict(zip(sorted(names), found, strict=True))
-        return Scene(visit, now, tokens, candidate, {candidate.visitor: VisitorState(None, None)} | states)
+        states = {candidate.visitor: UNKNOWN}
+        if names:
+            asked = (visit.shop.shop_id, sorted(names), now // 1000)
+            sure = assumed and len(names) == 1  # only the visitor that is written to is checked
+            found = self._store.visitors.assumed(*asked) if sure else await self._store.visitors.look_up(*asked)
+            states.update(zip(asked[1], found, strict=True))
+        return Scene(visit, now, tokens, candidate, states)
 
     async def _identify(self, visit: Visit, tokens: list[Token], now: Millis) -> Identity:
         scene = await self.look_up(visit, tokens, now)

@@ -7,10 +7,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-ROBOT = re.compile(
-    r"(?<!\bcu)bot(\b|_)|crawl|spider|slurp|facebookexternalhit|headless|lighthouse|pingdom|uptime|monitor|preview|scan|archiver"
-    r"|curl/|wget/|python-|python/|httpx|aiohttp|go-http-client|java/|okhttp|libwww|scrapy|phantomjs|selenium|puppeteer|playwright",
-    re.IGNORECASE,
+BOT = re.compile(r"(?<!\bcu)bot(\b|_)")
+ROBOTS = (
+    *("crawl", "spider", "slurp", "facebookexternalhit", "headless", "lighthouse", "pingdom", "uptime", "monitor", "preview", "scan"),
+    *("archiver", "curl/", "wget/", "python-", "python/", "httpx", "aiohttp", "go-http-client", "java/", "okhttp", "libwww", "scrapy"),
+    *("phantomjs", "selenium", "puppeteer", "playwright"),
 )
 
 
@@ -29,4 +30,7 @@ def browser_signals(headers: Mapping[str, str]) -> BrowserSignals:
 
 def is_robot(user_agent: str | None) -> bool:
     """Judged by the visitor's own user agent; unknown is not a robot."""
-    return bool(user_agent) and ROBOT.search(user_agent or "") is not None
+    if not user_agent:
+        return False
+    agent = user_agent.lower()
+    return any(map(agent.__contains__, ROBOTS)) or ("bot" in agent and BOT.search(agent) is not None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -149,5 +150,6 @@ def receipt_answer(receipt: Receipt) -> ReceiptAnswer:
     return ReceiptAnswer(**{**asdict(receipt), "time": rfc3339(receipt.time)})
 
 
+@lru_cache(maxsize=1024)
 def rfc3339(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

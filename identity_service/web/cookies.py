@@ -41,6 +41,8 @@ def all_cookies(header: str) -> dict[str, str]:
 
 def read_cookies(header: str, name: str) -> tuple[str, ...]:
     """Every value sent under `name`, at most four: neighbours may be malformed, and a browser may hold two of one name."""
+    if name not in header:
+        return ()
     found = [value.strip('"') for key, value in _pairs(header) if key == name and value]
     return tuple(found[:MOST_TOKENS])
 

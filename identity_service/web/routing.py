@@ -23,7 +23,8 @@ class Surface:
         if route is None:
             await self._router(scope, receive, send)
         else:
-            await route.handle(scope, receive, send)
+            scope["state"]["route"] = route.path
+            await route.app(scope, receive, send)
 
 
 class Named(Route):

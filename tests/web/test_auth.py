@@ -188,3 +188,13 @@ def test_ipv4_clients_of_a_socket_of_both_families_are_counted_apart() -> None:
     mapped = [f"::ffff:198.51.100.{host}" for host in range(3)]
     assert all(limited_client(one) != limited_client(other) for one, other in itertools.combinations(mapped, 2))
     assert limited_client(mapped[1]) == limited_client("198.51.100.1")
+
+
+@given(st.one_of(st.from_regex(r"[0-9]{0,4}(\.[0-9]{0,4}){3}", fullmatch=True), st.text(max_size=20), st.ip_addresses().map(str)))
+def test_what_is_an_address_is_as_the_standard_library_says(text: str) -> None:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        assert client_address(text, None, ()) is None
+    else:
+        assert client_address(text, None, ()) is not None

@@ -1,0 +1,138 @@
+"""Connections of the HTTP server: what a client gets, in how many writes, and when an idle one ends."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from identity_service.connection import Connection
+
+pytestmark = pytest.mark.anyio
+IDLE = 1
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with the body it got; `/parts` in two parts of unknown length, `/fails` with a head alone."""
+    body = (await receive())["body"] or scope["path"].encode()
+    parts = scope["path"] == "/parts"
+    length = [] if parts else [(b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 204 if scope["path"] == "/empty" else 200, "headers": length})
+    if scope["path"] == "/fails":
+        raise ValueError
+    if parts:
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+    await send({"type": "http.response.body", "body": b"" if scope["path"] == "/empty" else body})
+
+
+class Counted(asyncio.Transport):
+    """A transport that remembers what it is given, each write apart."""
+
+    def __init__(self, transport: asyncio.Transport, writes: list[bytes]) -> None:
+        self._transport, self._writes = transport, writes
+
+    def write(self, data: Any) -> None:
+        self._writes.append(bytes(data))
+        self._transport.write(data)
+
+    def __getattribute__(self, name: str) -> Any:
+        found = object.__getattribute__
+        return found(self, name) if name in {"write", "_transport", "_writes"} else getattr(found(self, "_transport"), name)
+
+
+class Server:
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+        self.port = 0
+
+    async def ask(self, *requests: bytes, until: bytes) -> bytes:
+        """What came until the text did."""
+        async with opened(self.port) as (reader, writer):
+            for request in requests:
+                writer.write(request)
+            return await asyncio.wait_for(reader.readuntil(until), 10)
+
+
+@asynccontextmanager
+async def opened(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    config = uvicorn.Config(app, http=Connection, ws="none", log_config=None, access_log=False, timeout_keep_alive=IDLE)
+    config.load()
+    state, made = ServerState(), Server()
+
+    class Watched(Connection):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(Counted(transport, made.writes))
+
+    listening = await asyncio.get_running_loop().create_server(lambda: Watched(config, state, {}), "127.0.0.1", 0)
+    made.port = listening.sockets[0].getsockname()[1]
+    yield made
+    for connection in list(state.connections):
+        connection.transport.close()
+    listening.close()
+
+
+def posted(path: str, body: bytes = b"hello", *lines: str, method: str = "POST") -> bytes:
+    head = [f"{method} {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *lines]
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
+async def test_an_answer_leaves_in_one_write(server: Server) -> None:
+    told = await server.ask(posted("/"), until=b"\r\n\r\nhello")
+    assert server.writes == [told]
+
+
+async def test_parts_leave_when_they_are_sent_the_head_with_the_first(server: Server) -> None:
+    told = await server.ask(posted("/parts"), until=b"0\r\n\r\n")
+    assert b"\r\n\r\n5\r\nhello\r\n5\r\nhello\r\n0\r\n\r\n" in told
+    assert len(server.writes) == 2
+
+
+async def test_answers_to_requests_sent_at_once_come_in_their_order(server: Server) -> None:
+    told = await server.ask(posted("/", b"one"), posted("/", b"two") + posted("/", b"three"), until=b"three")
+    assert [told.count(word) for word in (b"one", b"two", b"three")] == [1, 1, 1]
+    assert told.index(b"one") < told.index(b"two") < told.index(b"three")
+    assert len(server.writes) == 3
+
+
+@pytest.mark.parametrize(("method", "path"), [("HEAD", "/"), ("GET", "/empty"), ("HEAD", "/parts")])
+async def test_an_answer_without_a_body_is_sent(server: Server, method: str, path: str) -> None:
+    assert (await server.ask(posted(path, b"", method=method), until=b"\r\n\r\n")).startswith(b"HTTP/1.1 20")
+
+
+async def test_whoever_waits_to_be_asked_for_the_body_is_asked(server: Server) -> None:
+    head, _, body = posted("/", b"hello", "Expect: 100-continue").partition(b"hello")
+    await server.ask(head, until=b"100 Continue\r\n\r\n")
+    assert body == b""
+
+
+@pytest.mark.parametrize("path", ["/", "/fails"])
+async def test_a_last_answer_is_whole_and_then_the_connection_ends(server: Server, path: str) -> None:
+    with pytest.raises(asyncio.IncompleteReadError) as ended:
+        await server.ask(posted(path, b"hello", "Connection: close"), until=b"never")
+    assert ended.value.partial.endswith(b"\r\n\r\nhello" if path == "/" else b"")
+
+
+async def test_a_connection_ends_when_it_has_been_idle_and_not_before(server: Server) -> None:
+    loop = asyncio.get_running_loop()
+    async with opened(server.port) as (reader, writer):
+        for _ in range(3):
+            writer.write(posted("/"))
+            await asyncio.wait_for(reader.readuntil(b"hello"), 10)
+            answered = loop.time()
+            await asyncio.sleep(IDLE * 0.6)
+        assert await asyncio.wait_for(reader.read(), 30) == b""
+        assert loop.time() - answered >= IDLE * 0.9
