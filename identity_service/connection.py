@@ -1,10 +1,12 @@
 """A client's connection: two things are left out that the HTTP server's protocol does for every request, a second write to the kernel and a
-timer for the time that the connection is idle."""
+timer for the time that the connection is idle; and how it ends with its worker."""
 
 import asyncio
 
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+LAST_CALL_SECONDS = 2.0
 
 
 class JoinedWrites(asyncio.Transport):
@@ -52,6 +54,14 @@ class Connection(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         cycle.transport = JoinedWrites(self.transport, cycle)
         super()._start_asgi_task(cycle, app)
+
+    def shutdown(self) -> None:
+        """Of a worker that stops, stays open for one more call: a call may be on its way, and closing would reset it. The answer says that
+        it is the last one here, since the application is told to end, too."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(LAST_CALL_SECONDS, super().shutdown)
+        else:
+            super().shutdown()
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1

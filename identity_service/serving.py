@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn's supervisor with one process a worker, how a worker ends, and the line that says where it listens."""
+"""The HTTP server: uvicorn's supervisor with one process a worker, and the line that says where it listens."""
 
 import threading
 import time
@@ -6,25 +6,11 @@ import urllib.error
 import urllib.request
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
 from identity_service.connection import Connection
 from identity_service.logs import SERVER_LOGGING
 from identity_service.sections import ServerSettings, Settings
-
-LAST_CALL_SECONDS = 2.0
-
-
-class Connection(HttpToolsProtocol):
-    """Of a worker that stops, stays open for one more call: a call may be on its way, and closing would reset it. The answer says that it
-    is the last one here, since the application is told to end, too."""
-
-    def shutdown(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
-            self.loop.call_later(LAST_CALL_SECONDS, super().shutdown)
-        else:
-            super().shutdown()
 
 
 def run_workers(settings: Settings) -> None:
