@@ -12,11 +12,11 @@ from identity_service.store.binary import server_binary
 
 
 @contextmanager
-def valkey(*flags: str) -> Iterator[str]:
-    """Yields its `unix://` URL."""
+def valkey(*flags: str, binary: Path | None = None) -> Iterator[str]:
+    """Yields its `unix://` URL. `binary`: another server's."""
     with tempfile.TemporaryDirectory(prefix="identity-test-") as directory:
         path = Path(directory) / "s.sock"
-        command = [str(server_binary()), "--port", "0", "--unixsocket", str(path), "--dir", directory, "--save", "", *flags]
+        command = [str(binary or server_binary()), "--port", "0", "--unixsocket", str(path), "--dir", directory, "--save", "", *flags]
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
             _wait(path)
