@@ -140,7 +140,7 @@ def ids(stage: Stage) -> Iterator[Axis]:
     with serving(stage) as service:
         service.fill([(f"has-{size}@example.com", VisitorId(f"{number:022}")) for size in IDS for number in range(size)])
         works = [(size, replace(LOOKUP, body={"email": f"has-{size}@example.com"})) for size in IDS]
-        yield Axis("IDs of an email", "IDs", [Point("look up", size, partial(service.loaded, work)) for size, work in works])
+        yield Axis("IDs of an email, one caller", "IDs", [Point("look up", size, partial(service.loaded, work, 1)) for size, work in works])
 
 
 @contextmanager

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 
 from identity_service.app import make_services
-from identity_service.consent import Choice, Millis, Signal
+from identity_service.consent import Millis
 from identity_service.link import LinkSource
 from identity_service.policy import Asked
 from identity_service.service.visits import Visit
 from identity_service.settings import load
 from identity_service.shop import Shop
+from identity_service.signals.statements import Reader
 from identity_service.visitor import VisitorId
 from identity_service.web.endpoints import Services
 
@@ -35,8 +36,8 @@ async def grant(services: Services, count: int) -> list[VisitorId]:
     visitors: list[VisitorId] = []
 
     async def issue() -> None:
-        granted = Signal("plain", Choice.GRANTED, Millis(int(time.time() * 1000)))
-        identity = await services.visitors.identify(Visit(shop, True, Asked.NOTHING, signals=(granted,)))
+        signals = Reader(shop.signals, Millis(int(time.time() * 1000))).of_word("granted")
+        identity = await services.visitors.identify(Visit(shop, True, Asked.NOTHING, signals=signals))
         assert identity.visitor
         visitors.append(identity.visitor)
 
