@@ -1,4 +1,5 @@
-"""`python -m tests.benchmarks`: the service beside its peers; with `scaling`, `memory` or `gate` in front of the options, one of those."""
+"""`python -m tests.benchmarks`: the service beside its peers; with `scaling`, `memory` or `gate` in front of the options, one of those;
+with `all` everything, as it stands without options."""
 
 import sys
 
@@ -9,6 +10,8 @@ RUNS = {"scaling": scaling.main, "memory": memory.main, "gate": gate.main}
 
 def main(arguments: list[str]) -> int:
     name = arguments[0] if arguments else ""
+    if name == "all":
+        return max(run([]) for run in (comparison.main, *RUNS.values()))
     return RUNS[name](arguments[1:]) if name in RUNS else comparison.main(arguments)
 
 

@@ -40,7 +40,8 @@ def main(arguments: Sequence[str]) -> int:
             with AXES[name](stage) as axis:
                 results = run(name, axis, options.rounds)
             files[f"scaling-{name}.md"] = table(axis, results)
-            files[f"scaling-{name}.svg"] = plot(axis, results)
+            if all(point.amount for point in axis.points):
+                files[f"scaling-{name}.svg"] = plot(axis, results)
     tables.write(options.output, files)
     return 0
 
