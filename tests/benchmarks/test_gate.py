@@ -17,7 +17,7 @@ def test_no_main_call_has_become_dear() -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_the_gate_sees_calls_of_twice_the_cost() -> None:
-    run = gate("--times", "2", "--rounds", "2")
+def test_the_gate_sees_calls_that_are_made_three_times() -> None:
+    run = gate("--times", "3", "--rounds", "2")
     assert run.returncode == 1, run.stderr
     assert run.stdout.count("TOO DEAR") == len(run.stdout.splitlines()), run.stdout
