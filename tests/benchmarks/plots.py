@@ -1,4 +1,5 @@
-"""A plot of curves as SVG: how a cost grows, both on logarithmic scales, so that a cost that grows as its work does is a straight line."""
+"""A plot of curves as SVG: how a cost grows, both on logarithmic scales, so that a cost that grows as its work does is a straight line.
+The first and the last cost of a curve are written beside it."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -26,7 +27,9 @@ def curves(title: str, amount: str, lines: Mapping[str, Mapping[float, float]]) 
         places = [(across(x), up(y), y) for x, y in sorted(line.items())]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in places)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts += [f'<text x="{x:.1f}" y="{y - 6:.1f}" text-anchor="middle" fill="{colour}">{cost:,.3g}</text>' for x, y, cost in places]
+        for x, y, cost in (places[0], places[-1]):
+            told = f"{cost:,.{1 if cost < 10 else 0}f}"
+            parts.append(f'<text x="{x:.1f}" y="{y - 6:.1f}" text-anchor="middle" fill="{colour}">{told}</text>')
         parts.append(f'<text x="{LEFT + WIDTH + 30}" y="{TOP + 20 * index + 10}" fill="{colour}">{escape(name)}</text>')
     size = f'width="{LEFT + WIDTH + 260}" height="{TOP + HEIGHT + 60}"'
     ground = '<rect width="100%" height="100%" fill="white"/>'
