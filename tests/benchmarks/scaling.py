@@ -20,13 +20,14 @@ Results = Mapping[tuple[str, float], Sequence[Round]]
 """By work and amount."""
 
 HEAD = "requests/s | CPU µs | store's CPU µs | p50 ms | p99 ms |"
-COLUMNS: tuple[Callable[[Round], float], ...] = (
-    lambda one: one.told.rate,
-    lambda one: one.cpu,
-    lambda one: one.store_cpu,
-    lambda one: one.told.p50,
-    lambda one: one.told.p99,
+COLUMNS: tuple[tuple[Callable[[Round], float], int], ...] = (
+    (lambda one: one.told.rate, 0),
+    (lambda one: one.cpu, 0),
+    (lambda one: one.store_cpu, 0),
+    (lambda one: one.told.p50, 1),
+    (lambda one: one.told.p99, 1),
 )
+"""With the number of decimals."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -75,7 +76,7 @@ def table(axis: Axis, results: Results) -> str:
     before = ""
     for (work, amount), rounds in results.items():
         first, before = (first if work == before else rounds), work
-        figures = [f"{tables.median(rounds, column):,.{0 if column in COLUMNS[:3] else 1}f}" for column in COLUMNS]
+        figures = [f"{tables.median(rounds, column):,.{decimals}f}" for column, decimals in COLUMNS]
         ratio = statistics.median(axis.of(one) / axis.of(base) for one, base in zip(rounds, first, strict=True))
         lines.append(f"| {work} | {amount:,g} | {' | '.join(figures)} | {ratio:.2f} |")
     return "\n".join(lines) + "\n"
