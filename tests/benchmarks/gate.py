@@ -69,9 +69,9 @@ async def measured(store: str, rounds: int, times: int) -> list[float]:
     application = Application(load("development", environment))
     least, bare_least = [math.inf] * len(CEILINGS), math.inf
     async with application.running():
-        _, issued = await answer(application, scope(NEW, ""), body(NEW))
+        _, issued = await answer(application, *request(NEW, ""))
         cookie = f"{COOKIE}={json.loads(issued)['token']}"
-        await answer(application, scope(AGAIN, ""), body(AGAIN))
+        await answer(application, *request(AGAIN, ""))
         for number in range(rounds * MORE):
             if number >= rounds and not too_dear([one / bare_least for one in least]):
                 break
@@ -83,7 +83,7 @@ async def measured(store: str, rounds: int, times: int) -> list[float]:
 
 async def cost(app: ASGIApp, work: Work, cookie: str, times: int) -> float:
     """CPU seconds of this process."""
-    turns = [[answer(app, scope(work, cookie), body(work)) for _ in range(AT_ONCE)] for _ in range(times)]
+    turns = [[answer(app, *request(work, cookie)) for _ in range(AT_ONCE)] for _ in range(times)]
     began = time.process_time()
     answers = [told for calls in turns for told in await asyncio.gather(*calls)]
     spent = time.process_time() - began
@@ -104,10 +104,11 @@ async def answer(app: ASGIApp, scope: Scope, body: bytes) -> tuple[int, bytes]:
     return sent[0]["status"], sent[-1]["body"]
 
 
-def scope(work: Work, cookie: str) -> Scope:
-    """As uvicorn makes it."""
-    headers = work.headers(cookie) | {"Host": "service.test", "Content-Length": str(len(work.text))}
-    return {
+def request(work: Work, cookie: str) -> tuple[Scope, bytes]:
+    """As uvicorn makes it, and its body."""
+    body = work.text.replace(NUMBER, str(next(NUMBERS))).encode()
+    headers = work.headers(cookie) | {"Host": "service.test", "Content-Length": str(len(body))}
+    scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
@@ -122,7 +123,4 @@ def scope(work: Work, cookie: str) -> Scope:
         "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
         "state": {},
     }
-
-
-def body(work: Work) -> bytes:
-    return work.text.replace(NUMBER, str(next(NUMBERS))).encode()
+    return scope, body
