@@ -1,4 +1,4 @@
-"""The command: `serve`, `demo`, `check`, `doctor`, `keys new`. Exit code 2 for wrong settings, with every fault named."""
+"""The command, one function for each of its parts. Exit code 2 for wrong settings, with every fault named."""
 
 import argparse
 import asyncio
@@ -14,16 +14,20 @@ from urllib.parse import quote
 
 from identity_service.doctor import diagnose, summary
 from identity_service.errors import SettingsError, StoreUnavailable
+from identity_service.forget import forget_gone
 from identity_service.logs import configure, log
+from identity_service.move import move, undo_move
 from identity_service.relations import faults
 from identity_service.sections import Settings
 from identity_service.serving import run_workers
 from identity_service.settings import CONFIG_VARIABLE, load
+from identity_service.store.backup import back_up
 from identity_service.store.binary import EmbeddedError
 from identity_service.store.client import Client
 from identity_service.store.embedded import EmbeddedStore
 from identity_service.store.examination import examine
 from identity_service.store.inspection import inspect
+from identity_service.store.schema import examine_marks, schema_of
 
 EMBEDDED = "embedded:"
 DEVELOPMENT = "development"
@@ -53,7 +57,7 @@ def serve(asked: argparse.Namespace) -> int:
     metrics = tempfile.mkdtemp(prefix="identity-metrics-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
     try:
-        _examine(os.environ.get("IDENTITY_STORE__URL", settings.store.url), settings.store.timeout_seconds)
+        _examine(os.environ.get("IDENTITY_STORE__URL", settings.store.url), settings, adopt=True)
         run_workers(settings)
     finally:
         if store:
@@ -76,7 +80,7 @@ def check(asked: argparse.Namespace) -> int:
     shops = ", ".join(f"{name} ({shop.policy})" for name, shop in settings.shops.items())
     print(f"settings are in order; shops: {shops}")
     if asked.store and not settings.store.url.startswith(EMBEDDED):
-        _examine(settings.store.url, settings.store.timeout_seconds)
+        _examine(settings.store.url, settings, adopt=False)
         print("the store is fit for use")
     return 0
 
@@ -110,6 +114,25 @@ def keys_new(asked: argparse.Namespace) -> int:  # noqa: ARG001 every command ta
     return 0
 
 
+def moved(asked: argparse.Namespace) -> int:
+    if asked.undo:
+        return undo_move(asked.source)
+    return move(asked.source, asked.target, _settings(asked).secrets.peppers)
+
+
+def forgotten(asked: argparse.Namespace) -> int:
+    return forget_gone(asked.current, asked.restored, _settings(asked))
+
+
+def backed_up(asked: argparse.Namespace) -> int:
+    try:
+        print(f"{back_up(asked.source, asked.target):,} bytes in {asked.target}; start on it with `--data`")
+    except EmbeddedError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="identity-service", description="Consent-aware visitor IDs for webshops.")
     commands = parser.add_subparsers(required=True)
@@ -129,6 +152,22 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--port", type=int)
         command.add_argument("--workers", type=int)
         command.add_argument("--data", help="directory of the embedded store")
+    moving = commands.add_parser("move", help="copy a store into an empty one, also to change the pepper")
+    moving.set_defaults(run=moved, host=None, port=None, workers=None, data=None)
+    moving.add_argument("source", metavar="FROM", help="embedded:DIR or a URL, as in store.url; no service may run on it")
+    target = moving.add_mutually_exclusive_group(required=True)
+    target.add_argument("target", metavar="TO", nargs="?", help="the same forms; empty")
+    target.add_argument("--undo", action="store_true", help="let services start on FROM again, after a move or in the middle of one")
+    moving.add_argument("--config", help="a shipped file (development, production) or a path: the peppers of TO")
+    saving = commands.add_parser("backup", help="copy an embedded store, also while it runs")
+    saving.set_defaults(run=backed_up)
+    saving.add_argument("source", metavar="FROM", type=Path, help="directory of the store")
+    saving.add_argument("target", metavar="TO", type=Path, help="a new directory")
+    forgetting = commands.add_parser("forget", help="withdraw from a restored store whoever has withdrawn since its backup")
+    forgetting.set_defaults(run=forgotten, host=None, port=None, workers=None, data=None)
+    forgetting.add_argument("current", metavar="CURRENT", help="the store that is replaced; no service may run on it")
+    forgetting.add_argument("restored", metavar="RESTORED", help="the restored one; neither here")
+    forgetting.add_argument("--config", help="a shipped file (development, production) or a path")
     keys = commands.add_parser("keys", help="keys of shops and of the service").add_subparsers(required=True)
     keys.add_parser("new", help="print new keys").set_defaults(run=keys_new)
     return parser
@@ -155,13 +194,13 @@ def _started(store: EmbeddedStore) -> None:
         raise SettingsError([f"store.url: {error}"]) from None
 
 
-def _examine(url: str, timeout: float) -> None:
-    """Raises SettingsError for a server that would lose links. One that is away may still come."""
+def _examine(url: str, settings: Settings, *, adopt: bool) -> None:
+    """Raises SettingsError for a server that would lose links, or whose keys are not these settings'. One that is away may still come."""
 
     async def examined() -> list[str]:
-        client = Client(url, timeout)
+        client = Client(url, settings.store.timeout_seconds)
         try:
-            return await examine(client)
+            return await examine(client) or await examine_marks(client, schema_of(settings.secrets.peppers), adopt=adopt)
         except StoreUnavailable:
             log.warning("the store does not answer yet; calls that need it are answered 503")
             return []

@@ -1,12 +1,14 @@
-"""A client's connection: two things are left out that the HTTP server's protocol does for every request, a second write to the kernel and a
-timer for the time that the connection is idle; and how it ends with its worker."""
+"""A client's connection, as the worker's HTTP server holds it: guarded, answered in one write, and ended so that no call is lost."""
 
 import asyncio
 
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from identity_service.protocol import GuardedProtocol
 
 LAST_CALL_SECONDS = 2.0
+"""How long an idle connection of a worker that stops stays open."""
 
 
 class JoinedWrites(asyncio.Transport):
@@ -36,51 +38,16 @@ class JoinedWrites(asyncio.Transport):
         self._transport.close()
 
 
-class Connection(HttpToolsProtocol):
-    """Has one timer, which is set again when it rings early."""
-
-    _answered_at: float | None = None
-    _timer: asyncio.TimerHandle | None = None
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        if self._timer:
-            self._timer.cancel()
-
-    def data_received(self, data: bytes) -> None:
-        self._answered_at = None
-        super().data_received(data)
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        cycle.transport = JoinedWrites(self.transport, cycle)
-        super()._start_asgi_task(cycle, app)
+class Connection(GuardedProtocol):
+    """Of a worker that stops, stays open for one more call: a call may be on its way, and closing would reset it. The answer says that it
+    is the last one here, since the application is told to end, too."""
 
     def shutdown(self) -> None:
-        """Of a worker that stops, stays open for one more call: a call may be on its way, and closing would reset it. The answer says that
-        it is the last one here, since the application is told to end, too."""
         if self.cycle is None or self.cycle.response_complete:
             self.loop.call_later(LAST_CALL_SECONDS, super().shutdown)
         else:
             super().shutdown()
 
-    def on_response_complete(self) -> None:
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
-        self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
-            return
-        self._answered_at = self.loop.time()
-        if self._timer is None:
-            self._timer = self.loop.call_later(self.timeout_keep_alive, self._ring)
-
-    def _ring(self) -> None:
-        self._timer = None
-        if self._answered_at is None:
-            return
-        left = self._answered_at + self.timeout_keep_alive - self.loop.time()
-        if left > 0:
-            self._timer = self.loop.call_later(left, self._ring)
-        else:
-            self.timeout_keep_alive_handler()
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        cycle.transport = JoinedWrites(self.transport, cycle)
+        super()._start_asgi_task(cycle, app)

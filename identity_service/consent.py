@@ -44,6 +44,10 @@ class Signal(Struct, frozen=True):
     dated: bool = False
     remembered: bool = False
 
+    def is_older(self, moment: Millis) -> bool:
+        """Than what was stored with that moment. What is said with this call never is, whatever clock stamped the other."""
+        return self.dated and self.decided_at < moment
+
 
 class Consent(Struct, frozen=True):
     """A grant as the visitor's record keeps it. `raw_digest`: the first characters of the signal's, by which a replay is known."""

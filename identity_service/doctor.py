@@ -77,10 +77,10 @@ def diagnose(found: Inspection, url: str, replicas: int, timeout: float) -> list
     """`replicas`, `timeout`: as the service is set. What is wrong comes first."""
     findings = [Finding(place, f"does not answer ({why})") for place, why in found.silent.items()]
     for server in found.servers:
-        findings += _of_server(server, replicas, timeout)
+        findings += _of_server(server, replicas, timeout, failover=parse_address(url).topology != "single")
     for place, state in found.sentinels.items():
         findings += _of_sentinel(place, state)
-    findings += [*_of_cluster(found.shards), *_of_topology(found, url, replicas), *_of_url(url, found.servers)]
+    findings += [*_of_cluster(found.shards), *_of_primaries(found.sentinels), *_of_url(url, found.servers)]
     return sorted(findings, key=lambda finding: not finding.wrong)
 
 
@@ -94,7 +94,7 @@ def summary(found: Inspection) -> str:
     return ", ".join(figures)
 
 
-def _of_server(server: Server, replicas: int, timeout: float) -> Iterator[Finding]:
+def _of_server(server: Server, replicas: int, timeout: float, *, failover: bool) -> Iterator[Finding]:
     place = server.place
     for fault in unfit(server.info):
         yield Finding(place, fault)
@@ -108,7 +108,7 @@ def _of_server(server: Server, replicas: int, timeout: float) -> Iterator[Findin
         yield Finding(place, f"a round trip takes {server.round_trip * 1000:.1f} ms, and a sale takes six: run it nearer", wrong=False)
     if server.writes:
         yield from _of_writes(place, server.writes, timeout)
-        yield from _of_replicas(server, replicas)
+        yield from _of_replicas(server, replicas, failover=failover)
 
 
 def _of_settings(server: Server, replicas: int) -> Iterator[Finding]:
@@ -140,13 +140,15 @@ def _of_writes(place: str, writes: Writes, timeout: float) -> Iterator[Finding]:
         yield Finding(place, f"the slowest of {len(writes.seconds)} durable writes took {took}: use a faster disk", wrong=False)
 
 
-def _of_replicas(server: Server, replicas: int) -> Iterator[Finding]:
+def _of_replicas(server: Server, replicas: int, *, failover: bool) -> Iterator[Finding]:
+    """Any replica may be the one that takes over, also while another still confirms what the old primary writes."""
     online = sum("state=online" in value for name, value in server.info.items() if name.startswith("slave"))
-    needed = max(replicas, int(server.info.get("cluster_enabled", 0)))
+    needed = max(replicas, int(failover))
     if online < needed:
         yield Finding(server.place, f"has {online} of {needed} replicas, and what it holds is gone or refused without: add some")
-    elif online and not replicas:
-        yield Finding(server.place, "a replica that takes over lacks acknowledged writes: set store.replicas to 1", wrong=False)
+    elif online > replicas:
+        text = f"store.replicas is {replicas}, and one of {online} that takes over may lack what was acknowledged: set it to {online}"
+        yield Finding(server.place, text, wrong=failover)
 
 
 def _of_sentinel(place: str, state: Mapping[str, str]) -> Iterator[Finding]:
@@ -184,12 +186,10 @@ def _of_url(url: str, servers: Sequence[Server]) -> Iterator[Finding]:
         yield Finding(far, "lets in anybody without a password: make a user of its own (ACL SETUSER) and name it in store.url")
 
 
-def _of_topology(found: Inspection, url: str, replicas: int) -> Iterator[Finding]:
-    primaries = {(state["ip"], state["port"]) for state in found.sentinels.values()}
+def _of_primaries(sentinels: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:
+    primaries = {(state["ip"], state["port"]) for state in sentinels.values()}
     if len(primaries) > 1:
         yield Finding("", f"the sentinels name {len(primaries)} primaries: those that are behind need SENTINEL RESET")
-    if parse_address(url).topology != "single" and not replicas:
-        yield Finding("", "a failover loses acknowledged writes: set store.replicas to 1")
 
 
 def _host(place: str) -> str:

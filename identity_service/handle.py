@@ -1,7 +1,8 @@
 """Handles: what visitors are linked to. Only keyed digests of emails and customer IDs leave this file.
 
 Digest = 128 bits of HMAC-SHA-256(pepper, shop, kind, SHA-256(normalised value)) as 22 characters of base64url, so that a caller who
-holds only the SHA-256 of a normalised email can be served. Emails are normalised by: trim, NFC, ASCII lower-case, IDNA domain, NFC again
+holds only the SHA-256 of a normalised email can be served. That is the oldest pepper; each newer one digests the digest again, so that a
+store can be re-keyed without anybody's email or visitor ID. Emails are normalised by: trim, NFC, ASCII lower-case, IDNA domain, NFC again
 (some letters compose only in lower case); no dot or plus rules of single providers, and no folding that could merge two people.
 """
 
@@ -9,8 +10,8 @@ import hashlib
 import hmac
 import re
 import unicodedata
-from base64 import urlsafe_b64encode
-from collections.abc import Iterable
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -53,10 +54,11 @@ def handle_named(name: str) -> Handle:
 
 
 class Handles:
-    """Turns clear values into handles; `pepper` is the secret text of the settings."""
+    """Turns clear values into handles; peppers are the secret texts of the settings, oldest first."""
 
-    def __init__(self, pepper: str) -> None:
-        self._keyed = hmac.new(pepper.encode(), digestmod=hashlib.sha256)
+    def __init__(self, oldest: str, *newer: str) -> None:
+        self._peppers = [pepper.encode() for pepper in (oldest, *newer)]
+        self._keyed = hmac.new(self._peppers[0], digestmod=hashlib.sha256)
         self._newest: tuple[tuple[str | bytes, ...], str] = ((), "")
 
     def of_email(self, shop: str, email: str) -> Handle:
@@ -80,20 +82,45 @@ class Handles:
         return Handle(kind, self.digest("handle", shop, kind, inner))
 
     def digest(self, purpose: str, *parts: str | bytes) -> str:
-        """22 characters under the pepper; length prefixes keep neighbouring parts apart. A call asks for the same one several times in a
+        """22 characters under the peppers; length prefixes keep neighbouring parts apart. A call asks for the same one several times in a
         row, so the newest is kept."""
         asked = (purpose, *parts)
         if asked != self._newest[0]:
             keyed = self._keyed.copy()
             keyed.update(prefixed(asked))
-            self._newest = asked, urlsafe_b64encode(keyed.digest()[:16])[:22].decode()
+            self._newest = asked, _text(_under(self._peppers[1:], keyed.digest()[:16])).decode()
         return self._newest[1]
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """By which each pepper is known, and from which nobody can go back to it: 64 bits of HMAC-SHA-256(pepper, "fingerprint")."""
+        return tuple(_text(hmac.digest(pepper, b"fingerprint", hashlib.sha256)[:8]).decode() for pepper in self._peppers)
 
 
 def prefixed(parts: Iterable[str | bytes]) -> bytes:
     """Each part after its length in four bytes, big-endian."""
     raw = [part.encode("utf-8", "replace") if isinstance(part, str) else part for part in parts]
     return b"".join([piece for part in raw for piece in (len(part).to_bytes(4, "big"), part)])
+
+
+def rekeyed(digest: bytes, peppers: Sequence[str]) -> bytes:
+    """A digest as it is stored, under `peppers` that are newer than its own, oldest first. Raises ValueError for what is no digest."""
+    if not peppers:
+        return digest
+    plain = urlsafe_b64decode(digest + b"==")
+    if _text(plain) != digest:
+        raise ValueError("is no digest")
+    return _text(_under([pepper.encode() for pepper in peppers], plain))
+
+
+def _under(peppers: Sequence[bytes], message: bytes) -> bytes:
+    for pepper in peppers:
+        message = hmac.digest(pepper, message, hashlib.sha256)[:16]
+    return message
+
+
+def _text(digest: bytes) -> bytes:
+    return urlsafe_b64encode(digest).rstrip(b"=")
 
 
 def normalise_email(email: str) -> str:

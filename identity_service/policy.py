@@ -191,7 +191,7 @@ def _outdated(sent: Signal, stored: Signal | None, facts: Facts) -> bool:
             return True
         if sent.remembered and not sent.dated and facts.gone_at is not None:
             return True
-    return stored is not None and sent.decided_at < stored.decided_at
+    return stored is not None and sent.is_older(stored.decided_at)
 
 
 def _against_opt_out(rules: Rules, facts: Facts, stored: Signal | None) -> Signal | None:

@@ -86,13 +86,15 @@ def _secret_faults(settings: Settings) -> list[str]:
     for name, value in (
         *((f"secrets.signing_keys[{i}]", key) for i, key in enumerate(secrets.signing_keys)),
         ("secrets.pepper", secrets.pepper),
+        *((f"secrets.former_peppers[{i}]", pepper) for i, pepper in enumerate(secrets.former_peppers)),
     ):
         if _decoded_size(value) < KEY_BYTES:
             found.append(f"{name}: needs at least {KEY_BYTES} random bytes in base64url; make one with `identity-service keys new`")
         elif settings.server.production and value.startswith(DEVELOPMENT_MARK):
             found.append(f"{name}: is the public development key; make your own with `identity-service keys new`")
-    if len(set(secrets.signing_keys)) < len(secrets.signing_keys) or secrets.pepper in secrets.signing_keys:
-        found.append("secrets: every signing key and the pepper must differ")
+    every = [*secrets.signing_keys, *secrets.peppers]
+    if len(set(every)) < len(every):
+        found.append("secrets: every signing key and every pepper must differ")
     return found
 
 

@@ -34,17 +34,28 @@ class StoreSettings(Section, frozen=True):
 class SecretSettings(Section, frozen=True):
     signing_keys: list[str]
     pepper: str
+    former_peppers: list[str]
+
+    @property
+    def peppers(self) -> list[str]:
+        """Oldest first."""
+        return [*self.former_peppers, self.pepper]
 
 
 class LimitSettings(Section, frozen=True):
     enabled: bool
     client_per_second: Count
     key_per_second: Count
+    lookups_per_second: Count
+    wrong_keys_per_minute: Count
     burst: Annotated[int, Meta(ge=1, le=100)]
     body_bytes: Count
     lookup_body_bytes: Count
     header_count: Count
     header_bytes: Count
+    target_bytes: Annotated[int, Meta(ge=256, le=65_536)]
+    header_seconds: Annotated[float, Meta(gt=0, le=600)]
+    body_seconds: Annotated[float, Meta(gt=0, le=600)]
     json_depth: Annotated[int, Meta(ge=4, le=64)]
     visitors_per_handle: Annotated[int, Meta(ge=2, le=100_000)]
     emails_per_visitor: Annotated[int, Meta(ge=2, le=1_000)]

@@ -1,21 +1,30 @@
 """The HTTP server: uvicorn's supervisor with one process a worker, and the line that says where it listens."""
 
+import os
+import resource
 import threading
 import time
 import urllib.error
 import urllib.request
+from functools import partial
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from identity_service.connection import Connection
 from identity_service.logs import SERVER_LOGGING
+from identity_service.protocol import allowances
 from identity_service.sections import ServerSettings, Settings
+from identity_service.slots import MEMORY_VARIABLE, create_memory
+
+MOST_CONNECTIONS = 8192
+"""Of a worker; above it calls are answered 503. Slow clients hold connections for seconds, so it is far above what a worker can answer."""
 
 
 def run_workers(settings: Settings) -> None:
     """Always under the supervisor, also with one worker: it restarts workers that die, and on SIGHUP one by one."""
     server = settings.server
+    _allow_connections()
     config = uvicorn.Config(
         "identity_service.worker:create",
         factory=True,
@@ -23,7 +32,7 @@ def run_workers(settings: Settings) -> None:
         port=server.port,
         workers=server.workers,
         loop="uvloop",
-        http=Connection,
+        http=partial(Connection, allowed=allowances(settings.limits)),  # type: ignore[arg-type]
         ws="none",
         log_config=SERVER_LOGGING,
         access_log=False,
@@ -31,13 +40,24 @@ def run_workers(settings: Settings) -> None:
         server_header=False,
         timeout_graceful_shutdown=server.drain_seconds,
         timeout_keep_alive=30,
-        timeout_worker_healthcheck=10,
+        timeout_worker_healthcheck=30,
         backlog=4096,
-        limit_concurrency=1024,
+        limit_concurrency=MOST_CONNECTIONS,
     )
     socket = config.bind_socket()
+    os.environ[MEMORY_VARIABLE] = create_memory()
     threading.Thread(target=_announce, args=(server,), daemon=True).start()
     Multiprocess(config, sockets=[socket]).run()
+
+
+def _allow_connections() -> None:
+    """Systems often allow 1,024 open files, and more where a process asks for them."""
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS + 256
+    if resource.RLIM_INFINITY not in {soft, most}:
+        wanted = min(wanted, most)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _announce(server: ServerSettings) -> None:

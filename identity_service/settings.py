@@ -20,7 +20,9 @@ ENVIRONMENT_PREFIX = "IDENTITY_"
 CONFIG_VARIABLE = "IDENTITY_CONFIG"
 """Names the file, where the command line does not."""
 
-LISTS = frozenset({"trusted_proxies", "signing_keys", "public_keys", "private_keys", "origins", "tcf_purposes", "banner_cookies"})
+LISTS = frozenset(
+    {"trusted_proxies", "signing_keys", "former_peppers", "public_keys", "private_keys", "origins", "tcf_purposes", "banner_cookies"}
+)
 
 
 def config_directory() -> Path:

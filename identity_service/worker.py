@@ -10,6 +10,7 @@ import sys
 from identity_service.app import Application
 from identity_service.logs import configure
 from identity_service.settings import CONFIG_VARIABLE, load
+from identity_service.slots import MEMORY_VARIABLE, open_memory
 
 PR_SET_PDEATHSIG = 1
 OBJECTS = 20_000
@@ -20,7 +21,8 @@ def create() -> Application:
     _end_with_parent()
     settings = load(os.environ.get(CONFIG_VARIABLE, "development"), os.environ)
     configure(settings.server.log_level)
-    application = Application(settings)
+    memory = os.environ.get(MEMORY_VARIABLE)
+    application = Application(settings, memory=open_memory(memory) if memory else None)
     gc.collect()
     gc.freeze()
     gc.set_threshold(OBJECTS)

@@ -12,6 +12,7 @@ import redis
 from identity_service.app import Application
 from identity_service.sections import Settings
 from identity_service.settings import load
+from tests.server import view
 from tests.topologies import TOPOLOGIES, Topology
 
 SOAK = "soak"
@@ -95,9 +96,9 @@ def store_url(topology: Topology) -> str:
 
 
 @pytest.fixture
-def database(topology: Topology) -> Iterator[redis.Redis]:
+def database(store_url: str) -> Iterator[redis.Redis]:
     """A direct view of the store, emptied for each test."""
-    connection = topology.connect()
+    connection = view(store_url)
     connection.flushall()
     yield connection
     connection.close()
@@ -109,9 +110,10 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def environment(store_url: str, database: object) -> dict[str, str]:
+def environment(store_url: str, database: object, topology: Topology) -> dict[str, str]:
     """A busy machine may be slow; what a slow store does has tests of its own."""
-    return {"IDENTITY_STORE__URL": store_url, "IDENTITY_LIMITS__ENABLED": "false", "IDENTITY_STORE__TIMEOUT_SECONDS": "10"}
+    told = {"IDENTITY_STORE__URL": store_url, "IDENTITY_STORE__REPLICAS": str(topology.replicas), "IDENTITY_STORE__TIMEOUT_SECONDS": "10"}
+    return told | {"IDENTITY_LIMITS__ENABLED": "false"}
 
 
 @pytest.fixture

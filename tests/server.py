@@ -7,16 +7,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
+
+import redis
 
 from identity_service.store.binary import server_binary
+from identity_service.store.direct import direct
 
 
 @contextmanager
-def valkey(*flags: str, binary: Path | None = None) -> Iterator[str]:
-    """Yields its `unix://` URL. `binary`: another server's."""
+def valkey(*flags: str, program: str = "") -> Iterator[str]:
+    """Yields its `unix://` URL. `program`: another server's than the embedded store's."""
     with tempfile.TemporaryDirectory(prefix="identity-test-") as directory:
         path = Path(directory) / "s.sock"
-        command = [str(binary or server_binary()), "--port", "0", "--unixsocket", str(path), "--dir", directory, "--save", "", *flags]
+        command = [program or str(server_binary()), "--port", "0", "--unixsocket", str(path), "--dir", directory, "--save", "", *flags]
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
             _wait(path)
@@ -24,6 +28,11 @@ def valkey(*flags: str, binary: Path | None = None) -> Iterator[str]:
         finally:
             server.terminate()
             server.wait(10)
+
+
+def view(url: str) -> redis.Redis:
+    """Of all data of a store on any topology; replies come as text. To be closed by the caller."""
+    return cast(redis.Redis, direct(f"{url}{'&' if '?' in url else '?'}decode_responses=1", 10))
 
 
 def _wait(path: Path) -> None:

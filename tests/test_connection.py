@@ -11,6 +11,8 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from identity_service.connection import Connection
+from identity_service.protocol import allowances
+from identity_service.settings import load
 
 pytestmark = pytest.mark.anyio
 IDLE = 1
@@ -71,13 +73,13 @@ async def opened(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio
 async def server() -> AsyncIterator[Server]:
     config = uvicorn.Config(app, http=Connection, ws="none", log_config=None, access_log=False, timeout_keep_alive=IDLE)
     config.load()
-    state, made = ServerState(), Server()
+    state, made, allowed = ServerState(), Server(), allowances(load("development", {}).limits)
 
     class Watched(Connection):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(Counted(transport, made.writes))
 
-    listening = await asyncio.get_running_loop().create_server(lambda: Watched(config, state, {}), "127.0.0.1", 0)
+    listening = await asyncio.get_running_loop().create_server(lambda: Watched(config, state, {}, allowed=allowed), "127.0.0.1", 0)
     made.port = listening.sockets[0].getsockname()[1]
     yield made
     for connection in list(state.connections):

@@ -23,13 +23,13 @@ NOUNS = {
     "signals",
     "store_address",
 }
-FLOORS = [{"errors", "sections", "settings", "logs", "metrics", "limits"}, NOUNS, {"store"}, {"service"}, {"web"}]
-FLOORS.append({"app", "worker", "serving", "connection", "doctor", "cli", "__main__"})
+FLOORS = [{"errors", "sections", "settings", "logs", "metrics", "slots", "limits"}, NOUNS, {"store"}, {"service"}, {"web"}]
+FLOORS.append({"app", "wiring", "worker", "serving", "protocol", "connection", "doctor", "move", "forget", "places", "cli", "__main__"})
 WALLS = {
     "redis": {"store"},
     "itsdangerous": {"signing"},
     "starlette": {"web", "app"},
-    "uvicorn": {"serving", "connection"},
+    "uvicorn": {"serving", "protocol", "connection"},
     "email_validator": {"handle"},
     "jinja2": {"web"},
 }

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_service import limits
 from identity_service.errors import RateLimited
 from identity_service.limits import RateLimit
+from identity_service.slots import private_memory
 
 
 class Hand:
@@ -21,9 +21,13 @@ class Hand:
         return self.now
 
 
-def allowed(limit: RateLimit, caller: str) -> bool:
+def limit_of(per_second: float, burst: float, hand: Hand) -> RateLimit:
+    return RateLimit(per_second, burst, hand, private_memory().slots(0))
+
+
+def allowed(limit: RateLimit, caller: str, calls: int = 1) -> bool:
     try:
-        limit.count(caller)
+        limit.count(caller, calls)
     except RateLimited:
         return False
     return True
@@ -31,14 +35,14 @@ def allowed(limit: RateLimit, caller: str) -> bool:
 
 @pytest.mark.parametrize(("per_second", "burst"), [(10, 2), (1, 1), (200, 2), (2000, 2), (3, 7)])
 def test_exactly_the_burst_may_come_at_once(per_second: float, burst: float) -> None:
-    limit = RateLimit(per_second, burst, Hand())
+    limit = limit_of(per_second, burst, Hand())
     assert sum(allowed(limit, "one") for _ in range(int(per_second * burst) + 50)) == per_second * burst
 
 
 @pytest.mark.parametrize(("per_second", "burst"), [(10, 2), (1, 1), (7, 3)])
 def test_in_the_long_run_only_the_rate_passes(per_second: int, burst: int) -> None:
     hand = Hand()
-    limit = RateLimit(per_second, burst, hand)
+    limit = limit_of(per_second, burst, hand)
     passed = 0
     for _ in range(1000):
         hand.now += 0.02
@@ -48,14 +52,14 @@ def test_in_the_long_run_only_the_rate_passes(per_second: int, burst: int) -> No
 
 @given(st.floats(0.01, 1000), st.integers(1, 100))
 def test_a_first_call_is_never_refused(per_second: float, burst: int) -> None:
-    """Workers share the rate, so one worker's share may be less than a call in the whole burst; it is a slow limit, not a closed door."""
-    assert allowed(RateLimit(per_second, burst, Hand()), "one")
+    """The rate may be less than a call in the whole burst; it is a slow limit, not a closed door."""
+    assert allowed(limit_of(per_second, burst, Hand()), "one")
 
 
 @given(st.floats(1, 100), st.integers(1, 5))
 def test_who_waits_as_told_is_let_in(per_second: float, burst: int) -> None:
     hand = Hand()
-    limit = RateLimit(per_second, burst, hand)
+    limit = limit_of(per_second, burst, hand)
     while allowed(limit, "one"):
         pass
     with pytest.raises(RateLimited) as refused:
@@ -68,7 +72,7 @@ def test_who_waits_as_told_is_let_in(per_second: float, burst: int) -> None:
 
 def test_a_refused_call_costs_nothing_and_others_are_not_touched() -> None:
     hand = Hand()
-    limit = RateLimit(1, 1, hand)
+    limit = limit_of(1, 1, hand)
     assert allowed(limit, "one")
     assert not any(allowed(limit, "one") for _ in range(100))
     assert allowed(limit, "another")
@@ -76,20 +80,20 @@ def test_a_refused_call_costs_nothing_and_others_are_not_touched() -> None:
     assert allowed(limit, "one")
 
 
-def test_idle_callers_are_forgotten_before_memory_grows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MOST_CALLERS", 3)
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=30))
+def test_a_call_may_count_for_many_and_the_next_one_waits_for_it(weights: list[int]) -> None:
+    """In the long run the rate holds whatever calls count as, and none is too large to pass."""
     hand = Hand()
-    limit = RateLimit(1, 1, hand)
-    for caller in "abc":
-        limit.count(caller)
-    hand.now += 2
-    limit.count("d")
-    assert set(limit._next) == {"d"}
+    limit = limit_of(10, 2, hand)
+    for weight in weights:
+        while not allowed(limit, "one", weight):
+            hand.now += 0.1
+    assert hand.now - 1_000 >= (sum(weights[:-1]) - 20) / 10 - 0.11
+    assert hand.now - 1_000 <= max((sum(weights[:-1]) - 19) / 10, 0) + 0.11
 
 
-def test_when_none_is_idle_all_are_forgotten_rather_than_memory_growing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MOST_CALLERS", 3)
-    limit = RateLimit(1, 2, Hand())
-    for caller in "abcdef":
-        limit.count(caller)
-        assert len(limit._next) <= 3
+def test_a_call_that_counts_for_nothing_is_refused_like_any_other() -> None:
+    limit = limit_of(1, 2, Hand())
+    assert all(allowed(limit, "one", 0) for _ in range(100))
+    assert [allowed(limit, "one") for _ in range(3)] == [True, True, False]
+    assert not allowed(limit, "one", 0)

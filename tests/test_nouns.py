@@ -7,17 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_service.app import make_shops
 from identity_service.consent import Choice, Consent, Millis, Purpose, purposes_choice, visitor_digest
 from identity_service.cookieless import DAY, GRACE, derive, window_at
-from identity_service.errors import Invalid, RateLimited
+from identity_service.errors import Invalid
 from identity_service.event import SaleLine
 from identity_service.handle import HandleKind, Handles, handle_named, normalise_email
-from identity_service.limits import RateLimit
 from identity_service.link import LinkSource, living_links, parse_link
 from identity_service.settings import load
 from identity_service.shop import KeyKind, Shops, key_digest
 from identity_service.visitor import Kind, Mode, VisitorRecord, new_visitor_id, own_visitor_id
+from identity_service.wiring import make_shops
 
 SAME = [
     (" Luke@SKYWALKER.com ", "luke@skywalker.com"),
@@ -191,16 +190,3 @@ def test_ids_are_random_and_records_know_their_mode() -> None:
     record = VisitorRecord(Kind.PERSISTENT, 1, 2, 3, None, False, 2)
     assert (record.mode, record.shared) == (Mode.PERSISTENT, True)
     assert VisitorRecord(Kind.DERIVED, 1, 2, 3, None, False, 1).mode is Mode.COOKIELESS
-
-
-def test_a_limit_allows_its_burst_then_its_rate() -> None:
-    now = [0.0]
-    limit = RateLimit(10, 2, lambda: now[0])
-    for _ in range(20):
-        limit.count("one")
-    with pytest.raises(RateLimited) as refused:
-        limit.count("one")
-    assert refused.value.retry_after == 1
-    limit.count("another")
-    now[0] = 0.1
-    limit.count("one")

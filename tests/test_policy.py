@@ -13,7 +13,7 @@ NOW = Millis(1_795_000_000_000)
 EARLIER = Millis(NOW - 60_000)
 GRANT = Signal("plain", Choice.GRANTED, NOW)
 REFUSAL = Signal("plain", Choice.REFUSED, NOW)
-STALE = Signal("plain", Choice.REFUSED, Millis(EARLIER - 1))
+STALE = Signal("plain", Choice.REFUSED, Millis(EARLIER - 1), dated=True)
 STORED = Consent(EARLIER, "plain", None)
 SEEN = [OptOutsSeen(gpc, dnt) for gpc in (None, EARLIER, NOW) for dnt in (None, EARLIER, NOW)]
 
@@ -87,3 +87,8 @@ def test_at_a_tie_a_refusal_wins_in_any_order() -> None:
 def test_only_cookieless_and_persistent_are_ever_linkable() -> None:
     assert POLICIES["standard"].linkable == {Mode.COOKIELESS, Mode.PERSISTENT}
     assert POLICIES["strict"].linkable == {Mode.PERSISTENT}
+
+
+def test_what_is_said_with_this_call_is_never_older_than_what_a_faster_clock_stored() -> None:
+    ahead = Consent(Millis(NOW + 60_000), "plain", None)
+    assert decide(POLICIES["standard"], Facts(Asked.NOTHING, NOW, (REFUSAL,), ahead)).reason is Reason.CONSENT_REFUSED

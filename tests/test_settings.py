@@ -223,6 +223,8 @@ def test_a_store_url_of_an_unknown_form_is_refused_before_the_start(url: str) ->
         ({"SECRETS__PEPPER": "A" * 42}, "secrets.pepper"),
         ({"SECRETS__PEPPER": "A" * 44 + "\u00e4"}, "secrets.pepper"),
         ({"SECRETS__PEPPER": "development-only-pepper-of-the-demo-shops-00000001--"}, "secrets.pepper"),
+        ({"SECRETS__FORMER_PEPPERS": f"{OTHER_KEY},short"}, "secrets.former_peppers[1]"),
+        ({"SECRETS__FORMER_PEPPERS": f"{OTHER_KEY},{PEPPER}"}, "secrets"),
         ({"SECRETS__SIGNING_KEYS": "development-only-signing-key-of-the-demo-shops-0001"}, "secrets.signing_keys[0]"),
         ({"SHOPS__MINE__PUBLIC_KEYS": ""}, "shops.mine.public_keys"),
         ({"SHOPS__MINE__PUBLIC_KEYS": "short"}, "shops.mine.public_keys"),

@@ -4,6 +4,7 @@ No server outlives the test process: the kernel kills them with it.
 """
 
 import itertools
+import math
 import os
 import signal
 import socket
@@ -16,10 +17,9 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import redis
-from redis.cluster import RedisCluster
 
 from identity_service.store.binary import server_binary
 from tests.server import valkey
@@ -29,6 +29,8 @@ DOWN_AFTER_MS = 1000
 NODE_TIMEOUT_MS = 2000
 SLOTS = 16_384
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
+PASSWORD = "secret"
+"""Of clients behind sentinels; a sentinel whose own login is gone would come in by a user without one."""
 PEERS = ("sentinel", "replica")
 """Users of every data server: sentinels and replicas reach it by them, and are cut off without."""
 
@@ -61,12 +63,12 @@ def eventually(holds: Callable[[], object], what: str, seconds: float = 20) -> N
 class Server:
     """One process on one port of 127.0.0.1. What it wrote into `directory` is there when it starts again."""
 
-    def __init__(self, name: str, port: int, directory: Path, *flags: str) -> None:
+    def __init__(self, name: str, port: int, directory: Path, *flags: str, password: str | None = None) -> None:
         self.name = name
         self.port = port
         self.directory = directory
         self.flags = flags
-        self.client: redis.Redis = redis.Redis("127.0.0.1", port, decode_responses=True, socket_timeout=5)
+        self.client: redis.Redis = redis.Redis("127.0.0.1", port, password=password, decode_responses=True, socket_timeout=5)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -128,17 +130,16 @@ class Server:
 
 @dataclass(frozen=True)
 class Single:
-    """One server, for what runs on every topology alike."""
+    """One server, for what runs on every topology alike. `replicas`: how many must have a write, so that any of them may take over."""
 
     url: str
-
-    def connect(self) -> redis.Redis:
-        """Replies come as text."""
-        return redis.Redis.from_url(self.url, decode_responses=True)
+    replicas = 0
 
 
 class Sentinels:
     """One primary, two replicas and three sentinels. `servers`: by name."""
+
+    replicas = 2
 
     def __init__(self, data: Sequence[Server], watching: Sequence[Server]) -> None:
         self.data = data
@@ -147,16 +148,12 @@ class Sentinels:
 
     @property
     def url(self) -> str:
-        return f"redis+sentinel://{','.join(sentinel.place for sentinel in self.watching)}/{SERVICE}"
+        return f"redis+sentinel://:{PASSWORD}@{','.join(sentinel.place for sentinel in self.watching)}/{SERVICE}"
 
     def primary(self) -> Server:
         """Whom most sentinels take for it."""
         ports = [int(sentinel.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)[1]) for sentinel in self.watching]
         return next(server for server in self.data if server.port == max(ports, key=ports.count))
-
-    def connect(self) -> redis.Redis:
-        """To the primary; replies come as text."""
-        return redis.Redis("127.0.0.1", self.primary().port, decode_responses=True)
 
     def is_whole(self) -> bool:
         """Every sentinel knows the others and two replicas, and these follow the primary."""
@@ -167,7 +164,9 @@ class Sentinels:
 
 
 class Cluster:
-    """Three primaries, each with one replica. `servers`: by name."""
+    """Three primaries, each with a third of the slots and one replica. `servers`: by name."""
+
+    replicas = 1
 
     def __init__(self, data: Sequence[Server]) -> None:
         self.data = data
@@ -177,9 +176,10 @@ class Cluster:
     def url(self) -> str:
         return f"redis+cluster://{','.join(server.place for server in self.data)}"
 
-    def connect(self) -> redis.Redis:
-        """To all of it; replies come as text."""
-        return cast(redis.Redis, RedisCluster(host="127.0.0.1", port=self.data[0].port, decode_responses=True))
+    def slots(self, number: int) -> range:
+        """Of the primary `data[number]`, and of its replica `data[number + 3]`, as they were at the beginning."""
+        share = SLOTS // 3 + 1
+        return range(number * share, min((number + 1) * share, SLOTS))
 
     def is_whole(self) -> bool:
         """Every server finds all slots served, each by a primary with one replica, and every replica follows its primary."""
@@ -188,6 +188,38 @@ class Cluster:
             if [len(shard) for shard in shards] != [4] * (len(self.data) // 2) or not server.follows():
                 return False
         return all(server.told("CLUSTER", "INFO")["cluster_state"] == "ok" for server in self.data)
+
+
+class Migration:
+    """Of slots from one primary to another, by the commands that redis-cli sends."""
+
+    def __init__(self, slots: Sequence[int], source: Server, target: Server, primaries: Sequence[Server]) -> None:
+        self._slots = slots
+        self._source, self._target = source, target
+        self._primaries = [target, source, *(server for server in primaries if server not in {source, target})]
+        self._from, self._to = source.ask("CLUSTER", "MYID"), target.ask("CLUSTER", "MYID")
+
+    def begin(self) -> None:
+        for slot in self._slots:
+            self._target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", self._from)
+            self._source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", self._to)
+
+    def move(self, share: float = 1.0) -> int:
+        """That share of each slot's keys, rounded up; returns how many."""
+        moved = 0
+        for slot in self._slots:
+            keys = self._source.ask("CLUSTER", "GETKEYSINSLOT", slot, 10_000)
+            some = keys[: math.ceil(len(keys) * share)]
+            if some:
+                self._source.ask("MIGRATE", "127.0.0.1", self._target.port, "", 0, 5000, "KEYS", *some)
+            moved += len(some)
+        return moved
+
+    def end(self) -> None:
+        self.move()
+        for slot in self._slots:
+            for primary in self._primaries:
+                primary.ask("CLUSTER", "SETSLOT", slot, "NODE", self._to)
 
 
 def free_port(apart: int = 0) -> int:
@@ -210,7 +242,7 @@ def single() -> Iterator[Single]:
 def sentinels(*flags: str) -> Iterator[Sentinels]:
     """`flags`: of the data servers, DURABLE for what must survive a kill."""
     with _directory() as directory:
-        data = [_data_server(f"server-{number}", directory, *flags) for number in range(3)]
+        data = [_data_server(f"server-{number}", directory, *flags, password=PASSWORD) for number in range(3)]
         watching = [_sentinel(f"sentinel-{number}", directory, data[0].port) for number in range(3)]
         topology = Sentinels(data, watching)
         with _running(data):
@@ -231,19 +263,19 @@ def cluster(*flags: str) -> Iterator[Cluster]:
     with _directory() as directory:
         topology = Cluster([_data_server(f"server-{number}", directory, *own, *flags) for number in range(6)])
         with _running(topology.data):
-            _form(topology.data[:3], topology.data[3:])
+            _form(topology)
             eventually(topology.is_whole, "a whole cluster")
             yield topology
 
 
-def _form(primaries: Sequence[Server], replicas: Sequence[Server]) -> None:
-    share = SLOTS // len(primaries) + 1
-    for number, primary in enumerate(primaries):
+def _form(topology: Cluster) -> None:
+    for number, primary in enumerate(topology.data[:3]):
+        slots = topology.slots(number)
         primary.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-        primary.ask("CLUSTER", "ADDSLOTSRANGE", number * share, min((number + 1) * share, SLOTS) - 1)
-    for server in (*primaries[1:], *replicas):
-        primaries[0].ask("CLUSTER", "MEET", "127.0.0.1", server.port)
-    for primary, replica in zip(primaries, replicas, strict=True):
+        primary.ask("CLUSTER", "ADDSLOTSRANGE", slots[0], slots[-1])
+    for server in topology.data[1:]:
+        topology.data[0].ask("CLUSTER", "MEET", "127.0.0.1", server.port)
+    for primary, replica in zip(topology.data[:3], topology.data[3:], strict=True):
         command = ("CLUSTER", "REPLICATE", primary.ask("CLUSTER", "MYID"))
         eventually(partial(replica.ask, *command), f"{replica.name} as a replica")
 
@@ -254,13 +286,14 @@ def _publish_every(watching: Sequence[Server], milliseconds: int) -> None:
         sentinel.ask("SENTINEL", "DEBUG", "PUBLISH-PERIOD", milliseconds)
 
 
-def _data_server(name: str, directory: Path, *flags: str) -> Server:
+def _data_server(name: str, directory: Path, *flags: str, password: str | None = None) -> Server:
     own = directory / name
     own.mkdir()
     port = free_port(apart=10_000)
     place = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(own), "--save", "", "--repl-diskless-sync-delay", "0"]
     users = [word for user in PEERS for word in ("--user", *_user(user))]
-    return Server(name, port, own, *place, *users, "--masteruser", "replica", "--masterauth", "replica", *flags)
+    login = ["--masteruser", "replica", "--masterauth", "replica", *(["--requirepass", password] if password else [])]
+    return Server(name, port, own, *place, *users, *login, *flags, password=password)
 
 
 def _user(name: str) -> list[str]:

@@ -63,7 +63,7 @@ class FigureReader:
         grants, refusals = totals["choice granted"], totals["choice refused"]
         best = [label for label, _ in Counter(_named(totals, "revenue")).most_common(MOST_LABELS)]
         return Figures(
-            issued=_series(steps, {mode: f"issued {mode}" for mode in ("persistent", "cookieless", "null")}),
+            issued=_series(steps, {mode: f"issued {mode}" for mode in ("persistent", "cookieless", "null", "bot")}),
             choices=_series(steps, {"granted": "choice granted", "refused": "choice refused"}),
             revenue=_series(steps, {label: f"revenue {label}" for label in best}, MICROS),
             errors=_series(steps, {name: f"error {name}" for name in sorted(_named(totals, "error"))}),

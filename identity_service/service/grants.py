@@ -43,7 +43,8 @@ class Grants:
                 return null_identity(scene, _withdrawn(decision))
             if outcome == "older":
                 [state] = await self._store.visitors.states(scene.visit.shop.shop_id, [visitor], scene.seconds)
-                expires = state.record.expires if state.record else expires
+                record, granting = state.record, False
+                expires = record.expires if record else expires
         elif record:
             await self._touch(scene, visitor, record)
         linking = choice.linking if granting or not record else record.linking
@@ -117,7 +118,7 @@ def _is_new(scene: Scene, record: VisitorRecord, choice: Signal) -> bool:
     stored = record.consent
     if stored is None:
         return True
-    if choice not in scene.visit.signals or choice.decided_at < stored.granted_at:
+    if choice not in scene.visit.signals or choice.is_older(stored.granted_at):
         return False
     if choice.linking is Choice.REFUSED and stored.linking is not Choice.REFUSED:
         return True

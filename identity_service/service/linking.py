@@ -36,8 +36,8 @@ def refuses_links(scene: Scene) -> bool:
 def _refusals(scene: Scene) -> list[Signal]:
     """By messages that are not older than what is stored."""
     consent = scene.record.consent if scene.record else None
-    oldest = consent.granted_at if consent else 0
-    return [signal for signal in scene.visit.signals if signal.linking is Choice.REFUSED and signal.decided_at >= oldest]
+    refusals = [signal for signal in scene.visit.signals if signal.linking is Choice.REFUSED]
+    return [signal for signal in refusals if consent is None or not signal.is_older(consent.granted_at)]
 
 
 def _refusal(scene: Scene, kind: Kind) -> Signal:

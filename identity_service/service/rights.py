@@ -55,7 +55,11 @@ class Rights:
         return {"visitors": [{"visitor": visitor, "shared": shared} | held], "orders": orders}
 
     async def erase_handle(self, shop: Shop, handle: Handle) -> Erased:
-        return await self._store.removals.erase(shop.shop_id, handle, self._millis())
+        """Dated no earlier than the grants it ends, which a faster clock may have stamped: a later grant would stand."""
+        [links] = await self._store.links.living(shop.shop_id, [handle], self._now())
+        states = await self._store.visitors.states(shop.shop_id, [link.visitor for link in links], self._now())
+        granted = [state.record.consent.granted_at for state in states if state.record and state.record.consent]
+        return await self._store.removals.erase(shop.shop_id, handle, max([self._millis(), *granted]))
 
     async def erase_visitor(self, shop: Shop, visitor: VisitorId) -> Erased:
         return await self._store.removals.withdraw(shop.shop_id, visitor, self._millis())

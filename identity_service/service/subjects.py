@@ -20,7 +20,7 @@ ATTEMPTS = (True, False, False)
 
 class Subject(Struct, frozen=True):
     """`personal` False: only what was bought may be kept. `expires` in seconds since 1970; `signed`: by token. `bridged_from`: digest of
-    the session before the grant. `override`: an ID typed into the address for a test."""
+    the session before the grant. `override`: an ID typed into the address for a test. `automated`: a robot called."""
 
     personal: bool
     visitor: VisitorId | None = None
@@ -30,6 +30,7 @@ class Subject(Struct, frozen=True):
     linkable: bool = False
     bridged_from: str | None = None
     override: bool = False
+    automated: bool = False
 
     @property
     def mode(self) -> str:
@@ -40,6 +41,7 @@ class Subject(Struct, frozen=True):
 
 
 NOBODY = Subject(personal=False)
+ROBOT = Subject(personal=False, automated=True)
 NO_SESSION = Subject(personal=True)
 
 
@@ -55,7 +57,9 @@ class Subjects:
         return replace(subject, override=True, linkable=linkable) if visit.override else subject
 
     async def _find(self, visit: Visit, *, assumed: bool) -> Subject:
-        if visit.asked is Asked.NULL or visit.surroundings.automated:
+        if visit.surroundings.automated:
+            return ROBOT
+        if visit.asked is Asked.NULL:
             return NOBODY
         if visit.own and not (visit.trusted or visit.shop.accept_unsigned):
             raise Invalid("visitor: this shop takes signed visitor IDs only")

@@ -15,12 +15,14 @@ from identity_service.errors import StoreUnavailable
 from identity_service.event import ProductId, compact
 from identity_service.shop import ShopId
 from identity_service.store import Clock, Store
-from identity_service.store.activity import HOUR
+from identity_service.store.activity import HOUR, MOST_COUNTERS
 
 MICROS = 1_000_000
 """Revenue is counted in millionths of the shop's currency; an order's own revenue is exact."""
 MOST_WAITING = 1_000
 LONGEST_LABEL = 120
+LABELLED = frozenset({"click", "order", "revenue"})
+"""Kinds of counters that are named by labels, which anybody may send."""
 
 
 @dataclass(slots=True)
@@ -32,7 +34,8 @@ class Gathered:
 
 
 class Called(Struct, frozen=True):
-    """One tracking call as the log tells it: `error` is the text that the caller got, None for a success."""
+    """One tracking call as the log tells it: `mode` is its subject's, or bot; `error` is the text that the caller
+    got, None for a success."""
 
     call: str
     mode: str
@@ -59,9 +62,12 @@ class Tally:
         gathered.log.append(compact(entry))
 
     def identified(self, shop: ShopId, mode: str, choice: str | None) -> None:
-        """An ID was issued, or none; `choice`: what a banner reported with the call."""
+        """An ID was issued, or none: then `mode` is null, or bot for a robot. `choice`: what a banner reported with the call."""
         now = int(self._clock())
         self._count(self._of(shop), now, [f"issued {mode}", *([f"choice {choice}"] if choice else [])])
+
+    def robot_clicked(self, shop: ShopId) -> None:
+        self._count(self._of(shop), int(self._clock()), ["clicks bot"])
 
     def clicked(self, shop: ShopId, product: ProductId, labels: Sequence[str], *, visitor: bool) -> None:
         now, gathered = int(self._clock()), self._of(shop)
@@ -76,13 +82,10 @@ class Tally:
         """`credited`: revenue by label; empty for an order that is not attributed."""
         now, gathered = int(self._clock()), self._of(shop)
         kinds = ["all", *(["attributed"] if credited else [])]
-        counts = gathered.hours.setdefault(now - now % HOUR, Counter())
         for kind in kinds:
-            counts[f"orders {kind}"] += 1
-            counts[f"revenue_all {kind}"] += int(revenue * MICROS)
+            self._add(gathered, now, {f"orders {kind}": 1, f"revenue_all {kind}": int(revenue * MICROS)})
         for label, amount in credited.items():
-            counts[f"order {label[:LONGEST_LABEL]}"] += 1
-            counts[f"revenue {label[:LONGEST_LABEL]}"] += int(amount * MICROS)
+            self._add(gathered, now, {f"order {label[:LONGEST_LABEL]}": 1, f"revenue {label[:LONGEST_LABEL]}": int(amount * MICROS)})
         gathered.last["sale"] = now
         self._see(gathered, products, now)
 
@@ -111,15 +114,21 @@ class Tally:
         return found
 
     def _count(self, gathered: Gathered, now: int, names: Sequence[str]) -> None:
+        self._add(gathered, now, dict.fromkeys(names, 1))
+
+    def _add(self, gathered: Gathered, now: int, numbers: dict[str, int]) -> None:
+        """As the store does: labels beyond the cap are counted together, however long the store is away."""
         start = now - now % HOUR
         counts = gathered.hours.get(start)
         if counts is None:
             counts = gathered.hours[start] = Counter()
-        for name in names:
-            counts[name] += 1
+        full = len(counts) >= MOST_COUNTERS
+        for name, number in numbers.items():
+            kind = name.partition(" ")[0] if full and name not in counts else ""
+            counts[f"{kind} ..." if kind in LABELLED else name] += number
 
     def _see(self, gathered: Gathered, products: Sequence[ProductId], now: int) -> None:
         for product in products[:100]:
             gathered.products[str(product)] = f"{'i' if isinstance(product, int) else 's'} {now}"
-        if len(gathered.products) > MOST_WAITING:
+        while len(gathered.products) > MOST_WAITING:
             del gathered.products[next(iter(gathered.products))]

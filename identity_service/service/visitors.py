@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from identity_service.consent import Choice, Millis, Receipt
 from identity_service.cookieless import DAY, window_at
 from identity_service.errors import StoreUnavailable
-from identity_service.metrics import BAD_SIGNATURES, ISSUED, REFUSED_SIGNALS, counter
+from identity_service.metrics import BAD_SIGNATURES, ISSUED, REFUSED_SIGNALS, count
 from identity_service.policy import Asked, Decision, Facts, Reason, decide
 from identity_service.service.candidates import Candidates, token_expires
 from identity_service.service.grants import Grants
@@ -44,7 +44,7 @@ class Visitors:
             identity = await self._identify(visit, tokens, now)
         except StoreUnavailable:
             identity = self._without_store(visit, tokens, now)
-        counter(ISSUED, identity.mode, identity.reason).inc()
+        count(ISSUED, identity.mode, identity.reason)
         return identity
 
     async def preview(self, visit: Visit, *, assumed: bool = False) -> tuple[Scene, Decision]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from identity_service.errors import StoreUnavailable
 from identity_service.handle import Handles
 from identity_service.link import LinkCaps
 from identity_service.store.activity import ActivityStore
@@ -15,6 +16,7 @@ from identity_service.store.removals import RemovalStore
 from identity_service.store.repair import Repair
 from identity_service.store.sales import SaleStore
 from identity_service.store.salts import SaltStore
+from identity_service.store.schema import VERSION, Schema, examine_marks
 from identity_service.store.visitors import NOTHING, VisitorStore
 
 DAY = 86_400
@@ -45,7 +47,14 @@ class Store:
         self.removals = RemovalStore(client, keys, self.visitors, self.links, retention.gone * DAY)
         self.sales = SaleStore(client, keys, assumed, retention.sale * DAY)
         self.activity = ActivityStore(client, keys, most_orders, retention.sale * DAY)
+        self._schema = Schema(VERSION, handles.fingerprints)
         self.repair = Repair(client, keys, self.links, self.removals)
+
+    async def check_marks(self) -> None:
+        """From now on every call raises StoreUnavailable if the store is moved, or proves to be another's; this one tells why."""
+        for fault in await examine_marks(self.client, self._schema, adopt=False):
+            self.client.refuse()
+            raise StoreUnavailable(fault)
 
 
 Clock = Callable[[], float]

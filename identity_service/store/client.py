@@ -1,10 +1,11 @@
 """The one way to the store: units of commands in, replies out, every failure a StoreUnavailable.
 
-Timeouts are short, reads are sent twice at most, writes once: after a lost write nobody knows whether it happened, so the caller hears
-503 and repeats a call that is safe to repeat. While the breaker of a server is open, calls that need it fail at once.
+Timeouts are short. A read whose connection broke is sent once more, a write never: after a lost write nobody knows whether it happened, so
+the caller hears 503 and repeats a call that is safe to repeat. While the breaker of a server is open, calls that need it fail at once.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from functools import partial
 
@@ -22,7 +23,9 @@ class Client:
 
     def __init__(self, url: str, timeout: float, *, replicas: int = 0, observe: Observe = lambda _seconds, _outcome: None) -> None:
         self._topology = _topology(url, timeout, replicas, observe)
+        self._timeout = timeout
         self._posted: set[asyncio.Future[list[Reply]]] = set()
+        self._refused = False
 
     @property
     def open(self) -> bool:
@@ -33,10 +36,14 @@ class Client:
         """Replies in the order of the commands. Raises StoreUnavailable; for writes that means: perhaps done, perhaps not."""
         if not unit:
             return []
+        if self._refused:
+            raise StoreUnavailable
+        began = time.monotonic()
         try:
             replies = await self._topology.submit(unit)
         except StoreUnavailable:
-            if self.open or not only_reads(unit):
+            slow = time.monotonic() - began > self._timeout / 2
+            if slow or self.open or not only_reads(unit):
                 raise
             replies = await self._topology.submit(unit)
         for reply in replies:
@@ -53,9 +60,15 @@ class Client:
 
     def post(self, *unit: Command) -> None:
         """Sends without waiting, for what repair would do anyway; a failure is counted, not raised."""
+        if self._refused:
+            return
         sent = asyncio.ensure_future(self._topology.submit(unit))
         self._posted.add(sent)
         sent.add_done_callback(self._forget)
+
+    def refuse(self) -> None:
+        """The store proved not to be this service's: from now on every call raises StoreUnavailable."""
+        self._refused = True
 
     async def servers(self) -> list[Node]:
         """Every server that holds data, replicas too. Raises StoreUnavailable."""

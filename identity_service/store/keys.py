@@ -13,6 +13,10 @@ PREFIX = "id:v1:"
 REWRITE = f"{PREFIX}{{rewrite}}"
 PROBE = f"{PREFIX}{{probe}}"
 REPAIR_LOCK = f"{PREFIX}{{repair-lock}}"
+SCHEMA = f"{PREFIX}{{schema}}"
+MOVE = f"{PREFIX}{{move}}"
+OF_THE_STORE = frozenset({PROBE, REPAIR_LOCK, SCHEMA, MOVE})
+"""They say something of one store or one moment, and are never moved."""
 
 
 class VisitorKeys(Struct, frozen=True):

@@ -28,6 +28,8 @@ from identity_service.visitor import LAPSED, Kind, VisitorId
 
 MOST_YIELDS = 3
 """How often a link may make room for itself before it is refused."""
+REMOVALS_A_VISITOR = 10
+"""How many removals may wait at a handle, for each visitor that it may hold, before it takes no new visitors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class LinkStore:
         self._client = client
         self._keys = keys
         self._caps = caps
+        self._most_removals = REMOVALS_A_VISITOR * caps.visitors_per_handle
         self._gone_life = gone_life
 
     async def living(self, shop: ShopId, handles: Sequence[Handle], now: int) -> list[list[Link]]:
@@ -69,13 +72,13 @@ class LinkStore:
             expires = await self._point(shop, handle, linkable, nonce, now)
         except (ConsentRequired, Invalid):
             await self._client.run(write("HDEL", keys.intents, nonce))
-            await self.settle(shop, handle, linkable.visitor)
+            await self.settle(shop, handle, linkable.visitor, of_link=True)
             self._forget(shop, note)
             raise
         arguments = (nonce, linkable.visitor, now, expires, source.value[0], linkable.flag)
         [confirmed] = await self._client.run(call("link_commit", (keys.links, keys.intents), *arguments))
         if not confirmed:
-            await self.settle(shop, handle, linkable.visitor)
+            await self.settle(shop, handle, linkable.visitor, of_link=True)
             await self._client.run(write("HDEL", keys.intents, nonce))
         self._forget(shop, note)
         if not confirmed:
@@ -84,23 +87,32 @@ class LinkStore:
     async def unlink(self, shop: ShopId, handle: Handle, visitor: VisitorId, now: int, *, revoke: bool = False) -> bool:
         """Returns whether there was a link. `revoke`: links of the visitor that are announced there will not stand either."""
         keys = self._keys.handle(shop, handle)
-        await self._client.run(*note_removal(self._keys, shop, f"u {handle.name} {secrets.token_urlsafe(8)}", Millis(now * 1000)))
-        drop = call("unlink_drop", (keys.links, keys.removals), visitor, now * 1000)
+        note = f"u {handle.name} {secrets.token_urlsafe(8)}"
+        await self._client.run(*note_removal(self._keys, shop, note, Millis(now * 1000)))
+        drop = call("unlink_drop", (keys.links, keys.removals), visitor, now * 1000, "" if revoke else self._most_removals)
         announced = [call("withdraw_unlink", (keys.links, keys.intents, keys.sales), visitor)] if revoke else []
         existed, *_ = await self._client.run(drop, *announced)
+        if existed < 0:
+            self._forget(shop, note)
+            raise StoreUnavailable("Too many removals of this handle wait to be settled; repeat the call in a minute.", retry_after=60)
         await self.settle(shop, handle, visitor)
         return bool(existed)
 
-    async def settle(self, shop: ShopId, handle: Handle, visitor: VisitorId, erase_at: Millis | None = None) -> None:
-        """Drops the visitor's pointer if the handle no longer names the visitor. `erase_at`: an erasure's time; then the
-        withdrawal of a visitor that this handle alone held, and that no newer grant holds, is begun, and the caller finishes it."""
+    async def settle(
+        self, shop: ShopId, handle: Handle, visitor: VisitorId, erase_at: Millis | None = None, *, of_link: bool = False
+    ) -> None:
+        """Drops the visitor's pointer if the handle no longer names the visitor. `erase_at`: an erasure's time; then the withdrawal of a
+        visitor that this handle alone held, and that no newer grant holds, is begun, and the caller finishes it. `of_link`: a link that
+        failed does the same for the erasure that it failed by, which may find no pointer any more, and repair finishes it."""
         keys, at = self._keys.visitor(shop, visitor), self._keys.handle(shop, handle)
         [pointer] = await self._client.run(read("HGET", keys.record, handle.name))
         if pointer is None:
             return
-        [named] = await self._client.run(call("names_visitor", (at.links, at.intents), visitor, reads=True))
+        [[named, *erased]] = await self._client.run(call("names_visitor", (at.links, at.intents, at.removals), visitor, reads=True))
         if named:
             return
+        if of_link:
+            [erase_at] = erased
         erasing = ("" if erase_at is None else erase_at, self._gone_life, secrets.token_urlsafe(8))
         await self._client.run(call("settle_drop", (keys.record, keys.gone), handle.name, pointer, *erasing))
 
@@ -113,7 +125,14 @@ class LinkStore:
     async def _intend(self, shop: ShopId, handle: Handle, linkable: Linkable, nonce: str, note: str, now: int) -> None:
         keys = self._keys.handle(shop, handle)
         intend = call(
-            "link_intend", (keys.links, keys.intents), nonce, linkable.visitor, now, self._caps.visitors_per_handle, linkable.flag
+            "link_intend",
+            (keys.links, keys.intents, keys.removals),
+            nonce,
+            linkable.visitor,
+            now,
+            self._caps.visitors_per_handle,
+            linkable.flag,
+            self._most_removals,
         )
         announce = call("note_removal", [self._keys.notes(shop)], now * 1000, note)
         for _ in range(MOST_YIELDS):

@@ -4,7 +4,7 @@ It also has the append-only file rewritten, so that what was erased leaves the d
 """
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from identity_service.consent import Millis
 from identity_service.errors import StoreUnavailable
@@ -37,25 +37,39 @@ class Repair:
         return bool(claimed)
 
     async def run(self, shops: Iterable[ShopId], now: Millis) -> int:
-        """Ends what was noted 60 seconds ago or earlier; returns how many notes it closed."""
+        """Ends all that was noted 60 seconds ago or earlier; returns how many notes it closed."""
         closed = 0
         for shop in shops:
-            due = read("ZRANGEBYSCORE", self._keys.notes(shop), "-inf", now - INTERVAL * 1000, "WITHSCORES", "LIMIT", 0, MOST_NOTES)
-            [notes] = await self._client.run(due)
-            for note, at in notes:
-                closed += await self._close(shop, note, Millis(int(at)), now)
+            left = 0
+            while notes := await self._due(shop, now, left):
+                ended = await self._close(shop, notes, now)
+                closed, left = closed + ended, left + len(notes) - ended
         return closed
 
-    async def _close(self, shop: ShopId, note: str, at: Millis, now: Millis) -> bool:
-        kind, subject, *rest = note.split(" ")
-        if kind in "wf":
-            await self._removals.repair_withdrawal(shop, VisitorId(subject), at, noted_to_finish=kind == "f")
-        elif kind == "s":
-            await self._removals.repair_sale(shop, rest[0], VisitorId(subject))
-        elif await self._repair_handle(shop, handle_named(subject), now):
-            return False
-        await self._client.run(write("ZREM", self._keys.notes(shop), note), note_destroyed(now))
-        return True
+    async def _due(self, shop: ShopId, now: Millis, start: int) -> list[tuple[str, str]]:
+        """Notes and their times, oldest first; the first `start` stay open."""
+        limits = ("-inf", now - INTERVAL * 1000, "WITHSCORES", "LIMIT", start, MOST_NOTES)
+        [notes] = await self._client.run(read("ZRANGEBYSCORE", self._keys.notes(shop), *limits))
+        return list(notes)
+
+    async def _close(self, shop: ShopId, notes: Sequence[tuple[str, str]], now: Millis) -> int:
+        """How many of them; all those of one handle are ended together."""
+        closed, still_open = [], dict[str, bool]()
+        for note, at in notes:
+            kind, subject, *rest = note.split(" ")
+            if kind in "wf":
+                await self._removals.repair_withdrawal(shop, VisitorId(subject), Millis(int(at)), noted_to_finish=kind == "f")
+            elif kind == "s":
+                await self._removals.repair_sale(shop, rest[0], VisitorId(subject))
+            else:
+                if subject not in still_open:
+                    still_open[subject] = await self._repair_handle(shop, handle_named(subject), now)
+                if still_open[subject]:
+                    continue
+            closed.append(note)
+        if closed:
+            await self._client.run(write("ZREM", self._keys.notes(shop), *closed), note_destroyed(now))
+        return len(closed)
 
     async def _repair_handle(self, shop: ShopId, handle: Handle, now: Millis) -> bool:
         """Returns whether something younger is still open here."""

@@ -12,6 +12,8 @@ from identity_service.store.keys import Keys
 from identity_service.visitor import VisitorId
 
 MOST_SALES_OF_A_VISITOR = 1_000
+MOST_SALES_OF_A_HANDLE = 1_000
+"""Later ones are kept without naming it, so that whatever names it is found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,13 @@ class SaleStore:
         sale names; it is indexed under them just before, so that an erasure finds it."""
         digest = self._keys.sale_digest(shop, sale)
         pairs = [text for pair in fields.items() for text in pair]
-        index = [call("index_under_handle", [self._keys.handle(shop, handle).sales], digest, self._life) for handle in handles]
-        *_, reply = await self._client.run(*index, call("claim_sale", [self._keys.sale_of(shop, digest)], self._life, *pairs))
+        indexes, limits = [self._keys.handle(shop, handle).sales for handle in handles], (self._life, MOST_SALES_OF_A_HANDLE)
+        index = [call("index_under_handle", [key], digest, *limits) for key in indexes]
+        *indexed, reply = await self._client.run(*index, call("claim_sale", [self._keys.sale_of(shop, digest)], self._life, *pairs))
+        for handle, key, outcome in zip(handles, indexes, indexed, strict=True):
+            if outcome == "full":
+                await self._client.run(call("scrub_sale", [self._keys.sale_of(shop, digest)], "handle", handle.name))
+                await self._client.run(write("SREM", key, digest))
         if reply[0] == 1:
             return None
         return dict(zip(reply[1][::2], reply[1][1::2], strict=True))

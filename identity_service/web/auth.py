@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from starlette.types import Scope
 
 from identity_service.errors import Forbidden, Unauthorized
+from identity_service.limits import RateLimit
 from identity_service.shop import KeyKind, Shop, Shops
 
 WRONG_KEY = "The key is missing or wrong; send it as `Authorization: Bearer KEY` or as the member `key`."
@@ -92,6 +94,20 @@ def limited_client(address: str) -> str:
     """What one client counts as: its IPv4 address, or its IPv6 /64."""
     plain = _address(address) or address
     return plain if ":" not in plain else str(ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False))
+
+
+def count_wrong_key(limit: RateLimit | None, scope: Scope, proxies: tuple[Network, ...]) -> None:
+    """Raises RateLimited for one too many from an address. A right key is taken all the same: keys are too long to be guessed, and what a
+    neighbour behind the same address does wrong must cost nobody an order."""
+    if limit:
+        limit.count(key_source(scope, proxies))
+
+
+def key_source(scope: Scope, proxies: tuple[Network, ...]) -> str:
+    """Whom a wrong key counts for: the client; where nobody can vouch for its address, whoever's connection it is."""
+    peer, forwarded = scope["client"][0] if scope["client"] else None, scope["state"]["headers"].get("x-forwarded-for")
+    address = client_address(peer, forwarded, proxies) or client_address(peer, None, ())
+    return limited_client(address) if address else "unknown"
 
 
 def _is_ours(address: str, proxies: tuple[Network, ...]) -> bool:

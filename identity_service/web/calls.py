@@ -31,6 +31,7 @@ from identity_service.web.endpoints import Call, Reply
 from identity_service.web.payloads import Client, ConsentAnswer, ConsentObject, DecisionAnswer, IdentityAnswer, ReceiptAnswer
 
 MOST_TOKEN_CHARACTERS = 120
+EMAILS_A_CALL = 100
 
 
 def visit_of(call: Call, *, event: bool = False, signals: tuple[Signal, ...] | None = None) -> Visit:
@@ -103,6 +104,12 @@ async def keep_opt_out(call: Call, visitor: VisitorId | None) -> None:
     if visitor and call.device and browser_signals(call.headers).gpc:
         now = int(call.services.clock())
         await call.services.store.visitors.touch(call.shop.shop_id, visitor, now, True, OptOutsSeen(gpc=Millis(now * 1000)))
+
+
+def count_lookup(call: Call, emails: int = 1) -> None:
+    """Before anything about a person is told or erased. Raises RateLimited. A hundred emails of a batch count as one call."""
+    if call.services.lookup_limit:
+        call.services.lookup_limit.count(call.key, max(1, -(-emails // EMAILS_A_CALL)))
 
 
 def refused_before(call: Call) -> bool:

@@ -11,7 +11,7 @@ from identity_service.service.scene import Scene
 from identity_service.service.visits import Visit
 from identity_service.signals.statements import SOURCES
 from identity_service.visitor import own_visitor_id
-from identity_service.web.calls import reader_of, receipt_answer, visit_of
+from identity_service.web.calls import count_lookup, reader_of, receipt_answer, visit_of
 from identity_service.web.endpoints import Call, Reply
 from identity_service.web.payloads import ConsentObject, DecisionAnswer, DecisionsAnswer, ReceiptsAnswer, TraceStep
 from identity_service.web.visitors import identify
@@ -46,6 +46,7 @@ def _of_webhook(visit: Visit, named: str) -> Visit:
 
 
 async def receipts(call: Call) -> Reply:
+    count_lookup(call)
     body = call.body
     if not isinstance(body.receipt_id, UnsetType):
         found = await call.services.receipts.by_id(call.shop, body.receipt_id)

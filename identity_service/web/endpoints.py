@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
-from identity_service.errors import Forbidden, Invalid, Malformed
+from identity_service.errors import Forbidden, Invalid, Malformed, Unauthorized
 from identity_service.handle import Handles
 from identity_service.limits import RateLimit
 from identity_service.regions import PLACE
@@ -29,7 +29,17 @@ from identity_service.service.visitors import Visitors
 from identity_service.shop import Shop, Shops
 from identity_service.signing import Signing
 from identity_service.store import Clock, Store
-from identity_service.web.auth import Caller, Network, authenticate, bearer, client_address, is_proxy, limited_client, speaks_for_device
+from identity_service.web.auth import (
+    Caller,
+    Network,
+    authenticate,
+    bearer,
+    client_address,
+    count_wrong_key,
+    is_proxy,
+    limited_client,
+    speaks_for_device,
+)
 from identity_service.web.bodies import BodyLimits, all_members, check_text, key_members, read_body, told
 
 REGION = re.compile(PLACE)
@@ -59,6 +69,8 @@ class Services:
     limits: BodyLimits
     client_limit: RateLimit | None
     key_limit: RateLimit | None
+    lookup_limit: RateLimit | None
+    wrong_keys: RateLimit | None
     refusal_days: int
     consent_days: int
     region_header: str
@@ -70,7 +82,7 @@ class Services:
 class Call(Struct, frozen=True):
     """`device`: the call speaks for the visitor's device. `address` and `region`: of that device, if known. `headers`: names in lower case.
     `parameters`: of the path. `members`: the body's members as they came, for bodies that are somebody else's. `name`: of a tracking call.
-    `from_query`: its values have no types of their own."""
+    `from_query`: its values have no types of their own. `key`: what stands for the caller's key in limits."""
 
     services: Services
     shop: Shop
@@ -85,6 +97,7 @@ class Call(Struct, frozen=True):
     body: Any
     name: str = ""
     from_query: bool = False
+    key: str = ""
 
 
 class Reply(Struct, frozen=True):
@@ -117,7 +130,13 @@ class Endpoint:
             object.__setattr__(self, "decoder", msgspec.json.Decoder(self.body))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send_reply(send, await self.handler(await self._call(scope, receive)))
+        services = self.services
+        try:
+            call = await self._call(scope, receive)
+        except Unauthorized:
+            count_wrong_key(services.wrong_keys, scope, services.proxies)
+            raise
+        await send_reply(send, await self.handler(call))
 
     async def _call(self, scope: Scope, receive: Receive) -> Call:
         services, headers = self.services, scope["state"]["headers"]
@@ -147,6 +166,7 @@ class Endpoint:
             parameters=scope.get("path_params", {}),
             members=all_members(raw) if self.free else {},
             body=self._decoded(raw),
+            key=found.digest,
         )
 
     def _decoded(self, raw: bytes) -> Any:

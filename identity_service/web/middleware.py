@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from identity_service.errors import HeadersTooLarge, Malformed, MethodNotAllowed, NotFound, ServiceError
 from identity_service.logs import log, where
-from identity_service.metrics import REQUESTS, counter
+from identity_service.metrics import REQUESTS, count
 from identity_service.web.endpoints import Reply, send_reply
 from identity_service.web.problems import problem_body
 
@@ -57,7 +57,7 @@ class Edge:
         except Exception as error:
             await self._answer_error(error, request_id, scope, answered)
         route = state.get("route", "none")
-        counter(REQUESTS, route, answered.status).inc()
+        count(REQUESTS, route, answered.status)
         milliseconds = round((time.perf_counter() - began) * 1000, 2)
         log.info("request", request_id=request_id, method=_method(scope), route=route, status=answered.status, ms=milliseconds)
 
@@ -115,7 +115,7 @@ class Answered:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             names = {name for name, _ in message["headers"]}
-            message["headers"] += [header for header in self._added if header[0] not in names]
+            message["headers"] = [*message["headers"], *[header for header in self._added if header[0] not in names]]
         return self._send(message)
 
 

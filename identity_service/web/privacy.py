@@ -7,12 +7,13 @@ from msgspec import UnsetType
 from identity_service.errors import Invalid
 from identity_service.handle import Handle
 from identity_service.visitor import own_visitor_id
-from identity_service.web.calls import rfc3339
+from identity_service.web.calls import count_lookup, rfc3339
 from identity_service.web.endpoints import Call, Reply
 from identity_service.web.tracking_payloads import ActivityEntry, PrivacyAnswer, TrackingAnswer
 
 
 async def inform(call: Call) -> Reply:
+    count_lookup(call)
     rights = call.services.rights
     handle = _handle(call)
     if handle:
@@ -25,6 +26,7 @@ async def inform(call: Call) -> Reply:
 
 
 async def forget(call: Call) -> Reply:
+    count_lookup(call)
     rights = call.services.rights
     handle = _handle(call)
     if handle:

@@ -3,6 +3,7 @@
 from msgspec import UnsetType
 
 from identity_service.visitor import own_visitor_id
+from identity_service.web.calls import count_lookup
 from identity_service.web.endpoints import Call, Reply
 from identity_service.web.link_payloads import ErasedCounts, ErasureAnswer, ExportAnswer
 from identity_service.web.links import handle_of, one_of
@@ -12,6 +13,7 @@ NAMES = ("email", "customer", "visitor")
 
 async def export(call: Call) -> Reply:
     one_of(call.body, NAMES)
+    count_lookup(call)
     if isinstance(call.body.visitor, UnsetType):
         found = await call.services.rights.export_handle(call.shop, handle_of(call))
     else:
@@ -21,6 +23,7 @@ async def export(call: Call) -> Reply:
 
 async def erase(call: Call) -> Reply:
     one_of(call.body, NAMES)
+    count_lookup(call)
     if isinstance(call.body.visitor, UnsetType):
         erased = await call.services.rights.erase_handle(call.shop, handle_of(call))
     else:

@@ -43,7 +43,10 @@ async def log_click(call: Call) -> Reply:
     labels = clean_labels(None if isinstance(call.body.labels, UnsetType) else call.body.labels)
     event = Event(EventType.CLICK, _now(call), (product,), labels, _text(call.body.api))
     subject, found = await call.services.tracking.log(tracked_visit(call), event)
-    call.services.tally.clicked(call.shop.shop_id, product, found, visitor=subject.visitor is not None)
+    if subject.automated:
+        call.services.tally.robot_clicked(call.shop.shop_id)
+    else:
+        call.services.tally.clicked(call.shop.shop_id, product, found, visitor=subject.visitor is not None)
     return _done(call, subject, found or labels)
 
 
@@ -131,7 +134,7 @@ async def _log(
 
 
 def _done(call: Call, subject: Subject, labels: Sequence[str] | None = None) -> Reply:
-    told = Called(call.name, subject.mode, tuple(labels) if labels is not None else None)
+    told = Called(call.name, "bot" if subject.automated else subject.mode, tuple(labels) if labels is not None else None)
     call.services.tally.called(call.shop.shop_id, told)
     return OK
 

@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from identity_service.errors import Invalid, Malformed, ServiceError, Unauthorized
+from identity_service.errors import Invalid, Malformed, MethodNotAllowed, ServiceError, Unauthorized
 from identity_service.service.tally import Called
-from identity_service.web.auth import Caller, authenticate, bearer
+from identity_service.web.auth import Caller, authenticate, bearer, count_wrong_key
 from identity_service.web.bodies import check_text, key_members, read_body, told_to_plugin
 from identity_service.web.endpoints import Call, Handler, Reply, Services, send_reply, situation
 from identity_service.web.problems import problem_body
@@ -40,10 +40,16 @@ class TrackingEndpoint:
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True) if scope["query_string"] else []
         callback = dict(query).get("callback") if scope["method"] == "GET" else None
         try:
+            if scope["method"] == "HEAD":
+                raise MethodNotAllowed("A HEAD call would be logged; send GET or POST.")
             if callback is not None and not CALLBACK.fullmatch(callback):
                 callback = None
                 raise Invalid("Invalid Syntax In Argument: callback")
-            reply = await self._reply(scope, receive, query)
+            try:
+                reply = await self._reply(scope, receive, query)
+            except Unauthorized:
+                count_wrong_key(self.services.wrong_keys, scope, self.services.proxies)
+                raise
         except ServiceError as error:
             status, media, body = problem_body(error, scope["state"]["request_id"], scope["path"])
             after = [(b"retry-after", str(error.retry_after).encode())] if error.retry_after else []
@@ -101,6 +107,7 @@ class TrackingEndpoint:
             body=self._decoded(raw, strict=scope["method"] == "POST"),
             name=self.name,
             from_query=scope["method"] == "GET",
+            key=caller.digest,
         )
 
     def _decoded(self, raw: bytes, *, strict: bool) -> Any:

@@ -2,7 +2,7 @@
 
 from identity_service.consent import Choice, newest_choice
 from identity_service.errors import StoreUnavailable
-from identity_service.policy import Asked
+from identity_service.policy import Asked, Reason
 from identity_service.service.visits import Visit
 from identity_service.visitor import Kind
 from identity_service.web.calls import identity_reply, rfc3339, visit_of, with_refusal_kept
@@ -18,7 +18,10 @@ async def identify(call: Call, visit: Visit, *, with_receipt: bool) -> Reply:
     try:
         identity = await call.services.visitors.identify(visit)
         choice = newest_choice(visit.signals) if visit.event else None
-        call.services.tally.identified(call.shop.shop_id, identity.mode, choice.choice if choice else None)
+        if identity.reason is Reason.BOT:
+            call.services.tally.identified(call.shop.shop_id, "bot", None)
+        else:
+            call.services.tally.identified(call.shop.shop_id, identity.mode, choice.choice if choice else None)
         return identity_reply(call, identity, with_receipt=with_receipt)
     except StoreUnavailable as error:
         refused = any(signal.choice is Choice.REFUSED for signal in visit.signals)

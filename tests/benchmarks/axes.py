@@ -19,8 +19,10 @@ from tests.server import valkey
 WORK = (KNOWN, LOOKUP, CLICK)
 CONNECTIONS = (1, 4, 16, 64, 256)
 LINKS = (1_000, 10_000, 100_000, 1_000_000)
-IDS = (1, 10, 1_000)
-EMAILS = (1, 100, 5_000)
+IDS = {1: 1_000, 10: 600, 1_000: 30}
+EMAILS = {1: 1_000, 100: 100, 5_000: 5}
+"""With the number of calls of a round."""
+
 PERCENT = (25, 50, 75)
 ERASED = 300
 """People erased in a round."""
@@ -85,6 +87,10 @@ class Service:
         bodies = itertools.repeat(work.body, int(rate * self._stage.seconds))
         return self.spent(lambda: uvloop.run(calls.made(self.side.url, work, bodies, 64, rate)))
 
+    def called(self, work: Work, count: int) -> Round:
+        """By one caller."""
+        return self.spent(lambda: uvloop.run(calls.made(self.side.url, work, itertools.repeat(work.body, count), 1)))
+
     def erased(self) -> Round:
         people = [{"email": f"erased-{number}@example.com", "visitor": f"erased-{number}"} for number in itertools.islice(_numbers, ERASED)]
         uvloop.run(calls.made(self.side.url, LINK, people, 16))
@@ -142,18 +148,18 @@ def links(stage: Stage) -> Iterator[Axis]:
 def ids(stage: Stage) -> Iterator[Axis]:
     with serving(stage) as service:
         service.fill((f"has-{size}@example.com", VisitorId(f"{number:022}")) for size in IDS for number in range(size))
-        works = [(size, replace(LOOKUP, body={"email": f"has-{size}@example.com"})) for size in IDS]
-        points = [Point("look up", size, partial(service.loaded, work, 1)) for size, work in works]
+        works = [(size, count, replace(LOOKUP, body={"email": f"has-{size}@example.com"})) for size, count in IDS.items()]
+        points = [Point("look up", size, partial(service.called, work, count)) for size, count, work in works]
         yield Axis("IDs of an email, one caller", "IDs", points)
 
 
 @contextmanager
 def batch(stage: Stage) -> Iterator[Axis]:
-    emails = [f"person-{number}@example.com" for number in range(EMAILS[-1])]
+    emails = [f"person-{number}@example.com" for number in range(max(EMAILS))]
     with serving(stage) as service:
         service.fill((email, VisitorId(f"{number:022}")) for number, email in enumerate(emails))
-        works = [(size, replace(LOOKUP, body={"emails": emails[:size]})) for size in EMAILS]
-        points = [Point("look up", size, partial(service.loaded, work, 1)) for size, work in works]
+        works = [(size, count, replace(LOOKUP, body={"emails": emails[:size]})) for size, count in EMAILS.items()]
+        points = [Point("look up", size, partial(service.called, work, count)) for size, count, work in works]
         yield Axis("Emails in a batch, one caller", "emails", points)
 
 

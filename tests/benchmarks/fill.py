@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 
-from identity_service.app import make_services
+from identity_service.app import Application
 from identity_service.consent import Millis
 from identity_service.link import LinkSource
 from identity_service.policy import Asked
@@ -21,9 +21,9 @@ AT_ONCE = 256
 
 @asynccontextmanager
 async def opened(store: str) -> AsyncIterator[Services]:
-    services = make_services(load("development", {"IDENTITY_STORE__URL": store, "IDENTITY_STORE__TIMEOUT_SECONDS": "30"}), time.time)
-    yield services
-    await services.store.client.close()
+    application = Application(load("development", {"IDENTITY_STORE__URL": store, "IDENTITY_STORE__TIMEOUT_SECONDS": "30"}))
+    yield application.services
+    await application.services.store.client.close()
 
 
 def demo(services: Services) -> Shop:

@@ -50,9 +50,9 @@ def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
     install(set())
     sizes = [size for size in SIZES if size < options.links] + [options.links]
-    binaries = [str(server_binary()), *filter(None, [shutil.which("redis-server")])]
-    with ProcessPoolExecutor(len(binaries)) as pool:
-        found = list(pool.map(in_store, binaries, [sizes] * len(binaries)))
+    programs = [str(server_binary()), *filter(None, [shutil.which("redis-server")])]
+    with ProcessPoolExecutor(len(programs)) as pool:
+        found = list(pool.map(in_store, programs, [sizes] * len(programs)))
     files = {"memory-store.md": table(found)}
     lines = {f"{kind}, {one.server}": by_number for one in found for kind, by_number in (("visitor", one.visitors), ("link", one.links))}
     files["memory-store.svg"] = plots.curves("Bytes in the store: of a visitor, of a link", "visitors, then as many links", lines)
@@ -71,8 +71,8 @@ def parser() -> argparse.ArgumentParser:
     return found
 
 
-def in_store(binary: str, sizes: Sequence[int]) -> Bytes:
-    with valkey(binary=Path(binary)) as store, redis.Redis.from_url(store, decode_responses=True) as connection:
+def in_store(program: str, sizes: Sequence[int]) -> Bytes:
+    with valkey(program=program) as store, redis.Redis.from_url(store, decode_responses=True) as connection:
         return uvloop.run(filled(store, connection, sizes))
 
 

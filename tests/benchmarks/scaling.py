@@ -34,16 +34,14 @@ def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
     install(set())
     core, load_core = sides.two_cores()
-    files = {}
     with tempfile.TemporaryDirectory(prefix="benchmark-") as directory, sides.pinned(load_core):
         for name in options.only or AXES:
             stage = Stage(Path(directory), core, load_core, options.seconds, options.links)
             with AXES[name](stage) as axis:
                 results = run(name, axis, options.rounds)
-            files[f"scaling-{name}.md"] = table(axis, results)
+            tables.write(options.output, {f"scaling-{name}.md": table(axis, results)})
             if all(point.amount for point in axis.points):
-                files[f"scaling-{name}.svg"] = plot(axis, results)
-    tables.write(options.output, files)
+                tables.write(options.output, {f"scaling-{name}.svg": plot(axis, results)})
     return 0
 
 

@@ -37,8 +37,8 @@ def write(output: Path, files: Mapping[str, str]) -> None:
     for name, text in files.items():
         (output / name).write_text(text)
         if name.endswith(".md"):
-            print(text)
-    print(f"written to {output}")
+            print(text, flush=True)
+        print(f"written: {output / name}")
 
 
 def median(rounds: Sequence[Round], of: Callable[[Round], float]) -> float:

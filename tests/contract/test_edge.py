@@ -12,6 +12,7 @@ import structlog
 from identity_service.app import Application
 from identity_service.limits import RateLimit
 from identity_service.settings import load
+from identity_service.slots import private_memory
 from identity_service.web.middleware import Edge
 from identity_service.web.routes import build
 from tests.conftest import Clock, Shopper
@@ -218,7 +219,7 @@ async def test_forged_tokens_are_no_tokens(shopper: Shopper) -> None:
 async def test_calls_above_the_limit_are_429_and_servers_are_exempt(environment: dict[str, str], clock: Clock) -> None:
     limits = {"IDENTITY_LIMITS__ENABLED": "true", "IDENTITY_LIMITS__CLIENT_PER_SECOND": "2"}
     application = Application(load("development", environment | limits), clock)
-    services = replace(application.services, client_limit=RateLimit(2, 2, clock))
+    services = replace(application.services, client_limit=RateLimit(2, 2, clock, private_memory().slots(0)))
     edge = Edge(build(services), services.shops.origins, 64, 16_384, services.stopping)
     transport = httpx.ASGITransport(edge, client=("203.0.113.7", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://service.test") as client:

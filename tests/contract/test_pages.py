@@ -6,6 +6,7 @@ import httpx2 as httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from prometheus_client import REGISTRY
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import (
@@ -74,6 +75,19 @@ async def test_metrics_count_by_route_and_name_nobody(shopper: Shopper) -> None:
     text = (await shopper.client.get("/metrics")).text
     assert 'route="/v1/links"' in text
     assert "zqneedle" not in text
+
+
+@pytest.mark.anyio
+async def test_no_count_is_lost_between_two_scrapes_when_a_worker_ends(application: Application, shopper: Shopper) -> None:
+    def told() -> float:
+        return REGISTRY.get_sample_value("identity_requests_total", {"route": "/v1/verifications", "status": "200"}) or 0
+
+    await shopper.client.get("/metrics")
+    before = told()
+    async with application.running():
+        for _ in range(3):
+            await shopper.post("/v1/verifications", {"token": "no token"})
+    assert told() == before + 3
 
 
 @pytest.mark.anyio

@@ -14,6 +14,7 @@ from identity_service.store.connection import Connection
 from identity_service.store.line import Line
 from identity_service.store.scripts import DIRECTORY
 from tests.conftest import Shopper
+from tests.topologies import Topology
 
 pytestmark = pytest.mark.anyio
 LATER = ("finish_sale", "ZREM", "PING")
@@ -21,7 +22,11 @@ LATER = ("finish_sale", "ZREM", "PING")
 
 
 @pytest.fixture
-def trips(application: Application, database: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Callable[[Awaitable[Any]], Awaitable[int]]:
+def trips(
+    application: Application, database: redis.Redis, topology: Topology, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Awaitable[Any]], Awaitable[int]]:
+    if topology.replicas:
+        pytest.skip("counted on one server: on others a pipeline has several ways to go")
     client = application.services.store.client
     sent: list[list[Command]] = []
     send = Line._send

@@ -5,12 +5,13 @@ wrote, what was removed and is there again, an order that is there twice or has 
 """
 
 import asyncio
+import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from identity_service.app import make_services
+from identity_service.app import Application
 from identity_service.consent import Millis
 from identity_service.settings import load
 from identity_service.shop import ShopId
@@ -18,8 +19,11 @@ from tests.faults.evidence import Evidence, is_ok, over_before
 from tests.faults.history import History, Kind, Operation
 from tests.faults.kept import Kept, Order, dumped, told
 from tests.faults.load import SHOPS
-from tests.faults.running import view
+from tests.faults.running import RunningService
+from tests.server import view
 
+AssertKept = Callable[[History, RunningService], None]
+"""The fixture `assert_kept`."""
 EXPECTED = frozenset({0, 200, 409, 503})
 
 
@@ -47,9 +51,20 @@ def check(history: History, url: str, store_url: str) -> list[Violation]:
     return found
 
 
+def explained(history: History, violation: Violation) -> str:
+    """What clients did that the violation speaks of, in order."""
+    words = set(re.findall(r"[\w.@-]+", violation.subject))
+    said = [one for one in history.operations if one.shop == violation.shop and words & set(one.arguments.values())]
+    lines = [
+        f"{one.began:.4f} {one.ended:.4f} {one.status} {one.kind} {dict(one.arguments)}" for one in sorted(said, key=lambda one: one.began)
+    ]
+    return "\n".join([str(violation), *lines])
+
+
 async def repaired(store_url: str) -> None:
     """Ends what the fault left open, as the service does when it is a minute old."""
-    services = make_services(load("development", {"IDENTITY_STORE__URL": store_url, "IDENTITY_STORE__TIMEOUT_SECONDS": "30"}), time.time)
+    settings = load("development", {"IDENTITY_STORE__URL": store_url, "IDENTITY_STORE__TIMEOUT_SECONDS": "30"})
+    services = Application(settings).services
     for later in (61, 130):
         await services.store.repair.run([ShopId(shop) for shop in SHOPS], Millis(int((time.time() + later) * 1000)))
     await services.store.client.close()
@@ -63,6 +78,7 @@ def violations(evidence: Evidence, kept: Kept) -> Iterator[tuple[str, str]]:
     yield from sales(evidence, kept)
     yield from strangers(evidence, kept)
     yield from (("disagree", f"link and pointer of {pair}") for pair in kept.links ^ kept.pointers)
+    yield from (("doubled", what) for what in kept.twice)
     yield from (("open", what) for what in kept.open)
 
 

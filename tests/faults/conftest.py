@@ -1,10 +1,12 @@
 """How much the fault tests do: enough for every run, or with --long as much as the promises say."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.faults.checker import AssertKept, check, explained
+from tests.faults.history import History
 from tests.faults.power import library
 from tests.faults.running import RunningService
 
@@ -21,6 +23,12 @@ def writes(long: bool) -> int:
 
 
 @pytest.fixture(scope="session")
+def takeover(long: bool) -> float:
+    """Seconds from a primary's end to the next acknowledged write, at most; the promise, for a machine that does nothing else, is 6."""
+    return 6 if long else 20
+
+
+@pytest.fixture(scope="session")
 def power_cut() -> dict[str, str]:
     """Environment of a store that loses at kill -9 what it has not synced."""
     built = library()
@@ -34,3 +42,17 @@ def service(tmp_path: Path) -> Iterator[RunningService]:
     """Two workers on an embedded store."""
     with RunningService(tmp_path, tmp_path / "data", workers=2) as running:
         yield running
+
+
+@pytest.fixture
+def assert_kept(record_property: Callable[[str, object], None]) -> AssertKept:
+    """Fails, with the operations concerned, where the service did not keep what its history says. With --junit-xml and
+    -o junit_family=xunit1 the figures are written down."""
+
+    def assert_kept(history: History, service: RunningService) -> None:
+        found = check(history, service.url, service.store_url)
+        record_property("acknowledged", history.acknowledged)
+        record_property("recoveries", [round(seconds, 2) for seconds in history.recoveries])
+        assert not found, "\n".join(explained(history, violation) for violation in found)
+
+    return assert_kept

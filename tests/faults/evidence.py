@@ -72,12 +72,13 @@ class Evidence:
         return [one for email in self._emails[visitor] for one in self._of[Kind.ERASE, email]]
 
     def _took(self, erasure: Operation, visitor: str) -> bool:
+        """Not where a link or a grant of the visitor came at the same time: then it may stay, without this link."""
         pair = (erasure.email, visitor)
         if self._emails[visitor] != {erasure.email} or not is_ok(erasure):
             return False
         linked = [one for one in self.adds[pair] if one.kind is Kind.LINK and is_ok(one) and one.ended < erasure.began]
         others = [one for one in self.removals_of_link(pair) if one is not erasure and one.began <= erasure.ended]
-        meanwhile = [one for one in self.adds[pair] if one.began <= erasure.ended]
+        meanwhile = [one for one in self.adds[pair] + self.grants(visitor) if one.began <= erasure.ended]
         return over_before(meanwhile, erasure.began) and any(over_before(others, one.began) for one in linked)
 
     def surely_recorded(self, one: Operation) -> bool:

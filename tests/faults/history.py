@@ -71,9 +71,10 @@ def outcome_of(status: int) -> Outcome:
 
 
 class History:
-    """Operations in the order of their ends. Clients in any thread record, others read."""
+    """Operations in the order of their ends. Clients in any thread record, others read. `recoveries`: seconds that each fault lasted."""
 
     def __init__(self) -> None:
+        self.recoveries: list[float] = []
         self._lock = threading.Lock()
         self._operations: list[Operation] = []
         self._acknowledged = 0

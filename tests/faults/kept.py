@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,8 +36,8 @@ class Order:
 @dataclass(slots=True)
 class Kept:
     """Of one shop. Links and pointers are pairs of email and visitor, clicks pairs of visitor and product; `orders` are pairs, since a
-    sale ID that is there twice is a fault. `unnamed`: records under digests of IDs that no operation tells; `strangers`: whatever else no
-    operation of any shop speaks of; `open`: what repair has to end."""
+    sale ID that is there twice is a fault, as `twice` tells of events. `unnamed`: records under digests of IDs that no operation tells;
+    `strangers`: whatever else no operation of any shop speaks of; `open`: what repair has to end."""
 
     links: set[tuple[str, str]] = field(default_factory=set)
     pointers: set[tuple[str, str]] = field(default_factory=set)
@@ -45,6 +46,7 @@ class Kept:
     persistent: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
     orders: list[tuple[str, Order]] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
     unnamed: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
     open: list[str] = field(default_factory=list)
@@ -92,18 +94,20 @@ def _everything(database: redis.Redis) -> dict[str, Any]:
 
 
 def _read_visitor(kept: Kept, names: Names, digest: str, part: str | None, value: Any) -> None:
+    """Each event is told apart by the product clicked or the sale's ID."""
     visitor = names.visitors.get(digest)
     if visitor is None:
         (kept.unnamed if part is None else kept.strangers).append(f"V {digest} {part}")
     elif part == "gone":
         kept.gone.add(visitor)
     elif part == "events":
-        kept.clicks |= {(visitor, product) for event in value for product in re.findall(r'"products":\["(c\d+)"\]', event)}
+        events = Counter(re.findall(r'"(c\d+|text":"[^"]+)"', " ".join(value)))
+        kept.clicks |= {(visitor, event) for event in events if event.startswith("c")}
+        kept.twice += [f"{event} of {visitor}" for event, times in events.items() if times > 1]
     elif part is None:
-        record = value
         kept.records.add(visitor)
-        kept.persistent |= {visitor} if record["k"] == "p" else set()
-        pointers = [name for name in record if len(name) == NAME_LENGTH]
+        kept.persistent |= {visitor} if value["k"] == "p" else set()
+        pointers = [name for name in value if len(name) == NAME_LENGTH]
         kept.strangers += [f"pointer of {visitor}" for name in pointers if name[1:] not in names.emails]
         kept.pointers |= {(names.emails[name[1:]], visitor) for name in pointers if name[1:] in names.emails}
 
@@ -118,8 +122,7 @@ def _read_handle(kept: Kept, names: Names, digest: str, part: str | None, value:
         kept.links |= {(email, visitor) for visitor in value}
 
 
-def _read_sale(kept: Kept, names: Names, digest: str, part: str | None, value: Any) -> None:
-    sale = value
+def _read_sale(kept: Kept, names: Names, digest: str, part: str | None, sale: Any) -> None:
     email = names.emails.get(sale["email"][1:], "of a stranger") if "email" in sale else None
     product = re.findall(r'"id":"(i\d+)"', sale["products"])
     kept.orders.append((sale["sale"], Order(sale.get("visitor"), email, product[0])))

@@ -1,4 +1,4 @@
-"""The power cut: a small library, loaded into the store's server, that holds back what is not synced."""
+"""Small libraries, loaded into the store's server with LD_PRELOAD: the power cut holds back what is not synced."""
 
 import os
 import shutil
@@ -10,10 +10,10 @@ SOURCE = Path(__file__).with_name("power_cut.c")
 CACHE = Path(__file__).parents[2] / ".cache" / "power"
 
 
-def library() -> Path | None:
+def library(source: Path = SOURCE) -> Path | None:
     """Compiled on first use, again when the source is newer; None where no compiler can be had. Processes may call it at once."""
-    built = CACHE / "power_cut.so"
-    if built.exists() and built.stat().st_mtime > SOURCE.stat().st_mtime:
+    built = CACHE / f"{source.stem}.so"
+    if built.exists() and built.stat().st_mtime > source.stat().st_mtime:
         return built
     if not shutil.which("gcc") and shutil.which("apt-get") and os.geteuid() == 0:
         subprocess.run(["apt-get", "update", "-q"], check=True, capture_output=True)
@@ -22,7 +22,7 @@ def library() -> Path | None:
         return None
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as place:
-        made = Path(place) / "power_cut.so"
-        subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", str(made), str(SOURCE), "-ldl"], check=True)
+        made = Path(place) / built.name
+        subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", str(made), str(source), "-ldl"], check=True)
         os.replace(made, built)
     return built

@@ -16,6 +16,7 @@ import redis
 
 from identity_service.store.binary import server_binary
 from tests.faults.connection import Connection
+from tests.server import view
 from tests.test_command import descendants, eventually, free_port
 
 STORES = frozenset({"valkey-server", "redis-server"})
@@ -127,9 +128,9 @@ class RunningService:
         return [pid for pid in descendants(self.pid) if b"spawn_main" in _command_line(pid)]
 
     @property
-    def store_pid(self) -> int | None:
-        """Of the embedded store; None while none runs."""
-        return next((pid for pid, name in descendants(self.pid).items() if name in STORES), None)
+    def store_pid(self) -> int:
+        """Of the embedded store; waits for one that is being restarted."""
+        return living(lambda: next((pid for pid, name in descendants(self.pid).items() if name in STORES), None))
 
     @property
     def log(self) -> str:
@@ -167,15 +168,17 @@ class RunningService:
         self.stop()
 
 
-def view(url: str) -> redis.Redis:
-    return redis.Redis.from_url(url, decode_responses=True)
-
-
 def _command_line(pid: int) -> bytes:
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+def living(pid: Callable[[], int | None]) -> int:
+    """Never 0, which stands for the tests themselves where a process is named."""
+    assert eventually(pid)
+    return pid() or living(pid)
 
 
 def kill(pid: int) -> None:

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_service.app import make_shops
 from identity_service.errors import Forbidden, Unauthorized
 from identity_service.settings import load
 from identity_service.shop import key_digest
 from identity_service.web.auth import authenticate, bearer, client_address, limited_client, parse_networks, speaks_for_device
+from identity_service.wiring import make_shops
 
 SHOPS = make_shops(load("development", {"IDENTITY_SHOPS__DEMO__ORIGINS": "https://shop.example,https://shop.example:8443"}).shops)
 PUBLIC, PRIVATE = authenticate(SHOPS, "demo-public-key"), authenticate(SHOPS, "demo-private-key")

@@ -1,12 +1,13 @@
 #!lua
--- Purpose: add to counters of one shop; a name beyond the cap is counted under its kind's rest.
+-- Purpose: add to counters of one shop; a label beyond the cap is counted under its kind's rest, so that labels displace nothing else.
 -- KEYS[1]  counters (hash: "kind name" -> number)
--- ARGV[1]  most names   ARGV[2]  life in seconds   ARGV[3...]  pairs of "kind name" and number
+-- ARGV[1]  most names before labels have to be known   ARGV[2]  life in seconds   ARGV[3...]  pairs of "kind name" and number
 -- Returns  nothing
-local held = redis.call('HLEN', KEYS[1])
+local labelled = {click = true, order = true, revenue = true}
 for i = 3, #ARGV, 2 do
-  local field = ARGV[i]
-  if held >= tonumber(ARGV[1]) and redis.call('HEXISTS', KEYS[1], field) == 0 then field = string.match(field, '^%S+') .. ' ...' end
+  local field, kind = ARGV[i], string.match(ARGV[i], '^%S+')
+  local full = labelled[kind] and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[1])
+  if full and redis.call('HEXISTS', KEYS[1], field) == 0 then field = kind .. ' ...' end
   redis.call('HINCRBY', KEYS[1], field, ARGV[i + 1])
 end
 redis.call('EXPIRE', KEYS[1], ARGV[2])

@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 from identity_service.errors import ServiceError, Unauthorized
 from identity_service.web.admin.pages import SAFE, Asked, read_form, redirect
 from identity_service.web.admin.sessions import NO_COOKIE, Sessions, check_origin
-from identity_service.web.auth import authenticate, client_address, limited_client
+from identity_service.web.auth import Caller, authenticate, client_address, key_source, limited_client
 from identity_service.web.endpoints import Reply, Services, send_reply
 from identity_service.web.rendering import HTML, rendered
 
@@ -41,8 +41,20 @@ class SignIn:
             self.services.client_limit.count(limited_client(address))
         form = await read_form(headers, receive, self.services.limits.body)
         now = int(self.services.clock())
-        session = self.sessions.begin(authenticate(self.services.shops, form.get("private_key", "").strip()), now)
+        session = self.sessions.begin(self._authenticated(form.get("private_key", "").strip(), scope), now)
         return redirect("overview", self.sessions.cookie(session, now))
+
+    def _authenticated(self, key: str, scope: Scope) -> Caller:
+        """After too many wrong keys a right one is refused, too: nothing but a page is lost meanwhile."""
+        limit, who = self.services.wrong_keys, f"sign-in {key_source(scope, self.services.proxies)}"
+        if limit:
+            limit.count(who, 0)
+        try:
+            return authenticate(self.services.shops, key)
+        except Unauthorized:
+            if limit:
+                limit.count(who)
+            raise
 
 
 async def sign_out(asked: Asked) -> Reply:  # noqa: ARG001 the session is left, whosever it is

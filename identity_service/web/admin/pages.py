@@ -45,7 +45,7 @@ class Asked:
 
     def call(self, body: Any = None, *, query: Mapping[str, str] | None = None, parameters: Mapping[str, str] | None = None) -> Call:
         """The same question as an HTTP call with a private key."""
-        return Call(self.services, self.shop, True, False, None, None, {}, query or {}, parameters or {}, {}, body)
+        return Call(self.services, self.shop, True, False, None, None, {}, query or {}, parameters or {}, {}, body, key=self.session.key)
 
     def cursor(self, usual: int) -> int:
         text = (self.query if self.form is None else self.form).get("cursor", "")

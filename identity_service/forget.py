@@ -1,0 +1,54 @@
+"""`identity-service forget CURRENT RESTORED`: whoever has withdrawn since a backup was made is withdrawn from what was restored of it."""
+
+import asyncio
+import time
+
+from identity_service.consent import Millis
+from identity_service.handle import Handles
+from identity_service.link import LinkCaps
+from identity_service.places import TIMEOUT, Place, opened, told, wait_for_quiet
+from identity_service.sections import Settings
+from identity_service.store import Retention, Store
+from identity_service.store.client import Client
+from identity_service.store.forgetting import forget, gone_in
+from identity_service.store.keys import SCHEMA
+from identity_service.store.moving import MoveRefused
+from identity_service.store.schema import continues, examine_marks, misfit, schema_of, stored_schema
+
+
+def forget_gone(current: str, restored: str, settings: Settings) -> int:
+    def forgotten() -> None:
+        with opened(current, exists=True) as here, opened(restored, exists=True) as there:
+            for place in (here, there):
+                wait_for_quiet(place)
+                place.side.load_scripts()
+            marks, withdrawn = asyncio.run(_forget(here, there, settings))
+        print(f"{withdrawn:,} visitors withdrawn again from {there.name}, of {marks:,} whose mark {here.name} holds")
+
+    return told(forgotten)
+
+
+async def _forget(current: Place, restored: Place, settings: Settings) -> tuple[int, int]:
+    own = schema_of(settings.secrets.peppers)
+    stored = stored_schema(current.side.hash_of(SCHEMA), own)
+    if not continues(stored, own):
+        raise MoveRefused(misfit(stored, own))
+    client = Client(restored.url, TIMEOUT, replicas=settings.store.replicas)
+    store, now = _store(settings, client), Millis(int(time.time() * 1000))
+    marks = withdrawn = 0
+    try:
+        for fault in await examine_marks(client, own, adopt=False):
+            raise MoveRefused(fault)
+        for batch in gone_in(current.side, settings.secrets.peppers, len(stored.peppers)):
+            marks += len(batch)
+            withdrawn += sum([await forget(store, restored.side, gone, now) for gone in batch])
+    finally:
+        await client.close()
+    return marks, withdrawn
+
+
+def _store(settings: Settings, client: Client) -> Store:
+    limits, kept = settings.limits, settings.retention
+    caps = LinkCaps(limits.visitors_per_handle, limits.emails_per_visitor)
+    retention = Retention(kept.consent_days, kept.gone_days, kept.receipt_days, kept.sale_days)
+    return Store(client, Handles(*settings.secrets.peppers), caps, retention, limits.orders_per_shop)

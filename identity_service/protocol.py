@@ -1,0 +1,200 @@
+"""What the HTTP server leaves open: how long a request may take to come, and how much of it is read before the application sees it.
+
+Refused requests get a line of plain text and the connection is closed: 408 for one that comes too slowly, 414, 431, 413, 505, and 400
+for what proxies could read otherwise than this server. A connection that sends nothing at all is closed without an answer, and so is one
+whose client does not read.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from enum import Enum
+from http import HTTPStatus
+from typing import Any
+
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from identity_service.metrics import CUT_OFF
+from identity_service.sections import LimitSettings
+
+VERSIONS = frozenset({"1.0", "1.1"})
+LINE_FRAME = 4
+CHUNK_FRAMES = 2
+
+
+class Part(Enum):
+    """Of a request, while it is being read, with the answer to one that is too large. The head is the request line and the headers."""
+
+    HEAD = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    BODY = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """Seconds that a part may take from its first byte to its last, and its bytes as they are sent."""
+
+    seconds: float
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Allowances:
+    """`target`: bytes of a path with its query; `headers`: their number."""
+
+    head: Allowance
+    body: Allowance
+    target: int
+    headers: int
+
+
+def allowances(limits: LimitSettings) -> Allowances:
+    """A header line has a colon, a space and an end; a body may be sent in chunks that double it. Whatever is complete, the application
+    measures to the byte."""
+    head = limits.target_bytes + limits.header_bytes + LINE_FRAME * (limits.header_count + 4)
+    body = CHUNK_FRAMES * max(limits.body_bytes, limits.lookup_body_bytes)
+    return Allowances(
+        Allowance(limits.header_seconds, head), Allowance(limits.body_seconds, body), limits.target_bytes, limits.header_count
+    )
+
+
+class Refused(Exception):
+    """Ends the parsing of a request; the protocol's `_status` says why."""
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One timer a connection, set again when it rings early, so that a usual request sets none. `_part`: of a request that has begun;
+    None for a connection that waits for one, or for its answer."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        allowed: Allowances,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.url = b""
+        self.headers = []
+        self._allowed = allowed
+        self._tick = min(allowed.head.seconds, allowed.body.seconds)
+        self._part: Part | None = None
+        self._size = 0
+        self._due: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._stuck: asyncio.TimerHandle | None = None
+        self._status = HTTPStatus.BAD_REQUEST
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._set_deadline(Part.HEAD)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        for timer in (self._timer, self._stuck):
+            if timer:
+                timer.cancel()
+
+    def pause_writing(self) -> None:
+        """The client does not read its answer: it has as long for that as for sending a body."""
+        super().pause_writing()
+        self._stuck = self.loop.call_later(self._allowed.body.seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stuck:
+            self._stuck.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        before, cycle = self._part or self._awaited(), self.cycle
+        super().data_received(data)
+        part = self._part or self._awaited()
+        if part is None or self.transport.is_closing():
+            return
+        self._set_deadline(part)
+        if part is before and self.cycle is cycle:
+            self._size += len(data)
+        if self._size > self._allowance(part).size:
+            self._refuse(part.value)
+        elif len(self.url) > self._allowed.target:
+            self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG)
+        elif len(self.headers) > self._allowed.headers:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._part, self._due = Part.HEAD, None
+
+    def on_headers_complete(self) -> None:
+        status = self._fault_of_head(self.parser.get_http_version())
+        if status:
+            self._status = status
+            raise Refused
+        super().on_headers_complete()
+        self.headers = []  # for the trailers: the application has the list before, and what a trailer says is no header
+        self._part, self._due = Part.BODY, None
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._part = self._due = None
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 the server's word for whatever its parser refused
+        self._refuse(self._status)
+
+    def _awaited(self) -> Part | None:
+        """Between requests: None while one is being answered. Blank lines after it are the beginning of a head."""
+        return Part.HEAD if self.cycle is None or self.cycle.response_complete else None
+
+    def _allowance(self, part: Part) -> Allowance:
+        return self._allowed.head if part is Part.HEAD else self._allowed.body
+
+    def _set_deadline(self, part: Part) -> None:
+        if self._due is not None:
+            return
+        self._due, self._size = self.loop.time() + self._allowance(part).seconds, 0
+        if self._timer is None:
+            self._timer = self.loop.call_later(self._tick, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._due is None or self.transport.is_closing():
+            return
+        if self.flow.read_paused or (self._part is not Part.BODY and self._is_answering()):
+            self._due = self.loop.time() + 1
+        left = self._due - self.loop.time()
+        if left > 0:
+            self._timer = self.loop.call_later(min(left, self._tick), self._ring)
+        elif self._part is None:
+            self.transport.close()
+        else:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _fault_of_head(self, version: str) -> HTTPStatus | None:
+        """The parser takes the body of a request that asks for an upgrade for the next request, and bodies of HTTP/1.0 in chunks."""
+        if len(self.url) > self._allowed.target:
+            return HTTPStatus.REQUEST_URI_TOO_LONG
+        if version not in VERSIONS:
+            return HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
+        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+        ambiguous = codings and (version == "1.0" or codings != [b"chunked"])
+        if ambiguous or (self.parser.should_upgrade() and (codings or any(name == b"content-length" for name, _ in self.headers))):
+            return HTTPStatus.BAD_REQUEST
+        return None
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        """Silently where an answer is on its way already: another one would be taken for the next request's."""
+        CUT_OFF.labels(status.value).inc()
+        if self._part is not Part.BODY and self._is_answering():
+            self.cycle.keep_alive = False
+            self.flow.pause_reading()
+            return
+        if self._part is not Part.BODY or not (self.pipeline or self.cycle.response_started):
+            text = status.phrase.encode()
+            lines = (b"HTTP/1.1 %d %b" % (status, text), b"content-type: text/plain", b"content-length: %d" % len(text))
+            self.transport.write(b"\r\n".join((*lines, b"connection: close", b"", text)))
+        self.transport.close()

@@ -1,0 +1,130 @@
+"""Every kind of key: its type, and where digests under the peppers stand, which a change of the pepper rewrites.
+
+    kind           type    in the name   in the value
+    V              hash    visitor       fields of 23 characters: a letter and a handle's digest; value of b: a visitor's
+    V:gone :events :receipts             visitor       none (string, list, list)
+    V:sales        set     visitor       members: sales'
+    E, E:intents   hash    handle        none
+    E:removals     hash    handle        fields that begin with $: a sale's
+    E:sales        set     handle        members: sales'
+    S              hash    sale          values of email and customer: a letter and a handle's
+    Q              zset    none          notes: `u l e` name a handle by letter and digest, `s` a visitor and a sale by its digest
+    orders         zset    none          members: sales'
+    R, Z, hour, products, calls, latest, {rewrite}   none anywhere
+
+IDs of receipts are random, receipts are digested under a key of the visitor's record, and salts have nothing to do with peppers.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from identity_service.store.visitors import NAME_LENGTH
+
+Rekey = Callable[[bytes], bytes]
+"""From one digest to another."""
+Type = Literal["string", "hash", "list", "set", "zset"]
+
+NAME = re.compile(rb"id:v1:(?P<letters>[A-Za-z]*)\{(?P<owner>[^:}]+)(:(?P<own>[^}]+))?\}(:(?P<part>.+))?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`named`: the name holds a digest. `rewrite`: the value with other digests, where it holds any."""
+
+    type: Type
+    named: bool = False
+    rewrite: Callable[[Any, Rekey], Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A key's name, taken apart. `text`: as it is stored. `owner`: the shop. `own`: digest, or whatever else tells it from others."""
+
+    kind: str
+    text: bytes
+    owner: bytes
+    own: bytes
+
+    def rekeyed(self, rekey: Rekey) -> bytes:
+        return self.text.replace(b":%b}" % self.own, b":%b}" % rekey(self.own), 1) if KINDS[self.kind].named else self.text
+
+
+class UnknownKeyError(Exception):
+    """A key of no kind that this version knows, or with a value that it cannot read. It is not named here: it may hold anything."""
+
+
+def name_of(text: bytes) -> Name:
+    """Raises UnknownKeyError."""
+    found = NAME.fullmatch(text)
+    if found is None:
+        raise UnknownKeyError
+    kind = (found["letters"] or found["owner"]).decode()
+    if found["part"] and kind != "hour":
+        kind += f":{found['part'].decode(errors='replace')}"
+    if kind not in KINDS:
+        raise UnknownKeyError
+    return Name(kind, text, found["owner"], found["own"] or b"")
+
+
+def _name(name: bytes, rekey: Rekey) -> bytes:
+    """Of a handle: its letter and its digest."""
+    return name[:1] + rekey(name[1:])
+
+
+def _record(fields: Mapping[bytes, bytes], rekey: Rekey) -> dict[bytes, bytes]:
+    return {
+        _name(field, rekey) if len(field) == NAME_LENGTH else field: rekey(value) if field == b"b" else value
+        for field, value in fields.items()
+    }
+
+
+def _removals(fields: Mapping[bytes, bytes], rekey: Rekey) -> dict[bytes, bytes]:
+    return {_name(field, rekey) if field.startswith(b"$") else field: value for field, value in fields.items()}
+
+
+def _sale(fields: Mapping[bytes, bytes], rekey: Rekey) -> dict[bytes, bytes]:
+    return {field: _name(value, rekey) if field in {b"email", b"customer"} else value for field, value in fields.items()}
+
+
+def _members(members: set[bytes], rekey: Rekey) -> set[bytes]:
+    return {rekey(member) for member in members}
+
+
+def _orders(members: Mapping[bytes, bytes], rekey: Rekey) -> dict[bytes, bytes]:
+    return {rekey(member): score for member, score in members.items()}
+
+
+def _notes(members: Mapping[bytes, bytes], rekey: Rekey) -> dict[bytes, bytes]:
+    return {_note(note, rekey): score for note, score in members.items()}
+
+
+def _note(note: bytes, rekey: Rekey) -> bytes:
+    letter, subject, last = note.split(b" ")
+    if letter in {b"u", b"l", b"e"}:
+        return b" ".join((letter, _name(subject, rekey), last))
+    return b" ".join((letter, subject, rekey(last) if letter == b"s" else last))
+
+
+KINDS: Mapping[str, Kind] = {
+    "V": Kind("hash", named=True, rewrite=_record),
+    "V:gone": Kind("string", named=True),
+    "V:events": Kind("list", named=True),
+    "V:receipts": Kind("list", named=True),
+    "V:sales": Kind("set", named=True, rewrite=_members),
+    "E": Kind("hash", named=True),
+    "E:intents": Kind("hash", named=True),
+    "E:removals": Kind("hash", named=True, rewrite=_removals),
+    "E:sales": Kind("set", named=True, rewrite=_members),
+    "S": Kind("hash", named=True, rewrite=_sale),
+    "R": Kind("string"),
+    "Z": Kind("string"),
+    "Q": Kind("zset", rewrite=_notes),
+    "orders": Kind("zset", rewrite=_orders),
+    "hour": Kind("hash"),
+    "products": Kind("hash"),
+    "calls": Kind("list"),
+    "latest": Kind("hash"),
+    "rewrite": Kind("hash"),
+}

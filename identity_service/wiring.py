@@ -1,0 +1,128 @@
+"""Wiring: from settings to the services. The one place that knows both."""
+
+import time
+from collections.abc import Mapping
+from functools import cache
+
+from identity_service.handle import Handles
+from identity_service.limits import RateLimit
+from identity_service.link import LinkCaps
+from identity_service.metrics import STORE_SECONDS
+from identity_service.policy import STANDARD, STRICT
+from identity_service.regions import strict_policy
+from identity_service.sections import Settings, ShopSettings
+from identity_service.service.figures import FigureReader
+from identity_service.service.health import HealthCheck
+from identity_service.service.links import Links
+from identity_service.service.orders import Orders
+from identity_service.service.receipts import Receipts
+from identity_service.service.rights import Rights
+from identity_service.service.sales import Sales
+from identity_service.service.subjects import Subjects
+from identity_service.service.tally import Tally
+from identity_service.service.tracking import Tracking
+from identity_service.service.visitors import Visitors
+from identity_service.shop import CookieRule, ProductIds, Shop, ShopId, Shops, key_digest
+from identity_service.signals.statements import SignalRules
+from identity_service.signals.tcf import TcfRule
+from identity_service.signing import Signing
+from identity_service.slots import SharedMemory
+from identity_service.store import Clock, Retention, Store
+from identity_service.store.client import Client
+from identity_service.web.auth import parse_networks
+from identity_service.web.bodies import BodyLimits
+from identity_service.web.endpoints import Services
+
+
+def make_services(settings: Settings, clock: Clock, memory: SharedMemory) -> Services:
+    handles = Handles(*settings.secrets.peppers)
+    signing = Signing(settings.secrets.signing_keys)
+    limits, kept = settings.limits, settings.retention
+    store = _make_store(settings, handles)
+    receipts = Receipts(store, signing, kept.receipt_days)
+    visitors = Visitors(store, signing, receipts, clock, kept.consent_days)
+    links, subjects = Links(store, signing, clock), Subjects(visitors)
+    tracking = Tracking(store, subjects, links, clock, limits.events_per_visitor)
+    tally = Tally(store, clock)
+    orders = Orders(store, tally, clock)
+    return Services(
+        shops=make_shops(settings.shops),
+        store=store,
+        handles=handles,
+        visitors=visitors,
+        links=links,
+        receipts=receipts,
+        rights=Rights(store, receipts, clock),
+        signing=signing,
+        subjects=subjects,
+        tracking=tracking,
+        sales=Sales(store, subjects, tracking, tally),
+        tally=tally,
+        orders=orders,
+        figures=FigureReader(store, tally, clock),
+        health=HealthCheck(orders, clock),
+        clock=clock,
+        proxies=parse_networks(settings.server.trusted_proxies),
+        limits=BodyLimits(limits.body_bytes, limits.lookup_body_bytes, limits.json_depth),
+        client_limit=_limit(settings, memory, 0, limits.client_per_second, limits.burst),
+        key_limit=_limit(settings, memory, 1, limits.key_per_second, limits.burst),
+        lookup_limit=_limit(settings, memory, 2, limits.lookups_per_second, limits.burst),
+        wrong_keys=_limit(settings, memory, 3, limits.wrong_keys_per_minute / 60, 60),
+        refusal_days=kept.refusal_days,
+        consent_days=kept.consent_days,
+        region_header=settings.server.region_header.lower(),
+        gpc_support_since=settings.server.gpc_support_since,
+        demo=settings.server.demo,
+    )
+
+
+def _make_store(settings: Settings, handles: Handles) -> Store:
+    limits, kept = settings.limits, settings.retention
+    client = Client(settings.store.url, settings.store.timeout_seconds, replicas=settings.store.replicas, observe=_observe)
+    retention = Retention(kept.consent_days, kept.gone_days, kept.receipt_days, kept.sale_days)
+    return Store(client, handles, LinkCaps(limits.visitors_per_handle, limits.emails_per_visitor), retention, limits.orders_per_shop)
+
+
+def make_shops(settings: Mapping[str, ShopSettings]) -> Shops:
+    shops = Shops()
+    for name, one in settings.items():
+        policies = {STANDARD.name: STANDARD, STRICT.name: strict_policy(one.regions)}
+        shop = Shop(
+            shop_id=ShopId(name),
+            origins=frozenset(one.origins),
+            policy=policies[one.policy],
+            policies=policies,
+            signals=_signal_rules(one),
+            window_days=one.window_days,
+            bridge=one.continuity == "bridge",
+            accept_unsigned=one.accept_unsigned,
+            product_ids=ProductIds(one.product_id_type),
+            attribution_days=one.attribution_days,
+            link_overrides=one.link_overrides,
+            cookie=CookieRule(one.cookie_name, one.cookie_domain),
+        )
+        shops.add(shop, map(key_digest, one.public_keys), map(_private_digest, one.private_keys))
+    return shops
+
+
+def _signal_rules(one: ShopSettings) -> SignalRules:
+    categories = {source: frozenset(names) for source, names in one.banner_categories.items()}
+    return SignalRules(TcfRule(frozenset(one.tcf_purposes), one.tcf_vendor or None), categories, tuple(one.banner_cookies))
+
+
+def _limit(settings: Settings, memory: SharedMemory, table: int, per_second: float, burst: float) -> RateLimit | None:
+    if not settings.limits.enabled:
+        return None
+    sharing = 1 if memory.shared else settings.server.workers
+    return RateLimit(per_second / sharing, burst, time.monotonic, memory.slots(table))
+
+
+def _private_digest(key: str) -> str:
+    return key.removeprefix("sha256:") if key.startswith("sha256:") else key_digest(key)
+
+
+def _observe(seconds: float, outcome: str) -> None:
+    _store_seconds(outcome).observe(seconds)
+
+
+_store_seconds = cache(STORE_SECONDS.labels)

@@ -1,0 +1,444 @@
+"""No caller makes any key of the store grow past its cap: each is attacked over HTTP with three times as much as it may hold.
+
+Every test ends with a walk over the whole store, so that a key that has no bound yet is found by whatever fills it.
+"""
+
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from identity_service.app import Application
+from identity_service.errors import StoreUnavailable
+from identity_service.service import tally
+from identity_service.settings import load
+from identity_service.store import activity, repair, sales
+from identity_service.store.batch import Command, call
+from tests.conftest import Clock, Shopper, shopping
+
+pytestmark = pytest.mark.anyio
+CAPS = {"VISITORS_PER_HANDLE": 6, "EMAILS_PER_VISITOR": 4, "EVENTS_PER_VISITOR": 10, "ORDERS_PER_SHOP": 12}
+SALES, COUNTERS, PRODUCTS, CALLS, NOTES, RECEIPTS = 8, 30, 9, 11, 5, 99
+REMOVALS = 10 * CAPS["VISITORS_PER_HANDLE"] + CAPS["VISITORS_PER_HANDLE"] + SALES
+CLOSED_NAMES = 80
+"""Counters that are not named by labels: calls, errors, modes, choices, totals."""
+BODY = 32_768
+UNBOUNDED = 1 << 40
+LUKE = "luke@skywalker.com"
+
+BOUNDS = {
+    r"V\{[^}]*\}": (25 + 2 * CAPS["EMAILS_PER_VISITOR"], 200),
+    r"V\{[^}]*\}:gone": (1, 40),
+    r"V\{[^}]*\}:events": (CAPS["EVENTS_PER_VISITOR"], BODY),
+    r"V\{[^}]*\}:receipts": (RECEIPTS, 40),
+    r"V\{[^}]*\}:sales": (SALES, 40),
+    r"E\{[^}]*\}": (CAPS["VISITORS_PER_HANDLE"], 120),
+    r"E\{[^}]*\}:intents": (CAPS["VISITORS_PER_HANDLE"], 120),
+    r"E\{[^}]*\}:removals": (REMOVALS, 120),
+    r"E\{[^}]*\}:sales": (SALES, 40),
+    r"S\{[^}]*\}": (16, 4 * BODY),
+    r"R\{[^}]*\}": (1, 2_048),
+    r"Z\{[^}]*\}": (1, 64),
+    r"Q\{demo:repair\}": (UNBOUNDED, 120),
+    r"orders\{demo:lists\}": (CAPS["ORDERS_PER_SHOP"], 40),
+    r"hour\{demo:lists\}:\d+": (COUNTERS + CLOSED_NAMES, 160),
+    r"products\{demo:lists\}": (PRODUCTS, 300),
+    r"calls\{demo:lists\}": (CALLS, 8_192),
+    r"latest\{demo:lists\}": (2, 40),
+    r"\{rewrite\}|\{repair-lock\}|\{probe\}": (UNBOUNDED, 64),
+}
+"""Of each kind of key: most elements, and most bytes of one. Open work (Q) and the times of destruction have no cap but an end."""
+ENDLESS = re.compile(r"id:v1:(Q\{demo:repair\}|\{rewrite\})")
+
+
+def elements(database: Any, key: str) -> list[str]:
+    """Values, with their names before them."""
+    read: dict[str, Callable[[], list[str]]] = {
+        "string": lambda: [database.get(key)],
+        "hash": lambda: [name + value for name, value in database.hgetall(key).items()],
+        "list": lambda: database.lrange(key, 0, -1),
+        "set": lambda: list(database.smembers(key)),
+        "zset": lambda: database.zrange(key, 0, -1),
+    }
+    return read[database.type(key)]()
+
+
+def beyond(database: redis.Redis) -> list[str]:
+    """Every key past its bounds, without a bound, or without an end."""
+    found = []
+    for key in database.scan_iter(count=1_000):
+        kind = next((kind for kind in BOUNDS if re.fullmatch(f"id:v1:(?:{kind})", key)), None)
+        held = elements(database, key)
+        most, longest = BOUNDS[kind] if kind else (0, 0)
+        if len(held) > most or max(map(len, held)) > longest:
+            found.append(f"{key}: {len(held)} of {most}, {max(map(len, held))} bytes of {longest}")
+        if database.ttl(key) == -1 and not ENDLESS.fullmatch(key):
+            found.append(f"{key}: has no end")
+    return found
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Caps that are no settings, as small as the others."""
+    monkeypatch.setattr(sales, "MOST_SALES_OF_A_VISITOR", SALES)
+    monkeypatch.setattr(sales, "MOST_SALES_OF_A_HANDLE", SALES)
+    monkeypatch.setattr(activity, "MOST_COUNTERS", COUNTERS)
+    monkeypatch.setattr(tally, "MOST_COUNTERS", 2 * COUNTERS)
+    monkeypatch.setattr(activity, "MOST_PRODUCTS", PRODUCTS)
+    monkeypatch.setattr(activity, "MOST_CALLS", CALLS)
+    monkeypatch.setattr(repair, "MOST_NOTES", NOTES)
+
+
+@pytest.fixture
+async def shopper(environment: dict[str, str], clock: Clock) -> AsyncIterator[Shopper]:
+    caps = {f"IDENTITY_LIMITS__{name}": str(number) for name, number in CAPS.items()}
+    async with shopping(load("development", environment | caps), clock) as found:
+        yield found
+
+
+@pytest.fixture
+def application(shopper: Shopper) -> Application:
+    made: Application = shopper.client._transport.app  # type: ignore[attr-defined]
+    return made
+
+
+@pytest.fixture(autouse=True)
+def walked(shopper: Shopper, database: redis.Redis) -> Iterator[None]:
+    yield
+    assert beyond(database) == []
+    assert next(database.scan_iter(), None)
+
+
+async def written(application: Application) -> None:
+    await application.services.tally.write()
+
+
+async def link(shopper: Shopper, visitor: str, **handle: str) -> int:
+    return (await shopper.post("/v1/links", {"visitor": visitor} | (handle or {"email": LUKE}))).status_code
+
+
+async def sell(shopper: Shopper, sale: str, *, key: str = "demo-public-key", **body: Any) -> None:
+    answer = await shopper.post("/v2/log/sale", {"sale": sale, "products": [{"id": 1, "price": 2}]} | body, key=key)
+    assert answer.json() == {"status": "ok"}
+
+
+def size(database: redis.Redis, kind: str) -> list[int]:
+    """Of every key of a kind."""
+    keys = [key for key in database.scan_iter(count=1_000) if re.fullmatch(f"id:v1:{kind}", key)]
+    return [len(elements(database, key)) for key in keys]
+
+
+@pytest.mark.parametrize("handle", [{"email": LUKE}, {"customer": "C-7"}], ids=["email", "customer"])
+async def test_visitors_of_a_handle(shopper: Shopper, database: redis.Redis, handle: dict[str, str]) -> None:
+    most = CAPS["VISITORS_PER_HANDLE"]
+    statuses = [await link(shopper, f"visitor-{number}", **handle) for number in range(3 * most)]
+    assert statuses == [200] * most + [422] * 2 * most
+    assert size(database, r"E\{[^}]*\}") == [most]
+    assert len(await shopper.visitors(**handle)) == most
+    assert (await shopper.post("/v1/erasures", handle)).json()["erased"]["visitors"] == most
+
+
+async def test_visitors_of_a_handle_that_anybody_names(shopper: Shopper, database: redis.Redis) -> None:
+    """With a public key half of the cap, by links, emails and sales alike."""
+    for number in range(3 * CAPS["VISITORS_PER_HANDLE"]):
+        token = (await shopper.post("/v1/visitors")).json()["token"]
+        await shopper.browser("/v1/links", {"email": LUKE, "token": token})
+        await shopper.browser("/v2/log/email", {"email": LUKE, "visitor": f"mailed-{number}"})
+        await shopper.browser("/v2/log/basket/set", {"email": LUKE, "visitor": f"basket-{number}", "products": [1]})
+        await sell(shopper, f"S-{number}", email=LUKE, visitor=f"buyer-{number}")
+    assert size(database, r"E\{[^}]*\}") == [CAPS["VISITORS_PER_HANDLE"] // 2]
+
+
+@pytest.mark.parametrize("kind", ["email", "customer"])
+async def test_handles_of_a_visitor(shopper: Shopper, database: redis.Redis, kind: str) -> None:
+    most = CAPS["EMAILS_PER_VISITOR"]
+    handles = [f"{number}@example.com" if kind == "email" else f"C-{number}" for number in range(3 * most)]
+    statuses = [await link(shopper, "one", **{kind: handle}) for handle in handles]
+    assert statuses == [200] * most + [422] * 2 * most
+    assert len(size(database, r"E\{[^}]*\}")) == most
+    assert (await shopper.post("/v1/erasures", {"visitor": "one"})).json()["erased"]["links"] == most
+
+
+async def test_announced_links(
+    shopper: Shopper, application: Application, database: redis.Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Announced and cut off, which is the worst that can become of them; the repair ends them all."""
+
+    async def cut_off(*_: object) -> int:
+        raise StoreUnavailable
+
+    most = CAPS["VISITORS_PER_HANDLE"]
+    with monkeypatch.context() as cutting:
+        cutting.setattr(application.services.store.links, "_point", cut_off)
+        statuses = [await link(shopper, f"visitor-{number}") for number in range(3 * most)]
+    assert statuses == [503] * most + [422] * 2 * most
+    assert size(database, r"E\{[^}]*\}:intents") == [most]
+    await repaired(application, clock)
+    assert size(database, r"E\{[^}]*\}:(intents|removals)") == []
+
+
+async def repaired(application: Application, clock: Clock) -> None:
+    """Twice, since what the first round finds under way has its own minute."""
+    shops = [shop.shop_id for shop in application.services.shops]
+    for _ in range(2):
+        clock.forward(61)
+        await application.services.store.repair.run(shops, application.services.links.now())
+
+
+async def test_removals_that_wait_at_a_handle(shopper: Shopper, application: Application, database: redis.Redis, clock: Clock) -> None:
+    """New visitors come and go until too many wait, then none come; those that are linked can still be taken off."""
+    most = 10 * CAPS["VISITORS_PER_HANDLE"]
+    assert await link(shopper, "first") == 200
+    statuses = []
+    for number in range(3 * most):
+        statuses.append(await link(shopper, f"visitor-{number}"))
+        await shopper.post("/v1/unlinks", {"email": LUKE, "visitor": f"visitor-{number}"})
+    assert statuses == [200] * most + [422] * 2 * most
+    assert size(database, r"E\{[^}]*\}:removals") == [most]
+    assert (await shopper.post("/v1/unlinks", {"email": LUKE, "visitor": "first"})).json()["unlinked"] is True
+    assert await shopper.visitors(email=LUKE) == []
+    await repaired(application, clock)
+    assert size(database, r"E\{[^}]*\}:removals") == []
+    assert await link(shopper, "visitor-new") == 200
+
+
+async def test_removals_of_visitors_that_were_never_linked(shopper: Shopper, database: redis.Redis) -> None:
+    most = 10 * CAPS["VISITORS_PER_HANDLE"]
+    statuses = [(await shopper.post("/v1/unlinks", {"email": LUKE, "visitor": f"visitor-{n}"})).status_code for n in range(3 * most)]
+    assert statuses == [200] * most + [503] * 2 * most
+    assert most <= size(database, r"Q\{demo:repair\}")[0] <= most + 1  # the last one is taken back without waiting
+
+
+async def test_a_refusal_of_linking_is_taken_however_many_removals_wait(shopper: Shopper, database: redis.Redis) -> None:
+    """The person's word, and an erasure, are never refused for a cap."""
+    token = (await shopper.post("/v1/consents", {"consent": "granted"})).json()["token"]
+    assert (await shopper.post("/v1/links", {"email": LUKE, "token": token})).status_code == 200
+    assert (await shopper.post("/v1/links", {"email": LUKE, "visitor": "other"})).status_code == 200
+    for number in range(10 * CAPS["VISITORS_PER_HANDLE"]):
+        await shopper.post("/v1/unlinks", {"email": LUKE, "visitor": f"visitor-{number}"})
+    refusal = {"token": token, "consent": {"purposes": {"storage": "granted", "measurement": "granted", "linking": "refused"}}}
+    assert (await shopper.post("/v1/consents", refusal)).status_code == 200
+    assert [one["visitor"] for one in await shopper.visitors(email=LUKE)] == ["other"]
+    assert (await shopper.post("/v1/erasures", {"email": LUKE})).json()["erased"]["visitors"] == 1
+
+
+async def test_open_notes_of_a_shop(shopper: Shopper, application: Application, database: redis.Redis, clock: Clock) -> None:
+    """One round ends all that is due, however many times as many as it reads at once."""
+    for number in range(3 * NOTES):
+        await shopper.post("/v1/unlinks", {"email": f"{number}@example.com", "visitor": "one"})
+        await shopper.post("/v1/unlinks", {"email": LUKE, "visitor": f"visitor-{number}"})
+        await shopper.post("/v1/erasures", {"email": f"{number}@example.com"})
+    assert size(database, r"Q\{demo:repair\}") == [9 * NOTES]
+    clock.forward(61)
+    await shopper.post("/v1/unlinks", {"email": LUKE, "visitor": "young"})
+    shops = [shop.shop_id for shop in application.services.shops]
+    closed = await application.services.store.repair.run(shops, application.services.links.now())
+    assert closed == 6 * NOTES  # those of the handle with a young removal stay for its sake
+    clock.forward(61)
+    assert await application.services.store.repair.run(shops, application.services.links.now()) == 3 * NOTES + 1
+    assert size(database, r"Q\{demo:repair\}") == []
+
+
+async def test_a_visitor_that_is_called_like_a_handle_is_ended_on_its_own(
+    shopper: Shopper, application: Application, database: redis.Redis, clock: Clock
+) -> None:
+    handle = application.services.handles.of_email("demo", LUKE).name
+    await shopper.post("/v1/unlinks", {"email": LUKE, "visitor": "old"})
+    database.zadd("id:v1:Q{demo:repair}", {f"w {handle} nonce": clock() * 1000})
+    clock.forward(61)
+    await shopper.post("/v1/unlinks", {"email": LUKE, "visitor": "young"})
+    shops = [shop.shop_id for shop in application.services.shops]
+    assert await application.services.store.repair.run(shops, application.services.links.now()) == 1
+    assert (await shopper.post("/v1/links", {"email": LUKE, "visitor": handle})).status_code == 409
+
+
+async def orders(shopper: Shopper) -> list[dict[str, Any]]:
+    answer = await shopper.client.get("/v1/orders?limit=200", headers={"authorization": "Bearer demo-private-key"})
+    found: list[dict[str, Any]] = answer.json()["orders"]
+    return found
+
+
+async def order(shopper: Shopper, sale: str) -> dict[str, Any]:
+    answer = await shopper.client.get(f"/v1/orders/{sale}", headers={"authorization": "Bearer demo-private-key"})
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+@pytest.mark.parametrize("handle", [{"email": LUKE}, {"customer": "C-7"}], ids=["email", "customer"])
+async def test_orders_of_a_handle(shopper: Shopper, database: redis.Redis, handle: dict[str, str]) -> None:
+    """Every order is kept; those past the cap do not name the handle, so that an erasure still finds all that do."""
+    for number in range(3 * SALES):
+        await sell(shopper, f"S-{number}", **handle)
+    assert size(database, r"E\{[^}]*\}:sales") == [SALES]
+    named = [key for key in database.scan_iter("id:v1:S*") if database.hexists(key, next(iter(handle)))]
+    assert len(named) == SALES
+    assert [(await order(shopper, f"S-{number}"))["revenue"] for number in range(3 * SALES)] == ["2"] * 3 * SALES
+    assert len((await shopper.post("/v1/exports", handle)).json()["orders"]) == SALES
+    await shopper.post("/v1/erasures", handle)
+    assert [key for key in database.scan_iter("id:v1:S*") if database.hexists(key, next(iter(handle)))] == []
+    await sell(shopper, "S-new", **handle)
+    assert size(database, r"E\{[^}]*\}:sales") == [1]
+
+
+async def test_repeated_orders_of_a_full_handle(shopper: Shopper, database: redis.Redis) -> None:
+    """They neither lose the handle's name nor add to it."""
+    for number in [*range(2 * SALES), *range(2 * SALES)]:
+        await sell(shopper, f"S-{number}", email=LUKE)
+    assert size(database, r"E\{[^}]*\}:sales") == [SALES]
+    exported = (await shopper.post("/v1/exports", {"email": LUKE})).json()["orders"]
+    assert {one["sale"] for one in exported} == {f"S-{number}" for number in range(SALES)}
+
+
+async def test_an_order_that_is_cut_off_at_a_full_handle_is_found_by_an_erasure(
+    shopper: Shopper, database: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(SALES):
+        await sell(shopper, f"S-{number}", email=LUKE)
+
+    def cut_off(name: str, *arguments: Any, **options: Any) -> Command:
+        if name == "scrub_sale":
+            raise StoreUnavailable
+        return call(name, *arguments, **options)
+
+    with monkeypatch.context() as cutting:
+        cutting.setattr(sales, "call", cut_off)
+        body = {"sale": "S-late", "products": [1], "email": LUKE}
+        assert (await shopper.post("/v2/log/sale", body, key="demo-public-key")).status_code == 503
+    await shopper.post("/v1/erasures", {"email": LUKE})
+    assert [key for key in database.scan_iter("id:v1:S*") if database.hexists(key, "email")] == []
+
+
+async def test_an_order_past_the_cap_links_its_visitor_all_the_same(shopper: Shopper) -> None:
+    for number in range(SALES):
+        await sell(shopper, f"S-{number}", email=LUKE)
+    await sell(shopper, "S-late", email=LUKE, visitor="late", key="demo-private-key")
+    assert [one["visitor"] for one in await shopper.visitors(email=LUKE)] == ["late"]
+    assert (await order(shopper, "S-late"))["visitor"] == "late"
+    await shopper.post("/v1/erasures", {"email": LUKE})
+    assert (await order(shopper, "S-late"))["visitor"] is None
+
+
+async def test_orders_of_a_visitor(shopper: Shopper, database: redis.Redis) -> None:
+    for number in range(3 * SALES):
+        await sell(shopper, f"S-{number}", visitor="one", email=LUKE)
+    assert size(database, r"V\{[^}]*\}:sales") == [SALES]
+    visitors = [(await order(shopper, f"S-{number}"))["visitor"] for number in range(3 * SALES)]
+    assert visitors == ["one"] * SALES + [None] * 2 * SALES
+    await shopper.post("/v1/erasures", {"visitor": "one"})
+    assert [(await order(shopper, f"S-{number}"))["visitor"] for number in range(3 * SALES)] == [None] * 3 * SALES
+
+
+async def test_orders_listed_of_a_shop(shopper: Shopper, database: redis.Redis) -> None:
+    for number in range(3 * CAPS["ORDERS_PER_SHOP"]):
+        await sell(shopper, f"S-{number}")
+    assert len(await orders(shopper)) == CAPS["ORDERS_PER_SHOP"]
+
+
+async def test_one_order(shopper: Shopper, database: redis.Redis) -> None:
+    """The longest lines, each credited with the most and longest labels."""
+    labels = [f"{number:x>255}" for number in range(20)]
+    products = [f"{number:y>250}" for number in range(30)]
+    for product in products:
+        await shopper.post("/v2/log/click", {"product": product, "labels": labels, "visitor": "one"}, key="demo-public-key")
+    lines = [{"id": product, "price": 10**9, "quantity": 10**6} for product in products]
+    await sell(shopper, "S" * 255, visitor="one", products=lines)
+    refused = await shopper.post("/v2/log/sale", {"sale": 1, "products": [1] * 1001}, key="demo-public-key")
+    assert refused.status_code == 400
+
+
+LONG = "w" * 255
+EVENTS: dict[str, dict[str, Any]] = {
+    "click": {"product": 7, "labels": [LONG] * 20, "api": LONG},
+    "search": {"query": LONG, "labels": [LONG] * 20},
+    "category": {"category": LONG},
+    "product": {"product": LONG},
+    "results": {"labels": [LONG] * 20, "products": [f"{number:z>100}" for number in range(240)], "api": LONG},
+    "basket/set": {"products": [f"{number:z>100}" for number in range(240)]},
+}
+
+
+@pytest.mark.parametrize("call", EVENTS)
+async def test_events_of_a_visitor(shopper: Shopper, database: redis.Redis, call: str) -> None:
+    for _ in range(3 * CAPS["EVENTS_PER_VISITOR"]):
+        answer = await shopper.post(f"/v2/log/{call}", EVENTS[call] | {"visitor": "one"}, key="demo-public-key")
+        assert answer.json() == {"status": "ok"}
+    assert size(database, r"V\{[^}]*\}:events") == [CAPS["EVENTS_PER_VISITOR"]]
+
+
+async def test_receipts_of_a_visitor(shopper: Shopper, clock: Clock, database: redis.Redis) -> None:
+    """Each choice has its proof for as long as it must be kept; a visitor lists the newest hundred."""
+    token = (await shopper.post("/v1/consents", {"consent": "granted"})).json()["token"]
+    for number in range(3 * RECEIPTS):
+        clock.forward(1)
+        purposes = {"storage": "granted", "measurement": "granted", "linking": ("refused", "granted")[number % 2]}
+        answer = await shopper.post("/v1/consents", {"token": token, "consent": {"purposes": purposes, "policy_version": str(number)}})
+        assert answer.status_code == 200
+    assert size(database, r"V\{[^}]*\}:receipts") == [RECEIPTS]
+    listed = (await shopper.post("/v1/receipts", {"visitor": answer.json()["visitor"]})).json()["receipts"]
+    assert len(listed) == RECEIPTS + 1
+    assert (await shopper.post("/v1/consents", {"token": token, "consent": {"policy_version": "v" * 65}})).status_code == 422
+
+
+async def test_labels_of_an_hour(shopper: Shopper, application: Application, database: redis.Redis) -> None:
+    """Labels past the cap are counted together, and displace none of the shop's own counters."""
+    for number in range(3 * COUNTERS):
+        await shopper.post("/v2/log/click", {"product": 1, "labels": [f"label {number}"], "visitor": "one"}, key="demo-public-key")
+    await written(application)
+    await shopper.post("/v1/visitors")
+    await sell(shopper, "S-1", visitor="one")
+    await written(application)
+    [shop] = [one for one in application.services.shops if one.shop_id == "demo"]
+    totals = await application.services.orders.totals(shop, 3600)
+    assert (totals["clicks all"], totals["issued cookieless"], totals["orders all"]) == (3 * COUNTERS, 1, 1)
+    assert sum(number for name, number in totals.items() if name.startswith("click ")) == 3 * COUNTERS
+    assert totals["click ..."] > COUNTERS
+    assert len(totals) <= COUNTERS + CLOSED_NAMES
+
+
+async def test_labels_that_wait_for_a_store_that_is_away(shopper: Shopper, application: Application) -> None:
+    """In the worker's memory, within one second or while the store is away, they have a cap too."""
+    for number in range(300):
+        labels = [f"label {number} {index}" for index in range(20)]
+        await shopper.post("/v2/log/click", {"product": number, "labels": labels, "visitor": "one"}, key="demo-public-key")
+    [gathered] = application.services.tally._shops.values()
+    assert max(map(len, gathered.hours.values())) <= 2 * COUNTERS + CLOSED_NAMES
+    assert len(gathered.products) <= tally.MOST_WAITING
+    assert len(gathered.log) <= tally.MOST_WAITING
+
+
+async def test_products_that_wait_to_be_seen(shopper: Shopper, application: Application) -> None:
+    for start in range(0, 3 * tally.MOST_WAITING, 100):
+        await sell(shopper, f"S-{start}", products=list(range(start, start + 100)))
+    [gathered] = application.services.tally._shops.values()
+    assert len(gathered.products) <= tally.MOST_WAITING
+    await written(application)
+
+
+async def test_products_seen_of_a_shop(shopper: Shopper, application: Application, database: redis.Redis) -> None:
+    for number in range(3 * PRODUCTS):
+        await shopper.post("/v2/log/click", {"product": f"{number:p>255}", "visitor": "one"}, key="demo-public-key")
+    await written(application)
+    assert size(database, r"products\{demo:lists\}") == [PRODUCTS]
+
+
+async def test_calls_in_the_log_of_a_shop(shopper: Shopper, application: Application, database: redis.Redis) -> None:
+    for number in range(3 * CALLS):
+        labels = [f"{number}-{index:l>250}" for index in range(20)]
+        await shopper.post("/v2/log/click", {"product": "?" * 256, "labels": labels}, key="demo-public-key")
+        await shopper.post("/v2/log/search", {"query": LONG, "labels": labels, "visitor": "one"}, key="demo-public-key")
+    await written(application)
+    assert size(database, r"calls\{demo:lists\}") == [CALLS]
+
+
+async def test_the_walk_finds_what_has_no_bound(shopper: Shopper, database: redis.Redis) -> None:
+    await link(shopper, "one")
+    for key, put in (
+        ("id:v1:new{demo:lists}", lambda key: database.set(key, "1", 60)),
+        ("id:v1:latest{demo:lists}", lambda key: database.hset(key, "click", "1")),
+        ("id:v1:calls{demo:lists}", lambda key: (database.rpush(key, *range(CALLS + 1)), database.expire(key, 60))),
+    ):
+        put(key)
+        assert len(beyond(database)) == 1
+        database.delete(key)

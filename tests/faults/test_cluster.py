@@ -1,0 +1,144 @@
+"""A primary of a cluster that dies, hangs or is replaced, and slots that move, under load: nothing acknowledged is lost, and who needs no
+server that is away is served all the while."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from redis.crc import key_slot
+
+from identity_service.shop import ShopId
+from identity_service.store.keys import Keys
+from tests.faults.checker import AssertKept
+from tests.faults.history import History, Kind
+from tests.faults.kept import HANDLES
+from tests.faults.load import Load, Request
+from tests.faults.running import RunningService
+from tests.topologies import DURABLE, Cluster, Migration, Server, cluster, eventually
+
+SHOP = ShopId("demo")
+KEYS = Keys(HANDLES)
+GUARDED = (*DURABLE, "--min-replicas-to-write", "1", "--min-replicas-max-lag", "2")
+REMOVALS = frozenset({Kind.UNLINK, Kind.WITHDRAW, Kind.ERASE})
+"""A link that races with one is answered 503, so a load that counts every other 503 leaves them out."""
+SERVED = frozenset({200, 409})
+
+
+def slots_of(request: Request) -> set[int]:
+    """What a link or click of a visitor touches beside the lists of its shop."""
+    keys = [KEYS.visitor(SHOP, request.arguments["visitor"]).record]
+    if "email" in request.arguments:
+        keys.append(KEYS.handle(SHOP, HANDLES.of_email(SHOP, request.arguments["email"])).links)
+    return {key_slot(key.encode()) for key in keys}
+
+
+def spared(slots: range) -> Callable[[Request], bool]:
+    """Calls that need none of the slots."""
+    return lambda one: one.shop == SHOP and one.kind in {Kind.LINK, Kind.CLICK} and not slots_of(one) & set(slots)
+
+
+def struck(slots: range) -> Callable[[Request], bool]:
+    """Calls that need nothing else, but for the lists of the shop."""
+    return lambda one: one.shop == SHOP and one.kind in {Kind.LINK, Kind.CLICK} and slots_of(one) <= set(slots)
+
+
+def bystander(store: Cluster) -> int:
+    """Number of a primary that holds none of the shop's lists."""
+    lists = {key_slot(key.encode()) for key in (KEYS.notes(SHOP), KEYS.orders(SHOP))}
+    return next(number for number in range(3) if not lists & set(store.slots(number)))
+
+
+def joined(*loads: Load) -> History:
+    together = History()
+    for load in loads:
+        together.recoveries += load.history.recoveries
+        for operation in load.history.operations:
+            together.record(operation)
+    return together
+
+
+@contextmanager
+def served(store: Cluster, directory: Path) -> Iterator[RunningService]:
+    with RunningService(directory, store.url, 2, IDENTITY_STORE__REPLICAS=str(store.replicas)) as service:
+        yield service
+
+
+FAULTS: dict[str, tuple[Callable[[Server], None], Callable[[Server], None]]] = {
+    "dies": (Server.kill, Server.start),
+    "hangs": (Server.hold, Server.release),
+}
+"""What happens to a primary, and how it comes back, since a replica must have what is written."""
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_primary_that_is_away_stops_only_its_own_slots_and_loses_nothing(
+    tmp_path: Path, writes: int, takeover: float, assert_kept: AssertKept, fault: str
+) -> None:
+    strike, heal = FAULTS[fault]
+    with cluster(*GUARDED) as store, served(store, tmp_path) as service:
+        number = bystander(store)
+        primary, replica, slots = store.data[number], store.data[number + 3], store.slots(number)
+        mixed = Load(service.url, seed=41, clients=6)
+        beside = Load(service.url, seed=42, clients=3, only=spared(slots))
+        within = Load(service.url, seed=43, clients=3, only=struck(slots))
+        with mixed, beside, within:
+            mixed.wait(writes // 2)
+            moment = time.monotonic()
+            strike(primary)
+            eventually(lambda: replica.told("INFO", "replication")["role"] == "master", "the replica as primary")
+            promoted = time.monotonic()
+            heal(primary)
+            assert within.recovery(moment) <= takeover
+            mixed.wait(writes - joined(mixed, beside, within).acknowledged)
+        statuses = Counter(one.status in SERVED for one in beside.history.between(moment, promoted))
+        assert statuses[True] >= 0.99 * statuses.total() > 0, statuses
+        eventually(store.is_whole, "the old primary as a replica")
+        assert_kept(joined(mixed, beside, within), service)
+
+
+def test_a_planned_failover_loses_nothing(tmp_path: Path, writes: int, takeover: float, assert_kept: AssertKept) -> None:
+    with cluster(*GUARDED) as store, served(store, tmp_path) as service:
+        with Load(service.url, seed=44, only=lambda one: one.kind not in REMOVALS) as load:
+            load.wait(writes // 2)
+            moment = time.monotonic()
+            store.data[3].ask("CLUSTER", "FAILOVER")
+            eventually(lambda: store.data[3].told("INFO", "replication")["role"] == "master", "the replica as primary")
+            assert load.recovery(moment) <= takeover
+            load.wait(writes - load.history.acknowledged)
+        eventually(store.is_whole, "the old primary as a replica")
+        assert_kept(load.history, service)
+
+
+def test_slots_that_move_lose_nothing_and_refuse_little(tmp_path: Path, writes: int, assert_kept: AssertKept) -> None:
+    with cluster(*GUARDED) as store, served(store, tmp_path) as service:
+        migrations = [Migration([slot], store.data[0], store.data[1], store.data[:3]) for slot in store.slots(0)[:500]]
+        with Load(service.url, seed=45, only=lambda one: one.kind not in REMOVALS) as load:
+            load.wait(writes // 2)
+            began = time.monotonic()
+            for migration in migrations:
+                migration.begin()
+                migration.end()
+            during = Counter(one.status for one in load.history.between(began, time.monotonic()))
+            load.wait(writes - load.history.acknowledged)
+        assert during[503] <= 0.005 * during.total() + 1, during
+        assert_kept(load.history, service)
+
+
+def test_slots_that_are_half_moved_lose_nothing(tmp_path: Path, writes: int, assert_kept: AssertKept) -> None:
+    """Their keys are on both sides while the load goes on, which scripts on several of them are told (TRYAGAIN)."""
+    with cluster(*GUARDED) as store, served(store, tmp_path) as service:
+        migration = Migration(store.slots(0), store.data[0], store.data[1], store.data[:3])
+        with Load(service.url, seed=46) as load:
+            load.wait(writes // 2)
+            migration.begin()
+            moved = migration.move(share=0.5)
+            load.wait(100)
+            refused = [server.told("INFO", "errorstats").get("errorstat_TRYAGAIN", "") for server in store.data[:2]]
+            migration.end()
+            load.wait(writes - load.history.acknowledged)
+        assert moved
+        assert any(refused), "no script met keys on both sides"
+        assert_kept(load.history, service)

@@ -1,0 +1,125 @@
+"""Midnight under load: nobody is known across it who was not in the middle of a visit, and the salt that ended leaves nothing behind."""
+
+import asyncio
+import random
+import time
+from base64 import urlsafe_b64decode
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+from identity_service.cookieless import GRACE, window_at
+from identity_service.store.salts import EXPIRY_SLACK
+from tests.faults.connection import Connection
+from tests.faults.inside import MovedClock, ServiceInside, inside
+from tests.faults.moved_clock import StoreClock
+from tests.faults.running import RunningStore
+from tests.test_command import eventually
+
+KEY = "demo-private-key"
+PEOPLE = 40
+SECONDS = 2
+SALTS = "id:v1:Z{demo:*"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A call about a person, with the time before and after it, and the ID that it told."""
+
+    person: int
+    began: float
+    ended: float
+    visitor: str
+
+
+async def visitor_of(connection: Connection, person: int) -> str:
+    client = {"ip": f"198.51.100.{person}", "user_agent": "Mozilla/5.0 (X11) Gecko/20100101 Firefox/140.0"}
+    status, answer = await connection.call("/v1/visitors", KEY, {"client": client})
+    assert (status, answer["mode"]) == (200, "cookieless")
+    return str(answer["visitor"])
+
+
+async def visits_across_midnight(urls: list[str], clock: MovedClock, midnight: float) -> tuple[dict[int, str], list[Seen]]:
+    """The IDs of the evening, half of whose people click just before midnight; and what eight callers see until as long after it."""
+    first, chance, seen = Connection(urls[0]), random.Random(1), list[Seen]()
+    evening = {person: await visitor_of(first, person) for person in range(PEOPLE)}
+    for person in range(0, PEOPLE, 2):
+        click = {"visitor": evening[person], "product": "1", "labels": ["Homepage"]}
+        assert await first.call("/v2/log/click", KEY, click) == (200, {"status": "ok"})
+
+    async def caller(connection: Connection) -> None:
+        while clock() < midnight + SECONDS:
+            person, began = chance.randrange(PEOPLE), clock()
+            visitor = await visitor_of(connection, person)
+            seen.append(Seen(person, began, clock(), visitor))
+        connection.close()
+
+    await asyncio.gather(*(caller(Connection(url)) for url in urls * 4))
+    first.close()
+    return evening, seen
+
+
+def salts(database: redis.Redis) -> dict[str, str]:
+    return {key: str(database.get(key)) for key in database.scan_iter(SALTS)}
+
+
+def held(service: ServiceInside) -> set[bytes]:
+    """Salts in the worker's memory."""
+    return {salt for salt, _ in service.application.services.store.salts._held.values()}
+
+
+def everything(store: RunningStore, database: redis.Redis) -> bytes:
+    """Every value as the server dumps it, and every file."""
+    raw: redis.Redis = redis.Redis.from_url(store.url)
+    with raw:
+        dumped = [raw.dump(key) or b"" for key in database.scan_iter()]
+    return b"".join(dumped + [path.read_bytes() for path in store.directory.rglob("*") if path.is_file()])
+
+
+def told_as_promised(evening: dict[int, str], seen: list[Seen], midnight: float) -> None:
+    """Who clicked keeps the evening's ID, everybody else has another after midnight, the same at every worker."""
+    morning: dict[int, str] = {}
+    for one in seen:
+        if one.person % 2 == 0 or one.ended < midnight:
+            assert one.visitor == evening[one.person]
+        elif one.began >= midnight or one.visitor != evening[one.person]:
+            assert morning.setdefault(one.person, one.visitor) == one.visitor
+    assert not set(morning.values()) & set(evening.values())
+    assert len(morning) == PEOPLE / 2
+    assert sum(one.ended < midnight for one in seen) > 100
+
+
+def test_midnight_under_load(tmp_path: Path) -> None:
+    clock, store_clock = MovedClock(), StoreClock(tmp_path)
+    midnight = window_at(int(time.time()), 1).end
+
+    def move(to: float) -> None:
+        clock.ahead = to - time.time()
+        store_clock.move(int(clock.ahead))
+
+    move(midnight - SECONDS)
+    with (
+        RunningStore(tmp_path / "store", environment=store_clock.environment) as store,
+        inside(store.url, clock) as one,
+        inside(store.url, clock) as other,
+        store.database() as database,
+    ):
+        evening, seen = asyncio.run(visits_across_midnight([one.url, other.url], clock, midnight))
+        told_as_promised(evening, seen, midnight)
+        found = salts(database)
+        assert len(found) == 2
+        ended = found[min(found)]
+        assert ended.encode() in everything(store, database)
+        assert urlsafe_b64decode(ended) in held(one) & held(other)
+        move(midnight + GRACE + 2 * EXPIRY_SLACK)
+        assert eventually(lambda: list(salts(database)) == [max(found)])
+        for service in (one, other):
+            service.keep_up()
+        assert urlsafe_b64decode(ended) not in held(one) | held(other)
+        move(midnight + GRACE + 1_000)
+        assert one.rewrite(clock())
+        assert eventually(lambda: not database.info("persistence")["aof_rewrite_in_progress"])
+        left = everything(store, database)
+        assert ended.encode() not in left
+        assert urlsafe_b64decode(ended) not in left

@@ -1,0 +1,159 @@
+"""Backups of an embedded store that is written to and rewrites its files meanwhile; each is started on. Whoever withdrew since is
+withdrawn again."""
+
+import asyncio
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from identity_service.store import backup
+from identity_service.store.backup import FOLDER, LINK, MANIFEST, back_up
+from identity_service.store.binary import EmbeddedError
+from identity_service.store.embedded import EmbeddedStore
+from identity_service.store.keys import MOVE
+from tests.conftest import Clock
+from tests.filled import NEW, OLD, Person, environment, fill, picture, service
+from tests.server import valkey
+from tests.store.test_moving import moved, side
+from tests.test_move_command import run
+from tests.test_privacy import dump, hits
+
+BACKUPS = 4
+
+
+@contextmanager
+def started(directory: Path) -> Iterator[redis.Redis]:
+    store = EmbeddedStore(directory)
+    store.start()
+    try:
+        with redis.Redis.from_url(store.url, decode_responses=True) as client:
+            yield client
+    finally:
+        store.stop()
+
+
+def test_every_backup_of_a_busy_store_is_the_store_of_one_moment(tmp_path: Path) -> None:
+    """Numbers are written in order, each with its double in the same step, while the files are rewritten again and again."""
+    acknowledged, before, stop = [0], list[int](), threading.Event()
+
+    def write(client: redis.Redis) -> None:
+        while not stop.is_set():
+            number = acknowledged[0] + 1
+            with client.pipeline() as pipe:
+                pipe.rpush("numbers", number)
+                pipe.set("double", 2 * number)
+                pipe.execute()
+            acknowledged[0] = number
+            if number % 50 == 0 and not client.info("persistence")["aof_rewrite_in_progress"]:
+                client.bgrewriteaof()
+
+    with started(tmp_path / "data") as client:
+        writer = threading.Thread(target=write, args=(client,))
+        writer.start()
+        while len(before) < BACKUPS:
+            if acknowledged[0] > 60 * len(before):
+                before.append(acknowledged[0])
+                assert back_up(tmp_path / "data", tmp_path / f"backup-{len(before)}") > 0
+        stop.set()
+        writer.join()
+        assert list((tmp_path / "data" / FOLDER).glob(f"{LINK}*")) == []
+    rewritten = set()
+    for number, least in enumerate(before, 1):
+        directory = tmp_path / f"backup-{number}"
+        assert stat.S_IMODE((directory / FOLDER / MANIFEST).stat().st_mode) == 0o600
+        rewritten.add((directory / FOLDER / MANIFEST).read_text())
+        with started(directory) as client:
+            numbers = [int(one) for one in client.lrange("numbers", 0, -1)]
+            assert numbers == list(range(1, len(numbers) + 1))
+            assert len(numbers) >= least
+            assert int(client.get("double") or 0) == 2 * len(numbers)
+    assert len(rewritten) > 1
+
+
+def test_a_manifest_that_changes_while_files_are_linked_means_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of the first manifest go just after it was read, and then just after they were linked."""
+    with started(tmp_path / "data") as client:
+        client.set("a", "1")
+    folder = tmp_path / "data" / FOLDER
+    base = next(name for name in backup.NAMED.findall((folder / MANIFEST).read_text()) if ".base." in name)
+    linked, link = [0], backup._link
+
+    def rewritten(to: Path, names: list[str]) -> None:
+        linked[0] += 1
+        if linked[0] == 1:
+            (folder / base).rename(folder / f"renamed-{base}")
+            (folder / MANIFEST).write_text((folder / MANIFEST).read_text().replace(base, f"renamed-{base}"))
+        link(to, names)
+        if linked[0] == 2:
+            (folder / MANIFEST).write_text((folder / MANIFEST).read_text() + f"file {base} seq 1 type h\n")
+
+    monkeypatch.setattr(backup, "_link", rewritten)
+    back_up(tmp_path / "data", tmp_path / "copy")
+    assert linked[0] == 3
+    monkeypatch.undo()
+    with started(tmp_path / "copy") as client:
+        assert client.get("a") == "1"
+
+
+def test_a_backup_is_refused_in_one_line_and_never_half_there(tmp_path: Path) -> None:
+    with pytest.raises(EmbeddedError, match="No such file"):
+        back_up(tmp_path / "nowhere", tmp_path / "copy")
+    with started(tmp_path / "data"):
+        pass
+    (tmp_path / "copy.part" / FOLDER).mkdir(parents=True)
+    back_up(tmp_path / "data", tmp_path / "copy")
+    with pytest.raises(EmbeddedError, match="exists; name a new directory"):
+        back_up(tmp_path / "data", tmp_path / "copy")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "data"]
+
+
+def test_a_link_that_a_crash_left_goes_when_the_store_starts(tmp_path: Path) -> None:
+    with started(tmp_path / "data"):
+        pass
+    left = tmp_path / "data" / FOLDER / f"{LINK}appendonly.aof.1.base.rdb"
+    left.write_bytes(b"erased since")
+    with started(tmp_path / "data"):
+        assert not left.exists()
+
+
+def of(person: Person, found: dict[str, Any]) -> dict[str, Any]:
+    """What a picture shows of one person."""
+    named = (person.email, person.customer, person.visitor, f"sale-{person.number}")
+    return {name: one for name, one in found.items() if any(word in name for word in named)}
+
+
+@pytest.mark.anyio
+async def test_whoever_withdrew_since_the_backup_is_withdrawn_from_what_is_restored(clock: Clock) -> None:
+    """Under a newer pepper, too. Of one visitor nothing but its record is left that could tell its ID."""
+    with valkey() as current, valkey() as restored:
+        async with service(current, clock, OLD) as (application, shopper):
+            people = await fill(application, shopper, clock)
+            alone = (await shopper.post("/v1/consents", {"consent": "granted"})).json()
+            await asyncio.to_thread(moved, current, restored, OLD, NEW)
+            kept, gone = people[11], people[8:11]
+            for person in gone:
+                await shopper.post("/v1/visitors", {"token": person.token, "consent": "refused"})
+            await shopper.post("/v1/visitors", {"token": alone["token"], "consent": "refused"})
+        with side(current) as here:
+            here.delete(MOVE)
+        async with service(restored, clock, OLD, NEW) as (application, shopper):
+            before = of(kept, await picture(shopper, [kept]))
+            assert len(await shopper.visitors(email=people[8].email)) == 1
+        for _ in range(2):
+            told = run("forget", current, restored, **environment(restored, OLD, NEW))
+            assert told.returncode == 0, told.stderr
+        assert "0 visitors withdrawn again" in told.stdout
+        async with service(restored, clock, OLD, NEW) as (_, shopper):
+            for token in (*(person.token for person in gone), alone["token"]):
+                answer = (await shopper.post("/v1/verifications", {"token": token})).json()
+                assert answer == {"valid": False, "reason": "withdrawn"}
+            assert of(kept, await picture(shopper, [kept])) == before
+        with redis.Redis.from_url(restored, decode_responses=True) as database:
+            assert hits([*(person.visitor for person in gone), alone["visitor"]], dump(database)) == []
+            assert hits([kept.visitor], dump(database)) == [kept.visitor]

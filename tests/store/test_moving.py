@@ -1,0 +1,362 @@
+"""A move, between real servers: every kind of key arrives, works, and can be erased; a crash anywhere loses nothing."""
+
+import asyncio
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import redis
+
+from identity_service.errors import StoreUnavailable
+from identity_service.handle import Handle, HandleKind, Handles, rekeyed
+from identity_service.store import entries, moving
+from identity_service.store.direct import direct
+from identity_service.store.entries import NEVER, Entry, Side
+from identity_service.store.keys import MOVE, OF_THE_STORE, PREFIX, REPAIR_LOCK, REWRITE, SCHEMA, HandleKeys, Keys, VisitorKeys
+from identity_service.store.kinds import KINDS, UnknownKeyError, name_of
+from identity_service.store.moving import MoveRefused, Moving, undo
+from identity_service.store.schema import Schema, examine_marks, schema_of
+from tests.conftest import Clock
+from tests.filled import NEW, NEWEST, OLD, SHOP, digests, fill, picture, service, under
+from tests.server import valkey
+from tests.test_privacy import dump, hits
+from tests.topologies import cluster
+
+pytestmark = pytest.mark.anyio
+NAMES = ("FROM", "TO")
+
+
+def silent(_done: int) -> None:
+    pass
+
+
+@contextmanager
+def side(url: str) -> Iterator[Side]:
+    client = direct(url, 10.0)
+    try:
+        yield Side(client)
+    finally:
+        client.close()
+
+
+def moved(source: str, target: str, *peppers: str) -> None:
+    """A whole move, as the command does it."""
+    with side(source) as there, side(target) as here:
+        for one in (there, here):
+            one.delete(REPAIR_LOCK)
+        move = Moving(there, here, peppers, NAMES)
+        move.begin()
+        move.copy(silent)
+        found = move.compare(silent)
+        assert found.equal, found
+        move.finish()
+
+
+@pytest.fixture
+def two() -> Iterator[tuple[str, str]]:
+    with valkey() as one, valkey() as other:
+        yield one, other
+
+
+def kinds_in(url: str) -> set[str]:
+    with side(url) as there:
+        names = [name for batch in there.names(f"{PREFIX}*") for name in batch]
+    return {name_of(name).kind for name in names if name.decode() not in OF_THE_STORE}
+
+
+def opened(url: str) -> redis.Redis:
+    return redis.Redis.from_url(url, decode_responses=True)
+
+
+MAKERS = {"visitor", "visitor_of", "visitor_digest", "handle", "sale_digest", "sale_of"}
+
+
+def every_key() -> list[str]:
+    """One of each that keys.py makes."""
+    keys = Keys(Handles("pepper"))
+    visitor, handle = keys.visitor(SHOP, "v"), keys.handle(SHOP, Handle(HandleKind.EMAIL, "D" * 22))
+    found = [getattr(visitor, name) for name in VisitorKeys.__struct_fields__ if name != "digest"]
+    found += [getattr(handle, name) for name in HandleKeys.__struct_fields__]
+    found += [keys.sale_of(SHOP, "D" * 22), keys.receipt(SHOP, "R" * 22), keys.salt(SHOP, 1), keys.hour(SHOP, 3600), REWRITE]
+    return found + [make(SHOP) for make in (keys.notes, keys.orders, keys.products, keys.calls, keys.latest)]
+
+
+def test_every_key_is_of_a_kind_and_every_kind_has_a_key() -> None:
+    assert sorted(name_of(key.encode()).kind for key in every_key()) == sorted(KINDS)
+    of_a_shop = {"receipt", "salt", "notes", "orders", "hour", "products", "calls", "latest"}
+    assert {name for name in vars(Keys) if not name.startswith("_")} == of_a_shop | MAKERS
+
+
+def test_digests_under_newer_peppers_need_no_clear_value() -> None:
+    digest = Handles(OLD).of_email(SHOP, "a@example.com").digest
+    assert Handles(OLD, NEW, NEWEST).of_email(SHOP, "a@example.com").digest.encode() == rekeyed(digest.encode(), [NEW, NEWEST])
+    assert rekeyed(digest.encode(), []) == digest.encode()
+
+
+async def test_a_store_is_the_same_under_a_new_pepper_and_everything_in_it_can_be_erased(two: tuple[str, str], clock: Clock) -> None:
+    source, target = two
+    async with service(source, clock, OLD) as (application, shopper):
+        people = await fill(application, shopper, clock)
+        before = await picture(shopper, people)
+    assert kinds_in(source) == set(KINDS)
+    old, new = digests(people, OLD), digests(people, OLD, NEW)
+    await asyncio.to_thread(moved, source, target, OLD, NEW)
+
+    after = opened(target)
+    assert hits([*old, *(Handles(OLD).digest(kind, SHOP, one) for kind, one in everyone(people))], dump(after)) == []
+    async with service(target, clock, OLD, NEW) as (application, shopper):
+        assert under(await picture(shopper, people), new, new) == under(before, old, new)
+        for person in people[8:]:
+            again = (await shopper.post("/v1/visitors", {"client": person.client})).json()
+            assert again["visitor"] == person.cookieless
+        assert (await shopper.post("/v2/log/sale", {"sale": "sale-8", "products": [1]})).json() == {"status": "ok"}
+        assert len((await picture(shopper, people))["orders"]) == len(before["orders"])
+        for person in people[:8]:
+            await shopper.post("/v1/erasures", {"email": person.email})
+            await shopper.post("/v1/erasures", {"customer": person.customer})
+        for person in people[8:]:
+            await shopper.post("/v1/visitors", {"token": person.token, "consent": "refused"})
+        await shopper.post("/v1/erasures", {"visitor": "own-id"})
+        for _ in range(3):
+            clock.forward(100)
+            after.delete(REPAIR_LOCK)
+            await application.keep_up()
+    left = dump(after)
+    needles = [*new, *(one.visitor for one in people), "own-id"]
+    assert hits(needles, left) == []
+    assert list(after.scan_iter("id:v1:Q*")) == []
+    after.close()
+
+
+def everyone(people: list[Any]) -> list[tuple[str, str]]:
+    visitors = [visitor for person in people for visitor in (person.visitor, person.cookieless)]
+    sales = ["cut-off", *(f"sale-{person.number}" for person in people)]
+    return [("visitor", one) for one in (*visitors, "own-id")] + [("sale", one) for one in sales]
+
+
+@pytest.mark.skipif(not shutil.which("redis-server"), reason="needs Debian's redis-server")
+async def test_a_store_goes_to_redis_and_through_a_cluster_and_back(clock: Clock) -> None:
+    with valkey() as source, valkey(program="redis-server") as old_server, cluster() as several, valkey() as target:
+        async with service(source, clock, OLD) as (application, shopper):
+            people = await fill(application, shopper, clock)
+            before = await picture(shopper, people)
+        old = digests(people, OLD)
+        for one, other, peppers in ((source, old_server, [OLD]), (old_server, several.url, [OLD, NEW]), (several.url, target, [OLD, NEW])):
+            await asyncio.to_thread(moved, one, other, *peppers)
+            async with service(other, clock, *peppers) as (application, shopper):
+                now = digests(people, *peppers)
+                assert under(await picture(shopper, people), now, now) == under(before, old, now), other
+                assert await examine_marks(application.services.store.client, schema_of(peppers), adopt=True) == []
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+class DyingSide(Side):
+    """All its calls are counted; the last one ends the process, before or after the store has done it."""
+
+    calls, last, when = 0, 0, ""
+
+    def ask(self, calls: Any) -> list[Any]:
+        DyingSide.calls += 1
+        if (DyingSide.calls, DyingSide.when) == (DyingSide.last, "before"):
+            raise Crash
+        replies = super().ask(calls)
+        if (DyingSide.calls, DyingSide.when) == (DyingSide.last, "after"):
+            raise Crash
+        return replies
+
+
+def moved_by_a_mortal(source: str, target: str, last: int, when: str) -> int:
+    """How many calls it took."""
+    DyingSide.calls, DyingSide.last, DyingSide.when = 0, last, when
+    with direct(source, 10.0) as there, direct(target, 10.0) as here:
+        move = Moving(DyingSide(there), DyingSide(here), [OLD, NEW], NAMES)
+        move.begin()
+        move.copy(silent)
+        assert move.compare(silent).equal
+        move.finish()
+    return DyingSide.calls
+
+
+def everything(url: str) -> list[Entry]:
+    with side(url) as there:
+        names = [name for batch in there.names(f"{PREFIX}*") for name in batch if name.decode() != MOVE]
+        return sorted(there.read(names), key=lambda entry: entry.name)
+
+
+async def test_a_move_that_dies_at_any_call_goes_on_where_it_was(
+    two: tuple[str, str], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = two
+    async with service(source, clock, OLD) as (application, shopper):
+        await fill(application, shopper, clock)
+    monkeypatch.setattr(entries, "BATCH", 40)
+    there, here = opened(source), opened(target)
+    there.delete(REPAIR_LOCK)
+    calls = moved_by_a_mortal(source, target, 0, "")
+    expected = everything(target)
+    assert calls > 20
+    for last in range(1, calls + 1):
+        for when in ("before", "after"):
+            here.flushall()
+            there.delete(MOVE)
+            with pytest.raises(Crash):
+                moved_by_a_mortal(source, target, last, when)
+            arriving = here.exists(MOVE) == 1
+            if arriving or not here.exists(SCHEMA):
+                moved_by_a_mortal(source, target, 0, "")
+            assert everything(target) == expected
+            assert (there.hget(MOVE, "state"), here.exists(MOVE)) == ("left", 0)
+    there.close()
+    here.close()
+
+
+def begun(source: str, target: str, *peppers: str) -> None:
+    with side(source) as there, side(target) as here:
+        Moving(there, here, peppers or (OLD,), NAMES).begin()
+
+
+def planted(url: str) -> None:
+    with side(url) as there:
+        there.load_scripts()
+        there.write([Entry(key.encode(), *SAMPLES[KINDS[name_of(key.encode()).kind].type]) for key in every_key()])
+
+
+LATER = 4_000_000_000_000
+BINARY = bytes(range(256))
+SAMPLES: dict[str, tuple[str, int, Any]] = {
+    "string": ("string", LATER, BINARY),
+    "hash": ("hash", NEVER, {BINARY: BINARY, b"b2": b""}),
+    "list": ("list", LATER, [BINARY, b"", BINARY, *(b"%d" % i for i in range(2_500))]),
+    "set": ("set", LATER, {b"%022d" % i for i in range(2_500)}),
+    "zset": ("zset", LATER, {b"w visitor %d" % i: b"%d" % (1_795_000_000_123 + i) for i in range(2_500)}),
+}
+
+
+def test_values_of_every_type_are_copied_byte_for_byte_with_their_ends(two: tuple[str, str]) -> None:
+    source, target = two
+    planted(source)
+    moved(source, target, OLD)
+    copied = [entry for entry in everything(target) if entry.name != SCHEMA.encode()]
+    assert copied == everything(source)
+    assert len(copied) == len(KINDS)
+    assert {entry.expires_at for entry in copied} == {LATER, NEVER}
+
+
+def test_refused_without_a_change(two: tuple[str, str]) -> None:
+    source, target = two
+    planted(source)
+    with pytest.raises(MoveRefused, match="TO is not empty"):
+        begun(target, source)
+    moved(source, target, OLD)
+    before = everything(target)
+    with pytest.raises(MoveRefused, match="was moved to TO already"):
+        begun(source, target)
+    with valkey() as third, pytest.raises(MoveRefused, match="not the one that this store was written under"):
+        begun(target, third, NEW)
+    with valkey() as third:
+        begun(target, third, OLD, NEW)
+        with pytest.raises(MoveRefused, match="holds only a part of FROM; finish"):
+            begun(third, source, OLD, NEW)
+        with pytest.raises(MoveRefused, match="under other peppers"):
+            begun(target, third, OLD, NEW, NEWEST)
+        with side(third) as here, pytest.raises(MoveRefused, match="empty it instead"):
+            undo(here)
+        with side(target) as there:
+            undo(there)
+            with pytest.raises(MoveRefused, match="was not moved"):
+                undo(there)
+        with pytest.raises(MoveRefused, match="a part of another store"):
+            begun(target, third, OLD, NEW)
+    assert everything(target) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda there: there.set("id:v1:R{demo:new}", "1"),
+        lambda there: there.set(f"id:v1:R{{demo:{'R' * 22}}}", "1"),
+        lambda there: there.pexpireat(f"id:v1:R{{demo:{'R' * 22}}}", LATER + 1),
+        lambda there: there.delete(f"id:v1:R{{demo:{'R' * 22}}}"),
+        lambda there: there.hset(f"id:v1:V{{demo:{'D' * 22}}}", "l", "1"),
+    ],
+)
+def test_what_was_changed_meanwhile_is_seen(two: tuple[str, str], change: Callable[[redis.Redis], object]) -> None:
+    source, target = two
+    planted(source)
+    with side(source) as there, side(target) as here, direct(source, 10.0) as writer:
+        move = Moving(there, here, [OLD], NAMES)
+        move.begin()
+        move.copy(silent)
+        assert move.compare(silent).equal
+        change(writer)
+        assert not move.compare(silent).equal
+
+
+UNKNOWN = ["id:v1:W{demo:x}", "id:v1:V{demo:x}:other", "id:v1:nothing", "id:v1:{other}", "id:v1:S{demo:DDDDDDDDDDDDDDDDDDDDDA}"]
+
+
+@pytest.mark.parametrize("key", [*UNKNOWN, "id:v1:V{demo:short}:gone", "id:v1:V{demo:DDDDDDDDDDDDDDDDDDDDDD}:gone"])
+def test_a_key_of_no_known_kind_is_not_left_behind(two: tuple[str, str], key: str) -> None:
+    """Nor one of another type, nor one whose digest is none."""
+    source, target = two
+    with direct(source, 10.0) as there:
+        there.set(key, "1")
+    with pytest.raises(UnknownKeyError):
+        moved(source, target, OLD, NEW)
+
+
+def test_keys_of_others_and_keys_that_end_are_left_alone(two: tuple[str, str]) -> None:
+    source, target = two
+    with direct(source, 10.0) as there:
+        there.set("somebody:else", "1")
+        there.set("id:v1:R{demo:short}", "1", px=1)
+    moved(source, target, OLD)
+    with direct(target, 10.0) as here:
+        assert here.keys() == [SCHEMA.encode()]
+
+
+def test_an_older_schema_is_brought_forward_by_its_steps(two: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if orders had been a list of digests under another name."""
+
+    def step(entry: Entry) -> Entry:
+        if not entry.name.startswith(b"id:v1:list{"):
+            return entry
+        name = entry.name.replace(b"id:v1:list{", b"id:v1:orders{")
+        return replace(entry, name=name, type="zset", value={one: b"%d" % i for i, one in enumerate(entry.value)})
+
+    source, target = two
+    monkeypatch.setattr(moving, "STEPS", {0: step})
+    digest = Handles(OLD).digest("sale", SHOP, "1")
+    with direct(source, 10.0) as there:
+        there.rpush("id:v1:list{demo:lists}", digest)
+        there.hset(SCHEMA, mapping=dict(Schema(0, schema_of([OLD]).peppers).fields()))
+    moved(source, target, OLD, NEW)
+    with direct(target, 10.0) as here:
+        assert here.zrange("id:v1:orders{demo:lists}", 0, -1) == [Handles(OLD, NEW).digest("sale", SHOP, "1").encode()]
+        assert here.hget(SCHEMA, "version") == b"1"
+
+
+async def test_a_service_that_runs_when_its_store_is_moved_refuses_it_within_a_minute(two: tuple[str, str], clock: Clock) -> None:
+    source, target = two
+    async with service(source, clock, OLD) as (application, shopper):
+        await shopper.post("/v1/links", {"email": "a@example.com", "visitor": "v"})
+        await application.keep_up()
+        assert len(await shopper.visitors(email="a@example.com")) == 1
+        await asyncio.to_thread(moved, source, target, OLD)
+        with pytest.raises(StoreUnavailable, match="this store was moved to TO"):
+            await application.keep_up()
+        assert (await shopper.post("/v1/lookups", {"email": "a@example.com"})).status_code == 503
+        assert (await shopper.client.get("/readyz")).status_code == 503
+        assert (await shopper.client.get("/healthz")).status_code == 200
+        never = await shopper.post("/v1/visitors", {"client": {"ip": "198.51.100.1", "user_agent": "Mozilla/5.0"}})
+        assert (never.status_code, never.json()["mode"]) == (200, "null")
+    async with service(target, clock, NEW) as (application, shopper):
+        with pytest.raises(StoreUnavailable, match="is not the one that this store was written under"):
+            await application.keep_up()
+        assert (await shopper.post("/v1/lookups", {"email": "a@example.com"})).status_code == 503

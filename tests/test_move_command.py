@@ -1,0 +1,143 @@
+"""The command `move`, run as an operator runs it: real stores, a service before and after, and a process that is really killed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import redis
+
+from identity_service.store.keys import MOVE, PROBE, REPAIR_LOCK, SCHEMA
+from tests.filled import NEW, OLD, environment
+from tests.server import valkey
+from tests.test_command import eventually, free_port, served
+
+CHANGED = {name: value for name, value in environment("", OLD, NEW).items() if "SECRETS" in name}
+
+
+def run(*arguments: str, **told: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "identity_service", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=os.environ | told)
+
+
+def start(data: Path, **told: str) -> "subprocess.CompletedProcess[str]":
+    """Of a service that does not start."""
+    return run("serve", "--port", str(free_port()), "--data", str(data), **told)
+
+
+def test_the_pepper_of_a_shop_is_changed_in_one_pause(tmp_path: Path) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    for directory in (before, after):
+        directory.mkdir()
+    with served(before) as service:
+        for number in range(30):
+            body = {"email": f"person{number}@example.com", "visitor": f"visitor-{number}"}
+            assert service.call("/v1/links", body)[0] == 200
+    old, new = f"embedded:{before}/data", f"embedded:{after}/data"
+
+    refused = start(before / "data", **CHANGED)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "secrets.pepper: is newer than this store" in refused.stderr
+    moved = run("move", old, new, **CHANGED)
+    assert moved.returncode == 0, moved.stderr
+    assert "with new digests under the newer pepper" in moved.stdout
+
+    with served(after, **CHANGED) as service:
+        _, found = service.call("/v1/lookups", {"emails": [f"person{number}@example.com" for number in range(30)]})
+        assert [one["visitors"][0]["visitor"] for one in found["results"]] == [f"visitor-{number}" for number in range(30)]
+    assert "is not the one that this store was written under" in start(after / "data").stderr
+    assert f"this store was moved to {new}" in start(before / "data").stderr
+
+    assert run("move", old, "--undo").returncode == 0
+    with served(before) as service:
+        _, found = service.call("/v1/lookups", {"email": "person7@example.com"})
+        assert [one["visitor"] for one in found["visitors"]] == ["visitor-7"]
+
+
+def test_a_killed_move_goes_on_and_no_service_starts_on_either_half(tmp_path: Path) -> None:
+    with valkey() as source, valkey() as target, redis.Redis.from_url(source) as there, redis.Redis.from_url(target) as here:
+        with there.pipeline(transaction=False) as pipe:
+            for number in range(20_000):
+                pipe.set(f"id:v1:R{{demo:{number:022d}}}", "receipt", ex=100_000)
+            pipe.execute()
+        moving = subprocess.Popen([sys.executable, "-m", "identity_service", "move", source, target], stdout=subprocess.PIPE)
+        assert eventually(lambda: here.dbsize() > 5_000)
+        moving.kill()
+        moving.communicate(timeout=10)
+        assert 5_000 < here.dbsize() < 20_000
+        for url in (source, target):
+            refused = run("serve", "--port", str(free_port()), IDENTITY_STORE__URL=url)
+            assert (refused.returncode, "is not finished; run the same" in refused.stderr) == (2, True)
+        assert run("move", target, "--undo").returncode == 1
+        again = run("move", source, target)
+        assert (again.returncode, "going on" in again.stdout) == (0, True), again.stderr
+        marks = {name.encode() for name in (SCHEMA, MOVE, PROBE)}
+        assert set(here.keys()) - marks == set(there.keys()) - marks
+        assert (here.exists(MOVE), here.exists(SCHEMA)) == (0, 1)
+
+
+def test_a_move_waits_for_a_service_to_be_gone_and_refuses_one_that_runs() -> None:
+    with valkey() as source, valkey() as target, redis.Redis.from_url(source) as client:
+        for renewed in (True, False):
+            client.set(REPAIR_LOCK, "one")
+            command = [sys.executable, "-m", "identity_service", "move", source, target]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as moving:
+                assert moving.stdout
+                assert "waiting to see whether it still does" in moving.stdout.readline()
+                client.set(REPAIR_LOCK, "another") if renewed else client.delete(REPAIR_LOCK)
+                _, told = moving.communicate(timeout=20)
+            assert moving.returncode == (1 if renewed else 0)
+            assert ("a service runs on" in told, client.exists(MOVE) == 0) == (renewed, renewed)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "told"),
+    [
+        ("embedded:nowhere", "embedded:two", "there is no store in this directory"),
+        ("redis://127.0.0.1:1", "embedded:two", "a store does not answer"),
+        ("http://127.0.0.1", "embedded:two", "is none of embedded:DIR"),
+    ],
+)
+def test_what_cannot_be_moved_is_told_in_one_line(tmp_path: Path, source: str, target: str, told: str) -> None:
+    one, other = (name.replace("embedded:", f"embedded:{tmp_path}/") for name in (source, target))
+    refused = run("move", one, other)
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert told in refused.stderr
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_password_in_an_address_is_told_nobody() -> None:
+    with valkey() as source, valkey("--port", str(port := free_port())) as target:
+        with redis.Redis.from_url(target) as client:
+            client.config_set("requirepass", "hidden")
+        moved = run("move", source, f"redis://default:hidden@127.0.0.1:{port}/0?socket_timeout=5")
+        assert moved.returncode == 0, moved.stderr
+        with redis.Redis.from_url(source, decode_responses=True) as client:
+            assert client.hget(MOVE, "other") == f"redis://127.0.0.1:{port}/0"
+    assert "hidden" not in moved.stdout + moved.stderr
+
+
+def test_a_check_adopts_no_store() -> None:
+    with valkey() as url, redis.Redis.from_url(url) as client:
+        assert run("check", "--store", IDENTITY_STORE__URL=url).returncode == 0
+        assert client.exists(SCHEMA) == 0
+        client.hset(SCHEMA, mapping={"version": "1", "peppers": "another"})
+        refused = run("check", "--store", IDENTITY_STORE__URL=url)
+        assert (refused.returncode, "is not the one that this store" in refused.stderr) == (2, True)
+        client.hset(SCHEMA, mapping={"version": "2", "peppers": "another"})
+        assert "which a newer version of this service wrote" in run("check", "--store", IDENTITY_STORE__URL=url).stderr
+
+
+def test_a_backup_of_a_running_service_is_a_store_to_start_on(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    with served(tmp_path / "one") as service:
+        assert service.call("/v1/links", {"email": "before@example.com", "visitor": "before"})[0] == 200
+        for code in (0, 1):
+            saved = run("backup", str(tmp_path / "one" / "data"), str(tmp_path / "two" / "data"))
+            assert (saved.returncode, "exists; name a new directory" in saved.stderr) == (code, code == 1)
+        assert service.call("/v1/links", {"email": "after@example.com", "visitor": "after"})[0] == 200
+    with served(tmp_path / "two") as service:
+        _, found = service.call("/v1/lookups", {"emails": ["before@example.com", "after@example.com"]})
+        assert [len(one["visitors"]) for one in found["results"]] == [1, 0]
