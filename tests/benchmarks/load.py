@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,24 +36,33 @@ class Round:
     store_cpu: float
 
 
-def timed(work: Work, side: Side, cookie: str, store_pid: int, seconds: int, place: Path, core: int) -> Round:
+def timed(work: Work, side: Side, cookie: str, store_pid: int, seconds: int, place: Path, core: int, connections: int = 32) -> Round:
     """Loads a side for some seconds; raises SystemExit where one request was not answered with 2xx, or none was answered."""
     script = place / "load.lua"
     script.write_text(lua(work, cookie))
-    before = cpu(side.pid), cpu(store_pid)
-    answered = wrk(script, side.url + work.path, seconds, core)
-    after = cpu(side.pid), cpu(store_pid)
-    try:
-        told = parsed(answered)
-    except ValueError:
-        raise SystemExit(f"{side.name}: {work.name}: the load met errors:\n{answered}") from None
+
+    def loaded() -> Told:
+        answered = wrk(script, side.url + work.path, seconds, core, connections)
+        try:
+            return parsed(answered)
+        except ValueError:
+            raise SystemExit(f"{side.name}: {work.name}: the load met errors:\n{answered}") from None
+
+    return spent(loaded, side.pid, store_pid)
+
+
+def spent(load: Callable[[], Told], pid: int, store_pid: int) -> Round:
+    """With the CPU time that a side and the store take meanwhile."""
+    before = cpu(pid), cpu(store_pid)
+    told = load()
+    after = cpu(pid), cpu(store_pid)
     own, store = ((late - early) * 1e6 / told.requests for early, late in zip(before, after, strict=True))
     return Round(told, own, store)
 
 
-def wrk(script: Path, url: str, seconds: int, core: int) -> str:
+def wrk(script: Path, url: str, seconds: int, core: int, connections: int) -> str:
     # One thread: each would count from the same number. A slow answer is no error: p99 tells it.
-    flags = ["--latency", "--timeout", "30s", "-t1", "-c32", f"-d{seconds}s", "-s", str(script)]
+    flags = ["--latency", "--timeout", "30s", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script)]
     command = ["taskset", "-c", str(core), "wrk", *flags, url]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30).stdout
 
@@ -63,8 +73,10 @@ def lua(work: Work, cookie: str) -> str:
     lines += [f"wrk.headers['{name}'] = '{value}'" for name, value in work.headers(cookie).items()]
     if NUMBER in work.text:
         first = f"{time.time_ns() // 1_000_000}{next(NUMBERS):05}"
-        lines += ["local body, number = wrk.body, 0", "request = function()", "  number = number + 1"]
-        lines += [f"  return wrk.format(nil, nil, nil, (body:gsub('{NUMBER}', '{first}-' .. number)))", "end"]
+        number = f"math.random({work.among}) - 1" if work.among else "number + 1"
+        prefix = "" if work.among else f"{first}-"
+        lines += [f"math.randomseed({next(NUMBERS)})", "local body, number = wrk.body, 0", "request = function()", f"  number = {number}"]
+        lines += [f"  return wrk.format(nil, nil, nil, (body:gsub('{NUMBER}', '{prefix}' .. number)))", "end"]
     return "\n".join(lines) + "\n"
 
 

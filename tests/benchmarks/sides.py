@@ -1,4 +1,4 @@
-"""The sides: each a server on the same core, all on one store; started once, idle while another is timed."""
+"""The sides: each a server on cores of its own, and a store; started once, idle while another is timed."""
 
 import os
 import socket
@@ -14,6 +14,8 @@ from tests.benchmarks.install import CACHE, nginx
 from tests.benchmarks.work import BARE, EXPRESS, FASTIFY, NGINX, SERVICE
 from tests.test_command import free_port
 
+# A rewrite of the append-only file would fall into one side's round and not into another's.
+STORE = ("--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0")
 NGINX_CONF = """
 pid {place}/nginx.pid;
 error_log stderr error;
@@ -42,11 +44,19 @@ class Side:
     pid: int
 
 
+def two_cores() -> tuple[int, int]:
+    """One for a side, one for the load and the store. Raises SystemExit where there is one core alone."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        raise SystemExit("the benchmark needs two cores: one for a side, one for the load")
+    return cores[0], cores[-1]
+
+
 @contextmanager
-def pinned(core: int) -> Iterator[None]:
-    """Processes started meanwhile stay on the core."""
+def pinned(*cores: int) -> Iterator[None]:
+    """Processes started meanwhile stay on the cores."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, cores)
     try:
         yield
     finally:
@@ -57,14 +67,15 @@ def pinned(core: int) -> Iterator[None]:
 def started(names: Iterable[str], store: str, place: Path, core: int) -> Iterator[dict[str, Side]]:
     """`store`: unix:// URL."""
     with ExitStack() as stack:
-        yield {name: stack.enter_context(_started(name, store, place, core)) for name in names}
+        yield {name: stack.enter_context(side(name, store, place, core)) for name in names}
 
 
 @contextmanager
-def _started(name: str, store: str, place: Path, core: int) -> Iterator[Side]:
+def side(name: str, store: str, place: Path, *cores: int) -> Iterator[Side]:
+    """Has a worker a core, where it has workers."""
     port = free_port()
-    environment = os.environ | _environment(store, port)
-    with pinned(core):
+    environment = os.environ | _environment(store, port, len(cores))
+    with pinned(*cores):
         process = subprocess.Popen(_command(name, place, port), env=environment, stdout=subprocess.DEVNULL)
     try:
         _wait(name, process, port)
@@ -78,10 +89,11 @@ def _started(name: str, store: str, place: Path, core: int) -> Iterator[Side]:
             process.wait()
 
 
-def _environment(store: str, port: int) -> dict[str, str]:
+def _environment(store: str, port: int, workers: int) -> dict[str, str]:
     """The peers wait for the store as long as it takes, so the service does, nearly."""
     peers = {"PORT": str(port), "STORE": store.removeprefix("unix://"), "NODE_ENV": "production"}
     service = {"STORE__URL": store, "STORE__TIMEOUT_SECONDS": "10", "LIMITS__ENABLED": "false", "SERVER__LOG_LEVEL": "warning"}
+    service["SERVER__WORKERS"] = str(workers)
     return peers | {f"IDENTITY_{name}": value for name, value in service.items()}
 
 

@@ -3,13 +3,16 @@
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from pathlib import Path
 
+from tests.benchmarks.install import ROOT
 from tests.benchmarks.load import Round
 from tests.benchmarks.work import BARE, SERVICE, TEXT
 
 Results = Mapping[tuple[str, str], Sequence[Round]]
 """By work and side; the rounds of all stand in the same order."""
 
+OUTPUT = ROOT / "build" / "benchmarks"
 HEAD = "| work | side | requests/s | of bare Starlette | of the service | CPU µs | store's CPU µs | p50 ms | p99 ms |"
 COLOURS = {SERVICE: "#1f77b4", BARE: "#7f7f7f"}
 OTHERS = "#ff7f0e"
@@ -26,6 +29,16 @@ def table(results: Results, left_out: Mapping[str, str]) -> str:
         figures += [f"{median(rounds, lambda one: one.told.p50):.1f}", f"{median(rounds, lambda one: one.told.p99):.1f}"]
         lines.append(f"| {work} | {side} | {' | '.join(figures)} |")
     return "\n".join(lines + [f"\n{name} is left out: {why}." for name, why in sorted(left_out.items())]) + "\n"
+
+
+def write(output: Path, files: Mapping[str, str]) -> None:
+    """Shows those that are tables."""
+    output.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (output / name).write_text(text)
+        if name.endswith(".md"):
+            print(text, flush=True)
+        print(f"written: {output / name}")
 
 
 def median(rounds: Sequence[Round], of: Callable[[Round], float]) -> float:

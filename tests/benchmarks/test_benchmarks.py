@@ -1,13 +1,15 @@
-"""The benchmark's own reckoning: what wrk tells, CPU time, the load's numbers, the table and the plot. Nothing is loaded or installed."""
+"""The benchmark's own reckoning: what wrk tells, CPU time, the load's numbers, tables and plots. Nothing is loaded or installed."""
 
 import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import pytest
 
-from tests.benchmarks import tables
+from tests.benchmarks import plots, scaling, tables
+from tests.benchmarks.axes import Axis
 from tests.benchmarks.load import Round, Told, cpu, lua, parsed
 from tests.benchmarks.work import ALL, BARE, CLICK, EXPRESS, NATIVE, SALE, SERVICE, TEXT, chosen
 
@@ -67,6 +69,7 @@ def test_requests_that_store_have_numbers_of_their_own_and_no_two_rounds_share_o
     assert first != second
     assert lua(CLICK, "") == lua(CLICK, "")
     assert "wrk.method = 'GET'" in lua(NATIVE, "")
+    assert "math.random(500) - 1" in lua(replace(SALE, among=500), "")
 
 
 def test_work_is_chosen_by_name_beside_its_measure() -> None:
@@ -87,3 +90,22 @@ def test_the_plot_is_svg_with_a_bar_for_each_row() -> None:
     drawn = ElementTree.fromstring(tables.plot({("a < b", SERVICE): rounds(100, 400), ("a < b", EXPRESS): rounds(200, 200)}))
     bars = [float(bar.get("width", "0")) for bar in drawn.iter("{http://www.w3.org/2000/svg}rect") if bar.get("x")]
     assert bars == [tables.WIDTH, tables.WIDTH / 2]
+
+
+def test_growth_is_told_beside_the_first_amount_of_the_same_work() -> None:
+    results = {("link", 1.0): rounds(100, 40), ("link", 2.0): rounds(100, 85), ("erase", 1.0): rounds(10, 400)}
+    lines = scaling.table(Axis("Title", "links", []), results).splitlines()
+    assert lines[2].count("|") == lines[3].count("|")
+    assert [line.split("|")[2].strip() for line in lines[4:]] == ["1", "2", "1"]
+    assert [line.split("|")[-2].strip() for line in lines[4:]] == ["1.00", "2.00", "1.00"]
+
+
+def test_a_curve_rises_where_its_cost_grows_and_is_level_where_it_does_not() -> None:
+    drawn = ElementTree.fromstring(plots.curves("a < b", "links", {"grows": {1: 10, 10: 20, 100: 40}, "flat": {1: 20, 100: 20}}))
+    grows, flat = (
+        [tuple(map(float, place.split(","))) for place in line.get("points", "").split()]
+        for line in drawn.iter("{http://www.w3.org/2000/svg}polyline")
+    )
+    assert [x for x, _ in grows] == [plots.LEFT, plots.LEFT + plots.WIDTH / 2, plots.LEFT + plots.WIDTH]
+    assert grows[0][1] > grows[1][1] > grows[2][1]
+    assert flat[0][1] == flat[1][1]

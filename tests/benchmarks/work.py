@@ -13,13 +13,13 @@ PEERS = (SERVICE, EXPRESS, FASTIFY)
 PUBLIC, PRIVATE = "demo-public-key", "demo-private-key"
 COOKIE = "__Host-visitor"
 NUMBER = "#"
-"""Stands in a body where every request has a number of its own, so that no sale and no buyer comes twice."""
+"""Stands in a body where every request has a number of its own, so that no sale and no buyer comes twice; or one of `among`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
     """`body` None: a GET. `known`: comes with the cookie of a visitor that the side knows. `stored`: keys that each request adds at
-    least; more than none means that requests differ."""
+    least; more than none means that requests differ. `among`: requests take numbers below it by chance."""
 
     name: str
     path: str
@@ -28,6 +28,7 @@ class Work:
     key: str = PRIVATE
     known: bool = False
     stored: int = 0
+    among: int = 0
 
     @property
     def text(self) -> str:
@@ -48,6 +49,8 @@ NATIVE = Work("an ID and a cookie, unsigned, nothing stored", "/", None, (NGINX,
 COOKIELESS = Work("issue, cookieless", "/v1/visitors", CLIENT)
 NEW = Work("issue, persistent, new", "/v1/visitors", {"consent": "granted"}, stored=1)
 KNOWN = Work("issue, persistent, known", "/v1/visitors", {}, known=True)
+NULL = Work("issue, null", "/v1/visitors", {"visitor": None}, (SERVICE,))
+LINK = Work("link", "/v1/links", {"email": "person@example.com", "visitor": "visitor-1"}, (SERVICE,))
 LOOKUP = Work("look up", "/v1/lookups", {"email": BUYER["email"]})
 CLICK = Work("log/click", "/v2/log/click", {"product": 12793, "visitor": "clicker", "labels": ["Homepage"]}, key=PUBLIC)
 SOLD = {"sale": f"sale-{NUMBER}", "products": LINES, "visitor": f"buyer-{NUMBER}", "email": f"buyer-{NUMBER}@example.com"}
@@ -64,8 +67,8 @@ ALL = (
     KNOWN,
     Work("issue, persistent, known, granted", "/v1/visitors", {"consent": "granted"}, (SERVICE,), known=True),
     Work("issue, persistent, known, TC string", "/v1/visitors", TC_STRING, (SERVICE,), known=True),
-    Work("issue, null", "/v1/visitors", {"visitor": None}, (SERVICE,)),
-    Work("link", "/v1/links", {"email": "person@example.com", "visitor": "visitor-1"}, (SERVICE,)),
+    NULL,
+    LINK,
     LOOKUP,
     CLICK,
     SALE,

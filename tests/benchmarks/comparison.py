@@ -1,0 +1,66 @@
+"""One worker on one core beside peers that do the same work on the same store: CPU a request, requests a second, latency.
+
+Each side stays on one core, the load and the store on another. Rounds go side by side, A B A B, after a warm one; figures are medians.
+Machines are noisy: read the ratios, and CPU µs before requests a second.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import redis
+
+from tests.benchmarks import checks, load, sides, tables
+from tests.benchmarks.install import install
+from tests.benchmarks.work import BARE, NAMES, Work, chosen
+from tests.server import valkey
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = parser().parse_args(arguments)
+    work = chosen(options.only)
+    wanted = {name for one in work for name in one.sides} - set(options.without)
+    left_out = dict.fromkeys(options.without, "not asked for") | install(wanted)
+    core, load_core = sides.two_cores()
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as directory, sides.pinned(load_core), valkey(*sides.STORE) as store:
+        place, names = Path(directory), [name for name in NAMES if name in wanted - left_out.keys()]
+        with sides.started(names, store, place, core) as running:
+            results = run(work, running, store, place, load_core, options)
+        tables.write(options.output, {"table.md": tables.table(results, left_out), "cpu.svg": tables.plot(results)})
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    found.add_argument("--rounds", type=int, default=5, help="timed rounds (5)")
+    found.add_argument("--seconds", type=int, default=3, help="seconds of a round (3)")
+    found.add_argument("--warm", type=int, default=5, help="seconds of the round before, which is not counted (5)")
+    found.add_argument("--only", action="append", default=[], metavar="WORK", help="only work with this in its name; may be repeated")
+    found.add_argument("--without", action="append", default=[], choices=[name for name in NAMES if name != BARE], metavar="SIDE")
+    found.add_argument("--output", type=Path, default=tables.OUTPUT, help="folder of the table and the plot (build/benchmarks)")
+    return found
+
+
+def run(
+    work: Sequence[Work], running: Mapping[str, sides.Side], store: str, place: Path, core: int, options: argparse.Namespace
+) -> dict[tuple[str, str], list[load.Round]]:
+    """Round 0 warms and is not counted: node compiles for thousands of requests until it is as fast as it gets."""
+    connection = redis.Redis.from_url(store, decode_responses=True)
+    store_pid = int(connection.info("server")["process_id"])
+    cookies = {name: checks.checked(side, connection) for name, side in running.items()}
+    turns = [(one, running[name]) for one in work for name in one.sides if name in running]
+    results: dict[tuple[str, str], list[load.Round]] = {}
+    for number in range(options.rounds + 1):
+        print(f"round {number} of {options.rounds}", file=sys.stderr)
+        for one, side in turns:
+            before = int(connection.dbsize())
+            seconds = options.seconds if number else options.warm
+            timed = load.timed(one, side, cookies[side.name], store_pid, seconds, place, core)
+            if one.stored and int(connection.dbsize()) - before < one.stored * timed.told.requests:
+                raise SystemExit(f"{side.name}: {one.name} did not store what it answered")
+            if number:
+                results.setdefault((one.name, side.name), []).append(timed)
+    connection.close()
+    return results
