@@ -24,7 +24,7 @@ EMAILS = {1: 1_000, 100: 100, 5_000: 5}
 """With the number of calls of a round."""
 
 PERCENT = (25, 50, 75)
-ERASED = 300
+ERASED = 1_000
 """People erased in a round."""
 
 STORED = Work("look up", "/v1/lookups", {"email": f"person-{NUMBER}@example.com"})

@@ -53,13 +53,12 @@ def main(arguments: Sequence[str]) -> int:
     programs = [str(server_binary()), *filter(None, [shutil.which("redis-server")])]
     with ProcessPoolExecutor(len(programs)) as pool:
         found = list(pool.map(in_store, programs, [sizes] * len(programs)))
-    files = {"memory-store.md": table(found)}
     lines = {f"{kind}, {one.server}": by_number for one in found for kind, by_number in (("visitor", one.visitors), ("link", one.links))}
-    files["memory-store.svg"] = plots.curves("Bytes in the store: of a visitor, of a link", "visitors, then as many links", lines)
+    plot = plots.curves("Bytes in the store: of a visitor, of a link", "visitors, then as many links", lines)
+    tables.write(options.output, {"memory-store.md": table(found), "memory-store.svg": plot})
     resident = in_worker(options.requests)
-    files["memory-worker.md"] = worker_table(resident)
-    files["memory-worker.svg"] = plots.curves("Resident MiB of a worker", "requests", {"worker": resident})
-    tables.write(options.output, files)
+    plot = plots.curves("Resident MiB of a worker", "requests", {"worker": resident})
+    tables.write(options.output, {"memory-worker.md": worker_table(resident), "memory-worker.svg": plot})
     return 0
 
 
