@@ -7,9 +7,10 @@ import time
 import urllib.error
 import urllib.request
 from functools import partial
+from multiprocessing.connection import wait
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors import Multiprocess, multiprocess
 
 from identity_service.connection import Connection
 from identity_service.logs import SERVER_LOGGING
@@ -19,6 +20,30 @@ from identity_service.slots import MEMORY_VARIABLE, create_memory
 
 MOST_CONNECTIONS = 8192
 """Of a worker; above it calls are answered 503. Slow clients hold connections for seconds, so it is far above what a worker can answer."""
+
+
+START_SECONDS = 60
+"""In which a worker must be ready to replace another, or the other stays."""
+
+
+class Worker(multiprocess.Process):
+    """Whose death is noticed at once, also while the supervisor waits for its answer."""
+
+    def wait_until_ready(self, timeout: float, should_exit: threading.Event | None = None) -> bool:  # noqa: ARG002 that of an answer
+        return super().wait_until_ready(START_SECONDS, should_exit)
+
+    def _healthcheck(self, timeout: float) -> bool | None:
+        try:
+            self.parent_conn.send(b"ping")
+            if self.parent_conn in wait([self.parent_conn, self.process.sentinel], timeout):
+                started: bool = self.parent_conn.recv()
+                return started
+        except (OSError, EOFError):
+            pass
+        return None
+
+
+multiprocess.Process = Worker  # type: ignore[misc]  # the supervisor takes no other way
 
 
 def run_workers(settings: Settings) -> None:
@@ -40,7 +65,7 @@ def run_workers(settings: Settings) -> None:
         server_header=False,
         timeout_graceful_shutdown=server.drain_seconds,
         timeout_keep_alive=30,
-        timeout_worker_healthcheck=30,
+        timeout_worker_healthcheck=10,
         backlog=4096,
         limit_concurrency=MOST_CONNECTIONS,
     )

@@ -88,6 +88,7 @@ class Client:
     async def close(self) -> None:
         await self.drain()
         await self._topology.close()
+        await asyncio.sleep(0)  # sockets are closed in the loop's next turn
 
     def _forget(self, sent: "asyncio.Future[list[Reply]]") -> None:
         self._posted.discard(sent)

@@ -111,9 +111,15 @@ async def test_a_write_whose_reply_is_lost_is_sent_once(client: Client, proxy: P
     assert database.get("count") == "1"
 
 
-@pytest.mark.parametrize("loss", ONCE.values(), ids=ONCE)
-async def test_a_read_whose_reply_is_lost_is_sent_again(client: Client, proxy: Proxy, loss: Conditions) -> None:
-    assert await with_one_reply_lost(client, proxy, loss, read("ECHO", "again")) == ["again"]
+@pytest.mark.parametrize("fault", list(Fault))
+async def test_a_read_whose_reply_is_lost_is_sent_again(client: Client, proxy: Proxy, fault: Fault) -> None:
+    assert await with_one_reply_lost(client, proxy, ONCE[fault.value], read("ECHO", "again")) == ["again"]
+
+
+async def test_a_read_whose_reply_is_late_is_not(client: Client, proxy: Proxy) -> None:
+    """Whoever waited as long as the time-out is answered now."""
+    with pytest.raises(StoreUnavailable):
+        await with_one_reply_lost(client, proxy, ONCE["late"], read("ECHO", "again"))
 
 
 async def test_a_read_is_sent_twice_at_most(client: Client, proxy: Proxy, database: redis.Redis) -> None:
