@@ -45,6 +45,17 @@ def test_the_only_worker_is_back_in_two_seconds_after_its_death(tmp_path: Path) 
         assert load.recovery(moment) <= RECOVERY * SLACK
 
 
+def test_the_death_of_a_worker_that_had_frozen_is_noticed_at_once(tmp_path: Path) -> None:
+    """The supervisor is waiting for its answer then, for as long as a worker may take for that."""
+    with RunningService(tmp_path, tmp_path / "data") as service, Load(service.url, seed=13) as load:
+        load.wait(50)
+        os.kill(service.workers[0], signal.SIGSTOP)
+        time.sleep(1)
+        moment = time.monotonic()
+        kill(service.workers[0])
+        assert load.recovery(moment) < 10
+
+
 def restart(service: RunningService) -> None:
     """Returns once all workers are new ones. Asked again where a new one was too slow, which gives up the restart."""
     before = set(service.workers)
