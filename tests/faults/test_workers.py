@@ -50,10 +50,10 @@ def test_the_death_of_a_worker_that_had_frozen_is_noticed_at_once(tmp_path: Path
     with RunningService(tmp_path, tmp_path / "data") as service, Load(service.url, seed=13) as load:
         load.wait(50)
         os.kill(service.workers[0], signal.SIGSTOP)
-        time.sleep(1)
+        time.sleep(0.7)
         moment = time.monotonic()
         kill(service.workers[0])
-        assert load.recovery(moment) < 10
+        assert load.recovery(moment) < 8
 
 
 def restart(service: RunningService) -> None:
