@@ -92,9 +92,9 @@ def served(directory: Path, *flags: str, command_name: str = "serve", **environm
 
 def eventually(holds: Any, seconds: float = 10) -> bool:
     deadline = time.monotonic() + seconds
-    while not holds() and time.monotonic() < deadline:
+    while not (held := holds()) and time.monotonic() < deadline:
         time.sleep(0.02)
-    return bool(holds())
+    return bool(held)
 
 
 def test_a_newcomer_starts_calls_and_stops_it(tmp_path: Path) -> None:

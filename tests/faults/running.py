@@ -182,8 +182,10 @@ def living(pid: Callable[[], int | None]) -> int:
 
 
 def kill(pid: int) -> None:
-    """kill -9."""
+    """kill -9; returns when it is dead."""
     os.kill(pid, signal.SIGKILL)
+    while _command_line(pid):
+        time.sleep(0.001)
 
 
 @contextmanager
