@@ -57,7 +57,7 @@ def serve(asked: argparse.Namespace) -> int:
     metrics = tempfile.mkdtemp(prefix="identity-metrics-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
     try:
-        _examine(os.environ.get("IDENTITY_STORE__URL", settings.store.url), settings, adopt=True)
+        _examine(os.environ.get("IDENTITY_STORE__URL", settings.store.url), settings, serving=True)
         run_workers(settings)
     finally:
         if store:
@@ -80,7 +80,7 @@ def check(asked: argparse.Namespace) -> int:
     shops = ", ".join(f"{name} ({shop.policy})" for name, shop in settings.shops.items())
     print(f"settings are in order; shops: {shops}")
     if asked.store and not settings.store.url.startswith(EMBEDDED):
-        _examine(settings.store.url, settings, adopt=False)
+        _examine(settings.store.url, settings, serving=False)
         print("the store is fit for use")
     return 0
 
@@ -194,14 +194,17 @@ def _started(store: EmbeddedStore) -> None:
         raise SettingsError([f"store.url: {error}"]) from None
 
 
-def _examine(url: str, settings: Settings, *, adopt: bool) -> None:
-    """Raises SettingsError for a server that would lose links, or whose keys are not these settings'. One that is away may still come."""
+def _examine(url: str, settings: Settings, *, serving: bool) -> None:
+    """Raises SettingsError for a server that would lose links, or whose keys are not these settings'. `serving`: one without a mark is
+    adopted, and one that is away may still come."""
 
     async def examined() -> list[str]:
         client = Client(url, settings.store.timeout_seconds)
         try:
-            return await examine(client) or await examine_marks(client, schema_of(settings.secrets.peppers), adopt=adopt)
+            return await examine(client) or await examine_marks(client, schema_of(settings.secrets.peppers), adopt=serving)
         except StoreUnavailable:
+            if not serving:
+                return ["store.url: the store does not answer"]
             log.warning("the store does not answer yet; calls that need it are answered 503")
             return []
         finally:

@@ -141,3 +141,9 @@ def test_a_backup_of_a_running_service_is_a_store_to_start_on(tmp_path: Path) ->
     with served(tmp_path / "two") as service:
         _, found = service.call("/v1/lookups", {"emails": ["before@example.com", "after@example.com"]})
         assert [len(one["visitors"]) for one in found["results"]] == [1, 0]
+
+
+def test_a_check_of_a_store_that_does_not_answer_says_so() -> None:
+    told = run("check", "--store", IDENTITY_STORE__URL=f"redis://127.0.0.1:{free_port()}")
+    assert told.returncode == 2
+    assert "store.url: the store does not answer" in told.stderr
