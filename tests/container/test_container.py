@@ -1,4 +1,4 @@
-"""The Dockerfile, built and run for real. Takes minutes, so it runs only when asked for: IDENTITY_LONG=1."""
+"""The Dockerfile, built and run for real. Takes minutes, so it runs with --long alone."""
 
 import errno
 import http.client
@@ -21,9 +21,9 @@ TOOLS = {"cc", "gcc", "c++", "make", "ld", "git", "curl", "wget", "pip", "pip3",
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
-    if os.environ.get("IDENTITY_LONG") != "1":
-        pytest.skip("takes minutes; IDENTITY_LONG=1 runs it")
+def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    if not request.config.getoption("--long"):
+        pytest.skip("takes minutes; --long runs it")
     try:
         with built(tmp_path_factory.mktemp("image")) as made:
             yield made

@@ -17,6 +17,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from redis.cluster import RedisCluster
 
 from identity_service.settings import load
 from tests.conftest import START, Clock, Shopper, shopping
@@ -222,7 +223,8 @@ class Player:
         if seconds > 0 and self.model.now + seconds < START + LONGEST:
             self.clock.forward(seconds)
             self.model.now += seconds
-            self.database.eval(AGED, 0, seconds, TICK)
+            everywhere: dict[str, str] = {"target_nodes": RedisCluster.PRIMARIES} if hasattr(self.database, "nodes_manager") else {}
+            self.database.execute_command("EVAL", AGED, 0, seconds, TICK, **everywhere)  # type: ignore[no-untyped-call]
 
     async def arrive(self, step: Arrive) -> None:
         if step.who in OWN:
