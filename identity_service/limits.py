@@ -23,11 +23,13 @@ class RateLimit:
         """Raises RateLimited, with the seconds to wait, for a call too many; that call costs the caller nothing. `calls`: as how many it
         counts; one that counts for many passes whole, and the next one waits for it.
 
-        Workers that count one caller at the same instant may both read before either writes: then one of the two calls is for free.
+        Workers that count one caller at the same instant may both read before either writes: then one of the two calls is for free. The
+        number is read again where it is written, or a worker that was interrupted here would take back what others counted meanwhile.
         """
         now, at = self._clock(), self._slots.find(caller)
         due = self._slots.numbers[at]
         wait = due - now
         if wait > self._tolerance:
             raise RateLimited("Wait for the seconds in Retry-After.", retry_after=max(1, math.ceil(wait - self._tolerance)))
-        self._slots.numbers[at] = (due if wait > 0 else now) + calls * self._interval
+        numbers = self._slots.numbers
+        numbers[at] = max(numbers[at], now) + calls * self._interval
