@@ -28,8 +28,8 @@ from identity_service.store.embedded import EmbeddedStore
 from identity_service.store.examination import examine
 from identity_service.store.inspection import inspect
 from identity_service.store.schema import examine_marks, schema_of
+from identity_service.store_address import EMBEDDED
 
-EMBEDDED = "embedded:"
 DEVELOPMENT = "development"
 
 

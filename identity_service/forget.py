@@ -5,15 +5,14 @@ import time
 
 from identity_service.consent import Millis
 from identity_service.handle import Handles
-from identity_service.link import LinkCaps
 from identity_service.places import TIMEOUT, Place, opened, told, wait_for_quiet
 from identity_service.sections import Settings
-from identity_service.store import Retention, Store
 from identity_service.store.client import Client
 from identity_service.store.forgetting import forget, gone_in
 from identity_service.store.keys import SCHEMA
 from identity_service.store.moving import MoveRefused
 from identity_service.store.schema import continues, examine_marks, misfit, schema_of, stored_schema
+from identity_service.wiring import make_store
 
 
 def forget_gone(current: str, restored: str, settings: Settings) -> int:
@@ -34,7 +33,7 @@ async def _forget(current: Place, restored: Place, settings: Settings) -> tuple[
     if not continues(stored, own):
         raise MoveRefused(misfit(stored, own))
     client = Client(restored.url, TIMEOUT, replicas=settings.store.replicas)
-    store, now = _store(settings, client), Millis(int(time.time() * 1000))
+    store, now = make_store(settings, client, Handles(*settings.secrets.peppers)), Millis(int(time.time() * 1000))
     marks = withdrawn = 0
     try:
         for fault in await examine_marks(client, own, adopt=False):
@@ -45,10 +44,3 @@ async def _forget(current: Place, restored: Place, settings: Settings) -> tuple[
     finally:
         await client.close()
     return marks, withdrawn
-
-
-def _store(settings: Settings, client: Client) -> Store:
-    limits, kept = settings.limits, settings.retention
-    caps = LinkCaps(limits.visitors_per_handle, limits.emails_per_visitor)
-    retention = Retention(kept.consent_days, kept.gone_days, kept.receipt_days, kept.sale_days)
-    return Store(client, Handles(*settings.secrets.peppers), caps, retention, limits.orders_per_shop)

@@ -15,8 +15,8 @@ from identity_service.store.embedded import EmbeddedStore
 from identity_service.store.entries import Side, answering
 from identity_service.store.kinds import UnknownKeyError
 from identity_service.store.moving import MoveRefused, last_service
+from identity_service.store_address import EMBEDDED
 
-EMBEDDED = "embedded:"
 TIMEOUT = 60.0
 POLL_SECONDS = 0.5
 

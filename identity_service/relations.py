@@ -11,7 +11,7 @@ from identity_service.regions import PLACE, looser_choices, region_table
 from identity_service.sections import Settings, ShopSettings
 from identity_service.signals.cmp import BANNERS
 from identity_service.signals.statements import COOKIE_SOURCES
-from identity_service.store_address import parse_address
+from identity_service.store_address import EMBEDDED, parse_address
 
 DEVELOPMENT_MARK = "development-only"
 DEMO_KEY = re.compile(r"(demo|other|strict)-(public|private)-key")
@@ -55,7 +55,7 @@ def _server_faults(settings: Settings) -> list[str]:
     if settings.server.region_header and not settings.server.trusted_proxies:
         found.append("server.region_header: counts only from your own proxies; name them in server.trusted_proxies")
     try:
-        if not re.fullmatch("embedded:.+", settings.store.url):
+        if not re.fullmatch(f"{EMBEDDED}.+", settings.store.url):
             parse_address(settings.store.url)
     except ValueError as error:
         found.append(f"store.url: {error}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+EMBEDDED = "embedded:"
 SINGLE = re.compile(r"rediss?://[^/].*|unix://.+")
 SEVERAL = re.compile(
     r"(?P<scheme>rediss?)\+(?P<topology>sentinel|cluster)://((?P<login>[^@/?]*)@)?(?P<hosts>[^@/?]+)(/(?P<name>[^/?]*))?(\?(?P<options>.*))?"

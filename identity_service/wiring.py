@@ -10,7 +10,7 @@ from identity_service.link import LinkCaps
 from identity_service.metrics import STORE_SECONDS
 from identity_service.policy import STANDARD, STRICT
 from identity_service.regions import strict_policy
-from identity_service.sections import Settings, ShopSettings
+from identity_service.sections import Settings, ShopSettings, StoreSettings
 from identity_service.service.figures import FigureReader
 from identity_service.service.health import HealthCheck
 from identity_service.service.links import Links
@@ -38,7 +38,7 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory) -> Ser
     handles = Handles(*settings.secrets.peppers)
     signing = Signing(settings.secrets.signing_keys)
     limits, kept = settings.limits, settings.retention
-    store = _make_store(settings, handles)
+    store = make_store(settings, _client(settings.store), handles)
     receipts = Receipts(store, signing, kept.receipt_days)
     visitors = Visitors(store, signing, receipts, clock, kept.consent_days)
     links, subjects = Links(store, signing, clock), Subjects(visitors)
@@ -76,9 +76,12 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory) -> Ser
     )
 
 
-def _make_store(settings: Settings, handles: Handles) -> Store:
+def _client(store: StoreSettings) -> Client:
+    return Client(store.url, store.timeout_seconds, replicas=store.replicas, observe=_observe)
+
+
+def make_store(settings: Settings, client: Client, handles: Handles) -> Store:
     limits, kept = settings.limits, settings.retention
-    client = Client(settings.store.url, settings.store.timeout_seconds, replicas=settings.store.replicas, observe=_observe)
     retention = Retention(kept.consent_days, kept.gone_days, kept.receipt_days, kept.sale_days)
     return Store(client, handles, LinkCaps(limits.visitors_per_handle, limits.emails_per_visitor), retention, limits.orders_per_shop)
 

@@ -19,7 +19,7 @@ Reply = Any
 MOST_COMMANDS = 512
 """Of one pipeline, so that nobody waits long behind another's."""
 
-_pack: Callable[[tuple[str | int | bytes, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]  # takes any length
+pack: Callable[[tuple[str | int | bytes, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]  # takes any length
 
 
 class ReplyError(Exception):
@@ -44,9 +44,9 @@ class Command(Struct, frozen=True):
 
     def packed(self) -> bytes:
         try:
-            return _pack(self.words)
+            return pack(self.words)
         except UnicodeEncodeError:
-            return _pack(tuple(word.encode(errors="replace") if isinstance(word, str) else word for word in self.words))
+            return pack(tuple(word.encode(errors="replace") if isinstance(word, str) else word for word in self.words))
 
     def with_source(self) -> "Command":
         """For a server that may not know the script; it knows it then."""
@@ -59,6 +59,12 @@ def read(*words: str | int) -> Command:
 
 def write(*words: str | int) -> Command:
     return Command(words)
+
+
+def confirm(replicas: int, timeout: float) -> Command:
+    """Waits until so many replicas have what was written before on the same connection; replies with how many have. It gives up sooner than
+    whoever waits `timeout` seconds for its reply."""
+    return Command(("WAIT", replicas, max(1, int(timeout * 800))))
 
 
 def call(name: str, keys: Sequence[str], *arguments: str | int, reads: bool = False) -> Command:

@@ -15,7 +15,6 @@ from identity_service.store.node import Node
 from identity_service.store.topology import MakeNode, Watch
 from identity_service.store_address import StoreAddress
 
-SLOTS = 16_384
 MOST_REDIRECTS = 16
 PAUSE = 0.02
 """Seconds before a command on keys that are just being moved (TRYAGAIN) is sent again."""

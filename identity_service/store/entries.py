@@ -1,15 +1,15 @@
 """Whole keys, read and written in batches on every primary of a store, for what an operator runs. No request goes through here."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-import hiredis
 import redis
 from redis.cluster import RedisCluster
 
 from identity_service.errors import StoreUnavailable
+from identity_service.store.batch import pack
 from identity_service.store.kinds import KINDS, Rekey, UnknownKeyError, name_of
 from identity_service.store.scripts import script
 
@@ -19,8 +19,6 @@ NEVER = -1
 """In place of an expiry."""
 
 Word = str | bytes | int
-_pack: Callable[[tuple[Word, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]  # takes any length
-
 WRITERS = {"string": "SET", "hash": "HSET", "list": "RPUSH", "set": "SADD", "zset": "ZADD"}
 
 
@@ -150,7 +148,7 @@ def _pipelined(primary: redis.Redis, commands: Sequence[tuple[Word, ...]]) -> li
     """The library's own pipeline object costs several times what the store does."""
     connection = primary.connection_pool.get_connection()
     try:
-        connection.send_packed_command([b"".join(map(_pack, commands))])  # type: ignore[no-untyped-call]
+        connection.send_packed_command([b"".join(map(pack, commands))])  # type: ignore[no-untyped-call]
         return [connection.read_response() for _ in commands]
     except BaseException:
         connection.disconnect()  # type: ignore[no-untyped-call]

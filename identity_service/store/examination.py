@@ -15,11 +15,15 @@ async def examine(client: Client) -> list[str]:
     found: list[str] = []
     for server in await client.primaries():
         [told] = await server.run(read("INFO"))
-        info = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
-        found += [f"store.url: the server {fault}" for fault in unfit(info)]
+        found += [f"store.url: the server {fault}" for fault in unfit(information(told))]
     if not found and not await _can_be_written(client):
         found.append("store.url: the server cannot be written (a read-only replica, a full disk or memory, or missing rights)")
     return found
+
+
+def information(told: str) -> dict[str, str]:
+    """The values of INFO by their names."""
+    return dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
 
 
 def unfit(info: Mapping[str, str]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from identity_service.errors import StoreUnavailable
-from identity_service.store.batch import MOST_COMMANDS, Command, Reply, ReplyError, only_reads
+from identity_service.store.batch import MOST_COMMANDS, Command, Reply, ReplyError, confirm, only_reads
 from identity_service.store.connection import Connection
 
 MOST_IN_FLIGHT = 2
@@ -23,7 +23,7 @@ class Line:
     def __init__(self, url: str, timeout: float, replicas: int, began: Callable[[], bool], ended: Callable[[float, bool], None]) -> None:
         self._url = url
         self._timeout = timeout
-        self._confirm = Command(("WAIT", replicas, max(1, int(timeout * 800)))).packed() if replicas else b""
+        self._confirm = confirm(replicas, timeout).packed() if replicas else b""
         self._replicas = replicas
         self._began = began
         self._ended = ended
@@ -91,20 +91,20 @@ class Line:
             units.append(self._waiting.popleft())
             count += len(units[-1][0])
         packed = b"".join([packed for _, packed, _ in units])
-        confirm = bool(self._confirm) and not all(only_reads(unit) for unit, _, _ in units)
-        if confirm:
+        confirmed = bool(self._confirm) and not all(only_reads(unit) for unit, _, _ in units)
+        if confirmed:
             packed += self._confirm
         self._in_flight += 1
-        connection.send(packed, count + confirm, partial(self._landed, units, confirm, asyncio.get_running_loop().time()))
+        connection.send(packed, count + confirmed, partial(self._landed, units, confirmed, asyncio.get_running_loop().time()))
 
-    def _landed(self, units: list[Unit], confirm: bool, began: float, replies: list[Reply] | None) -> None:
+    def _landed(self, units: list[Unit], confirmed: bool, began: float, replies: list[Reply] | None) -> None:
         self._in_flight -= 1
         answered = replies is not None and not (isinstance(replies[0], ReplyError) and replies[0].code == "LOADING")
         self._ended(asyncio.get_running_loop().time() - began, answered)
         if replies is None:
             _fail(units)
         else:
-            safe = not confirm or (isinstance(replies[-1], int) and replies[-1] >= self._replicas)
+            safe = not confirmed or (isinstance(replies[-1], int) and replies[-1] >= self._replicas)
             _distribute(units, replies, safe)
         self._schedule()
 

@@ -9,6 +9,7 @@ from statistics import median
 
 from redis.crc import key_slot
 
+from identity_service.store.batch import confirm
 from identity_service.store.commands import CLUSTERED, COMMANDS, KEY, REPLICATED
 from identity_service.store.keys import PREFIX
 from identity_service.store.wire import Forbidden, Refused, Wire, place_of
@@ -126,7 +127,7 @@ def _writes(wire: Wire, key: str, replicas: int, timeout: float) -> Writes:
         for _ in range(WRITES):
             began = time.perf_counter()
             wire.ask("SET", key, "1", "EX", 60)
-            if replicas and wire.ask("WAIT", replicas, int(timeout * 800)) < replicas:
+            if replicas and wire.ask(*confirm(replicas, timeout).words) < replicas:
                 return Writes(seconds, f"fewer than {replicas} replicas had a write in time")
             seconds.append(time.perf_counter() - began)
     except Refused as error:

@@ -11,6 +11,7 @@ from redis.exceptions import NoPermissionError
 from redis.retry import Retry
 
 from identity_service.errors import StoreUnavailable
+from identity_service.store.examination import information
 
 
 class Refused(Exception):
@@ -58,7 +59,7 @@ def _reasons() -> Iterator[None]:
 
 def table(reply: Any) -> dict[str, str]:
     if isinstance(reply, str):
-        return dict(line.split(":", 1) for line in reply.splitlines() if ":" in line)
+        return information(reply)
     return reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
 
 
