@@ -1,9 +1,9 @@
 """A client's connection, as the worker's HTTP server holds it: guarded, answered in one write, and ended so that no call is lost."""
 
-import asyncio
+from itertools import chain
 
-from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn._types import ASGI3Application, ASGISendEvent, HTTPResponseBodyEvent, HTTPResponseStartEvent
+from uvicorn.protocols.http.httptools_impl import HEADER_VALUE_RE, STATUS_LINE, RequestResponseCycle
 
 from identity_service.protocol import GuardedProtocol
 
@@ -11,31 +11,43 @@ LAST_CALL_SECONDS = 2.0
 """How long an idle connection of a worker that stops stays open."""
 
 
-class JoinedWrites(asyncio.Transport):
-    """What one answer is written to: its head leaves with the first part of its body."""
+class Answer:
+    """What the application answers one request by: head and body leave in one write.
 
-    __slots__ = ("_cycle", "_head", "_transport")
+    An answer that is there whole, on a connection that stays open, is written here, since nearly all are; any other one by the library.
+    """
 
-    def __init__(self, transport: asyncio.Transport, cycle: RequestResponseCycle) -> None:
-        self._transport = transport
-        self._cycle: RequestResponseCycle | None = cycle
-        self._head = b""
+    __slots__ = ("_cycle", "_start")
 
-    def write(self, data: bytes) -> None:  # type: ignore[override]
-        cycle = self._cycle
-        if cycle and cycle.response_started:
-            self._cycle = None  # or neither would be freed before the collector comes
-            if cycle.scope["method"] != "HEAD":
-                self._head = data
-                return
-        self._transport.write(self._head + data)
-        self._head = b""
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+        self._start: HTTPResponseStartEvent | None = None
 
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
+    async def __call__(self, message: ASGISendEvent) -> None:
+        start, self._start = self._start, None
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        if start and message["type"] == "http.response.body" and self._write_whole(start, message):
+            return
+        if start:
+            await self._cycle.send(start)
+        await self._cycle.send(message)
 
-    def close(self) -> None:
-        self._transport.close()
+    def _write_whole(self, start: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bool:
+        """False where the library has to answer, which also tells of headers that are none."""
+        cycle, headers, body = self._cycle, start["headers"], message["body"]
+        if cycle.disconnected or cycle.flow.write_paused or not cycle.keep_alive or cycle.scope["method"] == "HEAD":
+            return False
+        head = b"".join([b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)])
+        whole = not message.get("more_body") and (b"content-length", b"%d" % len(body)) in headers
+        if not whole or b"\nconnection:" in head or HEADER_VALUE_RE.search(b"".join(chain.from_iterable(headers))):
+            return False
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        cycle.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[start["status"]], head, body))
+        cycle.on_response()
+        return True
 
 
 class Connection(GuardedProtocol):
@@ -49,5 +61,4 @@ class Connection(GuardedProtocol):
             super().shutdown()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        cycle.transport = JoinedWrites(self.transport, cycle)
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, lambda scope, receive, _send: app(scope, receive, Answer(cycle)))

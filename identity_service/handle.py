@@ -12,10 +12,10 @@ import re
 import unicodedata
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
+from msgspec import Struct
 
 from identity_service.errors import Invalid
 
@@ -38,8 +38,7 @@ class HandleKind(StrEnum):
     CUSTOMER = "c"
 
 
-@dataclass(frozen=True, slots=True)
-class Handle:
+class Handle(Struct, frozen=True):
     kind: HandleKind
     digest: str
 

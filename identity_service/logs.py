@@ -9,26 +9,32 @@ import time
 import traceback
 from collections import deque
 from collections.abc import MutableMapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 import structlog
+from msgspec import Struct
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 MOST_WAITING = 512
 
 
 def configure(level: str) -> None:
+    LINES.least = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[_line],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        wrapper_class=structlog.make_filtering_bound_logger(LINES.least),
         logger_factory=lambda *_names: LINES,
         cache_logger_on_first_use=True,
     )
 
 
 class Lines:
-    """Lines of one turn of the event loop leave in one write, in their order; warnings and errors, and without a loop all, at once."""
+    """Lines of one turn of the event loop leave in one write, in their order; warnings and errors, and without a loop all, at once.
+    `least`: level that is written."""
+
+    least = logging.INFO
 
     def __init__(self) -> None:
         self._waiting: deque[bytes] = deque()
@@ -63,11 +69,38 @@ LINES = Lines()
 atexit.register(LINES.write)
 
 
+class AnsweredLine(Struct, frozen=True):
+    """One answered request. `ms`: milliseconds that it took."""
+
+    request_id: str
+    method: str
+    route: str
+    status: int
+    ms: float
+    timestamp: str
+    event: str = "request"
+    level: str = "info"
+
+
+def log_answered(request_id: str, method: str, route: str, status: int, ms: float) -> None:
+    """The one line that every call writes, so it goes the shortest way."""
+    if LINES.least <= logging.INFO:
+        LINES.info(msgspec.json.encode(AnsweredLine(request_id, method, route, status, ms, _timestamp())) + b"\n")
+
+
 def _line(_lines: Lines, level: str, event: MutableMapping[str, Any]) -> bytes:
-    now = time.time()
-    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
-    event["level"], event["timestamp"] = level, f"{moment}.{int(now % 1 * 1_000_000):06}Z"
+    event["level"], event["timestamp"] = level, _timestamp()
     return msgspec.json.encode(event) + b"\n"
+
+
+def _timestamp() -> str:
+    now = time.time()
+    return f"{_second(int(now))}.{int(now % 1 * 1_000_000):06}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(now: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
 
 
 def where(error: BaseException) -> list[str]:

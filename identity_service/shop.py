@@ -6,15 +6,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NewType
 
+from msgspec import Struct
+
 from identity_service.policy import Policy
 from identity_service.signals.statements import SignalRules
 
 ShopId = NewType("ShopId", str)
-
-
-class KeyKind(StrEnum):
-    PUBLIC = "public"
-    PRIVATE = "private"
 
 
 class ProductIds(StrEnum):
@@ -57,6 +54,14 @@ class Shop:
         return replace(self, policy=self.policies[policy])
 
 
+class Caller(Struct, frozen=True):
+    """Whose key a call has. `digest` stands for the key, in limits too; the key itself goes no further."""
+
+    shop: Shop
+    private: bool
+    digest: str
+
+
 def key_digest(key: str) -> str:
     """SHA-256 in hex: how keys are held, so that neither a memory dump nor a comparison's time shows one."""
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
@@ -66,23 +71,23 @@ class Shops:
     """Every shop of the service, found by key; `add` takes digests as `key_digest` makes them."""
 
     def __init__(self) -> None:
-        self._by_digest: dict[str, tuple[Shop, KeyKind, str]] = {}
+        self._by_digest: dict[str, Caller] = {}
         self._shops: list[Shop] = []
         self.origins: frozenset[str] = frozenset()
 
     def add(self, shop: Shop, public: Iterable[str], private: Iterable[str]) -> None:
         self._shops.append(shop)
         self.origins |= shop.origins
-        self._by_digest |= {digest: (shop, KeyKind.PUBLIC, digest) for digest in public}
-        self._by_digest |= {digest: (shop, KeyKind.PRIVATE, digest) for digest in private}
+        self._by_digest |= {digest: Caller(shop, False, digest) for digest in public}
+        self._by_digest |= {digest: Caller(shop, True, digest) for digest in private}
 
-    def find(self, key: str) -> tuple[Shop, KeyKind, str] | None:
-        """With the key's digest. The same work for a known and an unknown key: one hash, one look-up."""
+    def find(self, key: str) -> Caller | None:
+        """The same work for a known and an unknown key: one hash, one look-up."""
         return self._by_digest.get(key_digest(key))
 
-    def keys_of(self, shop: Shop) -> list[tuple[KeyKind, str]]:
-        """Kind and digest of each key, never the key."""
-        return [(kind, digest) for owner, kind, digest in self._by_digest.values() if owner is shop]
+    def keys_of(self, shop: Shop) -> list[Caller]:
+        """One for each key of the shop."""
+        return [caller for caller in self._by_digest.values() if caller.shop is shop]
 
     def __iter__(self) -> Iterator[Shop]:
         return iter(self._shops)

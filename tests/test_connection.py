@@ -19,10 +19,15 @@ IDLE = 1
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers with the body it got; `/parts` in two parts of unknown length, `/fails` with a head alone."""
+    """Answers with the body it got; `/parts` in two parts of unknown length, `/fails` with a head alone, `/split` with a header of two
+    lines, `/short` with less than it announced."""
     body = (await receive())["body"] or scope["path"].encode()
     parts = scope["path"] == "/parts"
     length = [] if parts else [(b"content-length", b"%d" % len(body))]
+    if scope["path"] == "/split":
+        length.append((b"x-note", b"one\r\nset-cookie: two"))
+    if scope["path"] == "/short":
+        length = [(b"content-length", b"%d" % (len(body) + 1))]
     await send({"type": "http.response.start", "status": 204 if scope["path"] == "/empty" else 200, "headers": length})
     if scope["path"] == "/fails":
         raise ValueError
@@ -97,10 +102,18 @@ async def test_an_answer_leaves_in_one_write(server: Server) -> None:
     assert server.writes == [told]
 
 
-async def test_parts_leave_when_they_are_sent_the_head_with_the_first(server: Server) -> None:
+async def test_parts_leave_when_they_are_sent(server: Server) -> None:
     told = await server.ask(posted("/parts"), until=b"0\r\n\r\n")
     assert b"\r\n\r\n5\r\nhello\r\n5\r\nhello\r\n0\r\n\r\n" in told
-    assert len(server.writes) == 2
+    assert len(server.writes) == 3
+
+
+@pytest.mark.parametrize(("path", "told"), [("/split", b""), ("/short", b"hello")])
+async def test_a_header_that_is_none_never_leaves_and_a_wrong_length_ends_the_connection(server: Server, path: str, told: bytes) -> None:
+    with pytest.raises(asyncio.IncompleteReadError) as ended:
+        await server.ask(posted(path, b"hello"), until=b"never")
+    assert told in ended.value.partial
+    assert b"set-cookie" not in ended.value.partial
 
 
 async def test_answers_to_requests_sent_at_once_come_in_their_order(server: Server) -> None:

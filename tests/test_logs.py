@@ -49,6 +49,19 @@ def test_only_the_asked_levels_are_written(capsys: pytest.CaptureFixture[str], l
 
 
 @pytest.mark.usefixtures("fresh_log")
+@pytest.mark.parametrize(("level", "told"), [("debug", True), ("info", True), ("warning", False)])
+def test_an_answered_request_is_a_line_like_any_other(capsys: pytest.CaptureFixture[str], level: str, told: bool) -> None:
+    logs.configure(level)
+    logs.log_answered("r-1", "POST", "/v1/links", 200, 1.25)
+    logs.LINES.write()
+    found = lines(capsys)
+    moments = [line.pop("timestamp") for line in found]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", moment) for moment in moments)
+    expected = {"event": "request", "level": "info", "request_id": "r-1", "method": "POST", "route": "/v1/links", "status": 200, "ms": 1.25}
+    assert found == ([expected] if told else [])
+
+
+@pytest.mark.usefixtures("fresh_log")
 @pytest.mark.parametrize(("level", "waiting"), [("info", 88), ("error", 0)])
 def test_lines_of_one_turn_of_the_loop_wait_for_its_end_but_faults_and_too_many_do_not(
     capsys: pytest.CaptureFixture[str], level: str, waiting: int

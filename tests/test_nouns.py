@@ -14,7 +14,7 @@ from identity_service.event import SaleLine
 from identity_service.handle import HandleKind, Handles, handle_named, normalise_email
 from identity_service.link import LinkSource, living_links, parse_link
 from identity_service.settings import load
-from identity_service.shop import KeyKind, Shops, key_digest
+from identity_service.shop import Shops, key_digest
 from identity_service.visitor import Kind, Mode, VisitorRecord, new_visitor_id, own_visitor_id
 from identity_service.wiring import make_shops
 
@@ -162,7 +162,7 @@ def test_events_keep_types_and_exact_prices() -> None:
 def test_keys_are_found_by_digest_alone(shops: Shops) -> None:
     found = shops.find("demo-private-key")
     assert found
-    assert (found[0].shop_id, found[1]) == ("demo", KeyKind.PRIVATE)
+    assert (found.shop.shop_id, found.private) == ("demo", True)
     assert shops.find("unknown") is shops.find("") is shops.find("\ud800") is None
     assert "demo-private-key" not in repr(shops._by_digest)
     assert [shop.shop_id for shop in shops] == ["demo", "other", "strict"]

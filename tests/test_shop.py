@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from identity_service.policy import STANDARD
 from identity_service.regions import strict_policy
 from identity_service.settings import load
-from identity_service.shop import CookieRule, KeyKind, ProductIds, Shop, ShopId, Shops, key_digest
+from identity_service.shop import CookieRule, ProductIds, Shop, ShopId, Shops, key_digest
 from identity_service.signals.statements import SignalRules
 from identity_service.wiring import make_shops
 
@@ -37,16 +37,16 @@ def two_shops() -> Shops:
     return shops
 
 
-def found(shops: Shops, key: str) -> tuple[str, KeyKind] | None:
+def found(shops: Shops, key: str) -> tuple[str, str] | None:
     one = shops.find(key)
-    return (one[0].shop_id, one[1]) if one else None
+    return (one.shop.shop_id, "private" if one.private else "public") if one else None
 
 
 def test_each_key_finds_its_own_shop_and_kind() -> None:
     shops = two_shops()
-    assert found(shops, "a-public") == found(shops, "a-public-2") == ("a", KeyKind.PUBLIC)
-    assert found(shops, "a-private") == ("a", KeyKind.PRIVATE)
-    assert found(shops, "b-private") == ("b", KeyKind.PRIVATE)
+    assert found(shops, "a-public") == found(shops, "a-public-2") == ("a", "public")
+    assert found(shops, "a-private") == ("a", "private")
+    assert found(shops, "b-private") == ("b", "private")
     assert [one.shop_id for one in shops] == ["a", "b"]
     assert shops.origins == {"https://a.example", "https://b.example"}
 
@@ -80,7 +80,7 @@ def test_settings_become_shops_with_their_rules() -> None:
     }
     shops = make_shops(load("development", environment).shops)
     demo, _, strict = shops
-    assert found(shops, "of a digest") == ("demo", KeyKind.PRIVATE)
+    assert found(shops, "of a digest") == ("demo", "private")
     assert (demo.policy, demo.window_days, demo.bridge, demo.accept_unsigned) == (STANDARD, 7, False, False)
     assert demo.cookie == CookieRule("__Secure-v", "shop.example")
     assert (strict.policy, strict.window_days, strict.bridge, strict.cookie) == (strict_policy({}), 1, True, CookieRule("__Host-visitor"))

@@ -1,8 +1,9 @@
 """Linking visitors to emails and customer IDs, and looking them up."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from identity_service.consent import Millis
 from identity_service.cookieless import DAY
@@ -27,8 +28,7 @@ class TokenFault(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
-@dataclass(frozen=True, slots=True)
-class LinkedVisitor:
+class LinkedVisitor(Struct, frozen=True):
     """A link with what its visitor's record adds. `handles`: names of the visitor's handles, in a lookup by visitor."""
 
     link: Link

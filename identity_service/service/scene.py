@@ -11,35 +11,20 @@ from identity_service.visitor import Kind, VisitorId, VisitorRecord, VisitorStat
 
 
 class Scene(Struct, frozen=True):
-    """`tokens`: those that verified. `candidate`: the ID that cookieless mode would hand out. `states` of every ID named by the visit."""
+    """`tokens`: those that verified. `candidate`: the ID that cookieless mode would hand out. `states` of every ID named by the visit.
+    `living`: the token whose visitor is persistent. `record`: of the visitor whose consent counts."""
 
     visit: Visit
     now: Millis
     tokens: list[Token]
     candidate: Candidate
     states: dict[VisitorId, VisitorState]
+    living: Token | None
+    record: VisitorRecord | None
 
     @property
     def seconds(self) -> int:
         return self.now // 1000
-
-    @property
-    def living(self) -> Token | None:
-        """The token whose visitor is persistent: its own, or the one that a chosen ID had before the grant."""
-        for token in self.tokens:
-            record = self.states[token.visitor].record
-            held = token.kind is Kind.PERSISTENT or (token.kind is Kind.CHOSEN and token_expires(token, self.visit.shop) > self.seconds)
-            if held and record and record.granted:
-                return token
-        return None
-
-    @property
-    def record(self) -> VisitorRecord | None:
-        """Whose consent counts. A public key has no claim on the record of an ID that it only knows the name of."""
-        if self.visit.own:
-            return self.states[self.visit.own].record if self.visit.trusted else None
-        living = self.living
-        return self.states[living.visitor].record if living else None
 
     @property
     def gone_at(self) -> Millis | None:
@@ -72,3 +57,21 @@ class Scene(Struct, frozen=True):
             automated=surroundings.automated,
             region=surroundings.region,
         )
+
+
+def scene_of(visit: Visit, now: Millis, tokens: list[Token], candidate: Candidate, states: dict[VisitorId, VisitorState]) -> Scene:
+    living = _living(visit, now // 1000, tokens, states) if tokens else None
+    counting = living.visitor if living else None
+    if visit.own:  # a public key has no claim on the record of an ID that it only knows the name of
+        counting = visit.own if visit.trusted else None
+    return Scene(visit, now, tokens, candidate, states, living, states[counting].record if counting else None)
+
+
+def _living(visit: Visit, now: int, tokens: list[Token], states: dict[VisitorId, VisitorState]) -> Token | None:
+    """Its visitor's own, or the one that a chosen ID had before the grant."""
+    for token in tokens:
+        record = states[token.visitor].record
+        held = token.kind is Kind.PERSISTENT or (token.kind is Kind.CHOSEN and token_expires(token, visit.shop) > now)
+        if held and record and record.granted:
+            return token
+    return None

@@ -27,9 +27,12 @@ LABELLED = frozenset({"click", "order", "revenue"})
 
 @dataclass(slots=True)
 class Gathered:
+    """`calls`: how often names were counted together in an hour since the last write; `hours`: the same by name, and amounts."""
+
+    calls: dict[tuple[int, tuple[str, ...]], int] = field(default_factory=dict)
     hours: dict[int, Counter[str]] = field(default_factory=dict)
     products: dict[str, str] = field(default_factory=dict)
-    log: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
+    log: deque[tuple[int, "Called"]] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
     last: dict[str, int] = field(default_factory=dict)
 
 
@@ -42,6 +45,12 @@ class Called(Struct, frozen=True):
     labels: tuple[str, ...] | None = None
     error: str | None = None
 
+    def entry(self, time: int) -> str:
+        """As the log is stored."""
+        found: dict[str, object] = {"time": time, "call": self.call, "mode": self.mode, "outcome": "ok" if self.error is None else "error"}
+        found |= {"labels": self.labels} if self.labels is not None else {}
+        return compact(found | ({"error": self.error} if self.error is not None else {}))
+
 
 class Tally:
     """`clock`: seconds since 1970."""
@@ -53,28 +62,21 @@ class Tally:
 
     def called(self, shop: ShopId, called: Called) -> None:
         now, gathered = int(self._clock()), self._of(shop)
-        names = [f"call {called.call}", f"mode {called.mode}" if called.error is None else f"error {called.call}"]
-        self._count(gathered, now, names)
-        outcome = "ok" if called.error is None else "error"
-        entry = {"time": now, "call": called.call, "mode": called.mode, "outcome": outcome}
-        entry |= {"labels": list(called.labels)} if called.labels is not None else {}
-        entry |= {"error": called.error} if called.error is not None else {}
-        gathered.log.append(compact(entry))
+        self._count(gathered, now, (f"call {called.call}", f"mode {called.mode}" if called.error is None else f"error {called.call}"))
+        gathered.log.append((now, called))
 
     def identified(self, shop: ShopId, mode: str, choice: str | None) -> None:
         """An ID was issued, or none: then `mode` is null, or bot for a robot. `choice`: what a banner reported with the call."""
-        now = int(self._clock())
-        self._count(self._of(shop), now, [f"issued {mode}", *([f"choice {choice}"] if choice else [])])
+        issued = f"issued {mode}"
+        self._count(self._of(shop), int(self._clock()), (issued, f"choice {choice}") if choice else (issued,))
 
     def robot_clicked(self, shop: ShopId) -> None:
-        self._count(self._of(shop), int(self._clock()), ["clicks bot"])
+        self._count(self._of(shop), int(self._clock()), ("clicks bot",))
 
     def clicked(self, shop: ShopId, product: ProductId, labels: Sequence[str], *, visitor: bool) -> None:
         now, gathered = int(self._clock()), self._of(shop)
-        names = ["clicks all", *(f"click {label[:LONGEST_LABEL]}" for label in labels)]
-        names += [] if labels else ["clicks unlabelled"]
-        names += [] if visitor else ["clicks visitorless"]
-        self._count(gathered, now, names)
+        names = [f"click {label[:LONGEST_LABEL]}" for label in labels] or ["clicks unlabelled"]
+        self._count(gathered, now, ("clicks all", *names) if visitor else ("clicks all", "clicks visitorless", *names))
         gathered.last["click"] = now
         self._see(gathered, [product], now)
 
@@ -93,8 +95,10 @@ class Tally:
         """What cannot be written now waits for the next time."""
         for shop in list(self._shops):
             gathered = self._shops.pop(shop)
+            self._sum_up(gathered)
+            log = [called.entry(time) for time, called in gathered.log]
             try:
-                await self._store.activity.write(shop, gathered.hours, gathered.products, list(gathered.log), gathered.last)
+                await self._store.activity.write(shop, gathered.hours, gathered.products, log, gathered.last)
             except StoreUnavailable:
                 self._give_back(shop, gathered)
                 raise
@@ -113,8 +117,17 @@ class Tally:
             found = self._shops[shop] = Gathered()
         return found
 
-    def _count(self, gathered: Gathered, now: int, names: Sequence[str]) -> None:
-        self._add(gathered, now, dict.fromkeys(names, 1))
+    def _count(self, gathered: Gathered, now: int, names: tuple[str, ...]) -> None:
+        """Calls of one kind have the same names, so those are told apart only when they are written."""
+        one = (now - now % HOUR, names)
+        gathered.calls[one] = gathered.calls.get(one, 0) + 1
+        if len(gathered.calls) > MOST_WAITING:
+            self._sum_up(gathered)
+
+    def _sum_up(self, gathered: Gathered) -> None:
+        while gathered.calls:
+            (hour, names), number = gathered.calls.popitem()
+            self._add(gathered, hour, dict.fromkeys(names, number))
 
     def _add(self, gathered: Gathered, now: int, numbers: dict[str, int]) -> None:
         """As the store does: labels beyond the cap are counted together, however long the store is away."""

@@ -12,7 +12,7 @@ from identity_service.service.grants import Grants
 from identity_service.service.identities import CLEARING, identity_of, null_identity, refusal_cookie
 from identity_service.service.linking import LinkingRefusals, refuses_links
 from identity_service.service.receipts import Receipts
-from identity_service.service.scene import Scene
+from identity_service.service.scene import Scene, scene_of
 from identity_service.service.visits import CookieAct, Identity, Visit
 from identity_service.shop import Shop
 from identity_service.signing import Signing, Token
@@ -47,10 +47,12 @@ class Visitors:
         count(ISSUED, identity.mode, identity.reason)
         return identity
 
-    async def preview(self, visit: Visit, *, assumed: bool = False) -> tuple[Scene, Decision]:
-        """What `identify` would decide, changing nothing. `assumed`: from what this worker knows of the visitor."""
+    async def preview(self, visit: Visit, tokens: list[Token] | None = None, *, assumed: bool = False) -> tuple[Scene, Decision]:
+        """What `identify` would decide, changing nothing. `tokens`: the visit's, where they are verified already. `assumed`: from what
+        this worker knows of the visitor."""
         now = Millis(int(self._clock() * 1000))
-        scene = await self.look_up(self._without_stale(visit, now), self.verified(visit.shop, visit.tokens), now, assumed=assumed)
+        tokens = self.verified(visit.shop, visit.tokens) if tokens is None else tokens
+        scene = await self.look_up(self._without_stale(visit, now), tokens, now, assumed=assumed)
         return scene, decide(visit.shop.policy, scene.facts())
 
     def _without_stale(self, visit: Visit, now: Millis) -> Visit:
@@ -62,6 +64,8 @@ class Visitors:
         return replace(visit, signals=tuple(signals))
 
     def verified(self, shop: Shop, texts: tuple[str, ...]) -> list[Token]:
+        if not texts:
+            return []
         found = [self._signing.verify(shop.shop_id, text) for text in texts]
         tokens = [token for token in found if token]
         if len(tokens) < len(found):
@@ -70,16 +74,14 @@ class Visitors:
 
     async def look_up(self, visit: Visit, tokens: list[Token], now: Millis, *, assumed: bool = False) -> Scene:
         candidate = await self._candidates.choose(visit, tokens, now // 1000)
-        names = {token.visitor for token in tokens}
-        if not candidate.random:
-            names.add(candidate.visitor)
-        states = {candidate.visitor: UNKNOWN}
-        if names:
-            asked = (visit.shop.shop_id, sorted(names), now // 1000)
-            sure = assumed and len(names) == 1  # only the visitor that is written to is checked
-            found = self._store.visitors.assumed(*asked) if sure else await self._store.visitors.look_up(*asked)
-            states.update(zip(asked[1], found, strict=True))
-        return Scene(visit, now, tokens, candidate, states)
+        names = list(dict.fromkeys([token.visitor for token in tokens] + ([] if candidate.random else [candidate.visitor])))
+        states = {candidate.visitor: UNKNOWN} if candidate.random else {}
+        if assumed and len(names) == 1:  # only the visitor that is written to is checked
+            states[names[0]] = self._store.visitors.assumed(visit.shop.shop_id, names[0], now // 1000)
+        elif names:
+            found = await self._store.visitors.look_up(visit.shop.shop_id, names, now // 1000)
+            states.update(zip(names, found, strict=True))
+        return scene_of(visit, now, tokens, candidate, states)
 
     async def _identify(self, visit: Visit, tokens: list[Token], now: Millis) -> Identity:
         scene = await self.look_up(visit, tokens, now)

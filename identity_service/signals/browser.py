@@ -5,7 +5,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 BOT = re.compile(r"(?<!\bcu)bot(\b|_)")
 ROBOTS = (
@@ -15,8 +16,7 @@ ROBOTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class BrowserSignals:
+class BrowserSignals(Struct, frozen=True):
     gpc: bool = False
     dnt: bool = False
     prefetch: bool = False

@@ -21,7 +21,7 @@ class Stored(Struct, frozen=True):
 
     @property
     def decisive(self) -> str:
-        return "\n".join([*(field or "" for field in self.fields[:DECISIVE]), self.gone or ""])
+        return "\n".join([field or "" for field in (*self.fields[:DECISIVE], self.gone)])
 
 
 class AssumedVisitors:

@@ -1,7 +1,8 @@
 """What a visitor did, newest first, capped and expiring with the visitor."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from identity_service.shop import ShopId
 from identity_service.store.assumed import AssumedVisitors
@@ -11,8 +12,7 @@ from identity_service.store.keys import Keys
 from identity_service.visitor import VisitorId
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """How long events stay: `most` of them; `life` in seconds, from the first event on where `from_first`, else from the newest."""
 
     most: int

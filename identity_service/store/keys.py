@@ -20,24 +20,51 @@ OF_THE_STORE = frozenset({PROBE, REPAIR_LOCK, SCHEMA, MOVE})
 
 
 class VisitorKeys(Struct, frozen=True):
-    """`record` hash, `gone` time of withdrawal, `events` list newest first, `receipts` list of the IDs of those
-    before the newest, `sales` set of sale digests. `digest` stands for the visitor."""
+    """`record` is a hash. `digest` stands for the visitor."""
 
     digest: str
     record: str
-    gone: str
-    events: str
-    receipts: str
-    sales: str
+
+    @property
+    def gone(self) -> str:
+        """Time of withdrawal."""
+        return f"{self.record}:gone"
+
+    @property
+    def events(self) -> str:
+        """List, newest first."""
+        return f"{self.record}:events"
+
+    @property
+    def receipts(self) -> str:
+        """List of the IDs of those before the newest."""
+        return f"{self.record}:receipts"
+
+    @property
+    def sales(self) -> str:
+        """Set of sale digests."""
+        return f"{self.record}:sales"
 
 
 class HandleKeys(Struct, frozen=True):
-    """`links` hash visitor → value, `intents` hash nonce → time and visitor, `removals` hash name → kind and time, `sales` set."""
+    """`links` is a hash, visitor → value."""
 
     links: str
-    intents: str
-    removals: str
-    sales: str
+
+    @property
+    def intents(self) -> str:
+        """Hash, nonce → time and visitor."""
+        return f"{self.links}:intents"
+
+    @property
+    def removals(self) -> str:
+        """Hash, name → kind and time."""
+        return f"{self.links}:removals"
+
+    @property
+    def sales(self) -> str:
+        """Set of sale digests."""
+        return f"{self.links}:sales"
 
 
 class Keys:
@@ -51,14 +78,10 @@ class Keys:
         return self.visitor_of(shop, self.visitor_digest(shop, visitor))
 
     def visitor_of(self, shop: ShopId, digest: str) -> VisitorKeys:
-        tag = f"{{{shop}:{digest}}}"
-        return VisitorKeys(
-            digest, f"{PREFIX}V{tag}", f"{PREFIX}V{tag}:gone", f"{PREFIX}V{tag}:events", f"{PREFIX}V{tag}:receipts", f"{PREFIX}V{tag}:sales"
-        )
+        return VisitorKeys(digest, f"{PREFIX}V{{{shop}:{digest}}}")
 
     def handle(self, shop: ShopId, handle: Handle) -> HandleKeys:
-        tag = f"{{{shop}:{handle.digest}}}"
-        return HandleKeys(f"{PREFIX}E{tag}", f"{PREFIX}E{tag}:intents", f"{PREFIX}E{tag}:removals", f"{PREFIX}E{tag}:sales")
+        return HandleKeys(f"{PREFIX}E{{{shop}:{handle.digest}}}")
 
     def sale_digest(self, shop: ShopId, sale: str) -> str:
         return self._digest("sale", shop, sale)

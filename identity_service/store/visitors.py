@@ -54,9 +54,9 @@ class VisitorStore:
             self._assumed.remember(one.digest, stored)
         return [_state(stored, now) for stored in found]
 
-    def assumed(self, shop: ShopId, visitors: Sequence[VisitorId], now: int) -> list[VisitorState]:
-        """What this worker believes of them, for writes that are checked."""
-        return [_state(self._assumed.of(self._keys.visitor_digest(shop, visitor)), now) for visitor in visitors]
+    def assumed(self, shop: ShopId, visitor: VisitorId, now: int) -> VisitorState:
+        """What this worker believes of it, for writes that are checked."""
+        return _state(self._assumed.of(self._keys.visitor_digest(shop, visitor)), now)
 
     async def _read(self, visitors: Sequence[VisitorKeys]) -> list[Stored]:
         commands = [command for keys in visitors for command in (read("HMGET", keys.record, *FIELDS), read("GET", keys.gone))]
@@ -123,27 +123,28 @@ def _texts(seen: OptOutsSeen) -> tuple[str, str]:
 
 def _state(stored: Stored, now: int) -> VisitorState:
     at, _, removal = (stored.gone or "").partition(" ")
-    return VisitorState(_record(dict(zip(FIELDS, stored.fields, strict=True)), now), Millis(int(at)) if at else None, removal != "")
+    return VisitorState(_record(stored.fields, now), Millis(int(at)) if at else None, removal != "")
 
 
-def _record(found: dict[str, str | None], now: int) -> VisitorRecord | None:
-    if not found["k"] or int(found["x"] or 0) <= now:
+def _record(fields: Sequence[str | None], now: int) -> VisitorRecord | None:
+    """`fields` in the order of FIELDS."""
+    letter, end, granted, source, linked, version, opted_out, gpc, dnt, bridged, first, last, emails, receipt_key, digest = fields
+    if not letter or int(end or 0) <= now:
         return None
-    kind = Kind(found["k"])
-    expires = int(found["x"] or 0) - (LAPSED if kind is Kind.PERSISTENT else 0)
-    granted = found["g"] if expires > now else None
-    linking = Choice(found["n"]) if found["n"] else None
+    kind = Kind(letter)
+    expires = int(end or 0) - (LAPSED if kind is Kind.PERSISTENT else 0)
+    linking = Choice(linked) if linked else None
     return VisitorRecord(
         kind=kind,
-        first_seen=int(found["f"] or 0),
-        last_seen=int(found["l"] or 0),
+        first_seen=int(first or 0),
+        last_seen=int(last or 0),
         expires=expires,
-        consent=Consent(Millis(int(granted)), found["s"] or "", linking, found["v"], found["d"]) if granted else None,
-        opted_out=found["w"] == "1",
-        emails=int(found["e"] or 0),
-        receipt_key=found["q"],
-        bridged_from=found["b"],
-        opt_outs_seen=OptOutsSeen(_moment(found["o"]), _moment(found["t"])),
+        consent=Consent(Millis(int(granted)), source or "", linking, version, digest) if granted and expires > now else None,
+        opted_out=opted_out == "1",
+        emails=int(emails or 0),
+        receipt_key=receipt_key,
+        bridged_from=bridged,
+        opt_outs_seen=OptOutsSeen(_moment(gpc), _moment(dnt)) if gpc or dnt else NEVER_SEEN,
         linking=linking,
     )
 

@@ -5,23 +5,14 @@ import socket
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
-from msgspec import Struct
 from starlette.types import Scope
 
 from identity_service.errors import Forbidden, Unauthorized
 from identity_service.limits import RateLimit
-from identity_service.shop import KeyKind, Shop, Shops
+from identity_service.shop import Caller, Shops
 
 WRONG_KEY = "The key is missing or wrong; send it as `Authorization: Bearer KEY` or as the member `key`."
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-class Caller(Struct, frozen=True):
-    """`digest` stands for the key in limits; the key itself goes no further."""
-
-    shop: Shop
-    private: bool
-    digest: str
 
 
 def bearer(authorization: str | None) -> str | None:
@@ -38,8 +29,7 @@ def authenticate(shops: Shops, key: object) -> Caller:
     found = shops.find(key) if isinstance(key, str) and key else None
     if found is None:
         raise Unauthorized(WRONG_KEY)
-    shop, kind, digest = found
-    return Caller(shop, kind is KeyKind.PRIVATE, digest)
+    return found
 
 
 def speaks_for_device(caller: Caller, headers: Mapping[str, str]) -> bool:

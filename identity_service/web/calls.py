@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -32,6 +31,7 @@ from identity_service.web.payloads import Client, ConsentAnswer, ConsentObject, 
 
 MOST_TOKEN_CHARACTERS = 120
 EMAILS_A_CALL = 100
+UNKNOWN_SURROUNDINGS = Surroundings()
 
 
 def visit_of(call: Call, *, event: bool = False, signals: tuple[Signal, ...] | None = None) -> Visit:
@@ -75,7 +75,7 @@ def surroundings_of(call: Call, client: Client | UnsetType | None) -> Surroundin
         agent = client.user_agent
         return Surroundings(address, agent, client.region, client.gpc, client.dnt, is_robot(agent))
     if not call.device:
-        return Surroundings()
+        return UNKNOWN_SURROUNDINGS
     browser = browser_signals(call.headers)
     agent = call.headers.get("user-agent")
     return Surroundings(call.address, agent, call.region, browser.gpc, browser.dnt, browser.prefetch or is_robot(agent))
@@ -117,19 +117,18 @@ def refused_before(call: Call) -> bool:
 
 
 def identity_reply(call: Call, identity: Identity, *, with_receipt: bool) -> Reply:
-    shared: dict[str, Any] = {
-        "visitor": identity.visitor,
-        "mode": identity.mode.value,
-        "token": identity.token,
-        "expires_at": rfc3339(identity.expires_at) if identity.expires_at else None,
-        "linkable": identity.linkable,
-        "sale_share_opt_out": identity.sale_share_opt_out,
-        "decision": DecisionAnswer(identity.reason, identity.signal, identity.region, identity.policy),
-    }
-    cookies = cookies_of(call, identity)
-    if not with_receipt:
-        return Reply(IdentityAnswer(**shared), cookies=cookies)
-    return Reply(ConsentAnswer(**shared, receipt=receipt_answer(identity.receipt) if identity.receipt else None), cookies=cookies)
+    answer = IdentityAnswer(
+        identity.visitor,
+        identity.mode.value,
+        identity.token,
+        rfc3339(identity.expires_at) if identity.expires_at else None,
+        identity.linkable,
+        identity.sale_share_opt_out,
+        DecisionAnswer(identity.reason, identity.signal, identity.region, identity.policy),
+    )
+    if with_receipt:
+        answer = ConsentAnswer(**asdict(answer), receipt=receipt_answer(identity.receipt) if identity.receipt else None)
+    return Reply(answer, cookies=cookies_of(call, identity))
 
 
 def cookies_of(call: Call, identity: Identity) -> Sequence[str]:

@@ -26,11 +26,10 @@ from identity_service.service.subjects import Subjects
 from identity_service.service.tally import Tally
 from identity_service.service.tracking import Tracking
 from identity_service.service.visitors import Visitors
-from identity_service.shop import Shop, Shops
+from identity_service.shop import Caller, Shop, Shops
 from identity_service.signing import Signing
 from identity_service.store import Clock, Store
 from identity_service.web.auth import (
-    Caller,
     Network,
     authenticate,
     bearer,

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from identity_service.errors import HeadersTooLarge, Malformed, MethodNotAllowed, NotFound, ServiceError
-from identity_service.logs import log, where
+from identity_service.logs import log, log_answered, where
 from identity_service.metrics import REQUESTS, count
 from identity_service.web.endpoints import Reply, send_reply
 from identity_service.web.problems import problem_body
@@ -59,21 +59,15 @@ class Edge:
         route = state.get("route", "none")
         count(REQUESTS, route, answered.status)
         milliseconds = round((time.perf_counter() - began) * 1000, 2)
-        log.info("request", request_id=request_id, method=_method(scope), route=route, status=answered.status, ms=milliseconds)
+        log_answered(request_id, _method(scope), route, answered.status, milliseconds)
 
     def _checked_headers(self, raw: Sequence[tuple[bytes, bytes]], version: str) -> dict[str, str]:
         """Names in lower case; of repeated ones the first, but cookies joined. Raises HeadersTooLarge or Malformed."""
         if len(raw) > self._header_count or sum(map(len, chain.from_iterable(raw))) > self._header_bytes:
             raise HeadersTooLarge(f"Send at most {self._header_count} headers of {self._header_bytes} bytes together.")
-        headers: dict[str, str] = {}
-        for raw_name, value in raw:
-            name = raw_name.decode("latin-1")
-            if name not in headers:
-                headers[name] = value.decode("latin-1")
-            elif name in JOINED:
-                headers[name] += f"{JOINED[name]}{value.decode('latin-1')}"
-            elif name == "host":
-                raise Malformed("Send one Host header.")
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
+        if len(headers) < len(raw):
+            headers = _joined(raw)
         if version != "1.0" and not headers.get("host"):
             raise Malformed("Send a Host header.")
         return headers
@@ -114,9 +108,22 @@ class Answered:
     def __call__(self, message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            names = {name for name, _ in message["headers"]}
-            message["headers"] = [*message["headers"], *[header for header in self._added if header[0] not in names]]
+            own = dict(message["headers"])
+            message["headers"] = [*message["headers"], *[header for header in self._added if header[0] not in own]]
         return self._send(message)
+
+
+def _joined(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for raw_name, value in raw:
+        name = raw_name.decode("latin-1")
+        if name not in headers:
+            headers[name] = value.decode("latin-1")
+        elif name in JOINED:
+            headers[name] += f"{JOINED[name]}{value.decode('latin-1')}"
+        elif name == "host":
+            raise Malformed("Send one Host header.")
+    return headers
 
 
 def _request_ids() -> Iterator[str]:

@@ -1,14 +1,12 @@
 """Whom a tracking call says it is about, by its `visitor`: absent, null, auto, persistent, a token, or a raw ID."""
 
-from typing import Any
-
 from msgspec import UNSET, UnsetType
 
 from identity_service.errors import Invalid
 from identity_service.policy import Asked
 from identity_service.service.visits import Visit
 from identity_service.signing import SHAPE
-from identity_service.visitor import own_visitor_id
+from identity_service.visitor import VisitorId, own_visitor_id
 from identity_service.web.calls import cookie_signals_of, refused_before, surroundings_of
 from identity_service.web.cookies import read_cookies
 from identity_service.web.endpoints import Call
@@ -25,29 +23,33 @@ def tracked_visit(call: Call) -> Visit:
 
 def visit_named(call: Call, text: str | UnsetType | None, *, override: bool = False) -> Visit:
     """`text`: a `visitor` as it is sent."""
-    shared: dict[str, Any] = {
-        "shop": call.shop,
-        "trusted": call.private,
-        "surroundings": surroundings_of(call, UNSET),
-        "refused_before": refused_before(call),
-        "signals": cookie_signals_of(call),
-        "override": override,
-    }
-    return Visit(**_named(call, text), **shared)
+    asked, own, tokens = _named(call, text)
+    return Visit(
+        shop=call.shop,
+        trusted=call.private,
+        asked=asked,
+        own=own,
+        tokens=tokens,
+        signals=cookie_signals_of(call),
+        surroundings=surroundings_of(call, UNSET),
+        refused_before=refused_before(call),
+        override=override,
+    )
 
 
-def _named(call: Call, text: str | UnsetType | None) -> dict[str, Any]:
+def _named(call: Call, text: str | UnsetType | None) -> tuple[Asked, VisitorId | None, tuple[str, ...]]:
+    """What is asked for, an own ID, and tokens."""
     if isinstance(text, UnsetType):
-        return {"asked": Asked.NOTHING}
+        return Asked.NOTHING, None, ()
     if text is None or text == "":
-        return {"asked": Asked.NULL}
+        return Asked.NULL, None, ()
     if text == "auto":
-        return {"asked": Asked.AUTO}
+        return Asked.AUTO, None, ()
     if text == "persistent":
-        return {"asked": Asked.NOTHING, "tokens": read_cookies(call.headers.get("cookie", ""), call.shop.cookie.name)}
+        return Asked.NOTHING, None, read_cookies(call.headers.get("cookie", ""), call.shop.cookie.name)
     if SHAPE.fullmatch(text):
-        return {"asked": Asked.NOTHING, "tokens": (text,)}
+        return Asked.NOTHING, None, (text,)
     try:
-        return {"asked": Asked.OWN, "own": own_visitor_id(text)}
+        return Asked.OWN, own_visitor_id(text), ()
     except Invalid:
         raise Invalid("Invalid Syntax In Argument: visitor") from None

@@ -11,7 +11,8 @@ from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import Invalid, Malformed, MethodNotAllowed, ServiceError, Unauthorized
 from identity_service.service.tally import Called
-from identity_service.web.auth import Caller, authenticate, bearer, count_wrong_key
+from identity_service.shop import Caller
+from identity_service.web.auth import authenticate, bearer, count_wrong_key
 from identity_service.web.bodies import check_text, key_members, read_body, told_to_plugin
 from identity_service.web.endpoints import Call, Handler, Reply, Services, send_reply, situation
 from identity_service.web.problems import problem_body

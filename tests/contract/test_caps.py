@@ -399,10 +399,11 @@ async def test_labels_of_an_hour(shopper: Shopper, application: Application, dat
 
 async def test_labels_that_wait_for_a_store_that_is_away(shopper: Shopper, application: Application) -> None:
     """In the worker's memory, within one second or while the store is away, they have a cap too."""
-    for number in range(300):
+    for number in range(tally.MOST_WAITING + 100):
         labels = [f"label {number} {index}" for index in range(20)]
         await shopper.post("/v2/log/click", {"product": number, "labels": labels, "visitor": "one"}, key="demo-public-key")
     [gathered] = application.services.tally._shops.values()
+    assert len(gathered.calls) <= tally.MOST_WAITING
     assert max(map(len, gathered.hours.values())) <= 2 * COUNTERS + CLOSED_NAMES
     assert len(gathered.products) <= tally.MOST_WAITING
     assert len(gathered.log) <= tally.MOST_WAITING

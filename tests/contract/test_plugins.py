@@ -1,5 +1,6 @@
 """Golden requests of the real plugins, with their headers and oddities, pointed at this service by their address alone."""
 
+import asyncio
 import json
 from typing import Any
 from urllib.parse import urlencode
@@ -220,6 +221,7 @@ async def test_calls_outside_tracking_are_404_in_clerks_form_and_no_log_has_thei
     told = answer.json()
     assert (answer.status_code, told["status"], told["type"]) == (404, "error", "LogicalError")
     assert set(told) == {"status", "error", "message", "type", "id", "moreInfo"}
+    await asyncio.sleep(0)
     written = "".join(capsys.readouterr()) + answer.text
     assert "request" in written
     assert [key for key in (KEY, PRIVATE) if key in written] == []

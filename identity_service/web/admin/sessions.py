@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from identity_service.errors import Forbidden
-from identity_service.shop import KeyKind, Shop, Shops
+from identity_service.shop import Caller, Shop, Shops
 from identity_service.signing import Signing
-from identity_service.web.auth import Caller
 from identity_service.web.cookies import read_cookies
 
 COOKIE = "__Host-admin"
@@ -56,7 +55,7 @@ class Sessions:
         return None
 
     def _holds(self, shop: Shop, key: str) -> bool:
-        return any(kind is KeyKind.PRIVATE and digest.startswith(key) for kind, digest in self._shops.keys_of(shop))
+        return any(held.private and held.digest.startswith(key) for held in self._shops.keys_of(shop))
 
     def cookie(self, session: Session, now: int) -> str:
         return f"{COOKIE}={self._signing.sign_session(session.payload, now)}; Max-Age={LIFE}; {RULES}"

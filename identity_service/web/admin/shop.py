@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from identity_service.errors import NotFound
-from identity_service.shop import KeyKind
 from identity_service.web import orders as calls
 from identity_service.web.admin.pages import Asked, Shown
 from identity_service.web.assets import SNIPPET, asset
@@ -84,8 +83,9 @@ async def health(asked: Asked) -> Shown:
 
 async def keys(asked: Asked) -> Shown:
     """Which exist: the first characters of their digests, never a key."""
-    held = sorted((kind, digest[:12]) for kind, digest in asked.services.shops.keys_of(asked.shop))
+    keys = asked.services.shops.keys_of(asked.shop)
+    held = [(key.private, key.digest[:12]) for key in sorted(keys, key=lambda key: (not key.private, key.digest))]
     return Shown(
         "admin/keys.html",
-        {"keys": [(kind is KeyKind.PRIVATE, digest) for kind, digest in held], "own": asked.session.key[:12], "snippet": asset(SNIPPET)},
+        {"keys": held, "own": asked.session.key[:12], "snippet": asset(SNIPPET)},
     )
