@@ -1,14 +1,14 @@
 """A client's connection, as the worker's HTTP server holds it: guarded, answered in one write, and ended so that no call is lost."""
 
-from itertools import chain
-
 from uvicorn._types import ASGI3Application, ASGISendEvent, HTTPResponseBodyEvent, HTTPResponseStartEvent
-from uvicorn.protocols.http.httptools_impl import HEADER_VALUE_RE, STATUS_LINE, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from identity_service.protocol import GuardedProtocol
 
 LAST_CALL_SECONDS = 2.0
 """How long an idle connection of a worker that stops stays open."""
+OF_HEADERS = bytes(code for code in range(256) if code == 9 or (code >= 32 and code != 127))
+"""What a header may hold (RFC 9110 5.5), none of which ends a line."""
 
 
 class Answer:
@@ -36,16 +36,16 @@ class Answer:
 
     def _write_whole(self, start: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bool:
         """False where the library has to answer, which also tells of headers that are none."""
-        cycle, headers, body = self._cycle, start["headers"], message["body"]
+        cycle, body, headers = self._cycle, message["body"], [*self._cycle.default_headers, *start["headers"]]
         if cycle.disconnected or cycle.flow.write_paused or not cycle.keep_alive or cycle.scope["method"] == "HEAD":
             return False
-        head = b"".join([b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)])
+        head = b"\r\n".join(map(b": ".join, headers))
         whole = not message.get("more_body") and (b"content-length", b"%d" % len(body)) in headers
-        if not whole or b"\nconnection:" in head or HEADER_VALUE_RE.search(b"".join(chain.from_iterable(headers))):
+        if not whole or b"\nconnection: " in head or head.translate(None, OF_HEADERS) != b"\r\n" * (len(headers) - 1):
             return False
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
-        cycle.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[start["status"]], head, body))
+        cycle.transport.write(b"%b%b\r\n\r\n%b" % (STATUS_LINE[start["status"]], head, body))
         cycle.on_response()
         return True
 

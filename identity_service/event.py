@@ -1,7 +1,7 @@
 """Tracking events: what a visitor saw, clicked and bought, and the sale that may come of it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from enum import StrEnum
@@ -32,7 +32,7 @@ class EventType(StrEnum):
     SALE = "sale"
 
 
-class Event(Struct, frozen=True):
+class Event(Struct, frozen=True, omit_defaults=True):
     """`time` in seconds since 1970. `products`: one for a click, those shown for results, those held for a basket. `labels` None: not
     sent; empty: sent, but blank. `api` is the call that filled the element. `text`: the category, the words searched, or the sale's ID.
     `override`: under an ID that somebody typed into the address, to test. `backtracked`: the labels are those of the results before it."""
@@ -47,32 +47,16 @@ class Event(Struct, frozen=True):
     backtracked: bool = False
 
     def members(self) -> dict[str, Any]:
-        """As it is stored, exported and shown."""
-        found: dict[str, Any] = {"type": self.type.value, "time": self.time}
-        if self.products:
-            found["products"] = list(self.products)
-        if self.labels is not None:
-            found["labels"] = list(self.labels)
-        told = {"api": self.api, "text": self.text, "override": self.override, "backtracked": self.backtracked}
-        return found | {name: value for name, value in told.items() if value}
+        """As it is exported and shown."""
+        found: dict[str, Any] = msgspec.to_builtins(self)
+        return found
 
     def stored(self) -> str:
-        return compact(self.members())
+        return compact(self)
 
 
-def event_of(stored: str) -> Event:
-    members = msgspec.json.decode(stored)
-    labels = members.get("labels")
-    return Event(
-        EventType(members["type"]),
-        members["time"],
-        tuple(members.get("products", ())),
-        None if labels is None else tuple(labels),
-        members.get("api"),
-        members.get("text"),
-        members.get("override", False),
-        members.get("backtracked", False),
-    )
+event_of: Callable[[str], Event] = msgspec.json.Decoder(Event).decode
+"""From what `stored` gave."""
 
 
 def without_emails(text: str) -> str:

@@ -89,8 +89,8 @@ class Sales:
         else:
             event = Event(EventType.SALE, time, tuple(line["id"] for line in json.loads(stored["products"])), text=sale)
             recording = self._tracking.record_sale(shop, subject, subject.visitor, event, digest)
-            _, recorded = await asyncio.gather(listing, recording)
-            if not (recorded and await self._link(shop, subject, stored)):
+            _, recorded, linked = await asyncio.gather(listing, recording, self._link(shop, subject, stored))
+            if not (recorded and linked):
                 await self._store.removals.unname_sale(shop.shop_id, digest, subject.visitor)
         self._store.sales.finish(shop.shop_id, sale)
 

@@ -17,9 +17,8 @@ from identity_service.service.visits import CookieAct, Identity, Visit
 from identity_service.shop import Shop
 from identity_service.signing import Signing, Token
 from identity_service.store import Clock, Store
+from identity_service.store.visitors import UNKNOWN
 from identity_service.visitor import Kind, Mode, VisitorId, VisitorState
-
-UNKNOWN = VisitorState(None, None)
 
 
 class Visitors:

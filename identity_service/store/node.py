@@ -63,8 +63,11 @@ class Node:
 
     def submit(self, unit: Sequence[Command]) -> Awaitable[list[Reply]]:
         """A reply for each command, errors in their places. Raises StoreUnavailable."""
-        line = self._reading if only_reads(unit) else self._writing
-        return self._with_scripts(line, unit) if any(command.source for command in unit) else line.submit(unit)
+        line = self._reading if self._reading is not self._writing and only_reads(unit) else self._writing
+        for command in unit:
+            if command.source:
+                return self._with_scripts(line, unit)
+        return line.submit(unit)
 
     async def run(self, *unit: Command) -> list[Reply]:
         """Raises StoreUnavailable also for an error in a reply."""

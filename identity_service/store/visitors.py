@@ -20,6 +20,8 @@ bridged visitor: those decide. Then first seen, last seen, number of emails, rec
 them c counts customer IDs and r is the newest receipt's ID."""
 
 NOTHING = Stored((None,) * len(FIELDS), None)
+UNKNOWN = VisitorState(None, None)
+"""The state of a visitor of whom nothing is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ class VisitorStore:
 
     def assumed(self, shop: ShopId, visitor: VisitorId, now: int) -> VisitorState:
         """What this worker believes of it, for writes that are checked."""
-        return _state(self._assumed.of(self._keys.visitor_digest(shop, visitor)), now)
+        assumed = self._assumed.of(self._keys.visitor_digest(shop, visitor))
+        return UNKNOWN if assumed is NOTHING else _state(assumed, now)
 
     async def _read(self, visitors: Sequence[VisitorKeys]) -> list[Stored]:
         commands = [command for keys in visitors for command in (read("HMGET", keys.record, *FIELDS), read("GET", keys.gone))]

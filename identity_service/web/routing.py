@@ -1,6 +1,6 @@
 """From an address to its endpoint."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -18,13 +18,12 @@ class Surface:
         self._fixed = {(method, route.path): route for route in routes if "{" not in route.path for method in route.methods or ()}
         self._router = Router(routes, default=_nowhere, redirect_slashes=False)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         route = self._fixed.get((scope["method"], scope["path"]))
         if route is None:
-            await self._router(scope, receive, send)
-        else:
-            scope["state"]["route"] = route.path
-            await route.app(scope, receive, send)
+            return self._router(scope, receive, send)
+        scope["state"]["route"] = route.path
+        return route.app(scope, receive, send)
 
 
 class Named(Route):

@@ -129,7 +129,7 @@ async def _log(
     labels: tuple[str, ...] | None = None,
     api: str | None = None,
 ) -> Reply:
-    subject, _ = await call.services.tracking.log(tracked_visit(call), Event(kind, _now(call), products, labels, api, text))
+    subject, _ = await call.services.tracking.log(tracked_visit(call), Event(kind, _now(call), products, labels, api, text or None))
     return _done(call, subject, labels)
 
 
@@ -144,7 +144,7 @@ def _now(call: Call) -> int:
 
 
 def _text(value: str | UnsetType | None) -> str | None:
-    return without_emails(value) if isinstance(value, str) else None
+    return without_emails(value) or None if isinstance(value, str) else None
 
 
 def _line(call: Call, product: ProductLine | str | int) -> SaleLine:
