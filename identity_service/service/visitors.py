@@ -85,8 +85,10 @@ class Visitors:
     async def _identify(self, visit: Visit, tokens: list[Token], now: Millis) -> Identity:
         scene = await self.look_up(visit, tokens, now)
         decision = decide(visit.shop.policy, scene.facts())
-        withdrawn = await self._withdraw(scene, decision)
-        receipt = await self._refusal_receipt(scene, decision, withdrawn)
+        withdrawn, receipt = [], None
+        if tokens or decision.choice:  # nothing else withdraws
+            withdrawn = await self._withdraw(scene, decision)
+            receipt = await self._refusal_receipt(scene, decision, withdrawn)
         if decision.mode is Mode.PERSISTENT and (visit.own is None or visit.trusted):
             return await self._grants.persistent(scene, decision)
         if decision.mode is Mode.NULL:
