@@ -1,12 +1,13 @@
 """Receipts: signed proof of each consent decision, and what they say about a moment."""
 
-import json
 import secrets
 
+import msgspec
 from msgspec.structs import asdict, replace
 
 from identity_service.consent import Choice, Receipt, Signal, visitor_digest
 from identity_service.cookieless import DAY
+from identity_service.event import compact
 from identity_service.service.scene import Scene
 from identity_service.shop import Shop
 from identity_service.signing import Signing
@@ -43,24 +44,27 @@ class Receipts:
             visitor_digest=visitor_digest(receipt_key, visitor) if receipt_key and visitor else None,
         )
         signed = replace(receipt, signature=self._signing.sign_receipt(shop.shop_id, canonical(receipt), now))
-        await self._store.visitors.store_receipt(shop.shop_id, signed.receipt_id, json.dumps(asdict(signed)), self._life)
+        await self._store.visitors.store_receipt(shop.shop_id, signed.receipt_id, compact(signed), self._life)
         return signed
 
     async def of_visitor(self, shop: Shop, visitor: VisitorId) -> list[Receipt]:
         """Newest first; empty for an unknown or erased visitor."""
         ids = await self._store.visitors.receipt_ids(shop.shop_id, visitor)
-        return [Receipt(**json.loads(body)) for body in await self._store.visitors.receipts(shop.shop_id, ids)]
+        return [_read(body) for body in await self._store.visitors.receipts(shop.shop_id, ids)]
 
     async def by_id(self, shop: Shop, receipt_id: str) -> Receipt | None:
         found = await self._store.visitors.receipts(shop.shop_id, [receipt_id])
-        return Receipt(**json.loads(found[0])) if found else None
+        return _read(found[0]) if found else None
 
 
 def canonical(receipt: Receipt) -> str:
-    """What is signed: JSON with sorted members, no spaces, without the signature."""
+    """What is signed: JSON in UTF-8 with sorted members, no spaces, without the signature."""
     body = asdict(receipt)
     del body["signature"]
-    return json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return msgspec.json.encode(body, order="sorted").decode()
+
+
+_read = msgspec.json.Decoder(Receipt).decode
 
 
 def new_receipt_key() -> str:

@@ -23,7 +23,7 @@ from identity_service.app import Application
 from identity_service.logs import configure
 from identity_service.settings import load
 from tests.benchmarks import bare
-from tests.benchmarks.work import AGAIN, CLICK, COOKIE, COOKIELESS, KNOWN, LINK, LOOKUP, NEW, NULL, NUMBER, SALE, TEXT, Work
+from tests.benchmarks.work import AGAIN, CLICK, COOKIE, COOKIELESS, KNOWN, LINK, LOOKUP, NEVER_LIMITED, NEW, NULL, NUMBER, SALE, TEXT, Work
 from tests.server import valkey
 
 CEILINGS = ((NULL, 7.2), (COOKIELESS, 12.0), (KNOWN, 12.8), (NEW, 18.0), (LINK, 11.0), (LOOKUP, 9.5), (CLICK, 11.2), (SALE, 37.5))
@@ -64,9 +64,9 @@ def uncollected() -> Iterator[None]:
 
 async def measured(store: str, rounds: int, times: int) -> list[float]:
     """How many bare answers each call costs. `times`: how often it is made."""
-    environment = {"IDENTITY_STORE__URL": store, "IDENTITY_STORE__TIMEOUT_SECONDS": "30", "IDENTITY_LIMITS__ENABLED": "false"}
+    environment = {"IDENTITY_STORE__URL": store, "IDENTITY_STORE__TIMEOUT_SECONDS": "30"}
     configure("info")
-    application = Application(load("development", environment))
+    application = Application(load("development", environment | NEVER_LIMITED))
     least, bare_least = [math.inf] * len(CEILINGS), math.inf
     async with application.running():
         _, issued = await answer(application, *request(NEW, ""))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks.install import CACHE, nginx
-from tests.benchmarks.work import BARE, EXPRESS, FASTIFY, NGINX, SERVICE
+from tests.benchmarks.work import BARE, EXPRESS, FASTIFY, NEVER_LIMITED, NGINX, SERVICE
 from tests.test_command import free_port
 
 # A rewrite of the append-only file would fall into one side's round and not into another's.
@@ -76,7 +76,7 @@ def side(name: str, store: str, place: Path, *cores: int) -> Iterator[Side]:
     port = free_port()
     environment = os.environ | _environment(store, port, len(cores))
     with pinned(*cores):
-        process = subprocess.Popen(_command(name, place, port), env=environment, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(_command(name, place, port), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait(name, process, port)
         yield Side(name, f"http://127.0.0.1:{port}", process.pid)
@@ -90,11 +90,10 @@ def side(name: str, store: str, place: Path, *cores: int) -> Iterator[Side]:
 
 
 def _environment(store: str, port: int, workers: int) -> dict[str, str]:
-    """The peers wait for the store as long as it takes, so the service does, nearly."""
+    """The peers wait for the store as long as it takes, so the service does, nearly. It counts and logs every call; the peers do not."""
     peers = {"PORT": str(port), "STORE": store.removeprefix("unix://"), "NODE_ENV": "production"}
-    service = {"STORE__URL": store, "STORE__TIMEOUT_SECONDS": "10", "LIMITS__ENABLED": "false", "SERVER__LOG_LEVEL": "warning"}
-    service["SERVER__WORKERS"] = str(workers)
-    return peers | {f"IDENTITY_{name}": value for name, value in service.items()}
+    service = {"IDENTITY_STORE__URL": store, "IDENTITY_STORE__TIMEOUT_SECONDS": "10", "IDENTITY_SERVER__WORKERS": str(workers)}
+    return peers | service | NEVER_LIMITED
 
 
 def _command(name: str, place: Path, port: int) -> list[str]:

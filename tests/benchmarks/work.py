@@ -15,6 +15,9 @@ COOKIE = "__Host-visitor"
 NUMBER = "#"
 """Stands in a body where every request has a number of its own, so that no sale and no buyer comes twice; or one of `among`."""
 
+NEVER_LIMITED = {f"IDENTITY_LIMITS__{name}_PER_SECOND": "1000000" for name in ("CLIENT", "KEY", "LOOKUPS")}
+"""Settings by which callers are counted as ever, and no load is too much."""
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
