@@ -15,7 +15,8 @@ COOKIE = "__Host-visitor"
 NUMBER = "#"
 """Stands in a body where every request has a number of its own, so that no sale and no buyer comes twice; or one of `among`."""
 
-NEVER_LIMITED = {f"IDENTITY_LIMITS__{name}_PER_SECOND": "1000000" for name in ("CLIENT", "KEY", "LOOKUPS")}
+COUNTED = ("CLIENT_PER_SECOND", "KEY_PER_SECOND", "LOOKUPS_PER_SECOND", "WRONG_KEYS_PER_MINUTE")
+NEVER_LIMITED = {f"IDENTITY_LIMITS__{name}": "1000000" for name in COUNTED}
 """Settings by which callers are counted as ever, and no load is too much."""
 
 
