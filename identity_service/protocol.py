@@ -108,14 +108,12 @@ class GuardedProtocol(HttpToolsProtocol):
             self._stuck.cancel()
 
     def data_received(self, data: bytes) -> None:
-        before, cycle = self._part or self._awaited(), self.cycle
+        self._size += len(data)
         super().data_received(data)
         part = self._part or self._awaited()
         if part is None or self.transport.is_closing():
             return
         self._set_deadline(part)
-        if part is before and self.cycle is cycle:
-            self._size += len(data)
         if self._size > self._allowance(part).size:
             self._refuse(part.value)
         elif len(self.url) > self._allowed.target:

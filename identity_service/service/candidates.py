@@ -17,15 +17,18 @@ def token_expires(token: Token, shop: Shop) -> int:
     return token.issued_at + shop.window_days * DAY
 
 
+def named(visitor: VisitorId, shop: Shop, now: int) -> Candidate:
+    """By the caller."""
+    return Candidate(visitor, Kind.CHOSEN, now, now + shop.window_days * DAY)
+
+
 class Candidates:
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def choose(self, visit: Visit, tokens: list[Token], now: int) -> Candidate:
-        """Raises StoreUnavailable where a salt is needed and cannot be had."""
+        """For a visit without an ID of its own. Raises StoreUnavailable where a salt is needed and cannot be had."""
         shop = visit.shop
-        if visit.own is not None:
-            return Candidate(visit.own, Kind.CHOSEN, now, now + shop.window_days * DAY)
         for token in tokens:
             held = await self._held(token, shop, now)
             if held:

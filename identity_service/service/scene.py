@@ -12,7 +12,8 @@ from identity_service.visitor import Kind, VisitorId, VisitorRecord, VisitorStat
 
 class Scene(Struct, frozen=True):
     """`tokens`: those that verified. `candidate`: the ID that cookieless mode would hand out. `states` of every ID named by the visit.
-    `living`: the token whose visitor is persistent. `record`: of the visitor whose consent counts."""
+    `living`: the token whose visitor is persistent. `record`: of the visitor whose consent counts. `gone_at`: when the ID presented or
+    named was withdrawn; None if another one presented is alive."""
 
     visit: Visit
     now: Millis
@@ -21,19 +22,11 @@ class Scene(Struct, frozen=True):
     states: dict[VisitorId, VisitorState]
     living: Token | None
     record: VisitorRecord | None
+    gone_at: Millis | None
 
     @property
     def seconds(self) -> int:
         return self.now // 1000
-
-    @property
-    def gone_at(self) -> Millis | None:
-        """When the ID presented or named was withdrawn; None if another one presented is alive."""
-        if not self.visit.own and (not self.tokens or self.living):
-            return None
-        named = [self.visit.own] if self.visit.own else [token.visitor for token in self.tokens]
-        dead = [gone for gone in (self.states[name].gone_at for name in named) if gone is not None]
-        return max(dead) if dead else None
 
     def opt_outs_at(self, moment: Millis) -> OptOutsSeen:
         """Those that came with this visit, as seen at `moment`."""
@@ -61,10 +54,13 @@ class Scene(Struct, frozen=True):
 
 def scene_of(visit: Visit, now: Millis, tokens: list[Token], candidate: Candidate, states: dict[VisitorId, VisitorState]) -> Scene:
     living = _living(visit, now // 1000, tokens, states) if tokens else None
-    counting = living.visitor if living else None
     if visit.own:  # a public key has no claim on the record of an ID that it only knows the name of
-        counting = visit.own if visit.trusted else None
-    return Scene(visit, now, tokens, candidate, states, living, states[counting].record if counting else None)
+        own = states[visit.own]
+        return Scene(visit, now, tokens, candidate, states, living, own.record if visit.trusted else None, own.gone_at)
+    if living:
+        return Scene(visit, now, tokens, candidate, states, living, states[living.visitor].record, None)
+    dead = [gone for gone in (states[token.visitor].gone_at for token in tokens) if gone is not None]
+    return Scene(visit, now, tokens, candidate, states, None, None, max(dead, default=None))
 
 
 def _living(visit: Visit, now: int, tokens: list[Token], states: dict[VisitorId, VisitorState]) -> Token | None:

@@ -7,7 +7,7 @@ from identity_service.cookieless import DAY, window_at
 from identity_service.errors import StoreUnavailable
 from identity_service.metrics import BAD_SIGNATURES, ISSUED, REFUSED_SIGNALS, count
 from identity_service.policy import Asked, Decision, Facts, Reason, decide
-from identity_service.service.candidates import Candidates, token_expires
+from identity_service.service.candidates import Candidates, named, token_expires
 from identity_service.service.grants import Grants
 from identity_service.service.identities import CLEARING, identity_of, null_identity, refusal_cookie
 from identity_service.service.linking import LinkingRefusals, refuses_links
@@ -72,13 +72,14 @@ class Visitors:
         return tokens
 
     async def look_up(self, visit: Visit, tokens: list[Token], now: Millis, *, assumed: bool = False) -> Scene:
-        candidate = await self._candidates.choose(visit, tokens, now // 1000)
+        seconds = now // 1000
+        candidate = named(visit.own, visit.shop, seconds) if visit.own else await self._candidates.choose(visit, tokens, seconds)
         names = list(dict.fromkeys([token.visitor for token in tokens] + ([] if candidate.random else [candidate.visitor])))
         states = {candidate.visitor: UNKNOWN} if candidate.random else {}
         if assumed and len(names) == 1:  # only the visitor that is written to is checked
-            states[names[0]] = self._store.visitors.assumed(visit.shop.shop_id, names[0], now // 1000)
+            states[names[0]] = self._store.visitors.assumed(visit.shop.shop_id, names[0], seconds)
         elif names:
-            found = await self._store.visitors.look_up(visit.shop.shop_id, names, now // 1000)
+            found = await self._store.visitors.look_up(visit.shop.shop_id, names, seconds)
             states.update(zip(names, found, strict=True))
         return scene_of(visit, now, tokens, candidate, states)
 

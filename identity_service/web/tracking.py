@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from msgspec import UnsetType
 
 from identity_service.errors import Invalid
@@ -23,7 +24,7 @@ from identity_service.web.tracking_payloads import ProductLine, TokenAnswer, Tra
 LARGEST_PRICE = Decimal(10) ** 9
 MOST_DIGITS = 28
 MOST_SHOWN = 100
-OK = Reply(TrackingAnswer())
+OK = Reply(msgspec.json.encode(TrackingAnswer()))
 
 
 async def log_sale(call: Call) -> Reply:
