@@ -10,10 +10,11 @@ import hashlib
 import hmac
 import ipaddress
 import socket
-import struct
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
 
+from msgspec import Struct
+
+from identity_service.handle import prefixed
 from identity_service.visitor import VisitorId
 
 DAY = 86_400
@@ -21,8 +22,7 @@ GRACE = 1_800
 SALT_BYTES = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """`start` and `end` in seconds since 1970; windows are counted from 1970, so all workers agree."""
 
     start: int
@@ -44,8 +44,7 @@ def window_at(now: int, days: int) -> Window:
 
 def derive(salt: bytes, shop: str, address: str, user_agent: str) -> VisitorId:
     """`address` is the visitor's own, never a server's; raises ValueError if it is none."""
-    parts = (shop.encode(), _network(address), user_agent.encode("utf-8", "replace"))
-    message = b"".join(struct.pack(">I", len(part)) + part for part in parts)
+    message = prefixed((shop, _network(address), user_agent))
     return VisitorId(urlsafe_b64encode(hmac.digest(salt, message, hashlib.sha256)[:16]).decode().rstrip("="))
 
 

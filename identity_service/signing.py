@@ -46,7 +46,7 @@ class _Signer(itsdangerous.Signer):
         return base64_encode(keyed.digest())
 
     def sign_at(self, payload: str, time: int) -> str:
-        signed = f"{payload}.{base64_encode(int_to_bytes(time)).decode()}"
+        signed = f"{payload}.{_stamp(time)}"
         return f"{signed}.{self.get_signature(signed).decode()}"
 
     def open(self, text: str) -> tuple[str, int] | None:
@@ -56,6 +56,11 @@ class _Signer(itsdangerous.Signer):
             return None
         payload, _, stamp = signed.rpartition(".")
         return payload, bytes_to_int(base64_decode(stamp))
+
+
+@lru_cache(maxsize=64)
+def _stamp(time: int) -> str:
+    return base64_encode(int_to_bytes(time)).decode()
 
 
 class Signing:

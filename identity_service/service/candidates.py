@@ -42,13 +42,13 @@ class Candidates:
         if not address or not user_agent:
             return None
         shop = visit.shop
-        window = window_at(now, shop.window_days)
-        earlier = await self._store.salts.earlier_salt(shop.shop_id, window.previous(), now)
+        window, salts = window_at(now, shop.window_days), self._store.salts
+        earlier = await salts.earlier_salt(shop.shop_id, window.previous(), now) if now < window.start + GRACE else None
         if earlier:
             visitor = derive(earlier, shop.shop_id, address, user_agent)
             if await self._in_session(shop, visitor, now):
                 return _carried_over(visitor, window.previous())
-        salt = await self._store.salts.salt(shop.shop_id, window, now)
+        salt = salts.held(shop.shop_id, window, now) or await salts.salt(shop.shop_id, window, now)
         return Candidate(derive(salt, shop.shop_id, address, user_agent), Kind.DERIVED, now, window.end)
 
     async def _held(self, token: Token, shop: Shop, now: int) -> Candidate | None:

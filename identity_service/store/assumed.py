@@ -42,7 +42,7 @@ class AssumedVisitors:
     def remember(self, digest: str, stored: Stored) -> None:
         """Nothing is remembered of a visitor of whom nothing is stored."""
         self._held.pop(digest, None)
-        if stored != self._nothing:
+        if stored is not self._nothing:
             self._held[digest] = stored
         if len(self._held) > MOST_VISITORS:
             del self._held[next(iter(self._held))]

@@ -20,35 +20,41 @@ class SaltStore:
         self._client = client
         self._keys = keys
         self._held: dict[tuple[ShopId, int], tuple[bytes, int]] = {}
+        self._next_destroyed = 0
+
+    def held(self, shop: ShopId, window: Window, now: int) -> bytes | None:
+        """The window's salt, where this worker has it in memory."""
+        self.forget_destroyed(now)
+        held = self._held.get((shop, window.start))
+        return held[0] if held else None
 
     async def salt(self, shop: ShopId, window: Window, now: int) -> bytes:
         """The window's salt, made if nobody has. Raises StoreUnavailable."""
-        self.forget_destroyed(now)
-        held = self._held.get((shop, window.start))
-        if held is None:
+        salt = self.held(shop, window, now)
+        if salt is None:
             proposed = urlsafe_b64encode(secrets.token_bytes(SALT_BYTES)).decode()
             claim = call("claim_salt", [self._keys.salt(shop, window.start)], proposed, window.salt_destroyed_at - now)
-            salt, _ = await self._client.run(claim, note_destroyed(Millis((window.salt_destroyed_at + EXPIRY_SLACK) * 1000)))
-            held = self._hold(shop, window, salt)
-        return held[0]
+            text, _ = await self._client.run(claim, note_destroyed(Millis((window.salt_destroyed_at + EXPIRY_SLACK) * 1000)))
+            salt = self._hold(shop, window, text)
+        return salt
 
     async def earlier_salt(self, shop: ShopId, window: Window, now: int) -> bytes | None:
         """The salt of a window that has ended, while it lives; never made anew."""
         if window.salt_destroyed_at <= now:
             return None
-        held = self._held.get((shop, window.start))
-        if held is None:
-            [salt] = await self._client.run(read("GET", self._keys.salt(shop, window.start)))
-            if salt is None:
-                return None
-            held = self._hold(shop, window, salt)
-        return held[0]
+        salt = self.held(shop, window, now)
+        if salt is None:
+            [text] = await self._client.run(read("GET", self._keys.salt(shop, window.start)))
+            salt = self._hold(shop, window, text) if text else None
+        return salt
 
     def forget_destroyed(self, now: int) -> None:
-        if any(until <= now for _, until in self._held.values()):
+        if now >= self._next_destroyed:
             self._held = {key: held for key, held in self._held.items() if held[1] > now}
+            self._next_destroyed = min((until for _, until in self._held.values()), default=0)
 
-    def _hold(self, shop: ShopId, window: Window, salt: str) -> tuple[bytes, int]:
-        held = (urlsafe_b64decode(salt), window.salt_destroyed_at)
-        self._held[shop, window.start] = held
-        return held
+    def _hold(self, shop: ShopId, window: Window, text: str) -> bytes:
+        salt, until = urlsafe_b64decode(text), window.salt_destroyed_at
+        self._held[shop, window.start] = salt, until
+        self._next_destroyed = min(self._next_destroyed or until, until)
+        return salt

@@ -58,13 +58,13 @@ class VisitorStore:
 
     def assumed(self, shop: ShopId, visitor: VisitorId, now: int) -> VisitorState:
         """What this worker believes of it, for writes that are checked."""
-        assumed = self._assumed.of(self._keys.visitor_digest(shop, visitor))
-        return UNKNOWN if assumed is NOTHING else _state(assumed, now)
+        return _state(self._assumed.of(self._keys.visitor_digest(shop, visitor)), now)
 
     async def _read(self, visitors: Sequence[VisitorKeys]) -> list[Stored]:
         commands = [command for keys in visitors for command in (read("HMGET", keys.record, *FIELDS), read("GET", keys.gone))]
         replies = await self._client.read_many(commands)
-        return [Stored(replies[i], replies[i + 1]) for i in range(0, len(replies), 2)]
+        pairs = zip(replies[::2], replies[1::2], strict=True)
+        return [Stored(fields, gone) if gone or any(fields) else NOTHING for fields, gone in pairs]
 
     async def pointers(self, shop: ShopId, visitor: VisitorId) -> list[str]:
         """Names of the handles that the visitor points to."""
@@ -125,6 +125,8 @@ def _texts(seen: OptOutsSeen) -> tuple[str, str]:
 
 
 def _state(stored: Stored, now: int) -> VisitorState:
+    if stored is NOTHING:
+        return UNKNOWN
     at, _, removal = (stored.gone or "").partition(" ")
     return VisitorState(_record(stored.fields, now), Millis(int(at)) if at else None, removal != "")
 

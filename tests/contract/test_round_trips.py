@@ -90,3 +90,12 @@ async def test_a_worker_that_knows_a_visitor_from_before_decides_by_what_is_stor
         assert (await shopper.post(f"/v2/log/{path}", body)).json() == {"status": "ok"}
     assert await shopper.visitors(email="a@example.org") == []
     assert (await shopper.post("/v1/exports", {"visitor": visitor})).json() == {"visitors": [], "orders": []}
+
+
+async def test_a_visitor_of_whom_nothing_is_stored_takes_no_room_in_the_worker(application: Application, shopper: Shopper) -> None:
+    client = {"ip": "198.51.100.9", "user_agent": "Mozilla/5.0"}
+    assert (await shopper.post("/v1/visitors", {"client": client})).json()["mode"] == "cookieless"
+    assert application.services.store.visitors._assumed._held == {}
+    token = (await shopper.post("/v1/consents", {"consent": "granted"})).json()["token"]
+    await shopper.post("/v1/visitors", {"token": token})
+    assert len(application.services.store.visitors._assumed._held) == 1
