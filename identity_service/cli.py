@@ -90,7 +90,10 @@ def doctor(asked: argparse.Namespace) -> int:
     settings = _settings(asked)
     url = asked.url or settings.store.url
     if url.startswith(EMBEDDED):
-        url = f"unix://{quote(str(Path(url.removeprefix(EMBEDDED), 'server.sock').absolute()))}"
+        socket = Path(url.removeprefix(EMBEDDED), "server.sock").absolute()
+        if not socket.exists():
+            raise SettingsError([f"store.url: no store runs in {socket.parent}; start the service on it first"])
+        url = f"unix://{quote(str(socket))}"
     timeout, replicas = settings.store.timeout_seconds, settings.store.replicas
     try:
         found = inspect(url, timeout, replicas)

@@ -122,7 +122,7 @@ def test_keys_that_a_login_may_not_touch_are_noticed(told: Told) -> None:
 
 def test_nothing_there_or_another_password_or_a_wrong_url_ends_with_2(told: Told, tmp_path: Path) -> None:
     assert told(f"unix://{tmp_path}/s.sock")[0] == 2
-    assert told(f"embedded:{tmp_path}")[0] == 2
+    assert told(f"embedded:{tmp_path}") == (2, [f"store.url: no store runs in {tmp_path}; start the service on it first"])
     assert told("http://localhost")[0] == 2
     assert told(f"redis+sentinel://127.0.0.1:{free_port()}/main")[0] == 2
     assert told(f"redis+cluster://127.0.0.1:{free_port()}")[0] == 2

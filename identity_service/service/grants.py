@@ -16,7 +16,7 @@ from identity_service.visitor import Kind, Mode, VisitorId, VisitorRecord, new_v
 TOUCH_AFTER = 3_600
 RAW_LENGTH = 11
 REPEATABLE = frozenset({"plain", "shop"})
-"""Sources whose same words are a new choice when they are reported again; a banner's same event is a replay."""
+"""Sources whose same words are a new choice when they are reported again; a banner's same event is a replay, known by its digest."""
 
 
 class Grants:
@@ -75,10 +75,9 @@ class Grants:
         record = scene.states[visitor].record if visitor in scene.states else None
         key = record.receipt_key if record and record.receipt_key else new_receipt_key()
         receipt = await self._receipts.issue(scene, choice, Mode.PERSISTENT, visitor, key)
+        known_by = None if choice.source in REPEATABLE or choice.raw_digest is None else choice.raw_digest[:RAW_LENGTH]
         grant = Grant(
-            consent=Consent(
-                choice.decided_at, choice.source, choice.linking, choice.policy_version, (choice.raw_digest or "")[:RAW_LENGTH]
-            ),
+            consent=Consent(choice.decided_at, choice.source, choice.linking, choice.policy_version, known_by),
             expires=expires,
             opted_out=decision.sale_share_opt_out,
             opt_outs_seen=scene.opt_outs_at(choice.decided_at),
