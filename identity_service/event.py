@@ -72,7 +72,7 @@ def clean_labels(labels: Sequence[str] | None) -> tuple[str, ...] | None:
     """Without blank ones, repetitions and emails; None where none were sent."""
     if labels is None:
         return None
-    return tuple(dict.fromkeys(without_emails(plain) for label in labels if (plain := _printable(label))))
+    return tuple(dict.fromkeys([without_emails(plain) for label in labels if (plain := _printable(label))]))
 
 
 @dataclass(frozen=True, slots=True)

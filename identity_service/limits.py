@@ -26,10 +26,8 @@ class RateLimit:
         Workers that count one caller at the same instant may both read before either writes: then one of the two calls is for free. The
         number is read again where it is written, or a worker that was interrupted here would take back what others counted meanwhile.
         """
-        now, at = self._clock(), self._slots.find(caller)
-        due = self._slots.numbers[at]
-        wait = due - now
+        now, at, numbers = self._clock(), self._slots.find(caller), self._slots.numbers
+        wait = numbers[at] - now
         if wait > self._tolerance:
             raise RateLimited("Wait for the seconds in Retry-After.", retry_after=max(1, math.ceil(wait - self._tolerance)))
-        numbers = self._slots.numbers
         numbers[at] = max(numbers[at], now) + calls * self._interval

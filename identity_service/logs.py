@@ -95,7 +95,8 @@ def _line(_lines: Lines, level: str, event: MutableMapping[str, Any]) -> bytes:
 
 def _timestamp() -> str:
     now = time.time()
-    return f"{_second(int(now))}.{int(now % 1 * 1_000_000):06}Z"
+    second = int(now)
+    return f"{_second(second)}.{int((now - second) * 1_000_000):06}Z"
 
 
 @lru_cache(maxsize=1)

@@ -178,9 +178,11 @@ class GuardedProtocol(HttpToolsProtocol):
             return HTTPStatus.REQUEST_URI_TOO_LONG
         if version not in VERSIONS:
             return HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
-        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
-        ambiguous = codings and (version == "1.0" or codings != [b"chunked"])
-        if ambiguous or (self.parser.should_upgrade() and (codings or any(name == b"content-length" for name, _ in self.headers))):
+        names = [name for name, _ in self.headers]
+        coded = b"transfer-encoding" in names
+        if coded and (version == "1.0" or [value.lower() for name, value in self.headers if name == b"transfer-encoding"] != [b"chunked"]):
+            return HTTPStatus.BAD_REQUEST
+        if self.parser.should_upgrade() and (coded or b"content-length" in names):
             return HTTPStatus.BAD_REQUEST
         return None
 
