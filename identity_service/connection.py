@@ -50,7 +50,7 @@ class Answer:
 
     def _write_whole(self, start: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bool:
         """False where the library has to answer, which also tells of headers that are none."""
-        cycle, body, headers = self._cycle, message["body"], [*self._cycle.default_headers, *start["headers"]]
+        cycle, body, headers = self._cycle, message.get("body", b""), [*self._cycle.default_headers, *start["headers"]]
         if cycle.disconnected or cycle.flow.write_paused or not cycle.keep_alive or cycle.scope["method"] == "HEAD":
             return False
         head = b"\r\n".join(map(b": ".join, headers))

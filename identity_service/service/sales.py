@@ -1,5 +1,6 @@
 """Sales, in an order that survives a crash after any step: first the index through which a withdrawal finds a sale, then the sale itself,
-once per sale ID, then its place in the shop's list, its event and its links, which a repeated call resumes from what the first one stored.
+once per sale ID, then side by side its place in the shop's list, its event and its links, which a repeated call resumes from what the first
+one stored.
 
 A withdrawal that comes between index and sale finds no sale yet: the step of the event sees that, and takes the visitor out again.
 """
