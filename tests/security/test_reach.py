@@ -64,7 +64,8 @@ watched: list[tuple[str, Any]] | None = None
 
 
 def _watch(event: str, arguments: tuple[Any, ...]) -> None:
-    if watched is not None and event in OUTSIDE:
+    connected = event == "socket.sendmsg" and arguments[1] is None  # from Python 3.12 on asyncio writes like that
+    if watched is not None and event in OUTSIDE and not connected:
         watched.append((event, arguments[1] if event == "socket.connect" else arguments))
 
 
