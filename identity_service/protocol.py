@@ -108,12 +108,14 @@ class GuardedProtocol(HttpToolsProtocol):
             self._stuck.cancel()
 
     def data_received(self, data: bytes) -> None:
-        self._size += len(data)
+        before, cycle = self._part or self._awaited(), self.cycle
         super().data_received(data)
         part = self._part or self._awaited()
         if part is None or self.transport.is_closing():
             return
         self._set_deadline(part)
+        if part is before and self.cycle is cycle:
+            self._size += len(data)
         if self._size > self._allowance(part).size:
             self._refuse(part.value)
         elif len(self.url) > self._allowed.target:
@@ -178,11 +180,9 @@ class GuardedProtocol(HttpToolsProtocol):
             return HTTPStatus.REQUEST_URI_TOO_LONG
         if version not in VERSIONS:
             return HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
-        names = [name for name, _ in self.headers]
-        coded = b"transfer-encoding" in names
-        if coded and (version == "1.0" or [value.lower() for name, value in self.headers if name == b"transfer-encoding"] != [b"chunked"]):
-            return HTTPStatus.BAD_REQUEST
-        if self.parser.should_upgrade() and (coded or b"content-length" in names):
+        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+        ambiguous = codings and (version == "1.0" or codings != [b"chunked"])
+        if ambiguous or (self.parser.should_upgrade() and (codings or any(name == b"content-length" for name, _ in self.headers))):
             return HTTPStatus.BAD_REQUEST
         return None
 

@@ -116,6 +116,18 @@ async def test_a_header_that_is_none_never_leaves_and_a_wrong_length_ends_the_co
     assert b"set-cookie" not in ended.value.partial
 
 
+@pytest.mark.parametrize("earlier", [0, 1])
+async def test_a_head_that_comes_at_once_is_measured_like_one_in_pieces(server: Server, earlier: int) -> None:
+    limits = load("development", {}).limits
+    async with opened(server.port) as (reader, writer):
+        for _ in range(earlier):
+            writer.write(posted("/"))
+            await asyncio.wait_for(reader.readuntil(b"hello"), 10)
+        writer.write(b"GET / HTTP/1.1\r\nx: " + b"x" * (limits.target_bytes + 2 * limits.header_bytes))
+        told = await asyncio.wait_for(reader.read(), limits.header_seconds / 2)
+    assert told.startswith(b"HTTP/1.1 431 ")
+
+
 async def test_answers_to_requests_sent_at_once_come_in_their_order(server: Server) -> None:
     told = await server.ask(posted("/", b"one"), posted("/", b"two") + posted("/", b"three"), until=b"three")
     assert [told.count(word) for word in (b"one", b"two", b"three")] == [1, 1, 1]
