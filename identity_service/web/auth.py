@@ -82,7 +82,7 @@ def is_proxy(peer: str | None, proxies: tuple[Network, ...]) -> bool:
 
 def limited_client(address: str) -> str:
     """What one client counts as: its IPv4 address, or its IPv6 /64."""
-    plain = (_address(address) or address) if ":" in address else address
+    plain = _address(address) or address
     return plain if ":" not in plain else str(ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False))
 
 

@@ -23,8 +23,6 @@ PREFLIGHT = [
 ]
 JOINED = {"cookie": "; ", "x-forwarded-for": ", "}
 """Headers that count as one when they come several times, and what stands between their values."""
-PLAIN = 2
-"""Headers of a reply that has only its type and length."""
 ID_BYTES = 9
 IDS_AT_ONCE = 64
 
@@ -79,10 +77,9 @@ class Edge:
         added = [*PRIVATE, (b"x-request-id", request_id.encode())]
         if self._stopping.is_set():
             added.append((b"connection", b"close"))
-        origin = dict(scope["headers"]).get(b"origin")
-        alone = origin in self._origins and [name for name, _ in scope["headers"]].count(b"origin") == 1
-        if origin and alone and not scope["path"].startswith("/admin"):
-            added += [(b"access-control-allow-origin", origin), (b"access-control-allow-credentials", b"true")]
+        origins = [value for name, value in scope["headers"] if name == b"origin" and not scope["path"].startswith("/admin")]
+        if len(origins) == 1 and origins[0] in self._origins:
+            added += [(b"access-control-allow-origin", origins[0]), (b"access-control-allow-credentials", b"true")]
         return added
 
     async def _answer_error(self, error: Exception, request_id: str, scope: Scope, answered: "Answered") -> None:
@@ -111,11 +108,8 @@ class Answered:
     def __call__(self, message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            own, added = message["headers"], self._added
-            if len(own) > PLAIN:
-                names = dict(own)
-                added = [header for header in added if header[0] not in names]
-            message["headers"] = [*own, *added]
+            own = dict(message["headers"])
+            message["headers"] = [*message["headers"], *[header for header in self._added if header[0] not in own]]
         return self._send(message)
 
 

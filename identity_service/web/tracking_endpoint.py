@@ -13,14 +13,13 @@ from identity_service.errors import Invalid, Malformed, MethodNotAllowed, Servic
 from identity_service.service.tally import Called
 from identity_service.shop import Caller
 from identity_service.web.auth import authenticate, bearer, count_wrong_key
-from identity_service.web.bodies import KeyMembers, check_text, key_members, read_body, told_to_plugin
+from identity_service.web.bodies import check_text, key_members, read_body, told_to_plugin
 from identity_service.web.endpoints import Call, Handler, Reply, Services, send_reply, situation
 from identity_service.web.problems import problem_body
 
 CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,63}", re.ASCII)
 LISTS = frozenset({"products", "labels"})
 NOTHING = frozenset({"null", "undefined"})
-NO_KEYS = KeyMembers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ class TrackingEndpoint:
     def _caller(self, caller: Caller | None, raw: bytes, query: Mapping[str, str]) -> Caller:
         """By the key in the body, where none stands outside, and the private one beside it. Raises Unauthorized, also where only a
         private key will do."""
-        members = key_members(raw) if caller is None or _may_name_private_key(raw) else NO_KEYS
+        members = key_members(raw)
         if caller is None and members.key is None:
             raise Unauthorized("Missing required argument: key")
         caller = caller or authenticate(self.services.shops, members.key)
@@ -119,11 +118,6 @@ class TrackingEndpoint:
             raise Invalid(told_to_plugin(str(error))) from None
         except (msgspec.DecodeError, RecursionError):
             raise Malformed("The request is not JSON in UTF-8.") from None
-
-
-def _may_name_private_key(raw: bytes) -> bool:
-    """Escapes may spell any name."""
-    return b"private_key" in raw or b"\\" in raw
 
 
 def _as_json(query: list[tuple[str, str]]) -> bytes:
