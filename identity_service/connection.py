@@ -1,7 +1,5 @@
 """A client's connection, as the worker's HTTP server holds it: guarded, answered in one write, and ended so that no call is lost."""
 
-from collections.abc import Awaitable, Generator
-
 from uvicorn._types import ASGI3Application, ASGISendEvent, HTTPResponseBodyEvent, HTTPResponseStartEvent
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
@@ -11,16 +9,6 @@ LAST_CALL_SECONDS = 2.0
 """How long an idle connection of a worker that stops stays open."""
 OF_HEADERS = bytes(code for code in range(256) if code == 9 or (code >= 32 and code != 127))
 """What a header may hold (RFC 9110 5.5), none of which ends a line."""
-
-
-class Done:
-    """What needs no waiting."""
-
-    def __await__(self) -> Generator[None]:
-        yield from ()
-
-
-DONE = Done()
 
 
 class Answer:
@@ -35,18 +23,16 @@ class Answer:
         self._cycle = cycle
         self._start: HTTPResponseStartEvent | None = None
 
-    def __call__(self, message: ASGISendEvent) -> Awaitable[None]:
+    async def __call__(self, message: ASGISendEvent) -> None:
         start, self._start = self._start, None
         if message["type"] == "http.response.start":
             self._start = message
-            return DONE
+            return
         if start and message["type"] == "http.response.body" and self._write_whole(start, message):
-            return DONE
-        return self._by_library(*([start] if start else []), message)
-
-    async def _by_library(self, *messages: ASGISendEvent) -> None:
-        for message in messages:
-            await self._cycle.send(message)
+            return
+        if start:
+            await self._cycle.send(start)
+        await self._cycle.send(message)
 
     def _write_whole(self, start: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bool:
         """False where the library has to answer, which also tells of headers that are none."""

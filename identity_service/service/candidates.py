@@ -17,18 +17,15 @@ def token_expires(token: Token, shop: Shop) -> int:
     return token.issued_at + shop.window_days * DAY
 
 
-def named(visitor: VisitorId, shop: Shop, now: int) -> Candidate:
-    """By the caller."""
-    return Candidate(visitor, Kind.CHOSEN, now, now + shop.window_days * DAY)
-
-
 class Candidates:
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def choose(self, visit: Visit, tokens: list[Token], now: int) -> Candidate:
-        """For a visit without an ID of its own. Raises StoreUnavailable where a salt is needed and cannot be had."""
+        """Raises StoreUnavailable where a salt is needed and cannot be had."""
         shop = visit.shop
+        if visit.own is not None:
+            return Candidate(visit.own, Kind.CHOSEN, now, now + shop.window_days * DAY)
         for token in tokens:
             held = await self._held(token, shop, now)
             if held:
@@ -42,13 +39,13 @@ class Candidates:
         if not address or not user_agent:
             return None
         shop = visit.shop
-        window, salts = window_at(now, shop.window_days), self._store.salts
-        earlier = await salts.earlier_salt(shop.shop_id, window.previous(), now) if now < window.start + GRACE else None
+        window = window_at(now, shop.window_days)
+        earlier = await self._store.salts.earlier_salt(shop.shop_id, window.previous(), now)
         if earlier:
             visitor = derive(earlier, shop.shop_id, address, user_agent)
             if await self._in_session(shop, visitor, now):
                 return _carried_over(visitor, window.previous())
-        salt = salts.held(shop.shop_id, window, now) or await salts.salt(shop.shop_id, window, now)
+        salt = await self._store.salts.salt(shop.shop_id, window, now)
         return Candidate(derive(salt, shop.shop_id, address, user_agent), Kind.DERIVED, now, window.end)
 
     async def _held(self, token: Token, shop: Shop, now: int) -> Candidate | None:

@@ -30,7 +30,7 @@ class LinkingRefusals:
 
 
 def refuses_links(scene: Scene) -> bool:
-    return bool(scene.visit.signals and _refusals(scene))
+    return bool(_refusals(scene))
 
 
 def _refusals(scene: Scene) -> list[Signal]:

@@ -1,7 +1,5 @@
 """Whom a tracking call is about."""
 
-from collections.abc import Awaitable
-
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -51,13 +49,12 @@ class Subjects:
     def __init__(self, visitors: Visitors) -> None:
         self._visitors = visitors
 
-    def find(self, visit: Visit, *, assumed: bool = False) -> Awaitable[Subject]:
+    async def find(self, visit: Visit, *, assumed: bool = False) -> Subject:
         """Never issues, grants or withdraws. `assumed`: from what this worker knows, so that whatever is written has to be checked.
         Raises Invalid for a visitor that cannot be read, or is unsigned where that is refused."""
-        return (self._overridden if visit.override else self._find)(visit, assumed=assumed)
-
-    async def _overridden(self, visit: Visit, *, assumed: bool) -> Subject:
         subject = await self._find(visit, assumed=assumed)
+        if not visit.override:
+            return subject
         return replace(subject, override=True, linkable=subject.linkable and visit.shop.link_overrides)
 
     async def _find(self, visit: Visit, *, assumed: bool) -> Subject:

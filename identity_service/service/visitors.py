@@ -7,7 +7,7 @@ from identity_service.cookieless import DAY, window_at
 from identity_service.errors import StoreUnavailable
 from identity_service.metrics import BAD_SIGNATURES, ISSUED, REFUSED_SIGNALS, count
 from identity_service.policy import Asked, Decision, Facts, Reason, decide
-from identity_service.service.candidates import Candidates, named, token_expires
+from identity_service.service.candidates import Candidates, token_expires
 from identity_service.service.grants import Grants
 from identity_service.service.identities import CLEARING, identity_of, null_identity, refusal_cookie
 from identity_service.service.linking import LinkingRefusals, refuses_links
@@ -63,8 +63,6 @@ class Visitors:
         return replace(visit, signals=tuple(signals))
 
     def verified(self, shop: Shop, texts: tuple[str, ...]) -> list[Token]:
-        if not texts:
-            return []
         found = [self._signing.verify(shop.shop_id, text) for text in texts]
         tokens = [token for token in found if token]
         if len(tokens) < len(found):
@@ -73,7 +71,7 @@ class Visitors:
 
     async def look_up(self, visit: Visit, tokens: list[Token], now: Millis, *, assumed: bool = False) -> Scene:
         seconds = now // 1000
-        candidate = named(visit.own, visit.shop, seconds) if visit.own else await self._candidates.choose(visit, tokens, seconds)
+        candidate = await self._candidates.choose(visit, tokens, seconds)
         names = list(dict.fromkeys([token.visitor for token in tokens] + ([] if candidate.random else [candidate.visitor])))
         states = {candidate.visitor: UNKNOWN} if candidate.random else {}
         if assumed and len(names) == 1:  # only the visitor that is written to is checked
@@ -86,10 +84,8 @@ class Visitors:
     async def _identify(self, visit: Visit, tokens: list[Token], now: Millis) -> Identity:
         scene = await self.look_up(visit, tokens, now)
         decision = decide(visit.shop.policy, scene.facts())
-        withdrawn, receipt = [], None
-        if tokens or decision.choice:  # nothing else withdraws
-            withdrawn = await self._withdraw(scene, decision)
-            receipt = await self._refusal_receipt(scene, decision, withdrawn)
+        withdrawn = await self._withdraw(scene, decision)
+        receipt = await self._refusal_receipt(scene, decision, withdrawn)
         if decision.mode is Mode.PERSISTENT and (visit.own is None or visit.trusted):
             return await self._grants.persistent(scene, decision)
         if decision.mode is Mode.NULL:

@@ -29,15 +29,10 @@ class AssumedVisitors:
 
     def __init__(self, nothing: Stored) -> None:
         self._nothing = nothing
-        self._none_decisive = nothing.decisive
         self._held: dict[str, Stored] = {}
 
     def of(self, digest: str) -> Stored:
         return self._held.get(digest, self._nothing)
-
-    def decisive_of(self, digest: str) -> str:
-        held = self._held.get(digest)
-        return held.decisive if held else self._none_decisive
 
     def remember(self, digest: str, stored: Stored) -> None:
         """Nothing is remembered of a visitor of whom nothing is stored."""

@@ -38,7 +38,7 @@ class EventStore:
 
     def assumption(self, shop: ShopId, visitor: VisitorId) -> str:
         """What a decision of this moment rests on, for the write that follows from it."""
-        return self._assumed.decisive_of(self._keys.visitor_digest(shop, visitor))
+        return self._assumed.of(self._keys.visitor_digest(shop, visitor)).decisive
 
     async def record_sale(self, shop: ShopId, visitor: VisitorId, event: str, kept: Kept, now: int, digest: str) -> bool:
         """Once for each sale. False where the visitor was withdrawn after the sale was indexed under it."""

@@ -40,8 +40,7 @@ class Line:
     def submit(self, unit: Sequence[Command]) -> asyncio.Future[list[Reply]]:
         """A caller that is cancelled leaves its unit in the pipeline."""
         future: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
-        packed = unit[0].packed() if len(unit) == 1 else b"".join([command.packed() for command in unit])
-        self._waiting.append((unit, packed, future))
+        self._waiting.append((unit, b"".join([command.packed() for command in unit]), future))
         self._schedule()
         return future
 

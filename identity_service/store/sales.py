@@ -39,7 +39,7 @@ class SaleStore:
         """Before the sale names the visitor; only where it is indexed may the sale name it. Noted for the repair until `forget`: a sale
         that is cut off must not name a visitor that withdraws meanwhile."""
         keys = self._keys.visitor(shop, visitor)
-        arguments = (self._keys.sale_digest(shop, sale), self._life, MOST_SALES_OF_A_VISITOR, self._assumed.decisive_of(keys.digest))
+        arguments = (self._keys.sale_digest(shop, sale), self._life, MOST_SALES_OF_A_VISITOR, self._assumed.of(keys.digest).decisive)
         lists = [keys.events, *([self._keys.visitor_of(shop, bridged_from).events] if bridged_from else [])]
         index = call("index_sale", (keys.record, keys.gone, keys.sales), *arguments)
         known = read("HGETALL", self._keys.sale_of(shop, arguments[0]))

@@ -22,15 +22,9 @@ class SaltStore:
         self._held: dict[tuple[ShopId, int], tuple[bytes, int]] = {}
         self._next_destroyed = 0
 
-    def held(self, shop: ShopId, window: Window, now: int) -> bytes | None:
-        """The window's salt, where this worker has it in memory."""
-        self.forget_destroyed(now)
-        held = self._held.get((shop, window.start))
-        return held[0] if held else None
-
     async def salt(self, shop: ShopId, window: Window, now: int) -> bytes:
         """The window's salt, made if nobody has. Raises StoreUnavailable."""
-        salt = self.held(shop, window, now)
+        salt = self._in_memory(shop, window, now)
         if salt is None:
             proposed = urlsafe_b64encode(secrets.token_bytes(SALT_BYTES)).decode()
             claim = call("claim_salt", [self._keys.salt(shop, window.start)], proposed, window.salt_destroyed_at - now)
@@ -42,7 +36,7 @@ class SaltStore:
         """The salt of a window that has ended, while it lives; never made anew."""
         if window.salt_destroyed_at <= now:
             return None
-        salt = self.held(shop, window, now)
+        salt = self._in_memory(shop, window, now)
         if salt is None:
             [text] = await self._client.run(read("GET", self._keys.salt(shop, window.start)))
             salt = self._hold(shop, window, text) if text else None
@@ -52,6 +46,11 @@ class SaltStore:
         if now >= self._next_destroyed:
             self._held = {key: held for key, held in self._held.items() if held[1] > now}
             self._next_destroyed = min((until for _, until in self._held.values()), default=0)
+
+    def _in_memory(self, shop: ShopId, window: Window, now: int) -> bytes | None:
+        self.forget_destroyed(now)
+        held = self._held.get((shop, window.start))
+        return held[0] if held else None
 
     def _hold(self, shop: ShopId, window: Window, text: str) -> bytes:
         salt, until = urlsafe_b64decode(text), window.salt_destroyed_at

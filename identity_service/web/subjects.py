@@ -47,7 +47,7 @@ def _named(call: Call, text: str | UnsetType | None) -> tuple[Asked, VisitorId |
         return Asked.AUTO, None, ()
     if text == "persistent":
         return Asked.NOTHING, None, read_cookies(call.headers.get("cookie", ""), call.shop.cookie.name)
-    if "." in text and SHAPE.fullmatch(text):
+    if SHAPE.fullmatch(text):
         return Asked.NOTHING, None, (text,)
     try:
         return Asked.OWN, own_visitor_id(text), ()
