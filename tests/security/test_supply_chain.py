@@ -56,11 +56,29 @@ def test_a_planted_secret_is_seen(text: str) -> None:
     assert secrets_in(f"before {text} after")
 
 
-def test_no_secret_is_in_the_repository() -> None:
+def tracked() -> list[Path]:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:
         pytest.skip("this is no checkout of the repository")
-    files = [ROOT / name for name in listed.stdout.split("\0") if name and not name.startswith(VENDORED)]
+    return [ROOT / name for name in listed.stdout.split("\0") if name]
+
+
+def is_text(path: Path) -> bool:
+    return b"\0" not in path.read_bytes()
+
+
+def test_nothing_in_the_repository_but_its_screenshots_cannot_be_read() -> None:
+    found = {str(path.relative_to(ROOT)) for path in tracked() if path.is_file() and not is_text(path)}
+    assert {name for name in found if not name.startswith("tests/browser/screenshots/")} == set()
+
+
+def test_a_planted_archive_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "made.whl").write_bytes(b"PK\x03\x04\x14\0")
+    assert not is_text(tmp_path / "made.whl")
+
+
+def test_no_secret_is_in_the_repository() -> None:
+    files = [path for path in tracked() if not str(path.relative_to(ROOT)).startswith(VENDORED)]
     assert len(files) > 100
     found = {str(path.relative_to(ROOT)): secrets_in(path.read_text("utf-8", "ignore")) for path in files if path.is_file()}
     assert {name: texts for name, texts in found.items() if texts} == {}
