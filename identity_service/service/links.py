@@ -12,6 +12,7 @@ from identity_service.handle import Handle, HandleKind, handle_named
 from identity_service.link import Link, LinkSource
 from identity_service.metrics import BAD_SIGNATURES, LINK_CONFLICTS
 from identity_service.service.candidates import token_expires
+from identity_service.service.tentative_link import TentativeLink
 from identity_service.shop import Shop
 from identity_service.signing import Signing, Token
 from identity_service.store import Clock, Store
@@ -75,8 +76,14 @@ class Links:
         return linkable.visitor
 
     async def link_as(self, shop: Shop, handle: Handle, linkable: Linkable, source: LinkSource) -> None:
+        await self.end(self.begin(shop, handle, linkable, source))
+
+    def begin(self, shop: Shop, handle: Handle, linkable: Linkable, source: LinkSource) -> TentativeLink:
+        return TentativeLink(self._store.links, self._store.links.attempt(shop.shop_id, handle, linkable, source, int(self._clock())))
+
+    async def end(self, link: TentativeLink) -> None:
         try:
-            await self._store.links.link(shop.shop_id, handle, linkable, source, int(self._clock()))
+            await link.end()
         except ServiceError as error:
             LINK_CONFLICTS.labels(error.code).inc()
             raise

@@ -227,6 +227,49 @@ async def test_posts_of_one_sale_that_lose_leave_no_records(workers: Workers, da
     recorded = [visitor for visitor in visitors if database.exists(keys.visitor(SHOP, visitor).record)]
     assert recorded == [sale_of(slow, database, "1")["visitor"]]
     assert [v for v in visitors if database.llen(keys.visitor(SHOP, v).events)] == recorded
+    linked = [number for number in range(100) if await shopper_of(slow).visitors(email=f"p{number}@example.org")]
+    assert [f"own-{number}" for number in linked] == recorded
+    assert (database.keys("*:intents"), database.exists(keys.notes(SHOP))) == ([], 0)
+
+
+async def test_a_repeated_sale_leaves_no_announcement(workers: Workers, database: redis.Redis) -> None:
+    first, again = workers
+    body = {"sale": 1, "products": [1], "visitor": "own-1", "email": LUKE}
+    for worker, visitor in ((first, "own-1"), (first, "own-1"), (again, "own-2")):
+        assert (await shopper_of(worker).post("/v2/log/sale", body | {"visitor": visitor})).json() == {"status": "ok"}
+        await worker.services.store.client.drain()
+    assert [one["visitor"] for one in await shopper_of(again).visitors(email=LUKE)] == ["own-1"]
+    assert (database.keys("*:intents"), database.exists(first.services.store.keys.notes(SHOP))) == ([], 0)
+
+
+@pytest.mark.parametrize("script", ["link_intend", "link_point"])
+async def test_a_sale_whose_link_has_no_answer_at_first_is_linked_after_its_claim(
+    workers: Workers, database: redis.Redis, clock: Clock, script: str
+) -> None:
+    slow, swift = workers
+    gate = Gate(slow, script, before=False)
+    gate.fails = True
+    gate.released.set()
+    body = {"sale": 1, "products": [1], "visitor": "own-1", "email": LUKE}
+    assert (await shopper_of(slow).post("/v2/log/sale", body)).json() == {"status": "ok"}
+    assert [one["visitor"] for one in await shopper_of(swift).visitors(email=LUKE)] == ["own-1"]
+    await kept_up(swift, database, clock)
+    assert [one["visitor"] for one in await shopper_of(swift).visitors(email=LUKE)] == ["own-1"]
+    assert (database.keys("*:intents"), database.exists(slow.services.store.keys.notes(SHOP))) == ([], 0)
+
+
+async def test_a_sale_takes_a_place_at_a_full_handle_that_any_link_would_take(
+    environment: dict[str, str], database: redis.Redis, clock: Clock
+) -> None:
+    application = Application(load("development", environment | {"IDENTITY_LIMITS__VISITORS_PER_HANDLE": "2"}), clock)
+    shopper = shopper_of(application)
+    await shopper.post("/v2/log/email", {"email": LUKE, "visitor": "own-0"}, key="demo-public-key")
+    await shopper.post("/v2/log/email", {"email": LUKE, "visitor": "own-1"}, key="demo-private-key")
+    sale = {"sale": 1, "products": [1], "visitor": "own-2", "email": LUKE}
+    assert (await shopper.post("/v2/log/sale", sale, key="demo-private-key")).json() == {"status": "ok"}
+    linked = {one["visitor"] for one in await shopper.visitors(email=LUKE)}
+    await application.services.store.client.close()
+    assert linked == {"own-1", "own-2"}
 
 
 async def test_a_sale_of_a_visitor_that_refused_linking_keeps_no_email_when_cut_off(
