@@ -5,6 +5,7 @@ nothing, and is decided again after a real read. Kept by digest, without IDs, in
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from msgspec import Struct
 
@@ -13,13 +14,13 @@ DECISIVE = 10
 """How many of a record's fields, from the first, decide about a visitor; the scripts read the same ones."""
 
 
-class Stored(Struct, frozen=True):
+class Stored(Struct, frozen=True, dict=True):
     """`fields` of the record in their order, None for one that is not there; `gone` as stored."""
 
     fields: Sequence[str | None]
     gone: str | None
 
-    @property
+    @cached_property
     def decisive(self) -> str:
         return "\n".join([field or "" for field in (*self.fields[:DECISIVE], self.gone)])
 

@@ -81,9 +81,8 @@ def is_proxy(peer: str | None, proxies: tuple[Network, ...]) -> bool:
 
 
 def limited_client(address: str) -> str:
-    """What one client counts as: its IPv4 address, or its IPv6 /64."""
-    plain = _address(address) or address
-    return plain if ":" not in plain else str(ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False))
+    """What one client counts as: its IPv4 address, or its IPv6 /64. `address`: as `client_address` tells it."""
+    return address if ":" not in address else str(ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False))
 
 
 def count_wrong_key(limit: RateLimit | None, scope: Scope, proxies: tuple[Network, ...]) -> None:

@@ -170,7 +170,7 @@ def _product(call: Call, product: str | int, argument: str) -> ProductId:
         typed = int(product)
     if call.from_query and wanted is ProductIds.STRING:
         typed = str(product)
-    fits = {ProductIds.ANY: True, ProductIds.INTEGER: isinstance(typed, int), ProductIds.STRING: isinstance(typed, str)}[wanted]
+    fits = wanted is ProductIds.ANY or isinstance(typed, int) == (wanted is ProductIds.INTEGER)
     if not fits or (isinstance(typed, str) and not 0 < len(typed) <= 255):
         raise Invalid(f"Invalid Syntax In Argument: {argument}")
     return typed

@@ -60,37 +60,36 @@ class TrackingEndpoint:
     async def _reply(self, scope: Scope, receive: Receive, query: list[tuple[str, str]]) -> Reply:
         headers, posted = scope["state"]["headers"], scope["method"] == "POST"
         raw = await read_body(headers, receive, self.services.limits.body) if posted else b"{}"
-        caller = self._named_outside(headers, dict(query))
+        key, beside = bearer(headers.get("authorization")), dict(query)
+        caller = self._by(key if key is not None else beside.get("key"))
         try:
             raw = raw if posted else _as_json(query)
             check_text(raw, self.services.limits.depth)
-            caller = self._caller(caller, raw, dict(query))
+            if key is None:
+                caller = self._of_members(caller, raw, beside.get("private_key"))
+            if caller is None:
+                raise Unauthorized("Missing required argument: key")
+            if self.private and not caller.private:
+                raise Unauthorized("Missing required argument: private_key")
             return await self.handler(self._call(scope, headers, caller, raw))
         except ServiceError as error:
             if caller:
                 self.services.tally.called(caller.shop.shop_id, Called(self.name, "none", None, error.detail or error.title))
             raise
 
-    def _named_outside(self, headers: Mapping[str, str], query: Mapping[str, str]) -> Caller | None:
-        """By the key in `Authorization`, or in the query; a wrong one is answered before anything else is read."""
-        key: object = bearer(headers.get("authorization"))
-        key = key if key is not None else query.get("key")
+    def _by(self, key: object) -> Caller | None:
+        """None where no key is sent; a wrong one is answered before anything else is read."""
         return authenticate(self.services.shops, key) if key is not None else None
 
-    def _caller(self, caller: Caller | None, raw: bytes, query: Mapping[str, str]) -> Caller:
-        """By the key in the body, where none stands outside, and the private one beside it. Raises Unauthorized, also where only a
-        private key will do."""
+    def _of_members(self, caller: Caller | None, raw: bytes, private_key: str | None) -> Caller | None:
+        """By the key in the body, where the query has none, and the private one beside it. Raises Unauthorized."""
         members = key_members(raw)
-        if caller is None and members.key is None:
-            raise Unauthorized("Missing required argument: key")
-        caller = caller or authenticate(self.services.shops, members.key)
-        beside = members.private_key if members.private_key is not None else query.get("private_key")
-        if isinstance(beside, str):
-            private = authenticate(self.services.shops, beside)
-            caller = private if private.private and private.shop is caller.shop else authenticate(self.services.shops, None)
-        if self.private and not caller.private:
-            raise Unauthorized("Missing required argument: private_key")
-        return caller
+        caller = caller or self._by(members.key)
+        beside = members.private_key if members.private_key is not None else private_key
+        if caller is None or not isinstance(beside, str):
+            return caller
+        private = authenticate(self.services.shops, beside)
+        return private if private.private and private.shop is caller.shop else authenticate(self.services.shops, None)
 
     def _call(self, scope: Scope, headers: Mapping[str, str], caller: Caller, raw: bytes) -> Call:
         where = situation(self.services, scope, caller, always_device=self.always_device)

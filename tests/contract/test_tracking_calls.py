@@ -285,6 +285,16 @@ async def test_a_private_key_beside_the_public_one_counts_only_for_the_same_shop
     assert [one["verified"] for one in await shopper.visitors(email=EMAIL)] == [True]
 
 
+async def test_beside_a_key_in_the_header_any_other_is_ignored(shopper: Shopper) -> None:
+    sale = SALE | {"visitor": "one", "email": EMAIL}
+    for beside in ({"private_key": "demo-private-key"}, {"private_key": "wrong"}, {"key": "wrong"}, {"key": "demo-private-key"}):
+        assert (await shopper.post("/v2/log/sale", sale | beside, key="demo-public-key")).json() == {"status": "ok"}
+    assert [one["verified"] for one in await shopper.visitors(email=EMAIL)] == [False]
+    assert (await shopper.post("/v2/log/sale?key=wrong&private_key=wrong", sale, key="demo-public-key")).json() == {"status": "ok"}
+    beside = {"private_key": "demo-private-key", "email": EMAIL}
+    assert (await shopper.post("/v2/privacy/info", beside, key="demo-public-key")).status_code == 401
+
+
 @pytest.mark.parametrize(
     "path",
     [
