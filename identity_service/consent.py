@@ -72,8 +72,8 @@ class OptOutsSeen(Struct, frozen=True):
 NEVER_SEEN = OptOutsSeen()
 
 
-class Receipt(Struct, frozen=True):
-    """Signed proof of a consent decision.
+class Receipt(Struct, frozen=True, omit_defaults=True):
+    """Signed proof of a consent decision; what is not known takes no room where it is stored.
 
     `visitor_digest` is keyed by a random key that only the visitor's record holds: once the record is erased nobody can tell whose
     receipt it is, and it stays as proof by its own `receipt_id`.
@@ -85,11 +85,11 @@ class Receipt(Struct, frozen=True):
     purposes: dict[str, str]
     source: str
     policy: str
-    policy_version: str | None
-    raw_digest: str | None
-    region: str | None
-    override_reason: str | None
-    visitor_digest: str | None
+    policy_version: str | None = None
+    raw_digest: str | None = None
+    region: str | None = None
+    override_reason: str | None = None
+    visitor_digest: str | None = None
     signature: str = ""
 
 
