@@ -11,8 +11,9 @@ import hmac
 import re
 import unicodedata
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
+from functools import lru_cache
 
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 from msgspec import Struct
@@ -21,6 +22,8 @@ from identity_service.errors import Invalid
 
 LONGEST_TYPED_EMAIL = 1_016
 LONGEST_CUSTOMER = 255
+RECENT = 128
+"""Digests that are kept in memory: those of the calls under way."""
 SHA256_HEX = re.compile(r"[0-9a-fA-F]{64}")
 JUNK = frozenset(
     {"", "null", "undefined", "none", "nan", "nil", "n/a", "na", "guest", "anonymous", "unknown", "test", "test@test", "auto", "persistent"}
@@ -58,7 +61,7 @@ class Handles:
     def __init__(self, oldest: str, *newer: str) -> None:
         self._peppers = [pepper.encode() for pepper in (oldest, *newer)]
         self._keyed = hmac.new(self._peppers[0], digestmod=hashlib.sha256)
-        self._newest: tuple[tuple[str | bytes, ...], str] = ((), "")
+        self.digest: Callable[..., str] = lru_cache(RECENT)(self._digest)
 
     def of_email(self, shop: str, email: str) -> Handle:
         """Raises Invalid for what is no email, and for values that scripts send in place of one."""
@@ -80,15 +83,12 @@ class Handles:
     def _handle(self, shop: str, kind: HandleKind, inner: bytes) -> Handle:
         return Handle(kind, self.digest("handle", shop, kind, inner))
 
-    def digest(self, purpose: str, *parts: str | bytes) -> str:
-        """22 characters under the peppers; length prefixes keep neighbouring parts apart. A call asks for the same one several times in a
-        row, so the newest is kept."""
-        asked = (purpose, *parts)
-        if asked != self._newest[0]:
-            keyed = self._keyed.copy()
-            keyed.update(prefixed(asked))
-            self._newest = asked, _text(_under(self._peppers[1:], keyed.digest()[:16])).decode()
-        return self._newest[1]
+    def _digest(self, *parts: str | bytes) -> str:
+        """22 characters under the peppers, of a purpose and what is meant; length prefixes keep neighbouring parts apart. A call asks for
+        the same few again and again, so recent ones are kept."""
+        keyed = self._keyed.copy()
+        keyed.update(prefixed(parts))
+        return _text(_under(self._peppers[1:], keyed.digest()[:16])).decode()
 
     @property
     def fingerprints(self) -> tuple[str, ...]:
