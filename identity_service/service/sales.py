@@ -46,14 +46,18 @@ class Sales:
 
     async def log(self, visit: Visit, sale: Sale, handles: Sequence[Handle], verified: bool) -> Sold:
         """The first call with a sale ID wins, and gets its attribution; a later one only ends what the first could not."""
+        tried = False
         for assumed in ATTEMPTS:
             subject = await self._subjects.find(visit, assumed=assumed)
             if assumed and subject.visitor is None:
                 continue
+            if tried and subject.visitor is None:
+                self._store.sales.forget_withdrawn(sale.time)
             named = handles if subject.personal and (subject.visitor is None or subject.linkable) else ()
             sold = await self._sell(visit.shop, subject, sale, named, verified)
             if sold:
                 return sold
+            tried = True
         raise StoreUnavailable(CHANGING)
 
     async def _sell(self, shop: Shop, subject: Subject, sale: Sale, handles: Sequence[Handle], verified: bool) -> Sold | None:

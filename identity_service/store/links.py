@@ -124,11 +124,12 @@ class LinkStore:
         return bool(confirmed)
 
     async def abandon(self, attempt: Attempt) -> None:
-        """Of an announced link that may have its pointer already."""
+        """Of an announced link that may have its pointer already. Its visitor may be one that was withdrawn."""
         keys = self._keys.handle(attempt.shop, attempt.handle)
         await self._client.run(write("HDEL", keys.intents, attempt.nonce))
         await self.settle(attempt.shop, attempt.handle, attempt.linkable.visitor, of_link=True)
         self._forget(attempt.shop, attempt.note)
+        self._client.post(note_destroyed(Millis(attempt.now * 1000)))
 
     def retract(self, attempt: Attempt) -> None:
         """Of an announced link that has no pointer yet; sent without waiting."""

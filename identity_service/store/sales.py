@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from identity_service.consent import Millis
 from identity_service.handle import Handle
 from identity_service.shop import ShopId
 from identity_service.store.assumed import AssumedVisitors
 from identity_service.store.batch import call, read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import Keys
+from identity_service.store.links import note_destroyed
 from identity_service.visitor import VisitorId
 
 MOST_SALES_OF_A_VISITOR = 1_000
@@ -66,6 +68,10 @@ class SaleStore:
     def forget(self, shop: ShopId, sale: str, visitor: VisitorId) -> None:
         """Sent without waiting, once nothing of the sale is open."""
         self._client.post(write("ZREM", self._keys.notes(shop), sale_note(self._keys.sale_digest(shop, sale), visitor)))
+
+    def forget_withdrawn(self, now: int) -> None:
+        """What was noted of a sale named a visitor that had been withdrawn: it leaves the append-only file, too."""
+        self._client.post(note_destroyed(Millis(now * 1000)))
 
     def finish(self, shop: ShopId, sale: str) -> None:
         """Sent without waiting: were it lost, a duplicate would make the same links again."""

@@ -14,7 +14,7 @@ from identity_service.sections import Settings
 from identity_service.settings import load
 from identity_service.shop import ShopId
 from identity_service.store.batch import Command
-from identity_service.store.keys import REPAIR_LOCK
+from identity_service.store.keys import REPAIR_LOCK, REWRITE
 from identity_service.visitor import VisitorId
 from tests.conftest import Clock, Shopper
 
@@ -213,6 +213,22 @@ async def test_a_sale_of_a_withdrawn_visitor_takes_no_link_away(environment: dic
     await application.services.store.client.close()
     await other.services.store.client.close()
     assert after == before
+
+
+@pytest.mark.parametrize("path", ["/v2/log/sale", "/v1/links"])
+async def test_what_names_a_withdrawn_visitor_for_a_moment_leaves_the_append_only_file(
+    workers: Workers, database: redis.Redis, path: str
+) -> None:
+    stale, swift = workers
+    token, _ = await granted(shopper_of(stale))
+    await shopper_of(stale).post("/v2/log/click", {"product": 1, "visitor": token})
+    await shopper_of(swift).post("/v1/visitors", {"token": token, "consent": "refused"})
+    await swift.services.store.client.drain()
+    database.delete(REWRITE)
+    body = {"email": LUKE, "token": token} if path == "/v1/links" else {"sale": 1, "products": [1], "visitor": token, "email": LUKE}
+    assert (await shopper_of(stale).post(path, body)).status_code in {200, 409}
+    await stale.services.store.client.drain()
+    assert database.hlen(REWRITE) == 1
 
 
 async def test_posts_of_one_sale_that_lose_leave_no_records(workers: Workers, database: redis.Redis) -> None:
