@@ -62,15 +62,13 @@ class Subjects:
             return ROBOT
         if visit.asked is Asked.NULL:
             return NOBODY
-        if visit.own and not (visit.trusted or visit.shop.accept_unsigned):
+        if visit.own and not visit.trusted:
             raise Invalid("visitor: this shop takes signed visitor IDs only")
         tokens = self._visitors.verified(visit.shop, visit.tokens)
         if visit.tokens and not tokens:
             raise Invalid("visitor: is neither one of our tokens nor an ID")
         if not visit.own and not tokens and visit.asked is not Asked.AUTO:
             return NOBODY if visit.refused_before else NO_SESSION
-        if visit.own and not visit.trusted:
-            visit = replace(visit, trusted=True)
         scene, decision = await self._visitors.preview(visit, tokens, assumed=assumed)
         return NOBODY if decision.mode is Mode.NULL or scene.gone_at is not None else _of(scene)
 

@@ -24,7 +24,7 @@ class Surroundings(Struct, frozen=True):
 class Visit(Struct, frozen=True):
     """One call about one visitor.
 
-    `trusted`: the call has a private key. `own`: the ID it names. `tokens` as sent, the body's first, then cookies. `refused_before`: the
+    `own`: the ID it names; `trusted`: which is taken at its word. `tokens` as sent, the body's first, then cookies. `refused_before`: the
     refusal cookie came along. `event`: the call reports a choice, rather than repeating one with a page view. `override`: `own` was typed
     into the address, for a test.
     """
