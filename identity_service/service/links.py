@@ -72,11 +72,8 @@ class Links:
             linkable = self._of_token(shop, who, verified)
         else:
             linkable = Linkable(who, Kind.CHOSEN, now + shop.window_days * DAY, Mode.COOKIELESS not in shop.policy.linkable, verified)
-        await self.link_as(shop, handle, linkable, source)
-        return linkable.visitor
-
-    async def link_as(self, shop: Shop, handle: Handle, linkable: Linkable, source: LinkSource) -> None:
         await self.end(self.begin(shop, handle, linkable, source))
+        return linkable.visitor
 
     def begin(self, shop: Shop, handle: Handle, linkable: Linkable, source: LinkSource) -> TentativeLink:
         return TentativeLink(self._store.links, self._store.links.attempt(shop.shop_id, handle, linkable, source, int(self._clock())))
