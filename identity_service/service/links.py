@@ -12,7 +12,6 @@ from identity_service.handle import Handle, HandleKind, handle_named
 from identity_service.link import Link, LinkSource
 from identity_service.metrics import BAD_SIGNATURES, LINK_CONFLICTS
 from identity_service.service.candidates import token_expires
-from identity_service.service.tentative_link import TentativeLink
 from identity_service.shop import Shop
 from identity_service.signing import Signing, Token
 from identity_service.store import Clock, Store
@@ -72,15 +71,12 @@ class Links:
             linkable = self._of_token(shop, who, verified)
         else:
             linkable = Linkable(who, Kind.CHOSEN, now + shop.window_days * DAY, Mode.COOKIELESS not in shop.policy.linkable, verified)
-        await self.end(self.begin(shop, handle, linkable, source))
+        await self.link_as(shop, handle, linkable, source)
         return linkable.visitor
 
-    def begin(self, shop: Shop, handle: Handle, linkable: Linkable, source: LinkSource) -> TentativeLink:
-        return TentativeLink(self._store.links, self._store.links.attempt(shop.shop_id, handle, linkable, source, int(self._clock())))
-
-    async def end(self, link: TentativeLink) -> None:
+    async def link_as(self, shop: Shop, handle: Handle, linkable: Linkable, source: LinkSource) -> None:
         try:
-            await link.end()
+            await self._store.links.link(shop.shop_id, handle, linkable, source, int(self._clock()))
         except ServiceError as error:
             LINK_CONFLICTS.labels(error.code).inc()
             raise

@@ -1,6 +1,6 @@
 """Sales, in an order that survives a crash after any step: first the index through which a withdrawal finds a sale, then the sale itself,
 once per sale ID, then side by side its place in the shop's list, its event and its links, which a repeated call resumes from what the first
-one stored. The links are begun beside the first two steps, so that they cost none of their own.
+one stored.
 
 A withdrawal that comes between index and sale finds no sale yet: the step of the event sees that, and takes the visitor out again.
 """
@@ -20,12 +20,10 @@ from identity_service.link import LinkSource
 from identity_service.metrics import SALE_CONFLICTS
 from identity_service.service.subjects import ATTEMPTS, CHANGING, NOBODY, Subject, Subjects
 from identity_service.service.tally import Tally
-from identity_service.service.tentative_link import TentativeLink
 from identity_service.service.tracking import Tracking
 from identity_service.service.visits import Visit
 from identity_service.shop import Shop
 from identity_service.store import Store
-from identity_service.store.sales import Indexed
 from identity_service.visitor import Kind, VisitorId
 
 
@@ -62,51 +60,32 @@ class Sales:
 
     async def _sell(self, shop: Shop, subject: Subject, sale: Sale, handles: Sequence[Handle], verified: bool) -> Sold | None:
         """None where the visitor is not as assumed."""
-        noted, links = subject.visitor, self._links(shop, subject, handles, verified)
-        indexed = await self._index(shop, subject, sale, noted, links) if noted else Indexed("indexed", None, [])
-        if indexed.outcome == "otherwise":
-            return None
-        if indexed.outcome != "indexed":
-            subject, handles, links = NOBODY, (), []
-        attribution, stored = _attribution(shop, subject, sale, indexed.events), indexed.sale
+        events, stored, note = [], None, None
+        if subject.visitor:
+            index = self._store.sales.index_under_visitor(shop.shop_id, sale.sale, subject.visitor, subject.bridged_from, sale.time)
+            indexed = await index
+            events, stored, note = indexed.events, indexed.sale, indexed.note
+            if indexed.outcome == "otherwise":
+                self._store.sales.forget(shop.shop_id, note)
+                return None
+            if indexed.outcome != "indexed":
+                subject, handles = NOBODY, ()
+        attribution = _attribution(shop, subject, sale, events)
         fields = _fields(subject, sale, handles, verified, attribution)
         if stored is None:
-            claim = self._store.sales.claim(shop.shop_id, sale.sale, fields, handles)
-            stored, *_ = await asyncio.gather(claim, *(link.point() for link in links))
+            stored = await self._store.sales.claim(shop.shop_id, sale.sale, fields, handles)
         if stored is None:
             self._tally.sold(shop.shop_id, sale.revenue, [line.product for line in sale.lines], _credited(sale, attribution))
-            await self._complete(shop, sale.sale, fields, subject, links)
+            await self._complete(shop, sale.sale, fields, subject)
         else:
-            await _give_up(links)
             SALE_CONFLICTS.inc(stored["products"] != fields["products"])
             if "linked" not in stored:
-                await self._resume(shop, sale.sale, stored)
-        if noted:
-            self._store.sales.forget(shop.shop_id, sale.sale, noted)
+                await self._complete(shop, sale.sale, stored, _stored_subject(stored))
+        if note:
+            self._store.sales.forget(shop.shop_id, note)
         return Sold(subject, attribution if stored is None else None)
 
-    async def _index(self, shop: Shop, subject: Subject, sale: Sale, visitor: VisitorId, links: Sequence[TentativeLink]) -> Indexed:
-        """The links are announced meanwhile, and given up where the sale will not be claimed for its visitor."""
-        index = self._store.sales.index_under_visitor(shop.shop_id, sale.sale, visitor, subject.bridged_from, sale.time)
-        indexing = asyncio.ensure_future(index)
-        await asyncio.gather(indexing, *(link.announce() for link in links))
-        indexed = indexing.result()
-        if indexed.outcome != "indexed" or indexed.sale:
-            await _give_up(links)
-        if indexed.outcome == "otherwise":
-            self._store.sales.forget(shop.shop_id, sale.sale, visitor)
-        return indexed
-
-    async def _resume(self, shop: Shop, sale: str, stored: dict[str, str]) -> None:
-        """What the first call with this sale ID could not end."""
-        subject, handles = _stored_subject(stored), [handle_named(stored[field]) for field in ("email", "customer") if field in stored]
-        await self._complete(shop, sale, stored, subject, self._links(shop, subject, handles, stored.get("verified") == "1"))
-
-    def _links(self, shop: Shop, subject: Subject, handles: Sequence[Handle], verified: bool) -> list[TentativeLink]:
-        begun = [self._tracking.begin_link(shop, subject, handle, verified, LinkSource.SALE) for handle in handles]
-        return [link for link in begun if link]
-
-    async def _complete(self, shop: Shop, sale: str, stored: dict[str, str], subject: Subject, links: Sequence[TentativeLink]) -> None:
+    async def _complete(self, shop: Shop, sale: str, stored: dict[str, str], subject: Subject) -> None:
         """Everything after the claim; each step may have been taken before. Where the visitor was withdrawn meanwhile, or refuses the
         links, the order loses what is personal."""
         digest, time = self._store.keys.sale_digest(shop.shop_id, sale), int(stored["time"])
@@ -116,14 +95,16 @@ class Sales:
         else:
             event = Event(EventType.SALE, time, tuple(line["id"] for line in json.loads(stored["products"])), text=sale)
             recording = self._tracking.record_sale(shop, subject, subject.visitor, event, digest)
-            _, *kept = await asyncio.gather(listing, recording, *(self._tracking.end_link(link) for link in links))
-            if not all(kept):
+            _, recorded, linked = await asyncio.gather(listing, recording, self._link(shop, subject, stored))
+            if not (recorded and linked):
                 await self._store.removals.unname_sale(shop.shop_id, digest, subject.visitor)
         self._store.sales.finish(shop.shop_id, sale)
 
-
-async def _give_up(links: Sequence[TentativeLink]) -> None:
-    await asyncio.gather(*(link.give_up() for link in links))
+    async def _link(self, shop: Shop, subject: Subject, stored: dict[str, str]) -> bool:
+        """False where consent forbids a link."""
+        handles = [handle_named(stored[field]) for field in ("email", "customer") if field in stored]
+        verified = stored.get("verified") == "1"
+        return all([await self._tracking.link(shop, subject, handle, verified, LinkSource.SALE) for handle in handles])
 
 
 def _stored_subject(stored: dict[str, str]) -> Subject:

@@ -13,7 +13,6 @@ from identity_service.handle import Handle
 from identity_service.link import LinkSource
 from identity_service.service.links import Links
 from identity_service.service.subjects import ATTEMPTS, CHANGING, Subject, Subjects
-from identity_service.service.tentative_link import TentativeLink
 from identity_service.service.visits import Visit
 from identity_service.shop import Shop
 from identity_service.store import Clock, Store
@@ -83,23 +82,17 @@ class Tracking:
         """An email that cannot be linked, or a visitor that may not be, changes nothing."""
         subject = await self._subjects.find(visit)
         if handle and subject.visitor and subject.linkable:
-            link = self.begin_link(visit.shop, subject, handle, verified, LinkSource.EMAIL)
-            if link:
-                await self.end_link(link)
+            await self.link(visit.shop, subject, handle, verified, LinkSource.EMAIL)
         return subject
 
-    def begin_link(self, shop: Shop, subject: Subject, handle: Handle, verified: bool, source: LinkSource) -> TentativeLink | None:
-        """None where there is no visitor to link."""
+    async def link(self, shop: Shop, subject: Subject, handle: Handle, verified: bool, source: LinkSource) -> bool:
+        """False where consent forbids the link; a full handle or visitor is only counted."""
         if subject.visitor is None or subject.expires <= int(self._clock()):
-            return None
+            return True
         persistent_only = Mode.COOKIELESS not in shop.policy.linkable
         linkable = Linkable(subject.visitor, subject.kind, subject.expires, persistent_only, verified)
-        return self._links.begin(shop, handle, linkable, source)
-
-    async def end_link(self, link: TentativeLink) -> bool:
-        """False where consent forbids the link; a full handle or visitor is only counted."""
         try:
-            await self._links.end(link)
+            await self._links.link_as(shop, handle, linkable, source)
         except ConsentRequired:
             return False
         except Invalid:

@@ -101,10 +101,10 @@ def _notes(members: Mapping[bytes, bytes], rekey: Rekey) -> dict[bytes, bytes]:
 
 
 def _note(note: bytes, rekey: Rekey) -> bytes:
-    letter, subject, last = note.split(b" ")
+    letter, subject, second, *nonce = note.split(b" ")
     if letter in {b"u", b"l", b"e"}:
-        return b" ".join((letter, _name(subject, rekey), last))
-    return b" ".join((letter, subject, rekey(last) if letter == b"s" else last))
+        subject = _name(subject, rekey)
+    return b" ".join((letter, subject, rekey(second) if letter == b"s" else second, *nonce))
 
 
 KINDS: Mapping[str, Kind] = {

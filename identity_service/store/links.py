@@ -47,22 +47,6 @@ class Linkable:
         return "v" if self.verified else "u"
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One try to link, noted for the repair until it has ended. `now`: seconds since 1970."""
-
-    shop: ShopId
-    handle: Handle
-    linkable: Linkable
-    source: LinkSource
-    now: int
-    nonce: str
-
-    @property
-    def note(self) -> str:
-        return f"l {self.handle.name} {self.nonce}"
-
-
 class LinkStore:
     """`gone_life`: seconds that an erased visitor stays refused."""
 
@@ -80,62 +64,26 @@ class LinkStore:
 
     async def link(self, shop: ShopId, handle: Handle, linkable: Linkable, source: LinkSource, now: int) -> None:
         """Raises ConsentRequired, Invalid where a cap is reached, or StoreUnavailable; then there is no link of this call."""
-        attempt = self.attempt(shop, handle, linkable, source, now)
-        await self._announce(attempt)
+        nonce = secrets.token_urlsafe(8)
+        note = f"l {handle.name} {nonce}"
+        keys = self._keys.handle(shop, handle)
+        await self._intend(shop, handle, linkable, nonce, note, now)
         try:
-            expires = await self._point(attempt)
+            expires = await self._point(shop, handle, linkable, nonce, now)
         except (ConsentRequired, Invalid):
-            await self.abandon(attempt)
+            await self._client.run(write("HDEL", keys.intents, nonce))
+            await self.settle(shop, handle, linkable.visitor, of_link=True)
+            self._forget(shop, note)
+            self._client.post(note_destroyed(Millis(now * 1000)))  # the visitor may be one that was withdrawn
             raise
-        if not await self.confirm(attempt, expires):
-            raise StoreUnavailable("The link was removed while it was made; repeat the call if it is still wanted.")
-
-    def attempt(self, shop: ShopId, handle: Handle, linkable: Linkable, source: LinkSource, now: int) -> Attempt:
-        return Attempt(shop, handle, linkable, source, now, secrets.token_urlsafe(8))
-
-    async def announce(self, attempt: Attempt, *, tentative: bool = False) -> list[str]:
-        """Replies as link_intend does; nobody has made room yet. `tentative`: the link may not come to be."""
-        keys, linkable = self._keys.handle(attempt.shop, attempt.handle), attempt.linkable
-        limits = (self._caps.visitors_per_handle, linkable.flag, self._most_removals, int(tentative))
-        arguments = (attempt.nonce, linkable.visitor, attempt.now, *limits)
-        intend = call("link_intend", (keys.links, keys.intents, keys.removals), *arguments)
-        _, reply = await self._client.run(call("note_removal", [self._keys.notes(attempt.shop)], attempt.now * 1000, attempt.note), intend)
-        return list(reply)
-
-    async def point(self, attempt: Attempt) -> list[str]:
-        """Replies as link_point does, of an announced link; nobody has made room yet."""
-        keys, linkable = self._keys.visitor(attempt.shop, attempt.linkable.visitor), attempt.linkable
-        need = "p" if linkable.persistent_only else "a"
-        limits = (need, self._caps.emails_per_visitor, linkable.flag, linkable.kind, linkable.expires, LAPSED)
-        [reply] = await self._client.run(
-            call("link_point", (keys.record, keys.gone), attempt.handle.name, attempt.nonce, attempt.now, *limits)
-        )
-        return list(reply)
-
-    async def confirm(self, attempt: Attempt, expires: int) -> bool:
-        """`expires`: as the pointer's reply tells. False where the link was removed while it was made."""
-        keys, visitor = self._keys.handle(attempt.shop, attempt.handle), attempt.linkable.visitor
-        arguments = (attempt.nonce, visitor, attempt.now, expires, attempt.source.value[0], attempt.linkable.flag)
+        arguments = (nonce, linkable.visitor, now, expires, source.value[0], linkable.flag)
         [confirmed] = await self._client.run(call("link_commit", (keys.links, keys.intents), *arguments))
-        if confirmed:
-            self._forget(attempt.shop, attempt.note)
-        else:
-            await self.abandon(attempt)
-        return bool(confirmed)
-
-    async def abandon(self, attempt: Attempt) -> None:
-        """Of an announced link that may have its pointer already. Its visitor may be one that was withdrawn."""
-        keys = self._keys.handle(attempt.shop, attempt.handle)
-        await self._client.run(write("HDEL", keys.intents, attempt.nonce))
-        await self.settle(attempt.shop, attempt.handle, attempt.linkable.visitor, of_link=True)
-        self._forget(attempt.shop, attempt.note)
-        self._client.post(note_destroyed(Millis(attempt.now * 1000)))
-
-    def retract(self, attempt: Attempt) -> None:
-        """Of an announced link that has no pointer yet; sent without waiting."""
-        keys = self._keys.handle(attempt.shop, attempt.handle)
-        forget = write("ZREM", self._keys.notes(attempt.shop), attempt.note)
-        self._client.post(write("HDEL", keys.intents, attempt.nonce), forget)
+        if not confirmed:
+            await self.settle(shop, handle, linkable.visitor, of_link=True)
+            await self._client.run(write("HDEL", keys.intents, nonce))
+        self._forget(shop, note)
+        if not confirmed:
+            raise StoreUnavailable("The link was removed while it was made; repeat the call if it is still wanted.")
 
     async def unlink(self, shop: ShopId, handle: Handle, visitor: VisitorId, now: int, *, revoke: bool = False) -> bool:
         """Returns whether there was a link. `revoke`: links of the visitor that are announced there will not stand either."""
@@ -167,7 +115,7 @@ class LinkStore:
         if of_link:
             [erase_at] = erased
         erasing = ("" if erase_at is None else erase_at, self._gone_life, secrets.token_urlsafe(8))
-        await self._client.run(call("settle_drop", (keys.record, keys.gone), handle.name, pointer, *erasing, int(of_link)))
+        await self._client.run(call("settle_drop", (keys.record, keys.gone), handle.name, pointer, *erasing))
 
     async def extend(self, shop: ShopId, names: Sequence[str], visitor: VisitorId, now: int, expires: int) -> None:
         """After a grant that lasts until `expires`: links of the visitor live as long as its record."""
@@ -175,28 +123,43 @@ class LinkStore:
             keys = [self._keys.handle(shop, handle_named(name)) for name in names]
             await self._client.run(*(call("extend_link", [one.links], visitor, now, expires + LAPSED) for one in keys))
 
-    async def _announce(self, attempt: Attempt) -> None:
+    async def _intend(self, shop: ShopId, handle: Handle, linkable: Linkable, nonce: str, note: str, now: int) -> None:
+        keys = self._keys.handle(shop, handle)
+        intend = call(
+            "link_intend",
+            (keys.links, keys.intents, keys.removals),
+            nonce,
+            linkable.visitor,
+            now,
+            self._caps.visitors_per_handle,
+            linkable.flag,
+            self._most_removals,
+        )
+        announce = call("note_removal", [self._keys.notes(shop)], now * 1000, note)
         for _ in range(MOST_YIELDS):
-            reply = await self.announce(attempt)
+            _, reply = await self._client.run(announce, intend)
             if reply[0] == "ok":
                 return
             if reply[0] == "full":
                 break
-            await self.unlink(attempt.shop, attempt.handle, VisitorId(reply[1]), attempt.now)
-        self._forget(attempt.shop, attempt.note)
+            await self.unlink(shop, handle, VisitorId(reply[1]), now)
+        self._forget(shop, note)
         raise Invalid("The handle holds as many visitors as it may; unlink or erase some first.")
 
-    async def _point(self, attempt: Attempt) -> int:
+    async def _point(self, shop: ShopId, handle: Handle, linkable: Linkable, nonce: str, now: int) -> int:
         """Returns when the visitor's record expires, in seconds since 1970."""
+        keys = self._keys.visitor(shop, linkable.visitor)
+        need = "p" if linkable.persistent_only else "a"
+        arguments = (handle.name, nonce, now, need, self._caps.emails_per_visitor, linkable.flag, linkable.kind, linkable.expires, LAPSED)
         for _ in range(MOST_YIELDS):
-            reply = await self.point(attempt)
+            [reply] = await self._client.run(call("link_point", (keys.record, keys.gone), *arguments))
             if reply[0] == "ok":
                 return int(reply[1])
             if reply[0] == "full":
                 break
             if reply[0] != "yield":
                 raise ConsentRequired("The visitor has withdrawn or refused linking; link again only after a new grant.")
-            await self.unlink(attempt.shop, handle_named(reply[1]), attempt.linkable.visitor, attempt.now)
+            await self.unlink(shop, handle_named(reply[1]), linkable.visitor, now)
         raise Invalid("The visitor holds as many emails or customer IDs as it may; unlink or erase some first.")
 
     def _forget(self, shop: ShopId, note: str) -> None:

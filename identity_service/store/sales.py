@@ -1,5 +1,6 @@
 """Sales: indexed under whom they concern first, then claimed, once for each sale ID."""
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,11 +22,12 @@ MOST_SALES_OF_A_HANDLE = 1_000
 @dataclass(frozen=True, slots=True)
 class Indexed:
     """`outcome`: indexed, gone, full, or otherwise (the visitor is not as this worker assumed: decide again). `sale`: what an earlier call
-    stored. `events`: the visitor's, newest first, then those of the session before its grant."""
+    stored. `events`: the visitor's, newest first, then those of the session before its grant. `note`: of this call, for `forget`."""
 
     outcome: str
     sale: dict[str, str] | None
     events: list[str]
+    note: str
 
 
 class SaleStore:
@@ -45,9 +47,10 @@ class SaleStore:
         lists = [keys.events, *([self._keys.visitor_of(shop, bridged_from).events] if bridged_from else [])]
         index = call("index_sale", (keys.record, keys.gone, keys.sales), *arguments)
         known = read("HGETALL", self._keys.sale_of(shop, arguments[0]))
-        note = call("note_removal", [self._keys.notes(shop)], now * 1000, sale_note(arguments[0], visitor))
-        _, outcome, sale_fields, *found = await self._client.run(note, index, known, *(read("LRANGE", key, 0, -1) for key in lists))
-        return Indexed(outcome, sale_fields or None, [event for events in found for event in events])
+        note = f"s {visitor} {arguments[0]} {secrets.token_urlsafe(8)}"
+        noting = call("note_removal", [self._keys.notes(shop)], now * 1000, note)
+        _, outcome, sale_fields, *found = await self._client.run(noting, index, known, *(read("LRANGE", key, 0, -1) for key in lists))
+        return Indexed(outcome, sale_fields or None, [event for events in found for event in events], note)
 
     async def claim(self, shop: ShopId, sale: str, fields: Mapping[str, str], handles: Sequence[Handle]) -> dict[str, str] | None:
         """None for the first call with this sale ID, which stores `fields`; else what the first one stored. `handles`: those that the
@@ -65,9 +68,9 @@ class SaleStore:
             return None
         return dict(zip(reply[1][::2], reply[1][1::2], strict=True))
 
-    def forget(self, shop: ShopId, sale: str, visitor: VisitorId) -> None:
-        """Sent without waiting, once nothing of the sale is open."""
-        self._client.post(write("ZREM", self._keys.notes(shop), sale_note(self._keys.sale_digest(shop, sale), visitor)))
+    def forget(self, shop: ShopId, note: str) -> None:
+        """Sent without waiting, once nothing of the call is open; other calls of the sale have notes of their own."""
+        self._client.post(write("ZREM", self._keys.notes(shop), note))
 
     def forget_withdrawn(self, now: int) -> None:
         """What was noted of a sale named a visitor that had been withdrawn: it leaves the append-only file, too."""
@@ -91,7 +94,3 @@ class SaleStore:
             return []
         found = await self._client.run(*(read("HGETALL", self._keys.sale_of(shop, digest)) for digest in digests))
         return [sale for sale in found if sale]
-
-
-def sale_note(digest: str, visitor: VisitorId) -> str:
-    return f"s {visitor} {digest}"

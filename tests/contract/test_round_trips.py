@@ -72,7 +72,7 @@ async def test_a_sale_with_an_email_waits_for_each_step_that_the_next_one_needs(
     shopper: Shopper, trips: Callable[[Awaitable[Any]], Awaitable[int]]
 ) -> None:
     sale = {"sale": 1, "products": [1], "visitor": "own-1", "email": "a@example.org"}
-    assert await trips(shopper.post("/v2/log/sale", sale)) == 3
+    assert await trips(shopper.post("/v2/log/sale", sale)) == 5
     assert [one["visitor"] for one in await shopper.visitors(email="a@example.org")] == ["own-1"]
 
 

@@ -231,6 +231,56 @@ async def test_what_names_a_withdrawn_visitor_for_a_moment_leaves_the_append_onl
     assert database.hlen(REWRITE) == 1
 
 
+@pytest.mark.parametrize("path", ["/v2/log/sale", "/v1/links"])
+async def test_a_link_that_a_later_one_overtakes_keeps_its_form(workers: Workers, database: redis.Redis, clock: Clock, path: str) -> None:
+    """As does one by a worker whose clock is behind."""
+    slow, swift = workers
+    token, _ = await granted(shopper_of(swift))
+    gate = Gate(slow, "link_commit")
+    body = {"email": LUKE, "token": token}
+    sale = {"sale": 1, "products": [1], "visitor": token, "email": LUKE}
+    first = asyncio.create_task(shopper_of(slow).post(path, body if path == "/v1/links" else sale))
+    await asyncio.wait_for(gate.held.wait(), 20)
+    began = int(clock())
+    clock.forward(1)
+    assert (await shopper_of(swift).post("/v1/links", body)).status_code == 200
+    gate.released.set()
+    assert (await first).status_code == 200
+    [link] = await swift.services.links.of_handle(next(iter(swift.services.shops)), swift.services.handles.of_email(SHOP, LUKE))
+    assert (link.link.first_seen, link.link.last_seen) == (began, began + 1)
+    assert (await shopper_of(swift).post("/v1/links", body)).status_code == 200
+    clock.forward(86_400)
+    assert (await shopper_of(swift).post("/v1/consents", {"consent": "granted", "token": token})).status_code == 200
+
+
+async def test_a_call_that_gives_up_leaves_the_note_of_another_call_of_its_sale(
+    settings: Settings, database: redis.Redis, clock: Clock
+) -> None:
+    """The store fails both before either takes the withdrawn visitor out again."""
+    first, second, swift = made = [Application(settings, clock) for _ in range(3)]
+    token, _ = await granted(shopper_of(swift))
+    for one in made:
+        await shopper_of(one).post("/v2/log/click", {"product": 1, "visitor": token})
+    body = {"sale": 1, "products": [1], "visitor": token, "email": LUKE}
+    before, after, other = Gate(first, "claim_sale"), Gate(first, "claim_sale", before=False), Gate(second, "claim_sale")
+    sale = asyncio.create_task(shopper_of(first).post("/v2/log/sale", body))
+    await asyncio.wait_for(before.held.wait(), 20)
+    await shopper_of(swift).post("/v1/visitors", {"token": token, "consent": "refused"})
+    other.fails = after.fails = True
+    other.released.set()
+    assert (await shopper_of(second).post("/v2/log/sale", body)).status_code == 503
+    after.released.set()
+    before.released.set()
+    assert (await sale).status_code == 503
+    for one in made:
+        await one.services.store.client.drain()
+    await kept_up(swift, database, clock)
+    left = personal(sale_of(swift, database, "1"))
+    for one in made:
+        await one.services.store.client.close()
+    assert left == set()
+
+
 async def test_posts_of_one_sale_that_lose_leave_no_records(workers: Workers, database: redis.Redis) -> None:
     slow, _ = workers
     bodies = [{"sale": 1, "products": [1], "visitor": f"own-{number}", "email": f"p{number}@example.org"} for number in range(100)]
@@ -256,22 +306,6 @@ async def test_a_repeated_sale_leaves_no_announcement(workers: Workers, database
         await worker.services.store.client.drain()
     assert [one["visitor"] for one in await shopper_of(again).visitors(email=LUKE)] == ["own-1"]
     assert (database.keys("*:intents"), database.exists(first.services.store.keys.notes(SHOP))) == ([], 0)
-
-
-@pytest.mark.parametrize("script", ["link_intend", "link_point"])
-async def test_a_sale_whose_link_has_no_answer_at_first_is_linked_after_its_claim(
-    workers: Workers, database: redis.Redis, clock: Clock, script: str
-) -> None:
-    slow, swift = workers
-    gate = Gate(slow, script, before=False)
-    gate.fails = True
-    gate.released.set()
-    body = {"sale": 1, "products": [1], "visitor": "own-1", "email": LUKE}
-    assert (await shopper_of(slow).post("/v2/log/sale", body)).json() == {"status": "ok"}
-    assert [one["visitor"] for one in await shopper_of(swift).visitors(email=LUKE)] == ["own-1"]
-    await kept_up(swift, database, clock)
-    assert [one["visitor"] for one in await shopper_of(swift).visitors(email=LUKE)] == ["own-1"]
-    assert (database.keys("*:intents"), database.exists(slow.services.store.keys.notes(SHOP))) == ([], 0)
 
 
 async def test_a_sale_takes_a_place_at_a_full_handle_that_any_link_would_take(

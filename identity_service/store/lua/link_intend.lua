@@ -3,14 +3,12 @@
 -- KEYS[1]  links (hash)   KEYS[2]  intents (hash nonce -> "time visitor")   KEYS[3]  removals (hash)
 -- ARGV[1]  nonce   ARGV[2]  visitor   ARGV[3]  now, s   ARGV[4]  cap of visitors   ARGV[5]  v or u (verified or not)
 -- ARGV[6]  most removals that may wait before new visitors are refused
--- ARGV[7]  1 for a link that may not come to be, which leaves half of the room to others, else 0
 -- Returns  {ok}, {full}, or {yield, visitor} for one that has to be unlinked first
 local known = redis.call('HEXISTS', KEYS[1], ARGV[2]) == 1
 local held = redis.call('HLEN', KEYS[1]) + redis.call('HLEN', KEYS[2])
 local room = tonumber(ARGV[4])
 if not known and redis.call('HLEN', KEYS[3]) >= tonumber(ARGV[6]) then return {'full'} end
 if ARGV[5] == 'u' then room = math.floor(room / 2) end
-if ARGV[7] == '1' and held >= math.floor(room / 2) then return {'full'} end
 if not known and held >= room then
   local now, victim, oldest = tonumber(ARGV[3]), false, math.huge
   local stored = redis.call('HGETALL', KEYS[1])
