@@ -16,7 +16,16 @@ REPAIR_LOCK = f"{PREFIX}{{repair-lock}}"
 SCHEMA = f"{PREFIX}{{schema}}"
 MOVE = f"{PREFIX}{{move}}"
 OF_THE_STORE = frozenset({PROBE, REPAIR_LOCK, SCHEMA, MOVE})
-"""They say something of one store or one moment, and are never moved."""
+"""They say something of one store or one moment, and are never moved; nor are an examination's probes."""
+
+
+def probe_of(number: int) -> str:
+    """One of many, so that each server of a cluster can be given one that it holds."""
+    return f"{PREFIX}{{probe-{number}}}"
+
+
+def is_of_the_store(name: str) -> bool:
+    return name in OF_THE_STORE or name.startswith(f"{PREFIX}{{probe-")
 
 
 class VisitorKeys(Struct, frozen=True):

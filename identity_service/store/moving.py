@@ -17,7 +17,7 @@ from functools import partial
 
 from identity_service.handle import rekeyed
 from identity_service.store.entries import NEVER, Entry, Side
-from identity_service.store.keys import MOVE, OF_THE_STORE, PREFIX, REPAIR_LOCK, SCHEMA
+from identity_service.store.keys import MOVE, PREFIX, REPAIR_LOCK, SCHEMA, is_of_the_store
 from identity_service.store.kinds import name_of
 from identity_service.store.schema import VERSION, Move, MoveState, continues, misfit, schema_of, stored_move, stored_schema
 
@@ -139,7 +139,7 @@ class Moving:
 def _moved(side: Side) -> Iterator[list[bytes]]:
     """Names of the keys that are not the store's own, in batches."""
     for found in side.names(f"{PREFIX}*"):
-        if names := [name for name in found if name.decode(errors="replace") not in OF_THE_STORE]:
+        if names := [name for name in found if not is_of_the_store(name.decode(errors="replace"))]:
             yield names
 
 

@@ -11,7 +11,7 @@ from redis.crc import key_slot
 
 from identity_service.store.batch import confirm
 from identity_service.store.commands import CLUSTERED, COMMANDS, KEY, REPLICATED
-from identity_service.store.keys import PREFIX
+from identity_service.store.keys import probe_of
 from identity_service.store.wire import Forbidden, Refused, Wire, place_of
 
 SETTINGS = (
@@ -76,8 +76,7 @@ def examine_server(url: str, timeout: float, replicas: int, slots: Container[int
 
 def _probe_key(slots: Container[int] | None) -> str:
     """One that this server holds."""
-    numbered = (f"{PREFIX}{{probe-{number}}}" for number in count())
-    return next(key for key in numbered if slots is None or key_slot(key.encode()) in slots)
+    return next(key for key in map(probe_of, count()) if slots is None or key_slot(key.encode()) in slots)
 
 
 def _config(wire: Wire) -> dict[str, str] | None:

@@ -89,11 +89,11 @@ def count_wrong_key(limit: RateLimit | None, scope: Scope, proxies: tuple[Networ
     """Raises RateLimited for one too many from an address. A right key is taken all the same: keys are too long to be guessed, and what a
     neighbour behind the same address does wrong must cost nobody an order."""
     if limit:
-        limit.count(key_source(scope, proxies))
+        limit.count(caller_source(scope, proxies))
 
 
-def key_source(scope: Scope, proxies: tuple[Network, ...]) -> str:
-    """Whom a wrong key counts for: the client; where nobody can vouch for its address, whoever's connection it is."""
+def caller_source(scope: Scope, proxies: tuple[Network, ...]) -> str:
+    """Whom a wrong key, or a call too many, counts for: the client; where nobody can vouch for its address, whoever's connection it is."""
     peer, forwarded = scope["client"][0] if scope["client"] else None, scope["state"]["headers"].get("x-forwarded-for")
     address = client_address(peer, forwarded, proxies) or client_address(peer, None, ())
     return limited_client(address) if address else "unknown"

@@ -33,6 +33,7 @@ from identity_service.web.auth import (
     Network,
     authenticate,
     bearer,
+    caller_source,
     client_address,
     count_wrong_key,
     is_proxy,
@@ -200,12 +201,12 @@ def situation(services: Services, scope: Scope, caller: Caller, *, always_device
     """Also counts the call. Raises RateLimited, or Forbidden for a page of anybody else."""
     headers = scope["state"]["headers"]
     peer = scope["client"][0] if scope["client"] else None
-    device = (not caller.private and always_device) or speaks_for_device(caller, headers)
+    device = speaks_for_device(caller, headers) or (always_device and not caller.private)
     address = None if caller.private else client_address(peer, headers.get("x-forwarded-for"), services.proxies)
     if services.key_limit:
         services.key_limit.count(caller.digest)
-    if services.client_limit and address:
-        services.client_limit.count(limited_client(address))
+    if services.client_limit and not caller.private:
+        services.client_limit.count(limited_client(address) if address else caller_source(scope, services.proxies))
     return Situation(device, address, _region(services, peer, headers)) if device else Situation(False, None, None)
 
 

@@ -6,7 +6,8 @@ from msgspec import UnsetType
 
 from identity_service.errors import Invalid
 from identity_service.handle import Handle
-from identity_service.visitor import own_visitor_id
+from identity_service.signing import SHAPE
+from identity_service.visitor import VisitorId, own_visitor_id
 from identity_service.web.calls import count_lookup, rfc3339
 from identity_service.web.endpoints import Call, Reply
 from identity_service.web.tracking_payloads import ActivityEntry, PrivacyAnswer, TrackingAnswer
@@ -19,7 +20,7 @@ async def inform(call: Call) -> Reply:
     if handle:
         export = await rights.export_handle(call.shop, handle)
     else:
-        export = await rights.export_visitor(call.shop, own_visitor_id(str(call.body.visitor)))
+        export = await rights.export_visitor(call.shop, _visitor(call))
     activity = [_entry(one["visitor"], event) for one in export["visitors"] for event in one.get("events", [])]
     orders = [order | {"time": rfc3339(order["time"])} for order in export["orders"]]
     return Reply(PrivacyAnswer("ok", orders, activity))
@@ -32,7 +33,7 @@ async def forget(call: Call) -> Reply:
     if handle:
         await rights.erase_handle(call.shop, handle)
     else:
-        await rights.erase_visitor(call.shop, own_visitor_id(str(call.body.visitor)))
+        await rights.erase_visitor(call.shop, _visitor(call))
     return Reply(TrackingAnswer())
 
 
@@ -41,11 +42,17 @@ def _handle(call: Call) -> Handle | None:
     body, shop = call.body, call.shop.shop_id
     if isinstance(body.email, str) and body.email:
         return call.services.handles.of_email(shop, body.email)
-    if isinstance(body.customer, str | int):
+    if isinstance(body.customer, str | int) and body.customer != "":
         return call.services.handles.of_customer(shop, str(body.customer))
     if isinstance(body.visitor, UnsetType) or body.visitor in {None, ""}:
         raise Invalid("Missing required argument: email")
     return None
+
+
+def _visitor(call: Call) -> VisitorId:
+    """By a token or an ID. Raises Invalid for anything else."""
+    text = str(call.body.visitor)
+    return call.services.links.named_token(call.shop, text).visitor if SHAPE.fullmatch(text) else own_visitor_id(text)
 
 
 def _entry(visitor: str, event: dict[str, Any]) -> ActivityEntry:

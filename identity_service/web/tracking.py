@@ -24,6 +24,7 @@ from identity_service.web.tracking_payloads import ProductLine, TokenAnswer, Tra
 LARGEST_PRICE = Decimal(10) ** 9
 MOST_DIGITS = 28
 MOST_SHOWN = 100
+MOST_OF_A_LINE = 1_000_000
 OK = Reply(msgspec.json.encode(TrackingAnswer()))
 
 
@@ -102,7 +103,7 @@ async def log_debug(call: Call) -> Reply:
 
 
 async def visitor_id(call: Call) -> Reply:
-    subject = await call.services.subjects.find(visit_named(call, Asked.AUTO))
+    subject = await call.services.subjects.find(visit_named(call, None if call.body.visitor is None else Asked.AUTO))
     return Reply(VisitorIdAnswer("ok", subject.visitor))
 
 
@@ -152,7 +153,11 @@ def _line(call: Call, product: ProductLine | str | int) -> SaleLine:
     line = product if isinstance(product, ProductLine) else ProductLine(product)
     if line.price is not None and not _is_price(line.price):
         raise Invalid("Invalid Syntax In Argument: products")
-    return SaleLine(_product(call, line.id, "products"), line.quantity, line.price)
+    return SaleLine(_product(call, line.id, "products"), line.quantity or _in_cart(line), line.price)
+
+
+def _in_cart(line: ProductLine) -> int:
+    return line.qty if line.qty and 0 < line.qty <= MOST_OF_A_LINE else 1
 
 
 def _is_price(price: Decimal) -> bool:

@@ -61,12 +61,12 @@ class TrackingEndpoint:
         headers, posted = scope["state"]["headers"], scope["method"] == "POST"
         raw = await read_body(headers, receive, self.services.limits.body) if posted else b"{}"
         key, beside = bearer(headers.get("authorization")), dict(query)
-        caller = self._by(key if key is not None else beside.get("key"))
+        caller = self._by(key if key is not None or posted else beside.get("key"))
         try:
             raw = raw if posted else _as_json(query)
             check_text(raw, self.services.limits.depth)
             if key is None:
-                caller = self._of_members(caller, raw, beside.get("private_key"))
+                caller = self._of_members(raw, beside)
             if caller is None:
                 raise Unauthorized("Missing required argument: key")
             if self.private and not caller.private:
@@ -81,11 +81,11 @@ class TrackingEndpoint:
         """None where no key is sent; a wrong one is answered before anything else is read."""
         return authenticate(self.services.shops, key) if key is not None else None
 
-    def _of_members(self, caller: Caller | None, raw: bytes, private_key: str | None) -> Caller | None:
-        """By the key in the body, where the query has none, and the private one beside it. Raises Unauthorized."""
+    def _of_members(self, raw: bytes, query: Mapping[str, str]) -> Caller | None:
+        """By the key in the body, else in the query, and the private one beside it. Raises Unauthorized."""
         members = key_members(raw)
-        caller = caller or self._by(members.key)
-        beside = members.private_key if members.private_key is not None else private_key
+        caller = self._by(members.key if members.key is not None else query.get("key"))
+        beside = members.private_key if members.private_key is not None else query.get("private_key")
         if caller is None or not isinstance(beside, str):
             return caller
         private = authenticate(self.services.shops, beside)
@@ -130,7 +130,9 @@ def _as_json(query: list[tuple[str, str]]) -> bytes:
             members[name] = _json_of(name, text)
         elif name == "products" and any(sign in text for sign in "{},"):
             raise Invalid("Invalid Syntax In Argument: products")
-        elif name == "products" or text not in NOTHING:
+        elif name == "products" and text in NOTHING:
+            members[name] = None
+        elif text not in NOTHING:
             members.setdefault(name, []).append(text)
     return msgspec.json.encode(members)
 

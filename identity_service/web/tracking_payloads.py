@@ -11,11 +11,14 @@ ShortText = Annotated[str, Meta(max_length=255)]
 Labels = Annotated[list[ShortText], Meta(max_length=20)]
 
 
+Quantity = Annotated[int, Meta(ge=1, le=1_000_000)]
+
+
 class ProductLine(Struct, frozen=True):
-    """`price` is the price of one item, never a line total; carts say `qty`."""
+    """`price` is the price of one item, never a line total; carts say `qty`. Where neither tells how many, it is one."""
 
     id: str | int
-    quantity: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    quantity: Quantity | None = None
     qty: int | None = None
     price: Annotated[Decimal | None, Meta(description="Unit price")] = None
 
@@ -27,8 +30,8 @@ class TrackingBody(Struct, kw_only=True, frozen=True):
     """`visitor`: absent (no session), null or empty (off), auto, a token, or a raw ID. `clerk_visitor`: an ID typed into the address for a
     test, in its place."""
 
-    key: Key | UnsetType = UNSET
-    private_key: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
+    key: Key = UNSET
+    private_key: Key = UNSET
     visitor: VisitorText | int | UnsetType | None = UNSET
     clerk_visitor: VisitorText | UnsetType | None = UNSET
 
@@ -79,7 +82,7 @@ class EmailBody(TrackingBody, frozen=True):
 class ReturnedBody(TrackingBody, frozen=True):
     product: ShortText | int | UnsetType = UNSET
     order: ShortText | int | UnsetType = UNSET
-    quantity: Annotated[int, Meta(ge=1, le=1_000_000)] | UnsetType = UNSET
+    quantity: Quantity | UnsetType = UNSET
 
 
 class DebugBody(TrackingBody, frozen=True):

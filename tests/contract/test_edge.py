@@ -229,6 +229,8 @@ async def test_calls_above_the_limit_are_429_and_servers_are_exempt(environment:
         refused = await shopper.browser("/v1/visitors")
         assert (refused.json()["code"], refused.headers["retry-after"]) == ("rate_limited", "1")
         assert {(await shopper.post("/v1/visitors")).status_code for _ in range(20)} == {200}
+        for forwarded in ("1.2.3.4", "5.6.7.8", "junk"):
+            assert (await shopper.browser("/v1/visitors", **{"x-forwarded-for": forwarded})).status_code == 429
         clock.forward(1)
         assert (await shopper.browser("/v1/visitors")).status_code == 200
     await services.store.client.close()

@@ -288,6 +288,8 @@ async def test_privacy_calls_show_and_forget_a_person(shopper: Shopper) -> None:
         told = (await asked(shopper, "privacy/info", {"key": KEY, "private_key": PRIVATE} | named)).json()
         assert (told["status"], [one["sale"] for one in told["orders"]]) == ("ok", ["1"])
         assert [(one["type"], one["description"]) for one in told["activity"]] == [("sale", "5, 1"), ("click", "5, Home")]
+    token = {"visitor": (await shopper.post("/v1/visitors", {"visitor": "Xy12Ab89"})).json()["token"], "customer": ""}
+    assert (await asked(shopper, "privacy/info", {"key": KEY, "private_key": PRIVATE} | token)).json() == told
     assert (await asked(shopper, "privacy/info", {"key": KEY, "email": EMAIL})).status_code == 401
     assert await sent(shopper, "privacy/forget", {"key": KEY, "private_key": PRIVATE, "email": EMAIL}, CURL) == OK
     again = await sent(shopper, "privacy/info", {"key": KEY, "private_key": PRIVATE, "email": EMAIL}, CURL)

@@ -287,7 +287,8 @@ async def test_a_private_key_beside_the_public_one_counts_only_for_the_same_shop
 
 async def test_beside_a_key_in_the_header_any_other_is_ignored(shopper: Shopper) -> None:
     sale = SALE | {"visitor": "one", "email": EMAIL}
-    for beside in ({"private_key": "demo-private-key"}, {"private_key": "wrong"}, {"key": "wrong"}, {"key": "demo-private-key"}):
+    others: list[Any] = ["demo-private-key", "wrong", "", None, 5, ["x"], "x" * 1_000]
+    for beside in [{name: other} for name in ("key", "private_key") for other in others]:
         assert (await shopper.post("/v2/log/sale", sale | beside, key="demo-public-key")).json() == {"status": "ok"}
     assert [one["verified"] for one in await shopper.visitors(email=EMAIL)] == [False]
     assert (await shopper.post("/v2/log/sale?key=wrong&private_key=wrong", sale, key="demo-public-key")).json() == {"status": "ok"}
@@ -316,6 +317,32 @@ async def test_what_is_outside_this_service_is_404_in_the_same_form(shopper: Sho
     assert "outside this service" in error
 
 
+async def test_a_private_key_that_is_not_set_costs_no_order(shopper: Shopper) -> None:
+    assert (await shopper.post("/v2/log/sale", SALE | {"key": "demo-public-key", "private_key": None}, key=None)).json() == {"status": "ok"}
+
+
+async def test_of_two_keys_the_one_in_the_body_counts(shopper: Shopper) -> None:
+    for beside, body, status in (("wrong", "demo-public-key", 200), ("demo-public-key", "wrong", 401)):
+        answer = await shopper.client.post(f"/v2/log/sale?key={beside}", json=SALE | {"key": body})
+        assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("line", "quantity"),
+    [({"qty": 3}, 3), ({"quantity": 2, "qty": 3}, 2), ({"quantity": None}, 1), ({"qty": 0}, 1), ({"qty": -3}, 1), ({"qty": 10**12}, 1)],
+)
+async def test_a_sale_counts_as_many_as_either_word_says(shopper: Shopper, line: dict[str, Any], quantity: int) -> None:
+    await shopper.post("/v2/log/sale", {"sale": 1, "products": [{"id": 5, "price": 2} | line]})
+    order = (await shopper.client.get("/v1/orders/1", headers={"authorization": "Bearer demo-private-key"})).json()
+    assert (order["products"][0]["quantity"], order["revenue"]) == (quantity, str(2 * quantity))
+
+
+async def test_no_products_in_a_query_are_no_product(shopper: Shopper) -> None:
+    for text in ("null", "undefined"):
+        answer = await shopper.client.get(f"/v2/log/sale?key=demo-public-key&sale=1&products={text}")
+        assert failed(answer) == (400, "ParsingError", "Invalid Syntax In Argument: products")
+
+
 @VERSIONS
 async def test_the_devices_own_id_is_told_without_an_origin(shopper: Shopper, version: str) -> None:
     path = f"/{version}/misc/visitor_id?key=demo-public-key&visitor=auto"
@@ -323,6 +350,30 @@ async def test_the_devices_own_id_is_told_without_an_origin(shopper: Shopper, ve
     issued = (await shopper.browser("/v1/visitors", **{"user-agent": AGENT})).json()
     assert told.json() == {"status": "ok", "visitor": issued["visitor"]}
     assert "set-cookie" not in told.headers
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "cross-site", "referer": "https://evil.example/"},
+        {"origin": "https://evil.example"},
+        {"referer": "https://evil.example/page"},
+        {"sec-fetch-site": "cross-site"},
+    ],
+)
+async def test_a_foreign_page_is_not_told_the_devices_id(shopper: Shopper, headers: dict[str, str]) -> None:
+    path = "/v3/misc/visitor_id?key=demo-public-key&visitor=auto&callback=told"
+    answer = await shopper.client.get(path, headers={"user-agent": AGENT} | headers)
+    assert "origin is not listed" in answer.text
+    assert "visitor" not in answer.text.partition("error")[0]
+    shown = await shopper.client.get(path, headers={"user-agent": AGENT} | headers | {"referer": "http://localhost:8080/", "origin": ""})
+    assert '"visitor"' in shown.text
+
+
+async def test_null_is_told_no_id(shopper: Shopper) -> None:
+    for told in ("null", "undefined"):
+        answer = await shopper.client.get(f"/v2/misc/visitor_id?key=demo-public-key&visitor={told}", headers={"user-agent": AGENT})
+        assert answer.json() == {"status": "ok", "visitor": None}
 
 
 @pytest.mark.parametrize(

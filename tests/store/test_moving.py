@@ -15,6 +15,7 @@ from identity_service.handle import Handle, HandleKind, Handles, rekeyed
 from identity_service.store import entries, moving
 from identity_service.store.direct import direct
 from identity_service.store.entries import NEVER, Entry, Side
+from identity_service.store.inspection import inspect
 from identity_service.store.keys import MOVE, OF_THE_STORE, PREFIX, REPAIR_LOCK, REWRITE, SCHEMA, HandleKeys, Keys, VisitorKeys
 from identity_service.store.kinds import KINDS, UnknownKeyError, name_of
 from identity_service.store.moving import MoveRefused, Moving, undo
@@ -145,6 +146,8 @@ async def test_a_store_goes_to_redis_and_through_a_cluster_and_back(clock: Clock
             before = await picture(shopper, people)
         old = digests(people, OLD)
         for one, other, peppers in ((source, old_server, [OLD]), (old_server, several.url, [OLD, NEW]), (several.url, target, [OLD, NEW])):
+            for examined in (one, other):  # whose probes stay for a minute
+                inspect(examined, 5.0, 0)
             await asyncio.to_thread(moved, one, other, *peppers)
             async with service(other, clock, *peppers) as (application, shopper):
                 now = digests(people, *peppers)

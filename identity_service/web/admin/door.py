@@ -10,7 +10,7 @@ from identity_service.errors import ServiceError, Unauthorized
 from identity_service.shop import Caller
 from identity_service.web.admin.pages import SAFE, Asked, read_form, redirect
 from identity_service.web.admin.sessions import NO_COOKIE, Sessions, check_origin
-from identity_service.web.auth import authenticate, client_address, key_source, limited_client
+from identity_service.web.auth import authenticate, caller_source
 from identity_service.web.endpoints import Reply, Services, send_reply
 from identity_service.web.rendering import HTML, rendered
 
@@ -36,10 +36,8 @@ class SignIn:
     async def _entered(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Reply:
         """A page that somebody else made must not sign anybody in, nor try keys faster than a client may call."""
         check_origin(headers)
-        peer = scope["client"][0] if scope["client"] else None
-        address = client_address(peer, headers.get("x-forwarded-for"), self.services.proxies)
-        if self.services.client_limit and address:
-            self.services.client_limit.count(limited_client(address))
+        if self.services.client_limit:
+            self.services.client_limit.count(caller_source(scope, self.services.proxies))
         form = await read_form(headers, receive, self.services.limits.body)
         now = int(self.services.clock())
         session = self.sessions.begin(self._authenticated(form.get("private_key", "").strip(), scope), now)
@@ -47,7 +45,7 @@ class SignIn:
 
     def _authenticated(self, key: str, scope: Scope) -> Caller:
         """After too many wrong keys a right one is refused, too: nothing but a page is lost meanwhile."""
-        limit, who = self.services.wrong_keys, f"sign-in {key_source(scope, self.services.proxies)}"
+        limit, who = self.services.wrong_keys, f"sign-in {caller_source(scope, self.services.proxies)}"
         if limit:
             limit.count(who, 0)
         try:
