@@ -391,3 +391,23 @@ async def test_a_sale_is_kept_under_the_cookie_that_is_alive(workers: Workers, d
     sale = {"sale": 1, "products": [1], "visitor": "persistent"}
     assert (await shopper_of(slow).browser("/v2/log/sale", sale, cookie=cookies)).json() == {"status": "ok"}
     assert sale_of(slow, database, "1").get("visitor") == visitor
+
+
+@pytest.mark.parametrize(("path", "script"), [("/v2/log/click", "record_event"), ("/v2/log/sale", "index_sale")])
+async def test_a_call_whose_visitor_others_change_again_and_again_is_taken(
+    workers: Workers, database: redis.Redis, monkeypatch: pytest.MonkeyPatch, path: str, script: str
+) -> None:
+    worker, _ = workers
+    token, visitor = await granted(shopper_of(worker))
+    client, record = worker.services.store.client, worker.services.store.keys.visitor(SHOP, visitor).record
+    run, changes = client.run, iter(range(8))
+
+    async def changed(*unit: Command) -> list[Any]:
+        if any(one.source and one.source.name == script for one in unit) and (number := next(changes, None)) is not None:
+            database.hset(record, "v", str(number))
+        return await run(*unit)
+
+    monkeypatch.setattr(client, "run", changed)
+    body = {"product": 1, "visitor": token} if path == "/v2/log/click" else {"sale": 1, "products": [1], "visitor": token}
+    assert (await shopper_of(worker).post(path, body)).json() == {"status": "ok"}
+    assert len((await shopper_of(worker).post("/v1/events", {"visitor": visitor})).json()["events"]) == 1
