@@ -14,7 +14,7 @@ from identity_service.signals.statements import SOURCES
 from identity_service.web.payloads import HealthAnswer, Problem
 from identity_service.web.problems import is_tracking
 from identity_service.web.rendering import rendered
-from identity_service.web.tracking_payloads import TrackingError
+from identity_service.web.tracking_payloads import TrackingBody, TrackingError
 
 ERRORS = {
     error.status: error
@@ -50,6 +50,9 @@ def document(operations: Sequence[Described]) -> dict[str, Any]:
     _, components = msgspec.json.schema_components(
         sorted(structs, key=lambda one: one.__name__), ref_template="#/components/schemas/{name}"
     )
+    for operation in operations:
+        if operation.body and issubclass(operation.body, TrackingBody):
+            components[operation.body.__name__]["required"] = list(operation.body.required)
     paths: dict[str, Any] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
@@ -85,6 +88,8 @@ def _operation(operation: Described) -> dict[str, Any]:
         "operationId": f"{operation.method.lower()}{re.sub('[/{}]+', '_', operation.path).rstrip('_')}",
         "responses": {"200": _answer(operation.summary, operation.answer)},
     }
+    if is_tracking(operation.path) and operation.method == "GET":
+        described["responses"]["200"]["content"]["application/javascript"] = {}
     statuses = [status for status in ERRORS if _can_happen(operation, status)]
     described["responses"] |= {str(status): _error(operation.path, status) for status in statuses}
     if parameters := _parameters(operation):

@@ -53,7 +53,7 @@ class TrackingCall:
 
     name: str
     handler: Handler
-    body: type[Struct]
+    body: type[tracking_payloads.TrackingBody]
     summary: str
     answer: type[Struct] = tracking_payloads.TrackingAnswer
     keys: str = EITHER

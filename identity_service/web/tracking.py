@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 from msgspec import UnsetType
@@ -29,7 +28,7 @@ OK = Reply(msgspec.json.encode(TrackingAnswer()))
 
 
 async def log_sale(call: Call) -> Reply:
-    sale, products = require(call.body, "sale"), require(call.body, "products")
+    sale, products = call.body.sale, call.body.products
     if not products or str(sale).strip() == "":
         raise Invalid(f"Invalid Syntax In Argument: {'sale' if products else 'products'}")
     sold = Sale(str(sale), tuple(_line(call, product) for product in products), _now(call))
@@ -41,7 +40,7 @@ async def log_sale(call: Call) -> Reply:
 
 
 async def log_click(call: Call) -> Reply:
-    product = _product(call, require(call.body, "product"), "product")
+    product = _product(call, call.body.product, "product")
     labels = clean_labels(None if isinstance(call.body.labels, UnsetType) else call.body.labels)
     event = Event(EventType.CLICK, _now(call), (product,), labels, _text(call.body.api))
     subject, found = await call.services.tracking.log(tracked_visit(call), event)
@@ -53,7 +52,7 @@ async def log_click(call: Call) -> Reply:
 
 
 async def log_results(call: Call) -> Reply:
-    labels, products = clean_labels(require(call.body, "labels")), require(call.body, "products")
+    labels, products = clean_labels(call.body.labels), call.body.products
     if not labels:
         raise Invalid("Invalid Syntax In Argument: labels")
     shown = tuple(_line(call, product).product for product in products)[:MOST_SHOWN]
@@ -61,21 +60,21 @@ async def log_results(call: Call) -> Reply:
 
 
 async def log_product(call: Call) -> Reply:
-    return await _log(call, EventType.PRODUCT, (_product(call, require(call.body, "product"), "product"),))
+    return await _log(call, EventType.PRODUCT, (_product(call, call.body.product, "product"),))
 
 
 async def log_category(call: Call) -> Reply:
-    return await _log(call, EventType.CATEGORY, text=without_emails(str(require(call.body, "category"))))
+    return await _log(call, EventType.CATEGORY, text=without_emails(str(call.body.category)))
 
 
 async def log_search(call: Call) -> Reply:
     labels = clean_labels(None if isinstance(call.body.labels, UnsetType) else call.body.labels)
-    return await _log(call, EventType.SEARCH, text=without_emails(require(call.body, "query")), labels=labels)
+    return await _log(call, EventType.SEARCH, text=without_emails(call.body.query), labels=labels)
 
 
 async def log_basket(call: Call) -> Reply:
     """A basket may be emptied; its email links as one of `log/email` does."""
-    held = tuple(_line(call, product).product for product in require(call.body, "products"))[:MOST_SHOWN]
+    held = tuple(_line(call, product).product for product in call.body.products)[:MOST_SHOWN]
     visit = tracked_visit(call)
     subject, _ = await call.services.tracking.log(visit, Event(EventType.BASKET, _now(call), held))
     if email := _email(call, call.body.email):
@@ -84,13 +83,11 @@ async def log_basket(call: Call) -> Reply:
 
 
 async def log_returned(call: Call) -> Reply:
-    product, order = _product(call, require(call.body, "product"), "product"), str(require(call.body, "order"))
-    require(call.body, "quantity")
-    return await _log(call, EventType.RETURNED, (product,), text=order)
+    return await _log(call, EventType.RETURNED, (_product(call, call.body.product, "product"),), text=str(call.body.order))
 
 
 async def log_email(call: Call) -> Reply:
-    email = require(call.body, "email")
+    email = call.body.email
     subject = await call.services.tracking.email(tracked_visit(call), _email(call, email), call.private)
     await keep_opt_out(call, subject.visitor)
     return _done(call, subject)
@@ -108,18 +105,11 @@ async def visitor_id(call: Call) -> Reply:
 
 
 async def verify_token(call: Call) -> Reply:
-    token, fault = await call.services.links.verify(call.shop, require(call.body, "token"))
+    token, fault = await call.services.links.verify(call.shop, call.body.token)
     if token is None or fault is not None:
         raise Invalid("Invalid token")
     mode = "persistent" if token.kind is Kind.PERSISTENT else "cookieless"
     return Reply(TokenAnswer("ok", {"visitor": token.visitor, "mode": mode, "issued_at": rfc3339(token.issued_at)}))
-
-
-def require(body: Any, name: str) -> Any:
-    value = getattr(body, name)
-    if isinstance(value, UnsetType):
-        raise Invalid(f"Missing required argument: {name}")
-    return value
 
 
 async def _log(

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec import UNSET
 from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import Invalid, Malformed, MethodNotAllowed, ServiceError, Unauthorized
@@ -16,6 +17,7 @@ from identity_service.web.auth import authenticate, bearer, count_wrong_key
 from identity_service.web.bodies import check_text, key_members, read_body, told_to_plugin
 from identity_service.web.endpoints import Call, Handler, Reply, Services, send_reply, situation
 from identity_service.web.problems import problem_body
+from identity_service.web.tracking_payloads import TrackingBody
 
 CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,63}", re.ASCII)
 LISTS = frozenset({"products", "labels"})
@@ -29,7 +31,7 @@ class TrackingEndpoint:
     services: Services
     name: str
     handler: Handler
-    body: type[msgspec.Struct]
+    body: type[TrackingBody]
     private: bool = False
     always_device: bool = False
     decoders: Any = field(init=False, default=None)
@@ -112,11 +114,15 @@ class TrackingEndpoint:
 
     def _decoded(self, raw: bytes, *, strict: bool) -> Any:
         try:
-            return self.decoders[0 if strict else 1].decode(raw)
+            body = self.decoders[0 if strict else 1].decode(raw)
         except msgspec.ValidationError as error:
             raise Invalid(told_to_plugin(str(error))) from None
         except (msgspec.DecodeError, RecursionError):
             raise Malformed("The request is not JSON in UTF-8.") from None
+        for name in self.body.required:
+            if getattr(body, name) is UNSET:
+                raise Invalid(f"Missing required argument: {name}")
+        return body
 
 
 def _as_json(query: list[tuple[str, str]]) -> bytes:

@@ -1,7 +1,7 @@
 """Bodies and answers in the wire format of Clerk's public tracking API (docs.clerk.io/reference)."""
 
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -28,7 +28,9 @@ Products = Annotated[list[ProductLine | ShortText | int], Meta(max_length=1000)]
 
 class TrackingBody(Struct, kw_only=True, frozen=True):
     """`visitor`: absent (no session), null or empty (off), auto, a token, or a raw ID. `clerk_visitor`: an ID typed into the address for a
-    test, in its place."""
+    test, in its place. `required`: members without which a call is answered 400."""
+
+    required: ClassVar[tuple[str, ...]] = ()
 
     key: Key = UNSET
     private_key: Key = UNSET
@@ -37,6 +39,8 @@ class TrackingBody(Struct, kw_only=True, frozen=True):
 
 
 class SaleBody(TrackingBody, frozen=True):
+    required: ClassVar[tuple[str, ...]] = ("sale", "products")
+
     sale: ShortText | int | UnsetType = UNSET
     products: Products | UnsetType = UNSET
     email: str | UnsetType | None = UNSET
@@ -44,20 +48,28 @@ class SaleBody(TrackingBody, frozen=True):
 
 
 class ClickBody(TrackingBody, frozen=True):
+    required: ClassVar[tuple[str, ...]] = ("product",)
+
     product: ShortText | int | UnsetType = UNSET
     labels: Labels | UnsetType | None = UNSET
     api: ShortText | UnsetType | None = UNSET
 
 
 class ProductBody(TrackingBody, frozen=True):
+    required: ClassVar[tuple[str, ...]] = ("product",)
+
     product: ShortText | int | UnsetType = UNSET
 
 
 class CategoryBody(TrackingBody, frozen=True):
+    required: ClassVar[tuple[str, ...]] = ("category",)
+
     category: ShortText | int | UnsetType = UNSET
 
 
 class SearchBody(TrackingBody, frozen=True):
+    required: ClassVar[tuple[str, ...]] = ("query",)
+
     query: ShortText | UnsetType = UNSET
     labels: Labels | UnsetType | None = UNSET
 
@@ -65,21 +77,29 @@ class SearchBody(TrackingBody, frozen=True):
 class ResultsBody(TrackingBody, frozen=True):
     """What an element showed, so that a click without labels can be traced to it."""
 
+    required: ClassVar[tuple[str, ...]] = ("labels", "products")
+
     labels: Labels | UnsetType = UNSET
     products: Products | UnsetType = UNSET
     api: ShortText | UnsetType | None = UNSET
 
 
 class BasketBody(TrackingBody, frozen=True):
+    required: ClassVar[tuple[str, ...]] = ("products",)
+
     products: Products | UnsetType = UNSET
     email: str | UnsetType | None = UNSET
 
 
 class EmailBody(TrackingBody, frozen=True):
+    required: ClassVar[tuple[str, ...]] = ("email",)
+
     email: str | UnsetType | None = UNSET
 
 
 class ReturnedBody(TrackingBody, frozen=True):
+    required: ClassVar[tuple[str, ...]] = ("product", "order", "quantity")
+
     product: ShortText | int | UnsetType = UNSET
     order: ShortText | int | UnsetType = UNSET
     quantity: Quantity | UnsetType = UNSET
@@ -90,6 +110,8 @@ class DebugBody(TrackingBody, frozen=True):
 
 
 class TokenBody(TrackingBody, frozen=True):
+    required: ClassVar[tuple[str, ...]] = ("token",)
+
     token: str | UnsetType = UNSET
 
 

@@ -13,7 +13,7 @@ from jsonschema_rs import validator_for
 
 from identity_service.app import Application
 from identity_service.settings import load
-from identity_service.web.routes import OPERATIONS
+from identity_service.web.routes import OPERATIONS, TRACKING
 from tests.conftest import Shopper
 
 KEYS = {"authorization": "Bearer demo-private-key"}
@@ -43,6 +43,17 @@ async def test_the_description_is_complete(shopper: Shopper) -> None:
     assert {part.split('"')[0] for part in named} <= set(api["components"]["schemas"])
     statuses = api["paths"]["/v1/links"]["post"]["responses"]
     assert {"200", "400", "401", "403", "409", "413", "422", "429", "431", "503"} == set(statuses)
+
+
+@pytest.mark.anyio
+async def test_what_a_tracking_call_requires_is_described_and_asked_for(shopper: Shopper) -> None:
+    api = (await shopper.client.get("/openapi.json")).json()
+    for one in TRACKING:
+        required = api["components"]["schemas"][one.body.__name__]["required"]
+        told = (await shopper.post(f"/v2/{one.name}")).json()
+        assert (told.get("error") == f"Missing required argument: {required[0]}") if required else True, one.name
+        assert set(api["paths"][f"/v2/{one.name}"]["get"]["responses"]["200"]["content"]) == {"application/json", "application/javascript"}
+    assert api["components"]["schemas"]["SaleBody"]["required"] == ["sale", "products"]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: f"{one.method} {one.path}")
