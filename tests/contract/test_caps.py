@@ -54,7 +54,7 @@ ENDLESS = re.compile(r"id:v1:(Q\{demo:repair\}|\{rewrite\})")
 
 
 def elements(database: Any, key: str) -> list[str]:
-    """Values, with their names before them."""
+    """Values, with their names before them; none of a key that ended since it was found, as a note does whose removal is on its way."""
     read: dict[str, Callable[[], list[str]]] = {
         "string": lambda: [database.get(key)],
         "hash": lambda: [name + value for name, value in database.hgetall(key).items()],
@@ -62,7 +62,7 @@ def elements(database: Any, key: str) -> list[str]:
         "set": lambda: list(database.smembers(key)),
         "zset": lambda: database.zrange(key, 0, -1),
     }
-    return read[database.type(key)]()
+    return read.get(database.type(key), list)()
 
 
 def beyond(database: redis.Redis) -> list[str]:
@@ -72,8 +72,9 @@ def beyond(database: redis.Redis) -> list[str]:
         kind = next((kind for kind in BOUNDS if re.fullmatch(f"id:v1:(?:{kind})", key)), None)
         held = elements(database, key)
         most, longest = BOUNDS[kind] if kind else (0, 0)
-        if len(held) > most or max(map(len, held)) > longest:
-            found.append(f"{key}: {len(held)} of {most}, {max(map(len, held))} bytes of {longest}")
+        largest = max(map(len, held), default=0)
+        if len(held) > most or largest > longest:
+            found.append(f"{key}: {len(held)} of {most}, {largest} bytes of {longest}")
         if database.ttl(key) == -1 and not ENDLESS.fullmatch(key):
             found.append(f"{key}: has no end")
     return found
