@@ -12,6 +12,7 @@ from identity_service.shop import ShopId
 PREFIX = "id:v1:"
 REWRITE = f"{PREFIX}{{rewrite}}"
 PROBE = f"{PREFIX}{{probe}}"
+PROBES = f"{PREFIX}{{probe-"
 REPAIR_LOCK = f"{PREFIX}{{repair-lock}}"
 SCHEMA = f"{PREFIX}{{schema}}"
 MOVE = f"{PREFIX}{{move}}"
@@ -21,11 +22,11 @@ OF_THE_STORE = frozenset({PROBE, REPAIR_LOCK, SCHEMA, MOVE})
 
 def probe_of(number: int) -> str:
     """One of many, so that each server of a cluster can be given one that it holds."""
-    return f"{PREFIX}{{probe-{number}}}"
+    return f"{PROBES}{number}}}"
 
 
 def is_of_the_store(name: str) -> bool:
-    return name in OF_THE_STORE or name.startswith(f"{PREFIX}{{probe-")
+    return name in OF_THE_STORE or name.startswith(PROBES)
 
 
 class VisitorKeys(Struct, frozen=True):

@@ -18,12 +18,11 @@ from identity_service.visitor import Kind
 from identity_service.web.calls import keep_opt_out, rfc3339
 from identity_service.web.endpoints import Call, Reply
 from identity_service.web.subjects import tracked_visit, visit_named
-from identity_service.web.tracking_payloads import ProductLine, TokenAnswer, TrackingAnswer, VisitorIdAnswer
+from identity_service.web.tracking_payloads import MOST_OF_A_LINE, ProductLine, TokenAnswer, TrackingAnswer, VisitorIdAnswer
 
 LARGEST_PRICE = Decimal(10) ** 9
 MOST_DIGITS = 28
 MOST_SHOWN = 100
-MOST_OF_A_LINE = 1_000_000
 OK = Reply(msgspec.json.encode(TrackingAnswer()))
 
 
@@ -87,8 +86,7 @@ async def log_returned(call: Call) -> Reply:
 
 
 async def log_email(call: Call) -> Reply:
-    email = call.body.email
-    subject = await call.services.tracking.email(tracked_visit(call), _email(call, email), call.private)
+    subject = await call.services.tracking.email(tracked_visit(call), _email(call, call.body.email), call.private)
     await keep_opt_out(call, subject.visitor)
     return _done(call, subject)
 

@@ -9,9 +9,8 @@ from identity_service.web.payloads import Key, VisitorText
 
 ShortText = Annotated[str, Meta(max_length=255)]
 Labels = Annotated[list[ShortText], Meta(max_length=20)]
-
-
-Quantity = Annotated[int, Meta(ge=1, le=1_000_000)]
+MOST_OF_A_LINE = 1_000_000
+Quantity = Annotated[int, Meta(ge=1, le=MOST_OF_A_LINE)]
 
 
 class ProductLine(Struct, frozen=True):

@@ -61,8 +61,9 @@ def elements(database: Any, key: str) -> list[str]:
         "list": lambda: database.lrange(key, 0, -1),
         "set": lambda: list(database.smembers(key)),
         "zset": lambda: database.zrange(key, 0, -1),
+        "none": list,
     }
-    return read.get(database.type(key), list)()
+    return read[database.type(key)]()
 
 
 def beyond(database: redis.Redis) -> list[str]:

@@ -50,8 +50,8 @@ async def test_what_a_tracking_call_requires_is_described_and_asked_for(shopper:
     api = (await shopper.client.get("/openapi.json")).json()
     for one in TRACKING:
         required = api["components"]["schemas"][one.body.__name__]["required"]
-        told = (await shopper.post(f"/v2/{one.name}")).json()
-        assert (told.get("error") == f"Missing required argument: {required[0]}") if required else True, one.name
+        if required:
+            assert (await shopper.post(f"/v2/{one.name}")).json()["error"] == f"Missing required argument: {required[0]}"
         assert set(api["paths"][f"/v2/{one.name}"]["get"]["responses"]["200"]["content"]) == {"application/json", "application/javascript"}
     assert api["components"]["schemas"]["SaleBody"]["required"] == ["sale", "products"]
 

@@ -14,10 +14,8 @@ from tests.faults.load import CLIENT, SLACK, Load
 from tests.faults.proxy import Conditions, proxied
 from tests.faults.running import RunningService, RunningStore, paused
 
-LONGEST = 3.0
-"""Seconds of a call while the store is away: 1.5 as promised, twice that on a busy machine; without an end it would be as long as that."""
-AT_ONCE = 0.25
-"""Half of the store's time-out: a call that takes less has not waited for it."""
+LONGEST = 1.75
+"""Seconds of a call while the store is away: 1.5 as promised, and some for a busy machine."""
 RECOVERY = 1.5
 """Seconds until writes are acknowledged again."""
 
@@ -41,7 +39,7 @@ def resident_bytes(pid: int) -> int:
 
 
 def test_a_frozen_store_costs_nobody_more_than_a_moment(tmp_path: Path, long: bool, assert_kept: AssertKept) -> None:
-    half, freeze = (5_000, 10) if long else (1_000, 4.5)
+    half, freeze = (5_000, 10) if long else (1_000, 3)
     with RunningStore(tmp_path / "store") as store, RunningService(tmp_path / "service", store.url) as service:
         token = ask(service.url, {"client": CLIENT})["token"]
         with Load(service.url) as load:
@@ -58,7 +56,7 @@ def test_a_frozen_store_costs_nobody_more_than_a_moment(tmp_path: Path, long: bo
         history = load.history
         refused = [one for one in history.operations if one.status == 503 and one.ended > frozen]
         assert min(one.ended for one in refused) - frozen < LONGEST
-        assert statistics.median(took(history.between(opened, resumed))) < AT_ONCE
+        assert statistics.median(took(history.between(opened, resumed))) < 0.1
         assert statistics.quantiles(took(history.between(frozen, resumed)), n=100)[-1] < LONGEST
         assert load.recovery(resumed) < RECOVERY * SLACK
         assert_kept(history, service)
