@@ -11,6 +11,7 @@ import httpx2 as httpx
 from identity_service.app import Application
 from identity_service.consent import Millis
 from identity_service.handle import Handles
+from identity_service.link import LinkSource
 from identity_service.settings import load
 from identity_service.shop import ShopId
 from identity_service.store.batch import call
@@ -95,7 +96,8 @@ async def _cut_off(application: Application, people: list[Person]) -> None:
     store, now = application.services.store, application.services.links.now()
     handle = application.services.handles.of_email(SHOP, "announced@moved.example")
     linkable = Linkable(VisitorId(people[5].visitor), Kind.PERSISTENT, 0, persistent_only=False, verified=True)
-    await store.links._intend(SHOP, handle, linkable, "nonce", f"l {handle.name} nonce", now // 1000)
+    attempt = store.links._attempt(SHOP, handle, linkable, LinkSource.LINK, now // 1000)
+    await store.client.run(call("note_removal", [store.keys.notes(SHOP)], now, f"l {handle.name} {attempt.nonce}"), attempt.announce)
     [state] = await store.visitors.look_up(SHOP, [VisitorId(people[6].visitor)], now // 1000)
     assert state.record
     await store.sales.index_under_visitor(SHOP, "cut-off", VisitorId(people[6].visitor), None, now // 1000)

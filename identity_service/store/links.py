@@ -3,7 +3,8 @@
 Each step is one script in one slot, and every step can be the last one before a crash: what is left then is only ever removed, by the
 next caller or by `repair`, never completed. A retry is a new nonce. The order of the steps is what makes it safe:
 
-    link      announce at the handle · point from the visitor · confirm at the handle if the announcement still stands
+    link      announce at the handle · point from the visitor · confirm at the handle if the announcement still stands;
+              all three in one script where one server holds both slots, which is as if nobody else had come between
     settle    read the pointer · does the handle name the visitor? · no: drop the pointer if it is still the one read
     unlink    note · drop at the handle, remember the removal · settle
     withdraw  note · mark the visitor gone and its removal open, read its pointers · drop at each handle, revoke announcements there ·
@@ -21,7 +22,7 @@ from identity_service.errors import ConsentRequired, Invalid, StoreUnavailable
 from identity_service.handle import Handle, handle_named
 from identity_service.link import Link, LinkCaps, LinkSource, living_links
 from identity_service.shop import ShopId
-from identity_service.store.batch import Command, call, read, write
+from identity_service.store.batch import Command, ReplyError, call, read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import REWRITE, Keys
 from identity_service.visitor import LAPSED, Kind, VisitorId
@@ -30,6 +31,10 @@ MOST_YIELDS = 3
 """How often a link may make room for itself before it is refused."""
 REMOVALS_A_VISITOR = 10
 """How many removals may wait at a handle, for each visitor that it may hold, before it takes no new visitors."""
+FULL = {
+    "handle": "The handle holds as many visitors as it may; unlink or erase some first.",
+    "visitor": "The visitor holds as many emails or customer IDs as it may; unlink or erase some first.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,20 @@ class Linkable:
         return "v" if self.verified else "u"
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call of `link`: whom it links, and the scripts that announce, point, and do everything in one step."""
+
+    shop: ShopId
+    handle: Handle
+    linkable: Linkable
+    now: int
+    nonce: str
+    announce: Command
+    point: Command
+    whole: Command
+
+
 class LinkStore:
     """`gone_life`: seconds that an erased visitor stays refused."""
 
@@ -56,6 +75,7 @@ class LinkStore:
         self._caps = caps
         self._most_removals = REMOVALS_A_VISITOR * caps.visitors_per_handle
         self._gone_life = gone_life
+        self._one_server = True  # until a store proves to be a cluster
 
     async def living(self, shop: ShopId, handles: Sequence[Handle], now: int) -> list[list[Link]]:
         """The links of each handle, newest first."""
@@ -64,22 +84,41 @@ class LinkStore:
 
     async def link(self, shop: ShopId, handle: Handle, linkable: Linkable, source: LinkSource, now: int) -> None:
         """Raises ConsentRequired, Invalid where a cap is reached, or StoreUnavailable; then there is no link of this call."""
-        nonce = secrets.token_urlsafe(8)
+        attempt = self._attempt(shop, handle, linkable, source, now)
+        try:
+            if self._one_server:
+                try:
+                    await self._step(attempt, attempt.whole)
+                    return
+                except StoreUnavailable as error:
+                    if not crosses_slots(error):
+                        raise
+                    self._one_server = False
+            await self._link_in_steps(attempt, source)
+        except ConsentRequired:
+            self._client.post(note_destroyed(Millis(now * 1000)))  # the announcement may have named a visitor that was withdrawn
+            raise
+
+    async def _link_in_steps(self, attempt: Attempt, source: LinkSource) -> None:
+        shop, handle, visitor, nonce, now = attempt.shop, attempt.handle, attempt.linkable.visitor, attempt.nonce, attempt.now
         note = f"l {handle.name} {nonce}"
         keys = self._keys.handle(shop, handle)
-        await self._intend(shop, handle, linkable, nonce, note, now)
         try:
-            expires = await self._point(shop, handle, linkable, nonce, now)
+            await self._step(attempt, call("note_removal", [self._keys.notes(shop)], now * 1000, note), attempt.announce)
+        except Invalid:
+            self._forget(shop, note)
+            raise
+        try:
+            [expires] = await self._step(attempt, attempt.point)
         except (ConsentRequired, Invalid):
             await self._client.run(write("HDEL", keys.intents, nonce))
-            await self.settle(shop, handle, linkable.visitor, of_link=True)
+            await self.settle(shop, handle, visitor, of_link=True)
             self._forget(shop, note)
-            self._client.post(note_destroyed(Millis(now * 1000)))  # the visitor may be one that was withdrawn
             raise
-        arguments = (nonce, linkable.visitor, now, expires, source.value[0], linkable.flag)
-        [confirmed] = await self._client.run(call("link_commit", (keys.links, keys.intents), *arguments))
+        commit = call("link_commit", (keys.links, keys.intents), nonce, visitor, now, expires, source.value[0], attempt.linkable.flag)
+        [confirmed] = await self._client.run(commit)
         if not confirmed:
-            await self.settle(shop, handle, linkable.visitor, of_link=True)
+            await self.settle(shop, handle, visitor, of_link=True)
             await self._client.run(write("HDEL", keys.intents, nonce))
         self._forget(shop, note)
         if not confirmed:
@@ -123,44 +162,35 @@ class LinkStore:
             keys = [self._keys.handle(shop, handle_named(name)) for name in names]
             await self._client.run(*(call("extend_link", [one.links], visitor, now, expires + LAPSED) for one in keys))
 
-    async def _intend(self, shop: ShopId, handle: Handle, linkable: Linkable, nonce: str, note: str, now: int) -> None:
-        keys = self._keys.handle(shop, handle)
-        intend = call(
-            "link_intend",
-            (keys.links, keys.intents, keys.removals),
-            nonce,
-            linkable.visitor,
-            now,
-            self._caps.visitors_per_handle,
-            linkable.flag,
-            self._most_removals,
-        )
-        announce = call("note_removal", [self._keys.notes(shop)], now * 1000, note)
-        for _ in range(MOST_YIELDS):
-            _, reply = await self._client.run(announce, intend)
-            if reply[0] == "ok":
-                return
-            if reply[0] == "full":
-                break
-            await self.unlink(shop, handle, VisitorId(reply[1]), now)
-        self._forget(shop, note)
-        raise Invalid("The handle holds as many visitors as it may; unlink or erase some first.")
-
-    async def _point(self, shop: ShopId, handle: Handle, linkable: Linkable, nonce: str, now: int) -> int:
-        """Returns when the visitor's record expires, in seconds since 1970."""
-        keys = self._keys.visitor(shop, linkable.visitor)
+    def _attempt(self, shop: ShopId, handle: Handle, linkable: Linkable, source: LinkSource, now: int) -> Attempt:
+        at, of, nonce = self._keys.handle(shop, handle), self._keys.visitor(shop, linkable.visitor), secrets.token_urlsafe(8)
+        places = (at.links, at.intents, at.removals)
+        announcing = (nonce, linkable.visitor, now, self._caps.visitors_per_handle, linkable.flag, self._most_removals)
         need = "p" if linkable.persistent_only else "a"
-        arguments = (handle.name, nonce, now, need, self._caps.emails_per_visitor, linkable.flag, linkable.kind, linkable.expires, LAPSED)
+        record = (linkable.flag, linkable.kind, linkable.expires, LAPSED)
+        pointing = (handle.name, nonce, now, need, self._caps.emails_per_visitor, *record)
+        announce, point = call("link_intend", places, *announcing), call("link_point", (of.record, of.gone), *pointing)
+        whole = call("link", (*places, of.record, of.gone), *announcing, *pointing, source.value[0])
+        return Attempt(shop, handle, linkable, now, nonce, announce, point, whole)
+
+    async def _step(self, attempt: Attempt, *unit: Command) -> list[str]:
+        """What the unit's last script returns beside ok, once there is room: it names who has to give way."""
+        shop, now, place = attempt.shop, attempt.now, ""
         for _ in range(MOST_YIELDS):
-            [reply] = await self._client.run(call("link_point", (keys.record, keys.gone), *arguments))
-            if reply[0] == "ok":
-                return int(reply[1])
-            if reply[0] == "full":
-                break
-            if reply[0] != "yield":
+            *_, reply = await self._client.run(*unit)
+            outcome, *rest = map(str, reply)
+            if outcome == "ok":
+                return rest
+            if outcome not in {"yield", "full"}:
                 raise ConsentRequired("The visitor has withdrawn or refused linking; link again only after a new grant.")
-            await self.unlink(shop, handle_named(reply[1]), linkable.visitor, now)
-        raise Invalid("The visitor holds as many emails or customer IDs as it may; unlink or erase some first.")
+            place = rest[0]
+            if outcome == "full":
+                break
+            if place == "handle":
+                await self.unlink(shop, attempt.handle, VisitorId(rest[1]), now)
+            else:
+                await self.unlink(shop, handle_named(rest[1]), attempt.linkable.visitor, now)
+        raise Invalid(FULL[place])
 
     def _forget(self, shop: ShopId, note: str) -> None:
         self._client.post(write("ZREM", self._keys.notes(shop), note))
@@ -174,3 +204,8 @@ def note_removal(keys: Keys, shop: ShopId, note: str, now: Millis) -> tuple[Comm
 def note_destroyed(at: Millis) -> Command:
     """The append-only file holds what was destroyed then, until it is rewritten."""
     return call("note_rewrite", [REWRITE], at // 1000)
+
+
+def crosses_slots(error: StoreUnavailable) -> bool:
+    """Whether a cluster refused a script, before it began, for keys of several slots (CROSSSLOT, Redis Cluster specification)."""
+    return isinstance(error.__cause__, ReplyError) and error.__cause__.code == "CROSSSLOT"

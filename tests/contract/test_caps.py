@@ -17,6 +17,7 @@ from identity_service.settings import load
 from identity_service.store import activity, repair, sales
 from identity_service.store.batch import Command, call
 from tests.conftest import Clock, Shopper, shopping
+from tests.faults.steps import as_of_a_cluster
 
 pytestmark = pytest.mark.anyio
 CAPS = {"VISITORS_PER_HANDLE": 6, "EMAILS_PER_VISITOR": 4, "EVENTS_PER_VISITOR": 10, "ORDERS_PER_SHOP": 12}
@@ -168,12 +169,17 @@ async def test_announced_links(
 ) -> None:
     """Announced and cut off, which is the worst that can become of them; the repair ends them all."""
 
-    async def cut_off(*_: object) -> int:
-        raise StoreUnavailable
+    client, most = application.services.store.client, CAPS["VISITORS_PER_HANDLE"]
+    as_of_a_cluster(client)
+    run = client.run
 
-    most = CAPS["VISITORS_PER_HANDLE"]
+    async def cut_off(*unit: Command) -> list[Any]:
+        if any(one.source and one.source.name == "link_point" for one in unit):
+            raise StoreUnavailable
+        return await run(*unit)
+
     with monkeypatch.context() as cutting:
-        cutting.setattr(application.services.store.links, "_point", cut_off)
+        cutting.setattr(client, "run", cut_off)
         statuses = [await link(shopper, f"visitor-{number}") for number in range(3 * most)]
     assert statuses == [503] * most + [422] * 2 * most
     assert size(database, r"E\{[^}]*\}:intents") == [most]

@@ -2,10 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
-from identity_service.store.batch import Command
+from redis.crc import key_slot
+
+from identity_service.errors import StoreUnavailable
+from identity_service.store.batch import Command, ReplyError
 from identity_service.store.client import Client
 
 
@@ -13,12 +16,32 @@ class Crash(BaseException):
     """The process ends here; nothing after it runs."""
 
 
-class SteppedClient(Client):
-    """With `turns`, each call waits for its turn; with `dies_before` or `dies_after` N, the Nth call is the last; with `holds_before` N,
-    the Nth call tells `held` and waits for `released`."""
+def refuse_several_slots(unit: Sequence[Command]) -> None:
+    """As a server of a cluster does, before it begins. Raises StoreUnavailable."""
+    for command in unit:
+        keys = [str(key) for key in command.words[3 : 3 + int(command.words[2])]] if command.source else []
+        if len({key_slot(key.encode()) for key in keys}) > 1:
+            raise StoreUnavailable from ReplyError("CROSSSLOT Keys in request don't hash to the same slot")
 
-    def __init__(self, url: str) -> None:
+
+def as_of_a_cluster(client: Client) -> None:
+    """From now on a link takes its three steps."""
+    run = client.run
+
+    async def bound(*unit: Command) -> list[Any]:
+        refuse_several_slots(unit)
+        return await run(*unit)
+
+    setattr(client, "run", bound)  # noqa: B010
+
+
+class SteppedClient(Client):
+    """`clustered`: it refuses what a cluster refuses, which counts as no call. With `turns`, each call waits for its turn; with
+    `dies_before` or `dies_after` N, the Nth call is the last; with `holds_before` N, the Nth call tells `held` and waits for `released`."""
+
+    def __init__(self, url: str, *, clustered: bool = True) -> None:
         super().__init__(url, 5.0)
+        self.clustered = clustered
         self.turns: Turns | None = None
         self.calls = 0
         self.dead = False
@@ -28,6 +51,8 @@ class SteppedClient(Client):
         self.held, self.released = asyncio.Event(), asyncio.Event()
 
     async def run(self, *unit: Command) -> list[Any]:
+        if self.clustered:
+            refuse_several_slots(unit)
         if self.turns:
             await self.turns.wait(id(self))
         self.calls += 1

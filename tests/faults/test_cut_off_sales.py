@@ -17,6 +17,7 @@ from identity_service.store.batch import Command
 from identity_service.store.keys import REPAIR_LOCK, REWRITE
 from identity_service.visitor import VisitorId
 from tests.conftest import Clock, Shopper
+from tests.faults.steps import as_of_a_cluster
 
 pytestmark = pytest.mark.anyio
 SHOP = ShopId("demo")
@@ -157,6 +158,7 @@ async def test_a_sale_that_a_withdrawal_and_a_new_grant_overtake_is_found_by_the
 async def test_no_link_is_left_after_a_refusal_of_linking_was_acknowledged(workers: Workers, path: str, step: str) -> None:
     slow, swift = workers
     token, _ = await granted(shopper_of(slow))
+    as_of_a_cluster(slow.services.store.client)
     gate = Gate(slow, step)
     body = {"email": LUKE, "token": token} if path == "/v1/links" else {"sale": 1, "products": [1], "visitor": token, "email": LUKE}
     call = asyncio.create_task(shopper_of(slow).post(path, body))
@@ -236,6 +238,7 @@ async def test_a_link_that_a_later_one_overtakes_keeps_its_form(workers: Workers
     """As does one by a worker whose clock is behind."""
     slow, swift = workers
     token, _ = await granted(shopper_of(swift))
+    as_of_a_cluster(slow.services.store.client)
     gate = Gate(slow, "link_commit")
     body = {"email": LUKE, "token": token}
     sale = {"sale": 1, "products": [1], "visitor": token, "email": LUKE}

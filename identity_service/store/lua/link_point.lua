@@ -4,7 +4,7 @@
 -- ARGV[1]  handle's name (kind and digest)   ARGV[2]  nonce   ARGV[3]  now, s   ARGV[4]  p: persistent only, a: any
 -- ARGV[5]  cap of handles a kind   ARGV[6]  v or u   ARGV[7]  kind of a new record (p: must exist)   ARGV[8]  its expiry, s
 -- ARGV[9]  seconds that a persistent record outlives its consent
--- Returns  {ok, expiry s}, {gone}, {refused}, {full}, or {yield, handle} for one that has to be unlinked first
+-- Returns  {ok, expiry s}, {gone}, {refused}, {full, visitor}, or {yield, visitor, handle} for one that has to be unlinked first
 if redis.call('EXISTS', KEYS[2]) == 1 then return {'gone'} end
 local kind, expires, linking = unpack(redis.call('HMGET', KEYS[1], 'k', 'x', 'n'))
 if expires and tonumber(expires) <= tonumber(ARGV[3]) then
@@ -23,9 +23,9 @@ if not pointer and held >= room then
   local stored = redis.call('HGETALL', KEYS[1])
   for i = 1, #stored, 2 do
     local unverified = #stored[i] == #ARGV[1] and string.sub(stored[i], 1, 1) == letter and string.sub(stored[i + 1], -1) == 'u'
-    if unverified and ARGV[6] == 'v' then return {'yield', stored[i]} end
+    if unverified and ARGV[6] == 'v' then return {'yield', 'visitor', stored[i]} end
   end
-  return {'full'}
+  return {'full', 'visitor'}
 end
 if not kind then
   expires = ARGV[8]
