@@ -6,10 +6,11 @@ A withdrawal that comes between index and sale finds no sale yet: the step of th
 """
 
 import asyncio
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec import json
 
 from identity_service.attribution import Attribution, Break, attribute
 from identity_service.cookieless import DAY
@@ -66,7 +67,7 @@ class Sales:
             indexed = await index
             events, stored, note = indexed.events, indexed.sale, indexed.note
             if indexed.outcome == "otherwise":
-                self._store.sales.forget(shop.shop_id, note)
+                self._store.sales.close(shop.shop_id, note)
                 return None
             if indexed.outcome != "indexed":
                 subject, handles = NOBODY, ()
@@ -76,13 +77,12 @@ class Sales:
             stored = await self._store.sales.claim(shop.shop_id, sale.sale, fields, handles)
         if stored is None:
             self._tally.sold(shop.shop_id, sale.revenue, [line.product for line in sale.lines], _credited(sale, attribution))
-            await self._complete(shop, sale.sale, fields, subject)
         else:
             SALE_CONFLICTS.inc(stored["products"] != fields["products"])
-            if "linked" not in stored:
-                await self._complete(shop, sale.sale, stored, _stored_subject(stored))
-        if note:
-            self._store.sales.forget(shop.shop_id, note)
+        unfinished = stored is None or "linked" not in stored
+        if unfinished:
+            await self._complete(shop, sale.sale, stored or fields, _stored_subject(stored) if stored else subject)
+        self._store.sales.close(shop.shop_id, note, finished=sale.sale if unfinished else None)
         return Sold(subject, attribution if stored is None else None)
 
     async def _complete(self, shop: Shop, sale: str, stored: dict[str, str], subject: Subject) -> None:
@@ -93,12 +93,11 @@ class Sales:
         if subject.visitor is None:
             await listing
         else:
-            event = Event(EventType.SALE, time, tuple(line["id"] for line in json.loads(stored["products"])), text=sale)
+            event = Event(EventType.SALE, time, tuple(line["id"] for line in json.decode(stored["products"])), text=sale)
             recording = self._tracking.record_sale(shop, subject, subject.visitor, event, digest)
             _, recorded, linked = await asyncio.gather(listing, recording, self._link(shop, subject, stored))
             if not (recorded and linked):
                 await self._store.removals.unname_sale(shop.shop_id, digest, subject.visitor)
-        self._store.sales.finish(shop.shop_id, sale)
 
     async def _link(self, shop: Shop, subject: Subject, stored: dict[str, str]) -> bool:
         """False where consent forbids a link."""

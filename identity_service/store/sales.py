@@ -22,7 +22,7 @@ MOST_SALES_OF_A_HANDLE = 1_000
 @dataclass(frozen=True, slots=True)
 class Indexed:
     """`outcome`: indexed, gone, full, or otherwise (the visitor is not as this worker assumed: decide again). `sale`: what an earlier call
-    stored. `events`: the visitor's, newest first, then those of the session before its grant. `note`: of this call, for `forget`."""
+    stored. `events`: the visitor's, newest first, then those of the session before its grant. `note`: of this call, for `close`."""
 
     outcome: str
     sale: dict[str, str] | None
@@ -40,7 +40,7 @@ class SaleStore:
         self._life = life
 
     async def index_under_visitor(self, shop: ShopId, sale: str, visitor: VisitorId, bridged_from: str | None, now: int) -> Indexed:
-        """Before the sale names the visitor; only where it is indexed may the sale name it. Noted for the repair until `forget`: a sale
+        """Before the sale names the visitor; only where it is indexed may the sale name it. Noted for the repair until `close`: a sale
         that is cut off must not name a visitor that withdraws meanwhile."""
         keys = self._keys.visitor(shop, visitor)
         arguments = (self._keys.sale_digest(shop, sale), self._life, MOST_SALES_OF_A_VISITOR, self._assumed.of(keys.digest).decisive)
@@ -68,17 +68,18 @@ class SaleStore:
             return None
         return dict(zip(reply[1][::2], reply[1][1::2], strict=True))
 
-    def forget(self, shop: ShopId, note: str) -> None:
-        """Sent without waiting, once nothing of the call is open; other calls of the sale have notes of their own."""
-        self._client.post(write("ZREM", self._keys.notes(shop), note))
+    def close(self, shop: ShopId, note: str | None, *, finished: str | None = None) -> None:
+        """Sent without waiting, once nothing of the call is open; other calls of the sale have notes of their own. `finished`: a sale whose
+        links are done; were that lost, a duplicate would make the same links again."""
+        unit = [call("finish_sale", [self._keys.sale_of(shop, self._keys.sale_digest(shop, finished))])] if finished is not None else []
+        if note:
+            unit.append(write("ZREM", self._keys.notes(shop), note))
+        if unit:
+            self._client.post(*unit)
 
     def forget_withdrawn(self, now: int) -> None:
         """What was noted of a sale named a visitor that had been withdrawn: it leaves the append-only file, too."""
         self._client.post(note_destroyed(Millis(now * 1000)))
-
-    def finish(self, shop: ShopId, sale: str) -> None:
-        """Sent without waiting: were it lost, a duplicate would make the same links again."""
-        self._client.post(call("finish_sale", [self._keys.sale_of(shop, self._keys.sale_digest(shop, sale))]))
 
     async def by_id(self, shop: ShopId, sale: str) -> dict[str, str] | None:
         found = await self.read(shop, [self._keys.sale_digest(shop, sale)])

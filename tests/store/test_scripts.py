@@ -79,7 +79,7 @@ async def live(store: Store, number: int) -> VisitorId:
     await store.visitors.look_up(SHOP, [visitor], NOW)
     await store.sales.index_under_visitor(SHOP, f"s{number}", visitor, None, NOW)
     await store.sales.claim(SHOP, f"s{number}", {"sale": "1", "visitor": visitor, "email": handle.name}, [handle])
-    store.sales.finish(SHOP, f"s{number}")
+    store.sales.close(SHOP, None, finished=f"s{number}")
     await store.events.record(SHOP, visitor, '{"time": 1}', Kept(10, 60, from_first=False), NOW)
     await store.visitors.refuse_linking(SHOP, visitor, Kind.CHOSEN, NOW + 60, NOW, ("r2", "q"))
     return visitor
