@@ -56,7 +56,7 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory) -> Ser
         signing=signing,
         subjects=subjects,
         tracking=tracking,
-        sales=Sales(store, subjects, tracking, tally),
+        sales=Sales(store, subjects, tracking, tally, clock),
         tally=tally,
         orders=orders,
         figures=FigureReader(store, tally, clock),

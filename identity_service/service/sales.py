@@ -24,7 +24,7 @@ from identity_service.service.tally import Tally
 from identity_service.service.tracking import Tracking
 from identity_service.service.visits import Visit
 from identity_service.shop import Shop
-from identity_service.store import Store
+from identity_service.store import Clock, Store
 from identity_service.visitor import Kind, VisitorId
 
 
@@ -37,11 +37,14 @@ class Sold:
 
 
 class Sales:
-    def __init__(self, store: Store, subjects: Subjects, tracking: Tracking, tally: Tally) -> None:
+    """`clock`: seconds since 1970."""
+
+    def __init__(self, store: Store, subjects: Subjects, tracking: Tracking, tally: Tally, clock: Clock) -> None:
         self._store = store
         self._subjects = subjects
         self._tracking = tracking
         self._tally = tally
+        self._clock = clock
 
     async def log(self, visit: Visit, sale: Sale, handles: Sequence[Handle], verified: bool) -> Sold:
         """The first call with a sale ID wins, and gets its attribution; a later one only ends what the first could not."""
@@ -89,7 +92,7 @@ class Sales:
         """Everything after the claim; each step may have been taken before. Where the visitor was withdrawn meanwhile, or refuses the
         links, the order loses what is personal."""
         digest, time = self._store.keys.sale_digest(shop.shop_id, sale), int(stored["time"])
-        listing = self._store.activity.list_order(shop.shop_id, digest, time)
+        listing = self._store.activity.list_order(shop.shop_id, digest, time + self._clock() % 1)
         if subject.visitor is None:
             await listing
         else:

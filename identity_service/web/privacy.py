@@ -22,8 +22,7 @@ async def inform(call: Call) -> Reply:
     else:
         export = await rights.export_visitor(call.shop, _visitor(call))
     activity = [_entry(one["visitor"], event) for one in export["visitors"] for event in one.get("events", [])]
-    orders = [order | {"time": rfc3339(order["time"])} for order in export["orders"]]
-    return Reply(PrivacyAnswer("ok", orders, activity))
+    return Reply(PrivacyAnswer("ok", [_order(order) for order in export["orders"]], activity))
 
 
 async def forget(call: Call) -> Reply:
@@ -53,6 +52,11 @@ def _visitor(call: Call) -> VisitorId:
     """By a token or an ID. Raises Invalid for anything else."""
     text = str(call.body.visitor)
     return call.services.links.named_token(call.shop, text).visitor if SHAPE.fullmatch(text) else own_visitor_id(text)
+
+
+def _order(order: dict[str, Any]) -> dict[str, Any]:
+    credited = [credit | {"clicked_at": rfc3339(credit["clicked_at"])} for credit in order.get("attribution", [])]
+    return order | {"time": rfc3339(order["time"])} | ({"attribution": credited} if credited else {})
 
 
 def _entry(visitor: str, event: dict[str, Any]) -> ActivityEntry:

@@ -286,7 +286,10 @@ async def test_privacy_calls_show_and_forget_a_person(shopper: Shopper) -> None:
     await sent(shopper, "log/sale", sale, PAGE)
     for named in ({"email": EMAIL}, {"visitor": "Xy12Ab89"}):
         told = (await asked(shopper, "privacy/info", {"key": KEY, "private_key": PRIVATE} | named)).json()
-        assert (told["status"], [one["sale"] for one in told["orders"]]) == ("ok", ["1"])
+        [order] = told["orders"]
+        assert (told["status"], order["sale"]) == ("ok", "1")
+        times = [order["time"], order["attribution"][0]["clicked_at"], *(one["time"] for one in told["activity"])]
+        assert set(times) == {"2026-11-18T11:06:40Z"}
         assert [(one["type"], one["description"]) for one in told["activity"]] == [("sale", "5, 1"), ("click", "5, Home")]
     token = {"visitor": (await shopper.post("/v1/visitors", {"visitor": "Xy12Ab89"})).json()["token"], "customer": ""}
     assert (await asked(shopper, "privacy/info", {"key": KEY, "private_key": PRIVATE} | token)).json() == told
