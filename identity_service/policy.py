@@ -137,7 +137,7 @@ def decide(policy: Policy, facts: Facts) -> Decision:
     mode, reason = _mode(policy, rules, facts, choice)
     if mode is Mode.COOKIELESS and facts.candidate_gone_at is not None:
         mode, reason = Mode.NULL, Reason.WITHDRAWN
-    opted_out = facts.gpc or facts.opted_out or any(signal.sale_share_opt_out for signal in facts.signals)
+    opted_out = facts.gpc or facts.opted_out or (facts.signals != () and any(signal.sale_share_opt_out for signal in facts.signals))
     opted_out |= rules.refusal_opts_out and reason is Reason.CONSENT_REFUSED
     return Decision(mode, reason, policy.name, facts.region, opted_out, choice)
 

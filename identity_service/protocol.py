@@ -79,8 +79,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self.url = b""
         self.headers = []
         self._allowed = allowed
-        self._tick = min(allowed.head.seconds, allowed.body.seconds)
+        self._tick = min(allowed.head.seconds, allowed.body.seconds, config.timeout_keep_alive)
         self._part: Part | None = None
+        self._idle = False
         self._size = 0
         self._due: float | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -93,9 +94,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        for timer in (self._timer, self._stuck):
-            if timer:
-                timer.cancel()
+        for timer in filter(None, (self._timer, self._stuck)):
+            timer.cancel()
 
     def pause_writing(self) -> None:
         """The client does not read its answer: it has as long for that as for sending a body."""
@@ -109,6 +109,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         before, cycle = self._part or self._awaited(), self.cycle
+        if self._idle:
+            self._idle, self._due = False, None
         super().data_received(data)
         part = self._part or self._awaited()
         if part is None or self.transport.is_closing():
@@ -139,6 +141,18 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._part = self._due = None
+        if self.cycle.response_complete:
+            self._rest()
+
+    def on_response_complete(self) -> None:
+        """Of the library, which would make a timer of its own for the next request of every connection, after every answer."""
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+        else:
+            self.server_state.total_requests += 1
+            self.flow.resume_reading()
+            if self._part is None:
+                self._rest()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 the server's word for whatever its parser refused
         self._refuse(self._status)
@@ -151,9 +165,15 @@ class GuardedProtocol(HttpToolsProtocol):
         return self._allowed.head if part is Part.HEAD else self._allowed.body
 
     def _set_deadline(self, part: Part) -> None:
-        if self._due is not None:
-            return
-        self._due, self._size = self.loop.time() + self._allowance(part).seconds, 0
+        if self._due is None:
+            self._wait(self._allowance(part).seconds)
+
+    def _rest(self) -> None:
+        self._idle = True  # until the first byte of the next request
+        self._wait(self.timeout_keep_alive)
+
+    def _wait(self, seconds: float) -> None:
+        self._due, self._size = self.loop.time() + seconds, 0
         if self._timer is None:
             self._timer = self.loop.call_later(self._tick, self._ring)
 

@@ -63,6 +63,8 @@ class Visitors:
         return replace(visit, signals=tuple(signals))
 
     def verified(self, shop: Shop, texts: tuple[str, ...]) -> list[Token]:
+        if not texts:
+            return []
         found = [self._signing.verify(shop.shop_id, text) for text in texts]
         tokens = [token for token in found if token]
         if len(tokens) < len(found):

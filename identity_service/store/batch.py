@@ -48,6 +48,10 @@ class Command(Struct, frozen=True):
         except UnicodeEncodeError:
             return pack(tuple(word.encode(errors="replace") if isinstance(word, str) else word for word in self.words))
 
+    def is_missing(self, error: ReplyError) -> bool:
+        """Whether the server does not know the script that was called by its digest."""
+        return error.code == "NOSCRIPT" and self.words[0] == "EVALSHA"
+
     def with_source(self) -> "Command":
         """For a server that may not know the script; it knows it then."""
         return Command(("EVAL", self.source.source, *self.words[2:]), self.reads, self.source) if self.source else self

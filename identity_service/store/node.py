@@ -1,4 +1,4 @@
-"""One server: its connections, a breaker, and scripts that it may have lost.
+"""One server: its connections and a breaker.
 
 Where replicas must confirm what was written, reads have a connection of their own, so that they do not wait behind confirmations.
 """
@@ -64,9 +64,6 @@ class Node:
     def submit(self, unit: Sequence[Command]) -> Awaitable[list[Reply]]:
         """A reply for each command, errors in their places. Raises StoreUnavailable."""
         line = self._reading if self._reading is not self._writing and only_reads(unit) else self._writing
-        for command in unit:
-            if command.source:
-                return self._with_scripts(line, unit)
         return line.submit(unit)
 
     async def run(self, *unit: Command) -> list[Reply]:
@@ -87,15 +84,6 @@ class Node:
     def close(self) -> None:
         self._writing.close()
         self._reading.close()
-
-    async def _with_scripts(self, line: Line, unit: Sequence[Command]) -> list[Reply]:
-        replies = await line.submit(unit)
-        missing = [index for index, reply in enumerate(replies) if isinstance(reply, ReplyError) and reply.code == "NOSCRIPT"]
-        if missing:
-            again = await line.submit([unit[index].with_source() for index in missing])
-            for index, reply in zip(missing, again, strict=True):
-                replies[index] = reply
-        return replies
 
     def _began(self) -> bool:
         if self.breaker.may_pass():
