@@ -53,7 +53,6 @@ def run_workers(settings: Settings) -> None:
     config = uvicorn.Config(
         "identity_service.worker:create",
         factory=True,
-        interface="asgi3",
         host=server.host,
         port=server.port,
         workers=server.workers,

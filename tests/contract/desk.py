@@ -112,7 +112,7 @@ async def streaming(
     headers += [(b"last-event-id", last.encode())] if last else []
     scope = {"type": "http", "method": "GET", "path": "/admin/logs/stream", "raw_path": b"/admin/logs/stream", "http_version": "1.1"}
     scope |= {"headers": headers, "query_string": query.encode(), "client": ("203.0.113.7", 4711)}
-    task = asyncio.ensure_future(application(scope, stream.receive, stream.send))
+    task = asyncio.create_task(application(scope, stream.receive, stream.send))
     try:
         yield stream, task
     finally:
