@@ -1,7 +1,6 @@
 """Persistent mode: which ID it is, writing a new grant with its receipt, and when the cookie is due."""
 
 from identity_service.consent import Choice, Consent, Receipt, Signal
-from identity_service.handle import handle_named
 from identity_service.policy import Decision, Reason
 from identity_service.service.identities import identity_of, null_identity, refusal_cookie
 from identity_service.service.linking import LinkingRefusals, refuses_links
@@ -48,7 +47,7 @@ class Grants:
         elif record:
             await self._touch(scene, visitor, record)
         linking = choice.linking if granting or not record else record.linking
-        if refuses_links(scene) and linking is not Choice.REFUSED:
+        if refuses_links(scene) and not (granting and linking is Choice.REFUSED):
             linking = Choice.REFUSED
             receipt = await self._linking.refuse(scene, visitor, Kind.PERSISTENT, expires) or receipt
         kept = scene.living if not granting and not scene.visit.own else None
@@ -86,11 +85,7 @@ class Grants:
             bridged_from=_bridged(scene, visitor),
         )
         outcome, names = await self._store.removals.grant(shop.shop_id, visitor, grant, scene.now)
-        if choice.linking is Choice.REFUSED:
-            for name in names:
-                await self._store.links.unlink(shop.shop_id, handle_named(name), visitor, scene.seconds, revoke=True)
-        else:
-            await self._store.links.extend(shop.shop_id, names, visitor, scene.seconds, expires)
+        await self._store.links.extend(shop.shop_id, names, visitor, scene.seconds, expires)
         return outcome, receipt
 
     async def _touch(self, scene: Scene, visitor: VisitorId, record: VisitorRecord) -> None:

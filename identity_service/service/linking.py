@@ -3,7 +3,6 @@
 from msgspec.structs import replace
 
 from identity_service.consent import Choice, Receipt, Signal
-from identity_service.handle import handle_named
 from identity_service.service.receipts import Receipts, new_receipt_key
 from identity_service.service.scene import Scene
 from identity_service.store import Store
@@ -17,15 +16,16 @@ class LinkingRefusals:
 
     async def refuse(self, scene: Scene, visitor: VisitorId, kind: Kind, expires: int) -> Receipt | None:
         """Proves and remembers the refusal, so that no link comes after it; then removes the links there are. `expires`: of a record made
-        for it. Returns the receipt, None where the refusal was known already."""
+        for it. Returns the receipt, None where the refusal was known already; one that was cut off is ended then."""
         shop = scene.visit.shop
         record = scene.states[visitor].record if visitor in scene.states else None
         known = record is not None and record.linking is Choice.REFUSED
         key = record.receipt_key if record and record.receipt_key else new_receipt_key()
+        if known and not await self._store.visitors.pointers(shop.shop_id, visitor):
+            return None
         receipt = None if known else await self._receipts.issue(scene, _refusal(scene, kind), _mode(kind), visitor, key)
         proof = (receipt.receipt_id, key) if receipt else ("", "")
-        for name in await self._store.visitors.refuse_linking(shop.shop_id, visitor, kind, expires, scene.seconds, proof):
-            await self._store.links.unlink(shop.shop_id, handle_named(name), visitor, scene.seconds, revoke=True)
+        await self._store.removals.refuse_linking(shop.shop_id, visitor, kind, expires, scene.now, proof)
         return receipt
 
 

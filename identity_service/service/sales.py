@@ -27,6 +27,9 @@ from identity_service.shop import Shop
 from identity_service.store import Clock, Store
 from identity_service.visitor import Kind, VisitorId
 
+LAST_OF_SECOND = 0.999
+"""Orders are listed within the second of their sale, however late they are completed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sold:
@@ -92,7 +95,7 @@ class Sales:
         """Everything after the claim; each step may have been taken before. Where the visitor was withdrawn meanwhile, or refuses the
         links, the order loses what is personal."""
         digest, time = self._store.keys.sale_digest(shop.shop_id, sale), int(stored["time"])
-        listing = self._store.activity.list_order(shop.shop_id, digest, time + self._clock() % 1)
+        listing = self._store.activity.list_order(shop.shop_id, digest, min(max(self._clock(), time), time + LAST_OF_SECOND))
         if subject.visitor is None:
             await listing
         else:

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from identity_service.consent import Choice, Millis, Receipt
+from identity_service.consent import Choice, Millis, Receipt, Signal
 from identity_service.cookieless import DAY, window_at
 from identity_service.errors import StoreUnavailable
 from identity_service.metrics import BAD_SIGNATURES, ISSUED, REFUSED_SIGNALS, count
@@ -175,7 +175,7 @@ class Visitors:
     def _without_store(self, visit: Visit, tokens: list[Token], now: Millis) -> Identity:
         """Fails closed: no persistent ID is alive, no derived one can be checked; a cookieless token and a random ID work."""
         withdraws = visit.asked is Asked.NULL or (visit.asked is Asked.AUTO and any(token.kind is Kind.PERSISTENT for token in tokens))
-        if visit.event or (withdraws and tokens) or any(signal.choice is Choice.REFUSED for signal in visit.signals):
+        if visit.event or (withdraws and tokens) or any(_refuses(signal) for signal in visit.signals):
             raise StoreUnavailable
         surroundings = visit.surroundings
         decision = decide(
@@ -200,6 +200,11 @@ class Visitors:
         emptied = visit.asked is Asked.AUTO or decision.reason in {Reason.CONSENT_REFUSED, Reason.VISITOR_DISABLED}
         cookie = CookieAct.CLEAR if emptied else CookieAct.KEEP
         return identity_of(replace(decision, reason=reason), mode=Mode.NULL, cookie=cookie)
+
+
+def _refuses(signal: Signal) -> bool:
+    """Storage, or links where that is said now: a cookie says it again with the next call."""
+    return signal.choice is Choice.REFUSED or (signal.linking is Choice.REFUSED and not signal.remembered)
 
 
 def _is_persistent(state: VisitorState) -> bool:

@@ -29,10 +29,10 @@ class ActivityStore:
         self._order_life = order_life
 
     async def list_order(self, shop: ShopId, digest: str, at: float) -> None:
-        """`at`: seconds since 1970, to the millisecond, so that those of one second have their order; the first listing of one counts."""
+        """`at`: seconds since 1970, to the millisecond, so that those of one second have their order; the latest listing of one counts."""
         key = self._keys.orders(shop)
         trim = write("ZREMRANGEBYRANK", key, 0, -self._most_orders - 1)
-        await self._client.run(write("ZADD", key, "NX", f"{at:.3f}", digest), trim, write("EXPIRE", key, self._order_life))
+        await self._client.run(write("ZADD", key, "GT", f"{at:.3f}", digest), trim, write("EXPIRE", key, self._order_life))
 
     async def orders(self, shop: ShopId, after: str | None, most: int) -> list[str]:
         """Digests, newest first, at most `most` of those that follow `after`, however many came in the meantime; none after an unknown

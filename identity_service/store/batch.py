@@ -1,8 +1,8 @@
 """Commands, and units of them.
 
 A unit is a list of commands that belong together. On one server it is never split, and its commands reach the store in their order, except
-that a server that has lost its scripts runs the calls of scripts after the unit's other commands; no unit relies on more. On a cluster
-its commands for different slots are sent one after the other, each when the one before is done; reads alone go out at once.
+that scripts that a server has lost run after the unit's other commands: one that others rely on comes with its source. On a cluster its
+commands for different slots are sent one after the other, each when the one before is done; reads alone go out at once.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ class Command(Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """The first key; all keys of a script share its slot."""
+        """The first key, whose slot says where the command goes."""
         return str(self.words[3 if self.source else 1])
 
     def packed(self) -> bytes:

@@ -16,7 +16,7 @@ from identity_service.store.batch import read, write
 from identity_service.store.entries import Entry, Side
 from identity_service.store.keys import PREFIX, VisitorKeys
 from identity_service.store.kinds import Rekey, name_of
-from identity_service.store.links import note_destroyed
+from identity_service.store.notes import note_destroyed
 from identity_service.store.visitors import NAME_LENGTH
 from identity_service.visitor import VisitorId
 

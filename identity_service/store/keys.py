@@ -1,4 +1,4 @@
-"""Every key in the store, and nowhere else. Prefix `id:v1:`; the part in braces is the aggregate that one script changes in one slot.
+"""Every key in the store, and nowhere else. Prefix `id:v1:`; the part in braces is the aggregate whose keys share one slot.
 
 V visitor · E handle · S sale · R receipt · Z salt; `{shop:repair}` open removals, `{shop:lists}` lists of one shop. E is public: the
 README documents it for services that read it directly. Visitors and sales appear as 22 characters of a keyed digest.

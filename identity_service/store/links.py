@@ -3,17 +3,20 @@
 Each step is one script in one slot, and every step can be the last one before a crash: what is left then is only ever removed, by the
 next caller or by `repair`, never completed. A retry is a new nonce. The order of the steps is what makes it safe:
 
-    link      announce at the handle · point from the visitor · confirm at the handle if the announcement still stands;
-              all three in one script where one server holds both slots, which is as if nobody else had come between
+    link      announce at the handle · point from the visitor · confirm at the handle if the announcement still stands
+              (where one server holds both slots: point and link in one script, as if nobody else had come between)
     settle    read the pointer · does the handle name the visitor? · no: drop the pointer if it is still the one read
     unlink    note · drop at the handle, remember the removal · settle
     withdraw  note · mark the visitor gone and its removal open, read its pointers · drop at each handle, revoke announcements there ·
               drop the record and close the removal, or settle if another call has closed it · clear the note
     erase     note · take all off the handle, remember the removals · settle each, withdraw those that it alone held
     grant     is a removal open? end it first · lift the gone mark if the grant is newer
+    refuse    note · mark the visitor's record, read its pointers · unlink each, revoke announcements there · clear the note
 """
 
+import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,11 +27,12 @@ from identity_service.link import Link, LinkCaps, LinkSource, living_links
 from identity_service.shop import ShopId
 from identity_service.store.batch import Command, ReplyError, call, read, write
 from identity_service.store.client import Client
-from identity_service.store.keys import REWRITE, Keys
+from identity_service.store.keys import Keys
+from identity_service.store.notes import note_destroyed, note_first, note_removal
 from identity_service.visitor import LAPSED, Kind, VisitorId
 
-MOST_YIELDS = 3
-"""How often a link may make room for itself before it is refused."""
+MOST_YIELDS = 10
+"""How often a link may make room for itself in one place before it is refused; others may take the room it made."""
 REMOVALS_A_VISITOR = 10
 """How many removals may wait at a handle, for each visitor that it may hold, before it takes no new visitors."""
 FULL = {
@@ -83,28 +87,29 @@ class LinkStore:
         return [living_links(stored, now) for stored in replies]
 
     async def link(self, shop: ShopId, handle: Handle, linkable: Linkable, source: LinkSource, now: int) -> None:
-        """Raises ConsentRequired, Invalid where a cap is reached, or StoreUnavailable; then there is no link of this call."""
+        """Raises ConsentRequired, or Invalid where a cap is reached: then there is no link of this call; or StoreUnavailable: then there is
+        none, unless only the answer was lost."""
         attempt = self._attempt(shop, handle, linkable, source, now)
-        try:
-            if self._one_server:
-                try:
-                    await self._step(attempt, attempt.whole)
-                    return
-                except StoreUnavailable as error:
-                    if not crosses_slots(error):
-                        raise
-                    self._one_server = False
+        if not await self._link_in_one_step(attempt):
             await self._link_in_steps(attempt, source)
-        except ConsentRequired:
-            self._client.post(note_destroyed(Millis(now * 1000)))  # the announcement may have named a visitor that was withdrawn
-            raise
+
+    async def _link_in_one_step(self, attempt: Attempt) -> bool:
+        """False in a cluster, which takes no script for keys of several slots."""
+        if self._one_server:
+            try:
+                await self._step(attempt, attempt.whole)
+            except StoreUnavailable as error:
+                if not crosses_slots(error):
+                    raise
+                self._one_server = False
+        return self._one_server
 
     async def _link_in_steps(self, attempt: Attempt, source: LinkSource) -> None:
         shop, handle, visitor, nonce, now = attempt.shop, attempt.handle, attempt.linkable.visitor, attempt.nonce, attempt.now
         note = f"l {handle.name} {nonce}"
         keys = self._keys.handle(shop, handle)
         try:
-            await self._step(attempt, call("note_removal", [self._keys.notes(shop)], now * 1000, note), attempt.announce)
+            await self._step(attempt, note_first(self._keys, shop, note, Millis(now * 1000)), attempt.announce)
         except Invalid:
             self._forget(shop, note)
             raise
@@ -114,6 +119,7 @@ class LinkStore:
             await self._client.run(write("HDEL", keys.intents, nonce))
             await self.settle(shop, handle, visitor, of_link=True)
             self._forget(shop, note)
+            self._client.post(note_destroyed(Millis(now * 1000)))  # the announcement may have named a visitor that was withdrawn
             raise
         commit = call("link_commit", (keys.links, keys.intents), nonce, visitor, now, expires, source.value[0], attempt.linkable.flag)
         [confirmed] = await self._client.run(commit)
@@ -124,12 +130,13 @@ class LinkStore:
         if not confirmed:
             raise StoreUnavailable("The link was removed while it was made; repeat the call if it is still wanted.")
 
-    async def unlink(self, shop: ShopId, handle: Handle, visitor: VisitorId, now: int, *, revoke: bool = False) -> bool:
-        """Returns whether there was a link. `revoke`: links of the visitor that are announced there will not stand either."""
+    async def unlink(self, shop: ShopId, handle: Handle, visitor: VisitorId, now: int, *, revoke: bool = False, only: str = "") -> bool:
+        """Returns whether there was a link. `revoke`: links of the visitor that are announced there will not stand either. `only`: how its
+        stored value must end, or it stays."""
         keys = self._keys.handle(shop, handle)
         note = f"u {handle.name} {secrets.token_urlsafe(8)}"
         await self._client.run(*note_removal(self._keys, shop, note, Millis(now * 1000)))
-        drop = call("unlink_drop", (keys.links, keys.removals), visitor, now * 1000, "" if revoke else self._most_removals)
+        drop = call("unlink_drop", (keys.links, keys.removals), visitor, now * 1000, "" if revoke else self._most_removals, only)
         announced = [call("withdraw_unlink", (keys.links, keys.intents, keys.sales), visitor)] if revoke else []
         existed, *_ = await self._client.run(drop, *announced)
         if existed < 0:
@@ -174,36 +181,28 @@ class LinkStore:
         return Attempt(shop, handle, linkable, now, nonce, announce, point, whole)
 
     async def _step(self, attempt: Attempt, *unit: Command) -> list[str]:
-        """What the unit's last script returns beside ok, once there is room: it names who has to give way."""
-        shop, now, place = attempt.shop, attempt.now, ""
-        for _ in range(MOST_YIELDS):
+        """What the unit's last script returns beside ok, once those who have to give way have done so."""
+        yields = Counter[str]()
+        while True:
             *_, reply = await self._client.run(*unit)
             outcome, *rest = map(str, reply)
             if outcome == "ok":
                 return rest
             if outcome not in {"yield", "full"}:
                 raise ConsentRequired("The visitor has withdrawn or refused linking; link again only after a new grant.")
-            place = rest[0]
-            if outcome == "full":
-                break
-            if place == "handle":
-                await self.unlink(shop, attempt.handle, VisitorId(rest[1]), now)
-            else:
-                await self.unlink(shop, handle_named(rest[1]), attempt.linkable.visitor, now)
-        raise Invalid(FULL[place])
+            place, *named = rest
+            if outcome == "full" or yields[place] == MOST_YIELDS:
+                raise Invalid(FULL[place])
+            yields[place] += 1
+            await asyncio.gather(*(self._yield(attempt, place, *one) for one in zip(named[::2], named[1::2], strict=True)))
+
+    async def _yield(self, attempt: Attempt, place: str, name: str, link: str) -> None:
+        """`link`: how the link of who yields must still end."""
+        handle, visitor = (attempt.handle, VisitorId(name)) if place == "handle" else (handle_named(name), attempt.linkable.visitor)
+        await self.unlink(attempt.shop, handle, visitor, attempt.now, only=link)
 
     def _forget(self, shop: ShopId, note: str) -> None:
         self._client.post(write("ZREM", self._keys.notes(shop), note))
-
-
-def note_removal(keys: Keys, shop: ShopId, note: str, now: Millis) -> tuple[Command, Command]:
-    """Before a removal begins: what repair has to end if it does not, and that the append-only file will hold what it destroyed."""
-    return call("note_removal", [keys.notes(shop)], now, note), note_destroyed(now)
-
-
-def note_destroyed(at: Millis) -> Command:
-    """The append-only file holds what was destroyed then, until it is rewritten."""
-    return call("note_rewrite", [REWRITE], at // 1000)
 
 
 def crosses_slots(error: StoreUnavailable) -> bool:

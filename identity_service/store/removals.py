@@ -5,16 +5,17 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from identity_service.consent import Millis
+from identity_service.consent import Choice, Millis
 from identity_service.errors import StoreUnavailable
 from identity_service.handle import Handle, handle_named
 from identity_service.shop import ShopId
 from identity_service.store.batch import call, read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import Keys
-from identity_service.store.links import LinkStore, note_destroyed, note_removal
+from identity_service.store.links import LinkStore
+from identity_service.store.notes import note_destroyed, note_removal
 from identity_service.store.visitors import NAME_LENGTH, Grant, VisitorStore
-from identity_service.visitor import VisitorId
+from identity_service.visitor import Kind, VisitorId
 
 SHORTEST_GONE = 3_600
 """Seconds that a gone mark stays at least, so that it outlives its own removal."""
@@ -48,14 +49,37 @@ class RemovalStore:
         return await self._noted(shop, "w", visitor, now, "now", max(gone_life or self._gone_life, SHORTEST_GONE))
 
     async def grant(self, shop: ShopId, visitor: VisitorId, grant: Grant, now: Millis) -> tuple[str, list[str]]:
-        """Returns the outcome (granted, gone or older) and the names of handles whose links may live as long as the grant. A removal of
-        the visitor that is under way is ended first; raises StoreUnavailable where there is always another."""
+        """Returns the outcome (granted, gone or older) and the names of handles whose links may live as long as the grant; where it
+        refuses links they are removed. A removal of the visitor that is under way is ended first; raises StoreUnavailable where there is
+        always another."""
+        refuses = grant.consent.linking is Choice.REFUSED
+        note = await self._note(shop, f"r {visitor}", now) if refuses else None
         for _ in range(MOST_REMOVALS):
             outcome, names = await self._visitors.grant(shop, visitor, grant, now // 1000)
             if outcome != "open":
-                return outcome, names
+                if note:
+                    await self._unlink_all(shop, visitor, names, now, note)
+                return outcome, [] if refuses else names
             await self.finish_withdrawal(shop, visitor, now)
         raise StoreUnavailable("The visitor is being withdrawn at the same time; repeat the call if the grant still stands.")
+
+    async def refuse_linking(self, shop: ShopId, visitor: VisitorId, kind: Kind, expires: int, now: Millis, proof: tuple[str, str]) -> None:
+        """Remembers the refusal, so that no link comes after it; then removes the links there are. `proof`: see `VisitorStore`."""
+        note = await self._note(shop, f"r {visitor}", now)
+        names = await self._visitors.refuse_linking(shop, visitor, kind, expires, now // 1000, proof)
+        await self._unlink_all(shop, visitor, names, now, note)
+
+    async def repair_refusal(self, shop: ShopId, visitor: VisitorId, now: Millis) -> None:
+        """Of links that was cut off: what it left of them, unless a newer choice allows them."""
+        [state] = await self._visitors.states(shop, [visitor], now // 1000)
+        if state.record and state.record.linking is Choice.REFUSED:
+            await self._unlink_all(shop, visitor, await self._visitors.pointers(shop, visitor), now)
+
+    async def _unlink_all(self, shop: ShopId, visitor: VisitorId, names: Sequence[str], now: Millis, note: str | None = None) -> None:
+        for name in names:
+            await self._links.unlink(shop, handle_named(name), visitor, now // 1000, revoke=True)
+        if note:
+            self._client.post(write("ZREM", self._keys.notes(shop), note))
 
     async def finish_withdrawal(self, shop: ShopId, visitor: VisitorId, now: Millis) -> Erased:
         """Ends the removal of the visitor that another call has open, if any."""

@@ -13,7 +13,8 @@ from identity_service.shop import ShopId
 from identity_service.store.batch import call, read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import REPAIR_LOCK, REWRITE, Keys
-from identity_service.store.links import LinkStore, note_destroyed
+from identity_service.store.links import LinkStore
+from identity_service.store.notes import note_destroyed
 from identity_service.store.removals import RemovalStore
 from identity_service.visitor import VisitorId
 
@@ -59,6 +60,8 @@ class Repair:
             kind, subject, *rest = note.split(" ")
             if kind in "wf":
                 await self._removals.repair_withdrawal(shop, VisitorId(subject), Millis(int(at)), noted_to_finish=kind == "f")
+            elif kind == "r":
+                await self._removals.repair_refusal(shop, VisitorId(subject), now)
             elif kind == "s":
                 await self._removals.repair_sale(shop, rest[0], VisitorId(subject))
             else:

@@ -11,7 +11,7 @@ from identity_service.store.assumed import AssumedVisitors
 from identity_service.store.batch import call, read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import Keys
-from identity_service.store.links import note_destroyed
+from identity_service.store.notes import note_destroyed, note_first
 from identity_service.visitor import VisitorId
 
 MOST_SALES_OF_A_VISITOR = 1_000
@@ -48,7 +48,7 @@ class SaleStore:
         index = call("index_sale", (keys.record, keys.gone, keys.sales), *arguments)
         known = read("HGETALL", self._keys.sale_of(shop, arguments[0]))
         note = f"s {visitor} {arguments[0]} {secrets.token_urlsafe(8)}"
-        noting = call("note_removal", [self._keys.notes(shop)], now * 1000, note)
+        noting = note_first(self._keys, shop, note, Millis(now * 1000))
         _, outcome, sale_fields, *found = await self._client.run(noting, index, known, *(read("LRANGE", key, 0, -1) for key in lists))
         return Indexed(outcome, sale_fields or None, [event for events in found for event in events], note)
 
@@ -58,7 +58,7 @@ class SaleStore:
         digest = self._keys.sale_digest(shop, sale)
         pairs = [text for pair in fields.items() for text in pair]
         indexes, limits = [self._keys.handle(shop, handle).sales for handle in handles], (self._life, MOST_SALES_OF_A_HANDLE)
-        index = [call("index_under_handle", [key], digest, *limits) for key in indexes]
+        index = [call("index_under_handle", [key], digest, *limits).with_source() for key in indexes]  # the claim must not run without
         *indexed, reply = await self._client.run(*index, call("claim_sale", [self._keys.sale_of(shop, digest)], self._life, *pairs))
         for handle, key, outcome in zip(handles, indexes, indexed, strict=True):
             if outcome == "full":

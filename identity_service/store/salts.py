@@ -9,7 +9,7 @@ from identity_service.shop import ShopId
 from identity_service.store.batch import call, read
 from identity_service.store.client import Client
 from identity_service.store.keys import Keys
-from identity_service.store.links import note_destroyed
+from identity_service.store.notes import note_destroyed
 
 EXPIRY_SLACK = 60
 """Seconds by which the store's clock may be behind when it lets a salt expire."""

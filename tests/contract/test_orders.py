@@ -7,6 +7,7 @@ from urllib.parse import quote
 import pytest
 import redis
 
+from identity_service.app import Application
 from identity_service.attribution import ATTRIBUTED, EXPLANATIONS, Break
 from identity_service.settings import load
 from tests.conftest import Clock, Shopper, shopping
@@ -54,6 +55,34 @@ async def test_pages_hold_every_order_once_newest_first(shopper: Shopper, clock:
     assert sorted(found, key=int) == [str(number) for number in range(25)]
     if apart:
         assert found == [str(number) for number in reversed(range(25))]
+
+
+async def test_an_order_whose_second_ends_while_it_is_logged_keeps_its_place(
+    application: Application, shopper: Shopper, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = application.services.store.sales.claim
+
+    async def slow(*arguments: Any) -> Any:
+        clock.forward(0.3)
+        return await claim(*arguments)
+
+    monkeypatch.setattr(application.services.store.sales, "claim", slow)
+    for number in range(8):
+        await log(shopper, "sale", SALE | {"sale": number})
+    assert await pages(shopper, 25) == [str(number) for number in reversed(range(8))]
+
+
+async def test_a_sale_id_that_comes_again_after_its_days_is_a_new_order_at_the_top(
+    shopper: Shopper, database: redis.Redis, clock: Clock
+) -> None:
+    await log(shopper, "sale", SALE | {"sale": 1})
+    clock.forward(401 * 86_400)
+    for key in database.keys("id:v1:S*"):
+        database.delete(key)  # as it has expired
+    for number in (20, 21, 1):
+        await log(shopper, "sale", SALE | {"sale": number})
+        clock.forward(5)
+    assert await pages(shopper, 25) == ["1", "21", "20"]
 
 
 @pytest.mark.parametrize("apart", [0, 1])

@@ -1,7 +1,7 @@
 """Sales and links of two workers on one store, held or cut off at one step while the other goes on."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import httpx2 as httpx
@@ -15,6 +15,7 @@ from identity_service.settings import load
 from identity_service.shop import ShopId
 from identity_service.store.batch import Command
 from identity_service.store.keys import REPAIR_LOCK, REWRITE
+from identity_service.store.line import Line
 from identity_service.visitor import VisitorId
 from tests.conftest import Clock, Shopper
 from tests.faults.steps import as_of_a_cluster
@@ -222,6 +223,7 @@ async def test_what_names_a_withdrawn_visitor_for_a_moment_leaves_the_append_onl
     workers: Workers, database: redis.Redis, path: str
 ) -> None:
     stale, swift = workers
+    as_of_a_cluster(stale.services.store.client)
     token, _ = await granted(shopper_of(stale))
     await shopper_of(stale).post("/v2/log/click", {"product": 1, "visitor": token})
     await shopper_of(swift).post("/v1/visitors", {"token": token, "consent": "refused"})
@@ -231,6 +233,68 @@ async def test_what_names_a_withdrawn_visitor_for_a_moment_leaves_the_append_onl
     assert (await shopper_of(stale).post(path, body)).status_code in {200, 409}
     await stale.services.store.client.drain()
     assert database.hlen(REWRITE) == 1
+
+
+async def test_a_refused_link_writes_nothing_on_one_server(workers: Workers, database: redis.Redis) -> None:
+    stale, swift = workers
+    token, _ = await granted(shopper_of(stale))
+    await shopper_of(swift).post("/v1/visitors", {"token": token, "consent": "refused"})
+    await swift.services.store.client.drain()
+    before = database.info("persistence")["rdb_changes_since_last_save"]
+    assert (await shopper_of(stale).post("/v1/links", {"email": LUKE, "token": token})).status_code == 409
+    await stale.services.store.client.drain()
+    assert database.info("persistence")["rdb_changes_since_last_save"] == before
+
+
+@pytest.mark.parametrize("where", ["/v1/visitors", "/v1/consents"])
+@pytest.mark.parametrize("step", ["note_removal", "unlink_drop"])
+@pytest.mark.parametrize("storage", [{}, {"storage": "granted", "measurement": "granted"}])
+@pytest.mark.parametrize("repeated", [True, False])
+async def test_a_refusal_of_linking_that_is_cut_off_is_ended_by_its_repetition_or_by_repair(
+    workers: Workers, database: redis.Redis, clock: Clock, where: str, step: str, storage: dict[str, str], repeated: bool
+) -> None:
+    slow, swift = workers
+    token, _ = await granted(shopper_of(slow))
+    assert (await shopper_of(slow).post("/v1/links", {"email": LUKE, "token": token})).status_code == 200
+    clock.forward(10)
+    gate = Gate(slow, step)
+    gate.fails = True
+    gate.released.set()
+    refusal = {"token": token, "consent": {"purposes": storage | {"linking": "refused"}}}
+    assert (await shopper_of(slow).post(where, refusal)).status_code == 503
+    assert gate.held.is_set()
+    if repeated:
+        clock.forward(2)
+        assert (await shopper_of(swift).post(where, refusal)).json()["linkable"] is False
+        assert await shopper_of(swift).visitors(email=LUKE) == []
+    elif step == "unlink_drop":
+        await kept_up(swift, database, clock)
+        assert await shopper_of(swift).visitors(email=LUKE) == []
+
+
+async def test_a_sale_is_indexed_before_it_is_claimed_also_where_the_store_lost_one_script(
+    workers: Workers, database: redis.Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its worker dies once the first pipeline with the claim has been answered."""
+    slow, swift = workers
+    database.script_flush()
+    await shopper_of(swift).post("/v2/log/sale", {"sale": 7, "products": [1], "visitor": "own-7"})
+    landed = Line._answer
+
+    def dies(line: Line, unit: Sequence[Command], replies: list[Any], future: "asyncio.Future[list[Any]]") -> None:
+        if any(one.source and one.source.name == "claim_sale" for one in unit):
+            future.set_exception(StoreUnavailable())
+        else:
+            landed(line, unit, replies, future)
+
+    with monkeypatch.context() as dying:
+        dying.setattr(Line, "_answer", dies)
+        body = {"sale": 1, "products": [1], "visitor": "own-1", "email": LUKE}
+        assert (await shopper_of(slow).post("/v2/log/sale", body)).status_code == 503
+    assert sale_of(swift, database, "1")["visitor"] == "own-1"
+    await shopper_of(swift).post("/v1/erasures", {"email": LUKE})
+    await kept_up(swift, database, clock)
+    assert "email" not in sale_of(swift, database, "1")
 
 
 @pytest.mark.parametrize("path", ["/v2/log/sale", "/v1/links"])
@@ -367,13 +431,17 @@ async def test_a_click_that_shows_a_withdrawn_cookie_beside_another_keeps_nothin
     assert (await shopper_of(swift).post("/v1/events", {"visitor": device["visitor"]})).json()["events"] == []
 
 
-@pytest.mark.parametrize("times", [1, 2])
-async def test_a_withdrawal_during_a_refusal_of_linking_leaves_no_record(workers: Workers, database: redis.Redis, times: int) -> None:
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_withdrawal_during_a_refusal_of_linking_leaves_no_record(workers: Workers, database: redis.Redis, again: bool) -> None:
     slow, swift = workers
     answer = (await shopper_of(slow).post("/v1/visitors")).json()
     refusal = {"token": answer["token"], "consent": {"purposes": {"linking": "refused"}}}
-    for _ in range(times - 1):
-        await shopper_of(slow).post("/v1/consents", refusal)
+    if again:
+        await shopper_of(slow).post("/v1/links", {"email": LUKE, "token": answer["token"]})
+        cut_off = Gate(slow, "unlink_drop")
+        cut_off.fails = True
+        cut_off.released.set()
+        assert (await shopper_of(slow).post("/v1/consents", refusal)).status_code == 503
     gate = Gate(slow, "refuse_linking")
     call = asyncio.create_task(shopper_of(slow).post("/v1/consents", refusal))
     await asyncio.wait_for(gate.held.wait(), 20)

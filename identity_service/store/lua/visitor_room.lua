@@ -1,0 +1,23 @@
+#!lua flags=no-writes
+-- Purpose: may a visitor point to a handle? By its consent, and by the cap of its handles; unverified ones yield to verified ones.
+-- KEYS[1]  record (hash)   KEYS[2]  gone (string)
+-- ARGV     as of link_point
+-- Returns  {ok}, {gone}, {refused}, {full, visitor}, or {yield, visitor, handle, u} for one that has to be unlinked first
+if redis.call('EXISTS', KEYS[2]) == 1 then return {'gone'} end
+local kind, expires, linking = unpack(redis.call('HMGET', KEYS[1], 'k', 'x', 'n'))
+local ended = expires and tonumber(expires) <= tonumber(ARGV[3])
+if ended then kind, linking = false, false end
+if kind == 'p' and tonumber(expires) - tonumber(ARGV[9]) <= tonumber(ARGV[3]) then return {'gone'} end
+if linking == 'refused' or (ARGV[4] == 'p' and kind ~= 'p') then return {'refused'} end
+if not kind and ARGV[7] == 'p' then return {'gone'} end
+local letter, room = string.sub(ARGV[1], 1, 1), tonumber(ARGV[5])
+if ARGV[6] == 'u' then room = math.floor(room / 2) end
+if not ended and redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then return {'ok'} end
+local held = ended and 0 or tonumber(redis.call('HGET', KEYS[1], letter) or 0)
+if held < room then return {'ok'} end
+local stored = ended and {} or redis.call('HGETALL', KEYS[1])
+for i = 1, #stored, 2 do
+  local unverified = #stored[i] == #ARGV[1] and string.sub(stored[i], 1, 1) == letter and string.sub(stored[i + 1], -1) == 'u'
+  if unverified and ARGV[6] == 'v' then return {'yield', 'visitor', stored[i], 'u'} end
+end
+return {'full', 'visitor'}
