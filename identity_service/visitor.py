@@ -47,6 +47,7 @@ class VisitorRecord(Struct, frozen=True):
     consent: Consent | None
     opted_out: bool
     emails: int
+    mixed: bool = False
     receipt_key: str | None = None
     bridged_from: str | None = None
     opt_outs_seen: OptOutsSeen = NEVER_SEEN

@@ -26,12 +26,13 @@ class Rights:
         self._clock = clock
 
     async def export_handle(self, shop: Shop, handle: Handle) -> Export:
-        """Of a visitor that other people's handles share, only the link is shown: the rest may be theirs."""
+        """Of a visitor that other people's handles share, or shared until they were erased, only the link is shown: the rest may be
+        theirs."""
         [links] = await self._store.links.living(shop.shop_id, [handle], self._now())
         visitors = []
         for link in links:
             [state] = await self._store.visitors.states(shop.shop_id, [link.visitor], self._now())
-            entry: Export = {"visitor": link.visitor, "shared": bool(state.record and state.record.shared)}
+            entry: Export = {"visitor": link.visitor, "shared": _is_shared(state)}
             if not entry["shared"]:
                 entry |= await self._held(shop, link.visitor, state)
             entry["link"] = {"first_seen": link.first_seen, "last_seen": link.last_seen, "source": link.source, "verified": link.verified}
@@ -51,8 +52,7 @@ class Rights:
             return {"visitors": [], "orders": []}
         found = await self._store.sales.read(shop.shop_id, await self._store.visitors.sale_digests(shop.shop_id, visitor))
         orders = [_order(order) for order in found if order.get("visitor") == visitor]
-        shared = bool(state.record and state.record.shared)
-        return {"visitors": [{"visitor": visitor, "shared": shared} | held], "orders": orders}
+        return {"visitors": [{"visitor": visitor, "shared": _is_shared(state)} | held], "orders": orders}
 
     async def erase_handle(self, shop: Shop, handle: Handle) -> Erased:
         """Dated no earlier than the grants it ends, which a faster clock may have stamped: a later grant would stand."""
@@ -84,6 +84,10 @@ class Rights:
 
     def _millis(self) -> Millis:
         return Millis(int(self._clock() * 1000))
+
+
+def _is_shared(state: VisitorState) -> bool:
+    return state.record is not None and (state.record.shared or state.record.mixed)
 
 
 def _order(stored: dict[str, str]) -> Export:

@@ -84,7 +84,7 @@ def _of(scene: Scene) -> Subject:
         token = scene.living or scene.tokens[0]
         dead = scene.living is None if token.kind is Kind.PERSISTENT else token_expires(token, visit.shop) <= scene.seconds
         if dead:
-            return NOBODY
+            return NOBODY if visit.refused_before else NO_SESSION
         expires = record.expires if record else token_expires(token, visit.shop)
         mode = Mode.PERSISTENT if token.kind is Kind.PERSISTENT else Mode.COOKIELESS
         return Subject(True, token.visitor, token.kind, expires, True, _may_link(scene, token.visitor, mode), bridged)

@@ -14,10 +14,10 @@ from identity_service.visitor import LAPSED, Kind, VisitorId, VisitorRecord, Vis
 NAME_LENGTH = 23
 """Characters of a handle's name; the record's own fields are one letter each."""
 
-FIELDS = ("k", "x", "g", "s", "n", "v", "w", "o", "t", "b", "f", "l", "e", "q", "d")
+FIELDS = ("k", "x", "g", "s", "n", "v", "w", "o", "t", "b", "f", "l", "e", "q", "d", "m")
 """kind, expires, granted at, source, linking, policy version, sale/share opt-out, GPC first seen at, DNT first seen at, digest of the
-bridged visitor: those decide. Then first seen, last seen, number of emails, receipt key, first characters of the signal's digest. Beside
-them c counts customer IDs and r is the newest receipt's ID."""
+bridged visitor: those decide. Then first seen, last seen, number of emails, receipt key, first characters of the signal's digest, whether
+another person was erased from it. Beside them c counts customer IDs and r is the newest receipt's ID."""
 
 NOTHING = Stored((None,) * len(FIELDS), None)
 UNKNOWN = VisitorState(None, None)
@@ -133,7 +133,7 @@ def _state(stored: Stored, now: int) -> VisitorState:
 
 def _record(fields: Sequence[str | None], now: int) -> VisitorRecord | None:
     """`fields` in the order of FIELDS."""
-    letter, end, granted, source, linked, version, opted_out, gpc, dnt, bridged, first, last, emails, receipt_key, digest = fields
+    letter, end, granted, source, linked, version, opted_out, gpc, dnt, bridged, first, last, emails, receipt_key, digest, mixed = fields
     if not letter or int(end or 0) <= now:
         return None
     kind = Kind(letter)
@@ -147,6 +147,7 @@ def _record(fields: Sequence[str | None], now: int) -> VisitorRecord | None:
         consent=Consent(Millis(int(granted)), source or "", linking, version, digest) if granted and expires > now else None,
         opted_out=opted_out == "1",
         emails=int(emails or 0),
+        mixed=mixed == "1",
         receipt_key=receipt_key,
         bridged_from=bridged,
         opt_outs_seen=OptOutsSeen(_moment(gpc), _moment(dnt)) if gpc or dnt else NEVER_SEEN,

@@ -16,13 +16,14 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def bearer(authorization: str | None) -> str | None:
-    """The key in the header, None without a header. Raises Unauthorized for another scheme."""
+    """The key in the header; None without one, or for credentials of another scheme, which are meant for whoever stands before this
+    service. Raises Unauthorized for what is neither."""
     if authorization is None:
         return None
     scheme, _, key = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not key:
+    if not scheme or not key:
         raise Unauthorized(WRONG_KEY)
-    return key.strip()
+    return key.strip() if scheme.lower() == "bearer" else None
 
 
 def authenticate(shops: Shops, key: object) -> Caller:

@@ -123,9 +123,10 @@ async def _order(call: Call) -> Order:
 
 def _number(query: Mapping[str, str], name: str, usual: int, most: int) -> int:
     text = query.get(name, str(usual))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= most):
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(most)) else 0
+    if not 1 <= number <= most:
         raise Invalid(f"{name}: is a number from 1 to {most}")
-    return int(text)
+    return number
 
 
 def _money(micros: int) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from msgspec import UnsetType
+from msgspec import UNSET
 
 from identity_service.errors import Invalid
 from identity_service.handle import Handle
@@ -37,14 +37,17 @@ async def forget(call: Call) -> Reply:
 
 
 def _handle(call: Call) -> Handle | None:
-    """None where a visitor is named. Raises Invalid where nobody is."""
+    """None where a visitor is named. Raises Invalid where nobody is, or more than one: half an erasure must not be answered ok."""
     body, shop = call.body, call.shop.shop_id
-    if isinstance(body.email, str) and body.email:
-        return call.services.handles.of_email(shop, body.email)
-    if isinstance(body.customer, str | int) and body.customer != "":
-        return call.services.handles.of_customer(shop, str(body.customer))
-    if isinstance(body.visitor, UnsetType) or body.visitor in {None, ""}:
+    named = [name for name in ("email", "customer", "visitor") if getattr(body, name) not in {UNSET, None, ""}]
+    if len(named) > 1:
+        raise Invalid(f"Invalid Syntax In Argument: {named[1]}")
+    if not named:
         raise Invalid("Missing required argument: email")
+    if named == ["email"]:
+        return call.services.handles.of_email(shop, body.email)
+    if named == ["customer"]:
+        return call.services.handles.of_customer(shop, str(body.customer))
     return None
 
 

@@ -52,6 +52,7 @@ class Visitor:
     logged_until: int = 0
     session: "Visitor | None" = None
     emails: set[str] = field(default_factory=set)
+    mixed: bool = False
     customers: set[str] = field(default_factory=set)
     links_until: int = 0
 
@@ -225,16 +226,18 @@ class Model:
             self.end_links(visitor)
             if email in visitor.emails:
                 visitor.emails.remove(email)
-                if not visitor.emails and len(visitor.customers) < 2:
+                visitor.mixed = bool(visitor.emails) or len(visitor.customers) > 1
+                if not visitor.mixed:
                     self.remove(visitor)
         for order in self.orders.values():
             order.email = None if order.email == email else order.email
 
     def exported(self, email: str) -> list[str]:
-        """The orders that name the email, and all those of visitors that no other email is linked to."""
+        """The orders that name the email, and all those of visitors that no other email is linked to, nor was until it was erased."""
         for visitor in (order.visitor for order in self.orders.values() if order.visitor):
             self.end_links(visitor)
-        return sorted(sale for sale, one in self.orders.items() if email == one.email or (one.visitor and one.visitor.emails == {email}))
+        whole = [one for one in self.orders.values() if one.visitor and one.visitor.emails == {email} and not one.visitor.mixed]
+        return sorted(sale for sale, one in self.orders.items() if email == one.email or one in whole)
 
     def link(self, visitor: Visitor, email: str | None, customer: str | None) -> None:
         """Links end with their visitor; the session of an own ID is one window from its first link."""
@@ -246,7 +249,7 @@ class Model:
 
     def end_links(self, visitor: Visitor) -> None:
         if visitor.links_until <= self.now:
-            visitor.emails, visitor.customers, visitor.links_until = set(), set(), 0
+            visitor.emails, visitor.customers, visitor.mixed, visitor.links_until = set(), set(), False, 0
 
     # What is logged.
 

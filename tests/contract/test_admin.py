@@ -631,7 +631,7 @@ async def test_what_is_shown_goes_once_the_email_is_typed_again(desk: Desk, shop
     await shopper.post("/v1/links", {"email": LEIA, "visitor": "shared-1"})
     shown = text_of(await desk.post("erasure", email=LUKE))
     assert "1 visitor that nobody else is linked to, with 1 link and 3 events" in shown
-    assert "1 link to visitors that others are linked to as well; those visitors stay" in shown
+    assert "1 link to visitors that others are linked to, or were; those stay while anybody else is linked" in shown
     assert "what names the person in 1 order; the orders stay" in shown
     assert "1 consent receipt will stay as proof, without naming anybody" in shown
     assert len(await shopper.visitors(email=LUKE)) == 2

@@ -95,10 +95,20 @@ async def test_a_missing_and_an_unknown_key_are_answered_alike(shopper: Shopper,
     assert database.dbsize() == 0
 
 
-@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer ", "Basic demo-public-key", "demo-public-key", "Bearer\tdemo-public-key"])
-async def test_an_authorization_of_another_form_is_401(shopper: Shopper, authorization: str) -> None:
+@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer ", "demo-public-key", "Bearer\tdemo-public-key"])
+async def test_an_authorization_that_is_none_is_401(shopper: Shopper, authorization: str) -> None:
     answer = await shopper.client.post("/v1/visitors", json={"key": "demo-public-key"}, headers={"authorization": authorization})
     assert refused(answer) == (401, "unauthorized")
+
+
+async def test_a_password_of_the_shops_own_host_hides_no_key(shopper: Shopper) -> None:
+    """As the browser of a staging shop sends it to the shop's own paths."""
+    basic = {"authorization": "Basic dXNlcjpwdw=="}
+    body = {"key": "demo-public-key", "sale": 1, "products": [1]}
+    assert (await shopper.client.post("/v2/log/sale", json=body, headers=basic)).json() == {"status": "ok"}
+    assert (await shopper.client.get("/v2/log/click?key=demo-public-key&product=1", headers=basic)).json() == {"status": "ok"}
+    assert (await shopper.client.post("/v1/visitors", json={"key": "demo-public-key"}, headers=basic)).status_code == 200
+    assert (await shopper.client.post("/v1/visitors", json={}, headers=basic)).status_code == 401
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,12 @@ async def test_orders_that_come_between_pages_move_none(shopper: Shopper, clock:
     assert {str(number) for number in range(20)} <= set(found)
 
 
+@pytest.mark.parametrize("path", ["/v1/orders?limit=", "/v1/labels?days="])
+@pytest.mark.parametrize("number", ["0000000201", "00000000199999999", "0000000401", "1" + "9" * 30, "٣", "1e2", "+1", " 1"])
+async def test_a_number_beyond_its_bounds_is_invalid_however_it_is_written(shopper: Shopper, path: str, number: str) -> None:
+    assert (await get(shopper, path + quote(number), 422))["code"] == "invalid"
+
+
 @pytest.mark.parametrize("query", ["cursor=x", "cursor=1", "cursor=", "limit=0", "limit=201", "limit=-1", "limit=x"])
 async def test_a_page_that_cannot_be_is_invalid(shopper: Shopper, query: str) -> None:
     assert (await get(shopper, f"/v1/orders?{query}", 422))["code"] == "invalid"

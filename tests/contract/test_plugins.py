@@ -299,6 +299,15 @@ async def test_privacy_calls_show_and_forget_a_person(shopper: Shopper) -> None:
     assert (again, await events(shopper, "Xy12Ab89")) == ({"status": "ok", "orders": [], "activity": []}, [])
 
 
+@pytest.mark.parametrize("call", ["privacy/info", "privacy/forget"])
+async def test_privacy_calls_take_one_person_at_a_time(shopper: Shopper, call: str) -> None:
+    await sent(shopper, "log/sale", {"key": KEY, "sale": 1, "products": [5], "customer": "FB", "visitor": "one"}, PAGE)
+    both = {"key": KEY, "private_key": PRIVATE, "email": EMAIL, "customer": "FB"}
+    answer = await asked(shopper, call, both)
+    assert (answer.status_code, answer.json()["error"]) == (400, "Invalid Syntax In Argument: customer")
+    assert len(await events(shopper, "one")) == 1
+
+
 @pytest.mark.parametrize("price", ["1e-999", "1e-999999", '"1e-999999"', "0E+999999"])
 async def test_a_price_of_a_few_bytes_never_makes_a_huge_answer(shopper: Shopper, price: str) -> None:
     body = f'{{"key":"{KEY}","sale":1,"products":[{{"id":5,"price":{price}}}]}}'

@@ -91,13 +91,28 @@ def _content(database: redis.Redis, key: str) -> str:
 
 
 async def test_of_a_shared_visitor_only_the_link_is_shown_and_taken(shopper: Shopper) -> None:
+    """Also after the erasure of one: what there is may be the erased person's."""
     await linked(shopper, "shared", email=LUKE)
     await linked(shopper, "shared", email=LEIA)
     await shopper.post("/v2/log/click", {"product": 5, "visitor": "shared"})
+    await sold(shopper, 7, email=LUKE, visitor="shared")
     [shown] = (await exported(shopper, email=LUKE))["visitors"]
     assert set(shown) == {"visitor", "shared", "link"}
     assert await erased(shopper, email=LUKE) == {"erased": {"visitors": 0, "links": 1, "events": 0}}
     assert await exported(shopper, email=LUKE) == NOTHING
+    [left] = (await exported(shopper, email=LEIA))["visitors"]
+    assert (left["shared"], set(left)) == (True, {"visitor", "shared", "link"})
+    assert (await exported(shopper, email=LEIA))["orders"] == []
+    [whole] = (await exported(shopper, visitor="shared"))["visitors"]
+    assert (len(whole["events"]), len(whole["emails"])) == (2, 1)
+    assert (await erased(shopper, email=LEIA))["erased"] == {"visitors": 1, "links": 1, "events": 2}
+
+
+async def test_an_unlink_says_that_the_link_was_wrong(shopper: Shopper) -> None:
+    await linked(shopper, "one", email=LUKE)
+    await linked(shopper, "one", email=LEIA)
+    await shopper.post("/v2/log/click", {"product": 5, "visitor": "one"})
+    await shopper.post("/v1/unlinks", {"email": LUKE, "visitor": "one"})
     [left] = (await exported(shopper, email=LEIA))["visitors"]
     assert (left["shared"], len(left["events"]), len(left["emails"])) == (False, 1, 1)
 

@@ -181,11 +181,19 @@ async def test_a_withdrawn_visitors_calls_are_ok_and_record_nothing(shopper: Sho
     assert await exported(shopper, visitor=issued["visitor"]) == await exported(shopper, email=EMAIL) == {"visitors": [], "orders": []}
 
 
-async def test_an_expired_token_records_nothing(shopper: Shopper, clock: Clock) -> None:
+async def test_an_expired_token_is_as_none(shopper: Shopper, clock: Clock) -> None:
+    """As of a basket that was kept overnight; a device that refused before stays without anything personal."""
     issued = (await shopper.post("/v1/visitors")).json()
     clock.forward(86_400)
-    assert (await shopper.post("/v2/log/click", {"product": 5, "visitor": issued["token"]})).json() == {"status": "ok"}
+    named = {"visitor": issued["token"], "email": EMAIL}
+    assert (await shopper.post("/v2/log/click", {"product": 5} | named)).json() == {"status": "ok"}
+    assert (await shopper.post("/v2/log/sale", SALE | named)).json() == {"status": "ok"}
+    refused = {"cookie": "visitor-choice=refused"}
+    assert (await shopper.post("/v2/log/sale", SALE | named | {"sale": 2}, **refused)).json() == {"status": "ok"}
     assert await events(shopper, issued["visitor"]) == []
+    found = (await shopper.client.get("/v1/orders", headers={"authorization": "Bearer demo-private-key"})).json()["orders"]
+    assert {one["sale"]: one["mode"] for one in found} == {str(SALE["sale"]): "none", "2": "null"}
+    assert [one["sale"] for one in (await exported(shopper, email=EMAIL))["orders"]] == [str(SALE["sale"])]
 
 
 async def test_a_bots_clicks_are_nobodys(shopper: Shopper, database: redis.Redis) -> None:

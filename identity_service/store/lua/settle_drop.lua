@@ -9,5 +9,7 @@ local letter = string.sub(ARGV[1], 1, 1)
 redis.call('HDEL', KEYS[1], ARGV[1])
 local same = redis.call('HINCRBY', KEYS[1], letter, -1)
 local other, granted = unpack(redis.call('HMGET', KEYS[1], letter == 'e' and 'c' or 'e', 'g'))
-if ARGV[3] == '' or same > 0 or tonumber(other or 0) > 1 or tonumber(granted or 0) > tonumber(ARGV[3]) then return end
+if ARGV[3] == '' then return end
+if same > 0 or tonumber(other or 0) > 1 then return redis.call('HSET', KEYS[1], 'm', 1) end -- what it did may be the erased person's
+if tonumber(granted or 0) > tonumber(ARGV[3]) then return end
 if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('SET', KEYS[2], ARGV[3] .. ' ' .. ARGV[5], 'EX', ARGV[4]) end
