@@ -70,6 +70,7 @@ async def fill(application: Application, shopper: Shopper, clock: Clock) -> list
     await shopper.post("/v1/unlinks", {"email": people[2].email, "visitor": people[2].visitor})
     await shopper.post("/v1/erasures", {"email": people[3].email})
     await shopper.post("/v1/visitors", {"token": people[4].token, "consent": "refused"})
+    await shopper.post("/v2/log/click", {})
     await shopper.client.get("/v1/calls", headers={"authorization": "Bearer demo-private-key"})
     await _cut_off(application, people)
     return people

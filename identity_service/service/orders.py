@@ -108,10 +108,12 @@ class Orders:
         return totals
 
     async def calls(self, shop: Shop) -> list[dict[str, Any]]:
-        """The log of tracking calls, newest first, of the last day."""
+        """The log of tracking calls, newest first, of the last day; before the oldest one kept, those that failed."""
         await self._tally.write()
         oldest = int(self._clock()) - DAY
-        found = [json.loads(entry) for entry in await self._store.activity.calls(shop.shop_id)]
+        log = await self._store.activity.log(shop.shop_id)
+        found, failures = [json.loads(entry) for entry in log.calls], [json.loads(entry) for entry in log.failures]
+        found += [entry for entry in failures if not found or entry["time"] < found[-1]["time"]]
         return [entry for entry in found if entry["time"] > oldest]
 
     async def latest(self, shop: Shop) -> dict[str, int]:

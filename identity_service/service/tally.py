@@ -15,7 +15,7 @@ from identity_service.errors import StoreUnavailable
 from identity_service.event import ProductId, compact
 from identity_service.shop import ShopId
 from identity_service.store import Clock, Store
-from identity_service.store.activity import HOUR, MOST_COUNTERS
+from identity_service.store.activity import HOUR, MOST_COUNTERS, Log
 
 MICROS = 1_000_000
 """Revenue is counted in millionths of the shop's currency; an order's own revenue is exact."""
@@ -33,15 +33,16 @@ class Gathered:
     hours: dict[int, Counter[str]] = field(default_factory=dict)
     products: dict[str, str] = field(default_factory=dict)
     log: deque[tuple[int, "Called"]] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
+    failures: deque[tuple[int, "Called"]] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
     last: dict[str, int] = field(default_factory=dict)
 
 
 class Called(Struct, frozen=True):
-    """One tracking call as the log tells it: `mode` is its subject's, or bot; `error` is the text that the caller
-    got, None for a success."""
+    """One tracking call as the log tells it: `mode` is its subject's, or bot, or None for a call that is about no visit; `error` is the
+    text that the caller got, None for a success."""
 
     call: str
-    mode: str
+    mode: str | None
     labels: tuple[str, ...] | None = None
     error: str | None = None
 
@@ -62,7 +63,13 @@ class Tally:
 
     def called(self, shop: ShopId, called: Called) -> None:
         now, gathered = int(self._clock()), self._of(shop)
-        self._count(gathered, now, (f"call {called.call}", f"mode {called.mode}" if called.error is None else f"error {called.call}"))
+        if called.error is not None:
+            self._count(gathered, now, (f"call {called.call}", f"error {called.call}"))
+            gathered.failures.append((now, called))
+        elif called.mode is None:
+            self._count(gathered, now, (f"call {called.call}",))
+        else:
+            self._count(gathered, now, (f"call {called.call}", f"mode {called.mode}"))
         gathered.log.append((now, called))
 
     def identified(self, shop: ShopId, mode: str, choice: str | None) -> None:
@@ -96,7 +103,7 @@ class Tally:
         for shop in list(self._shops):
             gathered = self._shops.pop(shop)
             self._sum_up(gathered)
-            log = [called.entry(time) for time, called in gathered.log]
+            log = Log(*([called.entry(time) for time, called in entries] for entries in (gathered.log, gathered.failures)))
             try:
                 await self._store.activity.write(shop, gathered.hours, gathered.products, log, gathered.last)
             except StoreUnavailable:
@@ -110,6 +117,7 @@ class Tally:
         newer.products = gathered.products | newer.products
         newer.last = gathered.last | newer.last
         newer.log.extendleft(reversed(gathered.log))
+        newer.failures.extendleft(reversed(gathered.failures))
 
     def _of(self, shop: ShopId) -> Gathered:
         found = self._shops.get(shop)

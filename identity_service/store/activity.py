@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from msgspec import Struct
+
 from identity_service.shop import ShopId
 from identity_service.store.batch import Command, call, read, write
 from identity_service.store.client import Client
@@ -17,6 +19,13 @@ CALLS_LIFE = DAY
 COUNTERS_LIFE = 400 * DAY
 
 Counts = Mapping[str, int]
+
+
+class Log(Struct, frozen=True):
+    """Entries of all tracking calls, and of those that failed once more: many good calls must not push out the few that tell why."""
+
+    calls: Sequence[str]
+    failures: Sequence[str]
 
 
 class ActivityStore:
@@ -46,7 +55,7 @@ class ActivityStore:
         [found] = await self._client.run(read("ZREVRANGE", key, start, start + most - 1))
         return list(found)
 
-    async def write(self, shop: ShopId, hours: Mapping[int, Counts], products: Mapping[str, str], log: Sequence[str], last: Counts) -> None:
+    async def write(self, shop: ShopId, hours: Mapping[int, Counts], products: Mapping[str, str], log: Log, last: Counts) -> None:
         """Adds what was gathered: counters by the start of their hour, products seen, log entries oldest first, times of the last calls."""
         commands: list[Command] = []
         for start, counts in hours.items():
@@ -55,9 +64,9 @@ class ActivityStore:
         if products:
             pairs = [text for pair in products.items() for text in pair]
             commands.append(call("see_products", [self._keys.products(shop)], MOST_PRODUCTS, COUNTERS_LIFE, *pairs))
-        if log:
-            key = self._keys.calls(shop)
-            commands += [write("LPUSH", key, *log), write("LTRIM", key, 0, MOST_CALLS - 1), write("EXPIRE", key, CALLS_LIFE)]
+        for key, entries in ((self._keys.calls(shop), log.calls), (self._keys.failures(shop), log.failures)):
+            if entries:
+                commands += [write("LPUSH", key, *entries), write("LTRIM", key, 0, MOST_CALLS - 1), write("EXPIRE", key, CALLS_LIFE)]
         if last:
             key = self._keys.latest(shop)
             commands += [write("HSET", key, *(text for pair in last.items() for text in pair)), write("EXPIRE", key, COUNTERS_LIFE)]
@@ -74,10 +83,10 @@ class ActivityStore:
         [found] = await self._client.run(read("HGETALL", self._keys.latest(shop)))
         return {name: int(time) for name, time in found.items()}
 
-    async def calls(self, shop: ShopId) -> list[str]:
+    async def log(self, shop: ShopId) -> Log:
         """Newest first."""
-        [found] = await self._client.run(read("LRANGE", self._keys.calls(shop), 0, -1))
-        return list(found)
+        found = await self._client.run(*(read("LRANGE", key, 0, -1) for key in (self._keys.calls(shop), self._keys.failures(shop))))
+        return Log(*found)
 
     async def products(self, shop: ShopId) -> dict[str, str]:
         [found] = await self._client.run(read("HGETALL", self._keys.products(shop)))

@@ -120,5 +120,8 @@ class Keys:
     def calls(self, shop: ShopId) -> str:
         return f"{PREFIX}calls{{{shop}:lists}}"
 
+    def failures(self, shop: ShopId) -> str:
+        return f"{PREFIX}failures{{{shop}:lists}}"
+
     def latest(self, shop: ShopId) -> str:
         return f"{PREFIX}latest{{{shop}:lists}}"

@@ -10,7 +10,7 @@
     S              hash    sale          values of email and customer: a letter and a handle's
     Q              zset    none          notes: `u l e` name a handle by letter and digest, `s` a visitor and a sale by its digest
     orders         zset    none          members: sales'
-    R, Z, hour, products, calls, latest, {rewrite}   none anywhere
+    R, Z, hour, products, calls, failures, latest, {rewrite}   none anywhere
 
 IDs of receipts are random, receipts are digested under a key of the visitor's record, and salts have nothing to do with peppers.
 """
@@ -125,6 +125,7 @@ KINDS: Mapping[str, Kind] = {
     "hour": Kind("hash"),
     "products": Kind("hash"),
     "calls": Kind("list"),
+    "failures": Kind("list"),
     "latest": Kind("hash"),
     "rewrite": Kind("hash"),
 }

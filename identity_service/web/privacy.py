@@ -10,6 +10,7 @@ from identity_service.signing import SHAPE
 from identity_service.visitor import VisitorId, own_visitor_id
 from identity_service.web.calls import count_lookup, rfc3339
 from identity_service.web.endpoints import Call, Reply
+from identity_service.web.tracking_endpoint import note_call
 from identity_service.web.tracking_payloads import ActivityEntry, PrivacyAnswer, TrackingAnswer
 
 
@@ -21,6 +22,7 @@ async def inform(call: Call) -> Reply:
         export = await rights.export_handle(call.shop, handle)
     else:
         export = await rights.export_visitor(call.shop, _visitor(call))
+    note_call(call)
     activity = [_entry(one["visitor"], event) for one in export["visitors"] for event in one.get("events", [])]
     return Reply(PrivacyAnswer("ok", [_order(order) for order in export["orders"]], activity))
 
@@ -33,6 +35,7 @@ async def forget(call: Call) -> Reply:
         await rights.erase_handle(call.shop, handle)
     else:
         await rights.erase_visitor(call.shop, _visitor(call))
+    note_call(call)
     return Reply(TrackingAnswer())
 
 

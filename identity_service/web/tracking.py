@@ -18,6 +18,7 @@ from identity_service.visitor import Kind
 from identity_service.web.calls import keep_opt_out, rfc3339
 from identity_service.web.endpoints import Call, Reply
 from identity_service.web.subjects import tracked_visit, visit_named
+from identity_service.web.tracking_endpoint import note_call
 from identity_service.web.tracking_payloads import MOST_OF_A_LINE, ProductLine, TokenAnswer, TrackingAnswer, VisitorIdAnswer
 
 LARGEST_PRICE = Decimal(10) ** 9
@@ -99,6 +100,7 @@ async def log_debug(call: Call) -> Reply:
 
 async def visitor_id(call: Call) -> Reply:
     subject = await call.services.subjects.find(visit_named(call, None if call.body.visitor is None else Asked.AUTO))
+    note_call(call)
     return Reply(VisitorIdAnswer("ok", subject.visitor))
 
 
@@ -106,6 +108,7 @@ async def verify_token(call: Call) -> Reply:
     token, fault = await call.services.links.verify(call.shop, call.body.token)
     if token is None or fault is not None:
         raise Invalid("Invalid token")
+    note_call(call)
     mode = "persistent" if token.kind is Kind.PERSISTENT else "cookieless"
     return Reply(TokenAnswer("ok", {"visitor": token.visitor, "mode": mode, "issued_at": rfc3339(token.issued_at)}))
 

@@ -45,11 +45,8 @@ class TrackingEndpoint:
         try:
             if scope["method"] == "HEAD":
                 raise MethodNotAllowed("A HEAD call would be logged; send GET or POST.")
-            if callback is not None and not CALLBACK.fullmatch(callback):
-                callback = None
-                raise Invalid("Invalid Syntax In Argument: callback")
             try:
-                reply = await self._reply(scope, receive, query)
+                reply = await self._reply(scope, receive, query, callback)
             except Unauthorized:
                 count_wrong_key(self.services.wrong_keys, scope, self.services.proxies)
                 raise
@@ -57,18 +54,21 @@ class TrackingEndpoint:
             status, media, body = problem_body(error, scope["state"]["request_id"], scope["path"])
             after = [(b"retry-after", str(error.retry_after).encode())] if error.retry_after else []
             reply = Reply(body, status, media, error.cookies, after)
-        await send_reply(send, _wrapped(reply, callback) if callback else reply)
+        await send_reply(send, _wrapped(reply, callback) if callback and CALLBACK.fullmatch(callback) else reply)
 
-    async def _reply(self, scope: Scope, receive: Receive, query: list[tuple[str, str]]) -> Reply:
+    async def _reply(self, scope: Scope, receive: Receive, query: list[tuple[str, str]], callback: str | None) -> Reply:
         headers, posted = scope["state"]["headers"], scope["method"] == "POST"
-        raw = await read_body(headers, receive, self.services.limits.body) if posted else b"{}"
         key, beside = bearer(headers.get("authorization")), dict(query)
         caller = self._by(key if key is not None or posted else beside.get("key"))
         try:
-            raw = raw if posted else _as_json(query)
+            if callback is not None and not CALLBACK.fullmatch(callback):
+                raise Invalid("Invalid Syntax In Argument: callback")
+            raw = await read_body(headers, receive, self.services.limits.body) if posted else _as_json(query)
             check_text(raw, self.services.limits.depth)
             if key is None:
-                caller = self._of_members(raw, beside)
+                members = key_members(raw)
+                caller = self._by(members.key if members.key is not None else beside.get("key"))
+                caller = self._with_private(caller, members.private_key, beside)
             if caller is None:
                 raise Unauthorized("Missing required argument: key")
             if self.private and not caller.private:
@@ -83,11 +83,9 @@ class TrackingEndpoint:
         """None where no key is sent; a wrong one is answered before anything else is read."""
         return authenticate(self.services.shops, key) if key is not None else None
 
-    def _of_members(self, raw: bytes, query: Mapping[str, str]) -> Caller | None:
-        """By the key in the body, else in the query, and the private one beside it. Raises Unauthorized."""
-        members = key_members(raw)
-        caller = self._by(members.key if members.key is not None else query.get("key"))
-        beside = members.private_key if members.private_key is not None else query.get("private_key")
+    def _with_private(self, caller: Caller | None, member: object, query: Mapping[str, str]) -> Caller | None:
+        """As by the private key that comes beside, in the body or in the query. Raises Unauthorized for another shop's, or none's."""
+        beside = member if member is not None else query.get("private_key")
         if caller is None or not isinstance(beside, str):
             return caller
         private = authenticate(self.services.shops, beside)
@@ -125,6 +123,11 @@ class TrackingEndpoint:
         return body
 
 
+def note_call(call: Call) -> None:
+    """A call that is about no visit, in the counters and in the log."""
+    call.services.tally.called(call.shop.shop_id, Called(call.name, None))
+
+
 def _as_json(query: list[tuple[str, str]]) -> bytes:
     """A query as the object it means: lists as JSON, as `name[]=` or as repeated names; the words null and undefined as null."""
     members: dict[str, Any] = {}
@@ -132,9 +135,9 @@ def _as_json(query: list[tuple[str, str]]) -> bytes:
         name = written.removesuffix("[]")
         if name not in LISTS:
             members.setdefault(name, None if name == "visitor" and text in NOTHING else text)
-        elif text.startswith("[") and written == name:
-            members[name] = _json_of(name, text)
-        elif name == "products" and any(sign in text for sign in "{},"):
+        elif text.startswith("[") and written == name and (found := _list_of(text)):
+            members[name] = found
+        elif name == "products" and (text.startswith("[") or any(sign in text for sign in "{},")):
             raise Invalid("Invalid Syntax In Argument: products")
         elif name == "products" and text in NOTHING:
             members[name] = None
@@ -143,11 +146,12 @@ def _as_json(query: list[tuple[str, str]]) -> bytes:
     return msgspec.json.encode(members)
 
 
-def _json_of(name: str, text: str) -> msgspec.Raw:
+def _list_of(text: str) -> msgspec.Raw | None:
+    """None for what is no JSON: a label may begin like a list."""
     try:
         return msgspec.json.decode(text, type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
-        raise Invalid(f"Invalid Syntax In Argument: {name}") from None
+        return None
 
 
 def _wrapped(reply: Reply, callback: str) -> Reply:

@@ -46,7 +46,7 @@ BOUNDS = {
     r"orders\{demo:lists\}": (CAPS["ORDERS_PER_SHOP"], 40),
     r"hour\{demo:lists\}:\d+": (COUNTERS + CLOSED_NAMES, 160),
     r"products\{demo:lists\}": (PRODUCTS, 300),
-    r"calls\{demo:lists\}": (CALLS, 8_192),
+    r"(calls|failures)\{demo:lists\}": (CALLS, 8_192),
     r"latest\{demo:lists\}": (2, 40),
     r"\{rewrite\}|\{repair-lock\}|\{probe\}": (UNBOUNDED, 64),
 }
@@ -438,7 +438,7 @@ async def test_calls_in_the_log_of_a_shop(shopper: Shopper, application: Applica
         await shopper.post("/v2/log/click", {"product": "?" * 256, "labels": labels}, key="demo-public-key")
         await shopper.post("/v2/log/search", {"query": LONG, "labels": labels, "visitor": "one"}, key="demo-public-key")
     await written(application)
-    assert size(database, r"calls\{demo:lists\}") == [CALLS]
+    assert size(database, r"calls\{demo:lists\}") == size(database, r"failures\{demo:lists\}") == [CALLS]
 
 
 async def test_the_walk_finds_what_has_no_bound(shopper: Shopper, database: redis.Redis) -> None:

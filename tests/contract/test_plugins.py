@@ -299,6 +299,50 @@ async def test_privacy_calls_show_and_forget_a_person(shopper: Shopper) -> None:
     assert (again, await events(shopper, "Xy12Ab89")) == ({"status": "ok", "orders": [], "activity": []}, [])
 
 
+async def test_a_label_may_begin_like_a_list(shopper: Shopper) -> None:
+    for labels in ("[Sale] Homepage", "[Sale] Homepage [2]"):
+        query = urlencode({"key": KEY, "product": 5, "visitor": "one", "labels": labels})
+        assert (await asked(shopper, "log/click", query)).json() == OK
+    assert [one["labels"] for one in await events(shopper, "one")] == [["[Sale] Homepage [2]"], ["[Sale] Homepage"]]
+    assert (await asked(shopper, "log/sale", {"key": KEY, "sale": 1, "products": "[5"})).status_code == 400
+
+
+async def test_calls_about_no_visit_count_too_when_they_succeed(shopper: Shopper) -> None:
+    token = (await shopper.post("/v1/visitors", {"visitor": "one"})).json()["token"]
+    for _ in range(9):
+        assert (await asked(shopper, "token/verify", {"key": KEY, "token": token})).status_code == 200
+    assert (await asked(shopper, "token/verify", {"key": KEY, "token": "x"})).status_code == 400
+    for call in ("misc/visitor_id", "privacy/info", "privacy/forget"):
+        answer = await asked(shopper, call, {"key": KEY, "private_key": PRIVATE} | ({"email": EMAIL} if "privacy" in call else {}))
+        assert answer.status_code == 200
+    assert (await read(shopper, "/v1/health/tracking"))["error_rate"] == round(1 / 13, 4)
+    logged = [(one["call"], one["outcome"]) for one in (await read(shopper, "/v1/calls"))["calls"]]
+    verified = [("token/verify", "error"), *[("token/verify", "ok")] * 9]
+    assert logged == [("privacy/forget", "ok"), ("privacy/info", "ok"), ("misc/visitor_id", "ok"), *verified]
+
+
+async def test_whatever_is_refused_with_a_right_key_is_in_the_log(shopper: Shopper) -> None:
+    bearer = {"authorization": f"Bearer {KEY}"}
+    large = await shopper.client.post("/v2/log/click", content=b" " * 40_000, headers=bearer)
+    packed = await shopper.client.post("/v2/log/click", content=b"{}", headers=bearer | {"content-encoding": "gzip"})
+    odd = await asked(shopper, "log/click", {"key": KEY, "product": 1, "callback": "a-b"})
+    wrong = await asked(shopper, "log/click", {"key": KEY, "private_key": "wrong", "product": 1})
+    assert [one.status_code for one in (large, packed, odd, wrong)] == [413, 400, 400, 401]
+    logged = (await read(shopper, "/v1/calls"))["calls"]
+    assert [(one["outcome"], one["error"]) for one in logged] == [("error", one.json()["error"]) for one in (wrong, odd, packed, large)]
+
+
+async def test_many_good_calls_push_no_failure_out_of_the_log(shopper: Shopper, clock: Clock) -> None:
+    assert (await asked(shopper, "log/click", {"key": KEY})).status_code == 400
+    for _ in range(2):
+        clock.forward(1)
+        for _ in range(600):
+            await shopper.post("/v2/log/click", {"product": 1}, key=KEY)
+        await read(shopper, "/v1/calls")
+    logged = (await read(shopper, "/v1/calls"))["calls"]
+    assert (len(logged), logged[-1]["outcome"], {one["outcome"] for one in logged[:-1]}) == (1_001, "error", {"ok"})
+
+
 @pytest.mark.parametrize("call", ["privacy/info", "privacy/forget"])
 async def test_privacy_calls_take_one_person_at_a_time(shopper: Shopper, call: str) -> None:
     await sent(shopper, "log/sale", {"key": KEY, "sale": 1, "products": [5], "customer": "FB", "visitor": "one"}, PAGE)

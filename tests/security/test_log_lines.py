@@ -57,6 +57,8 @@ def lines(log: Path) -> list[dict[str, object]]:
 
 
 def test_a_thousand_payloads_make_as_many_lines_as_there_were_requests(service: Service) -> None:
+    service.call("/readyz")
+    assert eventually(lambda: any(line.get("route") == "/readyz" for line in lines(service.log)))  # and those before it
     chance, before, answered = random.Random(11), len(lines(service.log)), 0
     for number in range(1_000):
         heard = tell(service.url, request(chance, number), wait=5)

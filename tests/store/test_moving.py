@@ -82,12 +82,12 @@ def every_key() -> list[str]:
     found = [getattr(visitor, name) for name in vars(VisitorKeys) if not name.startswith("_") and name != "digest"]
     found += [getattr(handle, name) for name in vars(HandleKeys) if not name.startswith("_")]
     found += [keys.sale_of(SHOP, "D" * 22), keys.receipt(SHOP, "R" * 22), keys.salt(SHOP, 1), keys.hour(SHOP, 3600), REWRITE]
-    return found + [make(SHOP) for make in (keys.notes, keys.orders, keys.products, keys.calls, keys.latest)]
+    return found + [make(SHOP) for make in (keys.notes, keys.orders, keys.products, keys.calls, keys.failures, keys.latest)]
 
 
 def test_every_key_is_of_a_kind_and_every_kind_has_a_key() -> None:
     assert sorted(name_of(key.encode()).kind for key in every_key()) == sorted(KINDS)
-    of_a_shop = {"receipt", "salt", "notes", "orders", "hour", "products", "calls", "latest"}
+    of_a_shop = {"receipt", "salt", "notes", "orders", "hour", "products", "calls", "failures", "latest"}
     assert {name for name in vars(Keys) if not name.startswith("_")} == of_a_shop | MAKERS
 
 
