@@ -83,7 +83,9 @@ class Edge:
         return added
 
     async def _answer_error(self, error: Exception, request_id: str, scope: Scope, answered: "Answered") -> None:
+        headers: list[tuple[bytes, bytes]] = []
         if isinstance(error, HTTPException):
+            headers = [(b"allow", allowed.encode()) for name, allowed in (error.headers or {}).items() if name == "Allow"]
             error = MethodNotAllowed("See /docs for the methods of this address.") if error.status_code == 405 else NotFound()
         if not isinstance(error, ServiceError):
             log.error("fault", request_id=request_id, error=type(error).__name__, frames=where(error))
@@ -91,7 +93,8 @@ class Edge:
         if answered.status:
             return
         status, media, body = problem_body(error, request_id, scope["path"])
-        headers = [(b"retry-after", str(error.retry_after).encode())] if error.retry_after else []
+        if error.retry_after:
+            headers.append((b"retry-after", str(error.retry_after).encode()))
         await send_reply(answered, Reply(body, status, media, error.cookies, headers))
 
 

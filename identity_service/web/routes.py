@@ -153,7 +153,7 @@ def build(services: Services) -> ASGIApp:
     by_path = {o.path: _endpoint(services, o) for o in OPERATIONS}
     routes = [Named(o.path, by_path[o.path], methods=[o.method]) for o in OPERATIONS if "{sale}" not in o.path]
     routes.append(
-        Named("/v1/orders/{rest:path}", ByRawPath(by_path["/v1/orders/{sale}"], by_path["/v1/orders/{sale}/attribution"]), methods=["GET"])
+        Named("/v1/orders/{rest:text}", ByRawPath(by_path["/v1/orders/{sale}"], by_path["/v1/orders/{sale}/attribution"]), methods=["GET"])
     )
     routes += [Named(path, _tracking_endpoint(services, o), methods=["POST", "GET"]) for o in TRACKING for path in o.paths]
     routes.append(Named("/visitor.js", AssetPage(SNIPPET, foreign=True), methods=["GET"]))

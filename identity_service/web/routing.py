@@ -4,11 +4,21 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import NotFound
 from identity_service.web.endpoints import Endpoint
+
+
+class AnyText(PathConvertor):
+    """The rest of a path, also over line breaks."""
+
+    regex = r"[\s\S]*"
+
+
+register_url_convertor("text", AnyText())
 
 
 class Surface:

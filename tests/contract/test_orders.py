@@ -106,7 +106,9 @@ async def test_a_page_that_cannot_be_is_invalid(shopper: Shopper, query: str) ->
     assert (await get(shopper, f"/v1/orders?{query}", 422))["code"] == "invalid"
 
 
-@pytest.mark.parametrize("sale", ["A/1", "a b", "Größe-7", "100%", "%2F", "?x=1#y", "attribution", "1/attribution", "日本", "+", "."])
+@pytest.mark.parametrize(
+    "sale", ["A/1", "a b", "Größe-7", "100%", "%2F", "?x=1#y", "attribution", "1/attribution", "日本", "+", ".", "a\nb"]
+)
 async def test_a_sale_id_in_a_path_is_percent_encoded(shopper: Shopper, sale: str) -> None:
     await log(shopper, "sale", SALE | {"sale": sale})
     path = "/v1/orders/" + quote(sale, safe="").replace(".", "%2E")
