@@ -36,9 +36,9 @@ class Kind(StrEnum):
 
 
 class VisitorRecord(Struct, frozen=True):
-    """What the store holds of a visitor. Times but `opt_outs_seen` are seconds since 1970. `expires` ends the ID; `linking`
-    was chosen with a grant or without one; a persistent visitor's
-    record and links stay for `LAPSED` seconds more, without consent, so that other services see the end before it is gone."""
+    """What the store holds of a visitor. Times but `opt_outs_seen` are seconds since 1970. `expires` ends the ID; a persistent visitor's
+    record and links stay for `LAPSED` seconds more, without consent, so that other services see the end before it is gone. `linking` was
+    chosen with a grant or without one. `mixed`: it was another person's, too, who was erased."""
 
     kind: Kind
     first_seen: int
