@@ -34,8 +34,9 @@ class EventType(StrEnum):
 
 class Event(Struct, frozen=True, omit_defaults=True):
     """`time` in seconds since 1970. `products`: one for a click, those shown for results, those held for a basket. `labels` None: not
-    sent; empty: sent, but blank. `api` is the call that filled the element. `text`: the category, the words searched, or the sale's ID.
-    `override`: under an ID that somebody typed into the address, to test. `backtracked`: the labels are those of the results before it."""
+    sent; empty: sent, but blank. `api` is the call that filled the element. `text`: the category, the words searched, the sale's ID, or
+    what was done to a cart. `override`: under an ID that somebody typed into the address, to test. `backtracked`: the labels are those of
+    the results before it."""
 
     type: EventType
     time: int

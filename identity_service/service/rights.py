@@ -75,7 +75,7 @@ class Rights:
         }
         if record:
             held |= {"mode": record.mode, "first_seen": record.first_seen, "last_seen": record.last_seen, "expires_at": record.expires}
-            held["consent"] = asdict(record.consent) if record.consent else None
+            held["consent"] = asdict(record.consent) | {"granted_at": record.consent.granted_at // 1000} if record.consent else None
             held["sale_share_opt_out"] = record.opted_out
         return held
 
@@ -91,6 +91,7 @@ def _is_shared(state: VisitorState) -> bool:
 
 
 def _order(stored: dict[str, str]) -> Export:
-    shown: Export = {name: stored[name] for name in ("sale", "visitor", "email", "customer") if name in stored}
+    shown: Export = {name: stored[name] for name in ("sale", "visitor") if name in stored}
+    shown |= {name: handle_named(stored[name]).digest for name in ("email", "customer") if name in stored}
     shown |= {"time": int(stored["time"]), "revenue": stored["revenue"], "products": json.loads(stored["products"])}
     return shown | ({"attribution": json.loads(stored["attribution"])} if "attribution" in stored else {})

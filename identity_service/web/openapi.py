@@ -11,6 +11,7 @@ from msgspec.structs import fields
 
 from identity_service import errors
 from identity_service.signals.statements import SOURCES
+from identity_service.web.orders import MOST_DAYS, MOST_ORDERS
 from identity_service.web.payloads import HealthAnswer, Problem
 from identity_service.web.problems import is_tracking
 from identity_service.web.rendering import rendered
@@ -31,7 +32,10 @@ ERRORS = {
         errors.StoreUnavailable,
     )
 }
-PAGED = {"/v1/orders": ("cursor", "limit"), "/v1/labels": ("days",)}
+PAGED: dict[str, dict[str, Any]] = {
+    "/v1/orders": {"cursor": {"type": "string"}, "limit": {"type": "integer", "minimum": 1, "maximum": MOST_ORDERS}},
+    "/v1/labels": {"days": {"type": "integer", "minimum": 1, "maximum": MOST_DAYS}},
+}
 VERSION = "0.1.0"
 
 
@@ -53,6 +57,7 @@ def document(operations: Sequence[Described]) -> dict[str, Any]:
     for operation in operations:
         if operation.body and issubclass(operation.body, TrackingBody):
             components[operation.body.__name__]["required"] = list(operation.body.required)
+    components["ProductLine"]["properties"]["price"] = {"type": ["number", "string", "null"], "format": "decimal", "default": None}
     paths: dict[str, Any] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
@@ -107,10 +112,12 @@ def _parameters(operation: Described) -> list[dict[str, Any]]:
         found.append({"name": "source", "in": "path", "required": True, "schema": {"enum": SOURCES}})
     if "{sale}" in operation.path:
         found.append({"name": "sale", "in": "path", "required": True, "schema": {"type": "string"}, "description": "Percent-encoded"})
-    named = PAGED.get(operation.path, ())
+    schemas: dict[str, Any] = PAGED.get(operation.path, {})
+    required: Sequence[str] = ()
     if operation.body and operation.method == "GET":
-        named = (*(field.name for field in fields(operation.body)), "callback")
-    return found + [{"name": name, "in": "query", "schema": {"type": "string"}} for name in named]
+        schemas = {name: {"type": "string"} for name in (*(field.name for field in fields(operation.body)), "callback")}
+        required = operation.body.required if issubclass(operation.body, TrackingBody) else ()
+    return found + [{"name": name, "in": "query", "required": name in required, "schema": schema} for name, schema in schemas.items()]
 
 
 def _can_happen(operation: Described, status: int) -> bool:

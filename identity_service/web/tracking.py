@@ -24,6 +24,7 @@ from identity_service.web.tracking_payloads import MOST_OF_A_LINE, ProductLine, 
 LARGEST_PRICE = Decimal(10) ** 9
 MOST_DIGITS = 28
 MOST_SHOWN = 100
+DONE = {"log/cart/add": "add", "log/cart/remove": "remove", "log/cart/update": "update"}
 OK = Reply(msgspec.json.encode(TrackingAnswer()))
 
 
@@ -73,10 +74,10 @@ async def log_search(call: Call) -> Reply:
 
 
 async def log_basket(call: Call) -> Reply:
-    """A basket may be emptied; its email links as one of `log/email` does."""
+    """A basket may be emptied; its email links as one of `log/email` does. What was done to a cart is told beside the products."""
     held = tuple(_line(call, product).product for product in call.body.products)[:MOST_SHOWN]
     visit = tracked_visit(call)
-    subject, _ = await call.services.tracking.log(visit, Event(EventType.BASKET, _now(call), held))
+    subject, _ = await call.services.tracking.log(visit, Event(EventType.BASKET, _now(call), held, text=DONE.get(call.name)))
     if email := _email(call, call.body.email):
         await call.services.tracking.email(visit, email, call.private)
     return _done(call, subject)

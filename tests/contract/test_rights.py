@@ -203,3 +203,24 @@ async def test_an_export_by_email_shows_the_orders_that_its_visitor_made_without
     await shopper.post("/v1/links", {"email": "b@example.org", "visitor": "one"})
     shared = (await shopper.post("/v1/exports", {"email": "a@example.org"})).json()
     assert (shared["visitors"][0]["shared"], shared["orders"]) == (True, [])
+
+
+async def test_an_export_has_one_form_of_digests_and_times(shopper: Shopper, clock: Clock) -> None:
+    token = (await shopper.post("/v1/consents", {"consent": "granted"})).json()["token"]
+    await shopper.post("/v2/log/sale", {"sale": 1, "products": [1], "visitor": token, "email": LUKE, "customer": 7})
+    found = await exported(shopper, email=LUKE)
+    [visitor], [order] = found["visitors"], found["orders"]
+    assert ([order["email"]], [order["customer"]]) == (visitor["emails"], visitor["customers"])
+    assert visitor["consent"]["granted_at"] == order["time"] == int(clock())
+
+
+async def test_what_was_done_to_a_cart_is_told(shopper: Shopper) -> None:
+    for call in ("cart/add", "cart/remove", "cart/update", "basket/set"):
+        await shopper.post(f"/v2/log/{call}", {"products": [5], "visitor": "one"})
+    found = (await shopper.post("/v1/events", {"visitor": "one"})).json()["events"]
+    assert [(one["type"], one.get("text")) for one in reversed(found)] == [
+        ("basket", "add"),
+        ("basket", "remove"),
+        ("basket", "update"),
+        ("basket", None),
+    ]
