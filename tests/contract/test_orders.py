@@ -10,6 +10,7 @@ import redis
 from identity_service.app import Application
 from identity_service.attribution import ATTRIBUTED, EXPLANATIONS, Break
 from identity_service.settings import load
+from identity_service.shop import ShopId
 from tests.conftest import Clock, Shopper, shopping
 
 pytestmark = pytest.mark.anyio
@@ -73,12 +74,12 @@ async def test_an_order_whose_second_ends_while_it_is_logged_keeps_its_place(
 
 
 async def test_a_sale_id_that_comes_again_after_its_days_is_a_new_order_at_the_top(
-    shopper: Shopper, database: redis.Redis, clock: Clock
+    application: Application, shopper: Shopper, database: redis.Redis, clock: Clock
 ) -> None:
     await log(shopper, "sale", SALE | {"sale": 1})
     clock.forward(401 * 86_400)
-    for key in database.keys("id:v1:S*"):
-        database.delete(key)  # as it has expired
+    keys = application.services.store.keys
+    database.delete(keys.sale_of(ShopId("demo"), keys.sale_digest(ShopId("demo"), "1")))  # as it has expired
     for number in (20, 21, 1):
         await log(shopper, "sale", SALE | {"sale": number})
         clock.forward(5)
