@@ -156,16 +156,16 @@ class Model:
         return held.session if how == "session" else held.consent or held.session
 
     def about(self, who: str, how: str) -> tuple[str, Visitor | None]:
-        """The mode of a tracking call, and its visitor. Absent has no session; null, gone and ended keep what was bought alone."""
+        """The mode of a tracking call, and its visitor. Absent and ended have no session; null and gone keep what was bought alone."""
         if how in {"absent", "null"}:
             return ("none" if how == "absent" else "null"), None
         visitor = self.own[who] if who in OWN else self.token(who, how)
         if visitor is None and who in BROWSERS:
             visitor = self.session(who)
-        if visitor is None:
-            return "none", None
-        if visitor.gone_at is not None or (not visitor.persistent and self.now >= visitor.ends):
+        if visitor is not None and visitor.gone_at is not None:
             return "null", None
+        if visitor is None or (not visitor.persistent and self.now >= visitor.ends):
+            return "none", None
         return ("persistent" if visitor.persistent else "cookieless"), visitor
 
     # Coming, granting, refusing, erasing.
