@@ -109,6 +109,6 @@ class Turns:
         tasks = [asyncio.ensure_future(operation) for operation in operations]
         while not all(task.done() for task in tasks):
             await asyncio.sleep(0)
-            if self._waiting and (len(self._waiting) == sum(not task.done() for task in tasks) or self._random.random() < 0.3):
+            if self._waiting and len(self._waiting) >= sum(not task.done() for task in tasks):  # however long a call takes
                 self._next().set_result(None)
         return await asyncio.gather(*tasks, return_exceptions=True)

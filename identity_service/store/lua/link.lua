@@ -1,6 +1,6 @@
 #!lua
 -- Purpose: link in one step, where one server holds both slots: nothing can come between, and a crash leaves nothing open.
--- Uses     handle_room, visitor_room, link_point, link_write
+-- Uses     handle_room, visitor_room, point_write, link_write
 -- KEYS[1]  links (hash)   KEYS[2]  intents (hash)   KEYS[3]  removals (hash)   KEYS[4]  record (hash)   KEYS[5]  gone (string)
 -- ARGV[1..6]  as of handle_room: nonce, visitor, now ...   ARGV[7..15]  as of link_point   ARGV[16]  source letter
 -- Returns  {ok}, or what handle_room or visitor_room returns; then nothing is written. Nobody yields to a link that would be refused.
@@ -10,7 +10,7 @@ if of_visitor[1] ~= 'ok' and of_visitor[1] ~= 'yield' then return of_visitor end
 if of_handle[1] == 'full' then return of_handle end
 if of_visitor[1] == 'yield' then return of_visitor end
 if of_handle[1] == 'yield' then return of_handle end
-local pointed = link_point(record, pointing)
+local pointed = point_write(record, pointing)
 local flag = link_write({KEYS[1]}, {ARGV[2], ARGV[3], pointed[2], ARGV[16], ARGV[5]})
-redis.call('HSET', KEYS[4], ARGV[7], ARGV[1] .. flag)
+redis.call('HSET', KEYS[4], ARGV[7], ARGV[1] .. flag) -- the pointer says what the link says
 return {'ok'}
