@@ -14,7 +14,7 @@ from identity_service.handle import Handles
 from identity_service.link import LinkSource
 from identity_service.settings import load
 from identity_service.shop import ShopId
-from identity_service.store.batch import call
+from identity_service.store.batch import call, call_with
 from identity_service.store.links import Linkable
 from identity_service.store.visitors import NAME_LENGTH
 from identity_service.visitor import Kind, VisitorId
@@ -98,7 +98,8 @@ async def _cut_off(application: Application, people: list[Person]) -> None:
     handle = application.services.handles.of_email(SHOP, "announced@moved.example")
     linkable = Linkable(VisitorId(people[5].visitor), Kind.PERSISTENT, 0, persistent_only=False, verified=True)
     attempt = store.links._attempt(SHOP, handle, linkable, LinkSource.LINK, now // 1000)
-    await store.client.run(call("note_removal", [store.keys.notes(SHOP)], now, f"l {handle.name} {attempt.nonce}"), attempt.announce)
+    announce = call_with("link_intend", attempt.announcing)
+    await store.client.run(call("note_removal", [store.keys.notes(SHOP)], now, f"l {handle.name} {attempt.nonce}"), announce)
     [state] = await store.visitors.look_up(SHOP, [VisitorId(people[6].visitor)], now // 1000)
     assert state.record
     await store.sales.index_under_visitor(SHOP, "cut-off", VisitorId(people[6].visitor), None, now // 1000)

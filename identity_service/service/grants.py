@@ -69,18 +69,17 @@ class Grants:
     async def _grant(
         self, scene: Scene, visitor: VisitorId, choice: Signal, expires: int, decision: Decision
     ) -> tuple[str, Receipt | None]:
-        """The receipt is durable before the grant is, so that no grant stands without its proof."""
         shop = scene.visit.shop
         record = scene.states[visitor].record if visitor in scene.states else None
         key = record.receipt_key if record and record.receipt_key else new_receipt_key()
-        receipt = await self._receipts.issue(scene, choice, Mode.PERSISTENT, visitor, key)
+        receipt = self._receipts.make(scene, choice, Mode.PERSISTENT, visitor, key)
         known_by = None if choice.source in REPEATABLE or choice.raw_digest is None else choice.raw_digest[:RAW_LENGTH]
         grant = Grant(
             consent=Consent(choice.decided_at, choice.source, choice.linking, choice.policy_version, known_by),
             expires=expires,
             opted_out=decision.sale_share_opt_out,
             opt_outs_seen=scene.opt_outs_at(choice.decided_at),
-            receipt_id=receipt.receipt_id,
+            receipt=self._receipts.as_stored(receipt),
             receipt_key=key,
             bridged_from=_bridged(scene, visitor),
         )

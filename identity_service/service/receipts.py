@@ -12,6 +12,7 @@ from identity_service.service.scene import Scene
 from identity_service.shop import Shop
 from identity_service.signing import Signing
 from identity_service.store import Store
+from identity_service.store.visitors import StoredReceipt
 from identity_service.visitor import Mode, VisitorId
 
 
@@ -24,6 +25,15 @@ class Receipts:
         self._life = life_days * DAY
 
     async def issue(self, scene: Scene, choice: Signal, mode: Mode, visitor: VisitorId | None, receipt_key: str | None) -> Receipt:
+        """Stored; raises StoreUnavailable."""
+        receipt = self.make(scene, choice, mode, visitor, receipt_key)
+        await self._store.visitors.store_receipt(scene.visit.shop.shop_id, self.as_stored(receipt))
+        return receipt
+
+    def as_stored(self, receipt: Receipt) -> StoredReceipt:
+        return StoredReceipt(receipt.receipt_id, compact(receipt), self._life)
+
+    def make(self, scene: Scene, choice: Signal, mode: Mode, visitor: VisitorId | None, receipt_key: str | None) -> Receipt:
         """`choice.choice` None proves a choice about linking alone. `receipt_key` None: the visitor's record is gone or never was, so the
         receipt names nobody."""
         shop, region, now = scene.visit.shop, scene.visit.surroundings.region, scene.seconds
@@ -43,9 +53,7 @@ class Receipts:
             override_reason=shop.policy.rules(region).override_reason,
             visitor_digest=visitor_digest(receipt_key, visitor) if receipt_key and visitor else None,
         )
-        signed = replace(receipt, signature=self._signing.sign_receipt(shop.shop_id, canonical(receipt), now))
-        await self._store.visitors.store_receipt(shop.shop_id, signed.receipt_id, compact(signed), self._life)
-        return signed
+        return replace(receipt, signature=self._signing.sign_receipt(shop.shop_id, canonical(receipt), now))
 
     async def of_visitor(self, shop: Shop, visitor: VisitorId) -> list[Receipt]:
         """Newest first; empty for an unknown or erased visitor."""

@@ -1,14 +1,16 @@
-"""Sales, in an order that survives a crash after any step: first the index through which a withdrawal finds a sale, then the sale itself,
-once per sale ID, then side by side its place in the shop's list, its event and its links, which a repeated call resumes from what the first
-one stored.
+"""Sales: in one step where the store is one server, once it is read what they are decided from.
 
-A withdrawal that comes between index and sale finds no sale yet: the step of the event sees that, and takes the visitor out again.
+A cluster takes steps, and so does one server where others have to give way, a cap is reached, or the sale is known already. Their order
+survives a crash after any of them: first the index through which a withdrawal finds a sale, then the sale itself, once per sale ID, then
+side by side its place in the shop's list, its event and its links, which a repeated call resumes from what the first one stored. A
+withdrawal that comes between index and sale finds no sale yet: the step of the event sees that, and takes the visitor out again.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import Enum, auto
 
 from msgspec import json
 
@@ -25,6 +27,7 @@ from identity_service.service.tracking import Tracking
 from identity_service.service.visits import Visit
 from identity_service.shop import Shop
 from identity_service.store import Clock, Store
+from identity_service.store.selling import NewSale, SaleOfVisitor
 from identity_service.visitor import Kind, VisitorId
 
 LAST_OF_SECOND = 0.999
@@ -39,6 +42,13 @@ class Sold:
     attribution: Attribution | None
 
 
+class Changed(Enum):
+    """The visitor is not as assumed; the call has to be decided again. `NOTED`: what was written names it for a moment."""
+
+    UNSEEN = auto()
+    NOTED = auto()
+
+
 class Sales:
     """`clock`: seconds since 1970."""
 
@@ -51,22 +61,49 @@ class Sales:
 
     async def log(self, visit: Visit, sale: Sale, handles: Sequence[Handle], verified: bool) -> Sold:
         """The first call with a sale ID wins, and gets its attribution; a later one only ends what the first could not."""
-        tried = False
+        noted = False
         for assumed in ATTEMPTS:
             subject = await self._subjects.find(visit, assumed=assumed)
             if assumed and subject.visitor is None:
                 continue
-            if tried and subject.visitor is None:
+            if noted and subject.visitor is None:
                 self._store.sales.forget_withdrawn(sale.time)
             named = handles if subject.personal and (subject.visitor is None or subject.linkable) else ()
             sold = await self._sell(visit.shop, subject, sale, named, verified)
-            if sold:
+            if isinstance(sold, Sold):
                 return sold
-            tried = True
+            noted = noted or sold is Changed.NOTED
         raise StoreUnavailable(CHANGING)
 
-    async def _sell(self, shop: Shop, subject: Subject, sale: Sale, handles: Sequence[Handle], verified: bool) -> Sold | None:
-        """None where the visitor is not as assumed."""
+    async def _sell(self, shop: Shop, subject: Subject, sale: Sale, handles: Sequence[Handle], verified: bool) -> Sold | Changed:
+        if self._store.client.one_server:
+            sold = await self._sell_in_one_step(shop, subject, sale, handles, verified)
+            if sold:
+                return sold
+        return await self._sell_in_steps(shop, subject, sale, handles, verified)
+
+    async def _sell_in_one_step(
+        self, shop: Shop, subject: Subject, sale: Sale, handles: Sequence[Handle], verified: bool
+    ) -> Sold | Changed | None:
+        """None where it takes the steps."""
+        events: list[str] = []
+        if subject.visitor:
+            known, events = await self._store.sales.before(shop.shop_id, sale.sale, subject.visitor, subject.bridged_from)
+            if known:
+                return self._repeated(sale, known, subject) if "linked" in known else None
+        attribution = _attribution(shop, subject, sale, events)
+        fields = _fields(subject, sale, handles, verified, attribution)
+        of = None
+        if subject.visitor:
+            entry = self._tracking.entry(shop, subject, _event(fields))
+            of = SaleOfVisitor(subject.visitor, entry, self._tracking.linkable(shop, subject, verified))
+        new = NewSale(sale.sale, fields | {"linked": "1"}, handles, self._listed_at(sale.time), of)
+        outcome = await self._store.selling.sell(shop.shop_id, new)
+        if outcome == "otherwise":
+            return Changed.UNSEEN
+        return self._first(shop, sale, attribution, subject) if outcome == "sold" else None
+
+    async def _sell_in_steps(self, shop: Shop, subject: Subject, sale: Sale, handles: Sequence[Handle], verified: bool) -> Sold | Changed:
         events, stored, note = [], None, None
         if subject.visitor:
             index = self._store.sales.index_under_visitor(shop.shop_id, sale.sale, subject.visitor, subject.bridged_from, sale.time)
@@ -74,33 +111,41 @@ class Sales:
             events, stored, note = indexed.events, indexed.sale, indexed.note
             if indexed.outcome == "otherwise":
                 self._store.sales.close(shop.shop_id, note)
-                return None
+                return Changed.NOTED
             if indexed.outcome != "indexed":
                 subject, handles = NOBODY, ()
         attribution = _attribution(shop, subject, sale, events)
         fields = _fields(subject, sale, handles, verified, attribution)
         if stored is None:
             stored = await self._store.sales.claim(shop.shop_id, sale.sale, fields, handles)
-        if stored is None:
-            self._tally.sold(shop.shop_id, sale.revenue, [line.product for line in sale.lines], _credited(sale, attribution))
-        else:
-            SALE_CONFLICTS.inc(stored["products"] != fields["products"])
+        sold = self._repeated(sale, stored, subject) if stored else self._first(shop, sale, attribution, subject)
         unfinished = stored is None or "linked" not in stored
         if unfinished:
             await self._complete(shop, sale.sale, stored or fields, _stored_subject(stored) if stored else subject)
         self._store.sales.close(shop.shop_id, note, finished=sale.sale if unfinished else None)
-        return Sold(subject, attribution if stored is None else None)
+        return sold
+
+    def _first(self, shop: Shop, sale: Sale, attribution: Attribution, subject: Subject) -> Sold:
+        self._tally.sold(shop.shop_id, sale.revenue, [line.product for line in sale.lines], _credited(sale, attribution))
+        return Sold(subject, attribution)
+
+    def _repeated(self, sale: Sale, stored: Mapping[str, str], subject: Subject) -> Sold:
+        SALE_CONFLICTS.inc(stored["products"] != _products(sale))
+        return Sold(subject, None)
+
+    def _listed_at(self, time: int) -> float:
+        return min(max(self._clock(), time), time + LAST_OF_SECOND)
 
     async def _complete(self, shop: Shop, sale: str, stored: dict[str, str], subject: Subject) -> None:
         """Everything after the claim; each step may have been taken before. Where the visitor was withdrawn meanwhile, or refuses the
         links, the order loses what is personal."""
         digest, time = self._store.keys.sale_digest(shop.shop_id, sale), int(stored["time"])
-        listing = self._store.activity.list_order(shop.shop_id, digest, min(max(self._clock(), time), time + LAST_OF_SECOND))
+        listing = self._store.activity.list_order(shop.shop_id, digest, self._listed_at(time))
         if subject.visitor is None:
             await listing
         else:
-            event = Event(EventType.SALE, time, tuple(line["id"] for line in json.decode(stored["products"])), text=sale)
-            recording = self._tracking.record_sale(shop, subject, subject.visitor, event, digest)
+            entry = self._tracking.entry(shop, subject, _event(stored))
+            recording = self._store.events.record_sale(shop.shop_id, subject.visitor, entry, digest)
             _, recorded, linked = await asyncio.gather(listing, recording, self._link(shop, subject, stored))
             if not (recorded and linked):
                 await self._store.removals.unname_sale(shop.shop_id, digest, subject.visitor)
@@ -116,6 +161,15 @@ def _stored_subject(stored: dict[str, str]) -> Subject:
     if "visitor" not in stored:
         return NOBODY
     return Subject(True, VisitorId(stored["visitor"]), Kind(stored["kind"]), int(stored["expires"]), linkable=True)
+
+
+def _event(stored: Mapping[str, str]) -> Event:
+    """Of an order as it is stored: that of a repeated call is the same, and so is known."""
+    return Event(EventType.SALE, int(stored["time"]), tuple(line["id"] for line in json.decode(stored["products"])), text=stored["sale"])
+
+
+def _products(sale: Sale) -> str:
+    return compact([line.stored() for line in sale.lines])
 
 
 def _credited(sale: Sale, attribution: Attribution) -> dict[str, Decimal]:
@@ -137,7 +191,7 @@ def _attribution(shop: Shop, subject: Subject, sale: Sale, events: Sequence[str]
 
 def _fields(subject: Subject, sale: Sale, handles: Sequence[Handle], verified: bool, attribution: Attribution) -> dict[str, str]:
     fields = {"sale": sale.sale, "time": str(sale.time), "revenue": str(sale.revenue), "mode": subject.mode}
-    fields["products"] = compact([line.stored() for line in sale.lines])
+    fields["products"] = _products(sale)
     if subject.visitor:
         fields |= {"visitor": subject.visitor, "kind": subject.kind, "expires": str(subject.expires), "verified": "1" if verified else "0"}
     if attribution.credits:

@@ -16,7 +16,7 @@ from identity_service.service.subjects import ATTEMPTS, CHANGING, Subject, Subje
 from identity_service.service.visits import Visit
 from identity_service.shop import Shop
 from identity_service.store import Clock, Store
-from identity_service.store.events import Kept
+from identity_service.store.events import Entry, Kept
 from identity_service.store.links import Linkable
 from identity_service.visitor import Kind, Mode, VisitorId
 
@@ -48,23 +48,21 @@ class Tracking:
     async def _record(self, shop: Shop, subject: Subject, visitor: VisitorId, event: Event) -> tuple[str, ...] | None:
         """Returns a click's labels. None where the visitor is not as it was when the subject was found."""
         expected = self._store.events.assumption(shop.shop_id, visitor)
-        event, now = _marked(event, subject), int(self._clock())
         unlabelled = event.type is EventType.CLICK and event.labels is None
         if unlabelled and subject.bridged_from:
             event = await self._backtracked(shop, visitor, subject.bridged_from, event)
             unlabelled = event.labels is None
         shown = str(event.products[0]) if unlabelled else ""
-        outcome, found = await self._store.events.record(
-            shop.shop_id, visitor, event.stored(), self._kept(shop, subject, now), now, shown=shown, expected=expected
-        )
+        entry = self.entry(shop, subject, event)
+        outcome, found = await self._store.events.record(shop.shop_id, visitor, entry, shown=shown, expected=expected)
         if outcome != "kept":
             return None
         return tuple(found) if found and unlabelled else event.labels or ()
 
-    async def record_sale(self, shop: Shop, subject: Subject, visitor: VisitorId, event: Event, digest: str) -> bool:
-        """False where the visitor was withdrawn after the sale was indexed under it."""
-        event, now = _marked(event, subject), int(self._clock())
-        return await self._store.events.record_sale(shop.shop_id, visitor, event.stored(), self._kept(shop, subject, now), now, digest)
+    def entry(self, shop: Shop, subject: Subject, event: Event) -> Entry:
+        """An event of the subject's visitor as it is written now."""
+        now = int(self._clock())
+        return Entry(_marked(event, subject).stored(), self._kept(shop, subject, now), now)
 
     def _kept(self, shop: Shop, subject: Subject, now: int) -> Kept:
         lasting = subject.signed or subject.kind is Kind.PERSISTENT
@@ -87,10 +85,9 @@ class Tracking:
 
     async def link(self, shop: Shop, subject: Subject, handle: Handle, verified: bool, source: LinkSource) -> bool:
         """False where consent forbids the link; a full handle or visitor is only counted."""
-        if subject.visitor is None or subject.expires <= int(self._clock()):
+        linkable = self.linkable(shop, subject, verified)
+        if linkable is None:
             return True
-        persistent_only = Mode.COOKIELESS not in shop.policy.linkable
-        linkable = Linkable(subject.visitor, subject.kind, subject.expires, persistent_only, verified)
         try:
             await self._links.link_as(shop, handle, linkable, source)
         except ConsentRequired:
@@ -98,6 +95,12 @@ class Tracking:
         except Invalid:
             return True
         return True
+
+    def linkable(self, shop: Shop, subject: Subject, verified: bool) -> Linkable | None:
+        """None for a subject without a visitor, or one whose ID has ended."""
+        if subject.visitor is None or subject.expires <= int(self._clock()):
+            return None
+        return Linkable(subject.visitor, subject.kind, subject.expires, Mode.COOKIELESS not in shop.policy.linkable, verified)
 
 
 def _marked(event: Event, subject: Subject) -> Event:

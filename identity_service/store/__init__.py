@@ -17,6 +17,7 @@ from identity_service.store.repair import Repair
 from identity_service.store.sales import SaleStore
 from identity_service.store.salts import SaltStore
 from identity_service.store.schema import VERSION, Schema, examine_marks
+from identity_service.store.selling import Selling
 from identity_service.store.visitors import NOTHING, VisitorStore
 
 DAY = 86_400
@@ -47,6 +48,7 @@ class Store:
         self.removals = RemovalStore(client, keys, self.visitors, self.links, retention.gone * DAY)
         self.sales = SaleStore(client, keys, assumed, retention.sale * DAY)
         self.activity = ActivityStore(client, keys, most_orders, retention.sale * DAY)
+        self.selling = Selling(client, keys, self.sales, self.links, self.activity)
         self._schema = Schema(VERSION, handles.fingerprints)
         self.repair = Repair(client, keys, self.links, self.removals)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from identity_service.shop import ShopId
-from identity_service.store.batch import Command, call, read, write
+from identity_service.store.batch import Command, Part, call, call_with, read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import Keys
 
@@ -38,10 +38,11 @@ class ActivityStore:
         self._order_life = order_life
 
     async def list_order(self, shop: ShopId, digest: str, at: float) -> None:
+        await self._client.run(call_with("list_order", self.listing(shop, digest, at)))
+
+    def listing(self, shop: ShopId, digest: str, at: float) -> Part:
         """`at`: seconds since 1970, to the millisecond, so that those of one second have their order; the latest listing of one counts."""
-        key = self._keys.orders(shop)
-        trim = write("ZREMRANGEBYRANK", key, 0, -self._most_orders - 1)
-        await self._client.run(write("ZADD", key, "GT", f"{at:.3f}", digest), trim, write("EXPIRE", key, self._order_life))
+        return [self._keys.orders(shop)], (f"{at:.3f}", digest, self._most_orders, self._order_life)
 
     async def orders(self, shop: ShopId, after: str | None, most: int) -> list[str]:
         """Digests, newest first, at most `most` of those that follow `after`, however many came in the meantime; none after an unknown

@@ -77,5 +77,14 @@ def call(name: str, keys: Sequence[str], *arguments: str | int, reads: bool = Fa
     return Command(("EVALSHA", found.sha, len(keys), *keys, *arguments), reads, found)
 
 
+Part = tuple[Sequence[str], Sequence[str | int]]
+"""Keys and arguments of a script, which may be a part of another one."""
+
+
+def call_with(name: str, part: Part) -> Command:
+    keys, arguments = part
+    return call(name, keys, *arguments)
+
+
 def only_reads(unit: Sequence[Command]) -> bool:
     return all(command.reads for command in unit)

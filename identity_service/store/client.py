@@ -26,6 +26,7 @@ class Client:
         self._timeout = timeout
         self._posted: set[asyncio.Future[list[Reply]]] = set()
         self._refused = False
+        self.one_server = True  # until it proves to be a cluster
 
     @property
     def open(self) -> bool:
@@ -50,6 +51,20 @@ class Client:
             if isinstance(reply, ReplyError):
                 raise StoreUnavailable from reply
         return replies
+
+    async def run_across(self, whole: Command) -> Reply | None:
+        """What a script for keys of several slots returns. None from a cluster, which takes none (CROSSSLOT, Redis Cluster specification):
+        then nothing was done, and the steps that the script is made of have to be taken one by one."""
+        if self.one_server:
+            try:
+                [reply] = await self.run(whole)
+            except StoreUnavailable as error:
+                if not (isinstance(error.__cause__, ReplyError) and error.__cause__.code == "CROSSSLOT"):
+                    raise
+                self.one_server = False
+            else:
+                return reply
+        return None
 
     async def read_many(self, commands: Sequence[Command]) -> list[Reply]:
         """For reads that may be thousands: in several pipelines, so that nobody else waits behind them for long."""

@@ -20,19 +20,25 @@ class Kept(Struct, frozen=True):
     from_first: bool
 
 
+class Entry(Struct, frozen=True):
+    """An event as it is written: its JSON, how long it stays, and the time in seconds since 1970."""
+
+    event: str
+    kept: Kept
+    now: int
+
+
 class EventStore:
     def __init__(self, client: Client, keys: Keys, assumed: AssumedVisitors) -> None:
         self._client = client
         self._keys = keys
         self._assumed = assumed
 
-    async def record(
-        self, shop: ShopId, visitor: VisitorId, event: str, kept: Kept, now: int, *, shown: str = "", expected: str = ""
-    ) -> tuple[str, list[str]]:
+    async def record(self, shop: ShopId, visitor: VisitorId, entry: Entry, *, shown: str = "", expected: str = "") -> tuple[str, list[str]]:
         """Returns kept, gone or otherwise: the visitor is not as `expected`, and nothing was written. `shown`: the product of a click
         without labels; then those of the newest results that showed it are taken, and returned."""
         keys = self._keys.visitor(shop, visitor)
-        arguments = (event, kept.most, kept.life, now, "1" if kept.from_first else "", shown, expected)
+        arguments = (*_arguments(entry), shown, expected)
         [reply] = await self._client.run(call("record_event", (keys.record, keys.gone, keys.events), *arguments))
         return reply[0], reply[1] if len(reply) > 1 else []
 
@@ -40,11 +46,11 @@ class EventStore:
         """What a decision of this moment rests on, for the write that follows from it."""
         return self._assumed.of(self._keys.visitor_digest(shop, visitor)).decisive
 
-    async def record_sale(self, shop: ShopId, visitor: VisitorId, event: str, kept: Kept, now: int, digest: str) -> bool:
+    async def record_sale(self, shop: ShopId, visitor: VisitorId, entry: Entry, digest: str) -> bool:
         """Once for each sale. False where the visitor was withdrawn after the sale was indexed under it."""
         keys = self._keys.visitor(shop, visitor)
-        arguments = (event, kept.most, kept.life, now, "1" if kept.from_first else "", digest)
-        [recorded] = await self._client.run(call("record_sale", (keys.record, keys.gone, keys.events, keys.sales), *arguments))
+        places = (keys.record, keys.gone, keys.events, keys.sales)
+        [recorded] = await self._client.run(call("record_sale", places, *of_sale(entry, digest)))
         return bool(recorded)
 
     async def newest(self, shop: ShopId, visitor: VisitorId) -> str | None:
@@ -62,3 +68,13 @@ class EventStore:
         """Those of many IDs that anything was logged under."""
         found = await self._client.read_many([read("EXISTS", self._keys.visitor(shop, one).events) for one in visitors])
         return [visitor for visitor, exists in zip(visitors, found, strict=True) if exists]
+
+
+def of_sale(entry: Entry, digest: str) -> tuple[str | int, ...]:
+    """What `record_sale` takes."""
+    return *_arguments(entry), digest
+
+
+def _arguments(entry: Entry) -> tuple[str | int, ...]:
+    kept = entry.kept
+    return entry.event, kept.most, kept.life, entry.now, "1" if kept.from_first else ""

@@ -25,7 +25,7 @@ from identity_service.errors import ConsentRequired, Invalid, StoreUnavailable
 from identity_service.handle import Handle, handle_named
 from identity_service.link import Link, LinkCaps, LinkSource, living_links
 from identity_service.shop import ShopId
-from identity_service.store.batch import Command, ReplyError, call, read, write
+from identity_service.store.batch import Command, Part, Reply, call, call_with, read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import Keys
 from identity_service.store.notes import note_destroyed, note_first, note_removal
@@ -58,16 +58,21 @@ class Linkable:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One call of `link`: whom it links, and the scripts that announce, point, and do everything in one step."""
+    """One call of `link`: whom it links, and what the scripts take that announce, point, and do everything in one step."""
 
     shop: ShopId
     handle: Handle
     linkable: Linkable
+    source: LinkSource
     now: int
     nonce: str
-    announce: Command
-    point: Command
-    whole: Command
+    announcing: Part
+    pointing: Part
+
+    @property
+    def whole(self) -> Part:
+        (places, announced), (record, pointed) = self.announcing, self.pointing
+        return (*places, *record), (*announced, *pointed, self.source.value[0])
 
 
 class LinkStore:
@@ -79,7 +84,6 @@ class LinkStore:
         self._caps = caps
         self._most_removals = REMOVALS_A_VISITOR * caps.visitors_per_handle
         self._gone_life = gone_life
-        self._one_server = True  # until a store proves to be a cluster
 
     async def living(self, shop: ShopId, handles: Sequence[Handle], now: int) -> list[list[Link]]:
         """The links of each handle, newest first."""
@@ -89,40 +93,36 @@ class LinkStore:
     async def link(self, shop: ShopId, handle: Handle, linkable: Linkable, source: LinkSource, now: int) -> None:
         """Raises ConsentRequired, or Invalid where a cap is reached: then there is no link of this call; or StoreUnavailable: then there is
         none, unless only the answer was lost."""
-        attempt = self._attempt(shop, handle, linkable, source, now)
-        if not await self._link_in_one_step(attempt):
-            await self._link_in_steps(attempt, source)
+        attempt, yields = self._attempt(shop, handle, linkable, source, now), Counter[str]()
+        whole = call_with("link", attempt.whole)
+        while (reply := await self._client.run_across(whole)) is not None:
+            if await self._taken(attempt, reply, yields) is not None:
+                return
+        await self._link_in_steps(attempt)
 
-    async def _link_in_one_step(self, attempt: Attempt) -> bool:
-        """False in a cluster, which takes no script for keys of several slots."""
-        if self._one_server:
-            try:
-                await self._step(attempt, attempt.whole)
-            except StoreUnavailable as error:
-                if not crosses_slots(error):
-                    raise
-                self._one_server = False
-        return self._one_server
+    def whole(self, shop: ShopId, handle: Handle, linkable: Linkable, source: LinkSource, now: int) -> Part:
+        """Of a link that is a part of a larger step."""
+        return self._attempt(shop, handle, linkable, source, now).whole
 
-    async def _link_in_steps(self, attempt: Attempt, source: LinkSource) -> None:
+    async def _link_in_steps(self, attempt: Attempt) -> None:
         shop, handle, visitor, nonce, now = attempt.shop, attempt.handle, attempt.linkable.visitor, attempt.nonce, attempt.now
         note = f"l {handle.name} {nonce}"
         keys = self._keys.handle(shop, handle)
         try:
-            await self._step(attempt, note_first(self._keys, shop, note, Millis(now * 1000)), attempt.announce)
+            await self._step(attempt, note_first(self._keys, shop, note, Millis(now * 1000)), call_with("link_intend", attempt.announcing))
         except Invalid:
             self._forget(shop, note)
             raise
         try:
-            [expires] = await self._step(attempt, attempt.point)
+            [expires] = await self._step(attempt, call_with("link_point", attempt.pointing))
         except (ConsentRequired, Invalid):
             await self._client.run(write("HDEL", keys.intents, nonce))
             await self.settle(shop, handle, visitor, of_link=True)
             self._forget(shop, note)
             self._client.post(note_destroyed(Millis(now * 1000)))  # the announcement may have named a visitor that was withdrawn
             raise
-        commit = call("link_commit", (keys.links, keys.intents), nonce, visitor, now, expires, source.value[0], attempt.linkable.flag)
-        [confirmed] = await self._client.run(commit)
+        link = (visitor, now, expires, attempt.source.value[0], attempt.linkable.flag)
+        [confirmed] = await self._client.run(call("link_commit", (keys.links, keys.intents), nonce, *link))
         if not confirmed:
             await self.settle(shop, handle, visitor, of_link=True)
             await self._client.run(write("HDEL", keys.intents, nonce))
@@ -176,25 +176,30 @@ class LinkStore:
         need = "p" if linkable.persistent_only else "a"
         record = (linkable.flag, linkable.kind, linkable.expires, LAPSED)
         pointing = (handle.name, nonce, now, need, self._caps.emails_per_visitor, *record)
-        announce, point = call("link_intend", places, *announcing), call("link_point", (of.record, of.gone), *pointing)
-        whole = call("link", (*places, of.record, of.gone), *announcing, *pointing, source.value[0])
-        return Attempt(shop, handle, linkable, now, nonce, announce, point, whole)
+        return Attempt(shop, handle, linkable, source, now, nonce, (places, announcing), ((of.record, of.gone), pointing))
 
     async def _step(self, attempt: Attempt, *unit: Command) -> list[str]:
         """What the unit's last script returns beside ok, once those who have to give way have done so."""
         yields = Counter[str]()
         while True:
             *_, reply = await self._client.run(*unit)
-            outcome, *rest = map(str, reply)
-            if outcome == "ok":
+            rest = await self._taken(attempt, reply, yields)
+            if rest is not None:
                 return rest
-            if outcome not in {"yield", "full"}:
-                raise ConsentRequired("The visitor has withdrawn or refused linking; link again only after a new grant.")
-            place, *named = rest
-            if outcome == "full" or yields[place] == MOST_YIELDS:
-                raise Invalid(FULL[place])
-            yields[place] += 1
-            await asyncio.gather(*(self._yield(attempt, place, *one) for one in zip(named[::2], named[1::2], strict=True)))
+
+    async def _taken(self, attempt: Attempt, reply: Sequence[Reply], yields: Counter[str]) -> list[str] | None:
+        """What a script returned beside ok. None where others had to give way first, and have: then it has to be run again."""
+        outcome, *rest = map(str, reply)
+        if outcome == "ok":
+            return rest
+        if outcome not in {"yield", "full"}:
+            raise ConsentRequired("The visitor has withdrawn or refused linking; link again only after a new grant.")
+        place, *named = rest
+        if outcome == "full" or yields[place] == MOST_YIELDS:
+            raise Invalid(FULL[place])
+        yields[place] += 1
+        await asyncio.gather(*(self._yield(attempt, place, *one) for one in zip(named[::2], named[1::2], strict=True)))
+        return None
 
     async def _yield(self, attempt: Attempt, place: str, name: str, link: str) -> None:
         """`link`: how the link of who yields must still end."""
@@ -203,8 +208,3 @@ class LinkStore:
 
     def _forget(self, shop: ShopId, note: str) -> None:
         self._client.post(write("ZREM", self._keys.notes(shop), note))
-
-
-def crosses_slots(error: StoreUnavailable) -> bool:
-    """Whether a cluster refused a script, before it began, for keys of several slots (CROSSSLOT, Redis Cluster specification)."""
-    return isinstance(error.__cause__, ReplyError) and error.__cause__.code == "CROSSSLOT"

@@ -1,4 +1,4 @@
-"""Sales: indexed under whom they concern first, then claimed, once for each sale ID."""
+"""Sales, step by step: indexed under whom they concern first, then claimed, once for each sale ID."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from identity_service.consent import Millis
 from identity_service.handle import Handle
 from identity_service.shop import ShopId
 from identity_service.store.assumed import AssumedVisitors
-from identity_service.store.batch import call, read, write
+from identity_service.store.batch import Command, Part, call, call_with, read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import Keys
 from identity_service.store.notes import note_destroyed, note_first
@@ -42,31 +42,50 @@ class SaleStore:
     async def index_under_visitor(self, shop: ShopId, sale: str, visitor: VisitorId, bridged_from: str | None, now: int) -> Indexed:
         """Before the sale names the visitor; only where it is indexed may the sale name it. Noted for the repair until `close`: a sale
         that is cut off must not name a visitor that withdraws meanwhile."""
+        digest = self._keys.sale_digest(shop, sale)
+        note = f"s {visitor} {digest} {secrets.token_urlsafe(8)}"
+        index = call_with("index_sale", self.indexing(shop, digest, visitor))
+        unit = (note_first(self._keys, shop, note, Millis(now * 1000)), index, *self._before(shop, digest, visitor, bridged_from))
+        _, outcome, stored, *found = await self._client.run(*unit)
+        return Indexed(outcome, _pairs(stored) or None, [event for events in found for event in events], note)
+
+    async def before(
+        self, shop: ShopId, sale: str, visitor: VisitorId, bridged_from: str | None
+    ) -> tuple[dict[str, str] | None, list[str]]:
+        """What a sale is decided from: what an earlier call of it stored, and the visitor's events as of `Indexed`."""
+        stored, *found = await self._client.run(*self._before(shop, self._keys.sale_digest(shop, sale), visitor, bridged_from))
+        return _pairs(stored) or None, [event for events in found for event in events]
+
+    def _before(self, shop: ShopId, digest: str, visitor: VisitorId, bridged_from: str | None) -> list[Command]:
+        lists = [self._keys.visitor_digest(shop, visitor), *([bridged_from] if bridged_from else [])]
+        events = (read("LRANGE", self._keys.visitor_of(shop, one).events, 0, -1) for one in lists)
+        return [call("known_sale", [self._keys.sale_of(shop, digest)]), *events]
+
+    def indexing(self, shop: ShopId, digest: str, visitor: VisitorId) -> Part:
         keys = self._keys.visitor(shop, visitor)
-        arguments = (self._keys.sale_digest(shop, sale), self._life, MOST_SALES_OF_A_VISITOR, self._assumed.of(keys.digest).decisive)
-        lists = [keys.events, *([self._keys.visitor_of(shop, bridged_from).events] if bridged_from else [])]
-        index = call("index_sale", (keys.record, keys.gone, keys.sales), *arguments)
-        known = read("HGETALL", self._keys.sale_of(shop, arguments[0]))
-        note = f"s {visitor} {arguments[0]} {secrets.token_urlsafe(8)}"
-        noting = note_first(self._keys, shop, note, Millis(now * 1000))
-        _, outcome, sale_fields, *found = await self._client.run(noting, index, known, *(read("LRANGE", key, 0, -1) for key in lists))
-        return Indexed(outcome, sale_fields or None, [event for events in found for event in events], note)
+        return (keys.record, keys.gone, keys.sales), (digest, self._life, MOST_SALES_OF_A_VISITOR, self._assumed.of(keys.digest).decisive)
+
+    def naming(self, digest: str) -> Sequence[str | int]:
+        """What a handle's index takes."""
+        return digest, self._life, MOST_SALES_OF_A_HANDLE
+
+    def claiming(self, shop: ShopId, digest: str, fields: Mapping[str, str]) -> Part:
+        return [self._keys.sale_of(shop, digest)], (self._life, *(text for pair in fields.items() for text in pair))
 
     async def claim(self, shop: ShopId, sale: str, fields: Mapping[str, str], handles: Sequence[Handle]) -> dict[str, str] | None:
         """None for the first call with this sale ID, which stores `fields`; else what the first one stored. `handles`: those that the
         sale names; it is indexed under them just before, so that an erasure finds it."""
         digest = self._keys.sale_digest(shop, sale)
-        pairs = [text for pair in fields.items() for text in pair]
-        indexes, limits = [self._keys.handle(shop, handle).sales for handle in handles], (self._life, MOST_SALES_OF_A_HANDLE)
-        index = [call("index_under_handle", [key], digest, *limits).with_source() for key in indexes]  # the claim must not run without
-        *indexed, reply = await self._client.run(*index, call("claim_sale", [self._keys.sale_of(shop, digest)], self._life, *pairs))
+        indexes = [self._keys.handle(shop, handle).sales for handle in handles]
+        index = [call("index_under_handle", [key], *self.naming(digest)).with_source() for key in indexes]  # the claim must not run without
+        *indexed, reply = await self._client.run(*index, call_with("claim_sale", self.claiming(shop, digest, fields)))
         for handle, key, outcome in zip(handles, indexes, indexed, strict=True):
             if outcome == "full":
                 await self._client.run(call("scrub_sale", [self._keys.sale_of(shop, digest)], "handle", handle.name))
                 await self._client.run(write("SREM", key, digest))
         if reply[0] == 1:
             return None
-        return dict(zip(reply[1][::2], reply[1][1::2], strict=True))
+        return _pairs(reply[1])
 
     def close(self, shop: ShopId, note: str | None, *, finished: str | None = None) -> None:
         """Sent without waiting, once nothing of the call is open; other calls of the sale have notes of their own. `finished`: a sale whose
@@ -95,3 +114,7 @@ class SaleStore:
             return []
         found = await self._client.run(*(read("HGETALL", self._keys.sale_of(shop, digest)) for digest in digests))
         return [sale for sale in found if sale]
+
+
+def _pairs(stored: Sequence[str]) -> dict[str, str]:
+    return dict(zip(stored[::2], stored[1::2], strict=True))

@@ -24,14 +24,15 @@ class Script:
 def script(name: str) -> Script:
     """Raises FileNotFoundError for an unknown name."""
     shebang, body = _parts(name)
-    used = USES.search(body)
-    functions = "".join(_function(one) for one in used[1].split(", ")) if used else ""
+    functions = "".join(f"local function {one}(KEYS, ARGV)\n{_parts(one)[1]}end\n" for one in _used(name))
     source = f"{shebang}\n{functions}{body}"
     return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 
-def _function(name: str) -> str:
-    return f"local function {name}(KEYS, ARGV)\n{_parts(name)[1]}end\n"
+def _used(name: str) -> list[str]:
+    """Each once, behind those that it uses itself."""
+    found = USES.search(_parts(name)[1])
+    return list(dict.fromkeys(each for one in (found[1].split(", ") if found else []) for each in (*_used(one), one)))
 
 
 def _parts(name: str) -> tuple[str, str]:

@@ -1,12 +1,13 @@
 """Visitor records: reading their state, granting, touching and receipts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from identity_service.consent import NEVER_SEEN, Choice, Consent, Millis, OptOutsSeen
 from identity_service.shop import ShopId
 from identity_service.store.assumed import AssumedVisitors, Stored
-from identity_service.store.batch import call, read
+from identity_service.store.batch import Part, call, call_with, read
 from identity_service.store.client import Client
 from identity_service.store.keys import Keys, VisitorKeys
 from identity_service.visitor import LAPSED, Kind, VisitorId, VisitorRecord, VisitorState
@@ -24,15 +25,22 @@ UNKNOWN = VisitorState(None, None)
 """The state of a visitor of whom nothing is stored."""
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """A grant to be written. `expires`: end of the consent in seconds since 1970, `receipt_id` of the receipt that proves it."""
+class StoredReceipt(Struct, frozen=True):
+    """`body`: JSON; `life` in seconds."""
+
+    receipt_id: str
+    body: str
+    life: int
+
+
+class Grant(Struct, frozen=True):
+    """A grant to be written. `expires`: end of the consent in seconds since 1970, `receipt`: the proof of it."""
 
     consent: Consent
     expires: int
     opted_out: bool
     opt_outs_seen: OptOutsSeen
-    receipt_id: str
+    receipt: StoredReceipt
     receipt_key: str
     bridged_from: VisitorId | None
 
@@ -72,17 +80,22 @@ class VisitorStore:
         return sorted(field for field in fields if len(field) == NAME_LENGTH)
 
     async def grant(self, shop: ShopId, visitor: VisitorId, grant: Grant, now: int) -> tuple[str, list[str]]:
-        """Returns the outcome (granted, gone, older, or open while a removal of the visitor is) and the names of linked handles."""
+        """Returns the outcome (granted, gone, older, or open while a removal of the visitor is) and the names of linked handles. Its
+        receipt is durable before the grant is, so that no grant stands without its proof."""
         keys = self._keys.visitor(shop, visitor)
         arguments = (
             *(now, grant.expires + LAPSED, grant.consent.granted_at, grant.consent.source),
             *(grant.consent.linking or "", grant.consent.policy_version or ""),
             *("1" if grant.opted_out else "", *_texts(grant.opt_outs_seen)),
-            *(grant.receipt_id, grant.receipt_key),
+            *(grant.receipt.receipt_id, grant.receipt_key),
             self._keys.visitor_digest(shop, grant.bridged_from) if grant.bridged_from else "",
             *(NAME_LENGTH, grant.consent.raw_digest or "", grant.expires),
         )
-        [reply] = await self._client.run(call("grant_visitor", (keys.record, keys.gone, keys.receipts, keys.events), *arguments))
+        (receipt, proof), places = self._storing(shop, grant.receipt), (keys.record, keys.gone, keys.receipts, keys.events)
+        reply = await self._client.run_across(call("grant", (*receipt, *places), *proof, *arguments))
+        if reply is None:
+            await self.store_receipt(shop, grant.receipt)
+            [reply] = await self._client.run(call("grant_visitor", places, *arguments))
         return reply[0], reply[1] if len(reply) > 1 else []
 
     async def touch(self, shop: ShopId, visitor: VisitorId, now: int, opted_out: bool, seen: OptOutsSeen = NEVER_SEEN) -> None:
@@ -116,8 +129,11 @@ class VisitorStore:
         found = await self._client.run(*(read("GET", self._keys.receipt(shop, receipt_id)) for receipt_id in receipt_ids))
         return [receipt for receipt in found if receipt]
 
-    async def store_receipt(self, shop: ShopId, receipt_id: str, body: str, life: int) -> None:
-        await self._client.run(call("store_receipt", [self._keys.receipt(shop, receipt_id)], body, life))
+    async def store_receipt(self, shop: ShopId, receipt: StoredReceipt) -> None:
+        await self._client.run(call_with("store_receipt", self._storing(shop, receipt)))
+
+    def _storing(self, shop: ShopId, receipt: StoredReceipt) -> Part:
+        return [self._keys.receipt(shop, receipt.receipt_id)], (receipt.body, receipt.life)
 
 
 def _texts(seen: OptOutsSeen) -> tuple[str, str]:

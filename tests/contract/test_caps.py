@@ -17,7 +17,6 @@ from identity_service.settings import load
 from identity_service.store import activity, repair, sales
 from identity_service.store.batch import Command, call
 from tests.conftest import Clock, Shopper, shopping
-from tests.faults.steps import as_of_a_cluster
 
 pytestmark = pytest.mark.anyio
 CAPS = {"VISITORS_PER_HANDLE": 6, "EMAILS_PER_VISITOR": 4, "EVENTS_PER_VISITOR": 10, "ORDERS_PER_SHOP": 12}
@@ -170,7 +169,7 @@ async def test_announced_links(
     """Announced and cut off, which is the worst that can become of them; the repair ends them all."""
 
     client, most = application.services.store.client, CAPS["VISITORS_PER_HANDLE"]
-    as_of_a_cluster(client)
+    client.one_server = False
     run = client.run
 
     async def cut_off(*unit: Command) -> list[Any]:

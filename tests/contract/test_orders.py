@@ -11,6 +11,7 @@ from identity_service.app import Application
 from identity_service.attribution import ATTRIBUTED, EXPLANATIONS, Break
 from identity_service.settings import load
 from identity_service.shop import ShopId
+from identity_service.store.batch import Command
 from tests.conftest import Clock, Shopper, shopping
 
 pytestmark = pytest.mark.anyio
@@ -58,16 +59,19 @@ async def test_pages_hold_every_order_once_newest_first(shopper: Shopper, clock:
         assert found == [str(number) for number in reversed(range(25))]
 
 
+@pytest.mark.parametrize("one_server", [True, False])
 async def test_an_order_whose_second_ends_while_it_is_logged_keeps_its_place(
-    application: Application, shopper: Shopper, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    application: Application, shopper: Shopper, clock: Clock, monkeypatch: pytest.MonkeyPatch, one_server: bool
 ) -> None:
-    claim = application.services.store.sales.claim
+    client = application.services.store.client
+    client.one_server, run = one_server, client.run
 
-    async def slow(*arguments: Any) -> Any:
-        clock.forward(0.3)
-        return await claim(*arguments)
+    async def slow(*unit: Command) -> list[Any]:
+        if any(one.source and one.source.name in {"sell", "claim_sale"} for one in unit):
+            clock.forward(0.3)
+        return await run(*unit)
 
-    monkeypatch.setattr(application.services.store.sales, "claim", slow)
+    monkeypatch.setattr(client, "run", slow)
     for number in range(8):
         await log(shopper, "sale", SALE | {"sale": number})
     assert await pages(shopper, 25) == [str(number) for number in reversed(range(8))]

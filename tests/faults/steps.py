@@ -24,17 +24,6 @@ def refuse_several_slots(unit: Sequence[Command]) -> None:
             raise StoreUnavailable from ReplyError("CROSSSLOT Keys in request don't hash to the same slot")
 
 
-def as_of_a_cluster(client: Client) -> None:
-    """From now on a link takes its three steps."""
-    run = client.run
-
-    async def bound(*unit: Command) -> list[Any]:
-        refuse_several_slots(unit)
-        return await run(*unit)
-
-    setattr(client, "run", bound)  # noqa: B010
-
-
 class SteppedClient(Client):
     """`clustered`: it refuses what a cluster refuses, which counts as no call. With `turns`, each call waits for its turn; with
     `dies_before` or `dies_after` N, the Nth call is the last; with `holds_before` N, the Nth call tells `held` and waits for `released`."""

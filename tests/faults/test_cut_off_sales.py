@@ -18,27 +18,28 @@ from identity_service.store.keys import REPAIR_LOCK, REWRITE
 from identity_service.store.line import Line
 from identity_service.visitor import VisitorId
 from tests.conftest import Clock, Shopper
-from tests.faults.steps import as_of_a_cluster
 
 pytestmark = pytest.mark.anyio
 SHOP = ShopId("demo")
 LUKE = "luke@skywalker.com"
+CLAIM = ("claim_sale", "sell")
+"""The step after which a sale is there, in a cluster and on one server."""
 Workers = tuple[Application, Application]
 
 
 class Gate:
-    """Holds the first unit of one worker with a certain script, or fails it once it is released."""
+    """Holds the first unit of one worker with one of certain scripts, or fails it once it is released."""
 
-    def __init__(self, application: Application, script: str, *, before: bool = True) -> None:
+    def __init__(self, application: Application, *scripts: str, before: bool = True) -> None:
         self._client = application.services.store.client
-        self._script, self._before = script, before
+        self._scripts, self._before = scripts, before
         self._run = self._client.run
         self.held, self.released = asyncio.Event(), asyncio.Event()
         self.fails = False
         setattr(self._client, "run", self.run)  # noqa: B010
 
     async def run(self, *unit: Command) -> list[Any]:
-        if self.held.is_set() or not any(one.source and one.source.name == self._script for one in unit):
+        if self.held.is_set() or not any(one.source and one.source.name in self._scripts for one in unit):
             return await self._run(*unit)
         replies = None if self._before else await self._run(*unit)
         self.held.set()
@@ -48,14 +49,22 @@ class Gate:
         return await self._run(*unit) if replies is None else replies
 
 
+def take_steps(*applications: Application) -> None:
+    """As in a cluster."""
+    for one in applications:
+        one.services.store.client.one_server = False
+
+
 def shopper_of(application: Application) -> Shopper:
     transport = httpx.ASGITransport(application, client=("203.0.113.7", 4711))
     return Shopper(httpx.AsyncClient(transport=transport, base_url="http://service.test"))
 
 
-@pytest.fixture
-async def workers(settings: Settings, clock: Clock) -> AsyncIterator[Workers]:
+@pytest.fixture(params=["on one server", "in a cluster"])
+async def workers(request: pytest.FixtureRequest, settings: Settings, clock: Clock) -> AsyncIterator[Workers]:
     made = Application(settings, clock), Application(settings, clock)
+    if request.param == "in a cluster":
+        take_steps(*made)
     yield made
     for one in made:
         await one.services.store.client.close()
@@ -87,7 +96,7 @@ def personal(stored: dict[str, str]) -> set[str]:
 async def test_a_sale_without_an_email_that_a_withdrawal_overtakes_names_nobody(workers: Workers, database: redis.Redis) -> None:
     slow, swift = workers
     token, _ = await granted(shopper_of(slow))
-    gate = Gate(slow, "claim_sale")
+    gate = Gate(slow, *CLAIM)
     sale = asyncio.create_task(shopper_of(slow).post("/v2/log/sale", {"sale": 1, "products": [1], "visitor": token}))
     await asyncio.wait_for(gate.held.wait(), 20)
     assert (await shopper_of(swift).post("/v1/visitors", {"token": token, "consent": "refused"})).json()["mode"] == "null"
@@ -102,7 +111,7 @@ async def test_a_sale_with_an_email_that_a_withdrawal_overtakes_names_nobody_onc
 ) -> None:
     slow, swift = workers
     token, _ = await granted(shopper_of(slow))
-    gate = Gate(slow, "claim_sale")
+    gate = Gate(slow, *CLAIM)
     body = {"sale": 1, "products": [1], "visitor": token, "email": LUKE}
     sale = asyncio.create_task(shopper_of(slow).post("/v2/log/sale", body))
     await asyncio.wait_for(gate.held.wait(), 20)
@@ -120,7 +129,7 @@ async def test_a_sale_cut_off_after_its_claim_keeps_nothing_of_a_visitor_withdra
     """The worker dies with the sale claimed; nobody repeats it."""
     slow, swift = workers
     token, _ = await granted(shopper_of(slow))
-    before, after = Gate(slow, "claim_sale"), Gate(slow, "claim_sale", before=False)
+    before, after = Gate(slow, *CLAIM), Gate(slow, *CLAIM, before=False)
     sale = asyncio.create_task(shopper_of(slow).post("/v2/log/sale", {"sale": 1, "products": [1], "visitor": token} | body))
     await asyncio.wait_for(before.held.wait(), 20)
     await shopper_of(swift).post("/v1/visitors", {"token": token, "consent": "refused"})
@@ -139,7 +148,7 @@ async def test_a_sale_that_a_withdrawal_and_a_new_grant_overtake_is_found_by_the
     slow, swift = workers
     own: dict[str, Any] = {"visitor": "own-1"}
     await shopper_of(swift).post("/v1/consents", own | {"consent": "granted"})
-    gate = Gate(slow, "claim_sale")
+    gate = Gate(slow, *CLAIM)
     body = own | email | {"sale": 1, "products": [1]}
     sale = asyncio.create_task(shopper_of(slow).post("/v2/log/sale", body))
     await asyncio.wait_for(gate.held.wait(), 20)
@@ -159,7 +168,7 @@ async def test_a_sale_that_a_withdrawal_and_a_new_grant_overtake_is_found_by_the
 async def test_no_link_is_left_after_a_refusal_of_linking_was_acknowledged(workers: Workers, path: str, step: str) -> None:
     slow, swift = workers
     token, _ = await granted(shopper_of(slow))
-    as_of_a_cluster(slow.services.store.client)
+    take_steps(slow)
     gate = Gate(slow, step)
     body = {"email": LUKE, "token": token} if path == "/v1/links" else {"sale": 1, "products": [1], "visitor": token, "email": LUKE}
     call = asyncio.create_task(shopper_of(slow).post(path, body))
@@ -173,7 +182,7 @@ async def test_no_link_is_left_after_a_refusal_of_linking_was_acknowledged(worke
 
 async def test_a_sale_cut_off_before_it_is_listed_is_listed_by_its_repetition(workers: Workers, database: redis.Redis) -> None:
     slow, swift = workers
-    gate = Gate(slow, "claim_sale", before=False)
+    gate = Gate(slow, *CLAIM, before=False)
     gate.fails = True
     gate.released.set()
     body = {"sale": 1, "products": [1], "visitor": "own-1"}
@@ -223,7 +232,7 @@ async def test_what_names_a_withdrawn_visitor_for_a_moment_leaves_the_append_onl
     workers: Workers, database: redis.Redis, path: str
 ) -> None:
     stale, swift = workers
-    as_of_a_cluster(stale.services.store.client)
+    take_steps(stale)
     token, _ = await granted(shopper_of(stale))
     await shopper_of(stale).post("/v2/log/click", {"product": 1, "visitor": token})
     await shopper_of(swift).post("/v1/visitors", {"token": token, "consent": "refused"})
@@ -237,6 +246,7 @@ async def test_what_names_a_withdrawn_visitor_for_a_moment_leaves_the_append_onl
 
 async def test_a_refused_link_writes_nothing_on_one_server(workers: Workers, database: redis.Redis) -> None:
     stale, swift = workers
+    stale.services.store.client.one_server = True
     token, _ = await granted(shopper_of(stale))
     await shopper_of(swift).post("/v1/visitors", {"token": token, "consent": "refused"})
     await swift.services.store.client.drain()
@@ -244,6 +254,41 @@ async def test_a_refused_link_writes_nothing_on_one_server(workers: Workers, dat
     assert (await shopper_of(stale).post("/v1/links", {"email": LUKE, "token": token})).status_code == 409
     await stale.services.store.client.drain()
     assert database.info("persistence")["rdb_changes_since_last_save"] == before
+
+
+async def test_a_sale_that_a_withdrawal_overtakes_on_one_server_writes_nothing_of_its_visitor(
+    workers: Workers, database: redis.Redis
+) -> None:
+    slow, swift = workers
+    slow.services.store.client.one_server = True
+    token, _ = await granted(shopper_of(slow))
+    gate = Gate(slow, "sell")
+    sale = asyncio.create_task(
+        shopper_of(slow).post("/v2/log/sale", {"sale": 1, "products": [1], "visitor": token, "email": LUKE, "customer": "C-1"})
+    )
+    await asyncio.wait_for(gate.held.wait(), 20)
+    await shopper_of(swift).post("/v1/visitors", {"token": token, "consent": "refused"})
+    await swift.services.store.client.drain()
+    database.delete(REWRITE)
+    gate.released.set()
+    assert (await sale).json() == {"status": "ok"}
+    await slow.services.store.client.drain()
+    assert not database.exists(REWRITE)
+    assert sale_of(slow, database, "1")["mode"] == "null"
+
+
+@pytest.mark.parametrize("body", [{}, {"visitor": "own-1"}, {"visitor": "own-1", "email": LUKE}])
+async def test_a_repeated_sale_is_written_once_more_so_that_its_answer_waits_for_replicas(
+    workers: Workers, database: redis.Redis, body: dict[str, str]
+) -> None:
+    """The first call may have been told that replicas had not confirmed it."""
+    first, again = workers
+    sale = {"sale": 1, "products": [1]} | body
+    for worker in (first, again):
+        before = database.info("persistence")["rdb_changes_since_last_save"]
+        assert (await shopper_of(worker).post("/v2/log/sale", sale)).json() == {"status": "ok"}
+        assert database.info("persistence")["rdb_changes_since_last_save"] > before
+        await worker.services.store.client.drain()
 
 
 @pytest.mark.parametrize("where", ["/v1/visitors", "/v1/consents"])
@@ -277,6 +322,7 @@ async def test_a_sale_is_indexed_before_it_is_claimed_also_where_the_store_lost_
 ) -> None:
     """Its worker dies once the first pipeline with the claim has been answered."""
     slow, swift = workers
+    take_steps(slow, swift)
     database.script_flush()
     await shopper_of(swift).post("/v2/log/sale", {"sale": 7, "products": [1], "visitor": "own-7"})
     landed = Line._answer
@@ -302,7 +348,7 @@ async def test_a_link_that_a_later_one_overtakes_keeps_its_form(workers: Workers
     """As does one by a worker whose clock is behind."""
     slow, swift = workers
     token, _ = await granted(shopper_of(swift))
-    as_of_a_cluster(slow.services.store.client)
+    take_steps(slow)
     gate = Gate(slow, "link_commit")
     body = {"email": LUKE, "token": token}
     sale = {"sale": 1, "products": [1], "visitor": token, "email": LUKE}
@@ -325,11 +371,12 @@ async def test_a_call_that_gives_up_leaves_the_note_of_another_call_of_its_sale(
 ) -> None:
     """The store fails both before either takes the withdrawn visitor out again."""
     first, second, swift = made = [Application(settings, clock) for _ in range(3)]
+    take_steps(*made)
     token, _ = await granted(shopper_of(swift))
     for one in made:
         await shopper_of(one).post("/v2/log/click", {"product": 1, "visitor": token})
     body = {"sale": 1, "products": [1], "visitor": token, "email": LUKE}
-    before, after, other = Gate(first, "claim_sale"), Gate(first, "claim_sale", before=False), Gate(second, "claim_sale")
+    before, after, other = Gate(first, *CLAIM), Gate(first, *CLAIM, before=False), Gate(second, *CLAIM)
     sale = asyncio.create_task(shopper_of(first).post("/v2/log/sale", body))
     await asyncio.wait_for(before.held.wait(), 20)
     await shopper_of(swift).post("/v1/visitors", {"token": token, "consent": "refused"})
@@ -395,7 +442,7 @@ async def test_a_sale_of_a_visitor_that_refused_linking_keeps_no_email_when_cut_
     slow, swift = workers
     token, _ = await granted(shopper_of(slow))
     await shopper_of(swift).post("/v1/consents", {"token": token, "consent": {"purposes": {"linking": "refused"}}})
-    gate = Gate(slow, "claim_sale", before=False)
+    gate = Gate(slow, *CLAIM, before=False)
     gate.fails = True
     gate.released.set()
     await shopper_of(slow).post("/v2/log/sale", {"sale": 1, "products": [1], "visitor": token, "email": LUKE})
@@ -464,9 +511,9 @@ async def test_a_sale_is_kept_under_the_cookie_that_is_alive(workers: Workers, d
     assert sale_of(slow, database, "1").get("visitor") == visitor
 
 
-@pytest.mark.parametrize(("path", "script"), [("/v2/log/click", "record_event"), ("/v2/log/sale", "index_sale")])
+@pytest.mark.parametrize(("path", "scripts"), [("/v2/log/click", {"record_event"}), ("/v2/log/sale", {"index_sale", "sell"})])
 async def test_a_call_whose_visitor_others_change_again_and_again_is_taken(
-    workers: Workers, database: redis.Redis, monkeypatch: pytest.MonkeyPatch, path: str, script: str
+    workers: Workers, database: redis.Redis, monkeypatch: pytest.MonkeyPatch, path: str, scripts: set[str]
 ) -> None:
     worker, _ = workers
     token, visitor = await granted(shopper_of(worker))
@@ -474,7 +521,7 @@ async def test_a_call_whose_visitor_others_change_again_and_again_is_taken(
     run, changes = client.run, iter(range(8))
 
     async def changed(*unit: Command) -> list[Any]:
-        if any(one.source and one.source.name == script for one in unit) and (number := next(changes, None)) is not None:
+        if any(one.source and one.source.name in scripts for one in unit) and (number := next(changes, None)) is not None:
             database.hset(record, "v", str(number))
         return await run(*unit)
 

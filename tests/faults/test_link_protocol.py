@@ -13,13 +13,14 @@ from identity_service.link import LinkCaps, LinkSource
 from identity_service.shop import ShopId
 from identity_service.store import Retention, Store
 from identity_service.store.links import Linkable
-from identity_service.store.visitors import NAME_LENGTH, Grant
+from identity_service.store.visitors import NAME_LENGTH, Grant, StoredReceipt
 from identity_service.visitor import Kind, VisitorId
 from tests.faults.steps import Crash, SteppedClient, Turns
 
 pytestmark = pytest.mark.anyio
 SHOP = ShopId("demo")
 NOW = 1_795_000_000
+RECEIPT = StoredReceipt("r", "{}", 60)
 ROUNDS = 1_000
 Removal = Callable[["World", Handle, VisitorId], Awaitable[object]]
 
@@ -41,7 +42,7 @@ class World:
 
     async def grant(self, visitor: VisitorId) -> None:
         consent = Consent(Millis(NOW * 1000), "plain", None)
-        await self.store.visitors.grant(SHOP, visitor, Grant(consent, NOW + 1_000_000, False, NEVER_SEEN, "r", "q", None), NOW)
+        await self.store.visitors.grant(SHOP, visitor, Grant(consent, NOW + 1_000_000, False, NEVER_SEEN, RECEIPT, "q", None), NOW)
 
     async def link(self, handle: Handle, visitor: VisitorId) -> None:
         linkable = Linkable(visitor, Kind.PERSISTENT, 0, False, True)

@@ -12,11 +12,11 @@ import redis
 from identity_service.consent import NEVER_SEEN, Consent, Millis
 from identity_service.errors import ServiceError
 from identity_service.handle import Handle
-from identity_service.store.events import Kept
+from identity_service.store.events import Entry, Kept
 from identity_service.store.visitors import Grant
 from identity_service.visitor import VisitorId
 from tests.faults.steps import Crash, SteppedClient, Turns
-from tests.faults.test_link_protocol import NOW, SHOP, World
+from tests.faults.test_link_protocol import NOW, RECEIPT, SHOP, World
 
 pytestmark = pytest.mark.anyio
 ROUNDS = 1_000
@@ -79,7 +79,7 @@ class Actor:
         elif verb == "erase":
             await store.removals.erase(SHOP, handle, now)
         else:
-            grant = Grant(Consent(now, "plain", None), NOW + 1_000_000, False, NEVER_SEEN, "r", "q", None)
+            grant = Grant(Consent(now, "plain", None), NOW + 1_000_000, False, NEVER_SEEN, RECEIPT, "q", None)
             outcome, _ = await store.removals.grant(SHOP, visitor, grant, now)
             return "ok" if outcome == "granted" else "no"
         return "ok"
@@ -169,7 +169,7 @@ class Pair:
         return world.store.removals.withdraw(SHOP, self.visitor, Millis(NOW * 1000 + 1))
 
     async def regrant(self) -> None:
-        grant = Grant(Consent(Millis(NOW * 1000 + 2), "plain", None), NOW + 1_000_000, False, NEVER_SEEN, "r", "q", None)
+        grant = Grant(Consent(Millis(NOW * 1000 + 2), "plain", None), NOW + 1_000_000, False, NEVER_SEEN, RECEIPT, "q", None)
         assert (await self.swift.store.removals.grant(SHOP, self.visitor, grant, Millis(NOW * 1000 + 2)))[0] == "granted"
 
 
@@ -197,7 +197,7 @@ async def test_a_late_step_of_a_withdrawal_that_a_grant_has_ended_leaves_both_di
 
 async def test_a_grant_ends_an_open_withdrawal_before_it_stands(pair: Pair, database: redis.Redis) -> None:
     keys = pair.swift.store.keys.visitor(SHOP, pair.visitor)
-    await pair.swift.store.events.record(SHOP, pair.visitor, "{}", Kept(10, 60, from_first=False), NOW)
+    await pair.swift.store.events.record(SHOP, pair.visitor, Entry("{}", Kept(10, 60, from_first=False), NOW))
     withdrawal = await pair.hold(3, pair.withdrawal(pair.slow))
     await pair.regrant()
     assert not database.exists(keys.events)
@@ -272,7 +272,7 @@ async def test_an_erasure_cut_off_is_ended_by_its_repetition(store_url: str, dat
 async def test_a_withdrawal_covers_a_grant_that_a_banner_dated_ahead(store_url: str, database: redis.Redis) -> None:
     world = World(store_url, database)
     visitor, ahead = world.visitor("v"), Millis(NOW * 1000 + 240_000)
-    grant = Grant(Consent(ahead, "plain", None), NOW + 1_000_000, False, NEVER_SEEN, "r", "q", None)
+    grant = Grant(Consent(ahead, "plain", None), NOW + 1_000_000, False, NEVER_SEEN, RECEIPT, "q", None)
     await world.store.removals.grant(SHOP, visitor, grant, Millis(NOW * 1000))
     await world.store.removals.withdraw(SHOP, visitor, Millis(NOW * 1000 + 60_000))
     assert await world.store.removals.grant(SHOP, visitor, grant, Millis(NOW * 1000 + 61_000)) == ("gone", [])

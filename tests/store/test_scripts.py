@@ -15,16 +15,17 @@ from identity_service.link import LinkCaps, LinkSource
 from identity_service.shop import ShopId
 from identity_service.store import Retention, Store
 from identity_service.store.client import Client
-from identity_service.store.events import Kept
+from identity_service.store.events import Entry, Kept
 from identity_service.store.links import Linkable
 from identity_service.store.scripts import DIRECTORY, script
-from identity_service.store.visitors import Grant
+from identity_service.store.visitors import Grant, StoredReceipt
 from identity_service.visitor import Kind, VisitorId
 from tests.server import valkey
 from tests.test_command import eventually, free_port
 
 SCRIPTS = sorted(DIRECTORY.glob("*.lua"))
 SHOP, NOW = ShopId("demo"), 1_795_000_000
+RECEIPT = StoredReceipt("r", "{}", 60)
 ERASING = {"settle_drop", "unlink_drop", "erase_take", "release", "retire_intents", "scrub_sale", "note_removal", "note_rewrite"}
 ERASING |= {"names_visitor", "withdraw_mark", "withdraw_unlink", "withdraw_drop", "refuse_linking", "store_receipt"}
 
@@ -69,9 +70,9 @@ async def live(store: Store, number: int) -> VisitorId:
     """Every verb of the store, once."""
     visitor, handle = VisitorId(f"v{number}"), Handles("p").of_email(SHOP, f"p{number}@example.com")
     consent = Consent(Millis(NOW * 1000), "plain", None)
-    await store.visitors.store_receipt(SHOP, "r", "{}", 60)
+    await store.visitors.store_receipt(SHOP, RECEIPT)
     await store.visitors.grant(
-        SHOP, visitor, Grant(consent, NOW + 99_999, True, OptOutsSeen(Millis(1), Millis(1)), "r", "q", VisitorId("b")), NOW
+        SHOP, visitor, Grant(consent, NOW + 99_999, True, OptOutsSeen(Millis(1), Millis(1)), RECEIPT, "q", VisitorId("b")), NOW
     )
     await store.visitors.touch(SHOP, visitor, NOW, True)
     await store.links.link(SHOP, handle, Linkable(visitor, Kind.PERSISTENT, 0, False, True), LinkSource.LINK, NOW)
@@ -80,7 +81,7 @@ async def live(store: Store, number: int) -> VisitorId:
     await store.sales.index_under_visitor(SHOP, f"s{number}", visitor, None, NOW)
     await store.sales.claim(SHOP, f"s{number}", {"sale": "1", "visitor": visitor, "email": handle.name}, [handle])
     store.sales.close(SHOP, None, finished=f"s{number}")
-    await store.events.record(SHOP, visitor, '{"time": 1}', Kept(10, 60, from_first=False), NOW)
+    await store.events.record(SHOP, visitor, Entry('{"time": 1}', Kept(10, 60, from_first=False), NOW))
     await store.visitors.refuse_linking(SHOP, visitor, Kind.CHOSEN, NOW + 60, NOW, ("r2", "q"))
     return visitor
 

@@ -1,18 +1,14 @@
 #!lua
 -- Purpose: keep an event under its visitor, unless the visitor is gone; a click without labels takes those of the newest results that
 --          showed its product.
+-- Uses     as_assumed
 -- KEYS[1]  record (hash)   KEYS[2]  gone (string)   KEYS[3]  events (list of JSON, newest first)
 -- ARGV[1]  event, JSON   ARGV[2]  most events   ARGV[3]  life in seconds   ARGV[4]  now, s
 -- ARGV[5]  1: the life counts from the first event (an ID without a signature), empty: it is the ID's own end
--- ARGV[6]  product to look for, or empty   ARGV[7]  the visitor as assumed: decisive fields and gone, a line each; empty: unchecked
+-- ARGV[6]  product to look for, or empty   ARGV[7]  as of as_assumed; empty: unchecked
 -- Returns  {kept, labels found}, {gone}, or {otherwise} where the visitor is not as assumed
-local gone = redis.call('GET', KEYS[2])
-if ARGV[7] ~= '' then
-  local stored = redis.call('HMGET', KEYS[1], 'k', 'x', 'g', 's', 'n', 'v', 'w', 'o', 't', 'b')
-  for i = 1, #stored do stored[i] = stored[i] or '' end
-  if table.concat(stored, '\n') .. '\n' .. (gone or '') ~= ARGV[7] then return {'otherwise'} end
-end
-if gone then return {'gone'} end
+if ARGV[7] ~= '' and not as_assumed(KEYS, {ARGV[7]}) then return {'otherwise'} end
+if redis.call('EXISTS', KEYS[2]) == 1 then return {'gone'} end
 local event, labels = ARGV[1], {}
 if ARGV[6] ~= '' then
   for _, stored in ipairs(redis.call('LRANGE', KEYS[3], 0, -1)) do
