@@ -89,8 +89,11 @@ class Sales:
         events: list[str] = []
         if subject.visitor:
             known, events = await self._store.sales.before(shop.shop_id, sale.sale, subject.visitor, subject.bridged_from)
+            if known and "linked" not in known:
+                return None
             if known:
-                return self._repeated(sale, known, subject) if "linked" in known else None
+                await self._store.sales.confirm(shop.shop_id, sale.sale)
+                return self._repeated(sale, known, subject)
         attribution = _attribution(shop, subject, sale, events)
         fields = _fields(subject, sale, handles, verified, attribution)
         of = None

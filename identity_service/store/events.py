@@ -38,7 +38,7 @@ class EventStore:
         """Returns kept, gone or otherwise: the visitor is not as `expected`, and nothing was written. `shown`: the product of a click
         without labels; then those of the newest results that showed it are taken, and returned."""
         keys = self._keys.visitor(shop, visitor)
-        arguments = (*_arguments(entry), shown, expected)
+        arguments = (*keeping(entry), shown, expected)
         [reply] = await self._client.run(call("record_event", (keys.record, keys.gone, keys.events), *arguments))
         return reply[0], reply[1] if len(reply) > 1 else []
 
@@ -50,7 +50,7 @@ class EventStore:
         """Once for each sale. False where the visitor was withdrawn after the sale was indexed under it."""
         keys = self._keys.visitor(shop, visitor)
         places = (keys.record, keys.gone, keys.events, keys.sales)
-        [recorded] = await self._client.run(call("record_sale", places, *of_sale(entry, digest)))
+        [recorded] = await self._client.run(call("record_sale", places, *keeping(entry), digest))
         return bool(recorded)
 
     async def newest(self, shop: ShopId, visitor: VisitorId) -> str | None:
@@ -70,11 +70,7 @@ class EventStore:
         return [visitor for visitor, exists in zip(visitors, found, strict=True) if exists]
 
 
-def of_sale(entry: Entry, digest: str) -> tuple[str | int, ...]:
-    """What `record_sale` takes."""
-    return *_arguments(entry), digest
-
-
-def _arguments(entry: Entry) -> tuple[str | int, ...]:
+def keeping(entry: Entry) -> tuple[str | int, ...]:
+    """What `keep_event` takes."""
     kept = entry.kept
     return entry.event, kept.most, kept.life, entry.now, "1" if kept.from_first else ""

@@ -47,19 +47,19 @@ class SaleStore:
         index = call_with("index_sale", self.indexing(shop, digest, visitor))
         unit = (note_first(self._keys, shop, note, Millis(now * 1000)), index, *self._before(shop, digest, visitor, bridged_from))
         _, outcome, stored, *found = await self._client.run(*unit)
-        return Indexed(outcome, _pairs(stored) or None, [event for events in found for event in events], note)
+        return Indexed(outcome, stored or None, [event for events in found for event in events], note)
 
     async def before(
         self, shop: ShopId, sale: str, visitor: VisitorId, bridged_from: str | None
     ) -> tuple[dict[str, str] | None, list[str]]:
         """What a sale is decided from: what an earlier call of it stored, and the visitor's events as of `Indexed`."""
         stored, *found = await self._client.run(*self._before(shop, self._keys.sale_digest(shop, sale), visitor, bridged_from))
-        return _pairs(stored) or None, [event for events in found for event in events]
+        return stored or None, [event for events in found for event in events]
 
     def _before(self, shop: ShopId, digest: str, visitor: VisitorId, bridged_from: str | None) -> list[Command]:
         lists = [self._keys.visitor_digest(shop, visitor), *([bridged_from] if bridged_from else [])]
         events = (read("LRANGE", self._keys.visitor_of(shop, one).events, 0, -1) for one in lists)
-        return [call("known_sale", [self._keys.sale_of(shop, digest)]), *events]
+        return [read("HGETALL", self._keys.sale_of(shop, digest)), *events]
 
     def indexing(self, shop: ShopId, digest: str, visitor: VisitorId) -> Part:
         keys = self._keys.visitor(shop, visitor)
@@ -85,7 +85,11 @@ class SaleStore:
                 await self._client.run(write("SREM", key, digest))
         if reply[0] == 1:
             return None
-        return _pairs(reply[1])
+        return dict(zip(reply[1][::2], reply[1][1::2], strict=True))
+
+    async def confirm(self, shop: ShopId, sale: str) -> None:
+        """Returns once replicas have a sale that an earlier call stored, and that perhaps heard that they do not."""
+        await self._client.run(call("known_sale", [self._keys.sale_of(shop, self._keys.sale_digest(shop, sale))]))
 
     def close(self, shop: ShopId, note: str | None, *, finished: str | None = None) -> None:
         """Sent without waiting, once nothing of the call is open; other calls of the sale have notes of their own. `finished`: a sale whose
@@ -114,7 +118,3 @@ class SaleStore:
             return []
         found = await self._client.run(*(read("HGETALL", self._keys.sale_of(shop, digest)) for digest in digests))
         return [sale for sale in found if sale]
-
-
-def _pairs(stored: Sequence[str]) -> dict[str, str]:
-    return dict(zip(stored[::2], stored[1::2], strict=True))

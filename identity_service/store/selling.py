@@ -9,7 +9,7 @@ from identity_service.shop import ShopId
 from identity_service.store.activity import ActivityStore
 from identity_service.store.batch import call
 from identity_service.store.client import Client
-from identity_service.store.events import Entry, of_sale
+from identity_service.store.events import Entry, keeping
 from identity_service.store.keys import Keys
 from identity_service.store.links import Linkable, LinkStore
 from identity_service.store.sales import SaleStore
@@ -54,7 +54,7 @@ class Selling:
         if new.of:
             (indexed, indexing), entry = self._sales.indexing(shop, digest, new.of.visitor), new.of.entry
             keys += [*indexed, self._keys.visitor(shop, new.of.visitor).events]
-            groups += [indexing, of_sale(entry, digest)]
+            groups += [indexing, keeping(entry)]
             if linkable := new.of.linkable:
                 groups += [self._links.whole(shop, handle, linkable, LinkSource.SALE, entry.now)[1] for handle in new.handles]
         keys += [key for one in handles for key in (one.links, one.intents, one.removals, one.sales)]

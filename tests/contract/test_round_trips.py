@@ -68,7 +68,7 @@ async def test_a_click_by_a_persistent_visitor_waits_once_unless_its_consent_has
     assert (await shopper.post("/v1/events", {"visitor": visitor})).json()["events"] == []
 
 
-@pytest.mark.parametrize(("one_server", "waits", "again"), [(True, 2, 1), (False, 5, 3)])
+@pytest.mark.parametrize(("one_server", "waits", "again"), [(True, 2, 2), (False, 5, 3)])
 async def test_a_sale_with_an_email_waits_for_each_step_that_the_next_one_needs(
     application: Application, shopper: Shopper, trips: Callable[[Awaitable[Any]], Awaitable[int]], one_server: bool, waits: int, again: int
 ) -> None:

@@ -7,4 +7,4 @@
 local room = sales_room(KEYS, ARGV)
 redis.call('SADD', KEYS[1], ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
-return room == 'full' and room or 'indexed'
+return room and 'indexed' or 'full'

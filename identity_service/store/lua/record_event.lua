@@ -1,10 +1,9 @@
 #!lua
 -- Purpose: keep an event under its visitor, unless the visitor is gone; a click without labels takes those of the newest results that
 --          showed its product.
--- Uses     as_assumed
+-- Uses     as_assumed, keep_event
 -- KEYS[1]  record (hash)   KEYS[2]  gone (string)   KEYS[3]  events (list of JSON, newest first)
--- ARGV[1]  event, JSON   ARGV[2]  most events   ARGV[3]  life in seconds   ARGV[4]  now, s
--- ARGV[5]  1: the life counts from the first event (an ID without a signature), empty: it is the ID's own end
+-- ARGV[1..5]  as of keep_event
 -- ARGV[6]  product to look for, or empty   ARGV[7]  as of as_assumed; empty: unchecked
 -- Returns  {kept, labels found}, {gone}, or {otherwise} where the visitor is not as assumed
 if ARGV[7] ~= '' and not as_assumed(KEYS, {ARGV[7]}) then return {'otherwise'} end
@@ -27,9 +26,5 @@ if ARGV[6] ~= '' then
     end
   end
 end
-redis.call('LPUSH', KEYS[3], event)
-redis.call('LTRIM', KEYS[3], 0, tonumber(ARGV[2]) - 1)
-local life = redis.call('TTL', KEYS[3])
-if life < 0 or (ARGV[5] == '' and life < tonumber(ARGV[3])) then redis.call('EXPIRE', KEYS[3], ARGV[3]) end
-if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'l', ARGV[4]) end
+keep_event(KEYS, {event, unpack(ARGV, 2, 5)})
 return {'kept', labels}
