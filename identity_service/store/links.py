@@ -33,6 +33,9 @@ from identity_service.visitor import LAPSED, Kind, VisitorId
 
 MOST_YIELDS = 10
 """How often a link may make room for itself in one place before it is refused; others may take the room it made."""
+NONCE_BYTES = 6
+"""Enough to tell apart the links of one pair that are made at once. A pointer holds it, and a record with one email takes 152 bytes then,
+where allocators have a step."""
 REMOVALS_A_VISITOR = 10
 """How many removals may wait at a handle, for each visitor that it may hold, before it takes no new visitors."""
 FULL = {
@@ -170,7 +173,7 @@ class LinkStore:
             await self._client.run(*(call("extend_link", [one.links], visitor, now, expires + LAPSED) for one in keys))
 
     def _attempt(self, shop: ShopId, handle: Handle, linkable: Linkable, source: LinkSource, now: int) -> Attempt:
-        at, of, nonce = self._keys.handle(shop, handle), self._keys.visitor(shop, linkable.visitor), secrets.token_urlsafe(8)
+        at, of, nonce = self._keys.handle(shop, handle), self._keys.visitor(shop, linkable.visitor), secrets.token_urlsafe(NONCE_BYTES)
         places = (at.links, at.intents, at.removals)
         announcing = (nonce, linkable.visitor, now, self._caps.visitors_per_handle, linkable.flag, self._most_removals)
         need = "p" if linkable.persistent_only else "a"

@@ -1,11 +1,11 @@
-"""`python -m tests.benchmarks`: the service beside its peers; with `scaling`, `memory` or `gate` in front of the options, one of those;
-with `all` everything, as it stands without options."""
+"""`python -m tests.benchmarks`: the service beside its peers; with `scaling`, `memory`, `profile` or `gate` in front of the options, one of
+those; with `all` everything, as it stands without options."""
 
 import sys
 
-from tests.benchmarks import comparison, gate, memory, scaling
+from tests.benchmarks import comparison, gate, memory, profile, scaling
 
-RUNS = {"scaling": scaling.main, "memory": memory.main, "gate": gate.main}
+RUNS = {"scaling": scaling.main, "memory": memory.main, "profile": profile.main, "gate": gate.main}
 
 
 def main(arguments: list[str]) -> int:

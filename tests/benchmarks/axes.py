@@ -1,6 +1,7 @@
 """What the work of the service is made to grow by, and what is timed at each amount."""
 
 import itertools
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -13,22 +14,22 @@ import uvloop
 from identity_service.visitor import VisitorId
 from tests.benchmarks import calls, checks, fill, load, sides
 from tests.benchmarks.load import Round
-from tests.benchmarks.work import AGAIN, CLICK, COOKIELESS, KNOWN, LOOKUP, NEW, NUMBER, SERVICE, Work
+from tests.benchmarks.work import AGAIN, CLICK, COOKIELESS, KNOWN, LINK, LOOKUP, NEW, NUMBER, SALE, SERVICE, VERIFY, Work
 from tests.server import valkey
 
 WORK = (KNOWN, LOOKUP, CLICK)
 CONNECTIONS = (1, 4, 16, 64, 256)
 LINKS = (1_000, 10_000, 100_000, 1_000_000)
-IDS = {1: 1_000, 10: 600, 1_000: 30}
-EMAILS = {1: 1_000, 100: 100, 5_000: 5}
+IDS = {1: 4_000, 10: 3_000, 1_000: 150}
+EMAILS = {1: 4_000, 100: 500, 5_000: 15}
 """With the number of calls of a round."""
 
 PERCENT = (25, 50, 75)
-ERASED = 1_000
+ERASED = 2_000
 """People erased in a round."""
 
 STORED = Work("look up", "/v1/lookups", {"email": f"person-{NUMBER}@example.com"})
-LINK = Work("link", "/v1/links", None)
+LINKED = Work("link", "/v1/links", None)
 ERASE = Work("erase", "/v1/erasures", None)
 _numbers = itertools.count()
 
@@ -84,7 +85,7 @@ class Service:
         return load.timed(work, self.side, self._cookie, self._store_pid, stage.seconds, stage.place, stage.load_core, connections)
 
     def paced(self, work: Work, rate: float) -> Round:
-        bodies = itertools.repeat(work.body, int(rate * self._stage.seconds))
+        bodies = [json.loads(work.text.replace(NUMBER, f"paced-{next(_numbers)}")) for _ in range(int(rate * self._stage.seconds))]
         return self.spent(lambda: uvloop.run(calls.made(self.side.url, work, bodies, 64, rate)))
 
     def called(self, work: Work, count: int) -> Round:
@@ -93,9 +94,15 @@ class Service:
 
     def erased(self) -> Round:
         people = [{"email": f"erased-{number}@example.com", "visitor": f"erased-{number}"} for number in itertools.islice(_numbers, ERASED)]
-        uvloop.run(calls.made(self.side.url, LINK, people, 16))
+        uvloop.run(calls.made(self.side.url, LINKED, people, 16))
         emails = [{"email": one["email"]} for one in people]
+        assert all(self.found({"email": email["email"]}) == [1] for email in emails[:: ERASED // 10])
         return self.spent(lambda: uvloop.run(calls.made(self.side.url, ERASE, emails, 16)))
+
+    def found(self, asked: dict[str, object]) -> list[int]:
+        """How many visitors a look-up names, of each email: one that finds nothing is answered, too."""
+        told = checks.call(self.side, LOOKUP, asked).json
+        return [len(one["visitors"]) for one in told.get("results", [told])]
 
     def spent(self, loaded: Callable[[], load.Told]) -> Round:
         return load.spent(loaded, self.side.pid, self._store_pid)
@@ -139,6 +146,7 @@ def links(stage: Stage) -> Iterator[Axis]:
         filled = [(size, stack.enter_context(serving(stage))) for size in sizes]
         for size, service in filled:
             service.fill((f"person-{number}@example.com", VisitorId(f"{number:022}")) for number in range(size))
+            assert all(service.found({"email": f"person-{number}@example.com"}) == [1] for number in (0, size // 2, size - 1))
         points = [Point("look up", size, partial(service.loaded, replace(STORED, among=size))) for size, service in filled]
         points += [Point("erase", size, service.erased) for size, service in filled]
         yield Axis("Emails linked in the store", "links", points)
@@ -148,6 +156,7 @@ def links(stage: Stage) -> Iterator[Axis]:
 def ids(stage: Stage) -> Iterator[Axis]:
     with serving(stage) as service:
         service.fill((f"has-{size}@example.com", VisitorId(f"{number:022}")) for size in IDS for number in range(size))
+        assert all(service.found({"email": f"has-{size}@example.com"}) == [size] for size in IDS)
         works = [(size, count, replace(LOOKUP, body={"email": f"has-{size}@example.com"})) for size, count in IDS.items()]
         points = [Point("look up", size, partial(service.called, work, count)) for size, count, work in works]
         yield Axis("IDs of an email, one caller", "IDs", points)
@@ -158,6 +167,7 @@ def batch(stage: Stage) -> Iterator[Axis]:
     emails = [f"person-{number}@example.com" for number in range(max(EMAILS))]
     with serving(stage) as service:
         service.fill((email, VisitorId(f"{number:022}")) for number, email in enumerate(emails))
+        assert service.found({"emails": emails}) == [1] * len(emails)
         works = [(size, count, replace(LOOKUP, body={"emails": emails[:size]})) for size, count in EMAILS.items()]
         points = [Point("look up", size, partial(service.called, work, count)) for size, count, work in works]
         yield Axis("Emails in a batch, one caller", "emails", points)
@@ -166,8 +176,8 @@ def batch(stage: Stage) -> Iterator[Axis]:
 @contextmanager
 def rate(stage: Stage) -> Iterator[Axis]:
     with serving(stage) as service:
-        known = replace(KNOWN, body={"token": service.token})
-        highest = [(work, max(service.loaded(work).told.rate for _ in range(2))) for work in (known, LOOKUP, CLICK)]
+        works = (COOKIELESS, replace(KNOWN, body={"token": service.token}), NEW, LINK, LOOKUP, CLICK, SALE)
+        highest = [(work, max(service.loaded(work).told.rate for _ in range(2))) for work in works]
         shares = itertools.product(highest, PERCENT)
         points = [Point(work.name, percent, partial(service.paced, work, most * percent / 100)) for (work, most), percent in shares]
         yield Axis("Calls at an even rate", "% of the highest rate", points, "p99 ms", lambda one: one.told.p99)
@@ -179,7 +189,7 @@ def store_calls(stage: Stage) -> Iterator[Axis]:
     with serving(stage) as service:
         head, _, signature = service.token.rpartition(".")
         tokens = {0: f"{head}.{signature[::-1]}", 1: service.token}
-        works = [(amount, Work("verify a token", "/v1/verifications", {"token": token})) for amount, token in tokens.items()]
+        works = [(amount, replace(VERIFY, body={"token": token})) for amount, token in tokens.items()]
         points = [Point(work.name, amount, partial(service.loaded, work)) for amount, work in works]
         yield Axis("A call without and with one call of the store", "store calls", points, "CPU µs of the service", lambda one: one.cpu)
 

@@ -1,6 +1,7 @@
 """One worker on one core beside peers that do the same work on the same store: CPU a request, requests a second, latency.
 
-Each side stays on one core, the load and the store on another. Rounds go side by side, A B A B, after a warm one; figures are medians.
+Each side stays on one core, the load and the store on another. Rounds go side by side, A B A B, after a warm one, each begun by the next
+side, and with the measure before every work; figures are medians.
 Machines are noisy: read the ratios, and CPU µs before requests a second.
 """
 
@@ -8,13 +9,14 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import redis
 
 from tests.benchmarks import checks, load, sides, tables
 from tests.benchmarks.install import install
-from tests.benchmarks.work import BARE, NAMES, Work, chosen
+from tests.benchmarks.work import BARE, NAMES, TEXT, Work, chosen
 from tests.server import valkey
 
 
@@ -50,17 +52,24 @@ def run(
     connection = redis.Redis.from_url(store, decode_responses=True)
     store_pid = int(connection.info("server")["process_id"])
     cookies = {name: checks.checked(side, connection) for name, side in running.items()}
-    turns = [(one, running[name]) for one in work for name in one.sides if name in running]
-    results: dict[tuple[str, str], list[load.Round]] = {}
+    results: dict[tuple[str, str], list[load.Round]] = {(one.name, name): [] for one in work for name in one.sides if name in running}
     for number in range(options.rounds + 1):
         print(f"round {number} of {options.rounds}", file=sys.stderr)
-        for one, side in turns:
-            before = int(connection.dbsize())
-            seconds = options.seconds if number else options.warm
-            timed = load.timed(one, side, cookies[side.name], store_pid, seconds, place, core)
-            if one.stored and int(connection.dbsize()) - before < one.stored * timed.told.requests:
-                raise SystemExit(f"{side.name}: {one.name} did not store what it answered")
-            if number:
-                results.setdefault((one.name, side.name), []).append(timed)
+        seconds = options.seconds if number else options.warm
+        for one in work:
+            measure = load.timed(TEXT, running[BARE], "", store_pid, 1, place, core).told.rate
+            for side in in_turn([running[name] for name in one.sides if name in running], number):
+                before = int(connection.dbsize())
+                timed = load.timed(one, side, cookies[side.name], store_pid, seconds, place, core)
+                if one.stored and int(connection.dbsize()) - before < one.stored * timed.told.requests:
+                    raise SystemExit(f"{side.name}: {one.name} did not store what it answered")
+                if number:
+                    results[one.name, side.name].append(replace(timed, measure=measure))
     connection.close()
     return results
+
+
+def in_turn(running: Sequence[sides.Side], number: int) -> Sequence[sides.Side]:
+    """Another one first in each round."""
+    first = number % max(len(running), 1)
+    return [*running[first:], *running[:first]]

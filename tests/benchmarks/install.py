@@ -1,9 +1,10 @@
-"""What the benchmark needs beside Python: wrk and nginx from Debian, the peers from npm, in a folder that git ignores."""
+"""What the benchmark needs beside Python: wrk and nginx from Debian, the peers from npm, py-spy from PyPI, in a folder that git ignores."""
 
 import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from tests.benchmarks.work import EXPRESS, FASTIFY, NGINX
@@ -37,6 +38,16 @@ def nginx() -> str | None:
             _run("dpkg-deb", "-x", str(package), str(CACHE))
             package.unlink()
     return str(unpacked) if unpacked.exists() and _run(str(unpacked), "-v") else None
+
+
+def py_spy() -> str | None:
+    """The sampler's path: its package holds one program."""
+    program = CACHE / "py-spy" / "bin" / "py-spy"
+    if found := shutil.which("py-spy"):
+        return found
+    if not program.exists():
+        _run(sys.executable, "-m", "pip", "install", "--quiet", "--target", str(CACHE / "py-spy"), "py-spy")
+    return str(program) if program.exists() else None
 
 
 def _apt(*call: str) -> bool:

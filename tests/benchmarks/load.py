@@ -29,11 +29,12 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """`cpu` and `store_cpu`: microseconds a request."""
+    """`cpu` and `store_cpu`: microseconds a request. `measure`: requests a second of the bare answer, just before."""
 
     told: Told
     cpu: float
     store_cpu: float
+    measure: float = 0.0
 
 
 def timed(work: Work, side: Side, cookie: str, store_pid: int, seconds: int, place: Path, core: int, connections: int = 32) -> Round:

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(prog="python -m tests.benchmarks scaling", description=__doc__)
-    found.add_argument("--rounds", type=int, default=3, help="timed rounds (3)")
+    found.add_argument("--rounds", type=int, default=5, help="timed rounds (5)")
     found.add_argument("--seconds", type=int, default=2, help="seconds of a round (2)")
     found.add_argument("--links", type=int, default=1_000_000, help="most links in a store (1000000)")
     found.add_argument("--only", action="append", choices=AXES, help="may be repeated")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.benchmarks.install import ROOT
 from tests.benchmarks.load import Round
-from tests.benchmarks.work import BARE, SERVICE, TEXT
+from tests.benchmarks.work import BARE, SERVICE
 
 Results = Mapping[tuple[str, str], Sequence[Round]]
 """By work and side; the rounds of all stand in the same order."""
@@ -20,11 +20,11 @@ ROW, LEFT, WIDTH = 22, 330, 560
 
 
 def table(results: Results, left_out: Mapping[str, str]) -> str:
-    """Ratios are medians of the ratios of each round, so that what slows a whole round counts in neither."""
+    """Ratios are medians of those of each round, to what was timed just before or beside, so that what slows both counts in neither."""
     lines = [HEAD, f"|{'---|' * (HEAD.count('|') - 1)}"]
     for (work, side), rounds in results.items():
         figures = [f"{median(rounds, lambda one: one.told.rate):,.0f}"]
-        figures += [_ratio(rounds, results.get(measure)) for measure in ((TEXT.name, BARE), (work, SERVICE))]
+        figures += [f"{median(rounds, lambda one: one.told.rate / one.measure):.2f}", _ratio(rounds, results.get((work, SERVICE)))]
         figures += [f"{median(rounds, lambda one: one.cpu):.0f}", f"{median(rounds, lambda one: one.store_cpu):.0f}"]
         figures += [f"{median(rounds, lambda one: one.told.p50):.1f}", f"{median(rounds, lambda one: one.told.p99):.1f}"]
         lines.append(f"| {work} | {side} | {' | '.join(figures)} |")

@@ -11,7 +11,7 @@ import pytest
 from tests.benchmarks import plots, scaling, tables
 from tests.benchmarks.axes import Axis
 from tests.benchmarks.load import Round, Told, cpu, lua, parsed
-from tests.benchmarks.work import ALL, BARE, CLICK, EXPRESS, NATIVE, SALE, SERVICE, TEXT, chosen
+from tests.benchmarks.work import ALL, BARE, CLICK, CLICKS, EXPRESS, NATIVE, SALE, SERVICE, TEXT, chosen
 
 TOLD = """Running 1s test @ http://127.0.0.1:8080/v1/visitors
   1 threads and 32 connections
@@ -30,7 +30,7 @@ Transfer/sec:      0.94MB
 
 
 def rounds(rate: float, cpu_micros: float) -> list[Round]:
-    return [Round(Told(1_000, rate * factor, 1.0, 9.0), cpu_micros, 5.0) for factor in (1.0, 0.1, 1.1)]
+    return [Round(Told(1_000, rate * factor, 1.0, 9.0), cpu_micros, 5.0, 1_000 * factor) for factor in (1.0, 0.1, 1.1)]
 
 
 def test_what_wrk_tells_is_read_in_milliseconds() -> None:
@@ -74,7 +74,7 @@ def test_requests_that_store_have_numbers_of_their_own_and_no_two_rounds_share_o
 
 def test_work_is_chosen_by_name_beside_its_measure() -> None:
     assert chosen([]) == list(ALL)
-    assert chosen(["click", "new, with"]) == [TEXT, CLICK, SALE]
+    assert chosen(["click", "new, with"]) == [TEXT, CLICK, CLICKS, SALE]
 
 
 def test_the_table_gives_medians_ratios_round_by_round_and_what_is_left_out() -> None:

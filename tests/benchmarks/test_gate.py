@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+from tests.benchmarks.gate import Measured, verdict
 from tests.benchmarks.install import ROOT
 
 
@@ -17,7 +18,15 @@ def test_no_main_call_has_become_dear() -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_the_gate_sees_calls_that_are_made_three_times() -> None:
-    run = gate("--times", "3", "--rounds", "2")
+def test_the_gate_sees_calls_that_are_made_twice() -> None:
+    run = gate("--times", "2", "--rounds", "4")
     assert run.returncode == 1, run.stderr
-    assert run.stdout.count("TOO DEAR") == len(run.stdout.splitlines()), run.stdout
+    lines = run.stdout.splitlines()
+    assert all("TOO DEAR" in line for line in lines), run.stdout
+    assert all(("TOO MANY COMMANDS" in line) != (" 0 before" in line) for line in lines), run.stdout
+
+
+def test_what_became_much_cheaper_needs_a_new_base() -> None:
+    assert verdict(Measured(2.0, 8), Measured(3.5, 8)) == "CHEAPER: GIVE IT A NEW BASE"
+    assert verdict(Measured(3.4, 4), Measured(3.5, 8)) == "CHEAPER: GIVE IT A NEW BASE"
+    assert verdict(Measured(3.0, 7), Measured(3.5, 8)) == "ok"

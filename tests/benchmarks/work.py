@@ -1,7 +1,7 @@
 """The pieces of work that are timed: one call each, and which sides can do it."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,12 +54,16 @@ COOKIELESS = Work("issue, cookieless", "/v1/visitors", CLIENT)
 NEW = Work("issue, persistent, new", "/v1/visitors", {"consent": "granted"}, stored=1)
 KNOWN = Work("issue, persistent, known", "/v1/visitors", {}, known=True)
 NULL = Work("issue, null", "/v1/visitors", {"visitor": None}, (SERVICE,))
-LINK = Work("link", "/v1/links", {"email": "person@example.com", "visitor": "visitor-1"}, (SERVICE,))
+LINK = Work("link, new", "/v1/links", {"email": f"{NUMBER}@example.com", "visitor": f"linked-{NUMBER}"}, (SERVICE,), stored=2)
+LINK_AGAIN = Work("link, again", "/v1/links", {"email": "person@example.com", "visitor": "visitor-1"}, (SERVICE,))
 LOOKUP = Work("look up", "/v1/lookups", {"email": BUYER["email"]})
 CLICK = Work("log/click", "/v2/log/click", {"product": 12793, "visitor": "clicker", "labels": ["Homepage"]}, key=PUBLIC)
+CLICKS = replace(CLICK, name="log/click, 10,000 visitors", body=CLICK.body | {"visitor": f"clicker-{NUMBER}"}, among=10_000)
 SOLD = {"sale": f"sale-{NUMBER}", "products": LINES, "visitor": f"buyer-{NUMBER}", "email": f"buyer-{NUMBER}@example.com"}
 SALE = Work("log/sale, new, with email", "/v2/log/sale", SOLD, key=PUBLIC, stored=4)
 AGAIN = Work("log/sale, again", "/v2/log/sale", {"sale": "sale-known", "products": LINES} | BUYER, key=PUBLIC)
+VERIFY = Work("verify a token", "/v1/verifications", {"token": COOKIE}, (SERVICE,))
+"""The known visitor's token takes the place of the cookie's name."""
 TC_STRING = {"consent": {"tcf": {"tc_string": tc_string(updated=datetime.now(UTC))}}}
 
 ALL = (
@@ -73,8 +77,10 @@ ALL = (
     Work("issue, persistent, known, TC string", "/v1/visitors", TC_STRING, (SERVICE,), known=True),
     NULL,
     LINK,
+    LINK_AGAIN,
     LOOKUP,
     CLICK,
+    CLICKS,
     SALE,
     AGAIN,
 )

@@ -35,14 +35,21 @@ const visitors = session({
   store: new RedisStore({ client: redis, prefix: "express:visitor:", disableTouch: true }),
 });
 
+const cookieless = (res) => {
+  const visitor = common.mint();
+  res.json(common.issued(visitor, "cookieless", sign(visitor, SECRET), EVENT_LIFE));
+};
+
+app.post("/v1/visitors", (req, res, next) => {
+  if (req.body.consent === "granted" || req.get("cookie")) return next();
+  cookieless(res); // needs no session
+});
+
 app.post("/v1/visitors", visitors, (req, res) => {
   if (req.body.consent === "granted" && !req.session.consent) {
     req.session.consent = { state: "granted", time: common.seconds() };
   }
-  if (!req.session.consent) {
-    const visitor = common.mint();
-    return res.json(common.issued(visitor, "cookieless", sign(visitor, SECRET), EVENT_LIFE));
-  }
+  if (!req.session.consent) return cookieless(res);
   res.json(common.issued(req.sessionID, "persistent", sign(req.sessionID, SECRET), CONSENT_LIFE));
 });
 
