@@ -51,7 +51,7 @@ class FigureReader:
         self._clock = clock
 
     async def of_shop(self, shop: Shop, days: int) -> Figures:
-        await self._tally.write()
+        await self._tally.write_of(shop.shop_id)
         now, step = int(self._clock()), HOUR if days <= HOURLY_DAYS else DAY
         first = now - days * DAY + HOUR
         first -= first % HOUR

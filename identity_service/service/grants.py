@@ -45,6 +45,8 @@ class Grants:
                 record, granting = state.record, False
                 expires = record.expires if record else expires
         elif record:
+            if choice in scene.visit.signals:
+                await self._store.visitors.confirm(scene.visit.shop.shop_id, visitor, scene.seconds)
             await self._touch(scene, visitor, record)
         linking = choice.linking if granting or not record else record.linking
         if refuses_links(scene) and not (granting and linking is Choice.REFUSED):

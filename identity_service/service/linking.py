@@ -22,6 +22,7 @@ class LinkingRefusals:
         known = record is not None and record.linking is Choice.REFUSED
         key = record.receipt_key if record and record.receipt_key else new_receipt_key()
         if known and not await self._store.visitors.pointers(shop.shop_id, visitor):
+            await self._store.visitors.confirm(shop.shop_id, visitor, scene.seconds)
             return None
         receipt = None if known else await self._receipts.issue(scene, _refusal(scene, kind), _mode(kind), visitor, key)
         proof = (receipt.receipt_id, key) if receipt else ("", "")

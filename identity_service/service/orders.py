@@ -101,7 +101,7 @@ class Orders:
 
     async def totals(self, shop: Shop, seconds: int) -> Counter[str]:
         now = int(self._clock())
-        await self._tally.write()
+        await self._tally.write_of(shop.shop_id)
         totals: Counter[str] = Counter()
         for counts in await self._store.activity.counts(shop.shop_id, now - seconds + HOUR, now):
             totals.update(counts)
@@ -109,7 +109,7 @@ class Orders:
 
     async def calls(self, shop: Shop) -> list[dict[str, Any]]:
         """The log of tracking calls, newest first, of the last day; before the oldest one kept, those that failed."""
-        await self._tally.write()
+        await self._tally.write_of(shop.shop_id)
         oldest = int(self._clock()) - DAY
         log = await self._store.activity.log(shop.shop_id)
         found, failures = [json.loads(entry) for entry in log.calls], [json.loads(entry) for entry in log.failures]
@@ -117,12 +117,12 @@ class Orders:
         return [entry for entry in found if entry["time"] > oldest]
 
     async def latest(self, shop: Shop) -> dict[str, int]:
-        await self._tally.write()
+        await self._tally.write_of(shop.shop_id)
         return await self._store.activity.latest(shop.shop_id)
 
     async def products(self, shop: Shop) -> dict[str, str]:
         """ID as text → type letter and time, of products seen in clicks and sales."""
-        await self._tally.write()
+        await self._tally.write_of(shop.shop_id)
         return await self._store.activity.products(shop.shop_id)
 
     async def _has_one_label(self, shop: Shop) -> bool:

@@ -89,11 +89,9 @@ class Sales:
         events: list[str] = []
         if subject.visitor:
             known, events = await self._store.sales.before(shop.shop_id, sale.sale, subject.visitor, subject.bridged_from)
-            if known and "linked" not in known:
-                return None
             if known:
-                await self._store.sales.confirm(shop.shop_id, sale.sale)
-                return self._repeated(sale, known, subject)
+                finished = "linked" in known and await self._store.sales.confirm(shop.shop_id, sale.sale)
+                return self._repeated(sale, known, subject) if finished else None
         attribution = _attribution(shop, subject, sale, events)
         fields = _fields(subject, sale, handles, verified, attribution)
         of = None
@@ -140,8 +138,8 @@ class Sales:
         return min(max(self._clock(), time), time + LAST_OF_SECOND)
 
     async def _complete(self, shop: Shop, sale: str, stored: dict[str, str], subject: Subject) -> None:
-        """Everything after the claim; each step may have been taken before. Where the visitor was withdrawn meanwhile, or refuses the
-        links, the order loses what is personal."""
+        """Everything after the claim; each step may have been taken before. Where the visitor was withdrawn meanwhile, the order loses what
+        is personal; where it refuses the links, its handles."""
         digest, time = self._store.keys.sale_digest(shop.shop_id, sale), int(stored["time"])
         listing = self._store.activity.list_order(shop.shop_id, digest, self._listed_at(time))
         if subject.visitor is None:
@@ -150,20 +148,25 @@ class Sales:
             entry = self._tracking.entry(shop, subject, _event(stored))
             recording = self._store.events.record_sale(shop.shop_id, subject.visitor, entry, digest)
             _, recorded, linked = await asyncio.gather(listing, recording, self._link(shop, subject, stored))
-            if not (recorded and linked):
+            if not recorded:
                 await self._store.removals.unname_sale(shop.shop_id, digest, subject.visitor)
+            elif not linked:
+                await self._store.removals.drop_handles(shop.shop_id, digest, _handles(stored))
 
     async def _link(self, shop: Shop, subject: Subject, stored: dict[str, str]) -> bool:
         """False where consent forbids a link."""
-        handles = [handle_named(stored[field]) for field in ("email", "customer") if field in stored]
         verified = stored.get("verified") == "1"
-        return all([await self._tracking.link(shop, subject, handle, verified, LinkSource.SALE) for handle in handles])
+        return all([await self._tracking.link(shop, subject, handle, verified, LinkSource.SALE) for handle in _handles(stored)])
 
 
 def _stored_subject(stored: dict[str, str]) -> Subject:
     if "visitor" not in stored:
         return NOBODY
     return Subject(True, VisitorId(stored["visitor"]), Kind(stored["kind"]), int(stored["expires"]), linkable=True)
+
+
+def _handles(stored: Mapping[str, str]) -> list[Handle]:
+    return [handle_named(stored[field]) for field in ("email", "customer") if field in stored]
 
 
 def _event(stored: Mapping[str, str]) -> Event:

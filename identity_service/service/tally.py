@@ -4,6 +4,7 @@ A worker that is killed loses the counts of its last second: this is the one pla
 sale. Orders, links and events are never gathered.
 """
 
+import asyncio
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -99,16 +100,22 @@ class Tally:
         self._see(gathered, products, now)
 
     async def write(self) -> None:
-        """What cannot be written now waits for the next time."""
-        for shop in list(self._shops):
-            gathered = self._shops.pop(shop)
-            self._sum_up(gathered)
-            log = Log(*([called.entry(time) for time, called in entries] for entries in (gathered.log, gathered.failures)))
-            try:
-                await self._store.activity.write(shop, gathered.hours, gathered.products, log, gathered.last)
-            except StoreUnavailable:
-                self._give_back(shop, gathered)
-                raise
+        """What cannot be written now waits for the next time, and keeps no other shop from being written."""
+        written = await asyncio.gather(*map(self.write_of, list(self._shops)), return_exceptions=True)
+        for fault in filter(None, written):
+            raise fault
+
+    async def write_of(self, shop: ShopId) -> None:
+        gathered = self._shops.pop(shop, None)
+        if gathered is None:
+            return
+        self._sum_up(gathered)
+        log = Log(*([called.entry(time) for time, called in entries] for entries in (gathered.log, gathered.failures)))
+        try:
+            await self._store.activity.write(shop, gathered.hours, gathered.products, log, gathered.last)
+        except StoreUnavailable:
+            self._give_back(shop, gathered)
+            raise
 
     def _give_back(self, shop: ShopId, gathered: Gathered) -> None:
         newer = self._of(shop)

@@ -13,6 +13,8 @@ HOUR = 3_600
 DAY = 86_400
 MOST_COUNTERS = 500
 """Names of one hour, most of them labels."""
+MOST_COUNTED = 2**63 - 1
+"""Of one name in one hour; revenue is counted in millionths."""
 MOST_PRODUCTS = 10_000
 MOST_CALLS = 1_000
 CALLS_LIFE = DAY
@@ -60,7 +62,7 @@ class ActivityStore:
         """Adds what was gathered: counters by the start of their hour, products seen, log entries oldest first, times of the last calls."""
         commands: list[Command] = []
         for start, counts in hours.items():
-            pairs = [text for name, number in counts.items() for text in (name, number)]
+            pairs = [text for name, number in counts.items() for text in (name, min(number, MOST_COUNTED))]
             commands.append(call("count", [self._keys.hour(shop, start)], MOST_COUNTERS, COUNTERS_LIFE, *pairs))
         if products:
             pairs = [text for pair in products.items() for text in pair]

@@ -24,6 +24,7 @@ class Client:
     def __init__(self, url: str, timeout: float, *, replicas: int = 0, observe: Observe = lambda _seconds, _outcome: None) -> None:
         self._topology = _topology(url, timeout, replicas, observe)
         self._timeout = timeout
+        self.replicas = replicas
         self._posted: set[asyncio.Future[list[Reply]]] = set()
         self._refused = False
         self.one_server = True  # until it proves to be a cluster

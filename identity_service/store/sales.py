@@ -87,9 +87,11 @@ class SaleStore:
             return None
         return dict(zip(reply[1][::2], reply[1][1::2], strict=True))
 
-    async def confirm(self, shop: ShopId, sale: str) -> None:
-        """Returns once replicas have a sale that an earlier call stored, and that perhaps heard that they do not."""
-        await self._client.run(call("known_sale", [self._keys.sale_of(shop, self._keys.sale_digest(shop, sale))]))
+    async def confirm(self, shop: ShopId, sale: str) -> bool:
+        """Returns once replicas have a sale that an earlier call stored, and that perhaps heard that they do not. False where it is lost
+        meanwhile."""
+        [stored] = await self._client.run(call("known_sale", [self._keys.sale_of(shop, self._keys.sale_digest(shop, sale))]))
+        return bool(stored)
 
     def close(self, shop: ShopId, note: str | None, *, finished: str | None = None) -> None:
         """Sent without waiting, once nothing of the call is open; other calls of the sale have notes of their own. `finished`: a sale whose

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from identity_service.consent import NEVER_SEEN, Choice, Consent, Millis, OptOutsSeen
+from identity_service.errors import StoreUnavailable
 from identity_service.shop import ShopId
 from identity_service.store.assumed import AssumedVisitors, Stored
 from identity_service.store.batch import Part, call, call_with, read
@@ -98,9 +99,17 @@ class VisitorStore:
             [reply] = await self._client.run(call("grant_visitor", places, *arguments))
         return reply[0], reply[1] if len(reply) > 1 else []
 
-    async def touch(self, shop: ShopId, visitor: VisitorId, now: int, opted_out: bool, seen: OptOutsSeen = NEVER_SEEN) -> None:
+    async def touch(self, shop: ShopId, visitor: VisitorId, now: int, opted_out: bool, seen: OptOutsSeen = NEVER_SEEN) -> bool:
+        """False where there is no record."""
         record = self._keys.visitor(shop, visitor).record
-        await self._client.run(call("touch_visitor", [record], now, "1" if opted_out else "", *_texts(seen)))
+        [found] = await self._client.run(call("touch_visitor", [record], now, "1" if opted_out else "", *_texts(seen)))
+        return bool(found)
+
+    async def confirm(self, shop: ShopId, visitor: VisitorId, now: int) -> None:
+        """Returns once replicas have a choice that an earlier call stored, and that perhaps heard that they do not. Raises StoreUnavailable
+        also where the record is lost meanwhile."""
+        if self._client.replicas and not await self.touch(shop, visitor, now, opted_out=False):
+            raise StoreUnavailable
 
     async def refuse_linking(
         self, shop: ShopId, visitor: VisitorId, kind: Kind, expires: int, now: int, proof: tuple[str, str]

@@ -384,3 +384,25 @@ async def test_errors_of_the_last_hour_turn_health_red_also_when_the_hour_has_tu
     clock.forward(later)
     found = await get(shopper, "/v1/health/tracking")
     assert (found["status"], found["error_rate"]) == ("red", 0.5)
+
+
+async def test_a_sale_of_any_amount_keeps_no_shop_from_being_counted(shopper: Shopper, clock: Clock) -> None:
+    dear = {"id": 1, "quantity": 1_000_000, "price": 1_000_000_000}
+    for number in range(3):
+        await log(shopper, "sale", {"sale": f"dear-{number}", "products": [dear] * (number + 1)})
+    await log(shopper, "sale", SALE)
+    for _ in range(3):
+        assert (await get(shopper, "/v1/labels"))["other_orders"] == 4
+        clock.forward(1)
+    assert len((await get(shopper, "/v1/calls"))["calls"]) == 4
+    assert (await get(shopper, "/v1/orders/dear-0"))["revenue"] == "1000000000000000"
+
+
+async def test_counters_that_cannot_be_written_keep_no_other_shop_from_reading_its_own(
+    shopper: Shopper, application: Application, database: redis.Redis, clock: Clock
+) -> None:
+    await log(shopper, "sale", SALE)
+    now = int(clock())
+    database.set(application.services.store.keys.hour(ShopId("demo"), now - now % 3_600), "no hash")
+    await get(shopper, "/v1/labels", 503)
+    assert (await get(shopper, "/v1/labels", key="other-private-key"))["other_orders"] == 0

@@ -16,6 +16,7 @@ from identity_service.shop import ShopId
 from identity_service.store.batch import Command
 from identity_service.store.keys import REPAIR_LOCK, REWRITE
 from identity_service.store.line import Line
+from identity_service.store.scripts import script
 from identity_service.visitor import VisitorId
 from tests.conftest import Clock, Shopper
 
@@ -277,6 +278,42 @@ async def test_a_sale_that_a_withdrawal_overtakes_on_one_server_writes_nothing_o
     assert sale_of(slow, database, "1")["mode"] == "null"
 
 
+async def test_a_sale_whose_visitor_refuses_links_meanwhile_keeps_its_visitor_and_no_email(workers: Workers, database: redis.Redis) -> None:
+    slow, swift = workers
+    token, visitor = await granted(shopper_of(slow))
+    await shopper_of(slow).post("/v2/log/click", {"product": 1, "visitor": token, "labels": ["Home"]})
+    gate = Gate(slow, *CLAIM)
+    body = {"sale": 1, "products": [1], "visitor": token, "email": LUKE, "customer": "C-1"}
+    sale = asyncio.create_task(shopper_of(slow).post("/v2/log/sale", body))
+    await asyncio.wait_for(gate.held.wait(), 20)
+    refusal = {"token": token, "consent": {"purposes": {"linking": "refused"}}}
+    assert (await shopper_of(swift).post("/v1/consents", refusal)).json()["linkable"] is False
+    gate.released.set()
+    assert (await sale).json() == {"status": "ok"}
+    await slow.services.store.client.drain()
+    stored = sale_of(slow, database, "1")
+    assert (stored["visitor"], personal(stored)) == (visitor, {"visitor", "attribution"})
+    assert await shopper_of(swift).visitors(email=LUKE) == []
+    assert database.keys("*:sales") == [slow.services.store.keys.visitor(SHOP, visitor).sales]
+
+
+async def test_a_repeated_sale_that_is_lost_meanwhile_is_stored_again(workers: Workers, database: redis.Redis) -> None:
+    """By a failover to a replica that had not confirmed it."""
+    first, again = workers
+    take_steps(first)
+    again.services.store.client.one_server = True
+    body = {"sale": 1, "products": [1], "visitor": "own-1", "email": LUKE}
+    await shopper_of(first).post("/v2/log/sale", body)
+    await first.services.store.client.drain()
+    gate = Gate(again, "known_sale")
+    sale = asyncio.create_task(shopper_of(again).post("/v2/log/sale", body))
+    await asyncio.wait_for(gate.held.wait(), 20)
+    database.flushall()
+    gate.released.set()
+    assert (await sale).json() == {"status": "ok"}
+    assert sale_of(again, database, "1")["visitor"] == "own-1"
+
+
 @pytest.mark.parametrize("body", [{}, {"visitor": "own-1"}, {"visitor": "own-1", "email": LUKE}])
 async def test_a_repeated_sale_is_written_once_more_so_that_its_answer_waits_for_replicas(
     workers: Workers, database: redis.Redis, body: dict[str, str]
@@ -529,3 +566,20 @@ async def test_a_call_whose_visitor_others_change_again_and_again_is_taken(
     body = {"product": 1, "visitor": token} if path == "/v2/log/click" else {"sale": 1, "products": [1], "visitor": token}
     assert (await shopper_of(worker).post(path, body)).json() == {"status": "ok"}
     assert len((await shopper_of(worker).post("/v1/events", {"visitor": visitor})).json()["events"]) == 1
+
+
+@pytest.mark.parametrize("path", ["/v1/consents", "/v1/visitors"])
+async def test_a_grant_that_no_replica_has_is_not_acknowledged_when_it_is_repeated(
+    environment: dict[str, str], database: redis.Redis, clock: Clock, path: str
+) -> None:
+    for name in ("grant", "touch_visitor", "store_receipt", "grant_visitor"):
+        database.script_load(script(name).source)
+    unconfirmed = {"IDENTITY_STORE__REPLICAS": "1", "IDENTITY_STORE__TIMEOUT_SECONDS": "0.3"}
+    application = Application(load("development", environment | unconfirmed), clock)
+    shopper = shopper_of(application)
+    chosen = {"purposes": {"storage": "granted", "measurement": "granted"}, "decided_at": "2026-11-01T00:00:00Z"}
+    answers = [await shopper.post(path, {"visitor": "own-1", "consent": chosen}) for _ in range(3)]
+    await application.services.store.client.close()
+    modes = [one.json().get("mode") if one.status_code == 200 else one.status_code for one in answers]
+    assert database.keys("*R{*") != []
+    assert modes == ([503] * 3 if path == "/v1/consents" else ["null"] * 3)
