@@ -93,8 +93,8 @@ def part_of(file: str) -> str | None:
 
 def table(found: Mapping[str, tuple[float, Counter[str]]]) -> str:
     columns = [LOOP, *PARTS]
-    lines = [f"| CPU µs a request | all | {' | '.join(columns)} |", f"|{'---|' * (len(columns) + 2)}"]
+    lines = [f"| work | CPU µs | {' | '.join(columns)} |", f"|{'---|' * (len(columns) + 2)}"]
     for name, (cpu, parts) in found.items():
-        shares = [f"{cpu * parts[part] / parts.total():.0f}" for part in columns]
+        shares = [f"{parts[part] / parts.total():.0%}" for part in columns]
         lines.append(f"| {name} | {cpu:.0f} | {' | '.join(shares)} |")
     return "\n".join(lines) + "\n"

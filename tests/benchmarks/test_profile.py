@@ -14,4 +14,4 @@ def test_a_sample_counts_for_the_innermost_part_that_called() -> None:
     ]
     parts = by_part(stacks)
     assert parts == {LOOP: 5, "headers, route, log, counts": 3, "store": 2, "decision": 4}
-    assert table({"a call": (28.0, parts)}).splitlines()[-1] == "| a call | 28 | 10 | 0 | 6 | 0 | 0 | 4 | 0 | 8 |"
+    assert table({"a call": (28.0, parts)}).splitlines()[-1] == "| a call | 28 | 36% | 0% | 21% | 0% | 0% | 14% | 0% | 29% |"
