@@ -36,10 +36,11 @@ _numbers = itertools.count()
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """`seconds` of a round, `links`: most in a store."""
+    """`seconds` of a round, `links`: most in a store. `second_core`: of a second worker."""
 
     place: Path
     core: int
+    second_core: int
     load_core: int
     seconds: int
     links: int
@@ -126,7 +127,7 @@ def serving(stage: Stage, *cores: int) -> Iterator[Service]:
 
 @contextmanager
 def workers(stage: Stage) -> Iterator[Axis]:
-    with serving(stage) as one, serving(stage, stage.core, stage.load_core) as two:
+    with serving(stage) as one, serving(stage, stage.core, stage.second_core) as two:
         pairs = [(work, amount, service) for work in (COOKIELESS, *WORK) for amount, service in ((1, one), (2, two))]
         points = [Point(work.name, amount, partial(service.loaded, work)) for work, amount, service in pairs]
         yield Axis("One worker and two", "workers", points)

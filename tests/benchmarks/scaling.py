@@ -34,9 +34,10 @@ def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
     install(set())
     core, load_core = sides.two_cores()
+    second_core = sides.third_core() or load_core
     with tempfile.TemporaryDirectory(prefix="benchmark-") as directory, sides.pinned(load_core):
         for name in options.only or AXES:
-            stage = Stage(Path(directory), core, load_core, options.seconds, options.links)
+            stage = Stage(Path(directory), core, second_core, load_core, options.seconds, options.links)
             with AXES[name](stage) as axis:
                 results = run(name, axis, options.rounds)
             tables.write(options.output, {f"scaling-{name}.md": table(axis, results)})

@@ -52,6 +52,12 @@ def two_cores() -> tuple[int, int]:
     return cores[0], cores[-1]
 
 
+def third_core() -> int | None:
+    """One for a second worker; None where it has to share that of the load and the store."""
+    cores = sorted(os.sched_getaffinity(0))
+    return cores[1] if len(cores) > 2 else None
+
+
 @contextmanager
 def pinned(*cores: int) -> Iterator[None]:
     """Processes started meanwhile stay on the cores."""
