@@ -151,7 +151,7 @@ class Sales:
             if not recorded:
                 await self._store.removals.unname_sale(shop.shop_id, digest, subject.visitor)
             elif not linked:
-                await self._store.removals.drop_handles(shop.shop_id, digest, _handles(stored))
+                await self._store.sales.drop_handles(shop.shop_id, digest, _handles(stored))
 
     async def _link(self, shop: Shop, subject: Subject, stored: dict[str, str]) -> bool:
         """False where consent forbids a link."""

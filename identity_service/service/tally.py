@@ -106,6 +106,7 @@ class Tally:
             raise fault
 
     async def write_of(self, shop: ShopId) -> None:
+        """Raises StoreUnavailable; then it waits for the next time."""
         gathered = self._shops.pop(shop, None)
         if gathered is None:
             return

@@ -155,12 +155,6 @@ class RemovalStore:
         for name in await self.scrub_sales(shop, [digest], "visitor", visitor):
             await self._client.run(write("SREM", self._keys.handle(shop, handle_named(name)).sales, digest))
 
-    async def drop_handles(self, shop: ShopId, digest: str, handles: Sequence[Handle]) -> None:
-        """Takes them out of a sale whose visitor may not be linked; the visitor stays."""
-        for handle in handles:
-            await self.scrub_sales(shop, [digest], "handle", handle.name)
-            await self._client.run(write("SREM", self._keys.handle(shop, handle).sales, digest))
-
     async def repair_sale(self, shop: ShopId, digest: str, visitor: VisitorId) -> None:
         """Of a sale that was cut off: it may name the visitor only while the visitor's withdrawal would find it."""
         [indexed] = await self._client.run(read("SISMEMBER", self._keys.visitor(shop, visitor).sales, digest))

@@ -76,16 +76,19 @@ class SaleStore:
         """None for the first call with this sale ID, which stores `fields`; else what the first one stored. `handles`: those that the
         sale names; it is indexed under them just before, so that an erasure finds it."""
         digest = self._keys.sale_digest(shop, sale)
-        indexes = [self._keys.handle(shop, handle).sales for handle in handles]
-        index = [call("index_under_handle", [key], *self.naming(digest)).with_source() for key in indexes]  # the claim must not run without
+        keys, naming = [self._keys.handle(shop, handle).sales for handle in handles], self.naming(digest)
+        index = [call("index_under_handle", [key], *naming).with_source() for key in keys]  # the claim must not run without
         *indexed, reply = await self._client.run(*index, call_with("claim_sale", self.claiming(shop, digest, fields)))
-        for handle, key, outcome in zip(handles, indexes, indexed, strict=True):
-            if outcome == "full":
-                await self._client.run(call("scrub_sale", [self._keys.sale_of(shop, digest)], "handle", handle.name))
-                await self._client.run(write("SREM", key, digest))
+        await self.drop_handles(shop, digest, [handle for handle, outcome in zip(handles, indexed, strict=True) if outcome == "full"])
         if reply[0] == 1:
             return None
         return dict(zip(reply[1][::2], reply[1][1::2], strict=True))
+
+    async def drop_handles(self, shop: ShopId, digest: str, handles: Sequence[Handle]) -> None:
+        """Takes them out of a sale; its visitor stays."""
+        for handle in handles:
+            await self._client.run(call("scrub_sale", [self._keys.sale_of(shop, digest)], "handle", handle.name))
+            await self._client.run(write("SREM", self._keys.handle(shop, handle).sales, digest))
 
     async def confirm(self, shop: ShopId, sale: str) -> bool:
         """Returns once replicas have a sale that an earlier call stored, and that perhaps heard that they do not. False where it is lost

@@ -1,14 +1,15 @@
 #!lua
 -- Purpose: add to counters of one shop; a label beyond the cap is counted under its kind's rest, so that labels displace nothing else.
 -- KEYS[1]  counters (hash: "kind name" -> number)
--- ARGV[1]  most names before labels have to be known   ARGV[2]  life in seconds   ARGV[3...]  pairs of "kind name" and number
--- Returns  nothing. A number stops at the highest that the store can hold: one sale must not keep the others from being counted.
+-- ARGV[1]  most names before labels have to be known   ARGV[2]  life in seconds   ARGV[3]  highest number
+-- ARGV[4...]  pairs of "kind name" and number
+-- Returns  nothing. A number stops at the highest: one sale must not keep the others from being counted.
 local labelled = {click = true, order = true, revenue = true}
-for i = 3, #ARGV, 2 do
+for i = 4, #ARGV, 2 do
   local field, kind = ARGV[i], string.match(ARGV[i], '^%S+')
   local full = labelled[kind] and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[1])
   if full and redis.call('HEXISTS', KEYS[1], field) == 0 then field = kind .. ' ...' end
   local told = redis.pcall('HINCRBY', KEYS[1], field, ARGV[i + 1])
-  if type(told) == 'table' then redis.call('HSET', KEYS[1], field, '9223372036854775807') end
+  if type(told) == 'table' then redis.call('HSET', KEYS[1], field, ARGV[3]) end
 end
 redis.call('EXPIRE', KEYS[1], ARGV[2])

@@ -4,10 +4,11 @@
 -- Uses     as_assumed, keep_event
 -- KEYS[1]  record (hash)   KEYS[2]  gone (string)   KEYS[3]  events (list of JSON, newest first)
 -- ARGV[1..5]  as of keep_event
--- ARGV[6]  product to look for, or empty   ARGV[7]  as of as_assumed; empty: unchecked
+-- ARGV[6]  product to look for, or empty   ARGV[7]  the visitor as assumed; empty: unchecked
 -- Returns  {kept, labels found}, {gone}, or {otherwise} where the visitor is not as assumed
-if ARGV[7] ~= '' and not as_assumed(KEYS, {ARGV[7]}) then return {'otherwise'} end
-if redis.call('EXISTS', KEYS[2]) == 1 then return {'gone'} end
+local gone = redis.call('GET', KEYS[2])
+if ARGV[7] ~= '' and not as_assumed(KEYS, {ARGV[7], gone}) then return {'otherwise'} end
+if gone then return {'gone'} end
 local event, labels = ARGV[1], {}
 if ARGV[6] ~= '' then
   for _, stored in ipairs(redis.call('LRANGE', KEYS[3], 0, -1)) do
