@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
 
 from tests.browser.pages import Pages, pages
 from tests.test_command import Service, free_port, served
@@ -27,12 +27,19 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
+def playwright() -> Iterator[Playwright]:
     """Of one module, because its event loop would be in the way of other tests of the same process."""
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with sync_playwright() as started:
         yield started
-        started.close()
+
+
+@pytest.fixture
+def browser(playwright: Playwright, chromium: str) -> Iterator[Browser]:
+    """One for each test, and no context of it is closed: a browser that does not answer is killed after 30 seconds where it is closed as a
+    whole, but waited for without end where one of its contexts is."""
+    started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    yield started
+    started.close()
 
 
 @pytest.fixture(scope="session")
@@ -56,9 +63,7 @@ versions = itertools.count(140)
 
 
 @pytest.fixture
-def profile(browser: Browser, service: Service) -> Iterator[BrowserContext]:
+def profile(browser: Browser, service: Service) -> BrowserContext:
     """Each a browser of its own, since two of one kind at one address share their cookieless ID, and with it a refusal."""
     version = next(versions)
-    context = browser.new_context(user_agent=f"Mozilla/5.0 (X11; Linux x86_64; rv:{version}.0) Gecko/20100101 Firefox/{version}.0")
-    yield context
-    context.close()
+    return browser.new_context(user_agent=f"Mozilla/5.0 (X11; Linux x86_64; rv:{version}.0) Gecko/20100101 Firefox/{version}.0")

@@ -152,10 +152,8 @@ def admin(profile: BrowserContext, service: Service) -> Admin:
 
 
 @pytest.fixture(params=SCHEMES)
-def coloured(browser: Browser, service: Service, request: pytest.FixtureRequest) -> Iterator[Admin]:
-    context = browser.new_context(color_scheme=request.param)
-    yield Admin(context, base_of(service))
-    context.close()
+def coloured(browser: Browser, service: Service, request: pytest.FixtureRequest) -> Admin:
+    return Admin(browser.new_context(color_scheme=request.param), base_of(service))
 
 
 def linked(service: Service, seen: dict[str, str]) -> int:
@@ -304,7 +302,6 @@ def test_on_a_phone_no_page_is_wider_than_the_screen(browser: Browser, service: 
     for place in admin.every_page(seen):
         assert admin.page.evaluate(measured) == [360, 360], place
     admin.whole()
-    context.close()
 
 
 def serious(admin: Admin, axe: str) -> list[str]:
@@ -337,4 +334,3 @@ def test_page_weights_and_times(browser: Browser, service: Service, seen: dict[s
         admin.page.wait_for_load_state("load")
         figures = admin.page.evaluate(WEIGHED)
         print(f"{path:10} {figures[0]:7} bytes, usable after {figures[1]} ms")
-        context.close()

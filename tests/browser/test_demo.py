@@ -108,7 +108,6 @@ def enter(
 def visit(browser: Browser, demo: Service) -> Iterator[Visit]:
     entered = enter(browser, demo)
     yield entered
-    entered.context.close()
     assert entered.faults == []
 
 
@@ -289,7 +288,6 @@ def test_every_page_is_accessible_and_fits(browser: Browser, demo: Service, sche
     visit.choose("withdraw")
     visit.expect_mode("null", "consent_refused")
     check()
-    visit.context.close()
     assert visit.faults == []
 
 
@@ -301,7 +299,6 @@ def test_a_phone_shows_the_mode_first_and_leads_to_the_panel(browser: Browser, d
     expect(strip.locator(".badge")).to_have_text("persistent")
     strip.click()
     expect(visit.page.locator("#panel-title")).to_be_in_viewport()
-    visit.context.close()
 
 
 def test_the_shop_works_by_keyboard(visit: Visit) -> None:
@@ -340,7 +337,6 @@ def picture_the_beginning(visit: Visit, path: Path) -> None:
     visit.open()
     expect(visit.page.locator("#cc-main .cm--box")).to_be_visible()
     visit.page.screenshot(path=path)
-    visit.context.close()
 
 
 def picture_an_order(visit: Visit, path: Path) -> None:
@@ -352,4 +348,3 @@ def picture_an_order(visit: Visit, path: Path) -> None:
     expect(visit.shown("orders")).to_contain_text("attributed")
     expect(visit.shown("links")).to_contain_text("this device")
     visit.page.screenshot(path=path)
-    visit.context.close()

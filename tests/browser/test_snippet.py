@@ -24,7 +24,9 @@ def open_page(profile: BrowserContext, shop_pages: Pages, path: str, body: str) 
 
 
 def told(page: Page) -> list[Any]:
-    found: list[Any] = page.evaluate("new Promise(done => Clerk('visitor', (visitor, mode) => done([visitor, mode])))")
+    """Visitor and mode. Raises playwright's TimeoutError where the snippet does not answer."""
+    page.evaluate("window.told = null; Clerk('visitor', (...told) => { window.told = told; })")
+    found: list[Any] = page.wait_for_function("window.told", polling=20).json_value()
     return found
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Request
 
 from tests.browser.pages import Pages
 from tests.browser.test_snippet import CONFIG, on_device, open_page, told
@@ -25,23 +25,14 @@ AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 MARKUP = "\"'><img src=x onerror=\"executed('%s')\"><script>executed('%s')</script>"
 
 
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
+@pytest.fixture
+def browser(playwright: Playwright, chromium: str) -> Iterator[Browser]:
     """With the back-forward cache, which Playwright switches off, and a user agent that calls of a page on its way out have too: the
     profile's does not reach them, and the service gives a headless browser no ID."""
-    with sync_playwright() as playwright:
-        off = ["--disable-back-forward-cache"]
-        started = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", f"--user-agent={AGENT}"], ignore_default_args=off
-        )
-        yield started
-        started.close()
-
-
-def mode_of(page: Page) -> Any:
-    """As `told`, but gives up where the snippet never answers."""
-    page.evaluate("Clerk('visitor', (visitor, mode) => { window.seen = mode; })")
-    return page.wait_for_function("window.seen").json_value()
+    off = ["--disable-back-forward-cache"]
+    started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", f"--user-agent={AGENT}"], ignore_default_args=off)
+    yield started
+    started.close()
 
 
 def choose(page: Page, yes: bool) -> None:
@@ -198,7 +189,7 @@ def test_markup_cannot_send_calls_elsewhere(profile: BrowserContext, shop_pages:
     sent: list[str] = []
     profile.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
     page, errors = open_page(profile, shop_pages, "/clobbered", f"<body>{markup}" + CONFIG % "")
-    assert mode_of(page) == "cookieless"
+    assert told(page)[1] == "cookieless"
     assert sent
     assert all(url.startswith(shop_pages.service) for url in sent)
     assert errors == []
@@ -209,7 +200,7 @@ def test_forms_whose_fields_hide_their_members_break_nothing(profile: BrowserCon
     body = f"""<body><form class="clerk" data-api="log/sale" id="form" style="padding: 2em">{fields}</form>
         <form data-labels="x" style="padding: 2em">{fields}<a id="buy" data-clerk-product-id="12">buy</a></form>"""
     page, errors = open_page(profile, shop_pages, "/fields", body + CONFIG % "")
-    assert mode_of(page) == "cookieless"
+    assert told(page)[1] == "cookieless"
     page.evaluate("document.getElementById('form').dispatchEvent(new MouseEvent('click', {bubbles: true}))")
     with page.expect_response("**/v2/log/click"):
         page.click("#buy")
