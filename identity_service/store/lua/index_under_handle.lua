@@ -1,10 +1,9 @@
 #!lua
 -- Purpose: note under a handle that a sale is about to name it, so that an erasure finds the sale.
--- Uses     sales_room
+-- Uses     sales_room, name_sale
 -- KEYS[1]  sales (set of digests)
 -- ARGV[1]  sale digest   ARGV[2]  life in seconds   ARGV[3]  most sales
 -- Returns  indexed, or full: it is indexed all the same, until the sale does not name the handle any more
 local room = sales_room(KEYS, ARGV)
-redis.call('SADD', KEYS[1], ARGV[1])
-redis.call('EXPIRE', KEYS[1], ARGV[2])
+name_sale(KEYS, ARGV)
 return room and 'indexed' or 'full'

@@ -4,6 +4,6 @@
 -- KEYS[1]  links (hash)   KEYS[2...]  as of link
 -- ARGV     as of link
 -- Returns  nothing
-local expires = point_write({KEYS[4]}, {unpack(ARGV, 7, 15)})[2]
+local expires, pointed = point_write({KEYS[4]}, {unpack(ARGV, 7, 15)})
 local flag = link_write({KEYS[1]}, {ARGV[2], ARGV[3], expires, ARGV[16], ARGV[5]})
-redis.call('HSET', KEYS[4], ARGV[7], ARGV[1] .. flag) -- the pointer says what the link says
+if pointed ~= flag then redis.call('HSET', KEYS[4], ARGV[7], ARGV[1] .. flag) end -- the pointer says what the link says

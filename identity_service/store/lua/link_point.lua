@@ -8,4 +8,4 @@
 -- Returns  {ok, expiry s}, or what visitor_room returns
 local room = visitor_room(KEYS, ARGV)
 if room[1] ~= 'ok' then return room end
-return point_write(KEYS, ARGV)
+return {'ok', (point_write(KEYS, ARGV))}

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
 -- Purpose: remember that a visitor refused links to emails, also without a grant, and the receipt that proves it.
+-- Uses     list_receipt, handles_of
 -- KEYS[1]  record (hash)   KEYS[2]  gone (string)   KEYS[3]  earlier receipts (list)
 -- ARGV[1]  kind of a new record   ARGV[2]  now, s   ARGV[3]  expiry of a new record, s   ARGV[4]  length of a handle's name
 -- ARGV[5]  receipt ID, or empty where the refusal is known already   ARGV[6]  receipt key
@@ -13,15 +14,7 @@ redis.call('HSET', KEYS[1], 'n', 'refused')
 if ARGV[5] ~= '' then
   redis.call('HSETNX', KEYS[1], 'q', ARGV[6])
   local earlier = redis.call('HGET', KEYS[1], 'r')
-  if earlier then
-    redis.call('LPUSH', KEYS[3], earlier)
-    redis.call('LTRIM', KEYS[3], 0, 98)
-    redis.call('EXPIRE', KEYS[3], redis.call('TTL', KEYS[1]))
-  end
+  if earlier then list_receipt({KEYS[3]}, {earlier, redis.call('TTL', KEYS[1])}) end
   redis.call('HSET', KEYS[1], 'r', ARGV[5])
 end
-local handles = {}
-for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
-  if #field == tonumber(ARGV[4]) then handles[#handles + 1] = field end
-end
-return handles
+return handles_of(KEYS, {ARGV[4]})

@@ -1,6 +1,6 @@
 #!lua
 -- Purpose: sell in one step, where one server holds all keys: as the steps would, with nobody between and nothing left open.
--- Uses     sales_room, link_room, index_sale, index_under_handle, write_sale, list_order, keep_event, link_and_point
+-- Uses     sales_room, link_room, index_sale, name_sale, write_sale, list_order, keep_event, link_and_point
 -- KEYS[1]  sale (hash)   KEYS[2]  orders (sorted set)   then, of a sale with a visitor, its record, gone, sales and events
 -- KEYS     then links, intents, removals and sales of each handle that the sale names
 -- ARGV     groups, each behind its length: as of write_sale, list_order and index_under_handle; with a visitor also as of index_sale and
@@ -25,7 +25,7 @@ for i = indexing and 7 or 3, #KEYS, 4 do
   if handle.linking and link_room(handle.link, handle.linking)[1] ~= 'ok' then return 'no room' end
   handles[#handles + 1] = handle
 end
-for _, handle in ipairs(handles) do index_under_handle(handle.sales, naming) end
+for _, handle in ipairs(handles) do name_sale(handle.sales, naming) end
 write_sale({KEYS[1]}, claim)
 list_order({KEYS[2]}, listing)
 if recording then keep_event({KEYS[3], KEYS[4], KEYS[6]}, recording) end

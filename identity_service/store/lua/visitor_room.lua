@@ -4,17 +4,15 @@
 -- ARGV     as of link_point
 -- Returns  {ok}, {gone}, {refused}, {full, visitor}, or {yield, visitor, handle, u} for one that has to be unlinked first
 if redis.call('EXISTS', KEYS[2]) == 1 then return {'gone'} end
-local kind, expires, linking = unpack(redis.call('HMGET', KEYS[1], 'k', 'x', 'n'))
+local letter, room = string.sub(ARGV[1], 1, 1), tonumber(ARGV[5])
+local kind, expires, linking, pointer, held = unpack(redis.call('HMGET', KEYS[1], 'k', 'x', 'n', ARGV[1], letter))
 local ended = expires and tonumber(expires) <= tonumber(ARGV[3])
-if ended then kind, linking = false, false end
+if ended then kind, linking, pointer, held = false, false, false, false end
 if kind == 'p' and tonumber(expires) - tonumber(ARGV[9]) <= tonumber(ARGV[3]) then return {'gone'} end
 if linking == 'refused' or (ARGV[4] == 'p' and kind ~= 'p') then return {'refused'} end
 if not kind and ARGV[7] == 'p' then return {'gone'} end
-local letter, room = string.sub(ARGV[1], 1, 1), tonumber(ARGV[5])
 if ARGV[6] == 'u' then room = math.floor(room / 2) end
-if not ended and redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then return {'ok'} end
-local held = ended and 0 or tonumber(redis.call('HGET', KEYS[1], letter) or 0)
-if held < room then return {'ok'} end
+if pointer or tonumber(held or 0) < room then return {'ok'} end
 local stored = ended and {} or redis.call('HGETALL', KEYS[1])
 for i = 1, #stored, 2 do
   local unverified = #stored[i] == #ARGV[1] and string.sub(stored[i], 1, 1) == letter and string.sub(stored[i + 1], -1) == 'u'

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
 -- Purpose: withdraw, first step: mark the visitor gone, which stops every link and event from now on, and list what has to go.
+-- Uses     handles_of
 -- KEYS[1]  record (hash)   KEYS[2]  gone (string: ms, and the nonce of the removal while one is open)   KEYS[3]  sales (set of digests)
 -- ARGV[1]  time, ms   ARGV[2]  life of the mark, s   ARGV[3]  length of a handle's name   ARGV[4]  nonce, if none is open
 -- ARGV[5]  now: mark in any case   again: mark unless a later mark or grant stands   join: only what is open already
@@ -16,8 +17,4 @@ if ARGV[5] ~= 'join' then
   local life = math.max(redis.call('TTL', KEYS[2]), tonumber(ARGV[2]))
   redis.call('SET', KEYS[2], string.format('%.0f %s', math.max(at, time, granted), nonce), 'EX', life)
 end
-local handles = {}
-for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
-  if #field == tonumber(ARGV[3]) then handles[#handles + 1] = field end
-end
-return {nonce, handles, redis.call('SMEMBERS', KEYS[3])}
+return {nonce, handles_of(KEYS, {ARGV[3]}), redis.call('SMEMBERS', KEYS[3])}
