@@ -92,7 +92,7 @@ class Application:
                 log.warning("counts wait: the store cannot be reached")
 
     async def keep_up(self) -> int:
-        """One round of repair, by one worker a minute; returns how many notes it closed."""
+        """One round of repair and sweep, by one worker a minute; returns how many notes it closed."""
         services = self.services
         await services.store.check_marks()
         now = services.links.now()
@@ -104,4 +104,6 @@ class Application:
             log.info("append-only file is being rewritten")
         if closed:
             log.info("repaired", notes=closed)
+        if swept := await services.store.sweep.round(now // 1000):
+            log.info("links that had ended were taken off", links=swept)
         return closed

@@ -18,6 +18,7 @@ from identity_service.store.sales import SaleStore
 from identity_service.store.salts import SaltStore
 from identity_service.store.schema import VERSION, Schema, examine_marks
 from identity_service.store.selling import Selling
+from identity_service.store.sweep import Sweep
 from identity_service.store.visitors import NOTHING, VisitorStore
 
 DAY = 86_400
@@ -51,6 +52,7 @@ class Store:
         self.selling = Selling(client, keys, self.sales, self.links, self.activity)
         self._schema = Schema(VERSION, handles.fingerprints)
         self.repair = Repair(client, keys, self.links, self.removals)
+        self.sweep = Sweep(client, keys, self.links)
 
     async def check_marks(self) -> None:
         """From now on every call raises StoreUnavailable if the store is moved, or proves to be another's; this one tells why."""

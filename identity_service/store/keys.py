@@ -13,10 +13,13 @@ PREFIX = "id:v1:"
 REWRITE = f"{PREFIX}{{rewrite}}"
 PROBE = f"{PREFIX}{{probe}}"
 PROBES = f"{PREFIX}{{probe-"
+HANDLES = f"{PREFIX}E{{*}}"
+"""Pattern of the names of all handles' links."""
 REPAIR_LOCK = f"{PREFIX}{{repair-lock}}"
 SCHEMA = f"{PREFIX}{{schema}}"
 MOVE = f"{PREFIX}{{move}}"
-OF_THE_STORE = frozenset({PROBE, REPAIR_LOCK, SCHEMA, MOVE})
+SWEEP = f"{PREFIX}{{sweep}}"
+OF_THE_STORE = frozenset({PROBE, REPAIR_LOCK, SCHEMA, MOVE, SWEEP})
 """They say something of one store or one moment, and are never moved; nor are an examination's probes."""
 
 

@@ -255,3 +255,17 @@ async def test_a_signature_has_one_spelling(shopper: Shopper) -> None:
 @pytest.mark.parametrize("token", ["", " ", ".", "....", "\u0000", "é", "🙂" * 60, "1p." * 40, "x" * 30_000])
 async def test_any_string_is_verified(shopper: Shopper, token: str) -> None:
     assert await verified(shopper, token) == {"valid": False, "reason": "bad_signature"}
+
+
+async def test_a_link_leaves_the_store_after_its_end(
+    shopper: Shopper, application: Application, clock: Clock, database: redis.Redis
+) -> None:
+    """Also while another visitor holds the email."""
+    session, person = await issued(shopper), await issued(shopper, consent="granted")
+    for visitor in (session, person):
+        assert (await shopper.post("/v1/links", {"email": EMAIL, "token": visitor["token"]})).json()["linked"]
+    clock.forward(2 * 86_400)
+    await application.keep_up()
+    [name] = list(database.scan_iter("*E{demo:*}"))
+    assert list(database.hgetall(name)) == [person["visitor"]]
+    assert [one["visitor"] for one in await shopper.visitors(email=EMAIL)] == [person["visitor"]]

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Purpose: forget entries that are dealt with, unless a newer value has taken their place.
--- KEYS[1]  removals (hash name -> "kind time") or rewrite (hash time -> count)
+-- KEYS[1]  removals (hash name -> "kind time"), rewrite (hash time -> count) or links that have ended (hash)
 -- ARGV     pairs of field and value as read
 -- Returns  how many remain
 for i = 1, #ARGV, 2 do
