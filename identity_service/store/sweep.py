@@ -57,15 +57,14 @@ class Sweep:
         shop, handles = ShopId(key.owner.decode()), [Handle(kind, key.own.decode()) for kind in HandleKind]
         records = [self._keys.visitor(shop, visitor).record for visitor in ended]
         pointers = await self._client.read_many([read("HMGET", record, *(one.name for one in handles)) for record in records])
-        taken = 0
+        taken, unpointed = 0, list[str]()
         for (visitor, link), found in zip(ended.items(), pointers, strict=True):
-            pointed = [handle for handle, pointer in zip(handles, found, strict=True) if pointer]
-            for handle in pointed:
+            for handle in (one for one, pointer in zip(handles, found, strict=True) if pointer):
                 taken += await self._links.unlink(shop, handle, VisitorId(visitor), now, only=link)
-            if not pointed:
-                await self._client.run(call("release", [name], visitor, link))
-                taken += 1
-        return taken
+            unpointed += [] if any(found) else [visitor, link]
+        if unpointed:
+            await self._client.run(call("release", [name], *unpointed))
+        return taken + len(unpointed) // 2
 
 
 async def _scanned(node: Node, cursor: str) -> tuple[list[str], str]:
