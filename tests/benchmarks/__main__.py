@@ -1,6 +1,7 @@
 """`python -m tests.benchmarks`: the service beside its peers; with `scaling`, `memory`, `profile` or `gate` in front of the options, one of
 those; with `all` everything, as it stands without options."""
 
+import signal
 import sys
 
 from tests.benchmarks import comparison, gate, memory, profile, scaling
@@ -16,4 +17,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))  # so that what was started ends, too
     sys.exit(main(sys.argv[1:]))

@@ -3,6 +3,7 @@ that they fall into. A sample in a library or in the interpreter counts for who 
 and the kernel's."""
 
 import argparse
+import re
 import subprocess
 import tempfile
 from collections import Counter
@@ -32,6 +33,7 @@ PARTS: Mapping[str, Sequence[str]] = {
 }
 """By how the path of a module begins; the first that fits."""
 LOOP = "event loop, kernel"
+SAMPLE = re.compile(r"(.+:\d+\)) (\d+)")
 WORKS = (COOKIELESS, NEW, KNOWN, LINK, LOOKUP, CLICK, SALE, AGAIN)
 
 
@@ -78,10 +80,10 @@ def sampled(
 
 
 def by_part(stacks: Iterable[str]) -> Counter[str]:
-    """Of py-spy's raw form: frames from the outermost, each with its file in brackets, and how often."""
+    """Of py-spy's raw form: frames from the outermost, each with its file and line in brackets, and how often. Others are left out: the
+    worker runs on while it is read, and a name may be overwritten meanwhile, by text of several lines too."""
     found = Counter[str]()
-    for line in stacks:
-        stack, _, number = line.rpartition(" ")
+    for stack, number in (sample.groups() for line in stacks if (sample := SAMPLE.fullmatch(line))):
         files = [frame.rpartition(" (")[2] for frame in stack.split(";")]
         found[next((part for file in reversed(files) if (part := part_of(file))), LOOP)] += int(number)
     return found

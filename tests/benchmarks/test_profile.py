@@ -11,6 +11,9 @@ def test_a_sample_counts_for_the_innermost_part_that_called() -> None:
         f"{request} 3",
         f"{request};record (identity_service/store/events.py:40);loads (json/decoder.py:9) 2",
         f"{request};decide (identity_service/policy.py:7) 4",
+        f"{request};#!lua flags=allow-oom",  # a name that was overwritten while it was read
+        "-- ARGV[1]  receipt   ARGV[2]",
+        "local now = 7",
     ]
     parts = by_part(stacks)
     assert parts == {LOOP: 5, "headers, route, log, counts": 3, "store": 2, "decision": 4}
