@@ -99,11 +99,12 @@ class Application:
         services.store.salts.forget_destroyed(now // 1000)
         if not await services.store.repair.claim_turn():
             return 0
-        closed = await services.store.repair.run([shop.shop_id for shop in services.shops], now)
+        shops = [shop.shop_id for shop in services.shops]
+        closed = await services.store.repair.run(shops, now)
         if await services.store.repair.rewrite_if_due(now // 1000):
             log.info("append-only file is being rewritten")
         if closed:
             log.info("repaired", notes=closed)
-        if swept := await services.store.sweep.round(now // 1000):
+        if swept := await services.store.sweep.round(shops, services.links.now):
             log.info("links that had ended were taken off", links=swept)
         return closed

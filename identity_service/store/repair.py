@@ -33,8 +33,7 @@ class Repair:
 
     async def claim_turn(self) -> bool:
         """True for one worker a minute; the others have nothing to do."""
-        lock = write("SET", REPAIR_LOCK, secrets.token_urlsafe(8), "NX", "PX", INTERVAL * 1000 - 5000)
-        [claimed] = await self._client.run(lock)
+        [claimed] = await self._client.run(call("claim_turn", [REPAIR_LOCK], secrets.token_urlsafe(8), INTERVAL * 1000 - 5000))
         return bool(claimed)
 
     async def run(self, shops: Iterable[ShopId], now: Millis) -> int:

@@ -2,15 +2,17 @@
 handles are gone through, bit by bit.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 
+from identity_service.consent import Millis
+from identity_service.errors import StoreUnavailable
 from identity_service.handle import Handle, HandleKind
-from identity_service.link import parse_link
 from identity_service.shop import ShopId
-from identity_service.store.batch import call, read, write
+from identity_service.store.batch import call, read
 from identity_service.store.client import Client
-from identity_service.store.keys import HANDLES, SWEEP, Keys
-from identity_service.store.kinds import name_of
+from identity_service.store.keys import PREFIX, SWEEP, HandleKeys, Keys
 from identity_service.store.links import LinkStore
 from identity_service.store.node import Node
 from identity_service.store.wire import place_of
@@ -18,13 +20,20 @@ from identity_service.visitor import VisitorId
 
 SCANS = 10
 KEYS_A_SCAN = 1_000
-"""Of a round, a minute: it looks at 10,000 keys of each primary, so that a million orders with visitors and handles take half a day."""
-HANDLES_AT_ONCE = 50
-"""Each may hold a thousand links."""
+"""Of a round, a minute: it looks at 10,000 keys of each primary, and so at 14 million a day."""
+LONGEST_ROUND = 20_000
+"""Milliseconds on one primary; what is left waits for the next round."""
+HANDLES_AT_ONCE = 16
+"""Nobody waits long behind them, though each may hold a thousand links."""
+MOST_ENDED = 500
+"""Of one handle in a round."""
+MARGIN = 86_400
+"""Seconds after its end that a link stays, for clocks of workers that differ."""
 BEGINNING = "0"
 CURSOR_LIFE = 86_400
-MARGIN = 3_600
-"""Seconds after its end that a link stays, for clocks of workers that differ."""
+PATTERN = f"{PREFIX}E{{*}}"
+NAME = re.compile(rf"{PREFIX}E\{{([^:}}]+):([\w-]{{22}})\}}")
+"""Of a handle's key: shop and digest."""
 
 
 class Sweep:
@@ -33,50 +42,53 @@ class Sweep:
         self._keys = keys
         self._links = links
 
-    async def round(self, now: int) -> int:
-        """Goes on where the last one ended, of whichever worker, and from the end to the beginning. `now`: seconds since 1970. Returns how
-        many links it took away. Raises StoreUnavailable."""
-        taken = 0
+    async def round(self, shops: Collection[ShopId], now: Callable[[], Millis]) -> int:
+        """Goes on where the last one ended, of whichever worker, and from the end to the beginning. Returns how many links it took away.
+        Raises StoreUnavailable, once every server that can be reached has been looked at."""
+        taken, failures = 0, list[StoreUnavailable]()
         [cursors] = await self._client.run(read("HGETALL", SWEEP))
         for node in await self._client.primaries():
-            place = place_of(node.url)
-            names, cursor = await _scanned(node, cursors.get(place, BEGINNING))
-            for start in range(0, len(names), HANDLES_AT_ONCE):
-                taken += await self._clean(names[start : start + HANDLES_AT_ONCE], now)
-            await self._client.run(write("HSET", SWEEP, place, cursor), write("EXPIRE", SWEEP, CURSOR_LIFE))
+            try:
+                taken += await self._sweep(node, cursors.get(place_of(node.url), BEGINNING), shops, now)
+            except StoreUnavailable as error:
+                failures.append(error)
+        for failure in failures:
+            raise failure
         return taken
 
-    async def _clean(self, names: Sequence[str], now: int) -> int:
-        stored = await self._client.read_many([read("HGETALL", name) for name in names])
-        found = {name: _ended(links, now) for name, links in zip(names, stored, strict=True)}
-        return sum([await self._take(name, ended, now) for name, ended in found.items() if ended])
+    async def _sweep(self, node: Node, cursor: str, shops: Collection[ShopId], now: Callable[[], Millis]) -> int:
+        taken, until = 0, now() + LONGEST_ROUND
+        for _ in range(SCANS):
+            [[cursor, names]] = await node.run(read("SCAN", cursor, "MATCH", PATTERN, "COUNT", KEYS_A_SCAN, "TYPE", "hash"))
+            found = [(ShopId(name[1]), name[2]) for name in map(NAME.fullmatch, names) if name and name[1] in shops]
+            for start in range(0, len(found), HANDLES_AT_ONCE):
+                taken += await self._clean(found[start : start + HANDLES_AT_ONCE], now)
+            if cursor == BEGINNING or now() > until:
+                break
+        await self._client.run(call("keep_cursor", [SWEEP], place_of(node.url), cursor, CURSOR_LIFE))
+        return taken
 
-    async def _take(self, name: str, ended: Mapping[str, str], now: int) -> int:
+    async def _clean(self, handles: Sequence[tuple[ShopId, str]], now: Callable[[], Millis]) -> int:
+        keys = [self._keys.handle(shop, Handle(HandleKind.EMAIL, digest)) for shop, digest in handles]
+        time = now() // 1000 - MARGIN
+        stored = await self._client.run(*(call("ended_links", [one.links], time, MOST_ENDED, reads=True) for one in keys))
+        taken = 0
+        for (shop, digest), one, pairs in zip(handles, keys, stored, strict=True):
+            if pairs:
+                taken += await self._take(shop, digest, one, dict(zip(pairs[::2], pairs[1::2], strict=True)), now)
+        return taken
+
+    async def _take(self, shop: ShopId, digest: str, keys: HandleKeys, ended: Mapping[str, str], now: Callable[[], Millis]) -> int:
         """A link that the visitor's record still points to is unlinked; mostly the record has ended, too."""
-        key = name_of(name.encode())
-        shop, handles = ShopId(key.owner.decode()), [Handle(kind, key.own.decode()) for kind in HandleKind]
+        handles = [Handle(kind, digest) for kind in HandleKind]
         records = [self._keys.visitor(shop, visitor).record for visitor in ended]
         pointers = await self._client.read_many([read("HMGET", record, *(one.name for one in handles)) for record in records])
         taken, unpointed = 0, list[str]()
         for (visitor, link), found in zip(ended.items(), pointers, strict=True):
             for handle in (one for one, pointer in zip(handles, found, strict=True) if pointer):
-                taken += await self._links.unlink(shop, handle, VisitorId(visitor), now, only=link)
+                with suppress(StoreUnavailable):  # the link has gone meanwhile, or the next call fails, too
+                    taken += await self._links.unlink(shop, handle, VisitorId(visitor), now() // 1000, only=link)
             unpointed += [] if any(found) else [visitor, link]
         if unpointed:
-            await self._client.run(call("release", [name], *unpointed))
+            await self._client.run(call("release", [keys.links], *unpointed))
         return taken + len(unpointed) // 2
-
-
-async def _scanned(node: Node, cursor: str) -> tuple[list[str], str]:
-    """Names of handles' keys on one server from a cursor on, and the cursor to go on with."""
-    found: list[str] = []
-    for _ in range(SCANS):
-        [[cursor, names]] = await node.run(read("SCAN", cursor, "MATCH", HANDLES, "COUNT", KEYS_A_SCAN))
-        found += names
-        if cursor == BEGINNING:
-            break
-    return found, cursor
-
-
-def _ended(links: Mapping[str, str], now: int) -> dict[str, str]:
-    return {visitor: link for visitor, link in links.items() if parse_link(visitor, link).expires + MARGIN <= now}

@@ -264,7 +264,7 @@ async def test_a_link_leaves_the_store_after_its_end(
     session, person = await issued(shopper), await issued(shopper, consent="granted")
     for visitor in (session, person):
         assert (await shopper.post("/v1/links", {"email": EMAIL, "token": visitor["token"]})).json()["linked"]
-    clock.forward(2 * 86_400)
+    clock.forward(3 * 86_400)
     await application.keep_up()
     [name] = list(database.scan_iter("*E{demo:*}"))
     assert list(database.hgetall(name)) == [person["visitor"]]

@@ -28,6 +28,7 @@ SHOP, NOW = ShopId("demo"), 1_795_000_000
 RECEIPT = StoredReceipt("r", "{}", 60)
 ERASING = {"settle_drop", "unlink_drop", "erase_take", "release", "retire_intents", "scrub_sale", "note_removal", "note_rewrite"}
 ERASING |= {"names_visitor", "withdraw_mark", "withdraw_unlink", "withdraw_drop", "refuse_linking", "store_receipt"}
+ERASING |= {"claim_turn", "keep_cursor"}
 
 
 def undeclared(source: str) -> list[str]:
@@ -119,4 +120,16 @@ async def test_removals_work_when_memory_is_full_and_links_are_refused(store_url
     finally:
         database.config_set("maxmemory", "0")
     assert await store.links.living(SHOP, handles, NOW) == [[], [], []]
+    await store.client.close()
+
+
+@pytest.mark.anyio
+async def test_an_unlink_that_is_dated_earlier_keeps_the_time_of_an_open_erasure(store_url: str, database: redis.Redis) -> None:
+    store, handle = made(store_url), Handles("p").of_email(SHOP, "luke@skywalker.com")
+    removals = store.keys.handle(SHOP, handle).removals
+    database.hset(removals, "v", f"e {NOW * 1000}")
+    await store.links.unlink(SHOP, handle, VisitorId("v"), NOW - 60)
+    assert database.hget(removals, "v") == f"e {NOW * 1000}"
+    await store.links.unlink(SHOP, handle, VisitorId("v"), NOW + 60)
+    assert database.hget(removals, "v") == f"e {(NOW + 60) * 1000}"
     await store.client.close()

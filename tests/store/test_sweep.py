@@ -5,11 +5,14 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 import redis
 
+from identity_service.consent import Millis
+from identity_service.errors import StoreUnavailable
 from identity_service.handle import Handle, Handles
 from identity_service.link import LinkSource
 from identity_service.store import Store, sweep
 from identity_service.store.batch import Command, Reply
 from identity_service.store.links import Linkable
+from identity_service.store.node import Node
 from identity_service.visitor import Kind, VisitorId
 from tests.store.test_scripts import NOW, SHOP, made
 
@@ -35,6 +38,10 @@ def forget_record(store: Store, database: redis.Redis, visitor: str) -> None:
     assert database.delete(store.keys.visitor(SHOP, visitor).record) == 1
 
 
+async def swept(store: Store, now: int = SWEPT) -> int:
+    return await store.sweep.round([SHOP], lambda: Millis(now * 1000))
+
+
 def held(store: Store, database: redis.Redis, handle: Handle = EMAIL) -> list[str]:
     return [str(one) for one in database.hkeys(store.keys.handle(SHOP, handle).links)]
 
@@ -46,12 +53,12 @@ async def test_a_link_that_has_ended_leaves_a_handle_that_others_hold(store: Sto
     await link(store, "living", LATE)
     if not recorded:
         forget_record(store, database, "ended")
-    assert await store.sweep.round(SWEPT - 1) == 0
-    assert await store.sweep.round(SWEPT) == 1
+    assert await swept(store, SWEPT - 1) == 0
+    assert await swept(store) == 1
     assert held(store, database) == ["living"]
     record = database.hgetall(store.keys.visitor(SHOP, "ended").record)
     assert (EMAIL.name in record, record.get("e")) == (False, "0" if recorded else None)
-    assert await store.sweep.round(SWEPT) == 0
+    assert await swept(store) == 0
 
 
 @pytest.mark.parametrize("recorded", [False, True])
@@ -71,7 +78,7 @@ async def test_a_link_that_is_made_again_meanwhile_stays(
         return found
 
     monkeypatch.setattr(store.client, "read_many", renewing)
-    await store.sweep.round(SWEPT)
+    await swept(store)
     [living] = await store.links.living(SHOP, [EMAIL], SWEPT)
     assert [one.visitor for one in living] == ["one"]
     assert EMAIL.name in database.hgetall(store.keys.visitor(SHOP, "one").record)
@@ -83,9 +90,71 @@ async def test_a_round_goes_on_where_the_last_one_ended(store: Store, database: 
     handles = [Handles("p").of_customer(SHOP, f"c{number}") for number in range(60)]
     for number, handle in enumerate(handles):
         await link(store, f"v{number}", SOON, handle)
-    taken = [await store.sweep.round(SWEPT) for _ in range(60)]
+    taken = [await swept(store) for _ in range(60)]
     assert sum(taken) == 60
     assert max(taken) < 30
     await link(store, "late", SOON, handles[0])
-    assert sum([await store.sweep.round(SWEPT) for _ in range(60)]) == 1
+    assert sum([await swept(store) for _ in range(60)]) == 1
     assert not any(held(store, database, handle) for handle in handles)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "id:v1:E{}",
+        "id:v1:E{demo}",
+        "id:v1:E{demo:short}",
+        "id:v1:E{a}x{b:c}",
+        f"id:v1:E{{other:{'a' * 22}}}",
+        f"id:v1:E{{demo:{'a' * 22}}}",
+    ],
+)
+@pytest.mark.parametrize("value", ["garbage", "1 2 3 xv extra", "1 2 3 sv"])
+async def test_what_is_no_link_of_a_shop_stops_nothing_and_stays(store: Store, database: redis.Redis, name: str, value: str) -> None:
+    """Of a shop that is not set up any more, too: nobody would end what its removals left open."""
+    handles = [Handles("p").of_customer(SHOP, f"c{number}") for number in range(20)]
+    for number, handle in enumerate(handles):
+        await link(store, f"v{number}", SOON, handle)
+    database.hset(name, "odd", value)
+    database.set("id:v1:E{demo:string}", value)
+    ended = name.startswith("id:v1:E{demo:a") and value.endswith("sv")
+    assert await swept(store) == 20 + ended
+    assert database.exists(name) == (not ended)
+
+
+async def test_a_server_that_is_away_keeps_no_other_from_being_swept(
+    store: Store, database: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await link(store, "ended", SOON)
+    away = Node("unix:///nonexistent/identity.sock", 0.5, 0, lambda _seconds, _outcome: None)
+    [here] = await store.client.primaries()
+
+    async def primaries() -> list[Node]:
+        return [away, here]
+
+    monkeypatch.setattr(store.client, "primaries", primaries)
+    with pytest.raises(StoreUnavailable):
+        await swept(store)
+    assert held(store, database) == []
+
+
+async def test_it_takes_links_away_when_memory_is_full(store: Store, database: redis.Redis) -> None:
+    await link(store, "ended", SOON)
+    await link(store, "living", LATE)
+    forget_record(store, database, "ended")
+    database.config_set("maxmemory", "1")
+    try:
+        assert await store.repair.claim_turn()
+        assert not await store.repair.claim_turn()
+        assert await swept(store) == 1
+    finally:
+        database.config_set("maxmemory", "0")
+    assert held(store, database) == ["living"]
+
+
+async def test_a_handle_with_many_ended_links_is_emptied(store: Store, database: redis.Redis) -> None:
+    links = store.keys.handle(SHOP, EMAIL).links
+    await link(store, "living", LATE)
+    database.hset(links, mapping={f"v{number}": f"{NOW} 0 100 sv" for number in range(2 * sweep.MOST_ENDED)})
+    assert [await swept(store) for _ in range(3)] == [sweep.MOST_ENDED, sweep.MOST_ENDED, 0]
+    assert held(store, database) == ["living"]

@@ -8,8 +8,7 @@ local link = redis.call('HGET', KEYS[1], ARGV[1])
 if link and string.sub(link, -#ARGV[4]) ~= ARGV[4] and ARGV[4] ~= '' then return 0 end
 if not link and ARGV[3] ~= '' and redis.call('HLEN', KEYS[2]) >= tonumber(ARGV[3]) then return -1 end
 redis.call('HDEL', KEYS[1], ARGV[1])
-local open = redis.call('HGET', KEYS[2], ARGV[1])
-local kind = open and string.sub(open, 1, 1) or 'u'
-redis.call('HSET', KEYS[2], ARGV[1], kind .. ' ' .. ARGV[2])
+local kind, time = string.match(redis.call('HGET', KEYS[2], ARGV[1]) or 'u 0', '^(%a) (%d+)$')
+redis.call('HSET', KEYS[2], ARGV[1], string.format('%s %.0f', kind, math.max(tonumber(time), tonumber(ARGV[2]))))
 redis.call('EXPIRE', KEYS[2], 34560000)
 return link and 1 or 0
