@@ -77,8 +77,9 @@ def _keep(library: Library, place: Path) -> None:
     found = b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
     assert found == library.sha512, f"{library.name} {library.version} is not what it was: sha512-{found}"
     unpacked = place / f"{library.archive}.unpacked"
+    safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Debian 12's Python is older; the archive has its hash
     with tarfile.open(archive) as packed:
-        packed.extractall(unpacked, filter="data")
+        packed.extractall(unpacked, **safely)
     [content] = unpacked.iterdir()
     library.folder.parent.mkdir(parents=True, exist_ok=True)
     try:
