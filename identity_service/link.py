@@ -1,7 +1,8 @@
 """Links between handles and visitors, in the public form that other services may read from the store.
 
 A handle's links are one hash, field = visitor ID, value = `FIRST LAST LIFE SF`: when first linked, in seconds since 1970; when last
-linked and how long it counts, both in seconds after FIRST; S is the source, `s`ale `e`mail or `l`ink; F is `v`erified or `u`nverified.
+linked and how long it counts, both in seconds after FIRST; S is the source, `s`ale `e`mail or `l`ink; F is the proof: `v`erified by a
+private key, by the visitor's `t`oken, or `u`nproven.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,22 @@ class LinkSource(StrEnum):
     LINK = "link"
 
 
+class Proof(StrEnum):
+    """What shows that a visitor is the handle's, which decides about the person's rights. `KEY`: the shop says so with a private key.
+    `TOKEN`: the visitor says so with its own token. `NONE`: anybody may have said so, by a bare ID or in a page's markup."""
+
+    KEY = "key"
+    TOKEN = "token"
+    NONE = "none"
+
+    @property
+    def letter(self) -> str:
+        """As it is stored."""
+        return _LETTERS[self]
+
+
+_LETTERS = {Proof.KEY: "v", Proof.TOKEN: "t", Proof.NONE: "u"}
+_PROOFS = {letter: proof for proof, letter in _LETTERS.items()}
 _BY_LETTER = {source.value[0]: source for source in LinkSource}
 
 
@@ -26,12 +43,17 @@ class Link:
     last_seen: int
     expires: int
     source: LinkSource
-    verified: bool
+    proof: Proof
+
+    @property
+    def verified(self) -> bool:
+        return self.proof is Proof.KEY
 
 
 @dataclass(frozen=True, slots=True)
 class LinkCaps:
-    """Unverified links never take the last half of a cap, and yield to verified ones."""
+    """Links that no private key made never take the last half of a cap. Those without proof yield to those by token, and these to those
+    by key, oldest first within a kind."""
 
     visitors_per_handle: int
     emails_per_visitor: int
@@ -40,7 +62,7 @@ class LinkCaps:
 def parse_link(visitor: str, value: str) -> Link:
     first, last, life, letters = value.split(" ")
     began = int(first)
-    return Link(VisitorId(visitor), began, began + int(last), began + int(life), _BY_LETTER[letters[0]], letters[1] == "v")
+    return Link(VisitorId(visitor), began, began + int(last), began + int(life), _BY_LETTER[letters[0]], _PROOFS[letters[1]])
 
 
 def living_links(stored: dict[str, str], now: int) -> list[Link]:

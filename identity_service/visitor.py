@@ -38,7 +38,8 @@ class Kind(StrEnum):
 class VisitorRecord(Struct, frozen=True):
     """What the store holds of a visitor. Times but `opt_outs_seen` are seconds since 1970. `expires` ends the ID; a persistent visitor's
     record and links stay for `LAPSED` seconds more, without consent, so that other services see the end before it is gone. `linking` was
-    chosen with a grant or without one. `mixed`: it was another person's, too, who was erased."""
+    chosen with a grant or without one. `mixed`: it was another person's, too, who was erased. `emails` and `customers`: how many of them
+    the visitor is linked to, without proof included."""
 
     kind: Kind
     first_seen: int
@@ -47,6 +48,9 @@ class VisitorRecord(Struct, frozen=True):
     consent: Consent | None
     opted_out: bool
     emails: int
+    unproven_emails: int = 0
+    customers: int = 0
+    unproven_customers: int = 0
     mixed: bool = False
     receipt_key: str | None = None
     bridged_from: str | None = None
@@ -64,7 +68,16 @@ class VisitorRecord(Struct, frozen=True):
 
     @property
     def shared(self) -> bool:
-        return self.emails > 1
+        return self.proven_emails > 1
+
+    @property
+    def proven_emails(self) -> int:
+        return self.emails - self.unproven_emails
+
+    @property
+    def proven_handles(self) -> int:
+        """Emails and customer IDs that hold the visitor by proof."""
+        return self.proven_emails + self.customers - self.unproven_customers
 
 
 class VisitorState(Struct, frozen=True):

@@ -9,7 +9,7 @@ from identity_service.consent import Millis
 from identity_service.cookieless import DAY
 from identity_service.errors import Invalid, ServiceError
 from identity_service.handle import Handle, HandleKind, handle_named
-from identity_service.link import Link, LinkSource
+from identity_service.link import Link, LinkSource, Proof
 from identity_service.metrics import BAD_SIGNATURES, LINK_CONFLICTS
 from identity_service.service.candidates import token_expires
 from identity_service.shop import Shop
@@ -64,13 +64,13 @@ class Links:
         alive = state.record is not None and state.record.granted
         return None if alive else TokenFault.EXPIRED
 
-    async def link(self, shop: Shop, handle: Handle, who: Token | VisitorId, verified: bool, source: LinkSource) -> VisitorId:
+    async def link(self, shop: Shop, handle: Handle, who: Token | VisitorId, proof: Proof, source: LinkSource) -> VisitorId:
         """`who`: a verified token, or an ID that a private key names. Raises ConsentRequired, Invalid, StoreUnavailable."""
         now = int(self._clock())
         if isinstance(who, Token):
-            linkable = self._of_token(shop, who, verified)
+            linkable = self._of_token(shop, who, proof)
         else:
-            linkable = Linkable(who, Kind.CHOSEN, now + shop.window_days * DAY, Mode.COOKIELESS not in shop.policy.linkable, verified)
+            linkable = Linkable(who, Kind.CHOSEN, now + shop.window_days * DAY, Mode.COOKIELESS not in shop.policy.linkable, proof)
         await self.link_as(shop, handle, linkable, source)
         return linkable.visitor
 
@@ -81,11 +81,11 @@ class Links:
             LINK_CONFLICTS.labels(error.code).inc()
             raise
 
-    def _of_token(self, shop: Shop, token: Token, verified: bool) -> Linkable:
+    def _of_token(self, shop: Shop, token: Token, proof: Proof) -> Linkable:
         expires = token_expires(token, shop)
         if token.kind is not Kind.PERSISTENT and expires <= int(self._clock()):
             raise Invalid("token: has expired; ask POST /v1/visitors for a new one")
-        return Linkable(token.visitor, token.kind, expires, Mode.COOKIELESS not in shop.policy.linkable, verified)
+        return Linkable(token.visitor, token.kind, expires, Mode.COOKIELESS not in shop.policy.linkable, proof)
 
     async def unlink(self, shop: Shop, handle: Handle, visitor: VisitorId) -> bool:
         return await self._store.links.unlink(shop.shop_id, handle, visitor, int(self._clock()))

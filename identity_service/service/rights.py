@@ -1,19 +1,35 @@
-"""The person's rights: everything that is held, and its erasure. What an export shows is what an erasure removes."""
+"""The person's rights: everything that is held, and its erasure. What an export shows is what an erasure removes.
+
+Rights follow proof. Anybody may link an email to a visitor whose bare ID it has seen, so such a link shows nothing of the visitor and
+erases nothing of it, unless an officer decides so for one request (`unproven`).
+"""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import asdict
 
 from identity_service.consent import Millis
 from identity_service.handle import Handle, HandleKind, handle_named
+from identity_service.link import Link, Proof
 from identity_service.service.receipts import Receipts
 from identity_service.shop import Shop
 from identity_service.store import Clock, Store
 from identity_service.store.removals import Erased
-from identity_service.visitor import VisitorId, VisitorState
+from identity_service.visitor import VisitorId, VisitorRecord, VisitorState
 
 Export = dict[str, Any]
+
+
+class Erasure(Struct, frozen=True):
+    """What went, and how many visitors stay: `unproven` ones, whose link proved nothing, and `shared` ones, which another email or customer
+    ID holds by proof."""
+
+    erased: Erased
+    unproven: int = 0
+    shared: int = 0
 
 
 class Rights:
@@ -25,44 +41,64 @@ class Rights:
         self._receipts = receipts
         self._clock = clock
 
-    async def export_handle(self, shop: Shop, handle: Handle) -> Export:
+    async def export_handle(self, shop: Shop, handle: Handle, *, unproven: bool = False) -> Export:
         """Of a visitor that other people's handles share, or shared until they were erased, only the link is shown: the rest may be
-        theirs."""
-        [links] = await self._store.links.living(shop.shop_id, [handle], self._now())
-        visitors = []
-        for link in links:
-            [state] = await self._store.visitors.states(shop.shop_id, [link.visitor], self._now())
-            entry: Export = {"visitor": link.visitor, "shared": _is_shared(state)}
-            if not entry["shared"]:
-                entry |= await self._held(shop, link.visitor, state)
-            entry["link"] = {"first_seen": link.first_seen, "last_seen": link.last_seen, "source": link.source, "verified": link.verified}
-            visitors.append(entry)
+        theirs. Of one that is linked without proof not even its ID, unless `unproven`."""
+        linked = await self._linked(shop, handle)
+        proven = [(link, state) for link, state in linked if unproven or link.proof is not Proof.NONE]
+        visitors = [await self._entry(shop, link, state) for link, state in proven]
         whole = [VisitorId(entry["visitor"]) for entry in visitors if not entry["shared"]]
         digests = await self._store.sales.of_handle(shop.shop_id, handle)
         digests += [digest for visitor in whole for digest in await self._store.visitors.sale_digests(shop.shop_id, visitor)]
         found = await self._store.sales.read(shop.shop_id, sorted(set(digests)))
         named = {handle.name, *whole}
-        orders = [_order(one) for one in found if named & {one.get("email"), one.get("customer"), one.get("visitor")}]
-        return {"visitors": visitors, "orders": orders}
+        orders = [_order(one, whole) for one in found if named & {one.get("email"), one.get("customer"), one.get("visitor")}]
+        hidden = [_shown(link) for link, _ in linked if not unproven and link.proof is Proof.NONE]
+        return {"visitors": visitors, "unproven": hidden, "orders": orders}
+
+    async def _entry(self, shop: Shop, link: Link, state: VisitorState) -> Export:
+        entry: Export = {"visitor": link.visitor, "shared": _is_shared(state.record, link.proof)}
+        if not entry["shared"]:
+            entry |= await self._held(shop, link.visitor, state)
+        return entry | {"link": _shown(link)}
 
     async def export_visitor(self, shop: Shop, visitor: VisitorId) -> Export:
         [state] = await self._store.visitors.states(shop.shop_id, [visitor], self._now())
         held = await self._held(shop, visitor, state)
         if state.record is None and not any(held.values()):
-            return {"visitors": [], "orders": []}
+            return {"visitors": [], "unproven": [], "orders": []}
         found = await self._store.sales.read(shop.shop_id, await self._store.visitors.sale_digests(shop.shop_id, visitor))
-        orders = [_order(order) for order in found if order.get("visitor") == visitor]
-        return {"visitors": [{"visitor": visitor, "shared": _is_shared(state)} | held], "orders": orders}
+        orders = [_order(order, [visitor]) for order in found if order.get("visitor") == visitor]
+        return {"visitors": [{"visitor": visitor, "shared": _is_shared(state.record)} | held], "unproven": [], "orders": orders}
 
-    async def erase_handle(self, shop: Shop, handle: Handle) -> Erased:
-        """Dated no earlier than the grants it ends, which a faster clock may have stamped: a later grant would stand."""
+    async def erase_handle(self, shop: Shop, handle: Handle, *, unproven: bool = False, dry_run: bool = False) -> Erasure:
+        """Dated no earlier than the grants it ends, which a faster clock may have stamped: a later grant would stand. `dry_run`: what would
+        be erased, of what is there now; nothing is."""
+        linked = await self._linked(shop, handle)
+        staying = [_stays(link, state.record, unproven=unproven) for link, state in linked]
+        if dry_run:
+            going = [link.visitor for (link, state), reason in zip(linked, staying, strict=True) if reason is None and state.record]
+            erased = Erased(len(going), len(linked), await self._event_count(shop, going))
+        else:
+            granted = [state.record.consent.granted_at for _, state in linked if state.record and state.record.consent]
+            at = max([self._millis(), *granted])
+            erased = await self._store.removals.erase(shop.shop_id, handle, at, unproven=unproven)
+        return Erasure(erased, staying.count("unproven"), staying.count("shared"))
+
+    async def erase_visitor(self, shop: Shop, visitor: VisitorId, *, dry_run: bool = False) -> Erasure:
+        if not dry_run:
+            return Erasure(await self._store.removals.withdraw(shop.shop_id, visitor, self._millis()))
+        [state] = await self._store.visitors.states(shop.shop_id, [visitor], self._now())
+        links = len(await self._store.visitors.pointers(shop.shop_id, visitor))
+        return Erasure(Erased(int(state.record is not None), links, await self._event_count(shop, [visitor])))
+
+    async def _linked(self, shop: Shop, handle: Handle) -> list[tuple[Link, VisitorState]]:
         [links] = await self._store.links.living(shop.shop_id, [handle], self._now())
         states = await self._store.visitors.states(shop.shop_id, [link.visitor for link in links], self._now())
-        granted = [state.record.consent.granted_at for state in states if state.record and state.record.consent]
-        return await self._store.removals.erase(shop.shop_id, handle, max([self._millis(), *granted]))
+        return list(zip(links, states, strict=True))
 
-    async def erase_visitor(self, shop: Shop, visitor: VisitorId) -> Erased:
-        return await self._store.removals.withdraw(shop.shop_id, visitor, self._millis())
+    async def _event_count(self, shop: Shop, visitors: Iterable[VisitorId]) -> int:
+        return sum([len(await self._store.events.of(shop.shop_id, visitor)) for visitor in visitors])
 
     async def _held(self, shop: Shop, visitor: VisitorId, state: VisitorState) -> Export:
         record = state.record
@@ -86,12 +122,35 @@ class Rights:
         return Millis(int(self._clock() * 1000))
 
 
-def _is_shared(state: VisitorState) -> bool:
-    return state.record is not None and (state.record.shared or state.record.mixed)
+def _is_shared(record: VisitorRecord | None, by: Proof = Proof.KEY) -> bool:
+    """`by`: proof of the link that leads to the visitor; without one, a single email that holds it by proof is somebody else's."""
+    if record is None:
+        return False
+    return record.mixed or record.shared or (by is Proof.NONE and record.proven_emails > 0)
 
 
-def _order(stored: dict[str, str]) -> Export:
-    shown: Export = {name: stored[name] for name in ("sale", "visitor") if name in stored}
+def _stays(link: Link, record: VisitorRecord | None, *, unproven: bool) -> str | None:
+    """Why an erasure by the link's handle leaves its visitor, as the store decides it; None for one that goes."""
+    proven = link.proof is not Proof.NONE
+    if not proven and not unproven:
+        return "unproven"
+    return "shared" if record and record.proven_handles > int(proven) else None
+
+
+def _shown(link: Link) -> Export:
+    return {
+        "first_seen": link.first_seen,
+        "last_seen": link.last_seen,
+        "source": link.source,
+        "verified": link.verified,
+        "proof": link.proof,
+    }
+
+
+def _order(stored: dict[str, str], visitors: Iterable[VisitorId]) -> Export:
+    """`visitors`: those that may be told beside it; an order is shown to its own email also where its visitor is not."""
+    shown: Export = {"sale": stored["sale"]}
+    shown |= {"visitor": stored["visitor"]} if stored.get("visitor") in set(visitors) else {}
     shown |= {name: handle_named(stored[name]).digest for name in ("email", "customer") if name in stored}
     shown |= {"time": int(stored["time"]), "revenue": stored["revenue"], "products": json.loads(stored["products"])}
     return shown | ({"attribution": json.loads(stored["attribution"])} if "attribution" in stored else {})

@@ -19,7 +19,7 @@ from identity_service.cookieless import DAY
 from identity_service.errors import StoreUnavailable
 from identity_service.event import Event, EventType, Sale, compact, event_of
 from identity_service.handle import Handle, handle_named
-from identity_service.link import LinkSource
+from identity_service.link import LinkSource, Proof
 from identity_service.metrics import SALE_CONFLICTS
 from identity_service.service.subjects import ATTEMPTS, CHANGING, NOBODY, Subject, Subjects
 from identity_service.service.tally import Tally
@@ -59,8 +59,9 @@ class Sales:
         self._tally = tally
         self._clock = clock
 
-    async def log(self, visit: Visit, sale: Sale, handles: Sequence[Handle], verified: bool) -> Sold:
-        """The first call with a sale ID wins, and gets its attribution; a later one only ends what the first could not."""
+    async def log(self, visit: Visit, sale: Sale, handles: Sequence[Handle], claimed: Proof) -> Sold:
+        """The first call with a sale ID wins, and gets its attribution; a later one only ends what the first could not. `claimed`: see
+        `Subject.proof`."""
         noted = False
         for assumed in ATTEMPTS:
             subject = await self._subjects.find(visit, assumed=assumed)
@@ -69,21 +70,21 @@ class Sales:
             if noted and subject.visitor is None:
                 self._store.sales.forget_withdrawn(sale.time)
             named = handles if subject.personal and (subject.visitor is None or subject.linkable) else ()
-            sold = await self._sell(visit.shop, subject, sale, named, verified)
+            sold = await self._sell(visit.shop, subject, sale, named, subject.proof(claimed))
             if isinstance(sold, Sold):
                 return sold
             noted = noted or sold is Changed.NOTED
         raise StoreUnavailable(CHANGING)
 
-    async def _sell(self, shop: Shop, subject: Subject, sale: Sale, handles: Sequence[Handle], verified: bool) -> Sold | Changed:
+    async def _sell(self, shop: Shop, subject: Subject, sale: Sale, handles: Sequence[Handle], proof: Proof) -> Sold | Changed:
         if self._store.client.one_server:
-            sold = await self._sell_in_one_step(shop, subject, sale, handles, verified)
+            sold = await self._sell_in_one_step(shop, subject, sale, handles, proof)
             if sold:
                 return sold
-        return await self._sell_in_steps(shop, subject, sale, handles, verified)
+        return await self._sell_in_steps(shop, subject, sale, handles, proof)
 
     async def _sell_in_one_step(
-        self, shop: Shop, subject: Subject, sale: Sale, handles: Sequence[Handle], verified: bool
+        self, shop: Shop, subject: Subject, sale: Sale, handles: Sequence[Handle], proof: Proof
     ) -> Sold | Changed | None:
         """None where it takes the steps."""
         events: list[str] = []
@@ -93,18 +94,18 @@ class Sales:
                 finished = "linked" in known and await self._store.sales.confirm(shop.shop_id, sale.sale)
                 return self._repeated(sale, known, subject) if finished else None
         attribution = _attribution(shop, subject, sale, events)
-        fields = _fields(subject, sale, handles, verified, attribution)
+        fields = _fields(subject, sale, handles, proof, attribution)
         of = None
         if subject.visitor:
             entry = self._tracking.entry(shop, subject, _event(fields))
-            of = SaleOfVisitor(subject.visitor, entry, self._tracking.linkable(shop, subject, verified))
+            of = SaleOfVisitor(subject.visitor, entry, self._tracking.linkable(shop, subject, proof))
         new = NewSale(sale.sale, fields | {"linked": "1"}, handles, self._listed_at(sale.time), of)
         outcome = await self._store.selling.sell(shop.shop_id, new)
         if outcome == "otherwise":
             return Changed.UNSEEN
         return self._first(shop, sale, attribution, subject) if outcome == "sold" else None
 
-    async def _sell_in_steps(self, shop: Shop, subject: Subject, sale: Sale, handles: Sequence[Handle], verified: bool) -> Sold | Changed:
+    async def _sell_in_steps(self, shop: Shop, subject: Subject, sale: Sale, handles: Sequence[Handle], proof: Proof) -> Sold | Changed:
         events, stored, note = [], None, None
         if subject.visitor:
             index = self._store.sales.index_under_visitor(shop.shop_id, sale.sale, subject.visitor, subject.bridged_from, sale.time)
@@ -116,7 +117,7 @@ class Sales:
             if indexed.outcome != "indexed":
                 subject, handles = NOBODY, ()
         attribution = _attribution(shop, subject, sale, events)
-        fields = _fields(subject, sale, handles, verified, attribution)
+        fields = _fields(subject, sale, handles, proof, attribution)
         if stored is None:
             stored = await self._store.sales.claim(shop.shop_id, sale.sale, fields, handles)
         sold = self._repeated(sale, stored, subject) if stored else self._first(shop, sale, attribution, subject)
@@ -155,8 +156,8 @@ class Sales:
 
     async def _link(self, shop: Shop, subject: Subject, stored: dict[str, str]) -> bool:
         """False where consent forbids a link."""
-        verified = stored.get("verified") == "1"
-        return all([await self._tracking.link(shop, subject, handle, verified, LinkSource.SALE) for handle in _handles(stored)])
+        proof = Proof(stored.get("proof", Proof.NONE))
+        return all([await self._tracking.link(shop, subject, handle, proof, LinkSource.SALE) for handle in _handles(stored)])
 
 
 def _stored_subject(stored: dict[str, str]) -> Subject:
@@ -195,11 +196,11 @@ def _attribution(shop: Shop, subject: Subject, sale: Sale, events: Sequence[str]
     return attribute(products, [event_of(one) for one in events], sale.time, shop.attribution_days * DAY)
 
 
-def _fields(subject: Subject, sale: Sale, handles: Sequence[Handle], verified: bool, attribution: Attribution) -> dict[str, str]:
+def _fields(subject: Subject, sale: Sale, handles: Sequence[Handle], proof: Proof, attribution: Attribution) -> dict[str, str]:
     fields = {"sale": sale.sale, "time": str(sale.time), "revenue": str(sale.revenue), "mode": subject.mode}
     fields["products"] = _products(sale)
     if subject.visitor:
-        fields |= {"visitor": subject.visitor, "kind": subject.kind, "expires": str(subject.expires), "verified": "1" if verified else "0"}
+        fields |= {"visitor": subject.visitor, "kind": subject.kind, "expires": str(subject.expires), "proof": proof}
     if attribution.credits:
         fields["attribution"] = compact([credit.members() for credit in attribution.credits])
     if attribution.missing:

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from identity_service.consent import Choice
 from identity_service.cookieless import window_at
 from identity_service.errors import Invalid
+from identity_service.link import Proof
 from identity_service.policy import Asked
 from identity_service.service.candidates import token_expires
 from identity_service.service.scene import Scene
@@ -39,6 +40,10 @@ class Subject(Struct, frozen=True):
         if self.visitor is None:
             return "none" if self.personal else "null"
         return "persistent" if self.kind is Kind.PERSISTENT else "cookieless"
+
+    def proof(self, claimed: Proof) -> Proof:
+        """Of a link to this visitor. `claimed`: what the caller can show at most; a token that was not sent proves nothing."""
+        return Proof.NONE if claimed is Proof.TOKEN and not self.signed else claimed
 
 
 NOBODY = Subject(personal=False)

@@ -10,7 +10,7 @@ from identity_service.cookieless import DAY
 from identity_service.errors import ConsentRequired, Invalid, StoreUnavailable
 from identity_service.event import Event, EventType, event_of
 from identity_service.handle import Handle
-from identity_service.link import LinkSource
+from identity_service.link import LinkSource, Proof
 from identity_service.service.links import Links
 from identity_service.service.subjects import ATTEMPTS, CHANGING, Subject, Subjects
 from identity_service.service.visits import Visit
@@ -76,16 +76,16 @@ class Tracking:
                 return replace(click, labels=results.labels, api=click.api or results.api, backtracked=True)
         return click
 
-    async def email(self, visit: Visit, handle: Handle | None, verified: bool) -> Subject:
-        """An email that cannot be linked, or a visitor that may not be, changes nothing."""
+    async def email(self, visit: Visit, handle: Handle | None, claimed: Proof) -> Subject:
+        """An email that cannot be linked, or a visitor that may not be, changes nothing. `claimed`: see `Subject.proof`."""
         subject = await self._subjects.find(visit)
         if handle and subject.visitor and subject.linkable:
-            await self.link(visit.shop, subject, handle, verified, LinkSource.EMAIL)
+            await self.link(visit.shop, subject, handle, subject.proof(claimed), LinkSource.EMAIL)
         return subject
 
-    async def link(self, shop: Shop, subject: Subject, handle: Handle, verified: bool, source: LinkSource) -> bool:
+    async def link(self, shop: Shop, subject: Subject, handle: Handle, proof: Proof, source: LinkSource) -> bool:
         """False where consent forbids the link; a full handle or visitor is only counted."""
-        linkable = self.linkable(shop, subject, verified)
+        linkable = self.linkable(shop, subject, proof)
         if linkable is None:
             return True
         try:
@@ -96,11 +96,11 @@ class Tracking:
             return True
         return True
 
-    def linkable(self, shop: Shop, subject: Subject, verified: bool) -> Linkable | None:
+    def linkable(self, shop: Shop, subject: Subject, proof: Proof) -> Linkable | None:
         """None for a subject without a visitor, or one whose ID has ended."""
         if subject.visitor is None or subject.expires <= int(self._clock()):
             return None
-        return Linkable(subject.visitor, subject.kind, subject.expires, Mode.COOKIELESS not in shop.policy.linkable, verified)
+        return Linkable(subject.visitor, subject.kind, subject.expires, Mode.COOKIELESS not in shop.policy.linkable, proof)
 
 
 def _marked(event: Event, subject: Subject) -> Event:

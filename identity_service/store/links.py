@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from identity_service.consent import Millis
 from identity_service.errors import ConsentRequired, Invalid, StoreUnavailable
 from identity_service.handle import Handle, handle_named
-from identity_service.link import Link, LinkCaps, LinkSource, living_links
+from identity_service.link import Link, LinkCaps, LinkSource, Proof, living_links
 from identity_service.shop import ShopId
 from identity_service.store.batch import Command, Part, Reply, call, call_with, read, write
 from identity_service.store.client import Client
@@ -52,11 +52,26 @@ class Linkable:
     kind: Kind
     expires: int
     persistent_only: bool
-    verified: bool
+    proof: Proof
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """By handle. `unproven`: it reaches visitors that the handle holds without proof, too."""
+
+    at: Millis
+    unproven: bool
 
     @property
-    def flag(self) -> str:
-        return "v" if self.verified else "u"
+    def kind(self) -> str:
+        """As removals at a handle are marked with it."""
+        return "a" if self.unproven else "e"
+
+
+def erasure_of(removal: str) -> Erasure | None:
+    """From a removal as it is stored at its handle, kind and time; None for one of another kind."""
+    kind, _, at = removal.partition(" ")
+    return Erasure(Millis(int(at)), kind == "a") if kind in {"e", "a"} else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +139,7 @@ class LinkStore:
             self._forget(shop, note)
             self._client.post(note_destroyed(Millis(now * 1000)))  # the announcement may have named a visitor that was withdrawn
             raise
-        link = (visitor, now, expires, attempt.source.value[0], attempt.linkable.flag)
+        link = (visitor, now, expires, attempt.source.value[0], attempt.linkable.proof.letter)
         [confirmed] = await self._client.run(call("link_commit", (keys.links, keys.intents), nonce, *link))
         if not confirmed:
             await self.settle(shop, handle, visitor, of_link=True)
@@ -149,21 +164,22 @@ class LinkStore:
         return bool(existed)
 
     async def settle(
-        self, shop: ShopId, handle: Handle, visitor: VisitorId, erase_at: Millis | None = None, *, of_link: bool = False
+        self, shop: ShopId, handle: Handle, visitor: VisitorId, erasure: Erasure | None = None, *, of_link: bool = False
     ) -> None:
-        """Drops the visitor's pointer if the handle no longer names the visitor. `erase_at`: an erasure's time; then the withdrawal of a
-        visitor that this handle alone held, and that no newer grant holds, is begun, and the caller finishes it. `of_link`: a link that
-        failed does the same for the erasure that it failed by, which may find no pointer any more, and repair finishes it."""
+        """Drops the visitor's pointer if the handle no longer names the visitor. `erasure`: then the withdrawal of a visitor
+        that this handle alone held, and that no newer grant holds, is begun, and the caller finishes it. `of_link`: a link that failed
+        does the same for the erasure that it failed by, which may find no pointer any more, and repair finishes it."""
         keys, at = self._keys.visitor(shop, visitor), self._keys.handle(shop, handle)
         [pointer] = await self._client.run(read("HGET", keys.record, handle.name))
         if pointer is None:
             return
-        [[named, *erased]] = await self._client.run(call("names_visitor", (at.links, at.intents, at.removals), visitor, reads=True))
+        [[named, *removal]] = await self._client.run(call("names_visitor", (at.links, at.intents, at.removals), visitor, reads=True))
         if named:
             return
         if of_link:
-            [erase_at] = erased
-        erasing = ("" if erase_at is None else erase_at, self._gone_life, secrets.token_urlsafe(8))
+            erasure = erasure_of(*removal)
+        at_ms, unproven = (erasure.at, "1" if erasure.unproven else "") if erasure else ("", "")
+        erasing = (at_ms, self._gone_life, secrets.token_urlsafe(8), unproven)
         await self._client.run(call("settle_drop", (keys.record, keys.gone), handle.name, pointer, *erasing))
 
     async def extend(self, shop: ShopId, names: Sequence[str], visitor: VisitorId, now: int, expires: int) -> None:
@@ -175,9 +191,9 @@ class LinkStore:
     def _attempt(self, shop: ShopId, handle: Handle, linkable: Linkable, source: LinkSource, now: int) -> Attempt:
         at, of, nonce = self._keys.handle(shop, handle), self._keys.visitor(shop, linkable.visitor), secrets.token_urlsafe(NONCE_BYTES)
         places = (at.links, at.intents, at.removals)
-        announcing = (nonce, linkable.visitor, now, self._caps.visitors_per_handle, linkable.flag, self._most_removals)
+        announcing = (nonce, linkable.visitor, now, self._caps.visitors_per_handle, linkable.proof.letter, self._most_removals)
         need = "p" if linkable.persistent_only else "a"
-        record = (linkable.flag, linkable.kind, linkable.expires, LAPSED)
+        record = (linkable.proof.letter, linkable.kind, linkable.expires, LAPSED)
         pointing = (handle.name, nonce, now, need, self._caps.emails_per_visitor, *record)
         return Attempt(shop, handle, linkable, source, now, nonce, (places, announcing), ((of.record, of.gone), pointing))
 

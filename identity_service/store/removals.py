@@ -12,7 +12,7 @@ from identity_service.shop import ShopId
 from identity_service.store.batch import call, read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import Keys
-from identity_service.store.links import LinkStore
+from identity_service.store.links import Erasure, LinkStore
 from identity_service.store.notes import note_destroyed, note_removal
 from identity_service.store.visitors import NAME_LENGTH, Grant, VisitorStore
 from identity_service.visitor import Kind, VisitorId
@@ -127,21 +127,22 @@ class RemovalStore:
     async def _settle_all(self, shop: ShopId, visitor: VisitorId, handles: Sequence[Handle]) -> None:
         await asyncio.gather(*(self._links.settle(shop, handle, visitor) for handle in handles))
 
-    async def erase(self, shop: ShopId, handle: Handle, now: Millis) -> Erased:
-        """Visitors that this handle alone holds go whole; a shared one loses only this link. Orders lose the handle."""
-        keys = self._keys.handle(shop, handle)
+    async def erase(self, shop: ShopId, handle: Handle, now: Millis, *, unproven: bool = False) -> Erased:
+        """Visitors that this handle alone holds by proof go whole; others lose only this link. Orders lose the handle. `unproven`: those
+        that it holds without proof, and nobody by proof, go whole, too."""
+        keys, erasure = self._keys.handle(shop, handle), Erasure(now, unproven)
         await self._note(shop, f"e {handle.name}", now)
-        take = call("erase_take", (keys.links, keys.intents, keys.removals, keys.sales), now)
+        take = call("erase_take", (keys.links, keys.intents, keys.removals, keys.sales), now, erasure.kind)
         [[links, names, sales]] = await self._client.run(take)
         await self.scrub_sales(shop, sales, "handle", handle.name)
-        erased = await asyncio.gather(*(self.erase_name(shop, handle, VisitorId(name), now) for name in names))
+        erased = await asyncio.gather(*(self.erase_name(shop, handle, VisitorId(name), erasure) for name in names))
         return sum(erased, Erased(links=int(links)))
 
-    async def erase_name(self, shop: ShopId, handle: Handle, visitor: VisitorId, at: Millis) -> Erased:
-        """One visitor that an erasure took off `handle` at `at`; safe to repeat."""
-        await self._links.settle(shop, handle, visitor, erase_at=at)
-        [state] = await self._visitors.states(shop, [visitor], at // 1000)
-        return await self.finish_withdrawal(shop, visitor, at) if state.leaving else Erased()
+    async def erase_name(self, shop: ShopId, handle: Handle, visitor: VisitorId, erasure: Erasure) -> Erased:
+        """One visitor that an erasure took off `handle`; safe to repeat."""
+        await self._links.settle(shop, handle, visitor, erasure)
+        [state] = await self._visitors.states(shop, [visitor], erasure.at // 1000)
+        return await self.finish_withdrawal(shop, visitor, erasure.at) if state.leaving else Erased()
 
     async def scrub_sales(self, shop: ShopId, sales: Sequence[str], scope: str, value: str) -> list[str]:
         """Takes a visitor or a handle out of sales; returns the names of handles dropped."""

@@ -13,7 +13,7 @@ from identity_service.shop import ShopId
 from identity_service.store.batch import call, read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import REPAIR_LOCK, REWRITE, Keys
-from identity_service.store.links import LinkStore
+from identity_service.store.links import LinkStore, erasure_of
 from identity_service.store.notes import note_destroyed
 from identity_service.store.removals import RemovalStore
 from identity_service.visitor import VisitorId
@@ -87,11 +87,11 @@ class Repair:
         return bool(remaining or younger)
 
     async def _end_removal(self, shop: ShopId, handle: Handle, name: str, value: str) -> None:
-        kind, _, at = value.partition(" ")
+        erasure = erasure_of(value)
         if name.startswith("$"):
             await self._removals.scrub_sales(shop, [name[1:]], "handle", handle.name)
-        elif kind == "e":
-            await self._removals.erase_name(shop, handle, VisitorId(name), Millis(int(at)))
+        elif erasure:
+            await self._removals.erase_name(shop, handle, VisitorId(name), erasure)
         else:
             await self._links.settle(shop, handle, VisitorId(name))
 

@@ -16,10 +16,11 @@ from identity_service.visitor import LAPSED, Kind, VisitorId, VisitorRecord, Vis
 NAME_LENGTH = 23
 """Characters of a handle's name; the record's own fields are one letter each."""
 
-FIELDS = ("k", "x", "g", "s", "n", "v", "w", "o", "t", "b", "f", "l", "e", "q", "d", "m")
+FIELDS = ("k", "x", "g", "s", "n", "v", "w", "o", "t", "b", "f", "l", "e", "q", "d", "m", "i", "c", "j")
 """kind, expires, granted at, source, linking, policy version, sale/share opt-out, GPC first seen at, DNT first seen at, digest of the
 bridged visitor: those decide. Then first seen, last seen, number of emails, receipt key, first characters of the signal's digest, whether
-another person was erased from it. Beside them c counts customer IDs and r is the newest receipt's ID."""
+another person was erased from it, number of emails without proof, of customer IDs, and of those without proof. Beside
+them r is the newest receipt's ID."""
 
 NOTHING = Stored((None,) * len(FIELDS), None)
 UNKNOWN = VisitorState(None, None)
@@ -158,7 +159,8 @@ def _state(stored: Stored, now: int) -> VisitorState:
 
 def _record(fields: Sequence[str | None], now: int) -> VisitorRecord | None:
     """`fields` in the order of FIELDS."""
-    letter, end, granted, source, linked, version, opted_out, gpc, dnt, bridged, first, last, emails, receipt_key, digest, mixed = fields
+    letter, end, granted, source, linked, version, opted_out, gpc, dnt, bridged, first, last, emails, receipt_key, digest, *rest = fields
+    mixed, unproven_emails, customers, unproven_customers = rest
     if not letter or int(end or 0) <= now:
         return None
     kind = Kind(letter)
@@ -172,6 +174,9 @@ def _record(fields: Sequence[str | None], now: int) -> VisitorRecord | None:
         consent=Consent(Millis(int(granted)), source or "", linking, version, digest) if granted and expires > now else None,
         opted_out=opted_out == "1",
         emails=int(emails or 0),
+        unproven_emails=int(unproven_emails or 0),
+        customers=int(customers or 0),
+        unproven_customers=int(unproven_customers or 0),
         mixed=mixed == "1",
         receipt_key=receipt_key,
         bridged_from=bridged,

@@ -80,7 +80,7 @@ class Services:
 
 
 class Call(Struct, frozen=True):
-    """`device`: the call speaks for the visitor's device. `address` and `region`: of that device, if known. `headers`: names in lower case.
+    """`request_id`: as the answer and the log tell it. `device`: the call speaks for the visitor's device. `address` and `region`: of that device, if known. `headers`: names in lower case.
     `parameters`: of the path. `members`: the body's members as they came, for bodies that are somebody else's. `name`: of a tracking call.
     `from_query`: its values have no types of their own. `key`: what stands for the caller's key in limits."""
 
@@ -98,6 +98,7 @@ class Call(Struct, frozen=True):
     name: str = ""
     from_query: bool = False
     key: str = ""
+    request_id: str = ""
 
 
 class Reply(Struct, frozen=True):
@@ -167,6 +168,7 @@ class Endpoint:
             members=all_members(raw) if self.free else {},
             body=self._decoded(raw),
             key=found.digest,
+            request_id=scope["state"]["request_id"],
         )
 
     def _decoded(self, raw: bytes) -> Any:

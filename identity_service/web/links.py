@@ -6,7 +6,7 @@ from msgspec import UNSET, UnsetType
 
 from identity_service.errors import Forbidden, Invalid
 from identity_service.handle import Handle
-from identity_service.link import LinkSource
+from identity_service.link import LinkSource, Proof
 from identity_service.service.links import MOST_IN_BATCH, LinkedVisitor
 from identity_service.signing import Token
 from identity_service.visitor import VisitorId, own_visitor_id
@@ -19,9 +19,10 @@ from identity_service.web.link_payloads import BatchResult, LinkAnswer, LookedUp
 async def link(call: Call) -> Reply:
     handle = handle_of(call)
     who = _who(call)
-    visitor = await call.services.links.link(call.shop, handle, who, call.private, LinkSource.LINK)
+    proof = Proof.NONE if call.body.markup else Proof.KEY if call.private else Proof.TOKEN
+    visitor = await call.services.links.link(call.shop, handle, who, proof, LinkSource.LINK)
     await keep_opt_out(call, visitor)
-    return Reply(LinkAnswer(True, visitor, call.private))
+    return Reply(LinkAnswer(True, visitor, proof is Proof.KEY, proof.value))
 
 
 async def unlink(call: Call) -> Reply:
@@ -101,6 +102,7 @@ def _shown(linked: LinkedVisitor) -> LookedUpVisitor:
         last_seen=rfc3339(link.last_seen),
         source=link.source.value,
         verified=link.verified,
+        proof=link.proof.value,
         shared=linked.shared,
         sale_share_opt_out=linked.sale_share_opt_out,
         emails=UNSET if linked.emails is None else list(linked.emails),

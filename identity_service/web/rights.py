@@ -2,30 +2,38 @@
 
 from msgspec import UnsetType
 
-from identity_service.visitor import own_visitor_id
+from identity_service.visitor import VisitorId, own_visitor_id
 from identity_service.web.calls import count_lookup
 from identity_service.web.endpoints import Call, Reply
-from identity_service.web.link_payloads import ErasedCounts, ErasureAnswer, ExportAnswer
+from identity_service.web.link_payloads import ErasedCounts, ErasureAnswer, ExportAnswer, KeptCounts
 from identity_service.web.links import handle_of, one_of
 
-NAMES = ("email", "customer", "visitor")
+NAMES = ("email", "customer", "visitor", "token")
 
 
 async def export(call: Call) -> Reply:
     one_of(call.body, NAMES)
     count_lookup(call)
-    if isinstance(call.body.visitor, UnsetType):
-        found = await call.services.rights.export_handle(call.shop, handle_of(call))
-    else:
-        found = await call.services.rights.export_visitor(call.shop, own_visitor_id(call.body.visitor))
-    return Reply(ExportAnswer(**found))
+    visitor, rights = _visitor(call), call.services.rights
+    if visitor:
+        return Reply(ExportAnswer(**await rights.export_visitor(call.shop, visitor)))
+    return Reply(ExportAnswer(**await rights.export_handle(call.shop, handle_of(call), unproven=call.body.unproven)))
 
 
 async def erase(call: Call) -> Reply:
     one_of(call.body, NAMES)
     count_lookup(call)
-    if isinstance(call.body.visitor, UnsetType):
-        erased = await call.services.rights.erase_handle(call.shop, handle_of(call))
+    visitor, rights, body = _visitor(call), call.services.rights, call.body
+    if visitor:
+        found = await rights.erase_visitor(call.shop, visitor, dry_run=body.dry_run)
     else:
-        erased = await call.services.rights.erase_visitor(call.shop, own_visitor_id(call.body.visitor))
-    return Reply(ErasureAnswer(ErasedCounts(erased.visitors, erased.links, erased.events)))
+        found = await rights.erase_handle(call.shop, handle_of(call), unproven=body.unproven, dry_run=body.dry_run)
+    erased = ErasedCounts(found.erased.visitors, found.erased.links, found.erased.events)
+    return Reply(ErasureAnswer(erased, KeptCounts(found.unproven, found.shared), body.dry_run, call.request_id))
+
+
+def _visitor(call: Call) -> VisitorId | None:
+    """None where an email or a customer ID is named."""
+    if not isinstance(call.body.token, UnsetType):
+        return call.services.links.named_token(call.shop, call.body.token).visitor
+    return None if isinstance(call.body.visitor, UnsetType) else own_visitor_id(call.body.visitor)

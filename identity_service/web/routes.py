@@ -96,7 +96,7 @@ OPERATIONS = (
         large=True,
     ),
     Operation("POST", "/v1/exports", rights.export, link_payloads.RightsBody, link_payloads.ExportAnswer, PRIVATE, "Export what is held"),
-    Operation("POST", "/v1/erasures", rights.erase, link_payloads.RightsBody, link_payloads.ErasureAnswer, PRIVATE, "Erase what is held"),
+    Operation("POST", "/v1/erasures", rights.erase, link_payloads.ErasureBody, link_payloads.ErasureAnswer, PRIVATE, "Erase what is held"),
     Operation(
         "POST", "/v1/events", orders.events, order_payloads.EventsBody, order_payloads.EventsAnswer, PRIVATE, "Read a visitor's events"
     ),

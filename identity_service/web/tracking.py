@@ -9,6 +9,7 @@ from msgspec import UnsetType
 from identity_service.errors import Invalid
 from identity_service.event import Event, EventType, ProductId, Sale, SaleLine, clean_labels, without_emails
 from identity_service.handle import Handle
+from identity_service.link import Proof
 from identity_service.metrics import UNUSABLE_HANDLES
 from identity_service.policy import Asked
 from identity_service.service.subjects import Subject
@@ -34,7 +35,7 @@ async def log_sale(call: Call) -> Reply:
         raise Invalid(f"Invalid Syntax In Argument: {'sale' if products else 'products'}")
     sold = Sale(str(sale), tuple(_line(call, product) for product in products), _now(call))
     handles = [handle for handle in (_email(call, call.body.email), _customer(call, call.body.customer)) if handle]
-    logged = await call.services.sales.log(tracked_visit(call), sold, handles, call.private)
+    logged = await call.services.sales.log(tracked_visit(call), sold, handles, _claimed(call))
     subject, attribution = logged.subject, logged.attribution
     await keep_opt_out(call, subject.visitor)
     return _done(call, subject, attribution.labels if attribution else None)
@@ -79,7 +80,7 @@ async def log_basket(call: Call) -> Reply:
     visit = tracked_visit(call)
     subject, _ = await call.services.tracking.log(visit, Event(EventType.BASKET, _now(call), held, text=DONE.get(call.name)))
     if email := _email(call, call.body.email):
-        await call.services.tracking.email(visit, email, call.private)
+        await call.services.tracking.email(visit, email, _claimed(call))
     return _done(call, subject)
 
 
@@ -88,7 +89,7 @@ async def log_returned(call: Call) -> Reply:
 
 
 async def log_email(call: Call) -> Reply:
-    subject = await call.services.tracking.email(tracked_visit(call), _email(call, call.body.email), call.private)
+    subject = await call.services.tracking.email(tracked_visit(call), _email(call, call.body.email), _claimed(call))
     await keep_opt_out(call, subject.visitor)
     return _done(call, subject)
 
@@ -131,6 +132,13 @@ def _done(call: Call, subject: Subject, labels: Sequence[str] | None = None) -> 
     told = Called(call.name, "bot" if subject.automated else subject.mode, tuple(labels) if labels is not None else None)
     call.services.tally.called(call.shop.shop_id, told)
     return OK
+
+
+def _claimed(call: Call) -> Proof:
+    """What the caller can show at most that an email is its visitor's."""
+    if call.body.markup:
+        return Proof.NONE
+    return Proof.KEY if call.private else Proof.TOKEN
 
 
 def _now(call: Call) -> int:

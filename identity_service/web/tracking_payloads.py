@@ -27,7 +27,8 @@ Products = Annotated[list[ProductLine | ShortText | int], Meta(max_length=1000)]
 
 class TrackingBody(Struct, kw_only=True, frozen=True):
     """`visitor`: absent (no session), null or empty (off), auto, a token, or a raw ID. `clerk_visitor`: an ID typed into the address for a
-    test, in its place. `required`: members without which a call is answered 400."""
+    test, in its place. `markup`: the call stood in a page's markup, so that its email proves nothing. `required`: members without which a
+    call is answered 400."""
 
     required: ClassVar[tuple[str, ...]] = ()
 
@@ -35,6 +36,7 @@ class TrackingBody(Struct, kw_only=True, frozen=True):
     private_key: Key = UNSET
     visitor: VisitorText | int | UnsetType | None = UNSET
     clerk_visitor: VisitorText | UnsetType | None = UNSET
+    markup: Any = False
 
 
 class SaleBody(TrackingBody, frozen=True):

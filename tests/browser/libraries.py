@@ -10,6 +10,7 @@ import tempfile
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 CACHE = Path(__file__).parents[2] / ".cache" / "libraries"
 
@@ -77,7 +78,7 @@ def _keep(library: Library, place: Path) -> None:
     found = b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
     assert found == library.sha512, f"{library.name} {library.version} is not what it was: sha512-{found}"
     unpacked = place / f"{library.archive}.unpacked"
-    safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Debian 12's Python is older; the archive has its hash
+    safely: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Debian 12's Python is older; the archive has its hash
     with tarfile.open(archive) as packed:
         packed.extractall(unpacked, **safely)
     [content] = unpacked.iterdir()

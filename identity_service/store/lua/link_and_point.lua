@@ -1,9 +1,9 @@
 #!lua
--- Purpose: write a link at its handle and the pointer in its visitor's record, where there is room for both.
--- Uses     point_write, link_write
+-- Purpose: write a link at its handle and the pointer in its visitor's record, where there is room for both; they tell the same proof.
+-- Uses     link_proof, point_write, link_write
 -- KEYS[1]  links (hash)   KEYS[2...]  as of link
 -- ARGV     as of link
 -- Returns  nothing
-local expires, pointed = point_write({KEYS[4]}, {unpack(ARGV, 7, 15)})
-local flag = link_write({KEYS[1]}, {ARGV[2], ARGV[3], expires, ARGV[16], ARGV[5]})
-if pointed ~= flag then redis.call('HSET', KEYS[4], ARGV[7], ARGV[1] .. flag) end -- the pointer says what the link says
+local pointing = {unpack(ARGV, 7, 15)}
+pointing[6] = link_proof(KEYS, {ARGV[2], ARGV[3], ARGV[5]})
+link_write({KEYS[1]}, {ARGV[2], ARGV[3], point_write({KEYS[4]}, pointing), ARGV[16], ARGV[5]})

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from identity_service.consent import Millis
 from identity_service.errors import Invalid
@@ -12,7 +13,7 @@ from identity_service.web import consents, links, orders, rights
 from identity_service.web.admin.pages import Asked, Shown, converted
 from identity_service.web.calls import rfc3339
 from identity_service.web.endpoints import Reply
-from identity_service.web.link_payloads import LookupBody, RightsBody
+from identity_service.web.link_payloads import ErasureBody, LookupBody, RightsBody
 from identity_service.web.order_payloads import EventsBody
 from identity_service.web.payloads import DecisionsBody, ReceiptsBody
 
@@ -52,14 +53,14 @@ async def export(asked: Asked) -> Reply:
 async def erasure(asked: Asked) -> Shown:
     """What will go; then, once it is typed again, its erasure."""
     name, value = _named(asked, NAMES)
-    call, confirmed = asked.call(asked.body(RightsBody, *NAMES)), (asked.form or {}).get("confirmation")
+    body, confirmed = asked.body(ErasureBody, *NAMES), (asked.form or {}).get("confirmation")
     if confirmed is not None and _same(asked, name, confirmed, value):
-        answer = await rights.erase(call)
-        return Shown("admin/erased.html", {"name": name, "erased": answer.body.erased})
-    found = (await rights.export(call)).body
-    whole = [one for one in found.visitors if name == "visitor" or not one["shared"]]
+        answer = await rights.erase(asked.call(body))
+        return Shown("admin/erased.html", {"name": name, "answer": answer.body})
+    going = (await rights.erase(asked.call(replace(body, dry_run=True)))).body
+    held = (await rights.export(asked.call(body))).body
     fault = None if confirmed is None else "What you typed is something else, so nothing was erased."
-    goes = {"whole": whole, "shared": len(found.visitors) - len(whole), "orders": len(found.orders)}
+    goes = {"going": going, "orders": len(held.orders), "receipts": sum(len(one.get("receipts", [])) for one in held.visitors)}
     return Shown("admin/erase.html", {"name": name, "value": value, "fault": fault, **goes}, 200 if fault is None else 422)
 
 
