@@ -17,6 +17,10 @@ Millis = NewType("Millis", int)
 """Milliseconds since 1970, for the times of choices: they are ordered by it. All other times are whole seconds."""
 
 
+SHOP = "shop"
+"""Source of a grant that is the shop's word, not the person's."""
+
+
 class Choice(StrEnum):
     GRANTED = "granted"
     REFUSED = "refused"
@@ -32,7 +36,8 @@ class Purpose(StrEnum):
 
 class Signal(Struct, frozen=True):
     """`decided_at`: when the person chose; `dated` says that the sender told it, else it is the time of arrival. `raw_digest`: SHA-256
-    of the signal as it came, in hex. `remembered`: found in a banner's cookie rather than said with this call."""
+    of the signal as it came, in hex. `remembered`: repeated from where it is kept (a banner's cookie, a shop's session, a banner's state at
+    load) rather than said with this call."""
 
     source: str
     choice: Choice | None
@@ -43,6 +48,10 @@ class Signal(Struct, frozen=True):
     sale_share_opt_out: bool = False
     dated: bool = False
     remembered: bool = False
+
+    @property
+    def said_now(self) -> bool:
+        return not (self.dated or self.remembered)
 
     def is_older(self, moment: Millis) -> bool:
         """Than what was stored with that moment. What is said with this call never is, whatever clock stamped the other."""
@@ -58,8 +67,20 @@ class Consent(Struct, frozen=True):
     policy_version: str | None = None
     raw_digest: str | None = None
 
+    @property
+    def is_of_the_shop(self) -> bool:
+        return self.source == SHOP
+
     def as_signal(self) -> Signal:
         return Signal(self.source, Choice.GRANTED, self.granted_at, self.linking, policy_version=self.policy_version)
+
+
+class EarlierRefusal(Struct, frozen=True):
+    """What the refusal cookie tells. `at`: the last moment at which the refusal may have been said; a grant lifts it that is said now, or
+    dated later. `refuses`: False once it is so old that it only keeps such older grants from counting."""
+
+    at: Millis
+    refuses: bool
 
 
 class OptOutsSeen(Struct, frozen=True):

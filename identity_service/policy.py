@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from identity_service.consent import NEVER_SEEN, Choice, Consent, Millis, OptOutsSeen, Signal, newest_choice
+from identity_service.consent import NEVER_SEEN, SHOP, Choice, Consent, EarlierRefusal, Millis, OptOutsSeen, Signal, newest_choice
 from identity_service.visitor import Mode
 
 
@@ -34,6 +34,7 @@ class Reason(StrEnum):
     PERSISTENT_REQUESTED = "persistent_requested"
     OPTED_OUT = "opted_out"
     BOT = "bot"
+    AGENT = "agent"
     WITHDRAWN = "withdrawn"
     STORE_UNAVAILABLE = "store_unavailable"
 
@@ -96,9 +97,9 @@ class Facts(Struct, frozen=True):
     """Everything a decision may look at.
 
     `signals` came with this request. `consent` is the living ID's stored grant, `opt_outs_seen` when GPC and DNT first came with
-    it. `refused_before` is the refusal cookie: newer than the stored grant, older than any signal of the request. `gone_at` is when
-    the ID presented or named was withdrawn; `candidate_gone_at` when the ID was that cookieless mode would hand out. `opted_out`: the
-    stored opt-out of sale and sharing.
+    it. `refusal` is the refusal cookie. `gone_at` is when the ID presented or named was withdrawn; `candidate_gone_at` when the ID was that
+    cookieless mode would hand out. `automated`: a robot, a prefetch or an agent; `agent`: it names itself as one that acts for a person.
+    `opted_out`: the stored opt-out of sale and sharing.
     """
 
     asked: Asked
@@ -106,12 +107,13 @@ class Facts(Struct, frozen=True):
     signals: tuple[Signal, ...] = ()
     consent: Consent | None = None
     opt_outs_seen: OptOutsSeen = NEVER_SEEN
-    refused_before: bool = False
+    refusal: EarlierRefusal | None = None
     gone_at: Millis | None = None
     candidate_gone_at: Millis | None = None
     gpc: bool = False
     dnt: bool = False
     automated: bool = False
+    agent: bool = False
     region: str | None = None
     opted_out: bool = False
 
@@ -133,7 +135,7 @@ class Decision(Struct, frozen=True):
 
 def decide(policy: Policy, facts: Facts) -> Decision:
     rules = policy.rules(facts.region)
-    choice = _choice(rules, facts)
+    choice = _choice(policy, rules, facts)
     mode, reason = _mode(policy, rules, facts, choice)
     if mode is Mode.COOKIELESS and facts.candidate_gone_at is not None:
         mode, reason = Mode.NULL, Reason.WITHDRAWN
@@ -143,8 +145,10 @@ def decide(policy: Policy, facts: Facts) -> Decision:
 
 
 def _mode(policy: Policy, rules: Rules, facts: Facts, choice: Signal | None) -> tuple[Mode, Reason]:
+    if facts.automated and not (choice and choice.choice is Choice.REFUSED and choice in facts.signals):
+        return Mode.NULL, Reason.AGENT if facts.agent else Reason.BOT
     if facts.automated:
-        return Mode.NULL, Reason.BOT
+        return Mode.NULL, Reason.CONSENT_REFUSED
     if facts.asked is Asked.NULL:
         return Mode.NULL, Reason.VISITOR_DISABLED
     if choice and choice.choice is Choice.REFUSED:
@@ -152,29 +156,42 @@ def _mode(policy: Policy, rules: Rules, facts: Facts, choice: Signal | None) -> 
     if choice and facts.asked is Asked.AUTO:
         return Mode.COOKIELESS, Reason.REQUESTED_COOKIELESS
     if choice:
-        return Mode.PERSISTENT, Reason.CONSENT_GRANTED
+        return Mode.PERSISTENT, Reason.PERSISTENT_REQUESTED if choice.source == SHOP else Reason.CONSENT_GRANTED
     if facts.gone_at is not None:
         return Mode.NULL, Reason.WITHDRAWN
-    if facts.asked is Asked.PERSISTENT and policy.persistent_is_consent:
+    if facts.asked is Asked.PERSISTENT and _shop_may_say(policy, facts):
         return Mode.PERSISTENT, Reason.PERSISTENT_REQUESTED
     if facts.gpc or facts.dnt:
         return rules.opted_out, Reason.OPTED_OUT
     return rules.no_signal, Reason.NO_SIGNAL
 
 
-def _choice(rules: Rules, facts: Facts) -> Signal | None:
-    """The person's choice that counts: this request's newest, unless something stored is newer; else the refusal cookie; else the grant."""
-    stored = facts.consent.as_signal() if facts.consent else None
+def _choice(policy: Policy, rules: Rules, facts: Facts) -> Signal | None:
+    """The choice that counts: this request's newest, unless something stands against it; else the refusal cookie; else the stored grant."""
+    stored = _stored(policy, facts)
     sent = _sent(facts)
     if sent and not _outdated(sent, stored, facts):
         return _against_opt_out(rules, facts, sent) if sent.remembered and sent.choice is Choice.GRANTED else sent
-    if facts.refused_before:
-        return Signal("refusal_cookie", Choice.REFUSED, facts.now)
+    refusal = facts.refusal
+    if refusal and (stored is None or stored.decided_at <= refusal.at):
+        return Signal("refusal_cookie", Choice.REFUSED, refusal.at) if refusal.refuses else None
     return _against_opt_out(rules, facts, stored)
 
 
+def _stored(policy: Policy, facts: Facts) -> Signal | None:
+    """The record's grant; the shop's word only where it may stand for the person's today."""
+    if facts.consent is None or (facts.consent.is_of_the_shop and not _shop_may_say(policy, facts)):
+        return None
+    return facts.consent.as_signal()
+
+
+def _shop_may_say(policy: Policy, facts: Facts) -> bool:
+    """The shop's word never stands against a person's, wherever that was kept."""
+    return policy.persistent_is_consent and facts.refusal is None and facts.candidate_gone_at is None
+
+
 def _sent(facts: Facts) -> Signal | None:
-    """The request's newest choice. What a cookie merely remembers, without a time of its own, is no newer than what was said."""
+    """The request's newest choice. What is merely remembered, without a time of its own, is no newer than what was said."""
     if not facts.signals:
         return None
     said = any(one.choice and not one.remembered for one in facts.signals)
@@ -183,13 +200,14 @@ def _sent(facts: Facts) -> Signal | None:
 
 
 def _outdated(sent: Signal, stored: Signal | None, facts: Facts) -> bool:
-    """A late message never overwrites a newer choice, and only a grant made after a withdrawal lifts it, or after the refusal of a device
-    that named no ID."""
+    """A late message never overwrites a newer choice. A grant lifts a withdrawal or a refusal only if it is said now, or dated later: never
+    one that is remembered without a time."""
     if sent.choice is Choice.GRANTED:
-        refused = facts.candidate_gone_at if facts.refused_before and sent.dated else None
-        if any(gone is not None and sent.decided_at <= gone for gone in (facts.gone_at, refused)):
-            return True
-        if sent.remembered and not sent.dated and facts.gone_at is not None:
+        refusals = [facts.gone_at]
+        if not sent.said_now:
+            refusals += [facts.candidate_gone_at, facts.refusal.at if facts.refusal else None]
+        undated = sent.remembered and not sent.dated
+        if any(at is not None and (undated or sent.decided_at <= at) for at in refusals):
             return True
     return stored is not None and sent.is_older(stored.decided_at)
 

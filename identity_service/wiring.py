@@ -40,7 +40,7 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory) -> Ser
     limits, kept = settings.limits, settings.retention
     store = make_store(settings, _client(settings.store), handles)
     receipts = Receipts(store, signing, kept.receipt_days)
-    visitors = Visitors(store, signing, receipts, clock, kept.consent_days)
+    visitors = Visitors(store, signing, receipts, clock, kept.consent_days, kept.refusal_days)
     links, subjects = Links(store, signing, clock), Subjects(visitors)
     tracking = Tracking(store, subjects, links, clock, limits.events_per_visitor)
     tally = Tally(store, clock)

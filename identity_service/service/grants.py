@@ -1,6 +1,6 @@
 """Persistent mode: which ID it is, writing a new grant with its receipt, and when the cookie is due."""
 
-from identity_service.consent import Choice, Consent, Receipt, Signal
+from identity_service.consent import SHOP, Choice, Consent, Receipt, Signal
 from identity_service.policy import Decision, Reason
 from identity_service.service.identities import identity_of, null_identity, refusal_cookie
 from identity_service.service.linking import LinkingRefusals, refuses_links
@@ -14,7 +14,7 @@ from identity_service.visitor import Kind, Mode, VisitorId, VisitorRecord, new_v
 
 TOUCH_AFTER = 3_600
 RAW_LENGTH = 11
-REPEATABLE = frozenset({"plain", "shop"})
+REPEATABLE = frozenset({"plain", SHOP})
 """Sources whose same words are a new choice when they are reported again; a banner's same event is a replay, known by its digest."""
 
 
@@ -29,7 +29,7 @@ class Grants:
         self._life = life
 
     async def persistent(self, scene: Scene, decision: Decision) -> Identity:
-        choice = decision.choice or Signal("shop", Choice.GRANTED, scene.now)
+        choice = decision.choice or Signal(SHOP, Choice.GRANTED, scene.now)
         visitor = persistent_id(scene)
         record = scene.record
         receipt: Receipt | None = None
@@ -64,7 +64,7 @@ class Grants:
             linkable=Mode.PERSISTENT in scene.visit.shop.policy.linkable and linking is not Choice.REFUSED,
             opted_out=record is not None and record.opted_out,
             cookie=CookieAct.KEEP if kept else CookieAct.SET,
-            refusal_cookie=refusal_cookie(scene, decision),
+            refusal=refusal_cookie(scene, decision),
             receipt=receipt,
         )
 
@@ -113,7 +113,11 @@ def _is_new(scene: Scene, record: VisitorRecord, choice: Signal) -> bool:
     stored = record.consent
     if stored is None:
         return True
-    if choice not in scene.visit.signals or choice.is_older(stored.granted_at):
+    if choice not in scene.visit.signals:
+        return False
+    if stored.is_of_the_shop:
+        return True
+    if choice.is_older(stored.granted_at):
         return False
     if choice.linking is Choice.REFUSED and stored.linking is not Choice.REFUSED:
         return True

@@ -1,12 +1,18 @@
 """From a decision to the answer, and what the answer does to the two cookies."""
 
-from identity_service.consent import Choice, Receipt
+from collections.abc import Iterable
+
+from identity_service.consent import Choice, Millis, Receipt, Signal
 from identity_service.policy import Asked, Decision, Reason
 from identity_service.service.scene import Scene
 from identity_service.service.visits import CookieAct, Identity
 from identity_service.visitor import Mode, VisitorId
 
 CLEARING = frozenset({Reason.CONSENT_REFUSED, Reason.VISITOR_DISABLED, Reason.WITHDRAWN, Reason.OPTED_OUT})
+UNTOUCHED = frozenset({Reason.BOT, Reason.AGENT})
+RefusalAct = tuple[CookieAct, Millis]
+"""What to do with the refusal cookie, and when the refusal was."""
+UNCHANGED: RefusalAct = (CookieAct.KEEP, Millis(0))
 
 
 def null_identity(scene: Scene, decision: Decision, receipt: Receipt | None = None) -> Identity:
@@ -14,8 +20,8 @@ def null_identity(scene: Scene, decision: Decision, receipt: Receipt | None = No
     return identity_of(
         decision,
         mode=Mode.NULL,
-        cookie=CookieAct.CLEAR if cleared and decision.reason is not Reason.BOT else CookieAct.KEEP,
-        refusal_cookie=refusal_cookie(scene, decision),
+        cookie=CookieAct.CLEAR if cleared and decision.reason not in UNTOUCHED else CookieAct.KEEP,
+        refusal=refusal_cookie(scene, decision),
         receipt=receipt,
     )
 
@@ -30,7 +36,7 @@ def identity_of(
     linkable: bool = False,
     opted_out: bool = False,
     cookie: CookieAct = CookieAct.KEEP,
-    refusal_cookie: CookieAct = CookieAct.KEEP,
+    refusal: RefusalAct = UNCHANGED,
     receipt: Receipt | None = None,
 ) -> Identity:
     return Identity(
@@ -45,13 +51,25 @@ def identity_of(
         region=decision.region,
         policy=decision.policy,
         cookie=cookie,
-        refusal_cookie=refusal_cookie,
+        refusal_cookie=refusal[0],
+        refused_at=refusal[1],
         receipt=receipt,
     )
 
 
-def refusal_cookie(scene: Scene, decision: Decision) -> CookieAct:
-    """Set by every explicit refusal, deleted by an explicit grant, otherwise left alone."""
-    if decision.choice is None or decision.choice not in scene.visit.signals or decision.reason is Reason.BOT:
-        return CookieAct.KEEP
-    return CookieAct.SET if decision.choice.choice is Choice.REFUSED else CookieAct.CLEAR
+def refusal_cookie(scene: Scene, decision: Decision) -> RefusalAct:
+    """Set by every explicit refusal that counts, and where a token's visitor is withdrawn; deleted by an explicit grant, else left."""
+    if decision.reason is Reason.WITHDRAWN and scene.tokens and not scene.visit.own and scene.gone_at is not None:
+        return CookieAct.SET, Millis(min(scene.gone_at, scene.now))
+    if decision.choice is None or decision.choice not in scene.visit.signals or decision.reason in UNTOUCHED:
+        return UNCHANGED
+    if decision.choice.choice is not Choice.REFUSED:
+        return CookieAct.CLEAR, Millis(0)
+    stored = [state.record.consent.granted_at for state in scene.states.values() if state.record and state.record.consent]
+    return CookieAct.SET, refused_at(decision.choice, scene.visit.signals, stored, scene.now)
+
+
+def refused_at(refusal: Signal, signals: Iterable[Signal], stored: Iterable[Millis], now: Millis) -> Millis:
+    """No earlier than a grant that came with the refusal or was `stored` before it, so that no repetition of that grant lifts it."""
+    granted = [signal.decided_at for signal in signals if signal.choice is Choice.GRANTED]
+    return Millis(min(max([refusal.decided_at, *granted, *stored]), now))

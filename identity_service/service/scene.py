@@ -41,13 +41,14 @@ class Scene(Struct, frozen=True):
             signals=self.visit.signals,
             consent=record.consent if record else None,
             opt_outs_seen=record.opt_outs_seen if record else NEVER_SEEN,
-            refused_before=self.visit.refused_before,
+            refusal=self.visit.refusal,
             gone_at=self.gone_at,
             candidate_gone_at=self.states[self.candidate.visitor].gone_at,
             opted_out=record is not None and record.opted_out,
             gpc=surroundings.gpc,
             dnt=surroundings.dnt,
             automated=surroundings.automated,
+            agent=surroundings.agent,
             region=surroundings.region,
         )
 

@@ -1,15 +1,17 @@
 """Issuing: from a visit to an identity, with everything that the decision obliges to: granting, withdrawing, proving."""
 
+import re
+
 from msgspec.structs import replace
 
-from identity_service.consent import Choice, Millis, Receipt, Signal
+from identity_service.consent import Choice, Millis, Receipt, Signal, newest_choice
 from identity_service.cookieless import DAY, window_at
 from identity_service.errors import StoreUnavailable
 from identity_service.metrics import BAD_SIGNATURES, ISSUED, REFUSED_SIGNALS, count
 from identity_service.policy import Asked, Decision, Facts, Reason, decide
 from identity_service.service.candidates import Candidates, token_expires
 from identity_service.service.grants import Grants
-from identity_service.service.identities import CLEARING, identity_of, null_identity, refusal_cookie
+from identity_service.service.identities import CLEARING, UNTOUCHED, identity_of, null_identity, refusal_cookie
 from identity_service.service.linking import LinkingRefusals, refuses_links
 from identity_service.service.receipts import Receipts
 from identity_service.service.scene import Scene, scene_of
@@ -20,11 +22,16 @@ from identity_service.store import Clock, Store
 from identity_service.store.visitors import UNKNOWN
 from identity_service.visitor import Kind, Mode, VisitorId, VisitorState
 
+OWN_FORM = re.compile(r"[A-Za-z0-9_-]{22}")
+"""Of the IDs that the service makes."""
+DATED_BY_ITSELF = frozenset({"tcf", "gpp"})
+"""Sources of a TC string, which is none once it is too old."""
+
 
 class Visitors:
-    """`consent_days`: life of a grant. `clock`: seconds since 1970."""
+    """`consent_days`: life of a grant; `refusal_days`: of a refusal. `clock`: seconds since 1970."""
 
-    def __init__(self, store: Store, signing: Signing, receipts: Receipts, clock: Clock, consent_days: int) -> None:
+    def __init__(self, store: Store, signing: Signing, receipts: Receipts, clock: Clock, consent_days: int, refusal_days: int) -> None:
         self._store = store
         self._signing = signing
         self._receipts = receipts
@@ -33,6 +40,7 @@ class Visitors:
         self._grants = Grants(store, signing, receipts, self._linking, consent_days * DAY)
         self._clock = clock
         self._consent_life = Millis(consent_days * DAY * 1000)
+        self._refusal_life = Millis(refusal_days * DAY * 1000)
 
     async def identify(self, visit: Visit) -> Identity:
         """Raises StoreUnavailable only where a choice could not be made durable; otherwise a lost store costs the visitor its ID."""
@@ -55,12 +63,17 @@ class Visitors:
         return scene, decide(visit.shop.policy, scene.facts())
 
     def _without_stale(self, visit: Visit, now: Millis) -> Visit:
-        """A choice older than a grant may live is none any more; an opt-out that came with it stands."""
+        """A choice older than one of its kind may live is none any more; an opt-out that came with it stands."""
         if not visit.signals:
             return visit
-        oldest = now - self._consent_life
-        signals = (one if one.decided_at > oldest else replace(one, choice=None, linking=None) for one in visit.signals)
+        signals = (replace(one, choice=None, linking=None) if self._is_stale(one, now) else one for one in visit.signals)
         return replace(visit, signals=tuple(signals))
+
+    def _is_stale(self, signal: Signal, now: Millis) -> bool:
+        refuses = Choice.REFUSED in {signal.choice, signal.linking} and signal.choice is not Choice.GRANTED
+        if refuses and signal.source in DATED_BY_ITSELF:
+            return False
+        return signal.decided_at <= now - (self._refusal_life if refuses else self._consent_life)
 
     def verified(self, shop: Shop, texts: tuple[str, ...]) -> list[Token]:
         if not texts:
@@ -89,7 +102,8 @@ class Visitors:
         withdrawn = await self._withdraw(scene, decision)
         receipt = await self._refusal_receipt(scene, decision, withdrawn)
         if decision.mode is Mode.PERSISTENT and (visit.own is None or visit.trusted):
-            return await self._grants.persistent(scene, decision)
+            identity = await self._grants.persistent(scene, decision)
+            return replace(identity, receipt=identity.receipt or receipt)
         if decision.mode is Mode.NULL:
             return null_identity(scene, decision, receipt)
         if scene.candidate.visitor in withdrawn:
@@ -101,6 +115,8 @@ class Visitors:
     async def _withdraw(self, scene: Scene, decision: Decision) -> list[VisitorId]:
         """The IDs that this decision withdraws, after their withdrawal."""
         named = self._to_withdraw(scene, decision)
+        if scene.visit.over_limit:
+            named = self._alive(scene, [token.visitor for token in scene.tokens if token.visitor in named])
         for visitor in named:
             life = None
             if scene.candidate.kind is Kind.DERIVED and visitor == scene.candidate.visitor:
@@ -112,18 +128,18 @@ class Visitors:
         """A refusal withdraws the ID it names and no other; naming none, the client's derived one. Where a refusal still allows cookieless
         IDs, only persistent ones are."""
         visit, living = scene.visit, scene.living
-        if decision.reason is Reason.BOT:
+        if decision.reason in UNTOUCHED:
             return []
         refused = decision.choice is not None and decision.choice.choice is Choice.REFUSED and decision.choice in visit.signals
         if decision.reason is not Reason.CONSENT_REFUSED and not (refused and visit.event):
             switched_off = decision.reason is Reason.VISITOR_DISABLED
             downgraded = visit.asked is Asked.AUTO and living is not None
             return self._alive(scene, [t.visitor for t in scene.tokens if switched_off or (downgraded and t == living)])
-        if decision.mode is Mode.COOKIELESS:
+        if decision.reason is Reason.CONSENT_REFUSED and visit.shop.policy.rules(decision.region).refusal is Mode.COOKIELESS:
             known = {token.visitor for token in scene.tokens} | ({visit.own} if visit.own and visit.trusted else set())
             return self._alive(scene, sorted(one for one in known if _is_persistent(scene.states[one])))
         named = [token.visitor for token in scene.tokens]
-        if visit.own and (visit.trusted or not _is_persistent(scene.states[visit.own])):
+        if visit.own and (visit.trusted or _is_of_a_caller(visit.own, scene.states[visit.own])):
             named.append(visit.own)
         if not named and not visit.own and decision.choice in visit.signals and scene.candidate.kind is Kind.DERIVED:
             named.append(scene.candidate.visitor)
@@ -133,8 +149,10 @@ class Visitors:
         return [visitor for visitor in dict.fromkeys(named) if scene.states[visitor].gone_at is None or scene.states[visitor].leaving]
 
     async def _refusal_receipt(self, scene: Scene, decision: Decision, withdrawn: list[VisitorId]) -> Receipt | None:
-        choice = decision.choice
-        if choice is None or choice.choice is not Choice.REFUSED or decision.reason is Reason.BOT:
+        """A refusal that a newer grant outdates is proved all the same."""
+        late = newest_choice(scene.visit.signals) if scene.visit.event else None
+        choice = decision.choice if late is None or late.choice is Choice.GRANTED else late
+        if choice is None or choice.choice is not Choice.REFUSED or decision.reason in UNTOUCHED or scene.visit.over_limit:
             return None
         if decision.reason is not Reason.CONSENT_REFUSED and not scene.visit.event:
             return None
@@ -156,7 +174,7 @@ class Visitors:
             if signed:
                 proof = await self._linking.refuse(scene, candidate.visitor, candidate.kind, candidate.expires)
                 receipt = receipt or proof
-        if state.record and decision.sale_share_opt_out and not state.record.opted_out:
+        if signed and state.record and decision.sale_share_opt_out and not state.record.opted_out:
             await self._store.visitors.touch(shop.shop_id, candidate.visitor, scene.seconds, True)
         token = candidate.text or self._signing.sign(shop.shop_id, candidate.kind, candidate.visitor, candidate.issued_at)
         cleared = scene.visit.asked is Asked.AUTO or decision.reason in CLEARING - {Reason.OPTED_OUT}
@@ -168,7 +186,7 @@ class Visitors:
             linkable=Mode.COOKIELESS in shop.policy.linkable and not refused,
             mode=Mode.COOKIELESS,
             cookie=CookieAct.CLEAR if cleared else CookieAct.KEEP,
-            refusal_cookie=refusal_cookie(scene, decision),
+            refusal=refusal_cookie(scene, decision),
             receipt=receipt,
         )
 
@@ -182,10 +200,11 @@ class Visitors:
             visit.shop.policy,
             Facts(
                 *(visit.asked, now, visit.signals),
-                refused_before=visit.refused_before,
+                refusal=visit.refusal,
                 gpc=surroundings.gpc,
                 dnt=surroundings.dnt,
                 automated=surroundings.automated,
+                agent=surroundings.agent,
                 region=surroundings.region,
             ),
         )
@@ -196,9 +215,11 @@ class Visitors:
             return identity_of(
                 decision, visitor=held[0].visitor, token=held[0].text, expires_at=expires, linkable=linkable, mode=Mode.COOKIELESS
             )
-        reason = decision.reason if decision.mode is Mode.NULL and not tokens else Reason.STORE_UNAVAILABLE
+        certain = not tokens or decision.reason is Reason.CONSENT_REFUSED
+        reason = decision.reason if decision.mode is Mode.NULL and certain else Reason.STORE_UNAVAILABLE
         emptied = visit.asked is Asked.AUTO or decision.reason in {Reason.CONSENT_REFUSED, Reason.VISITOR_DISABLED}
-        cookie = CookieAct.CLEAR if emptied else CookieAct.KEEP
+        # a token whose withdrawal is not written stays, or nothing could ever name its visitor again
+        cookie = CookieAct.CLEAR if emptied and not tokens else CookieAct.KEEP
         return identity_of(replace(decision, reason=reason), mode=Mode.NULL, cookie=cookie)
 
 
@@ -209,3 +230,8 @@ def _refuses(signal: Signal) -> bool:
 
 def _is_persistent(state: VisitorState) -> bool:
     return state.record is not None and state.record.mode is Mode.PERSISTENT
+
+
+def _is_of_a_caller(visitor: VisitorId, state: VisitorState) -> bool:
+    """Whether its bare name may withdraw it: whoever made an ID knows it, while one of the service's may have been read in a log."""
+    return not OWN_FORM.fullmatch(visitor) and not _is_persistent(state)

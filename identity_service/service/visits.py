@@ -4,14 +4,15 @@ from enum import Enum, auto
 
 from msgspec import Struct
 
-from identity_service.consent import Receipt, Signal
+from identity_service.consent import EarlierRefusal, Millis, Receipt, Signal
 from identity_service.policy import Asked, Reason
 from identity_service.shop import Shop
 from identity_service.visitor import Kind, Mode, VisitorId
 
 
 class Surroundings(Struct, frozen=True):
-    """The visitor's own, never a server's: `address` and `user_agent` are None when unknown."""
+    """The visitor's own, never a server's: `address` and `user_agent` are None when unknown. `automated`: a robot, a prefetch or an agent;
+    `agent`: it names itself as one that acts for a person."""
 
     address: str | None = None
     user_agent: str | None = None
@@ -19,14 +20,15 @@ class Surroundings(Struct, frozen=True):
     gpc: bool = False
     dnt: bool = False
     automated: bool = False
+    agent: bool = False
 
 
 class Visit(Struct, frozen=True):
     """One call about one visitor.
 
-    `own`: the ID it names; `trusted`: which is taken at its word. `tokens` as sent, the body's first, then cookies. `refused_before`: the
-    refusal cookie came along. `event`: the call reports a choice, rather than repeating one with a page view. `override`: `own` was typed
-    into the address, for a test.
+    `own`: the ID it names; `trusted`: which is taken at its word. `tokens` as sent, the body's first, then cookies. `refusal`: the
+    refusal cookie. `event`: the call reports a choice, rather than repeating one with a page view. `override`: `own` was typed
+    into the address, for a test. `over_limit`: a refusal by a caller that calls too often; only the IDs of its tokens are withdrawn.
     """
 
     shop: Shop
@@ -36,9 +38,14 @@ class Visit(Struct, frozen=True):
     tokens: tuple[str, ...] = ()
     signals: tuple[Signal, ...] = ()
     surroundings: Surroundings = Surroundings()
-    refused_before: bool = False
+    refusal: EarlierRefusal | None = None
     event: bool = False
     override: bool = False
+    over_limit: bool = False
+
+    @property
+    def refused_before(self) -> bool:
+        return self.refusal is not None and self.refusal.refuses
 
 
 class CookieAct(Enum):
@@ -48,7 +55,8 @@ class CookieAct(Enum):
 
 
 class Identity(Struct, frozen=True):
-    """The answer. `expires_at` in seconds since 1970; `cookie` and `refusal_cookie` say what to do with the two cookies."""
+    """The answer. `expires_at` in seconds since 1970; `cookie` and `refusal_cookie` say what to do with the two cookies, `refused_at` when
+    the refusal was that the second one keeps."""
 
     visitor: VisitorId | None
     mode: Mode
@@ -62,6 +70,7 @@ class Identity(Struct, frozen=True):
     policy: str
     cookie: CookieAct = CookieAct.KEEP
     refusal_cookie: CookieAct = CookieAct.KEEP
+    refused_at: Millis = Millis(0)
     receipt: Receipt | None = None
 
 

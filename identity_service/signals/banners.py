@@ -28,7 +28,7 @@ _YES: Final = {"true", "1", "yes", "allow", "ACCEPT"}
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A decided banner in its own names. `others`: what holds for a name that `states` lacks: False where the banner lists only what
-    was accepted, the one choice where it is a single switch."""
+    was accepted, the one choice where it is a single switch. `stored`: told at each load, too, not only when the person acts."""
 
     states: Mapping[str, bool | None] = field(default_factory=dict)
     others: bool | None = None
@@ -36,6 +36,7 @@ class Answer:
     policy_version: str | None = None
     sale_share_opt_out: bool | None = None
     visitor: str | None = None
+    stored: bool = False
 
 
 def millis(time: object) -> Millis | None:
@@ -147,7 +148,8 @@ def cookiebot(raw: str) -> Answer | None:
 
 def onetrust(cookies: Mapping[str, str]) -> Answer | None:
     """`groups=C0001:1,C0002:0&interactionCount=1&isGpcEnabled=0`, form-encoded; before a choice it holds the defaults, so only the time
-    at which the alert box was closed makes it a choice (developer.onetrust.com/onetrust/docs/javascript-events-guide)."""
+    at which the alert box was closed makes it a choice (developer.onetrust.com/onetrust/docs/javascript-events-guide). While it waits to
+    ask again there is none."""
     raw, decided_at = cookies.get("OptanonConsent", ""), millis(text_of(cookies.get("OptanonAlertBoxClosed", "")))
     if text_of(raw) is None:
         return None
@@ -157,7 +159,8 @@ def onetrust(cookies: Mapping[str, str]) -> Answer | None:
         return None
     opted_out = True if fields.get("isGpcEnabled") == "1" else None
     acted = decided_at is not None and re.fullmatch(r"0*[1-9][0-9]*", str(fields.get("interactionCount", "1")))
-    groups = _pairs(_GROUP, str(fields.get("groups", "")).split(",")) if acted else None
+    asking_again = str(fields.get("AwaitingReconsent", "")).lower() == "true"
+    groups = _pairs(_GROUP, str(fields.get("groups", "")).split(",")) if acted and not asking_again else None
     return Answer(worded(groups or {}, "1", "0"), None, decided_at, None, opted_out) if groups or opted_out else None
 
 

@@ -6,7 +6,7 @@ Whatever lacks it, or cannot be read, is absent. The shapes come from each vendo
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from identity_service.consent import Choice, Millis
@@ -19,7 +19,8 @@ _NO_ACT: Final = ("oninitialpageload", "onnoneuregion", "onsessionrestored", "on
 @dataclass(frozen=True, slots=True)
 class BannerReading:
     """What a decided banner says. `choice`: storage and measurement together, None where only `sale_share_opt_out` is said. `decided_at`
-    and `policy_version` are the banner's own; `visitor` is the user reference in a server's webhook, and proves nothing by itself."""
+    and `policy_version` are the banner's own; `visitor` is the user reference in a server's webhook, and proves nothing by itself.
+    `stored`: the banner's state, rather than what happened to it just now."""
 
     choice: Choice | None
     linking: Choice | None = None
@@ -27,6 +28,7 @@ class BannerReading:
     policy_version: str | None = None
     sale_share_opt_out: bool | None = None
     visitor: str | None = None
+    stored: bool = False
 
 
 def _detail(event: Mapping[str, object]) -> Mapping[str, object]:
@@ -43,7 +45,7 @@ def _cookiebot(event: Mapping[str, object]) -> Answer | None:
     responses = [each["hasResponse"] for each in (event, state) if "hasResponse" in each]
     if state.get("method") != "explicit" or any(response is not True for response in responses):
         return None
-    return Answer(booleans(state), decided_at=millis(event.get("consentUTC")))
+    return Answer(booleans(state), decided_at=millis(event.get("consentUTC")), stored=True)
 
 
 def _onetrust(event: Mapping[str, object]) -> Answer | None:
@@ -105,7 +107,7 @@ def _cookieyes(event: Mapping[str, object]) -> Answer | None:
     state = _detail(event)
     if "accepted" in state or "rejected" in state:
         return Answer(listed(state.get("accepted"), state.get("rejected")))
-    return Answer(booleans(state.get("categories"))) if state.get("isUserActionCompleted") is True else None
+    return Answer(booleans(state.get("categories")), stored=True) if state.get("isUserActionCompleted") is True else None
 
 
 def _osano(event: Mapping[str, object]) -> Answer | None:
@@ -125,11 +127,14 @@ def _osano(event: Mapping[str, object]) -> Answer | None:
 
 
 def _klaro(event: Mapping[str, object]) -> Answer | None:
-    """`{changes, consents, type}` of `saveConsents`. Its other calls carry the toggles before they are saved, or the load's false."""
+    """`{changes, consents, type}` of `saveConsents`. Its other calls carry the toggles before they are saved, or the load's false. A
+    service that the shop marks as required stays true when a person declines all: that is the shop's word."""
     unnamed = "data" in event and "saveConsents" not in _called(event)
     saved = mapping(event["data"]) if "data" in event else _detail(event)
     unsaved = any(name in ("consents", "applyConsents") for name in _called(event)) or not isinstance(saved.get("changes"), Mapping)
-    return None if unnamed or unsaved else Answer(booleans(saved.get("consents")))
+    if unnamed or unsaved:
+        return None
+    return Answer(others=False) if saved.get("type") == "decline" else Answer(booleans(saved.get("consents")))
 
 
 def _tarteaucitron(event: Mapping[str, object]) -> Answer:
@@ -178,7 +183,7 @@ _TABLE: Final[dict[str, _Banner]] = {
     "onetrust": _Banner({"C0002"}, _onetrust, "Optanon(Consent|AlertBoxClosed)", banners.onetrust),
     "usercentrics": _Banner({"functional"}, _usercentrics),
     "didomi": _Banner({"cookies", "measure_content_performance"}, _didomi, "didomi_token", _only(banners.didomi)),
-    "iubenda": _Banner({"4"}, lambda event: banners.iubenda(_detail(event)), "_iub_cs-[0-9]{1,12}", _json(banners.iubenda)),
+    "iubenda": _Banner({"4"}, lambda event: banners.iubenda(_detail(event)), "_iub_cs-s?[0-9]{1,12}", _json(banners.iubenda)),
     "cookieyes": _Banner({"analytics"}, _cookieyes, "cookieyes-consent", _only(banners.cookieyes)),
     "osano": _Banner({"ANALYTICS"}, _osano, "cookieconsent_status", _only(banners.osano)),
     "klaro": _Banner({"visitor-id"}, _klaro, "klaro", _json(lambda services: Answer(booleans(services)))),
@@ -207,7 +212,8 @@ def read_cookies(source: str, cookies: Mapping[str, str], categories: frozenset[
     """As `read_event`, from raw cookies."""
     banner = _TABLE.get(source)
     own = {name: text for name, text in cookies.items() if banner and re.fullmatch(banner.cookie, name)}
-    return _reading(banner.text(own), categories or banner.needed) if banner and own else None
+    reading = _reading(banner.text(own), categories or banner.needed) if banner and own else None
+    return replace(reading, stored=True) if reading else None
 
 
 def _reading(answer: Answer | None, needed: Collection[str]) -> BannerReading | None:
@@ -216,5 +222,7 @@ def _reading(answer: Answer | None, needed: Collection[str]) -> BannerReading | 
     if answer is None or not told:
         return None
     choice = Choice.REFUSED if False in told else None if None in told else Choice.GRANTED
-    reading = BannerReading(choice, None, answer.decided_at, answer.policy_version, answer.sale_share_opt_out, answer.visitor)
+    reading = BannerReading(
+        choice, None, answer.decided_at, answer.policy_version, answer.sale_share_opt_out, answer.visitor, answer.stored
+    )
     return reading if choice or answer.sale_share_opt_out else None

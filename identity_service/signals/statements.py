@@ -1,8 +1,12 @@
 """From the consent members of a call, a banner's event or a banner's cookies to signals: what was said, by whom, and when.
 
-Times: the banner's own where it tells a sane one (at most five minutes ahead of ours), else the time of arrival. A TC string knows only
-its day. On that very day it counts as of now, unless it was merely loaded again (`tcloaded`, a cookie, inside a GPP string); else a grant
-counts from the day's beginning and a refusal until its end, so that a replay never renews a grant nor lifts a later withdrawal.
+What a call to `/v1/visitors` carries is state: remembered, unless it tells a time. What is posted to `/v1/consents` was said now, unless it
+says otherwise, or is what a banner keeps rather than what happened (its cookies, a TC string that was merely loaded).
+
+Times: the banner's own where it tells a sane one (at most five minutes ahead of ours), else the time of arrival, less the age of a post
+that is repeated. A device's clock may be slow, so what is posted within five minutes of its own time was said now. A TC string knows only
+its day. On that very day it counts as of now if the user has just acted (`useractioncomplete`); else a grant counts from the day's
+beginning and a refusal until its end, so that a replay never renews a grant nor lifts a later withdrawal.
 """
 
 import hashlib
@@ -25,8 +29,9 @@ SOURCES = ("tcf", "gpp", "google", *sorted(BANNERS))
 """What a call to `/v1/consents/{source}` may report."""
 
 MOST_ASKEW = 5 * 60 * 1000
-"""How far a sender's clock may be from ours, in milliseconds: a time further ahead counts as the time of arrival, and so does a refusal
-that a device tells within it."""
+"""How far a sender's clock may be from ours, in milliseconds: a time further ahead counts as the time of arrival, and so does the time of
+what was said within it."""
+LONGEST_AGE = 30 * 86_400_000
 DAY = 86_400_000
 MOST_US_PRIVACY = 1_024
 TC_COOKIE, US_PRIVACY_COOKIE = "euconsent-v2", "usprivacy"
@@ -43,17 +48,32 @@ class SignalRules:
 
 
 @dataclass(frozen=True, slots=True)
+class Delivery:
+    """How a statement came. `posted`: to `/v1/consents`, as something that happened; else it is state. `live`: the visitor's device makes
+    the call. `said`: `now` or `remembered`, as the sender says; None where it does not. `age`: milliseconds since it was said, of a post
+    that is repeated."""
+
+    posted: bool = True
+    live: bool = False
+    said: str | None = None
+    age: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reader:
-    """Reads statements for one shop at one moment; `cookies` are those of the same request. `live`: the visitor's device makes the call."""
+    """Reads statements for one shop at one moment; `cookies` are those of the same request."""
 
     rules: SignalRules
     now: Millis
     cookies: Mapping[str, str] = field(default_factory=dict)
-    live: bool = False
+    delivery: Delivery = Delivery()
 
     def of_word(self, word: str) -> tuple[Signal, ...]:
         """`granted` or `refused`; `unknown` is no signal."""
-        return (Signal("plain", Choice(word), self.now, raw_digest=_digest(word)),) if word in {"granted", "refused"} else ()
+        if word not in {"granted", "refused"}:
+            return ()
+        at, dated = self._moment(None)
+        return (self._heard(Signal("plain", Choice(word), at, raw_digest=_digest(word), dated=dated)),)
 
     def of_object(self, consent: Mapping[str, object], decided_at: Millis | None) -> tuple[Signal, ...]:
         """One signal for each kind of statement in `consent`."""
@@ -80,6 +100,7 @@ class Reader:
         if reading is None:
             return (), None
         signal = self._uncontradicted(source, self._of_reading(source, reading, event))
+        signal = replace(signal, remembered=reading.stored and not signal.dated and self.delivery.said != "now")
         if reading.visitor and not signal.dated and signal.choice is Choice.GRANTED:
             signal = replace(signal, choice=None)
         return (self._heard(signal),), reading.visitor
@@ -116,7 +137,8 @@ class Reader:
         if _first(member, "gdpr_applies", "gdprApplies") is False:
             return ()
         choice = tc_choice(text, self.rules.tcf, self.now)
-        loaded = status == "tcloaded" or TC_COOKIE in member
+        acted = status == "useractioncomplete" and TC_COOKIE not in member and self._happened
+        loaded = not acted
         return (self._of_tc("tcf", text, choice, decided_at, loaded=loaded),) if choice else ()
 
     def _gpp(self, member: Mapping[str, object]) -> tuple[Signal, ...]:
@@ -147,6 +169,8 @@ class Reader:
             at, dated = self._moment(decided_at)
         elif choice.choice is Choice.GRANTED and (loaded or day + DAY <= self.now):
             at, dated = Millis(min(day, self.now)), True
+        elif self.delivery.age is not None:
+            at, dated = self._moment(None)
         else:
             dated = day + DAY <= self.now
             at = Millis(day + DAY - 1) if dated else self.now
@@ -162,17 +186,28 @@ class Reader:
         contradicted = signal.choice is Choice.GRANTED and any(one.choice is Choice.REFUSED for one in self._cookie(source))
         return replace(signal, choice=None) if contradicted else signal
 
+    @property
+    def _happened(self) -> bool:
+        return self.delivery.posted and self.delivery.said != "remembered"
+
     def _heard(self, signal: Signal) -> Signal:
-        """A device's clock may be slow: what it refuses now would count as older than its grant of a minute ago, which told no time."""
+        """As remembered where it did not happen with this call; as of now where only its sender's clock says that it was minutes ago. Of
+        state a device's refusal counts so, too: else it would be older than the grant of a minute ago, which told no time."""
+        if not self._happened:
+            signal = replace(signal, remembered=True)
         refuses = signal.choice is Choice.REFUSED or (signal.choice is None and signal.linking is Choice.REFUSED)
-        just_now = self.now - MOST_ASKEW <= signal.decided_at < self.now
-        return replace(signal, decided_at=self.now, dated=False) if self.live and refuses and just_now else signal
+        lately = signal.dated and self.delivery.age is None and self.now - MOST_ASKEW <= signal.decided_at
+        if lately and (not signal.remembered or (self.delivery.live and refuses)):
+            return replace(signal, decided_at=self.now, dated=False)
+        return signal
 
     def _moment(self, decided_at: Millis | None) -> tuple[Millis, bool]:
         """The time that counts, and whether the sender told it."""
-        if decided_at is None or decided_at > self.now + MOST_ASKEW:
-            return self.now, False
-        return min(decided_at, self.now), True
+        if decided_at is not None and decided_at <= self.now + MOST_ASKEW:
+            return min(decided_at, self.now), True
+        if self.delivery.age is not None:
+            return Millis(self.now - self.delivery.age), True
+        return self.now, False
 
 
 def _us_privacy_text(cookie: str) -> str:

@@ -12,6 +12,8 @@ from identity_service.limits import RateLimit
 from identity_service.shop import Caller, Shops
 
 WRONG_KEY = "The key is missing or wrong; send it as `Authorization: Bearer KEY` or as the member `key`."
+NO_ORIGIN = "null"
+"""What a browser sends for a page without an origin of its own, such as a sandboxed frame."""
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -33,16 +35,38 @@ def authenticate(shops: Shops, key: object) -> Caller:
     return found
 
 
-def speaks_for_device(caller: Caller, headers: Mapping[str, str]) -> bool:
-    """True for a public key sent by a page of the shop. Raises Forbidden for a page of anybody else."""
+def speaks_for_device(caller: Caller, method: str, headers: Mapping[str, str]) -> bool:
+    """True for a public key sent by a page of the shop; False for a server, and for a page without an origin of its own where the shop
+    lists `null`. Raises Forbidden for a page of anybody else."""
     if caller.private:
         return False
     origin, site, referer = headers.get("origin"), headers.get("sec-fetch-site"), headers.get("referer")
     if origin is None and site is None and referer is None:
         return False
-    if site == "same-origin" or (origin or _origin_of(referer or "")) in caller.shop.origins:
+    own = headers.get("host", "")
+    if origin is not None:
+        listed = _is_listed(origin, caller.shop.origins, own)
+    else:
+        listed = method in {"GET", "HEAD"} and _is_own_page(site, referer, caller.shop.origins, own)
+    if not listed:
+        raise Forbidden("This page's origin is not listed for the shop; add it to the shop's origins.")
+    return origin != NO_ORIGIN
+
+
+def _is_listed(origin: str, origins: frozenset[str], own: str) -> bool:
+    """`own`: the host that was called, under which a proxy may serve the shop by another scheme than is listed."""
+    if origin in origins:
         return True
-    raise Forbidden("This page's origin is not listed for the shop; add it to the shop's origins.")
+    host = origin.partition("://")[2]
+    return host != "" and host == own and own in {one.partition("://")[2] for one in origins}
+
+
+def _is_own_page(site: str | None, referer: str | None, origins: frozenset[str], own: str) -> bool:
+    """Of a call that carries no origin, as scripts and pictures do. What a page says of itself goes before the host that it calls, which
+    any page may choose."""
+    if referer is not None:
+        return _is_listed(_origin_of(referer), origins, own)
+    return site in {"same-origin", "none"} and own in {one.partition("://")[2] for one in origins}
 
 
 def _origin_of(url: str) -> str:

@@ -2,16 +2,22 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
+from msgspec.structs import fields
 from starlette.types import Receive
 
 from identity_service.errors import Malformed, TooLarge
 
-NESTING = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+NO_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^\[\]{}"]++', re.DOTALL)
+"""Texts, also one that never ends, and all between them and brackets. No byte is looked at twice, whatever they are."""
+BOM = b"\xef\xbb\xbf"
+MEMBER = re.compile(r"unknown field `([A-Za-z_]{1,40})`")
 T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
 TOLD = ("Expected `", "Object missing required field `")
 
 
@@ -46,7 +52,7 @@ async def read_body(headers: Mapping[str, str], receive: Receive, most: int) -> 
         if size > most:
             raise TooLarge(f"A body may have {most} bytes here.")
         if not message.get("more_body"):
-            return b"".join(chunks) or b"{}"
+            return b"".join(chunks).removeprefix(BOM) or b"{}"
 
 
 def check_text(raw: bytes, most: int) -> None:
@@ -57,11 +63,11 @@ def check_text(raw: bytes, most: int) -> None:
         raise Malformed("The body is not JSON in UTF-8.") from None
     if raw.count(b"[") + raw.count(b"{") <= most:
         return
-    depth = 0
-    for match in NESTING.finditer(raw):
-        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(match.group(), 0)
-        if depth > most:
-            raise Malformed(f"The body nests deeper than {most} levels.")
+    brackets = NO_BRACKET.sub(b"", raw)
+    for _ in range(most):
+        brackets = brackets.replace(b"[]", b".").replace(b"{}", b".").replace(b".", b"")  # the innermost pairs, and no more
+    if brackets:
+        raise Malformed(f"The body nests deeper than {most} levels, or its brackets do not match.")
 
 
 def key_members(raw: bytes) -> KeyMembers:
@@ -70,6 +76,27 @@ def key_members(raw: bytes) -> KeyMembers:
 
 def all_members(raw: bytes) -> dict[str, object]:
     return _object_as(dict[str, object], raw)
+
+
+def fitting(wanted: type[S], members: Mapping[str, object]) -> S:
+    """Of a struct whose members may all be absent: those members that fit, and of a member that is a struct itself what fits in it."""
+    found: dict[str, object] = {}
+    for one in fields(wanted):
+        if one.encode_name in members:
+            with suppress(msgspec.ValidationError):
+                found[one.name] = _fitted(one.type, members[one.encode_name])
+    return wanted(**found)
+
+
+def _fitted(wanted: Any, value: object) -> object:
+    """Raises ValidationError for a value of which nothing fits."""
+    try:
+        return msgspec.convert(value, wanted)
+    except msgspec.ValidationError:
+        structs = [one for one in (wanted, *get_args(wanted)) if isinstance(one, type) and issubclass(one, msgspec.Struct)]
+        if not structs or not isinstance(value, Mapping):
+            raise
+        return fitting(structs[0], value)
 
 
 def _object_as(wanted: type[T], raw: bytes) -> T:
@@ -83,6 +110,8 @@ def told(message: str) -> str:
     """Where and what was expected; never what was sent."""
     expected, _, place = message.partition(" - at `")
     path = place.rstrip("`") or "$"
+    if found := MEMBER.search(expected):
+        return f"{path}.{found[1]}: not a documented member"
     return f"{path}: {expected}" if expected.startswith(TOLD) else f"{path}: not a documented value"
 
 

@@ -1,5 +1,6 @@
 """From a call to a visit, and from an identity to an answer: what all calls about a visitor share."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -8,20 +9,21 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict
 
-from identity_service.consent import Millis, OptOutsSeen, Receipt, Signal
+from identity_service.consent import Choice, EarlierRefusal, Millis, OptOutsSeen, Receipt, Signal, newest_choice
 from identity_service.errors import Forbidden, Invalid, ServiceError
 from identity_service.policy import Asked
+from identity_service.regions import PLACE
+from identity_service.service.identities import refused_at
 from identity_service.service.visits import CookieAct, Identity, Surroundings, Visit
-from identity_service.signals.browser import browser_signals, is_robot
-from identity_service.signals.statements import Reader
+from identity_service.signals.browser import browser_signals, is_agent, is_robot
+from identity_service.signals.statements import LONGEST_AGE, Delivery, Reader
 from identity_service.visitor import VisitorId, own_visitor_id
 from identity_service.web.auth import client_address
 from identity_service.web.cookies import (
-    REFUSAL_COOKIE,
-    REFUSED,
     all_cookies,
-    clear_refusal,
+    clear_refusals,
     clear_visitor,
+    earlier_refusal,
     read_cookies,
     set_refusal,
     set_visitor,
@@ -31,14 +33,18 @@ from identity_service.web.payloads import Client, ConsentAnswer, ConsentObject, 
 
 MOST_TOKEN_CHARACTERS = 120
 EMAILS_A_CALL = 100
+REGION = re.compile(PLACE)
+YES = (True, 1, "1", "true")
 UNKNOWN_SURROUNDINGS = Surroundings()
 
 
 def visit_of(call: Call, *, event: bool = False, signals: tuple[Signal, ...] | None = None) -> Visit:
-    """`signals` where they are not in the member `consent`. Raises Forbidden for members that the key may not send, Invalid for an own ID
-    of another form."""
+    """`event`: the call reports a choice. `signals` where they are not in the member `consent`. Raises Forbidden for members that the key
+    may not send, Invalid for an own ID of another form: unless the call carries a refusal, which leaves them out."""
     body = call.body
-    asked, own = asked_visitor(body.visitor)
+    signals = signals_of(call, body.consent, posted=event) if signals is None else signals
+    refused = any(signal.choice is Choice.REFUSED for signal in signals)
+    asked, own = asked_visitor(body.visitor, lenient=refused)
     sent = [body.token] if isinstance(body.token, str) and body.token else []
     cookie = call.headers.get("cookie", "")
     return Visit(
@@ -47,52 +53,73 @@ def visit_of(call: Call, *, event: bool = False, signals: tuple[Signal, ...] | N
         asked=asked,
         own=own,
         tokens=tuple(sent) or read_cookies(cookie, call.shop.cookie.name),
-        signals=(signals_of(call, body.consent) if signals is None else signals) + cookie_signals_of(call),
-        surroundings=surroundings_of(call, body.client),
-        refused_before=refused_before(call),
+        signals=signals + cookie_signals_of(call),
+        surroundings=surroundings_of(call, body.client, lenient=refused),
+        refusal=refusal_of(call),
         event=event,
     )
 
 
-def asked_visitor(visitor: str | UnsetType | None) -> tuple[Asked, VisitorId | None]:
+def asked_visitor(visitor: str | UnsetType | None, *, lenient: bool = False) -> tuple[Asked, VisitorId | None]:
+    """`lenient`: an own ID of another form is left out."""
     if visitor is UNSET:
         return Asked.NOTHING, None
     if visitor is None:
         return Asked.NULL, None
     if visitor in {"auto", "persistent"}:
         return Asked(visitor), None
-    return Asked.OWN, own_visitor_id(str(visitor))
+    try:
+        return Asked.OWN, own_visitor_id(str(visitor))
+    except Invalid:
+        if lenient:
+            return Asked.NOTHING, None
+        raise
 
 
-def surroundings_of(call: Call, client: Client | UnsetType | None) -> Surroundings:
-    """A private key tells its visitor's surroundings; a device shows its own; of a server with a public key nothing is known."""
-    if isinstance(client, Client):
+def surroundings_of(call: Call, client: Client | UnsetType | None, *, lenient: bool = False) -> Surroundings:
+    """A private key tells its visitor's surroundings; a device shows its own; of a server with a public key nothing is known. `lenient`: a
+    public key's description is left out."""
+    if isinstance(client, Client) and not (lenient and not call.private):
         if not call.private:
             raise Forbidden("client: only a private key may describe a visitor.")
-        address = client_address(client.ip, None, ())
-        if client.ip is not None and address is None:
-            raise Invalid("client.ip: is not an IP address")
-        agent = client.user_agent
-        return Surroundings(address, agent, client.region, client.gpc, client.dnt, is_robot(agent))
+        return _described(client)
     if not call.device:
         return UNKNOWN_SURROUNDINGS
-    browser = browser_signals(call.headers)
-    agent = call.headers.get("user-agent")
-    return Surroundings(call.address, agent, call.region, browser.gpc, browser.dnt, browser.prefetch or is_robot(agent))
+    browser, agent = browser_signals(call.headers), call.headers.get("user-agent")
+    acts = is_agent(agent) or "signature-agent" in call.headers
+    return Surroundings(call.address, agent, call.region, browser.gpc, browser.dnt, browser.prefetch or acts or is_robot(agent), acts)
 
 
-def reader_of(call: Call) -> Reader:
+def _described(client: Client) -> Surroundings:
+    """Servers hand on what they got, so what cannot be read is unknown."""
+    address = client_address(client.ip, None, ()) if isinstance(client.ip, str) else None
+    agent = client.user_agent if isinstance(client.user_agent, str) and client.user_agent else None
+    region = client.region.upper() if isinstance(client.region, str) else ""
+    acts = is_agent(agent)
+    found = region if REGION.fullmatch(region) else None
+    return Surroundings(address, agent, found, client.gpc in YES, client.dnt in YES, acts or is_robot(agent), acts)
+
+
+def reader_of(call: Call, *, posted: bool = False) -> Reader:
+    """`posted`: as what happened, to `/v1/consents`; else state."""
     cookies = all_cookies(call.headers["cookie"]) if "cookie" in call.headers else {}
-    return Reader(call.shop.signals, Millis(int(call.services.clock() * 1000)), cookies, live=call.device)
+    said, age = (getattr(call.body, name, UNSET) if posted else UNSET for name in ("said", "age_ms"))
+    delivery = Delivery(posted, call.device, None if said is UNSET else said, None if age is UNSET else min(age, LONGEST_AGE))
+    return Reader(call.shop.signals, now_of(call), cookies, delivery)
 
 
-def signals_of(call: Call, consent: str | ConsentObject | UnsetType | None) -> tuple[Signal, ...]:
+def now_of(call: Call) -> Millis:
+    return Millis(int(call.services.clock() * 1000))
+
+
+def signals_of(call: Call, consent: str | ConsentObject | UnsetType | None, *, posted: bool = False) -> tuple[Signal, ...]:
+    reader = reader_of(call, posted=posted)
     if isinstance(consent, str):
-        return reader_of(call).of_word(consent)
+        return reader.of_word(consent)
     if not isinstance(consent, ConsentObject):
         return ()
     decided_at = None if isinstance(consent.decided_at, UnsetType) else Millis(int(consent.decided_at.timestamp() * 1000))
-    return reader_of(call).of_object(msgspec.to_builtins(consent), decided_at)
+    return reader.of_object(msgspec.to_builtins(consent), decided_at)
 
 
 def cookie_signals_of(call: Call) -> tuple[Signal, ...]:
@@ -112,8 +139,9 @@ def count_lookup(call: Call, emails: int = 1) -> None:
         call.services.lookup_limit.count(call.key, max(1, -(-emails // EMAILS_A_CALL)))
 
 
-def refused_before(call: Call) -> bool:
-    return REFUSED in read_cookies(call.headers.get("cookie", ""), REFUSAL_COOKIE)
+def refusal_of(call: Call) -> EarlierRefusal | None:
+    """What the refusal cookie tells."""
+    return earlier_refusal(call.shop.cookie, call.headers.get("cookie", ""), now_of(call), call.services.refusal_days)
 
 
 def identity_reply(call: Call, identity: Identity, *, with_receipt: bool) -> Reply:
@@ -138,17 +166,18 @@ def cookies_of(call: Call, identity: Identity) -> Sequence[str]:
     if identity.cookie is CookieAct.CLEAR:
         cookies.append(clear_visitor(rule))
     if identity.refusal_cookie is CookieAct.SET:
-        cookies.append(set_refusal(call.services.refusal_days))
+        cookies.append(set_refusal(rule, identity.refused_at))
     if identity.refusal_cookie is CookieAct.CLEAR:
-        cookies.append(clear_refusal())
+        cookies += clear_refusals(rule, call.headers.get("cookie", ""))
     return cookies
 
 
-def with_refusal_kept(call: Call, error: ServiceError, *, refused: bool, switched_off: bool) -> ServiceError:
-    """A withdrawal that the store could not take still empties the device, and a refusal is remembered there."""
-    if refused or switched_off:
-        kept = [set_refusal(call.services.refusal_days)] if refused else []
-        error.cookies = (clear_visitor(call.shop.cookie), *kept)
+def with_refusal_kept(call: Call, error: ServiceError, visit: Visit) -> ServiceError:
+    """The error, with a refusal that was not taken remembered on the device. Its visitor cookie stays: the refusal outranks it, and the
+    first call with both that can be taken withdraws what it names."""
+    newest = newest_choice(visit.signals)
+    if newest and newest.choice is Choice.REFUSED:
+        error.cookies = (set_refusal(call.shop.cookie, refused_at(newest, visit.signals, (), now_of(call))),)
     return error
 
 

@@ -16,7 +16,7 @@ from identity_service.web.endpoints import Call, Reply
 from identity_service.web.payloads import ConsentObject, DecisionAnswer, DecisionsAnswer, ReceiptsAnswer, TraceStep
 from identity_service.web.visitors import identify
 
-OURS = frozenset({"key", "private_key", "token", "visitor", "client"})
+OURS = frozenset({"key", "private_key", "token", "visitor", "client", "said", "age_ms"})
 """Members of a banner's event that are this service's own."""
 
 
@@ -30,7 +30,7 @@ async def report_banner(call: Call) -> Reply:
     if source not in SOURCES:
         raise NotFound(f"This service reads the banners {', '.join(SOURCES)}; post purposes to /v1/consents for another.")
     event = {name: value for name, value in call.members.items() if name not in OURS}
-    signals, named = reader_of(call).of_event(source, event)
+    signals, named = reader_of(call, posted=True).of_event(source, event)
     visit = visit_of(call, event=True, signals=signals)
     if named and visit.asked is Asked.NOTHING and not visit.tokens:
         visit = _of_webhook(visit, named)
@@ -83,11 +83,11 @@ def _unread(consent: str | ConsentObject | UnsetType, scene: Scene) -> list[Trac
 
 def _trace(scene: Scene) -> list[TraceStep]:
     """Every fact that the decision could look at, in the order it looks."""
-    facts = scene.facts()
-    steps = [("robot or prefetch", facts.automated), ("asked", facts.asked)]
+    facts, visit = scene.facts(), scene.visit
+    steps = [("robot, prefetch or agent", facts.automated), ("asked", facts.asked)]
     steps += [(f"signal {signal.source}", signal.choice or "absent") for signal in facts.signals]
     steps += [(f"sale_share_opt_out {signal.source}", True) for signal in facts.signals if signal.sale_share_opt_out]
-    steps += [("refusal cookie", facts.refused_before), ("stored grant", facts.consent is not None)]
+    steps += [("refusal cookie", visit.refused_before), ("stored grant", facts.consent is not None)]
     steps += [("withdrawn", facts.gone_at is not None), ("gpc", facts.gpc), ("dnt", facts.dnt), ("region", facts.region or "unknown")]
     return [TraceStep(name, str(value) if name == "region" else str(value).lower()) for name, value in steps]
 

@@ -1,34 +1,71 @@
-"""The two cookies: the signed visitor ID, and `visitor-choice=refused`, which identifies nobody. Set and cleared with the same words."""
+"""The two cookies: the signed visitor ID, and the refusal, which identifies nobody. Set and cleared with the same words.
 
+The refusal cookie's value is `refused.MINUTES`, minutes since 1970. A browser takes a name that begins with `__Host-` only from the host
+itself and one with `__Secure-` only over TLS, so that no neighbouring host forges a refusal. `visitor-choice=refused`, without a time, is
+how the service wrote it once: it is still read.
+"""
+
+import re
 from collections.abc import Iterator
 
+from identity_service.consent import EarlierRefusal, Millis
 from identity_service.shop import CookieRule
 
-REFUSAL_COOKIE = "visitor-choice"
+OF_HOST, OF_DOMAIN, WITHOUT_TIME = "__Host-visitor-choice", "__Secure-visitor-choice", "visitor-choice"
 REFUSED = "refused"
 DAY = 86_400
+REFUSAL_LIFE = 400 * DAY
+MINUTE = 60_000
+TIMED = re.compile(rf"{REFUSED}\.([0-9]{{1,12}})")
 MOST_TOKENS = 4
 
 
 def set_visitor(rule: CookieRule, token: str, seconds: int) -> str:
-    return _visitor(rule, token, seconds)
+    return _cookie(rule.name, token, seconds, rule.domain)
 
 
 def clear_visitor(rule: CookieRule) -> str:
-    return _visitor(rule, "", 0)
+    return _cookie(rule.name, "", 0, rule.domain)
 
 
-def set_refusal(days: int) -> str:
-    return f"{REFUSAL_COOKIE}={REFUSED}; Max-Age={days * DAY}; Path=/; Secure; SameSite=Lax"
+def set_refusal(rule: CookieRule, at: Millis) -> str:
+    """`at`: when the person refused."""
+    return _cookie(_refusal_name(rule), f"{REFUSED}.{at // MINUTE}", REFUSAL_LIFE, rule.domain)
 
 
-def clear_refusal() -> str:
-    return f"{REFUSAL_COOKIE}=; Max-Age=0; Path=/; Secure; SameSite=Lax"
+def clear_refusals(rule: CookieRule, header: str) -> list[str]:
+    """Every name and form that this shop may have set: today's, and others where `header`, the request's cookies, holds them."""
+    held = [name for name, _ in _pairs(header) if name in {OF_HOST, WITHOUT_TIME}]
+    names = dict.fromkeys([_refusal_name(rule), *held])
+    return [_cookie(name, "", 0, rule.domain if name == OF_DOMAIN else "") for name in names]
 
 
-def _visitor(rule: CookieRule, value: str, seconds: int) -> str:
-    domain = f"; Domain={rule.domain}" if rule.domain else ""
-    return f"{rule.name}={value}; Max-Age={seconds}; Path=/{domain}; Secure; HttpOnly; SameSite=Lax"
+def earlier_refusal(rule: CookieRule, header: str, now: Millis, days: int) -> EarlierRefusal | None:
+    """Of several refusals the newest. One that tells no time that can be read, or one that lies ahead, counts as of now. `days`: how long
+    one refuses."""
+    if WITHOUT_TIME not in header:
+        return None
+    names = (OF_HOST, OF_DOMAIN) if rule.domain else (OF_HOST,)
+    times = [_refused_at(value, now) for name in names for value in read_cookies(header, name)]
+    times += [now for value in read_cookies(header, WITHOUT_TIME) if value.partition(".")[0] == REFUSED]
+    if not times:
+        return None
+    return EarlierRefusal(max(times), max(times) > now - days * DAY * 1000)
+
+
+def _refused_at(value: str, now: Millis) -> Millis:
+    """The end of its minute: what was said within it may have been said before."""
+    found = TIMED.fullmatch(value)
+    return Millis(min((int(found[1]) + 1) * MINUTE - 1, now)) if found else now
+
+
+def _refusal_name(rule: CookieRule) -> str:
+    return OF_DOMAIN if rule.domain else OF_HOST
+
+
+def _cookie(name: str, value: str, seconds: int, domain: str) -> str:
+    spanning = f"; Domain={domain}" if domain else ""
+    return f"{name}={value}; Max-Age={seconds}; Path=/{spanning}; Secure; HttpOnly; SameSite=Lax"
 
 
 def all_cookies(header: str) -> dict[str, str]:

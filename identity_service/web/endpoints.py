@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
-from identity_service.errors import Forbidden, Invalid, Malformed, Unauthorized
+from identity_service.errors import Forbidden, Invalid, Malformed, RateLimited, ServiceError, Unauthorized
 from identity_service.handle import Handles
 from identity_service.limits import RateLimit
 from identity_service.regions import PLACE
@@ -40,7 +40,7 @@ from identity_service.web.auth import (
     limited_client,
     speaks_for_device,
 )
-from identity_service.web.bodies import BodyLimits, all_members, check_text, key_members, read_body, told
+from identity_service.web.bodies import BodyLimits, all_members, check_text, fitting, key_members, read_body, told
 
 REGION = re.compile(PLACE)
 
@@ -80,9 +80,10 @@ class Services:
 
 
 class Call(Struct, frozen=True):
-    """`request_id`: as the answer and the log tell it. `device`: the call speaks for the visitor's device. `address` and `region`: of that device, if known. `headers`: names in lower case.
+    """`device`: the call speaks for the visitor's device. `address` and `region`: of that device, if known. `headers`: names in lower case.
     `parameters`: of the path. `members`: the body's members as they came, for bodies that are somebody else's. `name`: of a tracking call.
-    `from_query`: its values have no types of their own. `key`: what stands for the caller's key in limits."""
+    `from_query`: its values have no types of their own. `key`: what stands for the caller's key in limits. `request_id`: as answer and
+    log tell it. `fault`: why the call is refused unless it carries a refusal of consent, which is always taken; `body` holds what fits."""
 
     services: Services
     shop: Shop
@@ -99,6 +100,17 @@ class Call(Struct, frozen=True):
     from_query: bool = False
     key: str = ""
     request_id: str = ""
+    fault: ServiceError | None = None
+
+
+class Situation(Struct, frozen=True):
+    """Of the visitor's device: `address` and `region` are None where it is a server that speaks, or nobody can vouch for them. `peer`: whom
+    limits count, device or server."""
+
+    device: bool
+    address: str | None
+    region: str | None
+    peer: str | None
 
 
 class Reply(Struct, frozen=True):
@@ -116,7 +128,8 @@ Handler = Callable[[Call], Awaitable[Reply]]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One operation as an ASGI application. `private`: only private keys; `free`: the body has members of somebody else's."""
+    """One operation as an ASGI application. `private`: only private keys; `free`: the body has members of somebody else's; `consent`: it
+    may carry a refusal, so that its handler is asked before the call is refused."""
 
     services: Services
     handler: Handler
@@ -124,6 +137,7 @@ class Endpoint:
     private: bool = False
     large: bool = False
     free: bool = False
+    consent: bool = False
     decoder: Any = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -144,6 +158,7 @@ class Endpoint:
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)) if scope["query_string"] else {}
         key: object = bearer(headers.get("authorization"))
         found = authenticate(services.shops, key) if key is not None else None
+        self._check_scope(found)
         most = services.limits.lookup if self.large and found else services.limits.body
         raw = await read_body(headers, receive, most) if self.body else b""
         check_text(raw, services.limits.depth)
@@ -152,9 +167,9 @@ class Endpoint:
             found = authenticate(services.shops, members.key if members.key is not None else query.get("key"))
             if members.key is None and found.private:
                 raise Forbidden("A private key never stands in a URL: it ends up in logs. Replace it and send it in `Authorization`.")
-        if self.private and not found.private:
-            raise Forbidden("This call needs a private key, from a server.")
+            self._check_scope(found)
         where = situation(services, scope, found)
+        body, fault = self._read(services, scope, found, where, raw)
         return Call(
             services=services,
             shop=found.shop,
@@ -166,10 +181,32 @@ class Endpoint:
             query=query,
             parameters=scope.get("path_params", {}),
             members=all_members(raw) if self.free else {},
-            body=self._decoded(raw),
+            body=body,
             key=found.digest,
             request_id=scope["state"]["request_id"],
+            fault=fault,
         )
+
+    def _check_scope(self, found: Caller | None) -> None:
+        if self.private and found and not found.private:
+            raise Forbidden("This call needs a private key, from a server.")
+
+    def _read(self, services: Services, scope: Scope, caller: Caller, where: Situation, raw: bytes) -> tuple[Any, ServiceError | None]:
+        """The body, and why it would be refused. Counts the call, before the body is decoded. Raises RateLimited, Invalid or Malformed
+        where the call carries no word on consent."""
+        fault: ServiceError | None = None
+        try:
+            count_call(services, scope, caller, where)
+        except RateLimited as error:
+            if not self.consent:
+                raise
+            fault = error
+        try:
+            return self._decoded(raw), fault
+        except Invalid as error:
+            if not self.consent or self.body is None:
+                raise
+            return fitting(self.body, all_members(raw)), fault or error
 
     def _decoded(self, raw: bytes) -> Any:
         if self.decoder is None:
@@ -191,25 +228,21 @@ async def send_reply(send: Send, reply: Reply) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-class Situation(Struct, frozen=True):
-    """Of the visitor's device: `address` and `region` are None where it is a server that speaks, or nobody can vouch for them."""
-
-    device: bool
-    address: str | None
-    region: str | None
-
-
 def situation(services: Services, scope: Scope, caller: Caller, *, always_device: bool = False) -> Situation:
-    """Also counts the call. Raises RateLimited, or Forbidden for a page of anybody else."""
+    """Raises Forbidden for a page of anybody else."""
     headers = scope["state"]["headers"]
     peer = scope["client"][0] if scope["client"] else None
-    device = speaks_for_device(caller, headers) or (always_device and not caller.private)
+    device = speaks_for_device(caller, scope["method"], headers) or (always_device and not caller.private)
     address = None if caller.private else client_address(peer, headers.get("x-forwarded-for"), services.proxies)
+    return Situation(device, address if device else None, _region(services, peer, headers) if device else None, address)
+
+
+def count_call(services: Services, scope: Scope, caller: Caller, where: Situation) -> None:
+    """Raises RateLimited for one call too many, of the key or of the client."""
     if services.key_limit:
         services.key_limit.count(caller.digest)
     if services.client_limit and not caller.private:
-        services.client_limit.count(limited_client(address) if address else caller_source(scope, services.proxies))
-    return Situation(device, address, _region(services, peer, headers)) if device else Situation(False, None, None)
+        services.client_limit.count(limited_client(where.peer) if where.peer else caller_source(scope, services.proxies))
 
 
 def _region(services: Services, peer: str | None, headers: Mapping[str, str]) -> str | None:

@@ -5,8 +5,6 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from identity_service.regions import PLACE
-
 Choice = Literal["granted", "refused"]
 Key = Annotated[Any, Meta(description="Where it is not in `Authorization: Bearer KEY`", extra_json_schema={"type": "string"})]
 """Read before the body, so that here it is ignored, whatever it is."""
@@ -14,18 +12,24 @@ VisitorText = Annotated[str, Meta(max_length=120)]
 Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339")]
 
 
-class Body(Struct, kw_only=True, frozen=True):
+Told = Annotated[Any, Meta(extra_json_schema={"type": ["string", "null"]})]
+"""Read as far as it can be: what cannot is unknown."""
+Flag = Annotated[Any, Meta(extra_json_schema={"type": ["boolean", "integer", "string"], "enum": [True, False, 1, 0, "1", "0"]})]
+
+
+class Body(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     key: Key = UNSET
 
 
 class Client(Struct, frozen=True):
-    """The visitor's own surroundings, told by a server with a private key."""
+    """The visitor's own surroundings, told by a server with a private key, which hands on what it got: what is no address or no region is
+    unknown."""
 
-    ip: Annotated[str, Meta(max_length=64)] | None = None
-    user_agent: Annotated[str, Meta(max_length=4096)] | None = None
-    region: Annotated[str, Meta(pattern=PLACE)] | None = None
-    gpc: bool = False
-    dnt: bool = False
+    ip: Told = None
+    user_agent: Told = None
+    region: Told = None
+    gpc: Flag = False
+    dnt: Flag = False
 
 
 class Purposes(Struct, frozen=True, omit_defaults=True):
@@ -62,6 +66,8 @@ class ConsentObject(Struct, frozen=True, omit_defaults=True):
     policy_version: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
 
 
+Said = Literal["now", "remembered"]
+Age = Annotated[int, Meta(ge=0)]
 ConsentMember = Literal["granted", "refused", "unknown"] | ConsentObject
 
 
@@ -72,12 +78,22 @@ class IssueBody(Body, frozen=True):
     client: Client | UnsetType | None = UNSET
 
 
-class BannerBody(Body, frozen=True):
+class ConsentsBody(IssueBody, frozen=True):
+    """`said`: `remembered` for what is repeated from where it is kept. `age_ms`: milliseconds since it was said, of a post that is
+    repeated."""
+
+    said: Said | UnsetType = UNSET
+    age_ms: Age | UnsetType = UNSET
+
+
+class BannerBody(Body, frozen=True, forbid_unknown_fields=False):
     """Beside these members: the banner's event as its JSON, or its cookies as members by name."""
 
     visitor: Annotated[VisitorText | None, Meta(description="null, auto, persistent, or an own ID")] | UnsetType = UNSET
     token: VisitorText | UnsetType | None = UNSET
     client: Client | UnsetType | None = UNSET
+    said: Said | UnsetType = UNSET
+    age_ms: Age | UnsetType = UNSET
 
 
 class DecisionAnswer(Struct, frozen=True):

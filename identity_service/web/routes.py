@@ -34,7 +34,7 @@ EITHER, PRIVATE, DEVICE = "either key", "private key", "public key for the devic
 @dataclass(frozen=True, slots=True)
 class Operation:
     """`keys`: which key it takes. `large`: takes a batch body with the key in `Authorization`. `free`: its body has members of somebody
-    else's."""
+    else's. `consent`: it may carry a refusal, which is always accepted."""
 
     method: str
     path: str
@@ -45,6 +45,7 @@ class Operation:
     summary: str
     large: bool = False
     free: bool = False
+    consent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +67,22 @@ class TrackingCall:
 VISITOR = tracking_payloads.VisitorIdAnswer
 
 OPERATIONS = (
-    Operation("POST", "/v1/visitors", visitors.issue, payloads.IssueBody, payloads.IdentityAnswer, EITHER, "Issue a visitor ID"),
+    Operation(
+        "POST", "/v1/visitors", visitors.issue, payloads.IssueBody, payloads.IdentityAnswer, EITHER, "Issue a visitor ID", consent=True
+    ),
     Operation(
         "POST", "/v1/verifications", visitors.verify, payloads.VerificationBody, payloads.VerificationAnswer, EITHER, "Verify a token"
     ),
-    Operation("POST", "/v1/consents", consents.report, payloads.IssueBody, payloads.ConsentAnswer, EITHER, "Report a consent choice"),
+    Operation(
+        "POST",
+        "/v1/consents",
+        consents.report,
+        payloads.ConsentsBody,
+        payloads.ConsentAnswer,
+        EITHER,
+        "Report a consent choice",
+        consent=True,
+    ),
     Operation(
         "POST",
         "/v1/consents/{source}",
@@ -80,6 +92,7 @@ OPERATIONS = (
         EITHER,
         "Report a banner's event",
         free=True,
+        consent=True,
     ),
     Operation("POST", "/v1/receipts", consents.receipts, payloads.ReceiptsBody, payloads.ReceiptsAnswer, PRIVATE, "Prove consent"),
     Operation("POST", "/v1/decisions", consents.decisions, payloads.DecisionsBody, payloads.DecisionsAnswer, PRIVATE, "Preview a decision"),
@@ -183,4 +196,5 @@ def _endpoint(services: Services, operation: Operation) -> Endpoint:
         private=operation.keys == PRIVATE,
         large=operation.large,
         free=operation.free,
+        consent=operation.consent,
     )

@@ -7,7 +7,7 @@ from identity_service.policy import Asked
 from identity_service.service.visits import Visit
 from identity_service.signing import SHAPE
 from identity_service.visitor import VisitorId, own_visitor_id
-from identity_service.web.calls import cookie_signals_of, refused_before, surroundings_of
+from identity_service.web.calls import cookie_signals_of, refusal_of, surroundings_of
 from identity_service.web.cookies import read_cookies
 from identity_service.web.endpoints import Call
 
@@ -32,7 +32,7 @@ def visit_named(call: Call, text: str | UnsetType | None, *, override: bool = Fa
         tokens=tokens,
         signals=cookie_signals_of(call),
         surroundings=surroundings_of(call, UNSET),
-        refused_before=refused_before(call),
+        refusal=refusal_of(call),
         override=override,
     )
 

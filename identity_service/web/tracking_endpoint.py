@@ -15,7 +15,7 @@ from identity_service.service.tally import Called
 from identity_service.shop import Caller
 from identity_service.web.auth import authenticate, bearer, count_wrong_key
 from identity_service.web.bodies import check_text, key_members, read_body, told_to_plugin
-from identity_service.web.endpoints import Call, Handler, Reply, Services, send_reply, situation
+from identity_service.web.endpoints import Call, Handler, Reply, Services, count_call, send_reply, situation
 from identity_service.web.problems import problem_body
 from identity_service.web.tracking_payloads import TrackingBody
 
@@ -93,6 +93,7 @@ class TrackingEndpoint:
 
     def _call(self, scope: Scope, headers: Mapping[str, str], caller: Caller, raw: bytes) -> Call:
         where = situation(self.services, scope, caller, always_device=self.always_device)
+        count_call(self.services, scope, caller, where)
         return Call(
             services=self.services,
             shop=caller.shop,

@@ -1,8 +1,10 @@
 """Calls that issue and verify visitor IDs."""
 
+from msgspec.structs import replace
+
 from identity_service.consent import Choice, newest_choice
-from identity_service.errors import StoreUnavailable
-from identity_service.policy import Asked, Reason
+from identity_service.errors import RateLimited, StoreUnavailable
+from identity_service.policy import Reason
 from identity_service.service.visits import Visit
 from identity_service.visitor import Kind
 from identity_service.web.calls import identity_reply, rfc3339, visit_of, with_refusal_kept
@@ -15,17 +17,26 @@ async def issue(call: Call) -> Reply:
 
 
 async def identify(call: Call, visit: Visit, *, with_receipt: bool) -> Reply:
+    """A call that would be refused is, unless it carries a refusal of consent: then what fits of it counts. Raises StoreUnavailable, and
+    RateLimited for a refusal that names no visitor by token, both with the refusal kept on the device."""
+    newest = newest_choice(visit.signals)
+    refused = newest is not None and newest.choice is Choice.REFUSED
+    if call.fault and not refused:
+        raise call.fault
+    if isinstance(call.fault, RateLimited):
+        if not call.services.visitors.verified(visit.shop, visit.tokens):
+            raise with_refusal_kept(call, call.fault, visit)
+        visit = replace(visit, over_limit=True)
     try:
         identity = await call.services.visitors.identify(visit)
         choice = newest_choice(visit.signals) if visit.event else None
-        if identity.reason is Reason.BOT:
+        if identity.reason in {Reason.BOT, Reason.AGENT}:
             call.services.tally.identified(call.shop.shop_id, "bot", None)
         else:
             call.services.tally.identified(call.shop.shop_id, identity.mode, choice.choice if choice else None)
         return identity_reply(call, identity, with_receipt=with_receipt)
     except StoreUnavailable as error:
-        refused = any(signal.choice is Choice.REFUSED for signal in visit.signals)
-        raise with_refusal_kept(call, error, refused=refused, switched_off=visit.asked in {Asked.NULL, Asked.AUTO}) from None
+        raise with_refusal_kept(call, error, visit) from None
 
 
 async def verify(call: Call) -> Reply:

@@ -8,16 +8,16 @@
 -- ARGV[10] receipt ID      ARGV[11] receipt key         ARGV[12] digest of the bridged visitor or empty
 -- ARGV[13] length of a handle's name   ARGV[14] first characters of the signal's digest, or empty   ARGV[15] end of events, s
 -- Returns  {granted, names of linked handles}, {gone} (withdrawn after the grant), {open} (its removal has to be ended first)
---          or {older} (a newer grant is stored)
+--          or {older} (a newer grant is stored, and it is the person's)
 local gone, open = string.match(redis.call('GET', KEYS[2]) or '', '^(%d+) ?(.*)$')
 if gone and tonumber(gone) >= tonumber(ARGV[3]) then return {'gone'} end
 if gone and open ~= '' then return {'open'} end
-local found = redis.call('HMGET', KEYS[1], 'k', 'g', 'x', 'r')
+local found = redis.call('HMGET', KEYS[1], 'k', 'g', 'x', 'r', 's')
 local known, earlier = found[1], found[4]
 if found[3] and tonumber(found[3]) <= tonumber(ARGV[1]) then
   redis.call('DEL', KEYS[1])
   known, earlier = false, false
-elseif known == 'p' and tonumber(found[2]) > tonumber(ARGV[3]) then
+elseif known == 'p' and found[5] ~= 'shop' and tonumber(found[2]) > tonumber(ARGV[3]) then
   return {'older'}
 end
 if gone then redis.call('DEL', KEYS[2]) end

@@ -14,7 +14,7 @@ from identity_service.service.orders import Order
 from identity_service.service.scene import Scene
 from identity_service.service.visits import Visit
 from identity_service.visitor import Mode, VisitorId
-from identity_service.web.calls import cookie_signals_of, refused_before, rfc3339, surroundings_of
+from identity_service.web.calls import cookie_signals_of, refusal_of, rfc3339, surroundings_of
 from identity_service.web.cookies import read_cookies
 from identity_service.web.demo.pages import from_own_page
 from identity_service.web.demo.payloads import CreditEntry, EarlierSession, EventEntry, LinkEntry, OrderEntry, PanelAnswer
@@ -31,6 +31,7 @@ REASONS = {
     Reason.REQUESTED_COOKIELESS: "The shop asked for a cookieless ID.",
     Reason.PERSISTENT_REQUESTED: "The shop vouches for consent.",
     Reason.OPTED_OUT: "Your browser asks not to be tracked, so the ID ends with its window.",
+    Reason.AGENT: "Your browser says that it acts for somebody as an agent, and agents share addresses, so there is no ID.",
     Reason.BOT: "Your browser looks like a robot, and robots get no ID.",
     Reason.WITHDRAWN: "This ID was withdrawn or erased, and comes back to nobody before its window ends. Accepting gives a new one.",
     Reason.STORE_UNAVAILABLE: "The store is away.",
@@ -70,7 +71,7 @@ async def show(call: Call) -> Reply:
             expires_at=rfc3339(subject.expires) if subject.visitor else None,
             cookie_name=call.shop.cookie.name,
             cookie=bool(read_cookies(cookies, call.shop.cookie.name)),
-            refusal_cookie=refused_before(call),
+            refusal_cookie=refusal_of(call) is not None,
             held=held if held.get("visitors") else None,
             event_count=len(events),
             events=events[:MOST_EVENTS],
@@ -89,7 +90,7 @@ async def _subject(call: Call) -> Subject:
         tokens=read_cookies(call.headers.get("cookie", ""), call.shop.cookie.name),
         signals=cookie_signals_of(call),
         surroundings=surroundings_of(call, UNSET),
-        refused_before=refused_before(call),
+        refusal=refusal_of(call),
     )
     scene, decision = await call.services.visitors.preview(visit)
     derived = None if scene.candidate.random else scene.candidate.visitor
