@@ -37,7 +37,7 @@ class Purpose(StrEnum):
 class Signal(Struct, frozen=True):
     """`decided_at`: when the person chose; `dated` says that the sender told it, else it is the time of arrival. `raw_digest`: SHA-256
     of the signal as it came, in hex. `remembered`: repeated from where it is kept (a banner's cookie, a shop's session, a banner's state at
-    load) rather than said with this call."""
+    load) rather than said with this call; `of_cookie`: in a banner's cookie that came along."""
 
     source: str
     choice: Choice | None
@@ -48,6 +48,7 @@ class Signal(Struct, frozen=True):
     sale_share_opt_out: bool = False
     dated: bool = False
     remembered: bool = False
+    of_cookie: bool = False
 
     @property
     def said_now(self) -> bool:

@@ -1,9 +1,10 @@
 """Cookieless visitor IDs: derived from address and user agent, nothing on the device.
 
-ID = HMAC-SHA-256 under the window's salt over length-prefixed shop, address (IPv6: its /64) and user agent, cut to 128 bits. A salt is
-32 random bytes for one shop and one window of 1 to 30 days; it lives in the store with a TTL and in memory, and is destroyed 30 minutes
-after the window's end. From then on nobody can compute the window's IDs again. During those 30 minutes an ID that was active within
-the last 30 is kept, so that midnight cuts no session.
+ID = HMAC-SHA-256 under the window's key over length-prefixed shop, address (IPv6: its /64) and user agent, cut to 128 bits. The key is made
+of the pepper, so that the store alone cannot be turned back to addresses, and of a salt: 32 random bytes for one shop and one window of 1
+to 30 days. The salt lives in the store with a TTL, and the key in memory. Both are destroyed 30 minutes after the window's end, and no backup
+holds a salt: from then on nobody can compute the window's IDs again. During those 30 minutes an ID that was active within the last 30 is
+kept, so that midnight cuts no session.
 """
 
 import hashlib
@@ -42,10 +43,10 @@ def window_at(now: int, days: int) -> Window:
     return Window(start, start + length)
 
 
-def derive(salt: bytes, shop: str, address: str, user_agent: str) -> VisitorId:
+def derive(key: bytes, shop: str, address: str, user_agent: str) -> VisitorId:
     """`address` is the visitor's own, never a server's; raises ValueError if it is none."""
     message = prefixed((shop, _network(address), user_agent))
-    return VisitorId(urlsafe_b64encode(hmac.digest(salt, message, hashlib.sha256)[:16]).decode().rstrip("="))
+    return VisitorId(urlsafe_b64encode(hmac.digest(key, message, hashlib.sha256)[:16]).decode().rstrip("="))
 
 
 def _network(address: str) -> bytes:

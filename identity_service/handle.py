@@ -90,6 +90,10 @@ class Handles:
         keyed.update(prefixed(parts))
         return _text(_under(self._peppers[1:], keyed.digest()[:16])).decode()
 
+    def window_key(self, salt: bytes) -> bytes:
+        """Under which a window's cookieless IDs are derived: 32 bytes of HMAC-SHA-256(pepper in force, "cookieless", salt)."""
+        return hmac.digest(self._peppers[-1], prefixed(("cookieless", salt)), hashlib.sha256)
+
     @property
     def fingerprints(self) -> tuple[str, ...]:
         """By which each pepper is known, and from which nobody can go back to it: 64 bits of HMAC-SHA-256(pepper, "fingerprint")."""

@@ -171,7 +171,7 @@ def _choice(policy: Policy, rules: Rules, facts: Facts) -> Signal | None:
     stored = _stored(policy, facts)
     sent = _sent(facts)
     if sent and not _outdated(sent, stored, facts):
-        return _against_opt_out(rules, facts, sent) if sent.remembered and sent.choice is Choice.GRANTED else sent
+        return _against_opt_out(rules, facts, sent) if sent.of_cookie and sent.choice is Choice.GRANTED else sent
     refusal = facts.refusal
     if refusal and (stored is None or stored.decided_at <= refusal.at):
         return Signal("refusal_cookie", Choice.REFUSED, refusal.at) if refusal.refuses else None

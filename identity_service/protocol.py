@@ -1,11 +1,12 @@
 """What the HTTP server leaves open: how long a request may take to come, and how much of it is read before the application sees it.
 
-Refused requests get a line of plain text and the connection is closed: 408 for one that comes too slowly, 414, 431, 413, 505, and 400
-for what proxies could read otherwise than this server. A connection that sends nothing at all is closed without an answer, and so is one
-whose client does not read.
+Refused requests get a line of plain text and the connection is closed: 408 for one that comes too slowly, 414, 431, 413, 505, 429 for one
+on a connection too many of its client, and 400 for what proxies could read otherwise than this server. A connection that sends nothing at
+all is closed without an answer, and so is one whose client does not read.
 """
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
@@ -16,11 +17,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from identity_service.metrics import CUT_OFF
-from identity_service.sections import LimitSettings
+from identity_service.sections import Settings
+from identity_service.web.auth import Network, is_proxy, limited_client, parse_networks
 
 VERSIONS = frozenset({"1.0", "1.1"})
 LINE_FRAME = 4
 CHUNK_FRAMES = 2
+
+
+OPEN: Counter[str] = Counter()
+"""Connections of this worker, by client."""
 
 
 class Part(Enum):
@@ -40,21 +46,30 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Allowances:
-    """`target`: bytes of a path with its query; `headers`: their number."""
+    """`target`: bytes of a path with its query; `headers`: their number; `connections`: of one client at a time, 0 for any number, and
+    `proxies`, who are no clients."""
 
     head: Allowance
     body: Allowance
     target: int
     headers: int
+    connections: int = 0
+    proxies: tuple[Network, ...] = ()
 
 
-def allowances(limits: LimitSettings) -> Allowances:
+def allowances(settings: Settings) -> Allowances:
     """A header line has a colon, a space and an end; a body may be sent in chunks that double it. Whatever is complete, the application
     measures to the byte."""
+    limits = settings.limits
     head = limits.target_bytes + limits.header_bytes + LINE_FRAME * (limits.header_count + 4)
     body = CHUNK_FRAMES * max(limits.body_bytes, limits.lookup_body_bytes)
     return Allowances(
-        Allowance(limits.header_seconds, head), Allowance(limits.body_seconds, body), limits.target_bytes, limits.header_count
+        Allowance(limits.header_seconds, head),
+        Allowance(limits.body_seconds, body),
+        limits.target_bytes,
+        limits.header_count,
+        limits.connections_per_client if limits.enabled else 0,
+        parse_networks(settings.server.trusted_proxies),
     )
 
 
@@ -87,13 +102,28 @@ class GuardedProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._stuck: asyncio.TimerHandle | None = None
         self._status = HTTPStatus.BAD_REQUEST
+        self._peer: str | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._set_deadline(Part.HEAD)
+        self._peer = self._counted()
+        if self._peer:
+            OPEN[self._peer] += 1
+            if OPEN[self._peer] > self._allowed.connections:
+                self._refuse(HTTPStatus.TOO_MANY_REQUESTS)
+
+    def _counted(self) -> str | None:
+        """Whom the connection counts for; None where it is a proxy of ours, or a socket without an address."""
+        address = self.client[0] if self.client and self._allowed.connections else None
+        return None if address is None or is_proxy(address, self._allowed.proxies) else limited_client(address)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self._peer:
+            OPEN[self._peer] -= 1
+            if not OPEN[self._peer]:
+                del OPEN[self._peer]
         for timer in filter(None, (self._timer, self._stuck)):
             timer.cancel()
 

@@ -9,6 +9,7 @@ from datetime import date
 
 from identity_service.regions import PLACE, looser_choices, region_table
 from identity_service.sections import Settings, ShopSettings
+from identity_service.shop import NO_ORIGIN
 from identity_service.signals.cmp import BANNERS
 from identity_service.signals.statements import COOKIE_SOURCES
 from identity_service.store_address import EMBEDDED, parse_address
@@ -50,6 +51,11 @@ def _server_faults(settings: Settings) -> list[str]:
     demo = settings.shops.get("demo")
     if settings.server.demo and (settings.server.production or demo is None or "demo-public-key" not in demo.public_keys):
         found.append("server.demo: the demo shop runs with the development configuration only, whose keys it uses")
+    if not settings.server.production and not is_loopback(settings.server.host) and _is_public_knowledge(settings):
+        found.append(
+            f"server.host: {settings.server.host} can be reached from other machines, and these are the development settings, whose keys "
+            "everybody knows; name a configuration of your own with --config (`production` is a start), or listen on 127.0.0.1"
+        )
     if settings.server.gpc_support_since and not _is_day(settings.server.gpc_support_since):
         found.append("server.gpc_support_since: is a day like 2026-11-21, or empty")
     if settings.server.region_header and not settings.server.trusted_proxies:
@@ -60,6 +66,22 @@ def _server_faults(settings: Settings) -> list[str]:
     except ValueError as error:
         found.append(f"store.url: {error}")
     return found
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it; a name that is no address is resolved by others, so it is not."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_public_knowledge(settings: Settings) -> bool:
+    secrets = [*settings.secrets.signing_keys, *settings.secrets.peppers]
+    keys = [key for shop in settings.shops.values() for key in (*shop.public_keys, *shop.private_keys)]
+    return any(secret.startswith(DEVELOPMENT_MARK) for secret in secrets) or any(map(DEMO_KEY.fullmatch, keys))
 
 
 def _is_day(text: str) -> bool:
@@ -106,7 +128,11 @@ def _shop_faults(name: str, shop: ShopSettings, production: bool) -> list[str]:
         found.append("public_keys: needs at least one key")
     if production:
         found += _production_key_faults(shop)
-    found += [f"origins: {origin!r} is not an origin like https://shop.example" for origin in shop.origins if not ORIGIN.fullmatch(origin)]
+    found += [
+        f"origins: {origin!r} is not an origin like https://shop.example"
+        for origin in shop.origins
+        if origin != NO_ORIGIN and not ORIGIN.fullmatch(origin)
+    ]
     if production and any(origin.startswith("http://") for origin in shop.origins):
         found.append("origins: must be https in production")
     return found + _banner_faults(shop) + _region_faults(shop) + _cookie_faults(shop)

@@ -51,6 +51,7 @@ class LimitSettings(Section, frozen=True):
     burst: Annotated[int, Meta(ge=1, le=100)]
     body_bytes: Count
     lookup_body_bytes: Count
+    connections_per_client: Count
     header_count: Count
     header_bytes: Count
     target_bytes: Annotated[int, Meta(ge=256, le=65_536)]

@@ -57,7 +57,7 @@ def run_workers(settings: Settings) -> None:
         port=server.port,
         workers=server.workers,
         loop="uvloop",
-        http=partial(Connection, allowed=allowances(settings.limits)),  # type: ignore[arg-type]
+        http=partial(Connection, allowed=allowances(settings)),  # type: ignore[arg-type]
         ws="none",
         log_config=SERVER_LOGGING,
         access_log=False,

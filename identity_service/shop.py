@@ -12,6 +12,8 @@ from identity_service.policy import Policy
 from identity_service.signals.statements import SignalRules
 
 ShopId = NewType("ShopId", str)
+NO_ORIGIN = "null"
+"""What a browser sends for a page without an origin of its own, such as a sandboxed frame."""
 
 
 class ProductIds(StrEnum):

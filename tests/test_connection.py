@@ -78,7 +78,7 @@ async def opened(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio
 async def server() -> AsyncIterator[Server]:
     config = uvicorn.Config(app, http=Connection, ws="none", log_config=None, access_log=False, timeout_keep_alive=IDLE)
     config.load()
-    state, made, allowed = ServerState(), Server(), allowances(load("development", {}).limits)
+    state, made, allowed = ServerState(), Server(), allowances(load("development", {}))
 
     class Watched(Connection):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from identity_service.consent import Choice, Consent, Millis, OptOutsSeen, Signal, newest_choice
+from identity_service.consent import SHOP, Choice, Consent, EarlierRefusal, Millis, OptOutsSeen, Signal, newest_choice
 from identity_service.policy import STANDARD, STRICT, Asked, Facts, Reason, decide
 from identity_service.visitor import Mode
 
@@ -14,36 +14,53 @@ EARLIER = Millis(NOW - 60_000)
 GRANT = Signal("plain", Choice.GRANTED, NOW)
 REFUSAL = Signal("plain", Choice.REFUSED, NOW)
 STALE = Signal("plain", Choice.REFUSED, Millis(EARLIER - 1), dated=True)
+REMEMBERED = Signal("klaro", Choice.GRANTED, NOW, remembered=True)
+DATED = [Signal("plain", Choice.GRANTED, at, dated=True) for at in (Millis(EARLIER - 2), Millis(EARLIER + 2))]
 STORED = Consent(EARLIER, "plain", None)
+SHOPS_WORD = Consent(EARLIER, SHOP, None)
+REFUSALS = [None, *(EarlierRefusal(Millis(EARLIER + ahead), refuses) for ahead in (-1, 0, 1) for refuses in (True, False))]
 SEEN = [OptOutsSeen(gpc, dnt) for gpc in (None, EARLIER, NOW) for dnt in (None, EARLIER, NOW)]
 
 
 def expected(policy: str, facts: Facts) -> tuple[str, str]:
     """Section 5 of the contract, one line a rule."""
     strict = policy == "strict"
-    sent = facts.signals[0].choice if facts.signals else None
-    if facts.signals and facts.consent and facts.signals[0].decided_at < facts.consent.granted_at:
+    signal = facts.signals[0] if facts.signals else None
+    sent = signal.choice if signal else None
+    may_say = not strict and facts.refusal is None and facts.candidate_gone_at is None
+    stored = None if facts.consent and facts.consent.source == SHOP and not may_say else facts.consent
+    if signal and signal.dated and stored and signal.decided_at < stored.granted_at:
         sent = None
-    if sent is Choice.GRANTED and facts.gone_at is not None and facts.signals[0].decided_at <= facts.gone_at:
-        sent = None
-    choice = sent or (Choice.REFUSED if facts.refused_before else None)
-    if choice is None and facts.consent:
+    if signal and sent is Choice.GRANTED:
+        said_now = not signal.dated and not signal.remembered
+        against = [facts.gone_at] if said_now else [facts.gone_at, facts.candidate_gone_at, facts.refusal.at if facts.refusal else None]
+        undated = signal.remembered and not signal.dated
+        if any(at is not None and (undated or signal.decided_at <= at) for at in against):
+            sent = None
+    choice = sent
+    if choice is None and facts.refusal and not (stored and stored.granted_at > facts.refusal.at):
+        stored = None
+        choice = Choice.REFUSED if facts.refusal.refuses else None
+    if choice is None and stored:
         seen = facts.opt_outs_seen
         first_seen = (facts.gpc and seen.gpc is None) or (facts.dnt and seen.dnt is None)
-        seen_since = any(first is not None and first > facts.consent.granted_at for first in (seen.gpc, seen.dnt))
+        seen_since = any(first is not None and first > stored.granted_at for first in (seen.gpc, seen.dnt))
         choice = Choice.REFUSED if strict and (first_seen or seen_since) else Choice.GRANTED
     if facts.automated:
-        return "null", "bot"
+        return "null", "consent_refused" if sent is Choice.REFUSED else "agent" if facts.agent else "bot"
     if facts.asked is Asked.NULL:
         return "null", "visitor_disabled"
     if choice is Choice.REFUSED:
         return "null", "consent_refused"
     candidate = ("null", "withdrawn") if facts.candidate_gone_at else None
     if choice is Choice.GRANTED:
-        return (candidate or ("cookieless", "requested_cookieless")) if facts.asked is Asked.AUTO else ("persistent", "consent_granted")
+        if facts.asked is Asked.AUTO:
+            return candidate or ("cookieless", "requested_cookieless")
+        by_shop = sent is None and stored is not None and stored.source == SHOP
+        return "persistent", "persistent_requested" if by_shop else "consent_granted"
     if facts.gone_at is not None:
         return "null", "withdrawn"
-    if facts.asked is Asked.PERSISTENT and not strict:
+    if facts.asked is Asked.PERSISTENT and may_say:
         return "persistent", "persistent_requested"
     reason = "opted_out" if facts.gpc or facts.dnt else "no_signal"
     return ("null", reason) if strict else (candidate or ("cookieless", reason))
@@ -51,15 +68,24 @@ def expected(policy: str, facts: Facts) -> tuple[str, str]:
 
 @pytest.mark.parametrize("policy", ["standard", "strict"])
 def test_every_combination_of_facts_is_decided_as_documented(policy: str) -> None:
-    choices = [(), (GRANT,), (REFUSAL,), (STALE,), (Signal("google", None, NOW),)]
+    choices = [(), (GRANT,), (REFUSAL,), (STALE,), (REMEMBERED,), *((one,) for one in DATED), (Signal("google", None, NOW),)]
     gone = [None, Millis(NOW - 1), Millis(NOW + 1)]
     flags = [False, True]
     seen = set()
     for asked, sent, stored, at, opt_out, *rest in itertools.product(
-        Asked, choices, [None, STORED], gone, SEEN, flags, flags, flags, flags, flags
+        Asked,
+        choices,
+        [None, STORED, SHOPS_WORD],
+        gone,
+        SEEN[::4],
+        REFUSALS,
+        flags,
+        flags,
+        flags,
+        [(False, False), (True, False), (True, True)],
     ):
-        refused, candidate, gpc, dnt, automated = rest
-        facts = Facts(asked, NOW, sent, stored, opt_out, refused, at, EARLIER if candidate else None, gpc, dnt, automated)
+        refusal, candidate, gpc, dnt, (automated, agent) = rest
+        facts = Facts(asked, NOW, sent, stored, opt_out, refusal, at, EARLIER if candidate else None, gpc, dnt, automated, agent)
         decision = decide(POLICIES[policy], facts)
         assert (decision.mode, decision.reason) == expected(policy, facts), facts
         assert decision.sale_share_opt_out == gpc

@@ -40,13 +40,13 @@ class Candidates:
             return None
         shop = visit.shop
         window = window_at(now, shop.window_days)
-        earlier = await self._store.salts.earlier_salt(shop.shop_id, window.previous(), now)
+        earlier = await self._store.salts.earlier_key(shop.shop_id, window.previous(), now)
         if earlier:
             visitor = derive(earlier, shop.shop_id, address, user_agent)
             if await self._in_session(shop, visitor, now):
                 return _carried_over(visitor, window.previous())
-        salt = await self._store.salts.salt(shop.shop_id, window, now)
-        return Candidate(derive(salt, shop.shop_id, address, user_agent), Kind.DERIVED, now, window.end)
+        key = await self._store.salts.key(shop.shop_id, window, now)
+        return Candidate(derive(key, shop.shop_id, address, user_agent), Kind.DERIVED, now, window.end)
 
     async def _held(self, token: Token, shop: Shop, now: int) -> Candidate | None:
         if token.kind is Kind.PERSISTENT or token_expires(token, shop) <= now:

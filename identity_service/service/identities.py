@@ -63,8 +63,8 @@ def refusal_cookie(scene: Scene, decision: Decision) -> RefusalAct:
         return CookieAct.SET, Millis(min(scene.gone_at, scene.now))
     if decision.choice is None or decision.choice not in scene.visit.signals or decision.reason in UNTOUCHED:
         return UNCHANGED
-    if decision.choice.choice is not Choice.REFUSED:
-        return CookieAct.CLEAR, Millis(0)
+    if decision.choice.choice is not Choice.REFUSED:  # one that did not come along is lifted only by what is said now
+        return (CookieAct.CLEAR, Millis(0)) if decision.choice.said_now or scene.visit.refusal else UNCHANGED
     stored = [state.record.consent.granted_at for state in scene.states.values() if state.record and state.record.consent]
     return CookieAct.SET, refused_at(decision.choice, scene.visit.signals, stored, scene.now)
 

@@ -107,7 +107,7 @@ class Reader:
 
     def of_cookies(self) -> tuple[Signal, ...]:
         """What the cookies say of the banners that the shop wants read on every call."""
-        return tuple(replace(signal, remembered=True) for source in self.rules.cookies for signal in self._cookie(source))
+        return tuple(replace(signal, remembered=True, of_cookie=True) for source in self.rules.cookies for signal in self._cookie(source))
 
     def _cookie(self, source: str) -> tuple[Signal, ...]:
         if source == "tcf":

@@ -81,6 +81,7 @@ class HandleKeys(Struct, frozen=True):
 class Keys:
     def __init__(self, handles: Handles) -> None:
         self._digest = handles.digest
+        self.window_key = handles.window_key
 
     def visitor_digest(self, shop: ShopId, visitor: str) -> str:
         return self._digest("visitor", shop, visitor)

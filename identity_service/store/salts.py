@@ -1,4 +1,4 @@
-"""Salts of cookieless IDs: one a shop and window, made atomically, held in memory no longer than in the store."""
+"""Salts of cookieless IDs: one a shop and window, made atomically, and used from memory no longer than it is in the store."""
 
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -22,25 +22,25 @@ class SaltStore:
         self._held: dict[tuple[ShopId, int], tuple[bytes, int]] = {}
         self._next_destroyed = 0
 
-    async def salt(self, shop: ShopId, window: Window, now: int) -> bytes:
-        """The window's salt, made if nobody has. Raises StoreUnavailable."""
-        salt = self._in_memory(shop, window, now)
-        if salt is None:
+    async def key(self, shop: ShopId, window: Window, now: int) -> bytes:
+        """Under which the window's IDs are derived; its salt is made if nobody has. Raises StoreUnavailable."""
+        key = self._in_memory(shop, window, now)
+        if key is None:
             proposed = urlsafe_b64encode(secrets.token_bytes(SALT_BYTES)).decode()
             claim = call("claim_salt", [self._keys.salt(shop, window.start)], proposed, window.salt_destroyed_at - now)
             text, _ = await self._client.run(claim, note_destroyed(Millis((window.salt_destroyed_at + EXPIRY_SLACK) * 1000)))
-            salt = self._hold(shop, window, text)
-        return salt
+            key = self._hold(shop, window, text)
+        return key
 
-    async def earlier_salt(self, shop: ShopId, window: Window, now: int) -> bytes | None:
-        """The salt of a window that has ended, while it lives; never made anew."""
+    async def earlier_key(self, shop: ShopId, window: Window, now: int) -> bytes | None:
+        """That of a window that has ended, while its salt lives; never made anew."""
         if window.salt_destroyed_at <= now:
             return None
-        salt = self._in_memory(shop, window, now)
-        if salt is None:
+        key = self._in_memory(shop, window, now)
+        if key is None:
             [text] = await self._client.run(read("GET", self._keys.salt(shop, window.start)))
-            salt = self._hold(shop, window, text) if text else None
-        return salt
+            key = self._hold(shop, window, text) if text else None
+        return key
 
     def forget_destroyed(self, now: int) -> None:
         if now >= self._next_destroyed:
@@ -53,7 +53,7 @@ class SaltStore:
         return held[0] if held else None
 
     def _hold(self, shop: ShopId, window: Window, text: str) -> bytes:
-        salt, until = urlsafe_b64decode(text), window.salt_destroyed_at
-        self._held[shop, window.start] = salt, until
+        key, until = self._keys.window_key(urlsafe_b64decode(text)), window.salt_destroyed_at
+        self._held[shop, window.start] = key, until
         self._next_destroyed = min(self._next_destroyed or until, until)
-        return salt
+        return key

@@ -9,11 +9,9 @@ from starlette.types import Scope
 
 from identity_service.errors import Forbidden, Unauthorized
 from identity_service.limits import RateLimit
-from identity_service.shop import Caller, Shops
+from identity_service.shop import NO_ORIGIN, Caller, Shops
 
 WRONG_KEY = "The key is missing or wrong; send it as `Authorization: Bearer KEY` or as the member `key`."
-NO_ORIGIN = "null"
-"""What a browser sends for a page without an origin of its own, such as a sandboxed frame."""
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 

@@ -26,7 +26,7 @@ from identity_service.service.subjects import Subjects
 from identity_service.service.tally import Tally
 from identity_service.service.tracking import Tracking
 from identity_service.service.visitors import Visitors
-from identity_service.shop import Caller, Shop, Shops
+from identity_service.shop import NO_ORIGIN, Caller, Shop, Shops
 from identity_service.signing import Signing
 from identity_service.store import Clock, Store
 from identity_service.web.auth import (
@@ -232,7 +232,8 @@ def situation(services: Services, scope: Scope, caller: Caller, *, always_device
     """Raises Forbidden for a page of anybody else."""
     headers = scope["state"]["headers"]
     peer = scope["client"][0] if scope["client"] else None
-    device = speaks_for_device(caller, scope["method"], headers) or (always_device and not caller.private)
+    device = speaks_for_device(caller, scope["method"], headers)
+    device |= always_device and not caller.private and headers.get("origin") != NO_ORIGIN
     address = None if caller.private else client_address(peer, headers.get("x-forwarded-for"), services.proxies)
     return Situation(device, address if device else None, _region(services, peer, headers) if device else None, address)
 

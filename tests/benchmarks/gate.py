@@ -173,7 +173,7 @@ async def measured(store: str, rounds: int, times: int) -> list[Measured]:
     """Of each call. `times`: how often it is made."""
     configure("info")
     settings = load("development", {"IDENTITY_STORE__URL": store, "IDENTITY_STORE__TIMEOUT_SECONDS": "30"} | NEVER_LIMITED)
-    application, allowed = Application(settings), allowances(settings.limits)
+    application, allowed = Application(settings), allowances(settings)
     least, bare_least = [math.inf] * len(BASE), math.inf
     async with application.running():
         service = Served(application, lambda config, state: Connection(config, state, {}, allowed=allowed), 1)

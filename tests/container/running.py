@@ -1,6 +1,8 @@
 """A container without an engine: the image's root, not to be written, in name spaces of its own, as the image's user."""
 
+import hashlib
 import os
+import secrets
 import shlex
 import signal
 import subprocess
@@ -12,6 +14,15 @@ from tests.container.image import Image
 from tests.test_command import Service, descendants, free_port
 
 ENTER = Path(__file__).parent / "enter.sh"
+
+
+OWN_SHOP = {
+    "IDENTITY_SECRETS__SIGNING_KEYS": secrets.token_urlsafe(32),
+    "IDENTITY_SECRETS__PEPPER": secrets.token_urlsafe(32),
+    "IDENTITY_SHOPS__OWN__PUBLIC_KEYS": f"pk_{secrets.token_urlsafe(24)}",
+    "IDENTITY_SHOPS__OWN__PRIVATE_KEYS": f"sha256:{hashlib.sha256(b'demo-private-key').hexdigest()}",
+}
+"""What the image's command needs to start; the private key is the one that the tests call with."""
 
 
 class Container(Service):
@@ -43,7 +54,7 @@ def command_of(image: Image) -> list[str]:
 def running(image: Image, data: Path, *flags: str, **environment: str) -> Iterator[Container]:
     """The image's own command with more flags; `data` is its volume, and nothing else but /dev/shm can be written."""
     os.chown(data, int(image.config["User"]), -1)
-    told = dict(line.split("=", 1) for line in image.config["Env"]) | environment
+    told = dict(line.split("=", 1) for line in image.config["Env"]) | OWN_SHOP | environment
     command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", str(ENTER), str(image.root), str(data), image.config["User"]]
     command += [f"{name}={value}" for name, value in told.items()]
     command += [*command_of(image), "--host", "127.0.0.1", "--port", str(free_port()), *flags]

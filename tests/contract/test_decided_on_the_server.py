@@ -79,9 +79,11 @@ async def test_a_refusal_that_names_nobody_marks_the_derived_id_until_its_window
 async def test_the_refusal_cookie_decides_until_a_grant_deletes_it(shopper: Shopper) -> None:
     cookie = "visitor-choice=refused"
     assert told(await shopper.post("/v1/visitors", {"visitor": "persistent"}, cookie=cookie)) == ("null", "consent_refused")
-    granted = await shopper.post("/v1/visitors", {"consent": "granted"}, cookie=cookie)
+    assert told(await shopper.post("/v1/visitors", {"consent": "granted"}, cookie=cookie)) == ("null", "consent_refused")
+    granted = await shopper.post("/v1/consents", {"consent": "granted"}, cookie=cookie)
     assert told(granted) == ("persistent", "consent_granted")
-    assert any(header.startswith("visitor-choice=; Max-Age=0") for header in granted.headers.get_list("set-cookie"))
+    cleared = [header for header in granted.headers.get_list("set-cookie") if "visitor-choice=; Max-Age=0" in header]
+    assert [header.partition("=")[0] for header in cleared] == ["__Host-visitor-choice", "visitor-choice"]
 
 
 async def test_a_living_cookie_with_a_refusal_cookie_ends_the_withdrawal_that_the_store_missed(shopper: Shopper) -> None:
@@ -139,7 +141,8 @@ async def test_only_a_later_grant_lifts_the_mark_of_an_own_id(shopper: Shopper, 
     assert told(await shopper.post("/v1/visitors", {"visitor": "own-id"})) == ("null", "withdrawn")
     old = {"purposes": {"storage": "granted", "measurement": "granted"}, "decided_at": "2026-11-18T11:07:00Z"}
     assert told(await shopper.post("/v1/visitors", {"visitor": "own-id", "consent": old})) == ("null", "withdrawn")
-    assert told(await shopper.post("/v1/visitors", {"visitor": "own-id", "consent": "granted"})) == ("persistent", "consent_granted")
+    assert told(await shopper.post("/v1/visitors", {"visitor": "own-id", "consent": "granted"})) == ("null", "withdrawn")
+    assert told(await shopper.post("/v1/consents", {"visitor": "own-id", "consent": "granted"})) == ("persistent", "consent_granted")
 
 
 async def test_a_late_refusal_never_overwrites_a_newer_grant(shopper: Shopper) -> None:
@@ -174,7 +177,7 @@ async def test_repeating_a_grant_with_every_page_view_renews_nothing(shopper: Sh
     clock.forward(3_600)
     again = await shopper.post("/v1/visitors", {"consent": "granted", "token": first.json()["token"]})
     assert again.json()["expires_at"] == first.json()["expires_at"]
-    assert "set-cookie" not in again.headers or not again.headers["set-cookie"].startswith("__Host-visitor")
+    assert "set-cookie" not in again.headers or not again.headers["set-cookie"].startswith("__Host-visitor=")
 
 
 async def test_refusing_links_removes_those_there_are_and_forbids_new_ones(shopper: Shopper) -> None:
@@ -224,11 +227,20 @@ async def test_without_the_store_no_page_breaks_and_nothing_revives(shopper: Sho
     assert told(await cut_off.post("/v1/visitors", {"client": FRENCH})) == ("null", "store_unavailable")
 
 
-async def test_a_refusal_that_the_store_missed_is_an_error_that_still_empties_the_device(shopper: Shopper, cut_off: Shopper) -> None:
+async def test_a_refusal_that_the_store_missed_is_an_error_that_the_device_remembers(shopper: Shopper, cut_off: Shopper) -> None:
     token = (await persistent(shopper))["token"]
     answer = await cut_off.post("/v1/visitors", {"token": token, "consent": "refused"})
     assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "store_unavailable", "1")
-    assert answer.headers.get_list("set-cookie") == [CLEARED, "visitor-choice=refused; Max-Age=15552000; Path=/; Secure; SameSite=Lax"]
+    [kept] = answer.headers.get_list("set-cookie")
+    assert kept.startswith(f"__Host-visitor-choice=refused.{int(START) // 60}; Max-Age=34560000; Path=/; Secure")
+    for _ in range(2):  # the pages after it, while the store is away: the token stays, or nothing could name its visitor again
+        page = await cut_off.post("/v1/visitors", {}, cookie=f"{kept.partition(';')[0]}; __Host-visitor={token}")
+        assert told(page) == ("null", "consent_refused")
+        assert "set-cookie" not in page.headers
+    back = await shopper.post("/v1/visitors", {}, cookie=f"{kept.partition(';')[0]}; __Host-visitor={token}")
+    assert told(back) == ("null", "consent_refused")
+    assert CLEARED in back.headers.get_list("set-cookie")
+    assert (await shopper.post("/v1/verifications", {"token": token})).json() == {"valid": False, "reason": "withdrawn"}
 
 
 async def test_nothing_is_stored_for_cookieless_and_null_at_issue(shopper: Shopper, database: redis.Redis) -> None:

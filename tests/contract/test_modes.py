@@ -17,8 +17,8 @@ MIDNIGHT = START - START % DAY + DAY
 FRENCH = {"ip": "198.51.100.9", "user_agent": "Mozilla/5.0 (Macintosh) Safari/605", "region": "FR"}
 GRANTED = {"purposes": {"storage": "granted", "measurement": "granted"}}
 CLEARED = "__Host-visitor=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax"
-REFUSED = "visitor-choice=refused; Max-Age=15552000; Path=/; Secure; SameSite=Lax"
-FORGOTTEN = "visitor-choice=; Max-Age=0; Path=/; Secure; SameSite=Lax"
+REFUSED = f"__Host-visitor-choice=refused.{int(START) // 60}; Max-Age=34560000; Path=/; Secure; HttpOnly; SameSite=Lax"
+FORGOTTEN = "__Host-visitor-choice=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax"
 
 
 def told(answer: httpx.Response) -> tuple[str, str]:
@@ -132,7 +132,7 @@ async def test_under_strict_dnt_after_a_grant_withdraws_it(shopper: Shopper) -> 
 async def test_a_bot_gets_no_id_and_loses_nothing(shopper: Shopper, database: redis.Redis, agent: str) -> None:
     token = (await issued(shopper, consent="granted"))["token"]
     before = sorted(database.scan_iter())
-    for body in ({}, {"visitor": None}, {"visitor": "auto"}, {"consent": "refused"}, {"consent": "granted"}):
+    for body in ({}, {"visitor": None}, {"visitor": "auto"}, {"consent": "granted"}):
         answer = await shopper.post("/v1/visitors", {"client": {"user_agent": agent}} | body, cookie=f"__Host-visitor={token}")
         assert told(answer) == ("null", "bot")
         assert cookies(answer) == []
@@ -234,7 +234,9 @@ async def test_a_withdrawn_token_never_becomes_that_visitor_again(shopper: Shopp
     for body in ({}, {"visitor": "persistent"}, {"visitor": "auto"}):
         assert (await issued(shopper, token=granted["token"], **body))["visitor"] != granted["visitor"]
     clock.forward(60)
-    anew = await issued(shopper, token=granted["token"], consent="granted")
+    state = await issued(shopper, token=granted["token"], consent="granted")
+    assert (state["mode"], state["decision"]["reason"]) == ("null", "withdrawn")
+    anew = (await shopper.post("/v1/consents", {"token": granted["token"], "consent": "granted"})).json()
     assert anew["mode"] == "persistent"
     assert anew["visitor"] != granted["visitor"]
 
@@ -284,17 +286,11 @@ async def test_a_refusal_of_another_device_marks_nothing_here(shopper: Shopper) 
 async def test_the_refusal_cookie_is_set_by_a_refusal_and_left_alone_otherwise(shopper: Shopper) -> None:
     assert REFUSED in cookies(await shopper.post("/v1/visitors", {"consent": "refused"}))
     for body in ({"visitor": None}, {"visitor": "auto"}, {"client": {"gpc": True}}, {"consent": "unknown"}):
-        assert not any(one.startswith("visitor-choice") for one in cookies(await shopper.post("/v1/visitors", body)))
-    repeated = await shopper.post("/v1/visitors", {}, cookie="visitor-choice=refused")
-    assert told(repeated) == ("null", "consent_refused")
-    assert cookies(repeated) == [CLEARED]
-
-
-async def test_the_refusal_cookie_is_older_than_any_signal_of_the_request(shopper: Shopper) -> None:
-    consent = GRANTED | {"decided_at": "2026-11-01T00:00:00Z"}
-    answer = await shopper.post("/v1/visitors", {"consent": consent}, cookie="visitor-choice=refused")
-    assert told(answer) == ("persistent", "consent_granted")
-    assert FORGOTTEN in cookies(answer)
+        assert not any("visitor-choice" in one for one in cookies(await shopper.post("/v1/visitors", body)))
+    for cookie in ("visitor-choice=refused", REFUSED.partition(";")[0]):
+        repeated = await shopper.post("/v1/visitors", {}, cookie=cookie)
+        assert told(repeated) == ("null", "consent_refused")
+        assert cookies(repeated) == [CLEARED]
 
 
 @pytest.mark.parametrize("cookie", ["visitor-choice=granted", "visitor-choice=", "visitor-choice=REFUSED", "xvisitor-choice=refused"])
@@ -408,7 +404,7 @@ async def test_without_the_store_a_persistent_token_is_nobody_and_its_cookie_sta
 async def test_without_the_store_a_refusal_is_repeated_later_and_kept_on_the_device(cut_off: Shopper, path: str, consent: Any) -> None:
     answer = await cut_off.post(path, {"client": FRENCH, "consent": consent})
     assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "store_unavailable", "1")
-    assert cookies(answer) == [CLEARED, REFUSED]
+    assert cookies(answer) == [REFUSED]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import json
 import os
 import secrets
+import time
+import urllib.error
 import urllib.request
 from collections import defaultdict
 from pathlib import Path
@@ -14,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-edge: dict[str, Any] = {"json": json, "os": os, "urllib": urllib}
+edge: dict[str, Any] = {"json": json, "os": os, "time": time, "urllib": urllib}
 exec(Path(os.environ["EDGE"]).read_text(), edge)
 sessions: defaultdict[str, dict[str, Any]] = defaultdict(dict)
 

@@ -62,16 +62,16 @@ async def test_a_store_that_is_away_is_503_and_then_fails_at_once() -> None:
 async def test_workers_share_one_salt_and_it_is_destroyed_half_an_hour_after_its_window(store_url: str, database: redis.Redis) -> None:
     one, other = made(store_url), made(store_url)
     window = window_at(NOW, 1)
-    salts = await asyncio.gather(*(store.salts.salt(SHOP, window, NOW) for store in (one, other) for _ in range(20)))
+    salts = await asyncio.gather(*(store.salts.key(SHOP, window, NOW) for store in (one, other) for _ in range(20)))
     assert len(set(salts)) == 1
     assert len(salts[0]) == 32
     [key] = list(database.scan_iter("id:v1:Z*"))
     assert abs(database.ttl(key) - (window.end + GRACE - NOW)) <= 1
-    assert await other.salts.earlier_salt(SHOP, window, window.end + GRACE - 1) == salts[0]
-    assert await other.salts.earlier_salt(SHOP, window, window.end + GRACE) is None
+    assert await other.salts.earlier_key(SHOP, window, window.end + GRACE - 1) == salts[0]
+    assert await other.salts.earlier_key(SHOP, window, window.end + GRACE) is None
     other.salts.forget_destroyed(window.end + GRACE)
     assert other.salts._held == {}
-    assert await one.salts.earlier_salt(ShopId("other"), window, NOW) is None
+    assert await one.salts.earlier_key(ShopId("other"), window, NOW) is None
     assert list(database.scan_iter("id:v1:Z*")) == [key]
     for store in (one, other):
         await store.client.close()
@@ -94,7 +94,7 @@ async def test_a_rewrite_waits_for_five_quiet_minutes_but_never_an_hour(store_ur
 async def test_what_is_destroyed_later_or_noted_meanwhile_stays_noted(store_url: str, database: redis.Redis) -> None:
     store = made(store_url)
     end = window_at(NOW, 1).salt_destroyed_at
-    await store.salts.salt(SHOP, window_at(NOW, 1), NOW)
+    await store.salts.key(SHOP, window_at(NOW, 1), NOW)
     await store.removals.withdraw(SHOP, VisitorId("v"), Millis(NOW * 1000))
     [of_the_salt, of_the_withdrawal] = sorted(database.hgetall(REWRITE), reverse=True)
     assert (int(of_the_withdrawal), int(of_the_salt) > end) == (NOW, True)

@@ -1,6 +1,7 @@
 """Who calls: keys, origins, and whose address an address is."""
 
 import ipaddress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from identity_service.errors import Forbidden, Unauthorized
 from identity_service.settings import load
-from identity_service.shop import key_digest
+from identity_service.shop import Caller, key_digest
 from identity_service.web.auth import authenticate, bearer, client_address, limited_client, parse_networks, speaks_for_device
 from identity_service.wiring import make_shops
 
@@ -64,10 +65,46 @@ def test_a_caller_carries_the_digest_and_not_the_key() -> None:
 
 @pytest.mark.parametrize("origin", ["https://shop.example", "https://shop.example:8443"])
 def test_a_listed_page_speaks_for_its_device(origin: str) -> None:
-    assert speaks_for_device(PUBLIC, {"origin": origin})
-    assert speaks_for_device(PUBLIC, {"origin": origin, "sec-fetch-site": "cross-site"})
-    assert speaks_for_device(PUBLIC, {"referer": f"{origin}/cart?x=1#y"})
-    assert speaks_for_device(PUBLIC, {"sec-fetch-site": "same-origin"})
+    host = origin.partition("://")[2]
+    assert speaks_for_device(PUBLIC, "POST", {"origin": origin})
+    assert speaks_for_device(PUBLIC, "POST", {"origin": origin, "sec-fetch-site": "cross-site"})
+    assert speaks_for_device(PUBLIC, "GET", {"referer": f"{origin}/cart?x=1#y"})
+    assert speaks_for_device(PUBLIC, "GET", {"sec-fetch-site": "same-origin", "host": host})
+    assert speaks_for_device(PUBLIC, "GET", {"sec-fetch-site": "none", "host": host})
+
+
+def test_a_proxy_may_have_changed_the_scheme_of_a_listed_host() -> None:
+    assert speaks_for_device(PUBLIC, "POST", {"origin": "http://shop.example", "host": "shop.example"})
+    with pytest.raises(Forbidden):
+        speaks_for_device(PUBLIC, "POST", {"origin": "https://evil.example", "host": "evil.example"})
+
+
+@pytest.mark.parametrize("headers", [{"referer": "https://shop.example/"}, {"sec-fetch-site": "same-origin", "host": "shop.example"}])
+def test_without_an_origin_a_page_may_only_read(headers: dict[str, str]) -> None:
+    """A browser sends the origin with every post."""
+    with pytest.raises(Forbidden):
+        speaks_for_device(PUBLIC, "POST", headers)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "same-origin", "host": "evil.example"},
+        {"sec-fetch-site": "same-origin"},
+        {"sec-fetch-site": "cross-site", "host": "shop.example"},
+        {"sec-fetch-site": "same-site", "host": "shop.example"},
+        {"sec-fetch-site": "same-origin", "host": "shop.example", "referer": "https://evil.example/"},
+        {"host": "shop.example", "referer": "https://evil.example/"},
+    ],
+)
+def test_a_script_on_a_page_of_somebody_else_reads_nothing(headers: dict[str, str]) -> None:
+    with pytest.raises(Forbidden):
+        speaks_for_device(PUBLIC, "GET", headers)
+
+
+def test_a_page_without_an_origin_is_a_server_where_the_shop_lists_it() -> None:
+    listing = Caller(replace(PUBLIC.shop, origins=frozenset({"null"})), False, "digest")
+    assert not speaks_for_device(listing, "POST", {"origin": "null", "sec-fetch-site": "cross-site"})
 
 
 @pytest.mark.parametrize("origin", FOREIGN)
@@ -76,9 +113,10 @@ def test_a_page_of_anybody_else_is_refused(origin: str) -> None:
         {"origin": origin},
         {"origin": origin, "referer": "https://shop.example/"},
         {"origin": origin, "sec-fetch-site": "same-site"},
+        {"origin": origin, "sec-fetch-site": "same-origin", "host": "other.example"},
     ):
         with pytest.raises(Forbidden):
-            speaks_for_device(PUBLIC, headers)
+            speaks_for_device(PUBLIC, "POST", headers)
 
 
 @pytest.mark.parametrize(
@@ -98,23 +136,23 @@ def test_a_page_of_anybody_else_is_refused(origin: str) -> None:
 )
 def test_a_referer_of_anybody_else_is_refused(referer: str) -> None:
     with pytest.raises(Forbidden):
-        speaks_for_device(PUBLIC, {"referer": referer})
+        speaks_for_device(PUBLIC, "GET", {"referer": referer})
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "none", ""])
 def test_a_browser_that_names_no_page_is_refused(site: str) -> None:
     with pytest.raises(Forbidden):
-        speaks_for_device(PUBLIC, {"sec-fetch-site": site})
+        speaks_for_device(PUBLIC, "GET", {"sec-fetch-site": site})
 
 
 def test_a_call_without_a_browsers_headers_is_a_servers() -> None:
-    assert not speaks_for_device(PUBLIC, {})
-    assert not speaks_for_device(PUBLIC, {"user-agent": "Mozilla/5.0", "cookie": "a=b"})
+    assert not speaks_for_device(PUBLIC, "POST", {})
+    assert not speaks_for_device(PUBLIC, "GET", {"user-agent": "Mozilla/5.0", "cookie": "a=b"})
 
 
 @pytest.mark.parametrize("origin", [*FOREIGN, "https://shop.example"])
 def test_a_private_key_never_speaks_for_a_device(origin: str) -> None:
-    assert not speaks_for_device(PRIVATE, {"origin": origin, "sec-fetch-site": "same-origin"})
+    assert not speaks_for_device(PRIVATE, "POST", {"origin": origin, "sec-fetch-site": "same-origin"})
 
 
 @pytest.mark.parametrize(

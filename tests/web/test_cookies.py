@@ -6,8 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from identity_service.consent import EarlierRefusal, Millis
 from identity_service.shop import CookieRule
-from identity_service.web.cookies import MOST_TOKENS, clear_refusal, clear_visitor, read_cookies, set_refusal, set_visitor
+from identity_service.web.cookies import (
+    MOST_TOKENS,
+    clear_refusals,
+    clear_visitor,
+    earlier_refusal,
+    read_cookies,
+    set_refusal,
+    set_visitor,
+)
 
 HOST = CookieRule("__Host-visitor")
 DOMAIN = CookieRule("__Secure-v", "shop.example")
@@ -42,12 +51,77 @@ def test_a_host_cookie_keeps_the_rules_of_its_prefix() -> None:
     assert "httponly" in made
 
 
-def test_the_refusal_cookie_identifies_nobody_and_is_cleared_alike() -> None:
-    assert set_refusal(180) == "visitor-choice=refused; Max-Age=15552000; Path=/; Secure; SameSite=Lax"
-    made, cleared = attributes(set_refusal(180)), attributes(clear_refusal())
-    assert (made.pop("pair"), cleared.pop("pair")) == ("visitor-choice=refused", "visitor-choice=")
-    assert (made.pop("max-age"), cleared.pop("max-age")) == ("15552000", "0")
+MINUTE = 60_000
+NOW = Millis(1_795_000_000_250)
+MINUTES = NOW // MINUTE
+
+
+def test_the_refusal_cookie_tells_its_minute_and_nobody() -> None:
+    words = f"refused.{MINUTES}; Max-Age=34560000; Path=/"
+    assert set_refusal(HOST, NOW) == f"__Host-visitor-choice={words}; Secure; HttpOnly; SameSite=Lax"
+    assert set_refusal(DOMAIN, NOW) == f"__Secure-visitor-choice={words}; Domain=shop.example; Secure; HttpOnly; SameSite=Lax"
+
+
+@pytest.mark.parametrize("rule", [HOST, DOMAIN])
+def test_a_refusal_is_cleared_with_the_words_it_was_set_with(rule: CookieRule) -> None:
+    made, [cleared] = attributes(set_refusal(rule, NOW)), [attributes(one) for one in clear_refusals(rule, "")]
+    assert made.pop("pair").partition("=")[0] == cleared.pop("pair").partition("=")[0]
+    assert (made.pop("max-age"), cleared.pop("max-age")) == ("34560000", "0")
     assert made == cleared
+
+
+def test_every_form_that_came_along_is_cleared() -> None:
+    header = "visitor-choice=refused; __Host-visitor-choice=refused.1; x=1"
+    names = [one.partition("=")[0] for one in clear_refusals(DOMAIN, header)]
+    assert sorted(names) == ["__Host-visitor-choice", "__Secure-visitor-choice", "visitor-choice"]
+    assert ["Domain=shop.example" in one for one in clear_refusals(DOMAIN, header)] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("header", "at"),
+    [
+        (f"__Host-visitor-choice=refused.{MINUTES - 10}", (MINUTES - 9) * MINUTE - 1),
+        (f"x=1; __Host-visitor-choice=refused.{MINUTES}; y", NOW),
+        (f"__Host-visitor-choice=refused.{MINUTES + 60}", NOW),
+        ("__Host-visitor-choice=refused.999999999999", NOW),
+        ("__Host-visitor-choice=refused", NOW),
+        ("__Host-visitor-choice=refused.x", NOW),
+        ("__Host-visitor-choice=\xff", NOW),
+        ("visitor-choice=refused", NOW),
+        ("visitor-choice=refused.1", NOW),
+        (f"__Host-visitor-choice=refused.{MINUTES - 10}; visitor-choice=refused", NOW),
+        (f"__Host-visitor-choice=refused.{MINUTES - 10}; __Host-visitor-choice=refused.{MINUTES - 20}", (MINUTES - 9) * MINUTE - 1),
+    ],
+)
+def test_a_refusal_counts_at_the_end_of_its_minute_or_as_of_now(header: str, at: int) -> None:
+    assert earlier_refusal(HOST, header, NOW, 180) == EarlierRefusal(Millis(at), True)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "visitor-choice=",
+        "visitor-choice=granted",
+        "visitor-choice=REFUSED",
+        "xvisitor-choice=refused",
+        "__Host-visitor-choice=",
+        "__Secure-visitor-choice=refused.1",
+    ],
+)
+def test_another_cookie_is_no_refusal(header: str) -> None:
+    assert earlier_refusal(HOST, header, NOW, 180) is None
+
+
+def test_a_spanning_refusal_is_read_where_the_shop_has_a_domain() -> None:
+    assert earlier_refusal(DOMAIN, f"__Secure-visitor-choice=refused.{MINUTES}", NOW, 180) == EarlierRefusal(NOW, True)
+
+
+def test_a_refusal_refuses_for_its_days_and_is_known_after_them() -> None:
+    for days, refuses in ((179, True), (181, False)):
+        found = earlier_refusal(HOST, f"__Host-visitor-choice=refused.{MINUTES - days * 1440}", NOW, 180)
+        assert found is not None
+        assert found.refuses is refuses
 
 
 @pytest.mark.parametrize(

@@ -67,8 +67,11 @@ def log_filter(query: Mapping[str, str]) -> dict[str, str]:
 
 
 async def log_entries(asked: Asked, wanted: Mapping[str, str]) -> list[dict[str, Any]]:
-    found = (await calls.calls(asked.call())).body.calls
-    return [entry for entry in found if all(entry[name] == value for name, value in wanted.items())]
+    return matching((await calls.calls(asked.call())).body.calls, wanted)
+
+
+def matching(entries: Sequence[dict[str, Any]], wanted: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [entry for entry in entries if all(entry[name] == value for name, value in wanted.items())]
 
 
 def place_of(found: Sequence[Mapping[str, Any]]) -> str:

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -16,9 +16,10 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import ServiceError
+from identity_service.shop import ShopId
 from identity_service.web.admin.pages import SAFE, Asked
-from identity_service.web.admin.sessions import Sessions, check_reader
-from identity_service.web.admin.shop import log_entries, log_filter, place_of
+from identity_service.web.admin.sessions import Session, Sessions, check_reader
+from identity_service.web.admin.shop import log_entries, log_filter, matching, place_of
 from identity_service.web.endpoints import Reply, Services, send_reply
 from identity_service.web.rendering import rendered
 
@@ -26,12 +27,16 @@ Entry = dict[str, Any]
 EVERY = 1.0
 LONGEST = 300
 """Seconds between two looks at the log, and seconds after which a stream ends, so that a session that ended stops reading."""
+MOST_OF_A_SHOP, MOST_OF_A_WORKER = 8, 32
+"""Streams at once. All of a shop read its log together, so that no shop's readers slow another's calls."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogStream:
     services: Services
     sessions: Sessions
+    readers: Counter[ShopId] = field(default_factory=Counter)
+    logs: dict[ShopId, tuple[float, "asyncio.Future[list[Entry]]"]] = field(default_factory=dict)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         check_reader(scope["state"]["headers"])
@@ -39,6 +44,20 @@ class LogStream:
         if session is None:
             await send_reply(send, Reply(b"", 401, "text/plain", headers=SAFE))
             return
+        shop = session.shop.shop_id
+        if self.readers[shop] >= MOST_OF_A_SHOP or self.readers.total() >= MOST_OF_A_WORKER:
+            await send_reply(send, Reply(b"", 429, "text/plain", headers=[*SAFE, (b"retry-after", b"%d" % LONGEST)]))
+            return
+        self.readers[shop] += 1
+        try:
+            await self._stream(scope, receive, send, session)
+        finally:
+            self.readers[shop] -= 1
+            if not self.readers[shop]:
+                del self.readers[shop]
+                self.logs.pop(shop, None)
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send, session: Session) -> None:
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no"), *SAFE]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -56,13 +75,21 @@ class LogStream:
         while True:
             await send({"type": "http.response.body", "body": b": still here\n\n", "more_body": True})
             with contextlib.suppress(ServiceError):  # while the store is away the page stays, and goes on when it is back
-                found = await log_entries(asked, log_filter(asked.query))
+                found = matching(await self._log(asked), log_filter(asked.query))
                 events = [_event(entry) for entry in reversed(newer(found, up_to(found, place) if known is None else known))]
                 if events or known is None:
                     events.append(f"id: {place_of(found)}\n\n".encode())
                     await send({"type": "http.response.body", "body": b"".join(events), "more_body": True})
                 known = found
             await asyncio.sleep(EVERY)
+
+    async def _log(self, asked: Asked) -> list[Entry]:
+        """Of the shop, read once for all its streams. Raises StoreUnavailable."""
+        now, shop = asyncio.get_running_loop().time(), asked.shop.shop_id
+        read = self.logs.get(shop)
+        if read is None or now - read[0] >= EVERY:
+            read = self.logs[shop] = now, asyncio.ensure_future(log_entries(asked, {}))
+        return await asyncio.shield(read[1])  # whoever leaves ends nobody else's reading
 
 
 async def _left(receive: Receive) -> None:
