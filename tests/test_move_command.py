@@ -1,6 +1,7 @@
 """The command `move`, run as an operator runs it: real stores, a service before and after, and a process that is really killed."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,24 @@ def test_the_pepper_of_a_shop_is_changed_in_one_pause(tmp_path: Path) -> None:
     with served(before) as service:
         _, found = service.call("/v1/lookups", {"email": "person7@example.com"})
         assert [one["visitor"] for one in found["visitors"]] == ["visitor-7"]
+
+
+@pytest.mark.skipif(not shutil.which("redis-server"), reason="needs Debian's redis-server")
+def test_orders_go_from_the_embedded_store_to_redis_and_back(tmp_path: Path) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    for directory in (before, after):
+        directory.mkdir()
+    with served(before) as service:
+        for number in range(20):
+            sale = {"key": "demo-public-key", "sale": number, "products": [12793], "visitor": f"visitor-{number}"}
+            assert service.call("/v2/log/sale", sale) == (200, {"status": "ok"})
+    with valkey(program="redis-server") as url:
+        for source, target in ((f"embedded:{before}/data", url), (url, f"embedded:{after}/data")):
+            told = run("move", source, target)
+            assert told.returncode == 0, told.stdout + told.stderr
+    with served(after) as service:
+        _, found = service.call("/v1/orders")
+        assert {order["sale"] for order in found["orders"]} == {str(number) for number in range(20)}
 
 
 def test_a_killed_move_goes_on_and_no_service_starts_on_either_half(tmp_path: Path) -> None:
