@@ -137,6 +137,16 @@ def test_a_password_in_an_address_is_told_nobody() -> None:
     assert "hidden" not in moved.stdout + moved.stderr
 
 
+@pytest.mark.parametrize("url", ["redis://u:hidden@127.0.0.1:port", "redis://u:hid?den@127.0.0.1:1", "redis://u:1/hidden@127.0.0.1:1"])
+def test_an_address_that_cannot_be_read_is_refused_without_its_password(tmp_path: Path, url: str) -> None:
+    checked, examined = run("check", IDENTITY_STORE__URL=url), run("doctor", url)
+    moved = [run("move", *two) for two in ((url, f"embedded:{tmp_path}/two"), (f"embedded:{tmp_path}/one", url))]
+    assert [one.returncode for one in (checked, examined, *moved)] == [2, 2, 1, 1]
+    for one in (checked, examined, moved[0]):
+        assert "is none of embedded:DIR" in one.stderr
+        assert not [part for part in ("hid", "den", "port", "u:") if part in (one.stdout + one.stderr).replace("a port is", "")]
+
+
 def test_a_check_adopts_no_store() -> None:
     with valkey() as url, redis.Redis.from_url(url) as client:
         assert run("check", "--store", IDENTITY_STORE__URL=url).returncode == 0
