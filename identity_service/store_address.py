@@ -72,8 +72,8 @@ def parse_address(url: str) -> StoreAddress:
 
 
 def store_name(where: str) -> str:
-    """A form of store.url for people: without login and options. Of what is in no known form nothing is shown, for any part of it may belong
-    to a password."""
+    """A form of store.url for people: without login and options. Of what is in no known form nothing is shown, for any part may belong to
+    a password."""
     if where.startswith(EMBEDDED):
         return where
     try:
