@@ -15,7 +15,7 @@ from urllib.parse import quote
 from identity_service.doctor import diagnose, summary
 from identity_service.errors import SettingsError, StoreUnavailable
 from identity_service.forget import forget_gone
-from identity_service.logs import configure, log
+from identity_service.logs import configure, log, open_standard_files
 from identity_service.move import move, undo_move
 from identity_service.relations import faults
 from identity_service.sections import Settings
@@ -34,8 +34,8 @@ DEVELOPMENT = "development"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = _parser()
-    asked = parser.parse_args(arguments)
+    open_standard_files()
+    asked = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = asked.run
     try:
         return run(asked)
