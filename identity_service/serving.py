@@ -11,6 +11,7 @@ from functools import partial
 from multiprocessing.connection import wait
 
 import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess, multiprocess
 
 from identity_service.connection import Connection
@@ -29,13 +30,15 @@ END_SECONDS = 10
 
 
 class Worker(multiprocess.Process):
-    """Whose death is noticed at once, also while the supervisor waits for its answer; and whose end comes, also where it is frozen."""
+    """Whose death is noticed at once, also while the supervisor waits for its answer; whose end comes, also where it is frozen; and of
+    whose gauges nothing is left then."""
 
     def join(self) -> None:
         self.process.join((self.config.timeout_graceful_shutdown or 0) + END_SECONDS)
         if self.process.is_alive():
             self.process.kill()
         self.process.join()
+        mark_process_dead(self.pid)  # type: ignore[no-untyped-call]
 
     def wait_until_ready(self, timeout: float, should_exit: threading.Event | None = None) -> bool:  # noqa: ARG002 that of an answer
         return super().wait_until_ready(START_SECONDS, should_exit)

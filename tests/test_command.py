@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
+from identity_service.store.keys import SCHEMA
 from tests.server import valkey
 
 SEED = {"key": "demo-public-key", "sale": 567, "products": [{"id": 12793, "price": 99.95, "quantity": 2}], "email": "luke@skywalker.com"}
@@ -211,6 +213,10 @@ def test_a_store_that_is_away_at_start_is_waited_for(tmp_path: Path) -> None:
         with valkey("--port", str(port)):
             assert eventually(lambda: service.call("/readyz")[0] == 200)
             assert service.call("/v1/links", {"email": "a@example.com", "visitor": "abc123"})[0] == 200
+            with redis.Redis(port=port) as database:
+                assert database.exists(SCHEMA) == 1
+                database.flushall()
+            assert eventually(lambda: service.call("/readyz")[0] == 503)
     finally:
         process.terminate()
         process.wait(20)

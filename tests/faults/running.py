@@ -15,6 +15,7 @@ from typing import Any
 import redis
 
 from identity_service.store.binary import server_binary
+from identity_service.store.keys import SCHEMA
 from tests.faults.connection import Connection
 from tests.server import view
 from tests.test_command import descendants, eventually, free_port
@@ -139,6 +140,14 @@ class RunningService:
     def database(self) -> redis.Redis:
         """A direct view of its store, to be closed by the caller."""
         return view(self.store_url)
+
+    def empty(self) -> None:
+        """Its store, of all but the mark: without that the service would refuse it."""
+        with self.database() as database, database.pipeline() as pipe:
+            mark = database.hgetall(SCHEMA)
+            pipe.flushall()
+            pipe.hset(SCHEMA, mapping=mark)
+            pipe.execute()
 
     def call(self, path: str, body: object = None, key: str = "demo-private-key") -> tuple[int, Any]:
         """Status and answer, on a connection of its own. Raises NoAnswer."""

@@ -19,7 +19,7 @@ from identity_service.store.inspection import inspect
 from identity_service.store.keys import MOVE, OF_THE_STORE, PREFIX, REPAIR_LOCK, REWRITE, SCHEMA, HandleKeys, Keys, VisitorKeys
 from identity_service.store.kinds import KINDS, UnknownKeyError, name_of
 from identity_service.store.moving import MoveRefused, Moving, undo
-from identity_service.store.schema import Schema, examine_marks, schema_of
+from identity_service.store.schema import Schema, SeenMark, examine_marks, schema_of
 from tests.conftest import Clock
 from tests.filled import NEW, NEWEST, OLD, SHOP, digests, fill, picture, service, under
 from tests.server import valkey
@@ -155,7 +155,7 @@ async def test_a_store_goes_to_redis_and_through_a_cluster_and_back(clock: Clock
             async with service(other, clock, *peppers) as (application, shopper):
                 now = digests(people, *peppers)
                 assert under(await picture(shopper, people), now, now) == under(before, old, now), other
-                assert await examine_marks(application.services.store.client, schema_of(peppers), adopt=True) == []
+                assert await examine_marks(application.services.store.client, schema_of(peppers), SeenMark()) == []
 
 
 @needs_redis
