@@ -12,7 +12,7 @@ import redis
 from identity_service.store.keys import MOVE, PROBE, REPAIR_LOCK, SCHEMA
 from tests.filled import NEW, OLD, environment
 from tests.server import valkey
-from tests.test_command import eventually, free_port, served
+from tests.test_command import PATIENCE, eventually, free_port, served
 
 CHANGED = {name: value for name, value in environment("", OLD, NEW).items() if "SECRETS" in name}
 
@@ -83,7 +83,7 @@ def test_a_killed_move_goes_on_and_no_service_starts_on_either_half(tmp_path: Pa
         moving = subprocess.Popen([sys.executable, "-m", "identity_service", "move", source, target], stdout=subprocess.PIPE)
         assert eventually(lambda: here.dbsize() > 5_000)
         moving.kill()
-        moving.communicate(timeout=10)
+        moving.communicate(timeout=PATIENCE)
         assert 5_000 < here.dbsize() < 20_000
         for url in (source, target):
             refused = run("serve", "--port", str(free_port()), IDENTITY_STORE__URL=url)
@@ -105,7 +105,7 @@ def test_a_move_waits_for_a_service_to_be_gone_and_refuses_one_that_runs() -> No
                 assert moving.stdout
                 assert "waiting to see whether it still does" in moving.stdout.readline()
                 client.set(REPAIR_LOCK, "another") if renewed else client.delete(REPAIR_LOCK)
-                _, told = moving.communicate(timeout=20)
+                _, told = moving.communicate(timeout=PATIENCE)
             assert moving.returncode == (1 if renewed else 0)
             assert ("a service runs on" in told, client.exists(MOVE) == 0) == (renewed, renewed)
 

@@ -82,7 +82,7 @@ class RunningStore:
     def _end(self, number: signal.Signals) -> None:
         if self._process:
             self._process.send_signal(number)
-            self._process.wait(20)
+            self._process.wait(60)
             self._process = None
 
     def __enter__(self) -> "RunningStore":
@@ -164,7 +164,7 @@ class RunningService:
         assert self._process.stdout
         self._process.terminate()
         try:
-            return self._process.wait(30)
+            return self._process.wait(60)
         finally:
             self._process.stdout.close()
             self._process = None
@@ -206,7 +206,7 @@ def paused(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def seconds_until(holds: Callable[[], bool], limit: float = 30.0) -> float:
+def seconds_until(holds: Callable[[], bool], limit: float = 120.0) -> float:
     """How long it took; raises AssertionError past the limit."""
     began = time.monotonic()
     assert eventually(holds, limit)
