@@ -10,13 +10,14 @@ from types import FrameType
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from identity_service.errors import ServiceError
+from identity_service.errors import ServiceError, StoreRefused
 from identity_service.logs import log, where
-from identity_service.metrics import tell_counts
+from identity_service.metrics import tell_counts, tell_store
 from identity_service.sections import Settings
 from identity_service.slots import SharedMemory, private_memory
 from identity_service.store import Clock
 from identity_service.store.repair import INTERVAL
+from identity_service.store.schema import SeenMark
 from identity_service.web.middleware import Edge
 from identity_service.web.routes import build
 from identity_service.wiring import make_services
@@ -24,10 +25,12 @@ from identity_service.wiring import make_services
 
 class Application:
     """An ASGI application that owns its store connection. `clock`: seconds since 1970. `memory`: in which its workers count callers
-    together; without it each has its share of the limits."""
+    together; without it each has its share of the limits. `mark`: of the store, as its workers know it together."""
 
-    def __init__(self, settings: Settings, clock: Clock = time.time, memory: SharedMemory | None = None) -> None:
-        self.services = make_services(settings, clock, memory or private_memory())
+    def __init__(
+        self, settings: Settings, clock: Clock = time.time, memory: SharedMemory | None = None, mark: SeenMark | None = None
+    ) -> None:
+        self.services = make_services(settings, clock, memory or private_memory(), mark)
         limits, services = settings.limits, self.services
         self._app: ASGIApp = Edge(build(services), services.shops.origins, limits.header_count, limits.header_bytes, services.stopping)
 
@@ -76,6 +79,8 @@ class Application:
         while True:
             try:
                 await self.keep_up()
+            except StoreRefused:
+                pass  # was logged once
             except ServiceError as error:
                 log.warning("upkeep postponed: the store cannot be reached", reason=error.detail)
             except Exception as error:
@@ -84,6 +89,7 @@ class Application:
 
     async def _write_tally(self) -> None:
         while True:
+            tell_store(self.services.store.client.open, bool(self.services.store.client.refused))
             await asyncio.sleep(1)
             tell_counts()
             try:

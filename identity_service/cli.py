@@ -15,7 +15,7 @@ from urllib.parse import quote
 from identity_service.doctor import diagnose, summary
 from identity_service.errors import SettingsError, StoreUnavailable
 from identity_service.forget import forget_gone
-from identity_service.logs import configure, log
+from identity_service.logs import configure, log, open_standard_files
 from identity_service.move import move, undo_move
 from identity_service.relations import faults
 from identity_service.sections import Settings
@@ -27,15 +27,15 @@ from identity_service.store.client import Client
 from identity_service.store.embedded import EmbeddedStore
 from identity_service.store.examination import examine
 from identity_service.store.inspection import inspect
-from identity_service.store.schema import examine_marks, schema_of
+from identity_service.store.schema import MARK_VARIABLE, SeenMark, examine_marks, schema_of
 from identity_service.store_address import EMBEDDED
 
 DEVELOPMENT = "development"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = _parser()
-    asked = parser.parse_args(arguments)
+    open_standard_files()
+    asked = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = asked.run
     try:
         return run(asked)
@@ -56,8 +56,9 @@ def serve(asked: argparse.Namespace) -> int:
         os.environ["IDENTITY_STORE__URL"] = store.url
     metrics = tempfile.mkdtemp(prefix="identity-metrics-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
+    os.environ[MARK_VARIABLE] = f"{metrics}/mark"
     try:
-        _examine(os.environ.get("IDENTITY_STORE__URL", settings.store.url), settings, serving=True)
+        _examine(os.environ.get("IDENTITY_STORE__URL", settings.store.url), settings, SeenMark(Path(metrics, "mark")))
         run_workers(settings)
     finally:
         if store:
@@ -80,7 +81,7 @@ def check(asked: argparse.Namespace) -> int:
     shops = ", ".join(f"{name} ({shop.policy})" for name, shop in settings.shops.items())
     print(f"settings are in order; shops: {shops}")
     if asked.store and not settings.store.url.startswith(EMBEDDED):
-        _examine(settings.store.url, settings, serving=False)
+        _examine(settings.store.url, settings)
         print("the store is fit for use")
     return 0
 
@@ -197,16 +198,16 @@ def _started(store: EmbeddedStore) -> None:
         raise SettingsError([f"store.url: {error}"]) from None
 
 
-def _examine(url: str, settings: Settings, *, serving: bool) -> None:
-    """Raises SettingsError for a server that would lose links, or whose keys are not these settings'. `serving`: one without a mark is
-    adopted, and one that is away may still come."""
+def _examine(url: str, settings: Settings, mark: SeenMark | None = None) -> None:
+    """Raises SettingsError for a server that would lose links, or whose keys are not these settings'. `mark`: of a service that starts;
+    then the server may still come."""
 
     async def examined() -> list[str]:
         client = Client(url, settings.store.timeout_seconds)
         try:
-            return await examine(client) or await examine_marks(client, schema_of(settings.secrets.peppers), adopt=serving)
+            return await examine(client) or await examine_marks(client, schema_of(settings.secrets.peppers), mark or SeenMark())
         except StoreUnavailable:
-            if not serving:
+            if not mark:
                 return ["store.url: the store does not answer"]
             log.warning("the store does not answer yet; calls that need it are answered 503")
             return []

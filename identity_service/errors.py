@@ -65,6 +65,10 @@ class StoreUnavailable(ServiceError):
         super().__init__(detail, retry_after=retry_after)
 
 
+class StoreRefused(StoreUnavailable):
+    """The store proved not to be this service's; `detail` says why, to operators."""
+
+
 class SettingsError(Exception):
     """`faults` names every wrong setting, one line each."""
 

@@ -11,7 +11,7 @@ from identity_service.store.client import Client
 from identity_service.store.forgetting import forget, gone_in
 from identity_service.store.keys import SCHEMA
 from identity_service.store.moving import MoveRefused
-from identity_service.store.schema import continues, examine_marks, misfit, schema_of, stored_schema
+from identity_service.store.schema import SeenMark, continues, examine_marks, misfit, schema_of, stored_schema
 from identity_service.wiring import make_store
 
 
@@ -36,7 +36,7 @@ async def _forget(current: Place, restored: Place, settings: Settings) -> tuple[
     store, now = make_store(settings, client, Handles(*settings.secrets.peppers)), Millis(int(time.time() * 1000))
     marks = withdrawn = 0
     try:
-        for fault in await examine_marks(client, own, adopt=False):
+        for fault in await examine_marks(client, own, SeenMark()):
             raise MoveRefused(fault)
         for batch in gone_in(current.side, settings.secrets.peppers, len(stored.peppers)):
             marks += len(batch)

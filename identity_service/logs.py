@@ -1,9 +1,13 @@
-"""JSON logs, one line an event, to standard error. No event carries an email, ID, token, key, address, user agent, or raw path."""
+"""JSON logs, one line an event, to standard error. No event carries an email, ID, token, key, address, user agent, or raw path.
+
+Logging raises nothing: where nobody reads the log, or its disk is full, the service goes on without lines, and can still be stopped.
+"""
 
 import asyncio
 import atexit
 import contextlib
 import logging
+import os
 import sys
 import time
 import traceback
@@ -60,13 +64,37 @@ class Lines:
         with contextlib.suppress(IndexError):  # another thread may take some
             while self._waiting:
                 lines.append(self._waiting.popleft())
-        if lines:
-            sys.stderr.buffer.write(b"".join(lines))
-            sys.stderr.buffer.flush()
+        if lines and sys.stderr:
+            with contextlib.suppress(OSError, ValueError):  # broken or full; closed
+                sys.stderr.buffer.write(b"".join(lines))
+                sys.stderr.buffer.flush()
 
 
 LINES = Lines()
-atexit.register(LINES.write)
+
+
+def end() -> None:
+    """The last lines; those that nobody takes would otherwise change the exit code of the process."""
+    LINES.write()
+    try:
+        if sys.stderr:
+            sys.stderr.flush()
+    except (OSError, ValueError):
+        sys.stderr = None  # as Python does it where there is none
+
+
+atexit.register(end)
+
+
+def open_standard_files() -> None:
+    """In place of what the caller closed: the next file or socket would take its number, and be written to by all who log."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # takes the lowest number that is free, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode))  # noqa: SIM115 it lives as long as the process
 
 
 class AnsweredLine(Struct, frozen=True):
@@ -114,9 +142,10 @@ class ServerLines(logging.Handler):
     written at once: after its last one the server may end by a signal."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        told = record.getMessage() if record.levelno < logging.WARNING else str(record.msg)
-        log.log(record.levelno, told.partition("\n")[0], logger=record.name)
-        LINES.write()
+        with contextlib.suppress(Exception):  # the server logs before it ends, and would not end
+            told = record.getMessage() if record.levelno < logging.WARNING else str(record.msg)
+            log.log(record.levelno, told.partition("\n")[0], logger=record.name)
+            LINES.write()
 
 
 SERVER_LOGGING: dict[str, Any] = {

@@ -21,6 +21,9 @@ STORE_SECONDS = Histogram(
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5),
 )
 BREAKER_OPEN = Gauge("identity_store_breaker_open", "1 while calls to the store fail at once", multiprocess_mode="livemax")
+STORE_REFUSED = Gauge(
+    "identity_store_refused", "1 while a worker refuses the store as moved, emptied or foreign", multiprocess_mode="livemax"
+)
 CUT_OFF = Counter("identity_cut_off_total", "Requests that came too slowly, too large or unreadable, by status", ["status"])
 REQUESTS = Counter("identity_requests_total", "Answers by route and status", ["route", "status"])
 
@@ -38,6 +41,12 @@ def tell_counts() -> None:
     while _gathered:
         (family, labels), number = _gathered.popitem()
         family.labels(*labels).inc(number)
+
+
+def tell_store(breaker_open: bool, refused: bool) -> None:
+    """Of this worker; a scrape shows the worst of those that live."""
+    BREAKER_OPEN.set(breaker_open)
+    STORE_REFUSED.set(refused)
 
 
 def exposition() -> bytes:

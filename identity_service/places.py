@@ -1,6 +1,5 @@
 """Stores as commands for operators name them, and the failures of such commands."""
 
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from identity_service.store.embedded import EmbeddedStore
 from identity_service.store.entries import Side, answering
 from identity_service.store.kinds import UnknownKeyError
 from identity_service.store.moving import MoveRefused, last_service
-from identity_service.store_address import EMBEDDED
+from identity_service.store_address import EMBEDDED, store_name
 
 TIMEOUT = 60.0
 POLL_SECONDS = 0.5
@@ -37,7 +36,7 @@ def opened(where: str, *, exists: bool = False) -> Iterator[Place]:
     StoreUnavailable."""
     directory = Path(where.removeprefix(EMBEDDED))
     if not where.startswith(EMBEDDED):
-        yield Place(re.sub(r"//[^@/]*@", "//", where.partition("?")[0]), where, _side(where), held=False)
+        yield Place(store_name(where), where, _side(where), held=False)
         return
     if exists and not (directory / "appendonlydir").is_dir():
         raise MoveRefused(f"{where}: there is no store in this directory")
@@ -53,7 +52,7 @@ def _side(url: str) -> Side:
     try:
         return Side(direct(url, TIMEOUT))
     except ValueError as error:
-        raise MoveRefused(f"{url}: {error}") from None
+        raise MoveRefused(f"{store_name(url)}: {error}") from None
 
 
 def wait_for_quiet(place: Place) -> None:

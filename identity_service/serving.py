@@ -2,6 +2,7 @@
 
 import os
 import resource
+import sys
 import threading
 import time
 import urllib.error
@@ -10,6 +11,7 @@ from functools import partial
 from multiprocessing.connection import wait
 
 import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess, multiprocess
 
 from identity_service.connection import Connection
@@ -21,13 +23,22 @@ from identity_service.slots import MEMORY_VARIABLE, create_memory
 MOST_CONNECTIONS = 8192
 """Of a worker; above it calls are answered 503. Slow clients hold connections for seconds, so it is far above what a worker can answer."""
 
-
 START_SECONDS = 60
 """In which a worker must be ready to replace another, or the other stays."""
+END_SECONDS = 10
+"""After the time for open calls, in which a worker that was told to end must have ended, or it is killed."""
 
 
 class Worker(multiprocess.Process):
-    """Whose death is noticed at once, also while the supervisor waits for its answer."""
+    """Whose death is noticed at once, also while the supervisor waits for its answer; whose end comes, also where it is frozen; and of
+    whose gauges nothing is left then."""
+
+    def join(self) -> None:
+        self.process.join((self.config.timeout_graceful_shutdown or 0) + END_SECONDS)
+        if self.process.is_alive():
+            self.process.kill()
+        self.process.join()
+        mark_process_dead(self.pid)  # type: ignore[no-untyped-call]
 
     def wait_until_ready(self, timeout: float, should_exit: threading.Event | None = None) -> bool:  # noqa: ARG002 that of an answer
         return super().wait_until_ready(START_SECONDS, should_exit)
@@ -93,9 +104,17 @@ def _announce(server: ServerSettings) -> None:
     for _ in range(1200):
         try:
             with urllib.request.urlopen(f"http://{reached}:{port}/healthz", timeout=1):
-                print(f"listening on http://{shown}:{port}", flush=True)
+                _print(f"listening on http://{shown}:{port}")
                 if server.demo:
-                    print(f"demo shop: http://localhost:{port}/shop", flush=True)
+                    _print(f"demo shop: http://localhost:{port}/shop")
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.02)
+
+
+def _print(line: str) -> None:
+    """Where nobody reads it, nothing is printed from then on, and the exit code stays what it is."""
+    try:
+        print(line, flush=True)
+    except (OSError, ValueError):
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 it lives as long as the process

@@ -13,13 +13,19 @@ from typing import Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 EMBEDDED = "embedded:"
-SINGLE = re.compile(r"rediss?://[^/].*|unix://.+")
+LOGIN, OPTIONS = r"((?P<login>[^@/?#]*)@)?", r"(\?(?P<options>[^@#]*))?"
+SINGLE = re.compile(rf"(?P<scheme>rediss?)://{LOGIN}(?P<hosts>[^@/?#]+)(?P<path>/[^@?#]*)?{OPTIONS}")
+SOCKET = re.compile(rf"(?P<scheme>unix)://{LOGIN}(?P<hosts>)(?P<path>/[^@?#]+){OPTIONS}")
 SEVERAL = re.compile(
-    r"(?P<scheme>rediss?)\+(?P<topology>sentinel|cluster)://((?P<login>[^@/?]*)@)?(?P<hosts>[^@/?]+)(/(?P<name>[^/?]*))?(\?(?P<options>.*))?"
+    rf"(?P<scheme>rediss?)\+(?P<topology>sentinel|cluster)://{LOGIN}(?P<hosts>[^@/?#]+)(?P<path>/(?P<name>[^@/?#]*))?{OPTIONS}"
 )
-HOST = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?")
+HOST = re.compile(r"(?P<host>[^\s:\[\],]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?")
 PORTS = {"sentinel": 26379, "cluster": 6379}
-FORMS = "embedded:DIR, redis://, rediss://, unix://, redis+sentinel://HOST,HOST/NAME or redis+cluster://HOST,HOST"
+LAST_PORT = 65_535
+FORMS = (
+    "embedded:DIR, redis://, rediss://, unix://, redis+sentinel://HOST,HOST/NAME or redis+cluster://HOST,HOST "
+    f"(a port is a number from 1 to {LAST_PORT:,}; write @ / ? # in a user or password as %40 %2F %3F %23)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +50,12 @@ class StoreAddress:
 
 
 def parse_address(url: str) -> StoreAddress:
-    """Raises ValueError for a URL of no known form; embedded:DIR is none, since its server has a URL once it runs."""
-    if SINGLE.fullmatch(url):
+    """Raises ValueError, which repeats no part of it, for a URL of no known form; embedded:DIR is none, since its server has a URL once it
+    runs."""
+    if SOCKET.fullmatch(url) or ((one := SINGLE.fullmatch(url)) and _host(one["hosts"])):
         return StoreAddress("single", (url,))
     found = SEVERAL.fullmatch(url)
-    hosts = [HOST.fullmatch(text) for text in found["hosts"].split(",")] if found else []
+    hosts = [_host(text) for text in found["hosts"].split(",")] if found else []
     if not found or not all(hosts) or (found["topology"] == "sentinel") != bool(found["name"]):
         raise ValueError(f"is none of {FORMS}")
     topology: Literal["sentinel", "cluster"] = "sentinel" if found["topology"] == "sentinel" else "cluster"
@@ -62,6 +69,24 @@ def parse_address(url: str) -> StoreAddress:
     places = [f"{host['host']}:{host['port'] or PORTS[topology]}" for host in hosts if host]
     servers = tuple(_url(found["scheme"], asked_login, place, asked) for place in places)
     return StoreAddress(topology, servers, found["name"] or "", found["scheme"], login, urlencode(options))
+
+
+def store_name(where: str) -> str:
+    """A form of store.url for people: without login and options. Of what is in no known form nothing is shown, for any part may belong to
+    a password."""
+    if where.startswith(EMBEDDED):
+        return where
+    try:
+        parse_address(where)
+    except ValueError:
+        return "this address"
+    scheme, place = where.partition("?")[0].split("://", 1)
+    return f"{scheme}://{place.rpartition('@')[2]}"
+
+
+def _host(text: str) -> re.Match[str] | None:
+    found = HOST.fullmatch(text)
+    return found if found and 0 < int(found["port"] or 1) <= LAST_PORT else None
 
 
 def _url(scheme: str, login: str, place: str, options: str) -> str:

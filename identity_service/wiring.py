@@ -29,16 +29,17 @@ from identity_service.signing import Signing
 from identity_service.slots import SharedMemory
 from identity_service.store import Clock, Retention, Store
 from identity_service.store.client import Client
+from identity_service.store.schema import SeenMark
 from identity_service.web.auth import parse_networks
 from identity_service.web.bodies import BodyLimits
 from identity_service.web.endpoints import Services
 
 
-def make_services(settings: Settings, clock: Clock, memory: SharedMemory) -> Services:
+def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: SeenMark | None = None) -> Services:
     handles = Handles(*settings.secrets.peppers)
     signing = Signing(settings.secrets.signing_keys)
     limits, kept = settings.limits, settings.retention
-    store = make_store(settings, _client(settings.store), handles)
+    store = make_store(settings, _client(settings.store), handles, mark)
     receipts = Receipts(store, signing, kept.receipt_days)
     visitors = Visitors(store, signing, receipts, clock, kept.consent_days, kept.refusal_days)
     links, subjects = Links(store, signing, clock), Subjects(visitors)
@@ -80,10 +81,11 @@ def _client(store: StoreSettings) -> Client:
     return Client(store.url, store.timeout_seconds, replicas=store.replicas, observe=_observe)
 
 
-def make_store(settings: Settings, client: Client, handles: Handles) -> Store:
+def make_store(settings: Settings, client: Client, handles: Handles, mark: SeenMark | None = None) -> Store:
     limits, kept = settings.limits, settings.retention
     retention = Retention(kept.consent_days, kept.gone_days, kept.receipt_days, kept.sale_days)
-    return Store(client, handles, LinkCaps(limits.visitors_per_handle, limits.emails_per_visitor), retention, limits.orders_per_shop)
+    caps = LinkCaps(limits.visitors_per_handle, limits.emails_per_visitor)
+    return Store(client, handles, caps, retention, limits.orders_per_shop, mark)
 
 
 def make_shops(settings: Mapping[str, ShopSettings]) -> Shops:

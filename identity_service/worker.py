@@ -6,11 +6,13 @@ import multiprocessing
 import os
 import signal
 import sys
+from pathlib import Path
 
 from identity_service.app import Application
 from identity_service.logs import configure
 from identity_service.settings import CONFIG_VARIABLE, load
 from identity_service.slots import MEMORY_VARIABLE, open_memory
+from identity_service.store.schema import MARK_VARIABLE, SeenMark
 
 PR_SET_PDEATHSIG = 1
 OBJECTS = 20_000
@@ -22,7 +24,8 @@ def create() -> Application:
     settings = load(os.environ.get(CONFIG_VARIABLE, "development"), os.environ)
     configure(settings.server.log_level)
     memory = os.environ.get(MEMORY_VARIABLE)
-    application = Application(settings, memory=open_memory(memory) if memory else None)
+    mark = os.environ.get(MARK_VARIABLE)
+    application = Application(settings, memory=open_memory(memory) if memory else None, mark=SeenMark(Path(mark)) if mark else None)
     gc.collect()
     gc.freeze()
     gc.set_threshold(OBJECTS)

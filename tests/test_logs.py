@@ -1,10 +1,12 @@
 """Logs: one JSON line an event on standard error, and nothing in them of what a caller sent."""
 
 import asyncio
+import io
 import json
 import logging
 import logging.config
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -130,3 +132,29 @@ def test_the_servers_warnings_keep_their_template_alone(capsys: pytest.CaptureFi
 def test_the_server_writes_through_this_form_only() -> None:
     assert logs.SERVER_LOGGING["loggers"]["uvicorn"]["propagate"] is False
     assert logging.config.DictConfigurator(logs.SERVER_LOGGING).configure_handler({"()": "identity_service.logs.ServerLines"})
+
+
+class Broken(io.BytesIO):
+    def write(self, data: object) -> int:
+        raise BrokenPipeError
+
+
+def closed() -> io.TextIOWrapper:
+    stream = io.TextIOWrapper(io.BytesIO())
+    stream.close()
+    return stream
+
+
+@pytest.mark.usefixtures("fresh_log")
+@pytest.mark.parametrize("stream", [None, closed(), io.TextIOWrapper(Broken())], ids=["none", "closed", "broken"])
+def test_a_log_that_nobody_can_read_stops_nobody(monkeypatch: pytest.MonkeyPatch, stream: io.TextIOWrapper | None) -> None:
+    logs.configure("info")
+    logger = logging.Logger("uvicorn.error")
+    logger.addHandler(logs.ServerLines())
+    monkeypatch.setattr(sys, "stderr", stream)
+    logs.log.error("event")
+    logs.log_answered("r-1", "POST", "/v1/links", 200, 1.25)
+    logger.info("Received SIGTERM, exiting.")
+    logger.info("%d", "no number")
+    logs.end()
+    assert not logs.LINES._waiting

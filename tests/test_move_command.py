@@ -1,6 +1,7 @@
 """The command `move`, run as an operator runs it: real stores, a service before and after, and a process that is really killed."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import redis
 from identity_service.store.keys import MOVE, PROBE, REPAIR_LOCK, SCHEMA
 from tests.filled import NEW, OLD, environment
 from tests.server import valkey
-from tests.test_command import eventually, free_port, served
+from tests.test_command import PATIENCE, eventually, free_port, served
 
 CHANGED = {name: value for name, value in environment("", OLD, NEW).items() if "SECRETS" in name}
 
@@ -55,6 +56,24 @@ def test_the_pepper_of_a_shop_is_changed_in_one_pause(tmp_path: Path) -> None:
         assert [one["visitor"] for one in found["visitors"]] == ["visitor-7"]
 
 
+@pytest.mark.skipif(not shutil.which("redis-server"), reason="needs Debian's redis-server")
+def test_orders_go_from_the_embedded_store_to_redis_and_back(tmp_path: Path) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    for directory in (before, after):
+        directory.mkdir()
+    with served(before) as service:
+        for number in range(20):
+            sale = {"key": "demo-public-key", "sale": number, "products": [12793], "visitor": f"visitor-{number}"}
+            assert service.call("/v2/log/sale", sale) == (200, {"status": "ok"})
+    with valkey(program="redis-server") as url:
+        for source, target in ((f"embedded:{before}/data", url), (url, f"embedded:{after}/data")):
+            told = run("move", source, target)
+            assert told.returncode == 0, told.stdout + told.stderr
+    with served(after) as service:
+        _, found = service.call("/v1/orders")
+        assert {order["sale"] for order in found["orders"]} == {str(number) for number in range(20)}
+
+
 def test_a_killed_move_goes_on_and_no_service_starts_on_either_half(tmp_path: Path) -> None:
     with valkey() as source, valkey() as target, redis.Redis.from_url(source) as there, redis.Redis.from_url(target) as here:
         with there.pipeline(transaction=False) as pipe:
@@ -64,7 +83,7 @@ def test_a_killed_move_goes_on_and_no_service_starts_on_either_half(tmp_path: Pa
         moving = subprocess.Popen([sys.executable, "-m", "identity_service", "move", source, target], stdout=subprocess.PIPE)
         assert eventually(lambda: here.dbsize() > 5_000)
         moving.kill()
-        moving.communicate(timeout=10)
+        moving.communicate(timeout=PATIENCE)
         assert 5_000 < here.dbsize() < 20_000
         for url in (source, target):
             refused = run("serve", "--port", str(free_port()), IDENTITY_STORE__URL=url)
@@ -86,7 +105,7 @@ def test_a_move_waits_for_a_service_to_be_gone_and_refuses_one_that_runs() -> No
                 assert moving.stdout
                 assert "waiting to see whether it still does" in moving.stdout.readline()
                 client.set(REPAIR_LOCK, "another") if renewed else client.delete(REPAIR_LOCK)
-                _, told = moving.communicate(timeout=20)
+                _, told = moving.communicate(timeout=PATIENCE)
             assert moving.returncode == (1 if renewed else 0)
             assert ("a service runs on" in told, client.exists(MOVE) == 0) == (renewed, renewed)
 
@@ -116,6 +135,16 @@ def test_a_password_in_an_address_is_told_nobody() -> None:
         with redis.Redis.from_url(source, decode_responses=True) as client:
             assert client.hget(MOVE, "other") == f"redis://127.0.0.1:{port}/0"
     assert "hidden" not in moved.stdout + moved.stderr
+
+
+@pytest.mark.parametrize("url", ["redis://u:hidden@127.0.0.1:port", "redis://u:hid?den@127.0.0.1:1", "redis://u:1/hidden@127.0.0.1:1"])
+def test_an_address_that_cannot_be_read_is_refused_without_its_password(tmp_path: Path, url: str) -> None:
+    checked, examined = run("check", IDENTITY_STORE__URL=url), run("doctor", url)
+    moved = [run("move", *two) for two in ((url, f"embedded:{tmp_path}/two"), (f"embedded:{tmp_path}/one", url))]
+    assert [one.returncode for one in (checked, examined, *moved)] == [2, 2, 1, 1]
+    for one in (checked, examined, moved[0]):
+        assert "is none of embedded:DIR" in one.stderr
+        assert not [part for part in ("hid", "den", "port", "u:") if part in (one.stdout + one.stderr).replace("a port is", "")]
 
 
 def test_a_check_adopts_no_store() -> None:

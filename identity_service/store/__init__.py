@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from identity_service.errors import StoreUnavailable
+from identity_service.errors import StoreRefused
 from identity_service.handle import Handles
 from identity_service.link import LinkCaps
+from identity_service.logs import log
 from identity_service.store.activity import ActivityStore
 from identity_service.store.assumed import AssumedVisitors
 from identity_service.store.client import Client
@@ -16,7 +17,7 @@ from identity_service.store.removals import RemovalStore
 from identity_service.store.repair import Repair
 from identity_service.store.sales import SaleStore
 from identity_service.store.salts import SaltStore
-from identity_service.store.schema import VERSION, Schema, examine_marks
+from identity_service.store.schema import VERSION, Schema, SeenMark, examine_marks
 from identity_service.store.selling import Selling
 from identity_service.store.sweep import Sweep
 from identity_service.store.visitors import NOTHING, VisitorStore
@@ -37,7 +38,9 @@ class Retention:
 class Store:
     """`most_orders`: newest orders listed of one shop."""
 
-    def __init__(self, client: Client, handles: Handles, caps: LinkCaps, retention: Retention, most_orders: int) -> None:
+    def __init__(
+        self, client: Client, handles: Handles, caps: LinkCaps, retention: Retention, most_orders: int, mark: SeenMark | None = None
+    ) -> None:
         keys = Keys(handles)
         self.client = client
         self.keys = keys
@@ -51,14 +54,19 @@ class Store:
         self.activity = ActivityStore(client, keys, most_orders, retention.sale * DAY)
         self.selling = Selling(client, keys, self.sales, self.links, self.activity)
         self._schema = Schema(VERSION, handles.fingerprints)
+        self._mark = mark or SeenMark()
         self.repair = Repair(client, keys, self.links, self.removals)
         self.sweep = Sweep(client, keys, self.links)
 
     async def check_marks(self) -> None:
-        """From now on every call raises StoreUnavailable if the store is moved, or proves to be another's; this one tells why."""
-        for fault in await examine_marks(self.client, self._schema, adopt=False):
-            self.client.refuse()
-            raise StoreUnavailable(fault)
+        """From now on every call raises StoreUnavailable if the store is moved, was emptied, or proves to be another's; this one raises
+        StoreRefused, which says why."""
+        if self.client.refused:
+            raise StoreRefused(self.client.refused)
+        for fault in await examine_marks(self.client, self._schema, self._mark):
+            log.error("the store is refused, and every call that needs it", reason=fault)
+            self.client.refuse(fault)
+            raise StoreRefused(fault)
 
 
 Clock = Callable[[], float]

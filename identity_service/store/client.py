@@ -26,7 +26,7 @@ class Client:
         self._timeout = timeout
         self.replicas = replicas
         self._posted: set[asyncio.Future[list[Reply]]] = set()
-        self._refused = False
+        self.refused = ""
         self.one_server = True  # until it proves to be a cluster
 
     @property
@@ -38,7 +38,7 @@ class Client:
         """Replies in the order of the commands. Raises StoreUnavailable; for writes that means: perhaps done, perhaps not."""
         if not unit:
             return []
-        if self._refused:
+        if self.refused:
             raise StoreUnavailable
         began = time.monotonic()
         try:
@@ -76,15 +76,15 @@ class Client:
 
     def post(self, *unit: Command) -> None:
         """Sends without waiting, for what repair would do anyway; a failure is counted, not raised."""
-        if self._refused:
+        if self.refused:
             return
         sent = asyncio.ensure_future(self._topology.submit(unit))
         self._posted.add(sent)
         sent.add_done_callback(self._forget)
 
-    def refuse(self) -> None:
-        """The store proved not to be this service's: from now on every call raises StoreUnavailable."""
-        self._refused = True
+    def refuse(self, reason: str) -> None:
+        """The store proved not to be this service's: from now on every call raises StoreUnavailable. `refused` keeps the reason."""
+        self.refused = reason
 
     async def servers(self) -> list[Node]:
         """Every server that holds data, replicas too. Raises StoreUnavailable."""

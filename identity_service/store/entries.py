@@ -25,7 +25,7 @@ WRITERS = {"string": "SET", "hash": "HSET", "list": "RPUSH", "set": "SADD", "zse
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A key with all that it holds. `expires_at`: ms since 1970, or NEVER. `value`: bytes, or a list, set or dict of them; of a sorted set
-    from member to score."""
+    from member to score, which is a number: servers write the same one in different digits."""
 
     name: bytes
     type: str
@@ -55,7 +55,7 @@ class Entry:
         if self.type == "hash":
             return [part for pair in self.value.items() for part in pair]
         if self.type == "zset":
-            return [part for member, score in self.value.items() for part in (score, member)]
+            return [part for member, score in self.value.items() for part in (repr(score), member)]
         return list(self.value)
 
 
@@ -163,6 +163,8 @@ def _entry(name: bytes, kind: bytes, expires_at: int, value: Any) -> Entry:
         raise UnknownKeyError
     if kind in {b"hash", b"zset"}:
         value = _pairs(value)
+    if kind == b"zset":
+        value = {member: float(score) for member, score in value.items()}
     return Entry(name, kind.decode(), expires_at, set(value) if kind == b"set" else value)
 
 

@@ -17,6 +17,7 @@ REPAIR_LOCK = f"{PREFIX}{{repair-lock}}"
 SCHEMA = f"{PREFIX}{{schema}}"
 MOVE = f"{PREFIX}{{move}}"
 SWEEP = f"{PREFIX}{{sweep}}"
+SALTS = f"{PREFIX}Z{{"
 OF_THE_STORE = frozenset({PROBE, REPAIR_LOCK, SCHEMA, MOVE, SWEEP})
 """They say something of one store or one moment, and are never moved; nor are an examination's probes."""
 
@@ -105,7 +106,7 @@ class Keys:
         return f"{PREFIX}R{{{shop}:{receipt_id}}}"
 
     def salt(self, shop: ShopId, window_start: int) -> str:
-        return f"{PREFIX}Z{{{shop}:{window_start}}}"
+        return f"{SALTS}{shop}:{window_start}}}"
 
     def notes(self, shop: ShopId) -> str:
         return f"{PREFIX}Q{{{shop}:repair}}"

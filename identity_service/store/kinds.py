@@ -92,11 +92,11 @@ def _members(members: set[bytes], rekey: Rekey) -> set[bytes]:
     return {rekey(member) for member in members}
 
 
-def _orders(members: Mapping[bytes, bytes], rekey: Rekey) -> dict[bytes, bytes]:
+def _orders(members: Mapping[bytes, float], rekey: Rekey) -> dict[bytes, float]:
     return {rekey(member): score for member, score in members.items()}
 
 
-def _notes(members: Mapping[bytes, bytes], rekey: Rekey) -> dict[bytes, bytes]:
+def _notes(members: Mapping[bytes, float], rekey: Rekey) -> dict[bytes, float]:
     return {_note(note, rekey): score for note, score in members.items()}
 
 

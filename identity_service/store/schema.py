@@ -2,11 +2,14 @@
 whether it is being moved (`{move}`).
 
 A store of before these marks is of the first schema and under one pepper, and is taken for that of the service that first starts on it.
+One whose mark a service has seen, and that has lost it, was emptied: no service goes on with it, or another could come with other peppers.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from identity_service.handle import Handles
 from identity_service.store.batch import read, write
@@ -16,7 +19,39 @@ from identity_service.store.keys import MOVE, SCHEMA
 FIRST = VERSION = 1
 """Of the schema of keys. Every change of it has a step in `moving`."""
 
+MARK_VARIABLE = "IDENTITY_MARK"
+"""Where workers find the file of SeenMark that their supervisor made."""
+
 MOVE_AGAIN = "run `identity-service move FROM TO`"
+
+
+EMPTIED = (
+    "store.url: this store was emptied while the service ran on it, its mark has gone. Restore it and send SIGHUP; to go on with an empty "
+    "store, stop the service and start it again"
+)
+
+
+class SeenMark:
+    """Whether the store bore this service's mark. `path`: a file by which all processes of one service know, and which is there once one of
+    them has seen it. Those that have such a file put the mark on a store that never had one."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._seen = False
+
+    @property
+    def adopts(self) -> bool:
+        return self._path is not None and not self.seen
+
+    @property
+    def seen(self) -> bool:
+        return self._seen or (self._path is not None and self._path.exists())
+
+    def note(self) -> None:
+        if self._path and not self._seen:
+            with contextlib.suppress(FileNotFoundError):  # the service ends, and its folder has gone
+                self._path.touch(mode=0o600)
+        self._seen = True
 
 
 class MoveState(StrEnum):
@@ -65,17 +100,21 @@ def stored_move(found: Mapping[str, str]) -> Move | None:
     return Move(found["nonce"], MoveState(found["state"]), found["other"], tuple(found["peppers"].split())) if found else None
 
 
-async def examine_marks(client: Client, own: Schema, *, adopt: bool) -> list[str]:
-    """Why a service with the schema `own` must not run on the store, in at most one line. `adopt`: a store without a mark bears its mark
-    from now on. Raises StoreUnavailable."""
+async def examine_marks(client: Client, own: Schema, mark: SeenMark) -> list[str]:
+    """Why a service with the schema `own` must not run on the store, in at most one line. Raises StoreUnavailable."""
     [found] = await client.run(read("HGETALL", MOVE))
     move = stored_move(found)
     if move:
         return [_moving(move)]
-    mark = [write("HSETNX", SCHEMA, field, value) for field, value in own.fields().items()] if adopt else []
-    *_, found = await client.run(*mark, read("HGETALL", SCHEMA))
+    adopted = [write("HSETNX", SCHEMA, field, value) for field, value in own.fields().items()] if mark.adopts else []
+    *_, found = await client.run(*adopted, read("HGETALL", SCHEMA))
+    if not found:
+        return [EMPTIED] if mark.seen else []
     stored = stored_schema(found, own)
-    return [misfit(stored, own)] if found and stored != own else []
+    if stored != own:
+        return [misfit(stored, own)]
+    mark.note()
+    return []
 
 
 def _moving(move: Move) -> str:

@@ -7,7 +7,8 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import StoreUnavailable
-from identity_service.metrics import BREAKER_OPEN, exposition
+from identity_service.metrics import exposition, tell_store
+from identity_service.store import Store
 from identity_service.store.client import Client
 from identity_service.store.examination import examine
 from identity_service.web.endpoints import Reply, send_reply
@@ -30,11 +31,12 @@ async def alive() -> Reply:
     return Reply(OK)
 
 
-def ready(client: Client) -> Callable[[], Awaitable[Reply]]:
-    """Answers 503 while the store is away, cannot be written, or is one that loses links."""
+def ready(store: Store) -> Callable[[], Awaitable[Reply]]:
+    """Answers 503 while the store is away, cannot be written, or is one that loses links; and once it is refused, with the reason."""
 
     async def answer() -> Reply:
-        if await examine(client):
+        await store.check_marks()
+        if await examine(store.client):
             raise StoreUnavailable("The store is not fit for use; `identity-service check --store` says why.")
         return Reply(OK)
 
@@ -43,7 +45,7 @@ def ready(client: Client) -> Callable[[], Awaitable[Reply]]:
 
 def scrape(client: Client) -> Callable[[], Awaitable[Reply]]:
     async def answer() -> Reply:
-        BREAKER_OPEN.set(client.open)
+        tell_store(client.open, bool(client.refused))
         return Reply(exposition(), media="text/plain; version=0.0.4; charset=utf-8")
 
     return answer

@@ -156,7 +156,7 @@ def build(services: Services) -> ASGIApp:
     api = document(described())
     pages = {
         "/healthz": health.alive,
-        "/readyz": health.ready(client),
+        "/readyz": health.ready(services.store),
         "/metrics": health.scrape(client),
         "/openapi.json": health.fixed(api),
         "/docs": health.fixed(docs_page(api), HTML, PAGE_HEADERS),

@@ -1,9 +1,9 @@
-"""What the main calls cost beside a bare answer, as CPU time of one process; a machine that is busy with other things changes nothing."""
+"""What the main calls take, in steps that are counted; a machine that is busy with other things changes nothing."""
 
 import subprocess
 import sys
 
-from tests.benchmarks.gate import Measured, verdict
+from tests.benchmarks.gate import Measured, Steps, verdict
 from tests.benchmarks.install import ROOT
 
 
@@ -19,7 +19,7 @@ def test_no_main_call_has_become_dear() -> None:
 
 
 def test_the_gate_sees_calls_that_are_made_twice() -> None:
-    run = gate("--times", "2", "--rounds", "4")
+    run = gate("--times", "2", "--rounds", "2")
     assert run.returncode == 1, run.stderr
     lines = run.stdout.splitlines()
     assert all("TOO DEAR" in line for line in lines), run.stdout
@@ -27,6 +27,22 @@ def test_the_gate_sees_calls_that_are_made_twice() -> None:
 
 
 def test_what_became_much_cheaper_needs_a_new_base() -> None:
-    assert verdict(Measured(2.0, 8), Measured(3.5, 8)) == "CHEAPER: GIVE IT A NEW BASE"
-    assert verdict(Measured(3.4, 4), Measured(3.5, 8)) == "CHEAPER: GIVE IT A NEW BASE"
-    assert verdict(Measured(3.0, 7), Measured(3.5, 8)) == "ok"
+    assert verdict(Measured(200, 8), Measured(350, 8)) == "CHEAPER: GIVE IT A NEW BASE"
+    assert verdict(Measured(340, 4), Measured(350, 8)) == "CHEAPER: GIVE IT A NEW BASE"
+    assert verdict(Measured(300, 7), Measured(350, 8)) == "ok"
+
+
+def test_steps_are_lines_and_calls_of_python_and_c() -> None:
+    """As many each time."""
+
+    def work(times: int) -> None:
+        for _ in range(times):
+            len("")
+
+    def steps(times: int) -> int:
+        with Steps() as counted:
+            work(times)
+        return counted.count
+
+    assert steps(20) == steps(20)
+    assert steps(30) - steps(20) == steps(20) - steps(10) == 10 * (2 + 1)

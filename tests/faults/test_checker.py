@@ -31,8 +31,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
 
 @pytest.fixture
 def database(running: RunningService) -> Iterator[redis.Redis]:
+    running.empty()
     with running.database() as connection:
-        connection.flushall()
         yield connection
 
 

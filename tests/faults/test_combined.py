@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from tests.faults.checker import AssertKept
-from tests.faults.load import SLACK, Load
+from tests.faults.load import Load
 from tests.faults.running import kill
 from tests.faults.test_key_rotation import NEW, OLD, Instance
 from tests.test_command import eventually
@@ -13,7 +13,7 @@ RECOVERY = 3
 """Seconds until writes are acknowledged again."""
 
 
-def test_a_killed_store_rotated_keys_and_a_rush_at_once(tmp_path: Path, writes: int, assert_kept: AssertKept) -> None:
+def test_a_killed_store_rotated_keys_and_a_rush_at_once(tmp_path: Path, slack: float, writes: int, assert_kept: AssertKept) -> None:
     instance = Instance(tmp_path, tmp_path / "data", NEW, OLD, workers=2)
     with instance.service as service:
         with Load(service.url, clients=4) as load:
@@ -29,5 +29,5 @@ def test_a_killed_store_rotated_keys_and_a_rush_at_once(tmp_path: Path, writes: 
                 instance.rotate(OLD, NEW)
                 load.wait(writes // 4)
             load.wait_until(lambda history: history.acknowledged >= writes)
-        assert load.recovery(killed) < RECOVERY * SLACK
+        assert load.recovery(killed) < RECOVERY * slack
         assert_kept(load.history, service)

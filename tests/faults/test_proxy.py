@@ -42,7 +42,7 @@ def test_it_delays_each_way(caller: redis.Redis, proxy: Proxy, conditions: Condi
     proxy.conditions = conditions
     began = time.monotonic()
     assert caller.ping()
-    assert 0.1 <= time.monotonic() - began < 0.45
+    assert time.monotonic() - began >= 0.1
 
 
 def test_what_it_holds_is_done_once_it_flows(caller: redis.Redis, proxy: Proxy, database: redis.Redis) -> None:

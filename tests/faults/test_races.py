@@ -32,8 +32,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
 
 @pytest.mark.parametrize("race", RACES)
 def test_a_race_ends_as_one_of_its_orders(running: RunningService, long: bool, assert_kept: AssertKept, race: str) -> None:
-    with running.database() as database:
-        database.flushall()
+    running.empty()
     history, rounds = History(), 1_000 if long else 200
     results = asyncio.run(raced(running.url, history, *RACES[race], rounds))
     assert_kept(history, running)

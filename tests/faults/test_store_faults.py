@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.checker import AssertKept
 from tests.faults.history import READS, Kind, Operation, Outcome
-from tests.faults.load import PATIENT, SLACK, Load
+from tests.faults.load import PATIENT, Load
 from tests.faults.running import RunningService, RunningStore, kill, seconds_until
 from tests.test_command import eventually
 
@@ -24,7 +24,7 @@ WRITES = frozenset(Kind) - READS - {Kind.CLICK}
 
 @pytest.mark.parametrize("power", ["kept", "cut"])
 def test_a_store_that_dies_loses_nothing(
-    tmp_path: Path, power_cut: dict[str, str], writes: int, assert_kept: AssertKept, power: str
+    tmp_path: Path, slack: float, power_cut: dict[str, str], writes: int, assert_kept: AssertKept, power: str
 ) -> None:
     environment = power_cut if power == "cut" else {}
     with RunningService(tmp_path, tmp_path / "data", 2, **environment) as service:
@@ -33,7 +33,7 @@ def test_a_store_that_dies_loses_nothing(
                 load.wait(writes // (DEATHS + 1))
                 moment = time.monotonic()
                 kill(service.store_pid)
-                assert load.recovery(moment) <= RECOVERY * SLACK
+                assert load.recovery(moment) <= RECOVERY * slack
             load.wait(writes - load.history.acknowledged)
         assert_kept(load.history, service)
 
@@ -88,7 +88,7 @@ def limit_files(service: RunningService, size: int) -> None:
         resource.prlimit(service.store_pid, resource.RLIMIT_FSIZE, limits)
 
 
-def test_a_full_disk_loses_nothing_and_heals(tmp_path: Path, writes: int, assert_kept: AssertKept) -> None:
+def test_a_full_disk_loses_nothing_and_heals(tmp_path: Path, slack: float, writes: int, assert_kept: AssertKept) -> None:
     """The server may not write its file beyond the size that it has, nor may any that is started in its place."""
     with RunningService(tmp_path, tmp_path / "data", 2) as service:
         with Load(service.url, seed=24) as load:
@@ -99,20 +99,20 @@ def test_a_full_disk_loses_nothing_and_heals(tmp_path: Path, writes: int, assert
             during = told_meanwhile(load, 200)
             limit_files(service, resource.RLIM_INFINITY)
             moment = time.monotonic()
-            assert load.recovery(moment) <= HEALING * SLACK
+            assert load.recovery(moment) <= HEALING * slack
             load.wait(writes - load.history.acknowledged)
         assert not any(one.acknowledged for one in during if one.kind in WRITES)
         assert_kept(load.history, service)
 
 
-def test_a_store_that_is_away_at_the_start_is_waited_for(tmp_path: Path, assert_kept: AssertKept) -> None:
+def test_a_store_that_is_away_at_the_start_is_waited_for(tmp_path: Path, slack: float, assert_kept: AssertKept) -> None:
     store = RunningStore(tmp_path / "store", tcp=True)
     with RunningService(tmp_path, store.url, 2) as service:
         workers = set(service.workers)
         assert service.call("/healthz")[0] == 200
         assert service.call("/readyz")[0] == 503
         with store:
-            assert seconds_until(lambda: all(service.call("/readyz")[0] == 200 for _ in range(8))) <= READINESS * SLACK
+            assert seconds_until(lambda: all(service.call("/readyz")[0] == 200 for _ in range(8))) <= READINESS * slack
             with Load(service.url, seed=25) as load:
                 load.wait(100)
             assert eventually(lambda: set(service.workers) == workers)

@@ -1,28 +1,33 @@
 """Workers that are killed, and workers that are replaced one by one, under load."""
 
+import multiprocessing
 import os
 import signal
+import threading
 import time
 from http.client import HTTPConnection
 from pathlib import Path
 
+from identity_service.serving import Worker
 from tests.faults.checker import AssertKept
 from tests.faults.history import Kind
-from tests.faults.load import PATIENT, SLACK, Load
+from tests.faults.load import PATIENT, Load
 from tests.faults.running import RunningService, kill
 from tests.test_command import eventually
 
 KILLS = 5
 RECOVERY = 2
 """Promised seconds from a worker's death to the next answer."""
-PATIENCE = 30
+PATIENCE = 90
 TIME_OUT, MARGIN = 2.0, 0.5
 """Seconds: of a client, and in which it may not know yet that its connection has gone."""
 REMOVALS = frozenset({Kind.UNLINK, Kind.WITHDRAW, Kind.ERASE})
 """A link that races with one is answered 503, so a load that shows every other 503 leaves them out."""
 
 
-def test_killed_workers_lose_nothing_but_calls_in_flight(service: RunningService, writes: int, assert_kept: AssertKept) -> None:
+def test_killed_workers_lose_nothing_but_calls_in_flight(
+    service: RunningService, slack: float, writes: int, assert_kept: AssertKept
+) -> None:
     with Load(service.url, seed=11, seconds=TIME_OUT) as load:
         moments = []
         for _ in range(KILLS):
@@ -30,30 +35,44 @@ def test_killed_workers_lose_nothing_but_calls_in_flight(service: RunningService
             moments.append(moment := time.monotonic())
             kill(min(service.workers))
             assert eventually(lambda: len(service.workers) == 2, PATIENCE)
-            assert load.recovery(moment) <= RECOVERY * SLACK
+            assert load.recovery(moment) <= RECOVERY * slack
         load.wait(writes - load.history.acknowledged)
     reset = [one for one in load.history.unanswered() if one.status == 0 and one.ended - one.began < TIME_OUT]
     assert all(any(one.began - MARGIN < moment < one.ended for moment in moments) for one in reset)
     assert_kept(load.history, service)
 
 
-def test_the_only_worker_is_back_in_two_seconds_after_its_death(tmp_path: Path) -> None:
+def test_the_only_worker_is_back_in_two_seconds_after_its_death(tmp_path: Path, slack: float) -> None:
     with RunningService(tmp_path, tmp_path / "data") as service, Load(service.url, seed=12) as load:
         load.wait(50)
         moment = time.monotonic()
         kill(service.workers[0])
-        assert load.recovery(moment) <= RECOVERY * SLACK
+        assert load.recovery(moment) <= RECOVERY * slack
 
 
-def test_the_death_of_a_worker_that_had_frozen_is_noticed_at_once(tmp_path: Path) -> None:
-    """The supervisor is waiting for its answer then, for as long as a worker may take for that."""
+def test_the_death_of_a_worker_that_had_frozen_is_noticed_at_once() -> None:
+    """The supervisor is waiting for its answer then, for as long as a worker may take for that: here an hour."""
+    worker = Worker.__new__(Worker)
+    worker.parent_conn, worker.child_conn = multiprocessing.Pipe()
+    worker.process = multiprocessing.get_context("spawn").Process(target=signal.pause)
+    worker.process.start()
+    os.kill(worker.process.pid or 0, signal.SIGSTOP)
+    asking = threading.Thread(target=worker.is_alive, args=(3600,), daemon=True)
+    asking.start()
+    time.sleep(0.2)  # it asks; without this the test would pass, too
+    worker.process.kill()
+    asking.join(PATIENCE)
+    assert not asking.is_alive()
+    worker.process.join()
+
+
+def test_a_frozen_worker_that_dies_is_replaced(tmp_path: Path) -> None:
     with RunningService(tmp_path, tmp_path / "data") as service, Load(service.url, seed=13) as load:
         load.wait(50)
         os.kill(service.workers[0], signal.SIGSTOP)
-        time.sleep(0.7)
         moment = time.monotonic()
         kill(service.workers[0])
-        assert load.recovery(moment) < 8
+        load.recovery(moment)
 
 
 def restart(service: RunningService) -> None:

@@ -2,6 +2,7 @@
 withdrawn again."""
 
 import asyncio
+import secrets
 import stat
 import threading
 from collections.abc import Iterator
@@ -16,11 +17,12 @@ from identity_service.store import backup
 from identity_service.store.backup import FOLDER, LINK, MANIFEST, back_up
 from identity_service.store.binary import EmbeddedError
 from identity_service.store.embedded import EmbeddedStore
-from identity_service.store.keys import MOVE
+from identity_service.store.keys import MOVE, SALTS
 from tests.conftest import Clock
 from tests.filled import NEW, OLD, Person, environment, fill, picture, service
 from tests.server import valkey
 from tests.store.test_moving import moved, side
+from tests.test_command import eventually
 from tests.test_move_command import run
 from tests.test_privacy import dump, hits
 
@@ -111,6 +113,76 @@ def test_a_backup_is_refused_in_one_line_and_never_half_there(tmp_path: Path) ->
     with pytest.raises(EmbeddedError, match="exists; name a new directory"):
         back_up(tmp_path / "data", tmp_path / "copy")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "data"]
+
+
+@pytest.mark.parametrize("base", ["rdb", "aof"])
+def test_a_backup_holds_no_salt_in_any_byte_and_everything_else(tmp_path: Path, base: str) -> None:
+    """Neither one in the base file, nor one of the file after it, nor one that has been destroyed since."""
+    salts = {f"{SALTS}demo:{number}}}": secrets.token_urlsafe(32) for number in range(3)}
+    names = list(salts)
+    with started(tmp_path / "data") as client:
+        client.config_set("aof-use-rdb-preamble", "yes" if base == "rdb" else "no")
+        client.set(names[0], salts[names[0]], ex=100_000)
+        client.bgrewriteaof()
+        assert eventually(lambda: not client.info("persistence")["aof_rewrite_in_progress"])
+        client.set(names[1], salts[names[1]], ex=100_000)
+        client.set(names[2], salts[names[2]])
+        client.delete(names[2])
+        client.hset("id:v1:E{demo:Z}", mapping={"visitor": "1"})
+        client.set("id:v1:R{demo:Z}", "receipt", ex=100_000)
+        assert planted_in(tmp_path / "data", salts) == {*salts, *salts.values()}
+        told = back_up(tmp_path / "data", tmp_path / "copy")
+        assert [client.get(name) for name in names] == [salts[names[0]], salts[names[1]], None]
+        client.delete(*names)
+        kept = sorted(dump(client))
+    assert planted_in(tmp_path / "copy", salts) == set()
+    files = [path for path in (tmp_path / "copy").rglob("*") if path.is_file()]
+    assert {path.parent for path in files} == {tmp_path / "copy" / FOLDER}
+    assert sum(path.stat().st_size for path in files) == told
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "copy", *(tmp_path / "copy").rglob("*")) if path.is_dir()}
+    assert (modes, {stat.S_IMODE(path.stat().st_mode) for path in files}) == ({0o700}, {0o600})
+    with started(tmp_path / "copy") as client:
+        assert sorted(dump(client)) == kept
+
+
+def planted_in(directory: Path, salts: dict[str, str]) -> set[str]:
+    content = b"".join(path.read_bytes() for path in directory.rglob("*") if path.is_file())
+    return {text for text in (*salts, *salts.values()) if text.encode() in content}
+
+
+def test_the_search_for_salts_finds_them_where_they_are_not_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    salts = {f"{SALTS}demo:1}}": secrets.token_urlsafe(32)}
+    monkeypatch.setattr(backup, "_leave_salts_out", lambda _part: None)
+    with started(tmp_path / "data") as client:
+        client.mset(salts)
+        back_up(tmp_path / "data", tmp_path / "copy")
+    assert planted_in(tmp_path / "copy", salts) == {*salts, *salts.values()}
+
+
+@pytest.mark.parametrize("planted", ["copy.part", "copy"])
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_planted_link_is_not_followed(tmp_path: Path, planted: str, exists: bool) -> None:
+    with started(tmp_path / "data"):
+        pass
+    elsewhere = tmp_path / "elsewhere"
+    if exists:
+        elsewhere.mkdir()
+        (elsewhere / "kept").write_text("of somebody else")
+    (tmp_path / planted).symlink_to(elsewhere)
+    with pytest.raises(EmbeddedError, match=r"is a link|exists; name"):
+        back_up(tmp_path / "data", tmp_path / "copy")
+    assert [path.name for path in elsewhere.glob("*")] == (["kept"] if exists else [])
+
+
+def test_a_link_planted_after_it_was_looked_for_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with started(tmp_path / "data"):
+        pass
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "copy.part").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.setattr(Path, "is_symlink", lambda _path: False)
+    with pytest.raises(EmbeddedError, match="File exists"):
+        back_up(tmp_path / "data", tmp_path / "copy")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_a_link_that_a_crash_left_goes_when_the_store_starts(tmp_path: Path) -> None:

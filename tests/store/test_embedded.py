@@ -42,7 +42,7 @@ while True:
 """
 
 
-def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     limit = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < limit, f"not so within {seconds} seconds"
@@ -189,7 +189,7 @@ def test_what_was_acknowledged_survives_each_of_many_kills(directory: Path) -> N
                 for index in range(50):
                     client.set(f"{number}:{index}", "x")
             kill_server(store)
-            until(lambda: answers(store), 3.0)
+            until(lambda: answers(store))
             with redis.Redis.from_url(url) as client:
                 assert client.dbsize() == 50 * (number + 1)
     finally:
@@ -205,26 +205,27 @@ def test_a_log_that_fails_does_not_end_the_server(directory: Path) -> None:
     store.start()
     try:
         kill_server(store)
-        until(lambda: answers(store), 3.0)
+        until(lambda: answers(store))
     finally:
         store.stop()
 
 
 def test_stop_does_not_wait_for_the_pause_between_restarts(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "FIRST_PAUSE", 60.0)
+    monkeypatch.setattr(embedded, "FIRST_PAUSE", 3600.0)
     store = EmbeddedStore(directory)
     store.start()
     kill_server(store)
-    began = time.monotonic()
-    store.stop()
-    assert time.monotonic() - began < 5
+    stopping = threading.Thread(target=store.stop)
+    stopping.start()
+    stopping.join(60)
+    assert not stopping.is_alive()
 
 
 def test_a_rewrite_cut_short_leaves_no_copy_of_the_data(store: EmbeddedStore, directory: Path) -> None:
     left = directory / "temp-rewriteaof-bg-1.aof"
     left.write_text("erased since")
     kill_server(store)
-    until(lambda: answers(store), 3.0)
+    until(lambda: answers(store))
     assert not left.exists()
 
 

@@ -19,7 +19,7 @@ from identity_service.store.inspection import inspect
 from identity_service.store.keys import MOVE, OF_THE_STORE, PREFIX, REPAIR_LOCK, REWRITE, SCHEMA, HandleKeys, Keys, VisitorKeys
 from identity_service.store.kinds import KINDS, UnknownKeyError, name_of
 from identity_service.store.moving import MoveRefused, Moving, undo
-from identity_service.store.schema import Schema, examine_marks, schema_of
+from identity_service.store.schema import Schema, SeenMark, examine_marks, schema_of
 from tests.conftest import Clock
 from tests.filled import NEW, NEWEST, OLD, SHOP, digests, fill, picture, service, under
 from tests.server import valkey
@@ -138,7 +138,10 @@ def everyone(people: list[Any]) -> list[tuple[str, str]]:
     return [("visitor", one) for one in (*visitors, "own-id")] + [("sale", one) for one in sales]
 
 
-@pytest.mark.skipif(not shutil.which("redis-server"), reason="needs Debian's redis-server")
+needs_redis = pytest.mark.skipif(not shutil.which("redis-server"), reason="needs Debian's redis-server")
+
+
+@needs_redis
 async def test_a_store_goes_to_redis_and_through_a_cluster_and_back(clock: Clock) -> None:
     with valkey() as source, valkey(program="redis-server") as old_server, cluster() as several, valkey() as target:
         async with service(source, clock, OLD) as (application, shopper):
@@ -152,7 +155,22 @@ async def test_a_store_goes_to_redis_and_through_a_cluster_and_back(clock: Clock
             async with service(other, clock, *peppers) as (application, shopper):
                 now = digests(people, *peppers)
                 assert under(await picture(shopper, people), now, now) == under(before, old, now), other
-                assert await examine_marks(application.services.store.client, schema_of(peppers), adopt=True) == []
+                assert await examine_marks(application.services.store.client, schema_of(peppers), SeenMark()) == []
+
+
+@needs_redis
+@pytest.mark.parametrize("moment", [1_796_041_846.275, 1_796_041_846.1, 4e-9, 1e22, float("inf"), -0.1])
+@pytest.mark.parametrize("programs", [("", "redis-server"), ("redis-server", "")])
+def test_a_score_is_the_same_number_whichever_server_writes_its_digits(programs: tuple[str, str], moment: float) -> None:
+    """Valkey writes the fewest digits that tell a number from all others, Redis 7.0 as many as seventeen."""
+    key = Keys(Handles(OLD)).orders(SHOP)
+    source, target = programs
+    with valkey(program=source) as one, valkey(program=target) as other:
+        with direct(one, 10.0) as there:
+            there.zadd(key, {"D" * 22: moment})
+        moved(one, other, OLD)
+        with direct(other, 10.0) as here:
+            assert here.zscore(key, "D" * 22) == moment
 
 
 class Crash(BaseException):
@@ -237,7 +255,7 @@ SAMPLES: dict[str, tuple[str, int, Any]] = {
     "hash": ("hash", NEVER, {BINARY: BINARY, b"b2": b""}),
     "list": ("list", LATER, [BINARY, b"", BINARY, *(b"%d" % i for i in range(2_500))]),
     "set": ("set", LATER, {b"%022d" % i for i in range(2_500)}),
-    "zset": ("zset", LATER, {b"w visitor %d" % i: b"%d" % (1_795_000_000_123 + i) for i in range(2_500)}),
+    "zset": ("zset", LATER, {b"w visitor %d" % i: 1_795_000_000_123.0 + i for i in range(2_500)}),
 }
 
 
@@ -331,7 +349,7 @@ def test_an_older_schema_is_brought_forward_by_its_steps(two: tuple[str, str], m
         if not entry.name.startswith(b"id:v1:list{"):
             return entry
         name = entry.name.replace(b"id:v1:list{", b"id:v1:orders{")
-        return replace(entry, name=name, type="zset", value={one: b"%d" % i for i, one in enumerate(entry.value)})
+        return replace(entry, name=name, type="zset", value={one: float(i) for i, one in enumerate(entry.value)})
 
     source, target = two
     monkeypatch.setattr(moving, "STEPS", {0: step})
