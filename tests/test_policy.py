@@ -72,24 +72,15 @@ def test_every_combination_of_facts_is_decided_as_documented(policy: str) -> Non
     gone = [None, Millis(NOW - 1), Millis(NOW + 1)]
     flags = [False, True]
     seen = set()
-    for asked, sent, stored, at, opt_out, *rest in itertools.product(
-        Asked,
-        choices,
-        [None, STORED, SHOPS_WORD],
-        gone,
-        SEEN[::4],
-        REFUSALS,
-        flags,
-        flags,
-        flags,
-        [(False, False), (True, False), (True, True)],
-    ):
-        refusal, candidate, gpc, dnt, (automated, agent) = rest
-        facts = Facts(asked, NOW, sent, stored, opt_out, refusal, at, EARLIER if candidate else None, gpc, dnt, automated, agent)
-        decision = decide(POLICIES[policy], facts)
-        assert (decision.mode, decision.reason) == expected(policy, facts), facts
-        assert decision.sale_share_opt_out == gpc
-        seen.add(decision.reason)
+    beside = list(itertools.product(REFUSALS, flags, flags, flags, flags))
+    for asked, sent, stored, at, opt_out in itertools.product(Asked, choices, [None, STORED, SHOPS_WORD], gone, SEEN[::4]):
+        for refusal, candidate, gpc, dnt, automated in beside:
+            mark = EARLIER if candidate else None
+            facts = Facts(asked, NOW, sent, stored, opt_out, refusal, at, mark, gpc, dnt, automated, agent=automated and dnt)
+            decision = decide(POLICIES[policy], facts)
+            assert (decision.mode, decision.reason) == expected(policy, facts), facts
+            assert decision.sale_share_opt_out == gpc
+            seen.add(decision.reason)
     assert seen >= set(Reason) - {Reason.STORE_UNAVAILABLE, Reason.PERSISTENT_REQUESTED}
 
 
