@@ -103,7 +103,7 @@ class Reader:
         signal = replace(signal, remembered=reading.stored and not signal.dated and self.delivery.said != "now")
         if reading.visitor and not signal.dated and signal.choice is Choice.GRANTED:
             signal = replace(signal, choice=None)
-        return (self._heard(signal),), reading.visitor
+        return (signal if reading.visitor else self._heard(signal),), reading.visitor  # a webhook's clock is a server's
 
     def of_cookies(self) -> tuple[Signal, ...]:
         """What the cookies say of the banners that the shop wants read on every call."""
