@@ -236,7 +236,6 @@ def test_a_store_url_of_an_unknown_form_is_refused_before_the_start(url: str) ->
         ({"SHOPS__MINE__ORIGINS": "https://mine.example/"}, "shops.mine.origins"),
         ({"SHOPS__MINE__ORIGINS": "mine.example"}, "shops.mine.origins"),
         ({"SHOPS__MINE__ORIGINS": "*"}, "shops.mine.origins"),
-        ({"SHOPS__MINE__ORIGINS": "null"}, "shops.mine.origins"),
         ({"SHOPS__MINE__ORIGINS": "https://Mine.example"}, "shops.mine.origins"),
         ({"SHOPS__MINE__COOKIE_NAME": "visitor"}, "shops.mine.cookie_name"),
         ({"SHOPS__MINE__COOKIE_NAME": "a b"}, "shops.mine.cookie_name"),
@@ -344,3 +343,19 @@ def test_new_keys_are_usable_as_they_are_printed_and_never_twice_the_same() -> N
         "IDENTITY_SHOPS__MINE__PRIVATE_KEYS": one["in private_keys"],
     }
     assert production(**changes) == []
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "shop.example", "localhost.example"])
+def test_development_settings_are_refused_where_other_machines_reach_them(host: str) -> None:
+    [fault] = faults(load("development", {"IDENTITY_SERVER__HOST": host}))
+    assert fault.startswith("server.host: ")
+    assert "--config" in fault
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
+def test_development_settings_start_where_only_this_machine_reaches_them(host: str) -> None:
+    assert faults(load("development", {"IDENTITY_SERVER__HOST": host})) == []
+
+
+def test_a_shop_may_list_pages_without_an_origin() -> None:
+    assert production(IDENTITY_SHOPS__MINE__ORIGINS="https://mine.example,null") == []
