@@ -22,7 +22,7 @@ class Proof(StrEnum):
     `TOKEN`: the visitor says so with its own token. `NONE`: anybody may have said so, by a bare ID or in a page's markup."""
 
     KEY = "key"
-    TOKEN = "token"
+    TOKEN = "token"  # noqa: S105
     NONE = "none"
 
     @property

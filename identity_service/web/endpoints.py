@@ -80,9 +80,10 @@ class Services:
 
 
 class Call(Struct, frozen=True):
-    """`request_id`: as the answer and the log tell it. `device`: the call speaks for the visitor's device. `address` and `region`: of that device, if known. `headers`: names in lower case.
+    """`device`: the call speaks for the visitor's device. `address` and `region`: of that device, if known. `headers`: names in lower case.
     `parameters`: of the path. `members`: the body's members as they came, for bodies that are somebody else's. `name`: of a tracking call.
-    `from_query`: its values have no types of their own. `key`: what stands for the caller's key in limits."""
+    `from_query`: its values have no types of their own. `key`: what stands for the caller's key in limits.
+    `request_id`: as the answer and the log tell it."""
 
     services: Services
     shop: Shop
