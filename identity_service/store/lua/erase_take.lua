@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Purpose: erase: take all visitors off a handle, remembering them and its sales until each is dealt with; what an earlier
---          erasure still remembers is taken again, and as far as that one reached.
+--          erasure still remembers, and nobody has linked since, is taken again, as far as that one reached.
 -- KEYS[1]  links (hash)   KEYS[2]  intents (hash)   KEYS[3]  removals (hash)   KEYS[4]  sales (set of digests)
 -- ARGV[1]  now, ms   ARGV[2]  e: erasure, a: of visitors that are linked without proof, too
 -- Returns  {links, names, how each is removed (e, a, or u: its link alone, which proves nothing), sale digests}
@@ -16,7 +16,7 @@ end
 for _, intent in ipairs(redis.call('HVALS', KEYS[2])) do remember(string.match(intent, '^%-?%d+ (.*)$'), ARGV[2]) end
 for i = 1, #open, 2 do
   local kind = string.match(open[i + 1], '^([ea]) ')
-  if kind then remember(open[i], kind < ARGV[2] and kind or ARGV[2]) end
+  if kind and not kinds[open[i]] then remember(open[i], kind < ARGV[2] and kind or ARGV[2]) end
 end
 local how = {}
 for i, name in ipairs(names) do
