@@ -11,7 +11,7 @@ import httpx2 as httpx
 from identity_service.app import Application
 from identity_service.consent import Millis
 from identity_service.handle import Handles
-from identity_service.link import LinkSource
+from identity_service.link import LinkSource, Proof
 from identity_service.settings import load
 from identity_service.shop import ShopId
 from identity_service.store.batch import call, call_with
@@ -96,7 +96,7 @@ async def _cut_off(application: Application, people: list[Person]) -> None:
     """What crashes leave: a link that was only announced, a sale that was only indexed, a withdrawal that was only begun."""
     store, now = application.services.store, application.services.links.now()
     handle = application.services.handles.of_email(SHOP, "announced@moved.example")
-    linkable = Linkable(VisitorId(people[5].visitor), Kind.PERSISTENT, 0, persistent_only=False, verified=True)
+    linkable = Linkable(VisitorId(people[5].visitor), Kind.PERSISTENT, 0, persistent_only=False, proof=Proof.KEY)
     attempt = store.links._attempt(SHOP, handle, linkable, LinkSource.LINK, now // 1000)
     announce = call_with("link_intend", attempt.announcing)
     await store.client.run(call("note_removal", [store.keys.notes(SHOP)], now, f"l {handle.name} {attempt.nonce}"), announce)

@@ -6,16 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_service.link import Link, LinkCaps, LinkSource, living_links, parse_link
+from identity_service.link import Link, LinkCaps, LinkSource, Proof, living_links, parse_link
 from identity_service.visitor import VisitorId
 
 SECONDS = st.integers(0, 2**33)
 
 
-@pytest.mark.parametrize(("source", "flag"), list(itertools.product(LinkSource, "vu")))
-def test_each_source_and_flag_has_its_letter(source: LinkSource, flag: str) -> None:
-    link = parse_link("visitor", f"1000 50 200 {source[0]}{flag}")
-    assert link == Link(VisitorId("visitor"), 1000, 1050, 1200, source, flag == "v")
+@pytest.mark.parametrize(("source", "proof"), list(itertools.product(LinkSource, zip("vtu", Proof, strict=True))))
+def test_each_source_and_proof_has_its_letter(source: LinkSource, proof: tuple[str, Proof]) -> None:
+    letter, told = proof
+    link = parse_link("visitor", f"1000 50 200 {source[0]}{letter}")
+    assert link == Link(VisitorId("visitor"), 1000, 1050, 1200, source, told)
+    assert (told.letter, link.verified) == (letter, told is Proof.KEY)
 
 
 def test_the_letters_of_the_sources_differ() -> None:

@@ -6,6 +6,7 @@ erases nothing of it, unless an officer decides so for one request (`unproven`).
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from msgspec import Struct
@@ -74,13 +75,15 @@ class Rights:
     async def erase_handle(self, shop: Shop, handle: Handle, *, unproven: bool = False, dry_run: bool = False) -> Erasure:
         """Dated no earlier than the grants it ends, which a faster clock may have stamped: a later grant would stand. `dry_run`: what would
         be erased, of what is there now; nothing is."""
-        linked = await self._linked(shop, handle)
-        staying = [_stays(link, state.record, unproven=unproven) for link, state in linked]
+        links = await self._store.links.held(shop.shop_id, handle)
+        states = await self._store.visitors.states(shop.shop_id, [link.visitor for link in links], self._now())
+        held = [(link, state.record) for link, state in zip(links, states, strict=True) if state.record]
+        staying = [_stays(link, record, unproven=unproven) for link, record in held]
         if dry_run:
-            going = [link.visitor for (link, state), reason in zip(linked, staying, strict=True) if reason is None and state.record]
-            erased = Erased(len(going), len(linked), await self._event_count(shop, going))
+            going = [link.visitor for (link, _), reason in zip(held, staying, strict=True) if reason is None]
+            erased = sum([await self._going(shop, visitor, besides=handle.name) for visitor in going], Erased(links=len(links)))
         else:
-            granted = [state.record.consent.granted_at for _, state in linked if state.record and state.record.consent]
+            granted = [record.consent.granted_at for _, record in held if record.consent]
             at = max([self._millis(), *granted])
             erased = await self._store.removals.erase(shop.shop_id, handle, at, unproven=unproven)
         return Erasure(erased, staying.count("unproven"), staying.count("shared"))
@@ -89,16 +92,18 @@ class Rights:
         if not dry_run:
             return Erasure(await self._store.removals.withdraw(shop.shop_id, visitor, self._millis()))
         [state] = await self._store.visitors.states(shop.shop_id, [visitor], self._now())
-        links = len(await self._store.visitors.pointers(shop.shop_id, visitor))
-        return Erasure(Erased(int(state.record is not None), links, await self._event_count(shop, [visitor])))
+        return Erasure(replace(await self._going(shop, visitor), visitors=int(state.record is not None)))
+
+    async def _going(self, shop: Shop, visitor: VisitorId, *, besides: str = "") -> Erased:
+        """What goes with one visitor. `besides`: name of a handle whose links are counted already."""
+        names = [name for name in await self._store.visitors.pointers(shop.shop_id, visitor) if name != besides]
+        events = await self._store.events.of(shop.shop_id, visitor)
+        return Erased(1, await self._store.links.count(shop.shop_id, names, visitor), len(events))
 
     async def _linked(self, shop: Shop, handle: Handle) -> list[tuple[Link, VisitorState]]:
         [links] = await self._store.links.living(shop.shop_id, [handle], self._now())
         states = await self._store.visitors.states(shop.shop_id, [link.visitor for link in links], self._now())
         return list(zip(links, states, strict=True))
-
-    async def _event_count(self, shop: Shop, visitors: Iterable[VisitorId]) -> int:
-        return sum([len(await self._store.events.of(shop.shop_id, visitor)) for visitor in visitors])
 
     async def _held(self, shop: Shop, visitor: VisitorId, state: VisitorState) -> Export:
         record = state.record
@@ -123,18 +128,18 @@ class Rights:
 
 
 def _is_shared(record: VisitorRecord | None, by: Proof = Proof.KEY) -> bool:
-    """`by`: proof of the link that leads to the visitor; without one, a single email that holds it by proof is somebody else's."""
+    """`by`: proof of the link that leads to the visitor; without one, whatever holds it by proof is somebody else's."""
     if record is None:
         return False
-    return record.mixed or record.shared or (by is Proof.NONE and record.proven_emails > 0)
+    return record.mixed or record.shared or (by is Proof.NONE and record.proven_handles > 0)
 
 
-def _stays(link: Link, record: VisitorRecord | None, *, unproven: bool) -> str | None:
+def _stays(link: Link, record: VisitorRecord, *, unproven: bool) -> str | None:
     """Why an erasure by the link's handle leaves its visitor, as the store decides it; None for one that goes."""
     proven = link.proof is not Proof.NONE
     if not proven and not unproven:
         return "unproven"
-    return "shared" if record and record.proven_handles > int(proven) else None
+    return "shared" if record.proven_handles > int(proven) else None
 
 
 def _shown(link: Link) -> Export:
@@ -148,9 +153,10 @@ def _shown(link: Link) -> Export:
 
 
 def _order(stored: dict[str, str], visitors: Iterable[VisitorId]) -> Export:
-    """`visitors`: those that may be told beside it; an order is shown to its own email also where its visitor is not."""
-    shown: Export = {"sale": stored["sale"]}
-    shown |= {"visitor": stored["visitor"]} if stored.get("visitor") in set(visitors) else {}
+    """`visitors`: those that may be told beside it. An order is shown to its own email also where its visitor is not, and then without what
+    it was credited to, which is what that visitor did."""
+    told = stored.get("visitor") in set(visitors)
+    shown: Export = {"sale": stored["sale"]} | ({"visitor": stored["visitor"]} if told else {})
     shown |= {name: handle_named(stored[name]).digest for name in ("email", "customer") if name in stored}
     shown |= {"time": int(stored["time"]), "revenue": stored["revenue"], "products": json.loads(stored["products"])}
-    return shown | ({"attribution": json.loads(stored["attribution"])} if "attribution" in stored else {})
+    return shown | ({"attribution": json.loads(stored["attribution"])} if told and "attribution" in stored else {})

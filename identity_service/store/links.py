@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from identity_service.consent import Millis
 from identity_service.errors import ConsentRequired, Invalid, StoreUnavailable
 from identity_service.handle import Handle, handle_named
-from identity_service.link import Link, LinkCaps, LinkSource, Proof, living_links
+from identity_service.link import Link, LinkCaps, LinkSource, Proof, living_links, parse_link
 from identity_service.shop import ShopId
 from identity_service.store.batch import Command, Part, Reply, call, call_with, read, write
 from identity_service.store.client import Client
@@ -107,6 +107,16 @@ class LinkStore:
         """The links of each handle, newest first."""
         replies = await self._client.read_many([read("HGETALL", self._keys.handle(shop, handle).links) for handle in handles])
         return [living_links(stored, now) for stored in replies]
+
+    async def held(self, shop: ShopId, handle: Handle) -> list[Link]:
+        """All that an erasure takes: also those that have ended, and were not swept yet."""
+        [stored] = await self._client.run(read("HGETALL", self._keys.handle(shop, handle).links))
+        return [parse_link(visitor, value) for visitor, value in stored.items()]
+
+    async def count(self, shop: ShopId, names: Sequence[str], visitor: VisitorId) -> int:
+        """At how many of the handles the visitor is linked."""
+        keys = [self._keys.handle(shop, handle_named(name)) for name in names]
+        return sum(await self._client.read_many([read("HEXISTS", one.links, visitor) for one in keys]))
 
     async def link(self, shop: ShopId, handle: Handle, linkable: Linkable, source: LinkSource, now: int) -> None:
         """Raises ConsentRequired, or Invalid where a cap is reached: then there is no link of this call; or StoreUnavailable: then there is

@@ -12,7 +12,7 @@ from identity_service.shop import ShopId
 from identity_service.store.batch import call, read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import Keys
-from identity_service.store.links import Erasure, LinkStore
+from identity_service.store.links import Erasure, LinkStore, erasure_of
 from identity_service.store.notes import note_destroyed, note_removal
 from identity_service.store.visitors import NAME_LENGTH, Grant, VisitorStore
 from identity_service.visitor import Kind, VisitorId
@@ -130,17 +130,20 @@ class RemovalStore:
     async def erase(self, shop: ShopId, handle: Handle, now: Millis, *, unproven: bool = False) -> Erased:
         """Visitors that this handle alone holds by proof go whole; others lose only this link. Orders lose the handle. `unproven`: those
         that it holds without proof, and nobody by proof, go whole, too."""
-        keys, erasure = self._keys.handle(shop, handle), Erasure(now, unproven)
+        keys = self._keys.handle(shop, handle)
         await self._note(shop, f"e {handle.name}", now)
-        take = call("erase_take", (keys.links, keys.intents, keys.removals, keys.sales), now, erasure.kind)
-        [[links, names, sales]] = await self._client.run(take)
+        take = call("erase_take", (keys.links, keys.intents, keys.removals, keys.sales), now, Erasure(now, unproven).kind)
+        [[links, names, kinds, sales]] = await self._client.run(take)
         await self.scrub_sales(shop, sales, "handle", handle.name)
-        erased = await asyncio.gather(*(self.erase_name(shop, handle, VisitorId(name), erasure) for name in names))
+        taken = [(VisitorId(name), erasure_of(f"{kind} {now}")) for name, kind in zip(names, kinds, strict=True)]
+        erased = await asyncio.gather(*(self.erase_name(shop, handle, *one) for one in taken))
         return sum(erased, Erased(links=int(links)))
 
-    async def erase_name(self, shop: ShopId, handle: Handle, visitor: VisitorId, erasure: Erasure) -> Erased:
-        """One visitor that an erasure took off `handle`; safe to repeat."""
+    async def erase_name(self, shop: ShopId, handle: Handle, visitor: VisitorId, erasure: Erasure | None) -> Erased:
+        """One visitor that an erasure took off `handle`; None for one that it reaches no further than its link. Safe to repeat."""
         await self._links.settle(shop, handle, visitor, erasure)
+        if erasure is None:
+            return Erased()
         [state] = await self._visitors.states(shop, [visitor], erasure.at // 1000)
         return await self.finish_withdrawal(shop, visitor, erasure.at) if state.leaving else Erased()
 

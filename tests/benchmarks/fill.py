@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from identity_service.app import Application
 from identity_service.consent import Millis
-from identity_service.link import LinkSource
+from identity_service.link import LinkSource, Proof
 from identity_service.policy import Asked
 from identity_service.service.visits import Visit
 from identity_service.settings import load
@@ -49,7 +49,7 @@ async def link(services: Services, links: Iterable[tuple[str, VisitorId]]) -> No
     """Emails and visitors, who get a cookieless record where they have none."""
     shop = demo(services)
     found = ((services.handles.of_email(shop.shop_id, email), visitor) for email, visitor in links)
-    await in_flight(services.links.link(shop, handle, visitor, True, LinkSource.LINK) for handle, visitor in found)
+    await in_flight(services.links.link(shop, handle, visitor, Proof.KEY, LinkSource.LINK) for handle, visitor in found)
     await services.store.client.drain()
 
 

@@ -78,7 +78,8 @@ def _keep(library: Library, place: Path) -> None:
     found = b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
     assert found == library.sha512, f"{library.name} {library.version} is not what it was: sha512-{found}"
     unpacked = place / f"{library.archive}.unpacked"
-    safely: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Debian 12's Python is older; the archive has its hash
+    # Debian 12's Python is older; the archive has its hash
+    safely: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     with tarfile.open(archive) as packed:
         packed.extractall(unpacked, **safely)
     [content] = unpacked.iterdir()

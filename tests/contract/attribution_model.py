@@ -226,7 +226,7 @@ class Model:
             self.end_links(visitor)
             if email in visitor.emails:
                 visitor.emails.remove(email)
-                visitor.mixed = bool(visitor.emails) or len(visitor.customers) > 1
+                visitor.mixed = bool(visitor.emails or visitor.customers)
                 if not visitor.mixed:
                     self.remove(visitor)
         for order in self.orders.values():

@@ -63,10 +63,13 @@ async def desk_of(application: Application) -> AsyncIterator[Desk]:
 
 async def filled(shopper: Shopper) -> str:
     """A shop with something on every page; returns its persistent visitor."""
-    visitor: str = (await shopper.post("/v1/consents", {"consent": "granted"})).json()["visitor"]
+    granted = (await shopper.post("/v1/consents", {"consent": "granted"})).json()
+    visitor: str = granted["visitor"]
     await log(shopper, "click", product=5, visitor=visitor, labels=["Homepage - Trending"])
     await log(shopper, "search", query="red shoes", visitor=visitor)
-    await log(shopper, "sale", sale="S-1", products=[{"id": 5, "price": 2.5, "quantity": 3}], visitor=visitor, email="luke@skywalker.com")
+    await log(
+        shopper, "sale", sale="S-1", products=[{"id": 5, "price": 2.5, "quantity": 3}], visitor=granted["token"], email="luke@skywalker.com"
+    )
     await log(shopper, "sale", sale="S-2", products=[{"id": "blue-6", "price": 10}], email="leia@organa.com")
     await shopper.post("/v2/log/sale", {"sale": "S-3", "products": "?"}, key="demo-public-key")
     return visitor

@@ -22,7 +22,7 @@ async def issued(shopper: Shopper, **body: object) -> dict[str, str]:
 
 async def linked(shopper: Shopper, email: str, visitor: str) -> None:
     answer = await shopper.post("/v1/links", {"email": email, "visitor": visitor})
-    assert answer.json() == {"linked": True, "visitor": visitor, "verified": True}
+    assert answer.json() == {"linked": True, "visitor": visitor, "verified": True, "proof": "key"}
 
 
 async def test_one_email_holds_many_visitors_newest_first(shopper: Shopper, clock: Clock) -> None:
@@ -49,7 +49,7 @@ async def test_a_visitor_tells_its_emails_as_digests_and_whether_it_is_shared(sh
 async def test_a_public_key_links_by_token_and_never_verified(shopper: Shopper) -> None:
     token = (await issued(shopper))["token"]
     answer = await shopper.browser("/v1/links", {"email": LUKE, "token": token})
-    assert answer.json()["verified"] is False
+    assert (answer.json()["verified"], answer.json()["proof"]) == (False, "token")
     named = await shopper.browser("/v1/links", {"email": LUKE, "visitor": "somebody-else"})
     assert (named.status_code, named.json()["code"]) == (403, "forbidden")
     await shopper.post("/v1/links", {"email": LUKE, "token": token})
@@ -168,6 +168,7 @@ async def test_shops_never_see_each_other(shopper: Shopper) -> None:
 
 
 async def test_an_erasure_takes_what_the_export_showed(shopper: Shopper) -> None:
+    """Once of all that hold the visitor by proof."""
     visitor = (await issued(shopper, consent="granted"))["visitor"]
     await linked(shopper, LUKE, visitor)
     sale = {"sale": 7, "products": [{"id": 1, "price": 2.5, "quantity": 2}], "visitor": visitor, "email": LUKE, "customer": 12}
@@ -177,20 +178,22 @@ async def test_an_erasure_takes_what_the_export_showed(shopper: Shopper) -> None
     assert [event["type"] for event in shown["visitors"][0]["events"]] == ["click", "sale"]
     assert shown["orders"][0]["products"] == [{"id": 1, "quantity": 2, "price": "2.5"}]
     assert len(shown["visitors"][0]["receipts"]) == 1
-    erased = (await shopper.post("/v1/erasures", {"email": LUKE})).json()
-    assert erased == {"erased": {"visitors": 1, "links": 2, "events": 2}}
-    assert (await shopper.post("/v1/exports", {"email": LUKE})).json() == {"visitors": [], "orders": []}
-    assert (await shopper.post("/v1/exports", {"visitor": visitor})).json() == {"visitors": [], "orders": []}
+    first = (await shopper.post("/v1/erasures", {"email": LUKE})).json()
+    assert (first["erased"], first["kept"]) == ({"visitors": 0, "links": 1, "events": 0}, {"unproven": 0, "shared": 1})
+    erased = (await shopper.post("/v1/erasures", {"customer": "12"})).json()
+    assert (erased["erased"], erased["kept"]) == ({"visitors": 1, "links": 1, "events": 2}, {"unproven": 0, "shared": 0})
+    assert (await shopper.post("/v1/exports", {"email": LUKE})).json() == {"visitors": [], "unproven": [], "orders": []}
+    assert (await shopper.post("/v1/exports", {"visitor": visitor})).json() == {"visitors": [], "unproven": [], "orders": []}
     assert await shopper.visitors(customer="12") == []
     again = (await shopper.post("/v1/erasures", {"email": LUKE})).json()
-    assert again == {"erased": {"visitors": 0, "links": 0, "events": 0}}
+    assert (again["erased"], again["kept"]) == ({"visitors": 0, "links": 0, "events": 0}, {"unproven": 0, "shared": 0})
 
 
 async def test_an_erased_order_keeps_what_was_bought_and_nobody(shopper: Shopper, database: redis.Redis) -> None:
     await shopper.post("/v2/log/sale", {"sale": 7, "products": [1], "visitor": "visitor-1", "email": LUKE, "customer": 12})
     await shopper.post("/v1/erasures", {"visitor": "visitor-1"})
     [key] = list(database.scan_iter("id:v1:S*"))
-    assert set(database.hgetall(key)) == {"sale", "time", "products", "revenue", "mode", "missing", "verified", "linked"}
+    assert set(database.hgetall(key)) == {"sale", "time", "products", "revenue", "mode", "missing", "proof", "linked"}
 
 
 async def test_a_shared_visitor_loses_only_the_erased_link(shopper: Shopper) -> None:
@@ -209,7 +212,7 @@ async def test_an_erased_id_stays_refused(shopper: Shopper) -> None:
     link = await shopper.post("/v1/links", {"email": LUKE, "token": visitor["token"]})
     assert (link.status_code, link.json()["code"]) == (409, "consent_required")
     assert (await shopper.post("/v2/log/click", {"product": 1, "visitor": visitor["visitor"]})).json() == {"status": "ok"}
-    assert (await shopper.post("/v1/exports", {"visitor": visitor["visitor"]})).json() == {"visitors": [], "orders": []}
+    assert (await shopper.post("/v1/exports", {"visitor": visitor["visitor"]})).json() == {"visitors": [], "unproven": [], "orders": []}
 
 
 async def test_receipts_prove_each_choice_and_outlive_the_visitor(shopper: Shopper, clock: Clock) -> None:

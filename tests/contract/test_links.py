@@ -49,14 +49,14 @@ async def test_a_private_key_links_by_token_or_by_id(shopper: Shopper) -> None:
     visitor = await issued(shopper)
     for who in ({"token": visitor["token"]}, {"visitor": visitor["visitor"]}):
         answer = await shopper.post("/v1/links", {"email": EMAIL} | who)
-        assert answer.json() == {"linked": True, "visitor": visitor["visitor"], "verified": True}
+        assert answer.json() == {"linked": True, "visitor": visitor["visitor"], "verified": True, "proof": "key"}
     assert len(await shopper.visitors(email=EMAIL)) == 1
 
 
 async def test_the_cookie_names_the_visitor_where_the_body_does_not(shopper: Shopper) -> None:
     visitor = await issued(shopper, consent="granted")
     answer = await shopper.browser("/v1/links", {"email": EMAIL}, cookie=f"__Host-visitor={visitor['token']}")
-    assert answer.json() == {"linked": True, "visitor": visitor["visitor"], "verified": False}
+    assert answer.json() == {"linked": True, "visitor": visitor["visitor"], "verified": False, "proof": "token"}
 
 
 async def test_an_unverified_link_never_weakens_a_verified_one(shopper: Shopper) -> None:

@@ -33,6 +33,7 @@ async def test_a_found_visitor_is_told_in_full(shopper: Shopper, clock: Clock) -
             "last_seen": "2026-11-18T11:07:40Z",
             "source": "link",
             "verified": True,
+            "proof": "key",
             "shared": False,
             "sale_share_opt_out": True,
         }

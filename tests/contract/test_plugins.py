@@ -281,9 +281,9 @@ async def test_a_typed_visitor_is_marked_and_linked_only_where_the_shop_allows_i
 
 
 async def test_privacy_calls_show_and_forget_a_person(shopper: Shopper) -> None:
-    sale = {"key": KEY, "sale": 1, "products": [5], "email": EMAIL, "visitor": "Xy12Ab89"}
+    sale = {"key": KEY, "private_key": PRIVATE, "sale": 1, "products": [5], "email": EMAIL, "visitor": "Xy12Ab89"}
     await sent(shopper, "log/click", {"key": KEY, "product": 5, "visitor": "Xy12Ab89", "labels": ["Home"]}, PAGE)
-    await sent(shopper, "log/sale", sale, PAGE)
+    await sent(shopper, "log/sale", sale, CURL)
     for named in ({"email": EMAIL}, {"visitor": "Xy12Ab89"}):
         told = (await asked(shopper, "privacy/info", {"key": KEY, "private_key": PRIVATE} | named)).json()
         [order] = told["orders"]

@@ -10,8 +10,16 @@ from tests.conftest import Clock, Shopper
 
 pytestmark = pytest.mark.anyio
 LUKE, LEIA = "luke@skywalker.com", "leia@organa.com"
-NOTHING: dict[str, list[object]] = {"visitors": [], "orders": []}
-ZEROS = {"erased": {"visitors": 0, "links": 0, "events": 0}}
+NOTHING: dict[str, list[object]] = {"visitors": [], "unproven": [], "orders": []}
+
+
+def counts(visitors: int, links: int, events: int, *, unproven: int = 0, shared: int = 0) -> dict[str, Any]:
+    """What an erasure answers beside its reference."""
+    erased = {"visitors": visitors, "links": links, "events": events}
+    return {"erased": erased, "kept": {"unproven": unproven, "shared": shared}, "dry_run": False}
+
+
+ZEROS = counts(0, 0, 0)
 
 
 async def linked(shopper: Shopper, visitor: str, **handle: str) -> None:
@@ -34,14 +42,18 @@ async def erased(shopper: Shopper, key: str = "demo-private-key", **named: str) 
     answer = await shopper.post("/v1/erasures", named, key=key)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
+    assert found.pop("reference") == answer.headers["x-request-id"]
     return found
 
 
-async def full_visitor(shopper: Shopper) -> str:
-    """A persistent visitor with an email, a customer ID, a click and a sale."""
+BOTH = {"email": LUKE, "customer": "1234"}
+
+
+async def full_visitor(shopper: Shopper, **handles: str) -> str:
+    """A persistent visitor with an email, a customer ID (or what is named), a click and a sale."""
     visitor: str = (await shopper.post("/v1/consents", {"consent": "granted"})).json()["visitor"]
     await shopper.post("/v2/log/click", {"product": 5, "visitor": visitor, "labels": ["Home"]})
-    await sold(shopper, 1, visitor=visitor, email=LUKE, customer="1234")
+    await sold(shopper, 1, visitor=visitor, **(handles or BOTH))
     return visitor
 
 
@@ -57,15 +69,17 @@ async def test_an_export_by_handle_shows_the_whole_visitor(shopper: Shopper, nam
     assert LUKE not in str(shown)
 
 
-@pytest.mark.parametrize("by", ["email", "customer", "visitor"])
+@pytest.mark.parametrize("by", ["email", "customer", "visitor", "token"])
 async def test_an_erasure_takes_everything_whatever_names_it(
     shopper: Shopper, application: Application, database: redis.Redis, clock: Clock, by: str
 ) -> None:
     """Repair ends it: until then the name stays, so that a link that was under way can be taken too."""
-    visitor = await full_visitor(shopper)
-    names = {"email": LUKE, "customer": "1234", "visitor": visitor}
-    counts = await erased(shopper, **{by: names[by]})
-    assert counts == {"erased": {"visitors": 1, "links": 2, "events": 2}}
+    held = {name: value for name, value in BOTH.items() if name == by} or BOTH
+    visitor = await full_visitor(shopper, **held)
+    token = (await shopper.post("/v1/visitors", {"visitor": visitor})).json()["token"]
+    names = {**held, "visitor": visitor, "token": token}
+    assert await erased(shopper, **{by: names[by]}) == counts(1, len(held), 2)
+    assert (await shopper.post("/v1/verifications", {"token": names.pop("token")})).json() == {"valid": False, "reason": "withdrawn"}
     for name, value in names.items():
         assert await exported(shopper, **{name: value}) == NOTHING
         assert await shopper.visitors(**{name: value}) == []
@@ -77,6 +91,19 @@ async def test_an_erasure_takes_everything_whatever_names_it(
     await application.keep_up()
     stored = " ".join(f"{key} {_content(database, str(key))}" for key in database.scan_iter())
     assert visitor not in stored
+
+
+@pytest.mark.parametrize("first", BOTH)
+async def test_a_customer_id_holds_a_visitor_as_an_email_does(shopper: Shopper, first: str) -> None:
+    """A visitor goes with the last that holds it by proof; until then its export by the other one shows the link alone."""
+    visitor = await full_visitor(shopper)
+    [second] = BOTH.keys() - {first}
+    assert await erased(shopper, **{first: BOTH[first]}) == counts(0, 1, 0, shared=1)
+    assert await exported(shopper, **{first: BOTH[first]}) == NOTHING
+    [left] = (await exported(shopper, **{second: BOTH[second]}))["visitors"]
+    assert (left["shared"], set(left)) == (True, {"visitor", "shared", "link"})
+    assert await erased(shopper, **{second: BOTH[second]}) == counts(1, 1, 2)
+    assert await exported(shopper, visitor=visitor) == NOTHING
 
 
 def _content(database: redis.Redis, key: str) -> str:
@@ -98,14 +125,14 @@ async def test_of_a_shared_visitor_only_the_link_is_shown_and_taken(shopper: Sho
     await sold(shopper, 7, email=LUKE, visitor="shared")
     [shown] = (await exported(shopper, email=LUKE))["visitors"]
     assert set(shown) == {"visitor", "shared", "link"}
-    assert await erased(shopper, email=LUKE) == {"erased": {"visitors": 0, "links": 1, "events": 0}}
+    assert await erased(shopper, email=LUKE) == counts(0, 1, 0, shared=1)
     assert await exported(shopper, email=LUKE) == NOTHING
     [left] = (await exported(shopper, email=LEIA))["visitors"]
     assert (left["shared"], set(left)) == (True, {"visitor", "shared", "link"})
     assert (await exported(shopper, email=LEIA))["orders"] == []
     [whole] = (await exported(shopper, visitor="shared"))["visitors"]
     assert (len(whole["events"]), len(whole["emails"])) == (2, 1)
-    assert (await erased(shopper, email=LEIA))["erased"] == {"visitors": 1, "links": 1, "events": 2}
+    assert await erased(shopper, email=LEIA) == counts(1, 1, 2)
 
 
 async def test_an_unlink_says_that_the_link_was_wrong(shopper: Shopper) -> None:
@@ -120,8 +147,8 @@ async def test_an_unlink_says_that_the_link_was_wrong(shopper: Shopper) -> None:
 async def test_the_last_link_of_a_once_shared_visitor_takes_it_whole(shopper: Shopper) -> None:
     await linked(shopper, "shared", email=LUKE)
     await linked(shopper, "shared", email=LEIA)
-    assert (await erased(shopper, email=LUKE))["erased"]["visitors"] == 0
-    assert (await erased(shopper, email=LEIA))["erased"] == {"visitors": 1, "links": 1, "events": 0}
+    assert await erased(shopper, email=LUKE) == counts(0, 1, 0, shared=1)
+    assert await erased(shopper, email=LEIA) == counts(1, 1, 0)
     assert await exported(shopper, visitor="shared") == NOTHING
 
 
@@ -129,7 +156,7 @@ async def test_an_erasure_takes_every_visitor_of_the_handle(shopper: Shopper) ->
     for number in range(12):
         await linked(shopper, f"visitor-{number}", email=LUKE)
     await linked(shopper, "visitor-0", email=LEIA)
-    assert (await erased(shopper, email=LUKE))["erased"] == {"visitors": 11, "links": 12, "events": 0}
+    assert await erased(shopper, email=LUKE) == counts(11, 12, 0, shared=1)
     assert [one["visitor"] for one in await shopper.visitors(email=LEIA)] == ["visitor-0"]
 
 
@@ -146,7 +173,8 @@ async def test_orders_without_a_session_lose_their_email_too(shopper: Shopper, d
 
 async def test_a_repeated_sale_after_an_erasure_brings_nobody_back(shopper: Shopper) -> None:
     visitor = await full_visitor(shopper)
-    await erased(shopper, email=LUKE)
+    for name, value in BOTH.items():
+        await erased(shopper, **{name: value})
     await sold(shopper, 1, visitor=visitor, email=LUKE, customer="1234")
     assert await exported(shopper, email=LUKE) == await exported(shopper, visitor=visitor) == NOTHING
 
@@ -163,8 +191,8 @@ async def test_an_erased_id_gets_no_new_events_links_or_sales(shopper: Shopper) 
 
 
 async def test_an_erased_person_may_come_back_with_another_id(shopper: Shopper, clock: Clock) -> None:
-    await full_visitor(shopper)
-    await erased(shopper, email=LUKE)
+    await full_visitor(shopper, email=LUKE)
+    assert (await erased(shopper, email=LUKE))["erased"]["visitors"] == 1
     clock.forward(60)
     await linked(shopper, "new-id", email=LUKE)
     assert [one["visitor"] for one in await shopper.visitors(email=LUKE)] == ["new-id"]
@@ -186,7 +214,16 @@ async def test_the_unknown_is_an_empty_export_and_a_zero_erasure(shopper: Shoppe
 
 @pytest.mark.parametrize("path", ["/v1/exports", "/v1/erasures"])
 @pytest.mark.parametrize(
-    "body", [{}, {"email": LUKE, "visitor": "own-id"}, {"email": "junk"}, {"customer": "null"}, {"visitor": "a b"}, {"email": None}]
+    "body",
+    [
+        {},
+        {"email": LUKE, "visitor": "own-id"},
+        {"email": "junk"},
+        {"customer": "null"},
+        {"visitor": "a b"},
+        {"email": None},
+        {"token": "junk"},
+    ],
 )
 async def test_rights_are_asked_for_one_known_name(shopper: Shopper, database: redis.Redis, path: str, body: dict[str, Any]) -> None:
     answer = await shopper.post(path, body)
@@ -197,7 +234,7 @@ async def test_rights_are_asked_for_one_known_name(shopper: Shopper, database: r
 async def test_an_export_by_email_shows_the_orders_that_its_visitor_made_without_it(shopper: Shopper) -> None:
     sale = {"key": "demo-public-key", "sale": "7", "products": [1], "visitor": "one"}
     await shopper.post("/v2/log/sale", sale)
-    await shopper.post("/v2/log/email", {"key": "demo-public-key", "email": "a@example.org", "visitor": "one"})
+    await shopper.post("/v2/log/email", {"email": "a@example.org", "visitor": "one"})
     found = (await shopper.post("/v1/exports", {"email": "a@example.org"})).json()
     assert [order["sale"] for order in found["orders"]] == ["7"]
     await shopper.post("/v1/links", {"email": "b@example.org", "visitor": "one"})

@@ -10,7 +10,7 @@ from typing import Any
 from tests.faults.connection import Connection
 
 CANNED: Mapping[str, Mapping[str, Any]] = {
-    "/v1/links": {"linked": True, "verified": True},
+    "/v1/links": {"linked": True, "verified": True, "proof": "key"},
     "/v2/log/click": {"status": "ok"},
     "/v2/log/sale": {"status": "ok"},
 }

@@ -10,7 +10,7 @@ import redis
 from identity_service.consent import Millis
 from identity_service.errors import ConsentRequired, Invalid
 from identity_service.handle import Handle, Handles
-from identity_service.link import LinkCaps, LinkSource
+from identity_service.link import LinkCaps, LinkSource, Proof
 from identity_service.store import Retention, Store
 from identity_service.store.batch import Command
 from identity_service.store.links import Linkable
@@ -23,6 +23,7 @@ pytestmark = pytest.mark.anyio
 DAY = 86_400
 HANDLES = Handles("development-only-pepper-of-the-demo-shops-00000001--")
 EMAIL = HANDLES.of_email(SHOP, "a@example.com")
+BY_LETTER = {proof.letter: proof for proof in Proof}
 
 
 class Worker:
@@ -31,7 +32,7 @@ class Worker:
         self.store = Store(self.client, HANDLES, caps, Retention(390, 400, 1_095, 400), 100)
 
     async def link(self, visitor: str, flag: str, now: int = NOW, ends: int = NOW + DAY, handle: Handle = EMAIL) -> None:
-        linkable = Linkable(VisitorId(visitor), Kind.CHOSEN, ends, persistent_only=False, verified=flag == "v")
+        linkable = Linkable(VisitorId(visitor), Kind.CHOSEN, ends, persistent_only=False, proof=BY_LETTER[flag])
         await self.store.links.link(SHOP, handle, linkable, LinkSource.LINK, now)
 
     def meanwhile(self, script: str, what: Any) -> None:

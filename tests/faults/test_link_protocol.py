@@ -9,7 +9,7 @@ import redis
 from identity_service.consent import NEVER_SEEN, Consent, Millis
 from identity_service.errors import ServiceError
 from identity_service.handle import Handle, Handles
-from identity_service.link import LinkCaps, LinkSource
+from identity_service.link import LinkCaps, LinkSource, Proof
 from identity_service.shop import ShopId
 from identity_service.store import Retention, Store
 from identity_service.store.links import Linkable
@@ -45,7 +45,7 @@ class World:
         await self.store.visitors.grant(SHOP, visitor, Grant(consent, NOW + 1_000_000, False, NEVER_SEEN, RECEIPT, "q", None), NOW)
 
     async def link(self, handle: Handle, visitor: VisitorId) -> None:
-        linkable = Linkable(visitor, Kind.PERSISTENT, 0, False, True)
+        linkable = Linkable(visitor, Kind.PERSISTENT, 0, False, Proof.KEY)
         await self.store.links.link(SHOP, handle, linkable, LinkSource.LINK, NOW)
 
     async def repair(self) -> None:

@@ -8,7 +8,7 @@ import redis
 from identity_service.consent import Millis
 from identity_service.errors import StoreUnavailable
 from identity_service.handle import Handle, Handles
-from identity_service.link import LinkSource
+from identity_service.link import LinkSource, Proof
 from identity_service.store import Store, sweep
 from identity_service.store.batch import Command, Reply
 from identity_service.store.links import Linkable
@@ -30,7 +30,7 @@ async def store(store_url: str, database: redis.Redis) -> AsyncIterator[Store]:
 
 
 async def link(store: Store, visitor: str, expires: int, handle: Handle = EMAIL) -> None:
-    await store.links.link(SHOP, handle, Linkable(VisitorId(visitor), Kind.CHOSEN, expires, False, True), LinkSource.LINK, NOW)
+    await store.links.link(SHOP, handle, Linkable(VisitorId(visitor), Kind.CHOSEN, expires, False, Proof.KEY), LinkSource.LINK, NOW)
 
 
 def forget_record(store: Store, database: redis.Redis, visitor: str) -> None:

@@ -8,7 +8,8 @@
 -- Returns  {ok, expiry s}, or what visitor_room returns
 local room = visitor_room(KEYS, ARGV)
 if room[1] ~= 'ok' then return room end
-local pointer = redis.call('HGET', KEYS[1], ARGV[1])
+local expires, pointer = unpack(redis.call('HMGET', KEYS[1], 'x', ARGV[1]))
+local living = pointer and tonumber(expires) > tonumber(ARGV[3])
 local pointing = {unpack(ARGV)}
-pointing[6] = stronger(KEYS, {ARGV[6], pointer and string.sub(pointer, -1)})
+pointing[6] = stronger(KEYS, {ARGV[6], living and string.sub(pointer, -1)})
 return {'ok', point_write(KEYS, pointing)}
