@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from identity_service.errors import Invalid, Malformed, MethodNotAllowed, ServiceError, Unauthorized
 from identity_service.service.tally import Called
 from identity_service.shop import Caller
+from identity_service.web.arguments import exact_number
 from identity_service.web.auth import authenticate, bearer, count_wrong_key
 from identity_service.web.bodies import check_text, key_members, read_body, told_to_plugin
 from identity_service.web.endpoints import Call, Handler, Reply, Services, send_reply, situation
@@ -22,6 +23,9 @@ from identity_service.web.tracking_payloads import TrackingBody
 CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,63}", re.ASCII)
 LISTS = frozenset({"products", "labels"})
 NOTHING = frozenset({"null", "undefined"})
+TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"?|-?[0-9][0-9.eE+-]*', re.DOTALL)
+MOST_DIGITS = 1_000
+"""Of a number: more than anything counts, and fewer than the decoder takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ class TrackingEndpoint:
     decoders: Any = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "decoders", [msgspec.json.Decoder(self.body, strict=strict) for strict in (True, False)])
+        made = [msgspec.json.Decoder(self.body, strict=strict, float_hook=exact_number) for strict in (True, False)]
+        object.__setattr__(self, "decoders", made)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True) if scope["query_string"] else []
@@ -111,8 +116,14 @@ class TrackingEndpoint:
         )
 
     def _decoded(self, raw: bytes, *, strict: bool) -> Any:
+        decode = self.decoders[0 if strict else 1].decode
         try:
-            body = self.decoders[0 if strict else 1].decode(raw)
+            try:
+                body = decode(raw)
+            except msgspec.ValidationError as error:
+                if not str(error).startswith("Integer value out of range"):
+                    raise
+                body = decode(TOKENS.sub(_without_huge, raw))
         except msgspec.ValidationError as error:
             raise Invalid(told_to_plugin(str(error))) from None
         except (msgspec.DecodeError, RecursionError):
@@ -129,13 +140,14 @@ def note_call(call: Call) -> None:
 
 
 def _as_json(query: list[tuple[str, str]]) -> bytes:
-    """A query as the object it means: lists as JSON, as `name[]=` or as repeated names; the words null and undefined as null."""
+    """A query as the object it means: lists as JSON (products also as an object with numeric keys), as `name[]=` or as repeated names; the
+    words null and undefined as null."""
     members: dict[str, Any] = {}
     for written, text in query:
         name = written.removesuffix("[]")
         if name not in LISTS:
             members.setdefault(name, None if name == "visitor" and text in NOTHING else text)
-        elif text.startswith("[") and written == name and (found := _list_of(text)):
+        elif text.startswith("[" if name == "labels" else ("[", "{")) and written == name and (found := _list_of(text)):
             members[name] = found
         elif name == "products" and (text.startswith("[") or any(sign in text for sign in "{},")):
             raise Invalid("Invalid Syntax In Argument: products")
@@ -144,6 +156,11 @@ def _as_json(query: list[tuple[str, str]]) -> bytes:
         elif text not in NOTHING:
             members.setdefault(name, []).append(text)
     return msgspec.json.encode(members)
+
+
+def _without_huge(token: re.Match[bytes]) -> bytes:
+    """The decoder refuses a whole body for one number beyond 4,300 digits: in its place, one that is as unusable."""
+    return b"1e9999" if len(token[0]) > MOST_DIGITS and token[0].lstrip(b"-").isdigit() else token[0]
 
 
 def _list_of(text: str) -> msgspec.Raw | None:
