@@ -17,15 +17,13 @@ from identity_service.web.arguments import exact_number
 from identity_service.web.auth import authenticate, bearer, count_wrong_key
 from identity_service.web.bodies import check_text, key_members, read_body, told_to_plugin
 from identity_service.web.endpoints import Call, Handler, Reply, Services, send_reply, situation
+from identity_service.web.mending import with_bounded_numbers, with_whole_texts
 from identity_service.web.problems import problem_body
 from identity_service.web.tracking_payloads import TrackingBody
 
 CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,63}", re.ASCII)
 LISTS = frozenset({"products", "labels"})
 NOTHING = frozenset({"null", "undefined"})
-TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"?|-?[0-9][0-9.eE+-]*', re.DOTALL)
-MOST_DIGITS = 1_000
-"""Of a number: more than anything counts, and fewer than the decoder takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +68,7 @@ class TrackingEndpoint:
                 raise Invalid("Invalid Syntax In Argument: callback")
             raw = await read_body(headers, receive, self.services.limits.body) if posted else _as_json(query)
             check_text(raw, self.services.limits.depth)
+            raw = with_whole_texts(raw)
             if key is None:
                 members = key_members(raw)
                 caller = self._by(members.key if members.key is not None else beside.get("key"))
@@ -123,7 +122,7 @@ class TrackingEndpoint:
             except msgspec.ValidationError as error:
                 if not str(error).startswith("Integer value out of range"):
                     raise
-                body = decode(TOKENS.sub(_without_huge, raw))
+                body = decode(with_bounded_numbers(raw))
         except msgspec.ValidationError as error:
             raise Invalid(told_to_plugin(str(error))) from None
         except (msgspec.DecodeError, RecursionError):
@@ -158,15 +157,10 @@ def _as_json(query: list[tuple[str, str]]) -> bytes:
     return msgspec.json.encode(members)
 
 
-def _without_huge(token: re.Match[bytes]) -> bytes:
-    """The decoder refuses a whole body for one number beyond 4,300 digits: in its place, one that is as unusable."""
-    return b"1e9999" if len(token[0]) > MOST_DIGITS and token[0].lstrip(b"-").isdigit() else token[0]
-
-
 def _list_of(text: str) -> msgspec.Raw | None:
     """None for what is no JSON: a label may begin like a list."""
     try:
-        return msgspec.json.decode(text, type=msgspec.Raw)
+        return msgspec.json.decode(with_whole_texts(text.encode()), type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
         return None
 

@@ -208,6 +208,27 @@ async def test_an_object_with_numeric_keys_is_a_list(shopper: Shopper) -> None:
         assert (await shopper.client.get(f"/v2/log/sale?{urlencode(query)}")).status_code == 400
 
 
+@pytest.mark.parametrize("half", ["\\ud83d", "\\uDE00", "a\\uD83D\\n", "\\ud83d\\ud83d\\ude00", "\\\\\\udc00"])
+async def test_half_an_emoji_costs_no_order(shopper: Shopper, half: str) -> None:
+    """Shops cut names of products after so many characters; only the text that was cut is lost."""
+    line = f'{{"id":5,"price":2,"name":"{half}"}},{{"id":"{half}","price":3}},{{"id":"\\ud83d\\ude00\\\\ud83d"}}'
+    order = await sold(shopper, f'{{"key":"demo-public-key","sale":1,"email":"{half}","visitor":"{half}","products":[{line}]}}')
+    assert [one["id"] for one in order["products"]] == [5, None, "\U0001f600\\ud83d"]
+    assert (order["revenue"], await named(shopper)) == ("5", ["products[1].id", "email", "visitor"])
+    query = urlencode({"key": "demo-public-key", "sale": "q", "products": f"[{line}]"})
+    assert (await shopper.client.get(f"/v2/log/sale?{query}")).json() == OK
+    assert (await read(shopper, "/v1/orders/q"))["products"] == order["products"]
+    refusing = await shopper.client.post("/v2/log/sale", content=f'{{"key":"demo-public-key","sale":"{half}","products":[5]}}')
+    assert (refusing.status_code, refusing.json()["error"]) == (400, "Invalid Syntax In Argument: sale")
+
+
+@pytest.mark.parametrize("body", ['{"sale":1,"products":["', '{"sale":1,"products":[5],"x":"\\ud83d', '{"sale":1,"products":["\\ud83d\\'])
+async def test_a_body_that_is_no_json_is_malformed(shopper: Shopper, body: str) -> None:
+    for filler in ("", '"\\"' * 8_000):
+        answer = await shopper.client.post("/v2/log/sale", content=body + filler, headers={"authorization": "Bearer demo-public-key"})
+        assert (answer.status_code, answer.json()["error"]) == (400, "The request is not JSON in UTF-8.")
+
+
 async def test_a_thousand_lines_are_kept(shopper: Shopper) -> None:
     order = await sell(shopper, list(range(1_001)))
     assert [line["id"] for line in order["products"]] == list(range(1_000))
