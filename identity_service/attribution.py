@@ -72,13 +72,16 @@ def attribute(products: Sequence[ProductId], events: Sequence[Event], now: int, 
     clicks = sorted(
         (event for event in events if event.type is EventType.CLICK and now - window <= event.time <= now), key=lambda click: -click.time
     )
-    found = tuple(credit for product in dict.fromkeys(products) if (credit := _credit(product, clicks)))
+    by_product: dict[str, list[Event]] = {}
+    for click in clicks:
+        for clicked in dict.fromkeys(map(str, click.products)):
+            by_product.setdefault(clicked, []).append(click)
+    found = tuple(credit for product in dict.fromkeys(products) if (credit := _credit(product, by_product.get(str(product), ()))))
     if found:
         return Attribution(found)
-    bought = {str(product) for product in products}
-    matching = [click for click in clicks if any(str(product) in bought for product in click.products)]
     if not clicks:
         return Attribution(missing=Break.NO_CLICK)
+    matching = [click for product in products for click in by_product.get(str(product), ())]
     if not matching:
         return Attribution(missing=Break.OTHER_PRODUCT)
     blank = any(click.labels is not None for click in matching)
@@ -86,8 +89,9 @@ def attribute(products: Sequence[ProductId], events: Sequence[Event], now: int, 
 
 
 def _credit(product: ProductId, clicks: Sequence[Event]) -> Credit | None:
-    matching = [click for click in clicks if click.labels and str(product) in map(str, click.products)]
-    if not matching:
+    """`clicks` on the product, newest first."""
+    labelled = [click for click in clicks if click.labels]
+    if not labelled:
         return None
-    labels = tuple(dict.fromkeys(label for click in matching for label in click.labels or ()))
-    return Credit(product, labels, matching[0].api, matching[0].time)
+    labels = tuple(dict.fromkeys(label for click in labelled for label in click.labels or ()))
+    return Credit(product, labels, labelled[0].api, labelled[0].time)

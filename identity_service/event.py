@@ -1,18 +1,25 @@
 """Tracking events: what a visitor saw, clicked and bought, and the sale that may come of it."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from decimal import Context, Decimal
 from enum import StrEnum
-from typing import Any
+from functools import reduce
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 ProductId = str | int
-EXACT = 80
-"""Digits: more than prices, quantities and lines can add up to."""
+Quantity = int | Decimal
+T = TypeVar("T", str, ProductId)
+EXACT = Context(prec=200)
+"""More digits than prices, quantities and lines can add up to."""
+MOST_PRODUCTS = 100
+MOST_PRODUCT_BYTES = 2_048
+NEWEST_RESULTS = 20
+"""Results among which a click's labels are looked for."""
 EMAIL = re.compile(r"[^\s@]+(@|%40)[^\s@]+", re.IGNORECASE)
 
 
@@ -60,6 +67,34 @@ event_of: Callable[[str], Event] = msgspec.json.Decoder(Event).decode
 """From what `stored` gave."""
 
 
+def events_of(stored: Iterable[str], kind: EventType) -> list[Event]:
+    """Those of one kind; others are not even decoded."""
+    beginning = f'{{"type":"{kind}"'
+    return [event_of(one) for one in stored if one.startswith(beginning)]
+
+
+def first_bytes(items: Iterable[T], most: int) -> tuple[T, ...]:
+    """The first of them that take at most so many bytes where they are stored."""
+    kept: list[T] = []
+    for item in items:
+        most -= len(msgspec.json.encode(item)) + 1
+        if most < 0:
+            break
+        kept.append(item)
+    return tuple(kept)
+
+
+def first_products(products: Iterable[ProductId | None]) -> tuple[ProductId, ...]:
+    """As many as an event keeps, so that nobody's events slow the store."""
+    known = [product for product in products if product is not None]
+    return first_bytes(known[:MOST_PRODUCTS], MOST_PRODUCT_BYTES)
+
+
+def total(amounts: Iterable[Decimal]) -> Decimal:
+    """Exact."""
+    return reduce(EXACT.add, amounts, Decimal(0))
+
+
 def without_emails(text: str) -> str:
     """People search for their own address, and templates put it into labels: no clear email is ever kept."""
     return EMAIL.sub("(email)", text) if "@" in text or "%40" in text else text
@@ -69,27 +104,34 @@ def _printable(text: str) -> str:
     return text.strip() if text.isprintable() else "".join(filter(str.isprintable, text)).strip()
 
 
-def clean_labels(labels: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Without blank ones, repetitions and emails; None where none were sent."""
-    if labels is None:
-        return None
+def clean_labels(labels: Iterable[str]) -> tuple[str, ...]:
+    """Without blank ones, repetitions and emails."""
     return tuple(dict.fromkeys([without_emails(plain) for label in labels if (plain := _printable(label))]))
 
 
 @dataclass(frozen=True, slots=True)
 class SaleLine:
-    """`price` is the unit price; None when the shop sent only product IDs."""
+    """`product`: None for a line that names none, like a voucher or a deleted product. `quantity`: whole where it is an int. `price` is the
+    unit price; None where it is unknown."""
 
-    product: ProductId
-    quantity: int = 1
+    product: ProductId | None
+    quantity: Quantity = 1
     price: Decimal | None = None
 
     @property
     def revenue(self) -> Decimal:
-        return (self.price or Decimal(0)) * self.quantity
+        """Exact; below zero for what was given back or taken off."""
+        return EXACT.multiply(self.price or Decimal(0), Decimal(self.quantity))
+
+    @property
+    def creditable(self) -> bool:
+        """Whether a click can have led to it: something was bought, neither taken off nor given back."""
+        return self.product is not None and self.quantity > 0 and (self.price is None or self.price >= 0)
 
     def stored(self) -> dict[str, Any]:
-        return {"id": self.product, "quantity": self.quantity} | ({} if self.price is None else {"price": str(self.price)})
+        """Whole quantities are numbers, others are text, as prices are."""
+        quantity = self.quantity if isinstance(self.quantity, int) else f"{self.quantity:f}"
+        return {"id": self.product, "quantity": quantity} | ({} if self.price is None else {"price": f"{self.price:f}"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,5 +145,8 @@ class Sale:
     @property
     def revenue(self) -> Decimal:
         """Exact: unit price times quantity, summed."""
-        with localcontext(prec=EXACT):
-            return sum((line.revenue for line in self.lines), Decimal(0))
+        return total(line.revenue for line in self.lines)
+
+    @property
+    def products(self) -> list[ProductId]:
+        return [line.product for line in self.lines if line.product is not None]

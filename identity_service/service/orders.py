@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from identity_service.attribution import ATTRIBUTED, EXPLANATIONS, ONE_LABEL, Break
-from identity_service.event import EventType, event_of
+from identity_service.event import EventType, events_of
 from identity_service.service.tally import MICROS, Tally
 from identity_service.shop import Shop
 from identity_service.store import DAY, Clock, Store
@@ -22,7 +22,8 @@ ENOUGH_CLICKS = 10
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """`credits`: members of attribution.Credit. `mode`: null, none, cookieless or persistent, as it was."""
+    """`products`: as `SaleLine.stored` gives them. `credits`: members of attribution.Credit. `mode`: null, none, cookieless or persistent,
+    as it was."""
 
     sale: str
     time: int
@@ -132,10 +133,10 @@ class Orders:
 
     async def _similar_clicked(self, shop: Shop, order: Order) -> bool:
         """Whether an ID one character away clicked a product of the order."""
-        bought = {str(line["id"]) for line in order.products}
+        bought = {str(line["id"]) for line in order.products if line["id"] is not None}
         for near in await self._store.events.with_events(shop.shop_id, list(one_character_away(str(order.visitor)))):
-            events = [event_of(stored) for stored in await self._store.events.of(shop.shop_id, near)]
-            clicked = {str(product) for event in events if event.type is EventType.CLICK for product in event.products}
+            clicks = events_of(await self._store.events.of(shop.shop_id, near), EventType.CLICK)
+            clicked = {str(product) for click in clicks for product in click.products}
             if clicked & bought:
                 return True
         return False

@@ -17,7 +17,7 @@ from msgspec import json
 from identity_service.attribution import Attribution, Break, attribute
 from identity_service.cookieless import DAY
 from identity_service.errors import StoreUnavailable
-from identity_service.event import Event, EventType, Sale, compact, event_of
+from identity_service.event import Event, EventType, Sale, compact, events_of, first_products, total
 from identity_service.handle import Handle, handle_named
 from identity_service.link import LinkSource, Proof
 from identity_service.metrics import SALE_CONFLICTS
@@ -65,7 +65,7 @@ class Sales:
         noted = False
         for assumed in ATTEMPTS:
             subject = await self._subjects.find(visit, assumed=assumed)
-            if assumed and subject.visitor is None:
+            if assumed and subject.visitor is None and not subject.unread:
                 continue
             if noted and subject.visitor is None:
                 self._store.sales.forget_withdrawn(sale.time)
@@ -128,7 +128,7 @@ class Sales:
         return sold
 
     def _first(self, shop: Shop, sale: Sale, attribution: Attribution, subject: Subject) -> Sold:
-        self._tally.sold(shop.shop_id, sale.revenue, [line.product for line in sale.lines], _credited(sale, attribution))
+        self._tally.sold(shop.shop_id, sale.revenue, sale.products, _credited(sale, attribution))
         return Sold(subject, attribution)
 
     def _repeated(self, sale: Sale, stored: Mapping[str, str], subject: Subject) -> Sold:
@@ -172,7 +172,8 @@ def _handles(stored: Mapping[str, str]) -> list[Handle]:
 
 def _event(stored: Mapping[str, str]) -> Event:
     """Of an order as it is stored: that of a repeated call is the same, and so is known."""
-    return Event(EventType.SALE, int(stored["time"]), tuple(line["id"] for line in json.decode(stored["products"])), text=stored["sale"])
+    products = first_products(line["id"] for line in json.decode(stored["products"]))
+    return Event(EventType.SALE, int(stored["time"]), products, text=stored["sale"])
 
 
 def _products(sale: Sale) -> str:
@@ -181,23 +182,26 @@ def _products(sale: Sale) -> str:
 
 def _credited(sale: Sale, attribution: Attribution) -> dict[str, Decimal]:
     """Revenue by label: that of each product counts in full under each of its labels."""
-    found: dict[str, Decimal] = {}
+    amounts: dict[str, list[Decimal]] = {}
+    for line in sale.lines:
+        if line.creditable:
+            amounts.setdefault(str(line.product), []).append(line.revenue)
+    found: dict[str, list[Decimal]] = {}
     for credit in {str(credit.product): credit for credit in attribution.credits}.values():
-        revenue = sum((line.revenue for line in sale.lines if str(line.product) == str(credit.product)), Decimal(0))
         for label in credit.labels:
-            found[label] = found.get(label, Decimal(0)) + revenue
-    return found
+            found.setdefault(label, []).extend(amounts[str(credit.product)])
+    return {label: total(revenues) for label, revenues in found.items()}
 
 
 def _attribution(shop: Shop, subject: Subject, sale: Sale, events: Sequence[str]) -> Attribution:
     if subject.visitor is None:
         return Attribution(missing=Break.NO_VISITOR if subject.personal else Break.NULL_MODE)
-    products = [line.product for line in sale.lines]
-    return attribute(products, [event_of(one) for one in events], sale.time, shop.attribution_days * DAY)
+    products = [line.product for line in sale.lines if line.creditable and line.product is not None]
+    return attribute(products, events_of(events, EventType.CLICK), sale.time, shop.attribution_days * DAY)
 
 
 def _fields(subject: Subject, sale: Sale, handles: Sequence[Handle], proof: Proof, attribution: Attribution) -> dict[str, str]:
-    fields = {"sale": sale.sale, "time": str(sale.time), "revenue": str(sale.revenue), "mode": subject.mode}
+    fields = {"sale": sale.sale, "time": str(sale.time), "revenue": f"{sale.revenue:f}", "mode": subject.mode}
     fields["products"] = _products(sale)
     if subject.visitor:
         fields |= {"visitor": subject.visitor, "kind": subject.kind, "expires": str(subject.expires), "proof": proof}

@@ -5,7 +5,6 @@ from msgspec.structs import replace
 
 from identity_service.consent import Choice
 from identity_service.cookieless import window_at
-from identity_service.errors import Invalid
 from identity_service.link import Proof
 from identity_service.policy import Asked
 from identity_service.service.candidates import token_expires
@@ -22,7 +21,8 @@ withdrawal alone changes a visitor three times, and each change is the end of so
 
 class Subject(Struct, frozen=True):
     """`personal` False: only what was bought may be kept. `expires` in seconds since 1970; `signed`: by token. `bridged_from`: digest of
-    the session before the grant. `override`: an ID typed into the address for a test. `automated`: a robot called."""
+    the session before the grant. `override`: an ID typed into the address for a test. `automated`: a robot called. `unread`: a visitor was
+    named and could not be taken, by a token that does not verify or an ID of a shop that takes signed ones only."""
 
     personal: bool
     visitor: VisitorId | None = None
@@ -33,6 +33,7 @@ class Subject(Struct, frozen=True):
     bridged_from: str | None = None
     override: bool = False
     automated: bool = False
+    unread: bool = False
 
     @property
     def mode(self) -> str:
@@ -56,8 +57,8 @@ class Subjects:
         self._visitors = visitors
 
     async def find(self, visit: Visit, *, assumed: bool = False) -> Subject:
-        """Never issues, grants or withdraws. `assumed`: from what this worker knows, so that whatever is written has to be checked.
-        Raises Invalid for a visitor that cannot be read, or is unsigned where that is refused."""
+        """Never issues, grants or withdraws. `assumed`: from what this worker knows, so that whatever is written has to be checked. A
+        visitor that cannot be taken is as none: an order is not lost for it."""
         subject = await self._find(visit, assumed=assumed)
         if not visit.override:
             return subject
@@ -68,11 +69,9 @@ class Subjects:
             return ROBOT
         if visit.asked is Asked.NULL:
             return NOBODY
-        if visit.own and not visit.trusted:
-            raise Invalid("visitor: this shop takes signed visitor IDs only")
         tokens = self._visitors.verified(visit.shop, visit.tokens)
-        if visit.tokens and not tokens:
-            raise Invalid("visitor: is neither one of our tokens nor an ID")
+        if (visit.own and not visit.trusted) or (visit.tokens and not tokens):
+            return replace(NOBODY if visit.refused_before else NO_SESSION, unread=True)
         if not visit.own and not tokens and visit.asked is not Asked.AUTO:
             return NOBODY if visit.refused_before else NO_SESSION
         scene, decision = await self._visitors.preview(visit, tokens, assumed=assumed)

@@ -40,17 +40,19 @@ class Gathered:
 
 class Called(Struct, frozen=True):
     """One tracking call as the log tells it: `mode` is its subject's, or bot, or None for a call that is about no visit; `error` is the
-    text that the caller got, None for a success."""
+    text that the caller got, None for a success; `unread` names the arguments that were left out of one."""
 
     call: str
     mode: str | None
     labels: tuple[str, ...] | None = None
     error: str | None = None
+    unread: tuple[str, ...] = ()
 
     def entry(self, time: int) -> str:
         """As the log is stored."""
         found: dict[str, object] = {"time": time, "call": self.call, "mode": self.mode, "outcome": "ok" if self.error is None else "error"}
         found |= {"labels": self.labels} if self.labels is not None else {}
+        found |= {"unread": self.unread} if self.unread else {}
         return compact(found | ({"error": self.error} if self.error is not None else {}))
 
 
@@ -93,9 +95,9 @@ class Tally:
         now, gathered = int(self._clock()), self._of(shop)
         kinds = ["all", *(["attributed"] if credited else [])]
         for kind in kinds:
-            self._add(gathered, now, {f"orders {kind}": 1, f"revenue_all {kind}": int(revenue * MICROS)})
+            self._add(gathered, now, {f"orders {kind}": 1, f"revenue_all {kind}": _micros(revenue)})
         for label, amount in credited.items():
-            self._add(gathered, now, {f"order {label[:LONGEST_LABEL]}": 1, f"revenue {label[:LONGEST_LABEL]}": int(amount * MICROS)})
+            self._add(gathered, now, {f"order {label[:LONGEST_LABEL]}": 1, f"revenue {label[:LONGEST_LABEL]}": _micros(amount)})
         gathered.last["sale"] = now
         self._see(gathered, products, now)
 
@@ -161,3 +163,7 @@ class Tally:
             gathered.products[str(product)] = f"{'i' if isinstance(product, int) else 's'} {now}"
         while len(gathered.products) > MOST_WAITING:
             del gathered.products[next(iter(gathered.products))]
+
+
+def _micros(amount: Decimal) -> int:
+    return int(amount.scaleb(6))

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from identity_service.cookieless import DAY
 from identity_service.errors import ConsentRequired, Invalid, StoreUnavailable
-from identity_service.event import Event, EventType, event_of
+from identity_service.event import NEWEST_RESULTS, Event, EventType, events_of
 from identity_service.handle import Handle
 from identity_service.link import LinkSource, Proof
 from identity_service.service.links import Links
@@ -37,7 +37,7 @@ class Tracking:
         for assumed in ATTEMPTS:
             subject = await self._subjects.find(visit, assumed=assumed)
             if subject.visitor is None:
-                if assumed:
+                if assumed and not subject.unread:
                     continue
                 return subject, event.labels or ()
             labels = await self._record(visit.shop, subject, subject.visitor, event)
@@ -71,8 +71,8 @@ class Tracking:
     async def _backtracked(self, shop: Shop, visitor: VisitorId, bridged_from: str, click: Event) -> Event:
         """What was shown before a grant counts for the click after it; other clicks are back-tracked where they are written."""
         stored = await self._store.events.of(shop.shop_id, visitor, bridged_from)
-        for results in sorted((event_of(one) for one in stored), key=lambda event: -event.time):
-            if results.type is EventType.RESULTS and results.labels and str(click.products[0]) in map(str, results.products):
+        for results in sorted(events_of(stored, EventType.RESULTS), key=lambda event: -event.time)[:NEWEST_RESULTS]:
+            if results.labels and str(click.products[0]) in map(str, results.products):
                 return replace(click, labels=results.labels, api=click.api or results.api, backtracked=True)
         return click
 

@@ -14,7 +14,7 @@ DAY = 86_400
 MOST_COUNTERS = 500
 """Names of one hour, most of them labels."""
 MOST_COUNTED = 2**63 - 1
-"""Of one name in one hour, the highest that the store can hold; revenue is counted in millionths."""
+"""Of one name in one hour, the highest that the store can hold, and below zero the lowest; revenue is counted in millionths."""
 MOST_PRODUCTS = 10_000
 MOST_CALLS = 1_000
 CALLS_LIFE = DAY
@@ -62,7 +62,7 @@ class ActivityStore:
         """Adds what was gathered: counters by the start of their hour, products seen, log entries oldest first, times of the last calls."""
         commands: list[Command] = []
         for start, counts in hours.items():
-            pairs = [text for name, number in counts.items() for text in (name, min(number, MOST_COUNTED))]
+            pairs = [text for name, number in counts.items() for text in (name, max(-MOST_COUNTED, min(number, MOST_COUNTED)))]
             commands.append(call("count", [self._keys.hour(shop, start)], MOST_COUNTERS, COUNTERS_LIFE, MOST_COUNTED, *pairs))
         if products:
             pairs = [text for pair in products.items() for text in pair]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from identity_service.event import NEWEST_RESULTS
 from identity_service.shop import ShopId
 from identity_service.store.assumed import AssumedVisitors
 from identity_service.store.batch import call, read
@@ -36,9 +37,9 @@ class EventStore:
 
     async def record(self, shop: ShopId, visitor: VisitorId, entry: Entry, *, shown: str = "", expected: str = "") -> tuple[str, list[str]]:
         """Returns kept, gone or otherwise: the visitor is not as `expected`, and nothing was written. `shown`: the product of a click
-        without labels; then those of the newest results that showed it are taken, and returned."""
+        without labels; then those of the newest results that showed it are taken, and returned, as far as `NEWEST_RESULTS` reach."""
         keys = self._keys.visitor(shop, visitor)
-        arguments = (*keeping(entry), shown, expected)
+        arguments = (*keeping(entry), shown, expected, NEWEST_RESULTS)
         [reply] = await self._client.run(call("record_event", (keys.record, keys.gone, keys.events), *arguments))
         return reply[0], reply[1] if len(reply) > 1 else []
 

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from identity_service.web.payloads import Body, VisitorText
 
 Email = Annotated[str, Meta(max_length=1016, description="Trimmed, lower-cased and IDNA-encoded before it is digested; never kept")]
-Customer = Annotated[str, Meta(min_length=1, max_length=255)]
+Customer = Annotated[str, Meta(min_length=1, max_length=255)] | int | float
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$", description="SHA-256 of the normalised email, hexadecimal")]
 
 

@@ -15,6 +15,8 @@ from identity_service.web.cookies import read_cookies
 from identity_service.web.endpoints import Call, Reply
 from identity_service.web.link_payloads import BatchResult, LinkAnswer, LookedUpVisitor, LookupAnswer, UnlinkAnswer
 
+EXACT_FLOAT = 2**53
+
 
 async def link(call: Call) -> Reply:
     handle = handle_of(call)
@@ -52,7 +54,14 @@ def handle_of(call: Call) -> Handle:
     value = getattr(body, name)
     if name == "email":
         return handles.of_email(shop, value)
-    return handles.of_customer(shop, value) if name == "customer" else handles.of_email_sha256(shop, value)
+    return handles.of_customer(shop, _customer_text(value)) if name == "customer" else handles.of_email_sha256(shop, value)
+
+
+def _customer_text(value: str | int | float) -> str:
+    """12.0 is 12. Raises Invalid for a number that is not whole, or too large to be exact."""
+    if isinstance(value, float) and not (value.is_integer() and abs(value) < EXACT_FLOAT):
+        raise Invalid("customer: is a text or a whole number")
+    return value if isinstance(value, str) else str(int(value))
 
 
 def one_of(body: Any, names: tuple[str, ...]) -> str:

@@ -15,7 +15,7 @@ from identity_service.web.orders import MOST_DAYS, MOST_ORDERS
 from identity_service.web.payloads import HealthAnswer, Problem
 from identity_service.web.problems import is_tracking
 from identity_service.web.rendering import rendered
-from identity_service.web.tracking_payloads import TrackingBody, TrackingError
+from identity_service.web.tracking_payloads import ProductLine, TrackingBody, TrackingError
 
 ERRORS = {
     error.status: error
@@ -50,14 +50,13 @@ class Described:
 
 
 def document(operations: Sequence[Described]) -> dict[str, Any]:
-    structs = {struct for o in operations for struct in (o.body, o.answer) if struct} | {Problem, TrackingError, HealthAnswer}
+    structs = {struct for o in operations for struct in (o.body, o.answer) if struct} | {Problem, TrackingError, HealthAnswer, ProductLine}
     _, components = msgspec.json.schema_components(
         sorted(structs, key=lambda one: one.__name__), ref_template="#/components/schemas/{name}"
     )
     for operation in operations:
         if operation.body and issubclass(operation.body, TrackingBody):
             components[operation.body.__name__]["required"] = list(operation.body.required)
-    components["ProductLine"]["properties"]["price"] = {"type": ["number", "string", "null"], "format": "decimal", "default": None}
     paths: dict[str, Any] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)

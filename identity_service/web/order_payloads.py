@@ -27,7 +27,8 @@ class CreditEntry(Struct, frozen=True):
 
 
 class OrderAnswer(Struct, frozen=True):
-    """`mode`: null, none (no session), cookieless or persistent."""
+    """`mode`: null, none (no session), cookieless or persistent. `products`: of each its `id`, null where none was named, its `quantity`,
+    a decimal text where it is not whole, and the `price` of one where that is known."""
 
     sale: str
     time: str
@@ -78,7 +79,7 @@ class LabelsAnswer(Struct, frozen=True):
 
 
 class CallsAnswer(Struct, frozen=True):
-    """Newest first, of the last 24 hours; nothing personal."""
+    """Newest first, of the last 24 hours; nothing personal. `unread`: names of the arguments that could not be read and were left out."""
 
     calls: list[dict[str, Any]]
 

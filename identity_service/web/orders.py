@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 
 from identity_service.attribution import ATTRIBUTED
 from identity_service.errors import Invalid, NotFound
@@ -130,4 +131,4 @@ def _number(query: Mapping[str, str], name: str, usual: int, most: int) -> int:
 
 
 def _money(micros: int) -> str:
-    return f"{micros // 1_000_000}.{micros % 1_000_000:06d}".rstrip("0").rstrip(".")
+    return f"{Decimal(micros).scaleb(-6).normalize():f}"

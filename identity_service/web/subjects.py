@@ -2,31 +2,54 @@
 
 from msgspec import UNSET, UnsetType
 
-from identity_service.errors import Invalid
 from identity_service.policy import Asked
 from identity_service.service.visits import Visit
 from identity_service.signing import SHAPE
-from identity_service.visitor import VisitorId, own_visitor_id
+from identity_service.visitor import VisitorId
+from identity_service.web.arguments import ASKED, Unread, visitor_text
 from identity_service.web.calls import cookie_signals_of, refusal_of, surroundings_of
 from identity_service.web.cookies import read_cookies
 from identity_service.web.endpoints import Call
 
 
-def tracked_visit(call: Call) -> Visit:
-    """Raises Invalid for what is none of them. An ID typed into the address stands for a test: it is marked, and links to no email unless
-    the shop allows it."""
-    typed, sent = call.body.clerk_visitor, call.body.visitor
-    if isinstance(typed, str) and typed:
+def tracked_visit(call: Call, unread: Unread) -> Visit:
+    """What can be no visitor is absent. An ID typed into the address stands for a test: it is marked, and links to no email unless the shop
+    allows it."""
+    typed = _typed(call, unread)
+    if typed:
         return visit_named(call, typed, override=True)
-    return visit_named(call, str(sent) if isinstance(sent, int) else sent)
+    sent = call.body.visitor
+    return visit_named(call, None if call.from_query and sent == "" else visitor_text(sent, "visitor", unread))
+
+
+def _typed(call: Call, unread: Unread) -> str | None:
+    """An ID typed into the address, None for none that can be taken."""
+    if call.body.clerk_visitor == "":
+        return None
+    text = visitor_text(call.body.clerk_visitor, "clerk_visitor", unread)
+    if isinstance(text, str) and not _can_be_taken(call, text):
+        unread.add("clerk_visitor")
+        return None
+    return text if isinstance(text, str) else None
+
+
+def _can_be_taken(call: Call, text: str) -> bool:
+    if SHAPE.fullmatch(text):
+        return bool(call.services.visitors.verified(call.shop, (text,)))
+    return text in ASKED or _is_trusted(call)
+
+
+def _is_trusted(call: Call) -> bool:
+    """Whether a raw ID is taken at its word."""
+    return call.private or call.shop.accept_unsigned
 
 
 def visit_named(call: Call, text: str | UnsetType | None, *, override: bool = False) -> Visit:
-    """`text`: a `visitor` as it is sent."""
+    """`text`: a `visitor` as `visitor_text` returns it."""
     asked, own, tokens = _named(call, text)
     return Visit(
         shop=call.shop,
-        trusted=call.private or call.shop.accept_unsigned,
+        trusted=_is_trusted(call),
         asked=asked,
         own=own,
         tokens=tokens,
@@ -41,7 +64,7 @@ def _named(call: Call, text: str | UnsetType | None) -> tuple[Asked, VisitorId |
     """What is asked for, an own ID, and tokens."""
     if isinstance(text, UnsetType):
         return Asked.NOTHING, None, ()
-    if text is None or text == "":
+    if text is None:
         return Asked.NULL, None, ()
     if text == "auto":
         return Asked.AUTO, None, ()
@@ -49,7 +72,4 @@ def _named(call: Call, text: str | UnsetType | None) -> tuple[Asked, VisitorId |
         return Asked.NOTHING, None, read_cookies(call.headers.get("cookie", ""), call.shop.cookie.name)
     if SHAPE.fullmatch(text):
         return Asked.NOTHING, None, (text,)
-    try:
-        return Asked.OWN, own_visitor_id(text), ()
-    except Invalid:
-        raise Invalid("Invalid Syntax In Argument: visitor") from None
+    return Asked.OWN, VisitorId(text), ()

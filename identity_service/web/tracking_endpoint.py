@@ -13,9 +13,11 @@ from starlette.types import Receive, Scope, Send
 from identity_service.errors import Invalid, Malformed, MethodNotAllowed, ServiceError, Unauthorized
 from identity_service.service.tally import Called
 from identity_service.shop import Caller
+from identity_service.web.arguments import exact_number
 from identity_service.web.auth import authenticate, bearer, count_wrong_key
 from identity_service.web.bodies import check_text, key_members, read_body, told_to_plugin
 from identity_service.web.endpoints import Call, Handler, Reply, Services, count_call, send_reply, situation
+from identity_service.web.mending import with_bounded_numbers, with_whole_texts
 from identity_service.web.problems import problem_body
 from identity_service.web.tracking_payloads import TrackingBody
 
@@ -37,7 +39,8 @@ class TrackingEndpoint:
     decoders: Any = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "decoders", [msgspec.json.Decoder(self.body, strict=strict) for strict in (True, False)])
+        made = [msgspec.json.Decoder(self.body, strict=strict, float_hook=exact_number) for strict in (True, False)]
+        object.__setattr__(self, "decoders", made)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True) if scope["query_string"] else []
@@ -65,6 +68,7 @@ class TrackingEndpoint:
                 raise Invalid("Invalid Syntax In Argument: callback")
             raw = await read_body(headers, receive, self.services.limits.body) if posted else _as_json(query)
             check_text(raw, self.services.limits.depth)
+            raw = with_whole_texts(raw)
             if key is None:
                 members = key_members(raw)
                 caller = self._by(members.key if members.key is not None else beside.get("key"))
@@ -112,8 +116,14 @@ class TrackingEndpoint:
         )
 
     def _decoded(self, raw: bytes, *, strict: bool) -> Any:
+        decode = self.decoders[0 if strict else 1].decode
         try:
-            body = self.decoders[0 if strict else 1].decode(raw)
+            try:
+                body = decode(raw)
+            except msgspec.ValidationError as error:
+                if not str(error).startswith("Integer value out of range"):
+                    raise
+                body = decode(with_bounded_numbers(raw))
         except msgspec.ValidationError as error:
             raise Invalid(told_to_plugin(str(error))) from None
         except (msgspec.DecodeError, RecursionError):
@@ -130,13 +140,14 @@ def note_call(call: Call) -> None:
 
 
 def _as_json(query: list[tuple[str, str]]) -> bytes:
-    """A query as the object it means: lists as JSON, as `name[]=` or as repeated names; the words null and undefined as null."""
+    """A query as the object it means: lists as JSON (products also as an object with numeric keys), as `name[]=` or as repeated names; the
+    words null and undefined as null."""
     members: dict[str, Any] = {}
     for written, text in query:
         name = written.removesuffix("[]")
         if name not in LISTS:
             members.setdefault(name, None if name == "visitor" and text in NOTHING else text)
-        elif text.startswith("[") and written == name and (found := _list_of(text)):
+        elif text.startswith("[" if name == "labels" else ("[", "{")) and written == name and (found := _list_of(text)):
             members[name] = found
         elif name == "products" and (text.startswith("[") or any(sign in text for sign in "{},")):
             raise Invalid("Invalid Syntax In Argument: products")
@@ -150,7 +161,7 @@ def _as_json(query: list[tuple[str, str]]) -> bytes:
 def _list_of(text: str) -> msgspec.Raw | None:
     """None for what is no JSON: a label may begin like a list."""
     try:
-        return msgspec.json.decode(text, type=msgspec.Raw)
+        return msgspec.json.decode(with_whole_texts(text.encode()), type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
         return None
 

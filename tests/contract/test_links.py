@@ -107,7 +107,7 @@ async def test_junk_emails_are_422_and_store_nothing(shopper: Shopper, database:
 
 
 @pytest.mark.parametrize(
-    "customer", ["", " ", "null", "undefined", "0", "-1", "NaN", "guest", "a\nb", "a\x00", "x" * 256, 12, None, True, ["1"]]
+    "customer", ["", " ", "null", "undefined", "0", "-1", "NaN", "guest", "a\nb", "a\x00", "x" * 256, 0, 1.5, None, True, ["1"]]
 )
 async def test_junk_customers_are_422_and_store_nothing(shopper: Shopper, database: redis.Redis, customer: object) -> None:
     answer = await shopper.post("/v1/links", {"customer": customer, "visitor": "own-id"})

@@ -1,15 +1,12 @@
 """Tracking calls in Clerk's wire format: the seeds' texts and rows."""
 
-import json
 from typing import Any
 
-import httpx2 as httpx
 import pytest
 import redis
 
-from identity_service.app import Application
 from identity_service.settings import load
-from tests.conftest import Clock, Shopper
+from tests.conftest import Clock, Shopper, shopping
 
 pytestmark = pytest.mark.anyio
 FIRST = """{
@@ -61,9 +58,8 @@ async def test_a_sale_links_its_email_and_customer(shopper: Shopper) -> None:
     assert (by_email["source"], by_email["verified"]) == ("sale", False)
 
 
-@pytest.mark.parametrize("visitor", [None, ""])
-async def test_null_keeps_what_was_bought_and_nothing_else(shopper: Shopper, database: redis.Redis, visitor: str | None) -> None:
-    sent = SALE | {"visitor": visitor, "email": "a@example.com", "customer": 12}
+async def test_null_keeps_what_was_bought_and_nothing_else(shopper: Shopper, database: redis.Redis) -> None:
+    sent = SALE | {"visitor": None, "email": "a@example.com", "customer": 12}
     assert (await shopper.post("/v2/log/sale", sent)).json() == {"status": "ok"}
     assert await shopper.visitors(email="a@example.com") == []
     kinds = {str(key).split("{")[0] for key in database.scan_iter()}
@@ -115,10 +111,7 @@ async def test_auto_derives_only_for_the_device_itself(shopper: Shopper) -> None
         ("/v2/log/sale", {"sale": 1}, "Missing required argument: products"),
         ("/v2/log/sale", {"sale": 1, "products": []}, "Invalid Syntax In Argument: products"),
         ("/v2/log/sale", {"sale": 1, "products": '[{"id":"123"}]'}, "Invalid Syntax In Argument: products"),
-        ("/v2/log/sale", {"sale": 1, "products": [{"price": 1}]}, "Invalid Syntax In Argument: products"),
-        ("/v2/log/sale", {"sale": 1, "products": [{"id": 1, "price": -1}]}, "Invalid Syntax In Argument: products"),
         ("/v2/log/sale", {"sale": None, "products": [1]}, "Invalid Syntax In Argument: sale"),
-        ("/v2/log/sale", {"sale": 1, "products": [1], "visitor": "not an id"}, "Invalid Syntax In Argument: visitor"),
         ("/v2/log/click", {}, "Missing required argument: product"),
         ("/v2/log/email", {"visitor": "one"}, "Missing required argument: email"),
     ],
@@ -142,10 +135,15 @@ async def test_calls_outside_this_service_are_404_in_the_same_form(shopper: Shop
     assert "outside this service" in answer.json()["error"]
 
 
-async def test_an_unsigned_visitor_is_refused_where_the_shop_says_so(environment: dict[str, str], clock: Clock) -> None:
-    application = Application(load("development", environment | {"IDENTITY_SHOPS__DEMO__ACCEPT_UNSIGNED": "false"}), clock)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://service.test") as client:
-        answer = await Shopper(client).post("/v2/log/click", {"product": 1, "visitor": "raw"}, key="demo-public-key")
-    await application.services.store.client.close()
-    assert answer.status_code == 400
-    assert json.loads(answer.text)["error"].startswith("visitor:")
+async def test_an_unsigned_visitor_names_nobody_where_the_shop_says_so(environment: dict[str, str], clock: Clock) -> None:
+    settings = load("development", environment | {"IDENTITY_SHOPS__DEMO__ACCEPT_UNSIGNED": "false"})
+    async with shopping(settings, clock) as shopper:
+        sent = SALE | {"visitor": "raw", "email": "a@example.com"}
+        assert (await shopper.post("/v2/log/sale", sent, key="demo-public-key")).json() == {"status": "ok"}
+        assert [(order["sale"], "visitor" in order) for order in await orders_of_email(shopper)] == [("1", False)]
+        assert await shopper.visitors(email="a@example.com") == []
+
+
+async def orders_of_email(shopper: Shopper) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await shopper.post("/v1/exports", {"email": "a@example.com"})).json()["orders"]
+    return found

@@ -106,10 +106,9 @@ async def test_one_sale_id_may_be_used_by_two_shops(shopper: Shopper) -> None:
     assert len(other["orders"]) == len((await exported(shopper, visitor="one"))["orders"]) == 1
 
 
-@pytest.mark.parametrize("visitor", [None, ""])
-async def test_a_null_visitor_leaves_no_trace_of_the_person(shopper: Shopper, database: redis.Redis, visitor: str | None) -> None:
+async def test_a_null_visitor_leaves_no_trace_of_the_person(shopper: Shopper, database: redis.Redis) -> None:
     for path, body in (("sale", SALE | {"email": EMAIL, "customer": "1234"}), ("click", {"product": 5}), ("email", {"email": EMAIL})):
-        assert (await shopper.post(f"/v2/log/{path}", body | {"visitor": visitor})).json() == {"status": "ok"}
+        assert (await shopper.post(f"/v2/log/{path}", body | {"visitor": None})).json() == {"status": "ok"}
     assert await exported(shopper, email=EMAIL) == await exported(shopper, customer="1234") == NOTHING
     assert list(database.scan_iter("id:v1:V*")) == list(database.scan_iter("id:v1:E*")) == []
     assert len(list(database.scan_iter("id:v1:S*"))) == 1
@@ -169,8 +168,8 @@ async def test_a_token_is_its_visitor(shopper: Shopper) -> None:
 async def test_a_forged_token_is_neither_a_token_nor_an_id(shopper: Shopper, database: redis.Redis, path: str) -> None:
     token = (await shopper.post("/v1/visitors")).json()["token"]
     body = SALE | {"product": 5, "email": EMAIL, "visitor": f"{token[:-2]}{'A' if token[-2] != 'A' else 'B'}{token[-1]}"}
-    assert failed(await shopper.post(f"/v2/log/{path}", body))[:2] == (400, "ParsingError")
-    assert list(database.scan_iter("id:v1:[VES]*")) == []
+    assert (await shopper.post(f"/v2/log/{path}", body)).json() == {"status": "ok"}
+    assert [key for key in database.scan_iter("id:v1:[VE]*") if ":sales" not in str(key)] == []
 
 
 async def test_a_withdrawn_visitors_calls_are_ok_and_record_nothing(shopper: Shopper) -> None:
@@ -237,29 +236,18 @@ async def test_strict_shops_link_no_cookieless_visitor_by_tracking(shopper: Shop
         ("sale", {"sale": 1, "products": json.dumps([{"id": "123"}])}, "Invalid Syntax In Argument: products"),
         ("sale", {"sale": 1, "products": None}, "Invalid Syntax In Argument: products"),
         ("sale", {"sale": 1, "products": {"id": 5}}, "Invalid Syntax In Argument: products"),
-        ("sale", {"sale": 1, "products": [None]}, "Invalid Syntax In Argument: products"),
-        ("sale", {"sale": 1, "products": [True]}, "Invalid Syntax In Argument: products"),
-        ("sale", {"sale": 1, "products": [{"id": ""}]}, "Invalid Syntax In Argument: products"),
-        ("sale", {"sale": 1, "products": [{"id": 5, "quantity": 0}]}, "Invalid Syntax In Argument: products"),
-        ("sale", {"sale": 1, "products": [{"id": 5, "quantity": 1.5}]}, "Invalid Syntax In Argument: products"),
-        ("sale", {"sale": 1, "products": [{"id": 5, "price": "NaN"}]}, "Invalid Syntax In Argument: products"),
-        ("sale", {"sale": 1, "products": [{"id": 5, "price": "Infinity"}]}, "Invalid Syntax In Argument: products"),
-        ("sale", {"sale": 1, "products": [{"id": 5, "price": -0.01}]}, "Invalid Syntax In Argument: products"),
-        ("sale", {"sale": 1, "products": [{"id": 5, "price": True}]}, "Invalid Syntax In Argument: products"),
         ("sale", {"sale": None, "products": [5]}, "Invalid Syntax In Argument: sale"),
         ("sale", {"sale": "", "products": [5]}, "Invalid Syntax In Argument: sale"),
         ("sale", {"sale": " ", "products": [5]}, "Invalid Syntax In Argument: sale"),
         ("sale", {"sale": True, "products": [5]}, "Invalid Syntax In Argument: sale"),
         ("sale", {"sale": ["1"], "products": [5]}, "Invalid Syntax In Argument: sale"),
-        ("sale", SALE | {"visitor": "a b"}, "Invalid Syntax In Argument: visitor"),
-        ("sale", SALE | {"visitor": True}, "Invalid Syntax In Argument: visitor"),
-        ("sale", SALE | {"visitor": ["one"]}, "Invalid Syntax In Argument: visitor"),
-        ("sale", SALE | {"visitor": "x" * 65}, "Invalid Syntax In Argument: visitor"),
-        ("sale", SALE | {"email": 7}, "Invalid Syntax In Argument: email"),
+        ("sale", {"sale": "undefined", "products": [5]}, "Invalid Syntax In Argument: sale"),
+        ("click", {"product": ""}, "Invalid Syntax In Argument: product"),
+        ("click", {"product": True}, "Invalid Syntax In Argument: product"),
+        ("results", {"labels": [7], "products": [5]}, "Invalid Syntax In Argument: labels"),
+        ("returned", {"product": 5, "order": "null", "quantity": 1}, "Invalid Syntax In Argument: order"),
         ("click", {}, "Missing required argument: product"),
         ("click", {"product": None}, "Invalid Syntax In Argument: product"),
-        ("click", {"product": 5, "labels": "Home"}, "Invalid Syntax In Argument: labels"),
-        ("click", {"product": 5, "labels": [7]}, "Invalid Syntax In Argument: labels"),
         ("email", {}, "Missing required argument: email"),
     ],
 )
@@ -338,7 +326,7 @@ async def test_of_two_keys_the_one_in_the_body_counts(shopper: Shopper) -> None:
 
 @pytest.mark.parametrize(
     ("line", "quantity"),
-    [({"qty": 3}, 3), ({"quantity": 2, "qty": 3}, 2), ({"quantity": None}, 1), ({"qty": 0}, 1), ({"qty": -3}, 1), ({"qty": 10**12}, 1)],
+    [({"qty": 3}, 3), ({"quantity": 2, "qty": 3}, 2), ({"quantity": None}, 1), ({"qty": 0}, 0), ({"qty": -3}, -3), ({"qty": 10**12}, 1)],
 )
 async def test_a_sale_counts_as_many_as_either_word_says(shopper: Shopper, line: dict[str, Any], quantity: int) -> None:
     await shopper.post("/v2/log/sale", {"sale": 1, "products": [{"id": 5, "price": 2} | line]})
