@@ -21,6 +21,8 @@ PREFLIGHT = [
     (b"access-control-allow-headers", b"authorization, content-type"),
     (b"access-control-max-age", b"600"),
 ]
+EXPOSED = (b"access-control-expose-headers", b"retry-after, x-request-id")
+"""What a page's script may read of an answer beside its body: when to repeat the call, and by what name to ask about it."""
 JOINED = {"cookie": "; ", "x-forwarded-for": ", "}
 """Headers that count as one when they come several times, and what stands between their values."""
 ID_BYTES = 9
@@ -79,7 +81,7 @@ class Edge:
             added.append((b"connection", b"close"))
         origins = [value for name, value in scope["headers"] if name == b"origin" and not scope["path"].startswith("/admin")]
         if len(origins) == 1 and origins[0] in self._origins:
-            added += [(b"access-control-allow-origin", origins[0]), (b"access-control-allow-credentials", b"true")]
+            added += [(b"access-control-allow-origin", origins[0]), (b"access-control-allow-credentials", b"true"), EXPOSED]
         return added
 
     async def _answer_error(self, error: Exception, request_id: str, scope: Scope, answered: "Answered") -> None:

@@ -13,12 +13,13 @@ STUB = "<script>window.__clerk_q=window.__clerk_q||[];window.Clerk=window.Clerk|
 
 @dataclass
 class Pages:
-    """`bodies`: by path, without the snippet. `service`: where the snippet comes from; set it to break it. `libraries`: folders by name,
-    each served under `/libraries/NAME/`."""
+    """`bodies`: by path, without the snippet, whose tag may have `attributes` there. `service`: where the snippet comes from; set it to
+    break it. `libraries`: folders by name, each served under `/libraries/NAME/`."""
 
     port: int
     service: str = ""
     bodies: dict[str, str] = field(default_factory=dict)
+    attributes: dict[str, str] = field(default_factory=dict)
     libraries: dict[str, Path] = field(default_factory=dict)
 
     @property
@@ -26,8 +27,9 @@ class Pages:
         return f"http://localhost:{self.port}"
 
     def page(self, path: str) -> str:
-        body = self.bodies.get(path.partition("?")[0], "")
-        return f"<!doctype html><meta charset=utf-8><title>shop</title>{STUB}{body}<script async src='{self.service}/visitor.js'></script>"
+        plain = path.partition("?")[0]
+        tag = f"<script async src='{self.service}/visitor.js' {self.attributes.get(plain, '')}></script>"
+        return f"<!doctype html><meta charset=utf-8><title>shop</title>{STUB}{self.bodies.get(plain, '')}{tag}"
 
     def answer(self, path: str) -> tuple[bytes, str]:
         """The content, and its media type."""

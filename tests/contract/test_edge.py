@@ -15,7 +15,7 @@ from identity_service.settings import load
 from identity_service.slots import private_memory
 from identity_service.web.middleware import Edge
 from identity_service.web.routes import build
-from tests.conftest import Clock, Shopper
+from tests.conftest import Clock, Shopper, shopping
 
 pytestmark = pytest.mark.anyio
 PAGE = "http://localhost:8080"
@@ -87,6 +87,17 @@ async def test_a_forwarded_address_of_an_untrusted_peer_makes_it_unknown(shopper
 async def test_only_a_private_key_describes_a_visitor(shopper: Shopper) -> None:
     answer = await shopper.browser("/v1/visitors", {"client": {"ip": "198.51.100.1"}})
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+async def test_a_pages_script_may_read_when_to_repeat_a_call(environment: dict[str, str], clock: Clock) -> None:
+    limited = {"IDENTITY_LIMITS__ENABLED": "true", "IDENTITY_LIMITS__CLIENT_PER_SECOND": "1", "IDENTITY_LIMITS__BURST": "1"}
+    async with shopping(load("development", environment | limited), clock) as shopper:
+        while (busy := await shopper.browser("/v1/consents", {"consent": "unknown"})).status_code == 200:
+            pass
+        assert (busy.status_code, busy.headers["retry-after"]) == (429, "1")
+        assert busy.headers["access-control-expose-headers"] == "retry-after, x-request-id"
+        foreign = await shopper.browser("/v1/consents", {"consent": "unknown"}, origin="http://evil.example")
+        assert "access-control-expose-headers" not in foreign.headers
 
 
 DEEP = "[" * 40 + "]" * 40

@@ -2,13 +2,16 @@
    cookie that the service sets after consent. Documentation: /docs and the README of the visitor identity service. */
 (function (w, d) {
   'use strict';
-  var TIMEOUT = 3000, RETRIES = [0, 500, 1500, 4000], OVERRIDE = 'clerk_visitor';
+  var TIMEOUT = 3000, RETRIES = [0, 500, 1500, 4000], OVERRIDE = 'clerk_visitor', OWN = 'own', REMEMBERED = 'remembered';
+  var FIRST_WAIT = 1000, LONGEST_WAIT = 30000, LONGEST_ASKED = 3600000, MOST_TRIES = 10;
   /* An image or form named currentScript, as a review may hold, stands in the script's place; calls would go to its address. */
   var script = d.currentScript instanceof w.HTMLScriptElement ? d.currentScript : d.querySelector('script[src*="visitor.js"]');
   var base = new URL('.', script ? script.src : w.location.href).href;
   var global = (script && script.dataset.global) || 'Clerk';
-  var config = {}, identity = null, waiting = [], sent = {}, debugging = false, clicksBound = false;
+  var config = {}, identity = null, waiting = [], debugging = false, clicksBound = false;
   var turns = [], busy = false, tabs = null, away = false;
+  /* What must not get lost, until the service answered it: each has a state, `idle` while it waits for its next try, `queued` or `sent`. */
+  var choices = [], calls = [];
 
   function log() {
     if (debugging) console.log.apply(console, ['[Clerk]'].concat([].slice.call(arguments)));
@@ -18,17 +21,30 @@
     try { return action(); } catch (error) { log('error', error); }
   }
 
-  /* text/plain spares the preflight; the service reads JSON by its content. Never rejects: a page must not break over tracking. */
+  function warn() {
+    console.warn.apply(console, ['[Clerk]'].concat([].slice.call(arguments)));
+  }
+
+  /* text/plain spares the preflight; the service reads JSON by its content. Never rejects: a page must not break over tracking. `retry`:
+     the service asks to repeat, or nobody knows whether it heard the call; `wait`: the milliseconds that it asks for. */
   function post(path, body) {
+    var result = { answer: { status: 'error', error: 'unreachable' }, retry: true, wait: 0 };
     var abort = w.AbortController ? new AbortController() : null;
     var timer = setTimeout(function () { if (abort) abort.abort(); }, TIMEOUT);
     return fetch(base + path, {
       method: 'POST', credentials: 'include', keepalive: true, headers: { 'content-type': 'text/plain' },
       body: JSON.stringify(body), signal: abort && abort.signal
-    }).then(function (answer) { return answer.json(); }).catch(function (error) {
-      log('error', path, String(error));
-      return { status: 'error', error: 'unreachable' };
-    }).then(function (answer) { clearTimeout(timer); return answer; });
+    }).then(function (response) {
+      result.retry = response.status === 429 || response.status >= 500 || response.ok;
+      result.wait = 1000 * response.headers.get('retry-after') || 0;
+      return response.json().then(function (answer) {
+        if (response.ok && ('mode' in answer || 'status' in answer)) result.retry = false;
+        result.answer = answer;
+      });
+    }).catch(function (error) { log('error', path, String(error)); }).then(function () {
+      clearTimeout(timer);
+      return result;
+    });
   }
 
   function override() {
@@ -65,22 +81,63 @@
   }
 
   function next() {
-    var go = !busy && turns.shift();
+    var go = config.key && !busy && turns.shift();
     if (!go) return;
     busy = true;
-    go().then(function () { busy = false; next(); });
+    go().then(release, release);
+  }
+
+  function release() {
+    busy = false;
+    next();
+  }
+
+  function enqueue(one) {
+    clearTimeout(one.timer);
+    one.state = 'queued';
+    one.start();
+  }
+
+  function hurry(list) {
+    list.forEach(function (one) { if (one.state === 'idle') enqueue(one); });
+  }
+
+  function send(one) {
+    clearTimeout(one.timer);
+    one.state = 'sent';
+    one.tries += 1;
+    return post(one.path, one.body()).then(function (result) {
+      if (result.retry && one.tries < one.most) later(one, result.wait); else one.done(result.answer);
+    });
+  }
+
+  function later(one, asked) {
+    var wait = Math.min(FIRST_WAIT * Math.pow(2, one.tries - 1), LONGEST_WAIT);
+    if (one.replaced) return;
+    one.state = 'idle';
+    one.timer = setTimeout(function () { enqueue(one); }, Math.max(wait, Math.min(asked, LONGEST_ASKED)));
+  }
+
+  function without(list, one) {
+    return list.filter(function (other) { return other !== one; });
   }
 
   function identify() {
     identity = null;
-    inTurn(function () { return post('v1/visitors', about({})).then(take); });
+    inTurn(function () { return post('v1/visitors', about({})).then(function (result) { take(result.answer); }); });
+  }
+
+  /* Another tab's choice may stand against one that this tab is about to tell: the same said again after it is a choice of its own. */
+  function askAnew() {
+    choices.forEach(function (one) { one.overheard = true; });
+    identify();
   }
 
   /* Other tabs ask anew when this one's choice has changed; no ID is told to them. Closed while the page is away, since an open channel
      keeps it out of the back-forward cache of some browsers. */
   function joinTabs() {
     tabs = attempt(function () { return w.BroadcastChannel && new BroadcastChannel('clerk_visitor'); });
-    if (tabs) tabs.onmessage = identify;
+    if (tabs) tabs.onmessage = askAnew;
   }
 
   function tellTabs() {
@@ -94,35 +151,74 @@
   function named() {
     var typed = override();
     if (typed) return { clerk_visitor: typed };
-    if (identity.mode === 'unknown') return {};
+    if (!identity || identity.mode === 'unknown') return {};
     return { visitor: identity.token || identity.visitor };
   }
 
+  /* Waits until the visitor is known; a sale that still waits as the page goes away is sent without one. */
   function call(endpoint, args, done) {
-    ready(function () {
-      var body = { key: config.key }, who = named();
-      [who, args || {}].forEach(function (part) { for (var name in part) body[name] = part[name]; });
-      log(endpoint, 'visitor', identity.visitor, 'labels', body.labels);
-      post('v2/' + endpoint, body).then(function (answer) {
-        if (answer.status !== 'ok') log('error', endpoint, answer.error || answer.detail);
-        if (done) attempt(function () { done(answer); });
-      });
-    });
+    var kept = /^log\/(sale|email)$/.test(endpoint), text = JSON.stringify(args || {});
+    var one = { path: 'v2/' + endpoint, tries: 0, most: kept ? MOST_TRIES : 1 };
+    one.start = function () { ready(function () { if (one.state === 'queued') send(one); }); };
+    one.body = function () {
+      var body = { key: config.key };
+      [named(), JSON.parse(text)].forEach(function (part) { for (var name in part) body[name] = part[name]; });
+      log(endpoint, 'visitor', identity && identity.visitor, 'labels', body.labels);
+      return body;
+    };
+    one.done = function (answer) {
+      calls = without(calls, one);
+      if (answer.status !== 'ok') log('error', endpoint, answer.error || answer.detail);
+      if (done) attempt(function () { done(answer); });
+    };
+    if (kept) calls.push(one);
+    enqueue(one);
   }
 
-  function consent(source, event) {
-    var text = attempt(function () { return JSON.stringify(event); });
-    if (!text || sent[source] === text) return;
-    sent[source] = text;
-    inTurn(function () {
-      log('consent', source);
-      return post('v1/consents/' + source, about(JSON.parse(text))).then(function (answer) {
-        if (!('mode' in answer)) return;
-        var changed = !identity || identity.visitor !== answer.visitor;
-        take(answer);
-        if (changed) tellTabs();
-      });
-    });
+  /* `part`: what a choice is about where its source tells one part at a time; a newer one says nothing of the other parts. */
+  function choice(source, text, part) {
+    var one = { path: 'v1/consents' + (source === OWN ? '' : '/' + source), tries: 0, most: Infinity, state: 'idle' };
+    one.source = source;
+    one.text = text;
+    one.part = part;
+    one.since = w.performance.now();
+    one.start = function () { inTurn(sendOldest); };
+    one.body = function () {
+      var body = about(JSON.parse(text));
+      if (one.tries > 1) body.age_ms = Math.round(w.performance.now() - one.since);
+      return body;
+    };
+    one.done = function (answer) {
+      var changed = !identity || identity.visitor !== answer.visitor;
+      choices = without(choices, one);
+      if (!('mode' in answer)) return log('error', one.path, answer.detail || answer.error);
+      take(answer);
+      if (changed) tellTabs();
+    };
+    return one;
+  }
+
+  function sendOldest() {
+    var one = choices.filter(function (each) { return each.state === 'queued'; })[0];
+    return one ? send(one) : Promise.resolve();
+  }
+
+  function tell(source, event, part) {
+    var text = attempt(function () { return JSON.stringify(event); }), last = choices[choices.length - 1];
+    if (!event || !text) return;
+    log('consent', source);
+    if (last && !last.overheard && last.source === source && last.text === text) last.since = w.performance.now();
+    else if (event.said !== REMEMBERED || !choices.some(function (one) { return one.source === source; })) {
+      replace(choice(source, text, part));
+    }
+    hurry(choices);
+  }
+
+  function replace(newer) {
+    choices = choices.filter(function (one) {
+      one.replaced = one.source === newer.source && one.part === newer.part;
+      return !one.replaced;
+    }).concat(newer);
   }
 
   /* Every banner tells its decided choices in its own way; the service decides what they mean. Each returns true once it is attached. */
@@ -141,21 +237,16 @@
       }), true);
     },
     google: function (say) {
-      var layer = w.dataLayer = w.dataLayer || [], push = layer.push;
-      function read(entry) {
-        if (entry && entry[0] === 'consent' && entry[1] === 'update') say({ action: 'update', state: entry[2] });
-      }
-      layer.forEach(read);
-      layer.push = function () { [].forEach.call(arguments, read); return push.apply(layer, arguments); };
-      return true;
+      return onLayer(function (entry) {
+        if (entry[0] === 'consent' && entry[1] === 'update') say({ action: 'update', state: entry[2] }, names(entry[2]));
+      });
     },
     cookiebot: function (say) {
-      ['Accept', 'Decline'].forEach(function (name) {
-        w.addEventListener('CookiebotOn' + name, function () {
-          say({ consent: w.Cookiebot.consent, hasResponse: w.Cookiebot.hasResponse });
-        });
-      });
-      return true;
+      function read() {
+        var told = w.Cookiebot, at = told.consentUTC && attempt(function () { return new Date(told.consentUTC).toISOString(); });
+        say({ consent: told.consent, hasResponse: told.hasResponse, consentUTC: at });
+      }
+      return heard(w, 'CookiebotOnAccept')(read) && heard(w, 'CookiebotOnDecline')(read);
     },
     onetrust: function (say) {
       w.addEventListener('OneTrustGroupsUpdated', function () {
@@ -167,9 +258,18 @@
       });
       return true;
     },
-    usercentrics: heard(w, 'UC_UI_CMP_EVENT'),
+    usercentrics: function (say) {
+      function status(told) { if (told && told.type === 'explicit') say(told, 'status'); }
+      function entry(told) { if (told && told.event === 'consent_status') status(told.detail || told); }
+      heard(w, 'UC_UI_CMP_EVENT')(function (told) { if (told && /^(ACCEPT|DENY)_ALL$/.test(told.type)) say(told); });
+      heard(w, 'consent_status')(status);
+      heard(w, 'ucEvent')(entry);
+      return onLayer(entry);
+    },
     cookieyes: heard(d, 'cookieyes_consent_update'),
-    wordpress: heard(d, 'wp_listen_for_consent_change'),
+    wordpress: function (say) {
+      return heard(d, 'wp_listen_for_consent_change')(function (told) { say(told, names(told)); });
+    },
     shopify: function (say) {
       d.addEventListener('visitorConsentCollected', function () { say(w.Shopify.customerPrivacy.currentVisitorConsent()); });
       return true;
@@ -211,12 +311,14 @@
       return true;
     },
     'vanilla-cookieconsent': function (say) {
-      ['cc:onConsent', 'cc:onChange'].forEach(function (name) {
-        w.addEventListener(name, function (event) { say({ cookie: event.detail.cookie }); });
+      ['cc:onFirstConsent', 'cc:onChange'].forEach(function (name) {
+        heard(w, name)(function (told) { say({ cookie: told.cookie }); });
       });
+      heard(w, 'cc:onConsent')(function (told) { say({ cookie: told.cookie, said: REMEMBERED }); });  /* at each load, too */
       ready(function () {  /* a choice that was told before this script listened */
-        var held = identity.decision.reason === 'no_signal' && w.CookieConsent && w.CookieConsent.getCookie();
-        if (held && held.consentTimestamp) say({ cookie: held });
+        var library = identity.decision.reason === 'no_signal' && w.CookieConsent, held = library && library.getCookie();
+        var valid = held && held.consentTimestamp && (!library.validConsent || library.validConsent());
+        if (valid) say({ cookie: held, said: REMEMBERED });
       });
       return true;
     }
@@ -224,9 +326,19 @@
 
   function heard(target, name) {
     return function (say) {
-      target.addEventListener(name, function (event) { say(event.detail); });
+      target.addEventListener(name, function (event) { attempt(function () { say(event.detail); }); });
       return true;
     };
+  }
+
+  function names(object) { return Object.keys(Object(object)).sort().join(); }
+
+  function onLayer(go) {
+    var layer = w.dataLayer = w.dataLayer || [], push = layer.push;
+    function read(entry) { if (entry) attempt(function () { go(entry); }); }
+    layer.forEach(read);
+    layer.push = function () { [].forEach.call(arguments, read); return push.apply(layer, arguments); };
+    return true;
   }
 
   function after(object, name, go) {
@@ -244,7 +356,7 @@
       setTimeout(function () {
         open = open.filter(function (source) {
           return !attempt(function () {
-            return BANNERS[source](function (event) { attempt(function () { consent(source, event); }); });
+            return BANNERS[source](function (event, part) { attempt(function () { tell(source, event, part); }); });
           });
         });
       }, delay);
@@ -274,13 +386,14 @@
   }
 
   function sendElements() {
+    if (script && script.dataset.markup === 'off') return;
     [].forEach.call(d.querySelectorAll('.clerk[data-api="log/sale"]:not([data-sent])'), function (element) {
       attempt(function () { sendElement(element); });
     });
   }
 
   function sendElement(element) {
-    var data = element.dataset, args = {};
+    var data = element.dataset, args = { markup: true };
     element.setAttribute('data-sent', '');
     ['sale', 'email', 'customer'].forEach(function (name) { if (data[name]) args[name] = data[name]; });
     args.products = attempt(function () { return JSON.parse(data.products); }) || data.products;
@@ -307,6 +420,11 @@
     },
     cart: function (action, products) { basket(action, products); },
     basket: function (action, products) { basket(action, products); },
+    consent: function (told) {
+      if (told === 'granted' || told === 'refused') tell(OWN, { consent: told });
+      else if (told && typeof told === 'object') tellPurposes(told);
+      else warn('consent takes granted, refused or an object of purposes, not', told);
+    },
     visitor: function (done) { ready(function () { attempt(function () { done(identity.visitor, identity.mode); }); }); },
     debug: function () { debugging = true; log('debug', config.key ? 'key set' : 'no key', identity && identity.visitor, identity && identity.mode); }
   };
@@ -317,14 +435,36 @@
     else if (/^(add|remove|update)$/.test(action)) call('log/cart/' + action, { products: list });
   }
 
-  function run(args) {
-    var command = COMMANDS[args[0]];
-    if (command) attempt(function () { command.apply(null, [].slice.call(args, 1)); });
+  function tellPurposes(told) {
+    var whole = {}, purposes = {}, said = told.purposes || told, name;
+    if (told.purposes) for (name in told) whole[name] = told[name];
+    for (name in said) purposes[name] = said[name] === true ? 'granted' : said[name] === false ? 'refused' : said[name];
+    whole.purposes = purposes;
+    tell(OWN, { consent: whole }, names(purposes));
   }
+
+  function run(args) {
+    var command = Object.prototype.hasOwnProperty.call(COMMANDS, args[0]) && COMMANDS[args[0]];
+    if (command) attempt(function () { command.apply(null, [].slice.call(args, 1)); });
+    else warn('unknown command', args[0]);
+  }
+
+  /* What was sent and has no answer yet is on its way: its call outlives the page. */
+  function sendAll() {
+    if (!config.key) return;
+    hurry(choices);
+    turns.splice(0).forEach(function (go) { go(); });
+    calls.forEach(function (one) { if (one.state !== 'sent') send(one); });
+  }
+
+  w.addEventListener('online', function () {
+    hurry(choices);
+    hurry(calls);
+  });
 
   w.addEventListener('pagehide', function (event) {
     away = event.persisted;
-    turns.splice(0).forEach(function (go) { go(); });
+    sendAll();
     if (tabs) tabs.close();
     tabs = null;
   });
@@ -334,7 +474,7 @@
   d.addEventListener('visibilitychange', function () { if (away) identity = null; });
   w.addEventListener('pageshow', function (event) {
     away = false;
-    if (event.persisted && config.key) { joinTabs(); identify(); }
+    if (event.persisted && config.key) { joinTabs(); askAnew(); }
   });
 
   var queue = w.__clerk_q || [];
