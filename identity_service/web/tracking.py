@@ -43,7 +43,7 @@ async def log_sale(call: Call) -> Reply:
     handles = [handle for handle in (_email(call, unread), _customer(call, unread)) if handle]
     logged = await call.services.sales.log(tracked_visit(call, unread), sold, handles, _claimed(call))
     subject, attribution = logged.subject, logged.attribution
-    await keep_opt_out(call, subject.visitor)
+    await keep_opt_out(call, subject.visitor if subject.signed else None)
     return _done(call, subject, unread, attribution.labels if attribution else None)
 
 
@@ -102,7 +102,7 @@ async def log_email(call: Call) -> Reply:
     unread = Unread()
     email = _email(call, unread)
     subject = await call.services.tracking.email(tracked_visit(call, unread), email, _claimed(call))
-    await keep_opt_out(call, subject.visitor)
+    await keep_opt_out(call, subject.visitor if subject.signed else None)
     return _done(call, subject, unread)
 
 
