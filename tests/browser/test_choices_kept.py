@@ -356,7 +356,9 @@ def test_a_refusal_that_met_a_busy_service_is_repeated(profile: BrowserContext, 
 def test_a_refusal_does_not_wait_longer_than_it_must(profile: BrowserContext, shop_pages: Pages, service: Service, event: str) -> None:
     """The service asked for half an hour."""
     email = f"early-{event.replace(' ', '-')}@example.com"
-    body = GTAG + COOKIEYES.replace('id="', 'id="other-')
+    body = (
+        GTAG + COOKIEYES.replace('id="', 'id="cookieyes-') + '<button id="other" onclick="choose([\'advertisement\'], [])">other</button>'
+    )
     page, errors = open_page(profile, shop_pages, "/early-end", f"<body>{body}" + CONFIG % "")
     known(page, profile, service, BANNERS["gtag"], email)
     lost = loses(profile, CONSENTS, busy(1800))
@@ -367,7 +369,7 @@ def test_a_refusal_does_not_wait_longer_than_it_must(profile: BrowserContext, sh
         profile.set_offline(True)
         profile.set_offline(False)
     elif event == "another choice":
-        page.click("#other-no")
+        page.click("#other")
     else:
         page.goto(f"{shop_pages.url}/early-end?next")
         until(page, lambda: found_by(service, email) == [])
