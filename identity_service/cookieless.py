@@ -2,9 +2,9 @@
 
 ID = HMAC-SHA-256 under the window's key over length-prefixed shop, address (IPv6: its /64) and user agent, cut to 128 bits. The key is made
 of the pepper, so that the store alone cannot be turned back to addresses, and of a salt: 32 random bytes for one shop and one window of 1
-to 30 days. The salt lives in the store with a TTL, and the key in memory. Both are destroyed 30 minutes after the window's end, and no backup
-holds a salt: from then on nobody can compute the window's IDs again. During those 30 minutes an ID that was active within the last 30 is
-kept, so that midnight cuts no session.
+to 30 days. The salt lives in the store with a TTL, and the key in memory. Both are destroyed 30 minutes after the window's end, and no
+backup holds a salt: from then on nobody can compute the window's IDs again. During those 30 minutes an ID that was active within the last
+30 is kept, so that midnight cuts no session.
 """
 
 import hashlib

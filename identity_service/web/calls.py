@@ -127,7 +127,7 @@ def cookie_signals_of(call: Call) -> tuple[Signal, ...]:
 
 
 async def keep_opt_out(call: Call, visitor: VisitorId | None) -> None:
-    """A device's GPC opts its visitor out on whatever call it comes along with; look-ups tell it. A bare ID may be anybody's: it is none."""
+    """A device's GPC opts its visitor out on whatever call it comes along with; look-ups tell it. A bare ID may be anybody's."""
     if visitor and call.device and browser_signals(call.headers).gpc:
         now = int(call.services.clock())
         await call.services.store.visitors.touch(call.shop.shop_id, visitor, now, True, OptOutsSeen(gpc=Millis(now * 1000)))

@@ -122,7 +122,7 @@ def library_pages(shop_pages: Pages) -> None:
 
 def ours(profile: BrowserContext) -> list[Any]:
     """The service's own cookies, which a banner's are beside."""
-    return [cookie for cookie in profile.cookies() if cookie["name"] in {"__Host-visitor", "visitor-choice"}]
+    return [cookie for cookie in profile.cookies() if cookie["name"] in {"__Host-visitor", "__Host-visitor-choice"}]
 
 
 def found_by(service: Service, email: str) -> list[str]:
@@ -156,7 +156,7 @@ def test_a_person_accepts_comes_back_and_changes_its_mind(profile: BrowserContex
 
     banner.revoke(page)
     assert eventually(lambda: told(page) == [None, "null"]), told(page)
-    assert [cookie["name"] for cookie in ours(profile)] == ["visitor-choice"]
+    assert [cookie["name"] for cookie in ours(profile)] == ["__Host-visitor-choice"]
     assert found_by(service, email) == []
     page.reload()
     assert told(page) == [None, "null"]

@@ -473,7 +473,6 @@ def test_a_yes_to_an_older_revision_of_the_banner_is_not_told(profile: BrowserCo
     assert errors == []
 
 
-@pytest.mark.xfail(strict=True, reason="the service does not yet read that the banner awaits another choice")
 def test_a_consent_that_onetrust_asks_for_again_grants_nothing(profile: BrowserContext, shop_pages: Pages) -> None:
     closed = (datetime.now(UTC) - timedelta(days=100)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     kept = {"OptanonConsent": "groups=C0001:1,C0002:1&interactionCount=1&AwaitingReconsent=true", "OptanonAlertBoxClosed": closed}
@@ -511,7 +510,6 @@ def test_a_yes_in_usercentrics_settings_grants(profile: BrowserContext, shop_pag
     assert errors == []
 
 
-@pytest.mark.xfail(strict=True, reason="the service does not yet read that everything was declined")
 def test_a_refusal_of_a_service_that_klaro_calls_required_counts(profile: BrowserContext, shop_pages: Pages, service: Service) -> None:
     required = KLARO.replace("name: 'visitor-id',", "name: 'visitor-id', required: true,")
     other = required.replace("services: [", "services: [{name: 'other', title: 'Other', purposes: ['analytics']}, ")

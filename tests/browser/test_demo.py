@@ -134,7 +134,7 @@ def test_a_walk_from_click_to_order_to_withdrawal(visit: Visit, demo: Service) -
     expect(visit.shown("visitor")).to_have_text("none")
     expect(visit.shown("links")).to_contain_text("Nobody")
     expect(visit.shown("store")).to_contain_text("Nothing.")
-    assert visit.cookies() == {"visitor-choice", "cc_cookie"}
+    assert visit.cookies() == {"__Host-visitor-choice", "cc_cookie"}
     assert demo.call("/v1/lookups", {"email": EMAIL})[1]["visitors"] == []
     assert visit.page.evaluate("localStorage.length + sessionStorage.length") == 0
 
@@ -148,7 +148,7 @@ def test_refusing_in_the_banner_and_accepting_after_all(visit: Visit) -> None:
     visit.expect_mode("null", "consent_refused")
     visit.choose("accept")
     visit.expect_mode("persistent", "consent_granted")
-    assert "visitor-choice" not in visit.cookies()
+    assert "__Host-visitor-choice" not in visit.cookies()
 
 
 def test_a_choice_made_before_the_banner_is_there_is_the_one_that_counts(visit: Visit) -> None:

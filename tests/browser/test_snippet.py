@@ -82,7 +82,7 @@ def test_a_banners_decided_choice_is_posted_and_its_revocation_withdraws(profile
     assert on_device(page, profile)[0] == {"__Host-visitor"}
     page.evaluate(say, False)
     assert eventually(lambda: told(page) == [None, "null"])
-    assert on_device(page, profile)[0] == {"visitor-choice"}
+    assert on_device(page, profile)[0] == {"__Host-visitor-choice"}
     page.reload()
     assert told(page) == [None, "null"]
 

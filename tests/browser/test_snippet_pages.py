@@ -101,7 +101,7 @@ def test_a_grant_and_a_withdrawal_in_one_tab_reach_the_other(profile: BrowserCon
     assert eventually(lambda: told(second) == [None, "null"]), told(second)
     assert visitor_of(clicked(second, 13)) is None
     assert events_of(service, visitor) == []
-    assert on_device(second, profile) == ({"visitor-choice"}, {"local": 0, "session": 0})
+    assert on_device(second, profile) == ({"__Host-visitor-choice"}, {"local": 0, "session": 0})
     assert first_errors + second_errors == []
 
 
@@ -133,7 +133,7 @@ def test_a_refusal_never_overtakes_the_grant_before_it(profile: BrowserContext, 
     page.evaluate(CHOOSE, False)
     page.evaluate(RELEASE_LAST_FIRST)
     assert eventually(lambda: told(page) == [None, "null"]), told(page)
-    assert on_device(page, profile)[0] == {"visitor-choice"}
+    assert on_device(page, profile)[0] == {"__Host-visitor-choice"}
 
 
 def test_a_choice_that_waits_for_its_turn_is_sent_when_the_page_goes(profile: BrowserContext, shop_pages: Pages, service: Service) -> None:

@@ -183,8 +183,10 @@
     one.part = part;
     one.since = w.performance.now();
     one.start = function () { inTurn(sendOldest); };
+    one.kept = untouched();
     one.body = function () {
       var body = about(JSON.parse(text));
+      if (one.kept && !body.said) body.said = REMEMBERED;
       if (one.tries > 1) body.age_ms = Math.round(w.performance.now() - one.since);
       return body;
     };
@@ -196,6 +198,12 @@
       if (changed) tellTabs();
     };
     return one;
+  }
+
+  /* Nobody has clicked or typed on this page yet, so what a banner says is what it kept: it must not lift a refusal. */
+  function untouched() {
+    var activation = w.navigator.userActivation;
+    return !!activation && !activation.hasBeenActive;
   }
 
   function sendOldest() {

@@ -41,7 +41,7 @@
     var kept = attempt(function () { return w.localStorage.length + w.sessionStorage.length; });
     show('device', [
       row(seen.cookie_name, seen.cookie, 'HttpOnly'),
-      row('visitor-choice', seen.refusal_cookie, 'names nobody'),
+      row('__Host-visitor-choice', seen.refusal_cookie, 'names nobody'),
       row('cc_cookie', banner, 'the banner\'s'),
       row('web storage', kept > 0, kept + ' entries')
     ]);
