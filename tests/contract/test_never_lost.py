@@ -631,7 +631,8 @@ async def test_a_sale_decodes_clicks_alone(shopper: Shopper, monkeypatch: pytest
     monkeypatch.setattr(identity_service.event, "event_of", counting)
     order = await sell(shopper, [f"{0:x>250}"], visitor="one")
     assert order["attributed"]
-    assert [one[:15] for one in decoded] == ['{"type":"click"']
+    assert {one[:15] for one in decoded} == {'{"type":"click"'}
+    assert len(decoded) <= 2  # a sale that was decided from what the worker last knew may be decided again
 
 
 def test_events_of_one_kind_are_told_by_their_beginning() -> None:
