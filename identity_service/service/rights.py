@@ -1,4 +1,5 @@
-"""The person's rights: everything that is held, and its erasure. What an export shows is what an erasure removes.
+"""The person's rights: everything that is held, and its erasure. What an export shows is what an erasure removes, once of every email and
+customer ID that holds a visitor by proof.
 
 Rights follow proof. Anybody may link an email to a visitor whose bare ID it has seen, so such a link shows nothing of the visitor and
 erases nothing of it, unless an officer decides so for one request (`unproven`).
@@ -75,7 +76,7 @@ class Rights:
     async def erase_handle(self, shop: Shop, handle: Handle, *, unproven: bool = False, dry_run: bool = False) -> Erasure:
         """Dated no earlier than the grants it ends, which a faster clock may have stamped: a later grant would stand. `dry_run`: what would
         be erased, of what is there now; nothing is."""
-        links = await self._store.links.held(shop.shop_id, handle)
+        links = await self._store.removals.links_at(shop.shop_id, handle)
         states = await self._store.visitors.states(shop.shop_id, [link.visitor for link in links], self._now())
         held = [(link, state.record) for link, state in zip(links, states, strict=True) if state.record]
         staying = [_stays(link, record, unproven=unproven) for link, record in held]
@@ -98,7 +99,7 @@ class Rights:
         """What goes with one visitor. `besides`: name of a handle whose links are counted already."""
         names = [name for name in await self._store.visitors.pointers(shop.shop_id, visitor) if name != besides]
         events = await self._store.events.of(shop.shop_id, visitor)
-        return Erased(1, await self._store.links.count(shop.shop_id, names, visitor), len(events))
+        return Erased(1, await self._store.removals.count_links(shop.shop_id, names, visitor), len(events))
 
     async def _linked(self, shop: Shop, handle: Handle) -> list[tuple[Link, VisitorState]]:
         [links] = await self._store.links.living(shop.shop_id, [handle], self._now())

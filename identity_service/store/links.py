@@ -23,10 +23,11 @@ from dataclasses import dataclass
 from identity_service.consent import Millis
 from identity_service.errors import ConsentRequired, Invalid, StoreUnavailable
 from identity_service.handle import Handle, handle_named
-from identity_service.link import Link, LinkCaps, LinkSource, Proof, living_links, parse_link
+from identity_service.link import Link, LinkCaps, LinkSource, Proof, living_links
 from identity_service.shop import ShopId
 from identity_service.store.batch import Command, Part, Reply, call, call_with, read, write
 from identity_service.store.client import Client
+from identity_service.store.erasure import HandleErasure, erasure_of
 from identity_service.store.keys import Keys
 from identity_service.store.notes import note_destroyed, note_first, note_removal
 from identity_service.visitor import LAPSED, Kind, VisitorId
@@ -53,25 +54,6 @@ class Linkable:
     expires: int
     persistent_only: bool
     proof: Proof
-
-
-@dataclass(frozen=True, slots=True)
-class Erasure:
-    """By handle. `unproven`: it reaches visitors that the handle holds without proof, too."""
-
-    at: Millis
-    unproven: bool
-
-    @property
-    def kind(self) -> str:
-        """As removals at a handle are marked with it."""
-        return "a" if self.unproven else "e"
-
-
-def erasure_of(removal: str) -> Erasure | None:
-    """From a removal as it is stored at its handle, kind and time; None for one of another kind."""
-    kind, _, at = removal.partition(" ")
-    return Erasure(Millis(int(at)), kind == "a") if kind in {"e", "a"} else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +89,6 @@ class LinkStore:
         """The links of each handle, newest first."""
         replies = await self._client.read_many([read("HGETALL", self._keys.handle(shop, handle).links) for handle in handles])
         return [living_links(stored, now) for stored in replies]
-
-    async def held(self, shop: ShopId, handle: Handle) -> list[Link]:
-        """All that an erasure takes: also those that have ended, and were not swept yet."""
-        [stored] = await self._client.run(read("HGETALL", self._keys.handle(shop, handle).links))
-        return [parse_link(visitor, value) for visitor, value in stored.items()]
-
-    async def count(self, shop: ShopId, names: Sequence[str], visitor: VisitorId) -> int:
-        """At how many of the handles the visitor is linked."""
-        keys = [self._keys.handle(shop, handle_named(name)) for name in names]
-        return sum(await self._client.read_many([read("HEXISTS", one.links, visitor) for one in keys]))
 
     async def link(self, shop: ShopId, handle: Handle, linkable: Linkable, source: LinkSource, now: int) -> None:
         """Raises ConsentRequired, or Invalid where a cap is reached: then there is no link of this call; or StoreUnavailable: then there is
@@ -174,11 +146,11 @@ class LinkStore:
         return bool(existed)
 
     async def settle(
-        self, shop: ShopId, handle: Handle, visitor: VisitorId, erasure: Erasure | None = None, *, of_link: bool = False
+        self, shop: ShopId, handle: Handle, visitor: VisitorId, erasure: HandleErasure | None = None, *, of_link: bool = False
     ) -> None:
-        """Drops the visitor's pointer if the handle no longer names the visitor. `erasure`: then the withdrawal of a visitor
-        that this handle alone held, and that no newer grant holds, is begun, and the caller finishes it. `of_link`: a link that failed
-        does the same for the erasure that it failed by, which may find no pointer any more, and repair finishes it."""
+        """Drops the visitor's pointer if the handle no longer names the visitor. `erasure`: then the withdrawal of a visitor that no other
+        handle holds by proof, and that no newer grant holds, is begun, and the caller finishes it. `of_link`: a link that failed does the
+        same for the erasure that it failed by, which may find no pointer any more, and repair finishes it."""
         keys, at = self._keys.visitor(shop, visitor), self._keys.handle(shop, handle)
         [pointer] = await self._client.run(read("HGET", keys.record, handle.name))
         if pointer is None:

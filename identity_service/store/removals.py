@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from identity_service.consent import Choice, Millis
 from identity_service.errors import StoreUnavailable
 from identity_service.handle import Handle, handle_named
+from identity_service.link import Link, parse_link
 from identity_service.shop import ShopId
 from identity_service.store.batch import call, read, write
 from identity_service.store.client import Client
+from identity_service.store.erasure import HandleErasure, erasure_of
 from identity_service.store.keys import Keys
-from identity_service.store.links import Erasure, LinkStore, erasure_of
+from identity_service.store.links import LinkStore
 from identity_service.store.notes import note_destroyed, note_removal
 from identity_service.store.visitors import NAME_LENGTH, Grant, VisitorStore
 from identity_service.visitor import Kind, VisitorId
@@ -127,19 +129,29 @@ class RemovalStore:
     async def _settle_all(self, shop: ShopId, visitor: VisitorId, handles: Sequence[Handle]) -> None:
         await asyncio.gather(*(self._links.settle(shop, handle, visitor) for handle in handles))
 
+    async def links_at(self, shop: ShopId, handle: Handle) -> list[Link]:
+        """All that an erasure by the handle takes: also those that have ended, and were not swept yet."""
+        [stored] = await self._client.run(read("HGETALL", self._keys.handle(shop, handle).links))
+        return [parse_link(visitor, value) for visitor, value in stored.items()]
+
+    async def count_links(self, shop: ShopId, names: Sequence[str], visitor: VisitorId) -> int:
+        """At how many of the handles the visitor is linked."""
+        keys = [self._keys.handle(shop, handle_named(name)) for name in names]
+        return sum(await self._client.read_many([read("HEXISTS", one.links, visitor) for one in keys]))
+
     async def erase(self, shop: ShopId, handle: Handle, now: Millis, *, unproven: bool = False) -> Erased:
         """Visitors that this handle alone holds by proof go whole; others lose only this link. Orders lose the handle. `unproven`: those
         that it holds without proof, and nobody by proof, go whole, too."""
         keys = self._keys.handle(shop, handle)
         await self._note(shop, f"e {handle.name}", now)
-        take = call("erase_take", (keys.links, keys.intents, keys.removals, keys.sales), now, Erasure(now, unproven).kind)
+        take = call("erase_take", (keys.links, keys.intents, keys.removals, keys.sales), now, HandleErasure(now, unproven).kind)
         [[links, names, kinds, sales]] = await self._client.run(take)
         await self.scrub_sales(shop, sales, "handle", handle.name)
         taken = [(VisitorId(name), erasure_of(f"{kind} {now}")) for name, kind in zip(names, kinds, strict=True)]
         erased = await asyncio.gather(*(self.erase_name(shop, handle, *one) for one in taken))
         return sum(erased, Erased(links=int(links)))
 
-    async def erase_name(self, shop: ShopId, handle: Handle, visitor: VisitorId, erasure: Erasure | None) -> Erased:
+    async def erase_name(self, shop: ShopId, handle: Handle, visitor: VisitorId, erasure: HandleErasure | None) -> Erased:
         """One visitor that an erasure took off `handle`; None for one that it reaches no further than its link. Safe to repeat."""
         await self._links.settle(shop, handle, visitor, erasure)
         if erasure is None:

@@ -12,8 +12,9 @@ from identity_service.handle import Handle, handle_named
 from identity_service.shop import ShopId
 from identity_service.store.batch import call, read, write
 from identity_service.store.client import Client
+from identity_service.store.erasure import erasure_of
 from identity_service.store.keys import REPAIR_LOCK, REWRITE, Keys
-from identity_service.store.links import LinkStore, erasure_of
+from identity_service.store.links import LinkStore
 from identity_service.store.notes import note_destroyed
 from identity_service.store.removals import RemovalStore
 from identity_service.visitor import VisitorId

@@ -41,8 +41,7 @@ class Person:
             answer = await self.shopper.post(f"/v2/log/{'email' if name == 'email' else 'sale'}", body, key="demo-public-key")
         else:
             key = "demo-public-key" if "token" in how else "demo-private-key"
-            body = handle | {"token": self.token} | ({"markup": True} if "markup" in how else {})
-            answer = await self.shopper.post("/v1/links", body, key=key)
+            answer = await self.shopper.post("/v1/links", {**handle, "token": self.token, "markup": "markup" in how}, key=key)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -276,8 +275,8 @@ class Linker:
         await self.store.links.link(SHOP, self.handle(text), linkable, LinkSource.LINK, int(self.clock()))
 
     def record(self, visitor: str) -> dict[str, str]:
-        found: dict[str, str] = self.database.hgetall(self.store.keys.visitor(SHOP, visitor).record)
-        return found
+        found: Any = self.database.hgetall(self.store.keys.visitor(SHOP, visitor).record)
+        return dict(found)
 
     def flag(self, visitor: str, name: Handle) -> str | None:
         link = self.database.hget(self.store.keys.handle(SHOP, name).links, visitor)
