@@ -14,6 +14,11 @@ from identity_service.errors import Malformed, TooLarge
 
 NO_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^\[\]{}"]++', re.DOTALL)
 """Texts, also one that never ends, and all between them and brackets. No byte is looked at twice, whatever they are."""
+HALF_PAIR = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+"""An escape that is half of a character, which scripts leave where they cut a text within an emoji."""
+DIGITS = re.compile(rb"([0-9]{1000})[0-9]+")
 BOM = b"\xef\xbb\xbf"
 MEMBER = re.compile(r"unknown field `([A-Za-z_]{1,40})`")
 T = TypeVar("T")
@@ -68,6 +73,16 @@ def check_text(raw: bytes, most: int) -> None:
         brackets = brackets.replace(b"[]", b".").replace(b"{}", b".").replace(b".", b"")  # the innermost pairs, and no more
     if brackets:
         raise Malformed(f"The body nests deeper than {most} levels, or its brackets do not match.")
+
+
+def with_whole_texts(raw: bytes) -> bytes:
+    """Half a character becomes the replacement character: the decoder would refuse the whole body for it."""
+    return HALF_PAIR.sub(rb"\\ufffd", raw) if b"\\u" in raw else raw
+
+
+def with_bounded_numbers(raw: bytes) -> bytes:
+    """No more than 1,000 digits in a row are left: the decoder takes 4,300, and nothing here counts as many."""
+    return DIGITS.sub(rb"\1", raw)
 
 
 def key_members(raw: bytes) -> KeyMembers:

@@ -15,9 +15,8 @@ from identity_service.service.tally import Called
 from identity_service.shop import Caller
 from identity_service.web.arguments import exact_number
 from identity_service.web.auth import authenticate, bearer, count_wrong_key
-from identity_service.web.bodies import check_text, key_members, read_body, told_to_plugin
+from identity_service.web.bodies import check_text, key_members, read_body, told_to_plugin, with_bounded_numbers, with_whole_texts
 from identity_service.web.endpoints import Call, Handler, Reply, Services, count_call, send_reply, situation
-from identity_service.web.mending import with_bounded_numbers, with_whole_texts
 from identity_service.web.problems import problem_body
 from identity_service.web.tracking_payloads import TrackingBody
 

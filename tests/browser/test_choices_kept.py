@@ -101,10 +101,12 @@ def in_vanilla(role: str) -> Callable[[Page], object]:
 
 
 def in_cookieconsent(selector: str) -> Callable[[Page], object]:
-    """Its window closes after a choice, and opens again from its tab."""
+    """Its window fades after a choice, which a browser's tab behind another never ends, and opens again from its own tab."""
 
     def click(page: Page) -> None:
+        page.bring_to_front()
         if page.is_visible(".cc-revoke"):
+            page.wait_for_function("() => getComputedStyle(document.querySelector('.cc-window')).display === 'none'")
             page.click(".cc-revoke")
         page.click(selector)
 
