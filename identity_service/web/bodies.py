@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import fields
 from starlette.types import Receive
 
-from identity_service.errors import Malformed, TooLarge
+from identity_service.errors import Invalid, Malformed, TooLarge
 
 NO_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^\[\]{}"]++', re.DOTALL)
 """Texts, also one that never ends, and all between them and brackets. No byte is looked at twice, whatever they are."""
@@ -117,8 +117,10 @@ def _fitted(wanted: Any, value: object) -> object:
 def _object_as(wanted: type[T], raw: bytes) -> T:
     try:
         return msgspec.json.decode(raw, type=wanted)
+    except msgspec.ValidationError as error:
+        raise Invalid(told(str(error))) from None
     except (msgspec.DecodeError, RecursionError):
-        raise Malformed("The body is not a JSON object in UTF-8.") from None
+        raise Malformed("The body is not JSON in UTF-8.") from None
 
 
 def told(message: str) -> str:
