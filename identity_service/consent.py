@@ -7,7 +7,7 @@ absent: it never grants, and it never erases an earlier choice. Among choices th
 import hashlib
 import hmac
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import NewType
 
@@ -53,6 +53,11 @@ class Signal(Struct, frozen=True):
     @property
     def said_now(self) -> bool:
         return not (self.dated or self.remembered)
+
+    @property
+    def refuses(self) -> bool:
+        """Storage, or links where that is said now: a cookie says it again with the next call."""
+        return self.choice is Choice.REFUSED or (self.linking is Choice.REFUSED and not self.remembered)
 
     def is_older(self, moment: Millis) -> bool:
         """Than what was stored with that moment. What is said with this call never is, whatever clock stamped the other."""
@@ -132,6 +137,12 @@ def newest_choice(signals: Iterable[Signal]) -> Signal | None:
         if newest is None or (signal.decided_at, signal.choice is Choice.REFUSED) >= (newest.decided_at, newest.choice is Choice.REFUSED):
             newest = signal
     return newest
+
+
+def choice_said(signals: Sequence[Signal]) -> Signal | None:
+    """A request's newest choice. What is merely remembered, without a time of its own, is no newer than what was said."""
+    said = any(one.choice and not one.remembered for one in signals)
+    return newest_choice(one for one in signals if not (said and one.remembered and not one.dated and one.choice is Choice.GRANTED))
 
 
 def visitor_digest(receipt_key: str, visitor: str) -> str:

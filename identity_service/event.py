@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 from enum import StrEnum
 from functools import reduce
+from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,11 +17,12 @@ Quantity = int | Decimal
 T = TypeVar("T", str, ProductId)
 EXACT = Context(prec=200)
 """More digits than prices, quantities and lines can add up to."""
-MOST_PRODUCTS = 100
+PRODUCTS_OF_AN_EVENT = 100
 MOST_PRODUCT_BYTES = 2_048
 NEWEST_RESULTS = 20
 """Results among which a click's labels are looked for."""
-EMAIL = re.compile(r"[^\s@]+(@|%40)[^\s@]+", re.IGNORECASE)
+EMAIL = re.compile("[^\\s@\uff20\ufe6b]+([@\uff20\ufe6b]|%40|%ef%bc%a0|%ef%b9%ab)[^\\s@\uff20\ufe6b]+", re.IGNORECASE)
+"""Also with the wide and the small sign, which some keyboards type."""
 
 
 def compact(value: Any) -> str:
@@ -67,10 +69,10 @@ event_of: Callable[[str], Event] = msgspec.json.Decoder(Event).decode
 """From what `stored` gave."""
 
 
-def events_of(stored: Iterable[str], kind: EventType) -> list[Event]:
-    """Those of one kind; others are not even decoded."""
+def events_of(stored: Iterable[str], kind: EventType, most: int | None = None) -> list[Event]:
+    """The first of one kind; others are not even decoded."""
     beginning = f'{{"type":"{kind}"'
-    return [event_of(one) for one in stored if one.startswith(beginning)]
+    return [event_of(one) for one in islice((one for one in stored if one.startswith(beginning)), most)]
 
 
 def first_bytes(items: Iterable[T], most: int) -> tuple[T, ...]:
@@ -87,7 +89,7 @@ def first_bytes(items: Iterable[T], most: int) -> tuple[T, ...]:
 def first_products(products: Iterable[ProductId | None]) -> tuple[ProductId, ...]:
     """As many as an event keeps, so that nobody's events slow the store."""
     known = [product for product in products if product is not None]
-    return first_bytes(known[:MOST_PRODUCTS], MOST_PRODUCT_BYTES)
+    return first_bytes(known[:PRODUCTS_OF_AN_EVENT], MOST_PRODUCT_BYTES)
 
 
 def total(amounts: Iterable[Decimal]) -> Decimal:
@@ -97,7 +99,7 @@ def total(amounts: Iterable[Decimal]) -> Decimal:
 
 def without_emails(text: str) -> str:
     """People search for their own address, and templates put it into labels: no clear email is ever kept."""
-    return EMAIL.sub("(email)", text) if "@" in text or "%40" in text else text
+    return text if text.isascii() and "@" not in text and "%" not in text else EMAIL.sub("(email)", text)
 
 
 def _printable(text: str) -> str:

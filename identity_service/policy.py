@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from identity_service.consent import NEVER_SEEN, SHOP, Choice, Consent, EarlierRefusal, Millis, OptOutsSeen, Signal, newest_choice
+from identity_service.consent import NEVER_SEEN, SHOP, Choice, Consent, EarlierRefusal, Millis, OptOutsSeen, Signal, choice_said
 from identity_service.visitor import Mode
 
 
@@ -169,7 +169,7 @@ def _mode(policy: Policy, rules: Rules, facts: Facts, choice: Signal | None) -> 
 def _choice(policy: Policy, rules: Rules, facts: Facts) -> Signal | None:
     """The choice that counts: this request's newest, unless something stands against it; else the refusal cookie; else the stored grant."""
     stored = _stored(policy, facts)
-    sent = _sent(facts)
+    sent = choice_said(facts.signals)
     if sent and not _outdated(sent, stored, facts):
         return _against_opt_out(rules, facts, sent) if sent.of_cookie and sent.choice is Choice.GRANTED else sent
     refusal = facts.refusal
@@ -188,15 +188,6 @@ def _stored(policy: Policy, facts: Facts) -> Signal | None:
 def _shop_may_say(policy: Policy, facts: Facts) -> bool:
     """The shop's word never stands against a person's, wherever that was kept."""
     return policy.persistent_is_consent and facts.refusal is None and facts.candidate_gone_at is None
-
-
-def _sent(facts: Facts) -> Signal | None:
-    """The request's newest choice. What is merely remembered, without a time of its own, is no newer than what was said."""
-    if not facts.signals:
-        return None
-    said = any(one.choice and not one.remembered for one in facts.signals)
-    vague = [one for one in facts.signals if said and one.remembered and not one.dated and one.choice is Choice.GRANTED]
-    return newest_choice(one for one in facts.signals if one not in vague)
 
 
 def _outdated(sent: Signal, stored: Signal | None, facts: Facts) -> bool:

@@ -34,6 +34,9 @@ from identity_service.web.auth import parse_networks
 from identity_service.web.bodies import BodyLimits
 from identity_service.web.endpoints import Services
 
+REFUSALS_BEYOND = 10
+"""Of as many calls as a client may make, one more may be a refusal that is obeyed although it is over the limit."""
+
 
 def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: SeenMark | None = None) -> Services:
     handles = Handles(*settings.secrets.peppers)
@@ -68,6 +71,7 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         client_limit=_limit(settings, memory, 0, limits.client_per_second, limits.burst),
         key_limit=_limit(settings, memory, 1, limits.key_per_second, limits.burst),
         lookup_limit=_limit(settings, memory, 2, limits.lookups_per_second, limits.burst),
+        refusal_limit=_limit(settings, memory, 4, limits.client_per_second / REFUSALS_BEYOND, limits.burst),
         wrong_keys=_limit(settings, memory, 3, limits.wrong_keys_per_minute / 60, 60),
         refusal_days=kept.refusal_days,
         consent_days=kept.consent_days,

@@ -1,5 +1,7 @@
 """Persistent mode: which ID it is, writing a new grant with its receipt, and when the cookie is due."""
 
+from msgspec.structs import replace
+
 from identity_service.consent import SHOP, Choice, Consent, Receipt, Signal
 from identity_service.policy import Decision, Reason
 from identity_service.service.identities import identity_of, null_identity, refusal_cookie
@@ -35,6 +37,8 @@ class Grants:
         receipt: Receipt | None = None
         expires = record.expires if record else 0
         granting = record is None or _is_new(scene, record, choice)
+        came = choice in scene.visit.signals
+        choice = _with_linking_kept(scene, choice)
         if granting:
             expires = int(choice.decided_at) // 1000 + self._life
             outcome, receipt = await self._grant(scene, visitor, choice, expires, decision)
@@ -45,7 +49,7 @@ class Grants:
                 record, granting = state.record, False
                 expires = record.expires if record else expires
         elif record:
-            if choice in scene.visit.signals:
+            if came:
                 await self._store.visitors.confirm(scene.visit.shop.shop_id, visitor, scene.seconds)
             await self._touch(scene, visitor, record)
         linking = choice.linking if granting or not record else record.linking
@@ -62,7 +66,7 @@ class Grants:
             token=kept.text if kept else self._signing.sign(scene.visit.shop.shop_id, Kind.PERSISTENT, visitor, scene.seconds),
             expires_at=expires,
             linkable=Mode.PERSISTENT in scene.visit.shop.policy.linkable and linking is not Choice.REFUSED,
-            opted_out=record is not None and record.opted_out,
+            opted_out=any(one.record is not None and one.record.opted_out for one in scene.states.values()),
             cookie=CookieAct.KEEP if kept else CookieAct.SET,
             refusal=refusal_cookie(scene, decision),
             receipt=receipt,
@@ -126,7 +130,13 @@ def _is_new(scene: Scene, record: VisitorRecord, choice: Signal) -> bool:
     replayed = choice.source not in REPEATABLE and choice.raw_digest is not None and choice.raw_digest[:RAW_LENGTH] == stored.raw_digest
     if replayed and not choice.dated:
         return False
-    return scene.visit.event or choice.dated or choice.linking != stored.linking or choice.policy_version != stored.policy_version
+    return choice.dated or not choice.remembered
+
+
+def _with_linking_kept(scene: Scene, choice: Signal) -> Signal:
+    """Links that the person refused stay refused, unless it grants again now."""
+    refused = any(state.record is not None and state.record.linking is Choice.REFUSED for state in scene.states.values())
+    return replace(choice, linking=Choice.REFUSED) if refused and not choice.said_now else choice
 
 
 def _bridged(scene: Scene, visitor: VisitorId) -> VisitorId | None:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from identity_service.consent import Choice, Millis, Receipt, Signal
+from identity_service.consent import Choice, EarlierRefusal, Millis, Receipt, Signal
 from identity_service.policy import Asked, Decision, Reason
 from identity_service.service.scene import Scene
-from identity_service.service.visits import CookieAct, Identity
+from identity_service.service.visits import CookieAct, Identity, Visit
 from identity_service.visitor import Mode, VisitorId
 
 CLEARING = frozenset({Reason.CONSENT_REFUSED, Reason.VISITOR_DISABLED, Reason.WITHDRAWN, Reason.OPTED_OUT})
@@ -60,16 +60,21 @@ def identity_of(
 def refusal_cookie(scene: Scene, decision: Decision) -> RefusalAct:
     """Set by every explicit refusal that counts, and where a token's visitor is withdrawn; deleted by an explicit grant, else left."""
     if decision.reason is Reason.WITHDRAWN and scene.tokens and not scene.visit.own and scene.gone_at is not None:
-        return CookieAct.SET, Millis(min(scene.gone_at, scene.now))
+        return CookieAct.SET, Millis(min(max([scene.gone_at, *_remembered(scene.visit.refusal)]), scene.now))
     if decision.choice is None or decision.choice not in scene.visit.signals or decision.reason in UNTOUCHED:
         return UNCHANGED
     if decision.choice.choice is not Choice.REFUSED:  # one that did not come along is lifted only by what is said now
         return (CookieAct.CLEAR, Millis(0)) if decision.choice.said_now or scene.visit.refusal else UNCHANGED
     stored = [state.record.consent.granted_at for state in scene.states.values() if state.record and state.record.consent]
-    return CookieAct.SET, refused_at(decision.choice, scene.visit.signals, stored, scene.now)
+    return CookieAct.SET, refused_at(decision.choice, scene.visit, stored, scene.now)
 
 
-def refused_at(refusal: Signal, signals: Iterable[Signal], stored: Iterable[Millis], now: Millis) -> Millis:
-    """No earlier than a grant that came with the refusal or was `stored` before it, so that no repetition of that grant lifts it."""
-    granted = [signal.decided_at for signal in signals if signal.choice is Choice.GRANTED]
-    return Millis(min(max([refusal.decided_at, *granted, *stored]), now))
+def refused_at(refusal: Signal, visit: Visit, stored: Iterable[Millis], now: Millis) -> Millis:
+    """No earlier than a grant that came with the refusal or was `stored` before it, so that no repetition of that grant lifts it; nor than
+    the refusal that the device remembers."""
+    granted = [signal.decided_at for signal in visit.signals if signal.choice is Choice.GRANTED]
+    return Millis(min(max([refusal.decided_at, *granted, *stored, *_remembered(visit.refusal)]), now))
+
+
+def _remembered(refusal: EarlierRefusal | None) -> list[Millis]:
+    return [refusal.at] if refusal else []

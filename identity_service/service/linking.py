@@ -16,7 +16,7 @@ class LinkingRefusals:
 
     async def refuse(self, scene: Scene, visitor: VisitorId, kind: Kind, expires: int) -> Receipt | None:
         """Proves and remembers the refusal, so that no link comes after it; then removes the links there are. `expires`: of a record made
-        for it. Returns the receipt, None where the refusal was known already; one that was cut off is ended then."""
+        for it. Returns the receipt, None where the refusal was known already or came over a limit; one that was cut off is ended then."""
         shop = scene.visit.shop
         record = scene.states[visitor].record if visitor in scene.states else None
         known = record is not None and record.linking is Choice.REFUSED
@@ -24,7 +24,8 @@ class LinkingRefusals:
         if known and not await self._store.visitors.pointers(shop.shop_id, visitor):
             await self._store.visitors.confirm(shop.shop_id, visitor, scene.seconds)
             return None
-        receipt = None if known else await self._receipts.issue(scene, _refusal(scene, kind), _mode(kind), visitor, key)
+        unproved = known or scene.visit.over_limit
+        receipt = None if unproved else await self._receipts.issue(scene, _refusal(scene, kind), _mode(kind), visitor, key)
         proof = (receipt.receipt_id, key) if receipt else ("", "")
         await self._store.removals.refuse_linking(shop.shop_id, visitor, kind, expires, scene.now, proof)
         return receipt

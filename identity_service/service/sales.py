@@ -156,7 +156,7 @@ class Sales:
 
     async def _link(self, shop: Shop, subject: Subject, stored: dict[str, str]) -> bool:
         """False where consent forbids a link."""
-        proof = Proof(stored.get("proof", Proof.NONE))
+        proof = Proof(stored.get("proof", Proof.KEY if stored.get("verified") == "1" else Proof.NONE))
         return all([await self._tracking.link(shop, subject, handle, proof, LinkSource.SALE) for handle in _handles(stored)])
 
 

@@ -20,15 +20,17 @@ withdrawal alone changes a visitor three times, and each change is the end of so
 
 
 class Subject(Struct, frozen=True):
-    """`personal` False: only what was bought may be kept. `expires` in seconds since 1970; `signed`: by token. `bridged_from`: digest of
-    the session before the grant. `override`: an ID typed into the address for a test. `automated`: a robot called. `unread`: a visitor was
-    named and could not be taken, by a token that does not verify or an ID of a shop that takes signed ones only."""
+    """`personal` False: only what was bought may be kept. `expires` in seconds since 1970. `signed`: the ID is the service's own, by the
+    token that was `presented` or derived from the device. `bridged_from`: digest of the session before the grant. `override`: an ID typed
+    into the address for a test. `automated`: a robot called. `unread`: a visitor was named and could not be taken, by a token that does not
+    verify or an ID of a shop that takes signed ones only."""
 
     personal: bool
     visitor: VisitorId | None = None
     kind: Kind = Kind.CHOSEN
     expires: int = 0
     signed: bool = False
+    presented: bool = False
     linkable: bool = False
     bridged_from: str | None = None
     override: bool = False
@@ -43,8 +45,9 @@ class Subject(Struct, frozen=True):
         return "persistent" if self.kind is Kind.PERSISTENT else "cookieless"
 
     def proof(self, claimed: Proof) -> Proof:
-        """Of a link to this visitor. `claimed`: what the caller can show at most; a token that was not sent proves nothing."""
-        return Proof.NONE if claimed is Proof.TOKEN and not self.signed else claimed
+        """Of a link to this visitor. `claimed`: what the caller can show at most. A token that was not sent proves nothing: many people may
+        share an address and a user agent, and so a derived ID."""
+        return Proof.NONE if claimed is Proof.TOKEN and not self.presented else claimed
 
 
 NOBODY = Subject(personal=False)
@@ -91,7 +94,7 @@ def _of(scene: Scene) -> Subject:
             return NOBODY if visit.refused_before else NO_SESSION
         expires = record.expires if record else token_expires(token, visit.shop)
         mode = Mode.PERSISTENT if token.kind is Kind.PERSISTENT else Mode.COOKIELESS
-        return Subject(True, token.visitor, token.kind, expires, True, _may_link(scene, token.visitor, mode), bridged)
+        return Subject(True, token.visitor, token.kind, expires, True, True, _may_link(scene, token.visitor, mode), bridged)
     mode = record.mode if record else Mode.COOKIELESS
     expires = record.expires if record else scene.candidate.expires
     if scene.candidate.kind is Kind.DERIVED:
@@ -99,7 +102,7 @@ def _of(scene: Scene) -> Subject:
         expires = window_at(scene.candidate.issued_at, visit.shop.window_days).salt_destroyed_at
     kind = Kind.PERSISTENT if mode is Mode.PERSISTENT else scene.candidate.kind
     visitor = scene.candidate.visitor
-    return Subject(True, visitor, kind, expires, visit.own is None, _may_link(scene, visitor, mode), bridged)
+    return Subject(True, visitor, kind, expires, visit.own is None, False, _may_link(scene, visitor, mode), bridged)
 
 
 def _may_link(scene: Scene, visitor: VisitorId, mode: Mode) -> bool:

@@ -70,8 +70,9 @@ class Tracking:
 
     async def _backtracked(self, shop: Shop, visitor: VisitorId, bridged_from: str, click: Event) -> Event:
         """What was shown before a grant counts for the click after it; other clicks are back-tracked where they are written."""
-        stored = await self._store.events.of(shop.shop_id, visitor, bridged_from)
-        for results in sorted(events_of(stored, EventType.RESULTS), key=lambda event: -event.time)[:NEWEST_RESULTS]:
+        stored = await self._store.events.of_sessions(shop.shop_id, visitor, bridged_from)
+        newest = [results for one in stored for results in events_of(one, EventType.RESULTS, NEWEST_RESULTS)]
+        for results in sorted(newest, key=lambda event: -event.time)[:NEWEST_RESULTS]:
             if results.labels and str(click.products[0]) in map(str, results.products):
                 return replace(click, labels=results.labels, api=click.api or results.api, backtracked=True)
         return click

@@ -4,7 +4,7 @@ import re
 
 from msgspec.structs import replace
 
-from identity_service.consent import Choice, Millis, Receipt, Signal, newest_choice
+from identity_service.consent import Choice, Millis, Receipt, Signal, choice_said
 from identity_service.cookieless import DAY, window_at
 from identity_service.errors import StoreUnavailable
 from identity_service.metrics import BAD_SIGNATURES, ISSUED, REFUSED_SIGNALS, count
@@ -24,6 +24,8 @@ from identity_service.visitor import Kind, Mode, VisitorId, VisitorState
 
 OWN_FORM = re.compile(r"[A-Za-z0-9_-]{22}")
 """Of the IDs that the service makes."""
+WRONG_CLOCK = 400 * DAY * 1000
+"""A refusal that is told so much later, in milliseconds, was not: a device without a battery begins in 1970."""
 DATED_BY_ITSELF = frozenset({"tcf", "gpp"})
 """Sources of a TC string, which is none once it is too old."""
 
@@ -63,11 +65,17 @@ class Visitors:
         return scene, decide(visit.shop.policy, scene.facts())
 
     def _without_stale(self, visit: Visit, now: Millis) -> Visit:
-        """A choice older than one of its kind may live is none any more; an opt-out that came with it stands."""
+        """A remembered choice older than one of its kind may live is none any more; an opt-out that came with it stands."""
         if not visit.signals:
             return visit
-        signals = (replace(one, choice=None, linking=None) if self._is_stale(one, now) else one for one in visit.signals)
-        return replace(visit, signals=tuple(signals))
+        return replace(visit, signals=tuple(self._as_of_now(one, now) if self._is_stale(one, now) else one for one in visit.signals))
+
+    def _as_of_now(self, stale: Signal, now: Millis) -> Signal:
+        """A refusal that was said with this call is one, however wrong the clock is that dates it."""
+        wrong = stale.decided_at <= now - WRONG_CLOCK
+        if wrong and stale.refuses and stale.choice is not Choice.GRANTED and not stale.remembered:
+            return replace(stale, decided_at=now, dated=False)
+        return replace(stale, choice=None, linking=None)
 
     def _is_stale(self, signal: Signal, now: Millis) -> bool:
         refuses = Choice.REFUSED in {signal.choice, signal.linking} and signal.choice is not Choice.GRANTED
@@ -104,6 +112,9 @@ class Visitors:
         if decision.mode is Mode.PERSISTENT and (visit.own is None or visit.trusted):
             identity = await self._grants.persistent(scene, decision)
             return replace(identity, receipt=identity.receipt or receipt)
+        if decision.reason in UNTOUCHED and scene.tokens and refuses_links(scene):
+            token = scene.living or scene.tokens[0]
+            receipt = await self._linking.refuse(scene, token.visitor, token.kind, token_expires(token, visit.shop)) or receipt
         if decision.mode is Mode.NULL:
             return null_identity(scene, decision, receipt)
         if scene.candidate.visitor in withdrawn:
@@ -141,7 +152,8 @@ class Visitors:
         named = [token.visitor for token in scene.tokens]
         if visit.own and (visit.trusted or _is_of_a_caller(visit.own, scene.states[visit.own])):
             named.append(visit.own)
-        if not named and not visit.own and decision.choice in visit.signals and scene.candidate.kind is Kind.DERIVED:
+        named_one = any(token.kind is Kind.PERSISTENT or token_expires(token, visit.shop) > scene.seconds for token in scene.tokens)
+        if not named_one and not visit.own and decision.choice in visit.signals and scene.candidate.kind is Kind.DERIVED:
             named.append(scene.candidate.visitor)
         return named if visit.event else self._alive(scene, named)
 
@@ -150,7 +162,7 @@ class Visitors:
 
     async def _refusal_receipt(self, scene: Scene, decision: Decision, withdrawn: list[VisitorId]) -> Receipt | None:
         """A refusal that a newer grant outdates is proved all the same."""
-        late = newest_choice(scene.visit.signals) if scene.visit.event else None
+        late = choice_said(scene.visit.signals) if scene.visit.event else None
         choice = decision.choice if late is None or late.choice is Choice.GRANTED else late
         if choice is None or choice.choice is not Choice.REFUSED or decision.reason in UNTOUCHED or scene.visit.over_limit:
             return None
@@ -184,6 +196,7 @@ class Visitors:
             token=token if signed else None,
             expires_at=candidate.expires,
             linkable=Mode.COOKIELESS in shop.policy.linkable and not refused,
+            opted_out=signed and state.record is not None and state.record.opted_out,
             mode=Mode.COOKIELESS,
             cookie=CookieAct.CLEAR if cleared else CookieAct.KEEP,
             refusal=refusal_cookie(scene, decision),
@@ -193,7 +206,7 @@ class Visitors:
     def _without_store(self, visit: Visit, tokens: list[Token], now: Millis) -> Identity:
         """Fails closed: no persistent ID is alive, no derived one can be checked; a cookieless token and a random ID work."""
         withdraws = visit.asked is Asked.NULL or (visit.asked is Asked.AUTO and any(token.kind is Kind.PERSISTENT for token in tokens))
-        if visit.event or (withdraws and tokens) or any(_refuses(signal) for signal in visit.signals):
+        if visit.event or (withdraws and tokens) or any(signal.refuses for signal in visit.signals):
             raise StoreUnavailable
         surroundings = visit.surroundings
         decision = decide(
@@ -221,11 +234,6 @@ class Visitors:
         # a token whose withdrawal is not written stays, or nothing could ever name its visitor again
         cookie = CookieAct.CLEAR if emptied and not tokens else CookieAct.KEEP
         return identity_of(replace(decision, reason=reason), mode=Mode.NULL, cookie=cookie)
-
-
-def _refuses(signal: Signal) -> bool:
-    """Storage, or links where that is said now: a cookie says it again with the next call."""
-    return signal.choice is Choice.REFUSED or (signal.linking is Choice.REFUSED and not signal.remembered)
 
 
 def _is_persistent(state: VisitorState) -> bool:

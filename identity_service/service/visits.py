@@ -3,6 +3,7 @@
 from enum import Enum, auto
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from identity_service.consent import EarlierRefusal, Millis, Receipt, Signal
 from identity_service.policy import Asked, Reason
@@ -46,6 +47,10 @@ class Visit(Struct, frozen=True):
     @property
     def refused_before(self) -> bool:
         return self.refusal is not None and self.refusal.refuses
+
+    def without_choices(self) -> "Visit":
+        """Of storage; refusals of links and opt-outs stay."""
+        return replace(self, signals=tuple(replace(signal, choice=None) for signal in self.signals))
 
 
 class CookieAct(Enum):

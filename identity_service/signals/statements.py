@@ -32,6 +32,7 @@ MOST_ASKEW = 5 * 60 * 1000
 """How far a sender's clock may be from ours, in milliseconds: a time further ahead counts as the time of arrival, and so does the time of
 what was said within it."""
 LONGEST_AGE = 30 * 86_400_000
+"""Of a repeated post, in milliseconds: a refusal that is older counts as of then, a grant not at all."""
 DAY = 86_400_000
 MOST_US_PRIVACY = 1_024
 TC_COOKIE, US_PRIVACY_COOKIE = "euconsent-v2", "usprivacy"
@@ -100,7 +101,7 @@ class Reader:
         if reading is None:
             return (), None
         signal = self._uncontradicted(source, self._of_reading(source, reading, event))
-        signal = replace(signal, remembered=reading.stored and not signal.dated and self.delivery.said != "now")
+        signal = replace(signal, remembered=reading.stored and self.delivery.said != "now")
         if reading.visitor and not signal.dated and signal.choice is Choice.GRANTED:
             signal = replace(signal, choice=None)
         return (signal if reading.visitor else self._heard(signal),), reading.visitor  # a webhook's clock is a server's
@@ -137,8 +138,7 @@ class Reader:
         if _first(member, "gdpr_applies", "gdprApplies") is False:
             return ()
         choice = tc_choice(text, self.rules.tcf, self.now)
-        acted = status == "useractioncomplete" and TC_COOKIE not in member and self._happened
-        loaded = not acted
+        loaded = not (status == "useractioncomplete" and TC_COOKIE not in member and self._happened)
         return (self._of_tc("tcf", text, choice, decided_at, loaded=loaded),) if choice else ()
 
     def _gpp(self, member: Mapping[str, object]) -> tuple[Signal, ...]:
@@ -165,6 +165,7 @@ class Reader:
 
     def _of_tc(self, source: str, text: str, choice: TcChoice, decided_at: Millis | None, *, loaded: bool) -> Signal:
         day, told = choice.day, decided_at is not None and decided_at // DAY * DAY == choice.day
+        of_the_day = choice.choice is Choice.GRANTED and not told and loaded
         if told and decided_at is not None:
             at, dated = self._moment(decided_at)
         elif choice.choice is Choice.GRANTED and (loaded or day + DAY <= self.now):
@@ -174,7 +175,7 @@ class Reader:
         else:
             dated = day + DAY <= self.now
             at = Millis(day + DAY - 1) if dated else self.now
-        return Signal(source, choice.choice, at, None, _digest(text), f"tcf-{choice.policy_version}", dated=dated)
+        return Signal(source, choice.choice, at, None, _digest(text), f"tcf-{choice.policy_version}", dated=dated, remembered=of_the_day)
 
     def _of_reading(self, source: str, reading: BannerReading, event: Mapping[str, object]) -> Signal:
         at, dated = self._moment(reading.decided_at)
@@ -182,7 +183,7 @@ class Reader:
         return Signal(source, reading.choice, at, reading.linking, _digest(dict(event)), reading.policy_version, opted_out, dated)
 
     def _uncontradicted(self, source: str, signal: Signal) -> Signal:
-        """Sections 5.1 and 6 of the consent research: a grant needs the stronger proof, a refusal none."""
+        """A grant needs the stronger proof, a refusal none."""
         contradicted = signal.choice is Choice.GRANTED and any(one.choice is Choice.REFUSED for one in self._cookie(source))
         return replace(signal, choice=None) if contradicted else signal
 
@@ -195,6 +196,8 @@ class Reader:
         state a device's refusal counts so, too: else it would be older than the grant of a minute ago, which told no time."""
         if not self._happened:
             signal = replace(signal, remembered=True)
+        if signal.choice is Choice.GRANTED and (self.delivery.age or 0) > LONGEST_AGE:
+            signal = replace(signal, choice=None)
         refuses = signal.choice is Choice.REFUSED or (signal.choice is None and signal.linking is Choice.REFUSED)
         lately = signal.dated and self.delivery.age is None and self.now - MOST_ASKEW <= signal.decided_at
         if lately and (not signal.remembered or (self.delivery.live and refuses)):
@@ -202,12 +205,11 @@ class Reader:
         return signal
 
     def _moment(self, decided_at: Millis | None) -> tuple[Millis, bool]:
-        """The time that counts, and whether the sender told it."""
+        """The time that counts, and whether the sender told it. Of a time and an age the older one: a clock may be ahead."""
+        said = self.now if self.delivery.age is None else Millis(self.now - min(self.delivery.age, LONGEST_AGE))
         if decided_at is not None and decided_at <= self.now + MOST_ASKEW:
-            return min(decided_at, self.now), True
-        if self.delivery.age is not None:
-            return Millis(self.now - self.delivery.age), True
-        return self.now, False
+            return min(decided_at, said), True
+        return said, self.delivery.age is not None
 
 
 def _us_privacy_text(cookie: str) -> str:

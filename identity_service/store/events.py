@@ -61,9 +61,12 @@ class EventStore:
 
     async def of(self, shop: ShopId, visitor: VisitorId, bridged_from: str | None = None) -> list[str]:
         """Newest first; then those of the session before the grant, by the digest that the record holds."""
+        return [event for events in await self.of_sessions(shop, visitor, bridged_from) for event in events]
+
+    async def of_sessions(self, shop: ShopId, visitor: VisitorId, bridged_from: str | None) -> list[list[str]]:
+        """The visitor's, and those of the session before the grant, each newest first."""
         digests = [self._keys.visitor_digest(shop, visitor), *([bridged_from] if bridged_from else [])]
-        found = await self._client.run(*(read("LRANGE", self._keys.visitor_of(shop, digest).events, 0, -1) for digest in digests))
-        return [event for events in found for event in events]
+        return await self._client.run(*(read("LRANGE", self._keys.visitor_of(shop, digest).events, 0, -1) for digest in digests))
 
     async def with_events(self, shop: ShopId, visitors: Sequence[VisitorId]) -> list[VisitorId]:
         """Those of many IDs that anything was logged under."""

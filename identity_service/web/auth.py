@@ -16,11 +16,13 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def bearer(authorization: str | None) -> str | None:
-    """The key in the header; None without one, or for credentials of another scheme, which are meant for whoever stands before this
-    service. Raises Unauthorized for what is neither."""
+    """The key in the header; None without one, where it is empty, or for credentials of another scheme, which are meant for whoever stands
+    before this service. Raises Unauthorized for what is neither."""
     if authorization is None:
         return None
     scheme, _, key = authorization.partition(" ")
+    if not authorization.strip() or (scheme.lower() == "bearer" and not key.strip()):
+        return None
     if not scheme or not key:
         raise Unauthorized(WRONG_KEY)
     return key.strip() if scheme.lower() == "bearer" else None

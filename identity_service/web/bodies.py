@@ -14,10 +14,8 @@ from identity_service.errors import Invalid, Malformed, TooLarge
 
 NO_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^\[\]{}"]++', re.DOTALL)
 """Texts, also one that never ends, and all between them and brackets. No byte is looked at twice, whatever they are."""
-HALF_PAIR = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-)
-"""An escape that is half of a character, which scripts leave where they cut a text within an emoji."""
+ESCAPE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL)
+"""Of a whole character, of half of one (its group 1), which scripts leave where they cut a text within an emoji, or any other."""
 DIGITS = re.compile(rb"([0-9]{1000})[0-9]+")
 BOM = b"\xef\xbb\xbf"
 MEMBER = re.compile(r"unknown field `([A-Za-z_]{1,40})`")
@@ -42,10 +40,11 @@ class KeyMembers(msgspec.Struct):
 
 async def read_body(headers: Mapping[str, str], receive: Receive, most: int) -> bytes:
     """Raises TooLarge as soon as more than `most` bytes are announced or have come; an empty body is an empty object."""
-    if headers.get("content-encoding", "identity") != "identity":
+    if headers.get("content-encoding", "").strip().lower() not in {"", "identity"}:
         raise Malformed("Bodies are taken without content-encoding.")
     announced = headers.get("content-length", "0")
-    if len(announced) > len(str(most)) or not (announced.isascii() and announced.isdigit()) or int(announced) > most:
+    digits = announced.lstrip("0") or "0"
+    if len(digits) > len(str(most)) or not (announced.isascii() and announced.isdigit()) or int(digits) > most:
         raise TooLarge(f"A body may have {most} bytes here.")
     chunks, size = [], 0
     while True:
@@ -77,12 +76,12 @@ def check_text(raw: bytes, most: int) -> None:
 
 def with_whole_texts(raw: bytes) -> bytes:
     """Half a character becomes the replacement character: the decoder would refuse the whole body for it."""
-    return HALF_PAIR.sub(rb"\\ufffd", raw) if b"\\u" in raw else raw
+    return ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], raw) if b"\\u" in raw else raw
 
 
 def with_bounded_numbers(raw: bytes) -> bytes:
     """No more than 1,000 digits in a row are left: the decoder takes 4,300, and nothing here counts as many."""
-    return DIGITS.sub(rb"\1", raw)
+    return DIGITS.sub(rb"\1", raw) if len(raw) > 1000 else raw
 
 
 def key_members(raw: bytes) -> KeyMembers:

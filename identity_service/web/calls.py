@@ -9,14 +9,15 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict
 
-from identity_service.consent import Choice, EarlierRefusal, Millis, OptOutsSeen, Receipt, Signal, newest_choice
+from identity_service.consent import Choice, EarlierRefusal, Millis, OptOutsSeen, Receipt, Signal, choice_said
 from identity_service.errors import Forbidden, Invalid, ServiceError
+from identity_service.handle import Handle
 from identity_service.policy import Asked
 from identity_service.regions import PLACE
 from identity_service.service.identities import refused_at
 from identity_service.service.visits import CookieAct, Identity, Surroundings, Visit
 from identity_service.signals.browser import browser_signals, is_agent, is_robot
-from identity_service.signals.statements import LONGEST_AGE, Delivery, Reader
+from identity_service.signals.statements import Delivery, Reader
 from identity_service.visitor import VisitorId, own_visitor_id
 from identity_service.web.auth import client_address
 from identity_service.web.cookies import (
@@ -33,6 +34,7 @@ from identity_service.web.payloads import Client, ConsentAnswer, ConsentObject, 
 
 MOST_TOKEN_CHARACTERS = 120
 EMAILS_A_CALL = 100
+CALLS_OF_A_COSTLY_EMAIL = 10
 REGION = re.compile(PLACE)
 YES = (True, 1, "1", "true")
 UNKNOWN_SURROUNDINGS = Surroundings()
@@ -43,7 +45,7 @@ def visit_of(call: Call, *, event: bool = False, signals: tuple[Signal, ...] | N
     may not send, Invalid for an own ID of another form: unless the call carries a refusal, which leaves them out."""
     body = call.body
     signals = signals_of(call, body.consent, posted=event) if signals is None else signals
-    refused = any(signal.choice is Choice.REFUSED for signal in signals)
+    refused = any(signal.refuses for signal in signals)
     asked, own = asked_visitor(body.visitor, lenient=refused)
     sent = [body.token] if isinstance(body.token, str) and body.token else []
     cookie = call.headers.get("cookie", "")
@@ -103,8 +105,10 @@ def _described(client: Client) -> Surroundings:
 def reader_of(call: Call, *, posted: bool = False) -> Reader:
     """`posted`: as what happened, to `/v1/consents`; else state."""
     cookies = all_cookies(call.headers["cookie"]) if "cookie" in call.headers else {}
-    said, age = (getattr(call.body, name, UNSET) if posted else UNSET for name in ("said", "age_ms"))
-    delivery = Delivery(posted, call.device, None if said is UNSET else said, None if age is UNSET else min(age, LONGEST_AGE))
+    delivery = Delivery(posted, call.device)
+    if posted:
+        said, age = call.body.said, call.body.age_ms
+        delivery = Delivery(posted, call.device, None if said is UNSET else said, None if age is UNSET else int(age))
     return Reader(call.shop.signals, now_of(call), cookies, delivery)
 
 
@@ -131,6 +135,19 @@ async def keep_opt_out(call: Call, visitor: VisitorId | None) -> None:
     if visitor and call.device and browser_signals(call.headers).gpc:
         now = int(call.services.clock())
         await call.services.store.visitors.touch(call.shop.shop_id, visitor, now, True, OptOutsSeen(gpc=Millis(now * 1000)))
+
+
+def email_handle(call: Call, email: str) -> Handle:
+    """Raises Invalid; RateLimited for a client's many emails in letters beyond ASCII, of which each takes as long as many calls."""
+    costly = not email.isascii() or "xn--" in email.lower()
+    if costly and not call.private and call.services.client_limit:
+        call.services.client_limit.count(call.counted_as, CALLS_OF_A_COSTLY_EMAIL)
+    return call.services.handles.of_email(call.shop.shop_id, email)
+
+
+def customer_handle(call: Call, customer: str) -> Handle:
+    """Raises Invalid."""
+    return call.services.handles.of_customer(call.shop.shop_id, customer)
 
 
 def count_lookup(call: Call, emails: int = 1) -> None:
@@ -175,9 +192,9 @@ def cookies_of(call: Call, identity: Identity) -> Sequence[str]:
 def with_refusal_kept(call: Call, error: ServiceError, visit: Visit) -> ServiceError:
     """The error, with a refusal that was not taken remembered on the device. Its visitor cookie stays: the refusal outranks it, and the
     first call with both that can be taken withdraws what it names."""
-    newest = newest_choice(visit.signals)
+    newest = choice_said(visit.signals)
     if newest and newest.choice is Choice.REFUSED:
-        error.cookies = (set_refusal(call.shop.cookie, refused_at(newest, visit.signals, (), now_of(call))),)
+        error.cookies = (set_refusal(call.shop.cookie, refused_at(newest, visit, (), now_of(call))),)
     return error
 
 

@@ -40,7 +40,17 @@ from identity_service.web.auth import (
     limited_client,
     speaks_for_device,
 )
-from identity_service.web.bodies import BodyLimits, all_members, check_text, fitting, key_members, read_body, told
+from identity_service.web.bodies import (
+    BodyLimits,
+    all_members,
+    check_text,
+    fitting,
+    key_members,
+    read_body,
+    told,
+    with_bounded_numbers,
+    with_whole_texts,
+)
 
 REGION = re.compile(PLACE)
 
@@ -70,6 +80,7 @@ class Services:
     client_limit: RateLimit | None
     key_limit: RateLimit | None
     lookup_limit: RateLimit | None
+    refusal_limit: RateLimit | None
     wrong_keys: RateLimit | None
     refusal_days: int
     consent_days: int
@@ -83,7 +94,8 @@ class Call(Struct, frozen=True):
     """`device`: the call speaks for the visitor's device. `address` and `region`: of that device, if known. `headers`: names in lower case.
     `parameters`: of the path. `members`: the body's members as they came, for bodies that are somebody else's. `name`: of a tracking call.
     `from_query`: its values have no types of their own. `key`: what stands for the caller's key in limits. `request_id`: as answer and
-    log tell it. `fault`: why the call is refused unless it carries a refusal of consent, which is always taken; `body` holds what fits."""
+    log tell it. `counted_as`: whom its limits count. `fault`: why the call is refused unless it carries a refusal of consent, which is
+    always taken; `body` holds what fits."""
 
     services: Services
     shop: Shop
@@ -100,6 +112,7 @@ class Call(Struct, frozen=True):
     from_query: bool = False
     key: str = ""
     request_id: str = ""
+    counted_as: str = ""
     fault: ServiceError | None = None
 
 
@@ -162,6 +175,8 @@ class Endpoint:
         most = services.limits.lookup if self.large and found else services.limits.body
         raw = await read_body(headers, receive, most) if self.body else b""
         check_text(raw, services.limits.depth)
+        if self.consent:
+            raw = with_bounded_numbers(with_whole_texts(raw))
         if found is None:
             members = key_members(raw)
             found = authenticate(services.shops, members.key if members.key is not None else query.get("key"))
@@ -184,6 +199,7 @@ class Endpoint:
             body=body,
             key=found.digest,
             request_id=scope["state"]["request_id"],
+            counted_as=counted_as(services, scope, found, where),
             fault=fault,
         )
 
@@ -192,8 +208,8 @@ class Endpoint:
             raise Forbidden("This call needs a private key, from a server.")
 
     def _read(self, services: Services, scope: Scope, caller: Caller, where: Situation, raw: bytes) -> tuple[Any, ServiceError | None]:
-        """The body, and why it would be refused. Counts the call, before the body is decoded. Raises RateLimited, Invalid or Malformed
-        where the call carries no word on consent."""
+        """The body, and why it would be refused. Counts the call, before the body is decoded. Raises Malformed; RateLimited and Invalid
+        only where the call can carry no word on consent."""
         fault: ServiceError | None = None
         try:
             count_call(services, scope, caller, where)
@@ -243,7 +259,14 @@ def count_call(services: Services, scope: Scope, caller: Caller, where: Situatio
     if services.key_limit:
         services.key_limit.count(caller.digest)
     if services.client_limit and not caller.private:
-        services.client_limit.count(limited_client(where.peer) if where.peer else caller_source(scope, services.proxies))
+        services.client_limit.count(counted_as(services, scope, caller, where))
+
+
+def counted_as(services: Services, scope: Scope, caller: Caller, where: Situation) -> str:
+    """A private key, or a public key's client."""
+    if caller.private:
+        return caller.digest
+    return limited_client(where.peer) if where.peer else caller_source(scope, services.proxies)
 
 
 def _region(services: Services, peer: str | None, headers: Mapping[str, str]) -> str | None:

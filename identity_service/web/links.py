@@ -10,7 +10,7 @@ from identity_service.link import LinkSource, Proof
 from identity_service.service.links import MOST_IN_BATCH, LinkedVisitor
 from identity_service.signing import Token
 from identity_service.visitor import VisitorId, own_visitor_id
-from identity_service.web.calls import count_lookup, keep_opt_out, rfc3339
+from identity_service.web.calls import count_lookup, email_handle, keep_opt_out, rfc3339
 from identity_service.web.cookies import read_cookies
 from identity_service.web.endpoints import Call, Reply
 from identity_service.web.link_payloads import BatchResult, LinkAnswer, LookedUpVisitor, LookupAnswer, UnlinkAnswer
@@ -53,7 +53,7 @@ def handle_of(call: Call) -> Handle:
     name = one_of(body, ("email", "email_sha256", "customer"))
     value = getattr(body, name)
     if name == "email":
-        return handles.of_email(shop, value)
+        return email_handle(call, value)
     return handles.of_customer(shop, _customer_text(value)) if name == "customer" else handles.of_email_sha256(shop, value)
 
 

@@ -67,7 +67,7 @@ class ConsentObject(Struct, frozen=True, omit_defaults=True):
 
 
 Said = Literal["now", "remembered"]
-Age = Annotated[int, Meta(ge=0)]
+Age = Annotated[float, Meta(ge=0)]
 ConsentMember = Literal["granted", "refused", "unknown"] | ConsentObject
 
 

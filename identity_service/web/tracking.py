@@ -24,13 +24,14 @@ from identity_service.web.arguments import (
     sale_id,
     sale_lines,
 )
-from identity_service.web.calls import keep_opt_out, rfc3339
+from identity_service.web.calls import customer_handle, email_handle, keep_opt_out, rfc3339
 from identity_service.web.endpoints import Call, Reply
 from identity_service.web.subjects import tracked_visit, visit_named
 from identity_service.web.tracking_endpoint import note_call
 from identity_service.web.tracking_payloads import TokenAnswer, TrackingAnswer, VisitorIdAnswer
 
 DONE = {"log/cart/add": "add", "log/cart/remove": "remove", "log/cart/update": "update"}
+NO = (False, 0, "0", "false", "", None)
 OK = Reply(msgspec.json.encode(TrackingAnswer()))
 
 
@@ -153,7 +154,7 @@ def _done(call: Call, subject: Subject, unread: Unread, labels: Sequence[str] | 
 
 def _claimed(call: Call) -> Proof:
     """What the caller can show at most that an email is its visitor's."""
-    if call.body.markup:
+    if call.body.markup not in NO:
         return Proof.NONE
     return Proof.KEY if call.private else Proof.TOKEN
 
@@ -183,19 +184,19 @@ def _products(call: Call, unread: Unread) -> tuple[ProductId, ...]:
 
 
 def _email(call: Call, unread: Unread) -> Handle | None:
-    return _handle(call, "email", email_text(call.body.email), call.services.handles.of_email, unread)
+    return _handle(call, "email", email_text(call.body.email), email_handle, unread)
 
 
 def _customer(call: Call, unread: Unread) -> Handle | None:
-    return _handle(call, "customer", handle_text(call.body.customer), call.services.handles.of_customer, unread)
+    return _handle(call, "customer", handle_text(call.body.customer), customer_handle, unread)
 
 
-def _handle(call: Call, name: str, text: str | None, read: Callable[[str, str], Handle], unread: Unread) -> Handle | None:
+def _handle(call: Call, name: str, text: str | None, read: Callable[[Call, str], Handle], unread: Unread) -> Handle | None:
     """Guests come with an empty email, scripts with `null`: those link nothing, and are no error."""
     if text is None:
         return None
     try:
-        return read(call.shop.shop_id, text)
+        return read(call, text)
     except Invalid:
         UNUSABLE_HANDLES.inc()
         unread.add(name)

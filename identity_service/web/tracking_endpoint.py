@@ -16,7 +16,7 @@ from identity_service.shop import Caller
 from identity_service.web.arguments import exact_number
 from identity_service.web.auth import authenticate, bearer, count_wrong_key
 from identity_service.web.bodies import check_text, key_members, read_body, told_to_plugin, with_bounded_numbers, with_whole_texts
-from identity_service.web.endpoints import Call, Handler, Reply, Services, count_call, send_reply, situation
+from identity_service.web.endpoints import Call, Handler, Reply, Services, count_call, counted_as, send_reply, situation
 from identity_service.web.problems import problem_body
 from identity_service.web.tracking_payloads import TrackingBody
 
@@ -48,7 +48,7 @@ class TrackingEndpoint:
             if scope["method"] == "HEAD":
                 raise MethodNotAllowed("A HEAD call would be logged; send GET or POST.")
             try:
-                reply = await self._reply(scope, receive, query, callback)
+                reply = await self._reply(scope, receive, query)
             except Unauthorized:
                 count_wrong_key(self.services.wrong_keys, scope, self.services.proxies)
                 raise
@@ -58,13 +58,11 @@ class TrackingEndpoint:
             reply = Reply(body, status, media, error.cookies, after)
         await send_reply(send, _wrapped(reply, callback) if callback and CALLBACK.fullmatch(callback) else reply)
 
-    async def _reply(self, scope: Scope, receive: Receive, query: list[tuple[str, str]], callback: str | None) -> Reply:
+    async def _reply(self, scope: Scope, receive: Receive, query: list[tuple[str, str]]) -> Reply:
         headers, posted = scope["state"]["headers"], scope["method"] == "POST"
         key, beside = bearer(headers.get("authorization")), dict(query)
         caller = self._by(key if key is not None or posted else beside.get("key"))
         try:
-            if callback is not None and not CALLBACK.fullmatch(callback):
-                raise Invalid("Invalid Syntax In Argument: callback")
             raw = await read_body(headers, receive, self.services.limits.body) if posted else _as_json(query)
             check_text(raw, self.services.limits.depth)
             raw = with_whole_texts(raw)
@@ -89,7 +87,7 @@ class TrackingEndpoint:
     def _with_private(self, caller: Caller | None, member: object, query: Mapping[str, str]) -> Caller | None:
         """As by the private key that comes beside, in the body or in the query. Raises Unauthorized for another shop's, or none's."""
         beside = member if member is not None else query.get("private_key")
-        if caller is None or not isinstance(beside, str):
+        if caller is None or not isinstance(beside, str) or beside in {"", *NOTHING}:
             return caller
         private = authenticate(self.services.shops, beside)
         return private if private.private and private.shop is caller.shop else authenticate(self.services.shops, None)
@@ -112,6 +110,7 @@ class TrackingEndpoint:
             name=self.name,
             from_query=scope["method"] == "GET",
             key=caller.digest,
+            counted_as=counted_as(self.services, scope, caller, where),
         )
 
     def _decoded(self, raw: bytes, *, strict: bool) -> Any:
@@ -142,8 +141,9 @@ def _as_json(query: list[tuple[str, str]]) -> bytes:
     """A query as the object it means: lists as JSON (products also as an object with numeric keys), as `name[]=` or as repeated names; the
     words null and undefined as null."""
     members: dict[str, Any] = {}
-    for written, text in query:
+    for written, sent in query:
         name = written.removesuffix("[]")
+        text = sent.lstrip(" \t\r\n\ufeff") if name == "products" else sent
         if name not in LISTS:
             members.setdefault(name, None if name == "visitor" and text in NOTHING else text)
         elif text.startswith("[" if name == "labels" else ("[", "{")) and written == name and (found := _list_of(text)):

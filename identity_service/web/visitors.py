@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from identity_service.consent import Choice, newest_choice
+from identity_service.consent import Choice, choice_said
 from identity_service.errors import RateLimited, StoreUnavailable
 from identity_service.policy import Reason
 from identity_service.service.visits import Visit
@@ -18,18 +18,16 @@ async def issue(call: Call) -> Reply:
 
 async def identify(call: Call, visit: Visit, *, with_receipt: bool) -> Reply:
     """A call that would be refused is, unless it carries a refusal of consent: then what fits of it counts. Raises StoreUnavailable, and
-    RateLimited for a refusal that names no visitor by token, both with the refusal kept on the device."""
-    newest = newest_choice(visit.signals)
+    RateLimited as `_over_limit` says, both with the refusal kept on the device."""
+    newest = choice_said(visit.signals)
     refused = newest is not None and newest.choice is Choice.REFUSED
-    if call.fault and not refused:
+    if call.fault and not refused and not any(signal.linking is Choice.REFUSED and signal.refuses for signal in visit.signals):
         raise call.fault
     if isinstance(call.fault, RateLimited):
-        if not call.services.visitors.verified(visit.shop, visit.tokens):
-            raise with_refusal_kept(call, call.fault, visit)
-        visit = replace(visit, over_limit=True)
+        visit = _over_limit(call, visit if refused else visit.without_choices(), call.fault)
     try:
         identity = await call.services.visitors.identify(visit)
-        choice = newest_choice(visit.signals) if visit.event else None
+        choice = choice_said(visit.signals) if visit.event else None
         if identity.reason in {Reason.BOT, Reason.AGENT}:
             call.services.tally.identified(call.shop.shop_id, "bot", None)
         else:
@@ -37,6 +35,18 @@ async def identify(call: Call, visit: Visit, *, with_receipt: bool) -> Reply:
         return identity_reply(call, identity, with_receipt=with_receipt)
     except StoreUnavailable as error:
         raise with_refusal_kept(call, error, visit) from None
+
+
+def _over_limit(call: Call, visit: Visit, fault: RateLimited) -> Visit:
+    """Only its refusals count. Raises RateLimited where they name no visitor by token, or are too many themselves."""
+    try:
+        if not call.services.visitors.verified(visit.shop, visit.tokens):
+            raise fault
+        if call.services.refusal_limit:
+            call.services.refusal_limit.count(call.counted_as)
+    except RateLimited as error:
+        raise with_refusal_kept(call, error, visit) from None
+    return replace(visit, over_limit=True)
 
 
 async def verify(call: Call) -> Reply:

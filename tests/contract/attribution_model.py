@@ -239,13 +239,17 @@ class Model:
         whole = [one for one in self.orders.values() if one.visitor and one.visitor.emails == {email} and not one.visitor.mixed]
         return sorted(sale for sale, one in self.orders.items() if email == one.email or one in whole)
 
-    def link(self, visitor: Visitor, email: str | None, customer: str | None) -> None:
-        """Links end with their visitor; the session of an own ID is one window from its first link."""
+    def proves(self, who: str, how: str) -> bool:
+        """A private key names an own ID, and a token its visitor; an address that many may share proves nothing."""
+        return who in OWN or self.token(who, how) is not None
+
+    def link(self, visitor: Visitor, email: str | None, customer: str | None, *, proven: bool) -> None:
+        """Links end with their visitor; the session of an own ID is one window from its first link. Those without proof hold nobody."""
         self.end_links(visitor)
         if not visitor.links_until and (email or customer):
             visitor.links_until = self.now + self.terms.window * DAY if visitor.own else visitor.ends
-        visitor.emails |= {email} if email else set()
-        visitor.customers |= {customer} if customer else set()
+        visitor.emails |= {email} if email and proven else set()
+        visitor.customers |= {customer} if customer and proven else set()
 
     def end_links(self, visitor: Visitor) -> None:
         if visitor.links_until <= self.now:
@@ -291,7 +295,7 @@ class Model:
     def log_email(self, who: str, how: str, email: str) -> None:
         _, visitor = self.about(who, how)
         if visitor:
-            self.link(visitor, email, None)
+            self.link(visitor, email, None, proven=self.proves(who, how))
 
     def sell(self, number: str, who: str, how: str, lines: list[Line], email: str | None, customer: str | None) -> None:
         """A sale ID counts once."""
@@ -305,7 +309,7 @@ class Model:
         self.orders[number] = order
         if visitor:
             self.keep(visitor, Logged("sale", self.now, [line.product for line in lines]))
-            self.link(visitor, email, customer)
+            self.link(visitor, email, customer, proven=self.proves(who, how))
         for label in order.labels:
             credited = [line for line in lines if any(same(line.product, [one.product]) and label in one.labels for one in found)]
             revenue = sum((line.revenue for line in credited), Decimal(0))

@@ -95,7 +95,17 @@ async def test_a_missing_and_an_unknown_key_are_answered_alike(shopper: Shopper,
     assert database.dbsize() == 0
 
 
-@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer ", "demo-public-key", "Bearer\tdemo-public-key"])
+@pytest.mark.parametrize("authorization", ["", " ", "Bearer", "Bearer ", "bearer  "])
+async def test_an_empty_authorization_is_none(shopper: Shopper, authorization: str) -> None:
+    """As a plugin sends it whose field for the private key is empty."""
+    sale = {"key": "demo-public-key", "sale": 1, "products": [1]}
+    told = await shopper.client.post("/v2/log/sale", json=sale, headers={"authorization": authorization})
+    assert told.json() == {"status": "ok"}
+    nobody = await shopper.client.post("/v1/visitors", json={}, headers={"authorization": authorization})
+    assert refused(nobody) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize("authorization", ["demo-public-key", "Bearer\tdemo-public-key"])
 async def test_an_authorization_that_is_none_is_401(shopper: Shopper, authorization: str) -> None:
     answer = await shopper.client.post("/v1/visitors", json={"key": "demo-public-key"}, headers={"authorization": authorization})
     assert refused(answer) == (401, "unauthorized")

@@ -195,7 +195,7 @@ async def test_every_withdrawn_answer_to_a_dead_token_is_a_refusal_on_the_device
 async def test_refusals_live_their_own_days(environment: dict[str, str], clock: Clock) -> None:
     settings = load("development", environment | {"IDENTITY_RETENTION__CONSENT_DAYS": "30"})
     async with shopping(settings, clock) as edge:
-        for days, mode in ((31, "null"), (179, "null"), (181, "cookieless")):
+        for days, mode in ((31, "null"), (179, "null"), (181, "cookieless"), (399, "cookieless"), (401, "null"), (20_000, "null")):
             body = {"consent": {"purposes": NONE, "decided_at": iso(START - days * 86_400)}}
             assert (await edge.post("/v1/consents", body)).json()["mode"] == mode
         old = {"consent": {"purposes": BOTH, "decided_at": iso(START - 31 * 86_400)}}

@@ -278,6 +278,9 @@ async def test_a_private_key_beside_the_public_one_counts_only_for_the_same_shop
     sale = SALE | {"key": "demo-public-key", "visitor": "one", "email": EMAIL}
     for wrong in ("other-private-key", "demo-public-key", "unknown"):
         assert (await shopper.post("/v2/log/sale", sale | {"private_key": wrong}, key=None)).status_code == 401
+    for none in ("", "undefined", "null", None):
+        open_ = SALE | {"key": "demo-public-key", "sale": f"without {none}", "private_key": none}
+        assert (await shopper.post("/v2/log/sale", open_, key=None)).json() == {"status": "ok"}
     assert (await shopper.post("/v2/log/sale", sale | {"private_key": "demo-private-key"}, key=None)).json() == {"status": "ok"}
     assert [one["verified"] for one in await shopper.visitors(email=EMAIL)] == [True]
 

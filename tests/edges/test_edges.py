@@ -118,7 +118,7 @@ class Failing:
     """A service that answers each path with 503 and a cookie as often as it was told, then ok; it keeps what it was asked."""
 
     def __init__(self, failures: dict[str, int]) -> None:
-        self.failures, self.asked = failures, list[tuple[str, dict[str, object]]]()
+        self.failures, self.storeless, self.asked = failures, False, list[tuple[str, dict[str, object]]]()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -127,7 +127,11 @@ class Failing:
                 outer.asked.append((self.path, body))
                 outer.failures[self.path] = outer.failures.get(self.path, 0) - 1
                 failed = outer.failures[self.path] >= 0
-                answer = {"mode": "cookieless", "visitor": "v", "token": "1c.v.t.s"} if "visitors" in self.path else {"status": "ok"}
+                answer: dict[str, object] = {"mode": "cookieless", "visitor": "v", "token": "1c.v.t.s", "decision": {"reason": "no_signal"}}
+                if outer.storeless:
+                    answer = {"mode": "null", "visitor": None, "token": None, "decision": {"reason": "store_unavailable"}}
+                if "visitors" not in self.path:
+                    answer = {"status": "ok"}
                 content = json.dumps({"status": 503} if failed else answer).encode()
                 self.send_response(503 if failed else 200)
                 if failed:
@@ -173,6 +177,8 @@ def test_a_failed_call_is_not_the_answer_null_and_a_sale_is_sent_again(
         assert service.sales() == [{"sale": 1, "products": [5]}] * 3
         assert browser.open("/") == "v"
         service.failures["/v1/visitors"] = 1
+        assert browser.open("/") == "nobody"
+        service.storeless = True
         assert browser.open("/") == "nobody"
         browser.open("/order", {"sale": 2, "products": [5]})
         assert service.sales()[3:] == [{"sale": 2, "products": [5], "visitor": "1c.v.t.s"}]

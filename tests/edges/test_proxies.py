@@ -28,6 +28,7 @@ CLOSED = [
         "/v1/consents/../exports",
         "/v1/visitors;x",
     ),
+    *("/v2/privacy/info", "/v3/privacy/forget", "/v2/log/returned", "/v2/log/sale/x", "/v2/log/"),
     *("//metrics", "/visitor.js/../admin/signin", "/V1/lookups", "/v4/x"),
 ]
 

@@ -28,13 +28,13 @@ FOREIGN += [
 
 @pytest.mark.parametrize(
     ("header", "key"),
-    [(None, None), ("Bearer k", "k"), ("bearer k", "k"), ("BEARER  k ", "k"), ("Bearer a b", "a b"), ("Basic dTpw", None)],
+    [(None, None), ("Bearer k", "k"), ("bearer k", "k"), ("BEARER  k ", "k"), ("Bearer a b", "a b"), ("Basic dTpw", None), ("", None), ("Bearer ", None)],
 )
 def test_a_bearer_key_is_read_from_its_header(header: str | None, key: str | None) -> None:
     assert bearer(header) == key
 
 
-@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "k", " Bearer k", "Bearer\tk"])
+@pytest.mark.parametrize("header", ["k", " Bearer k", "Bearer\tk"])
 def test_what_is_no_credentials_is_refused(header: str) -> None:
     with pytest.raises(Unauthorized):
         bearer(header)

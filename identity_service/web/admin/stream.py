@@ -27,7 +27,7 @@ Entry = dict[str, Any]
 EVERY = 1.0
 LONGEST = 300
 """Seconds between two looks at the log, and seconds after which a stream ends, so that a session that ended stops reading."""
-MOST_OF_A_SHOP, MOST_OF_A_WORKER = 8, 32
+MOST_OF_A_SESSION, MOST_OF_A_SHOP, MOST_OF_A_WORKER = 4, 8, 32
 """Streams at once. All of a shop read its log together, so that no shop's readers slow another's calls."""
 
 
@@ -36,6 +36,7 @@ class LogStream:
     services: Services
     sessions: Sessions
     readers: Counter[ShopId] = field(default_factory=Counter)
+    held: Counter[str] = field(default_factory=Counter)
     logs: dict[ShopId, tuple[float, "asyncio.Future[list[Entry]]"]] = field(default_factory=dict)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -44,14 +45,19 @@ class LogStream:
         if session is None:
             await send_reply(send, Reply(b"", 401, "text/plain", headers=SAFE))
             return
-        shop = session.shop.shop_id
-        if self.readers[shop] >= MOST_OF_A_SHOP or self.readers.total() >= MOST_OF_A_WORKER:
+        shop, its = session.shop.shop_id, session.form_token
+        full = self.readers[shop] >= MOST_OF_A_SHOP or self.readers.total() >= MOST_OF_A_WORKER
+        if full or self.held[its] >= MOST_OF_A_SESSION:
             await send_reply(send, Reply(b"", 429, "text/plain", headers=[*SAFE, (b"retry-after", b"%d" % LONGEST)]))
             return
         self.readers[shop] += 1
+        self.held[its] += 1
         try:
             await self._stream(scope, receive, send, session)
         finally:
+            self.held[its] -= 1
+            if not self.held[its]:
+                del self.held[its]
             self.readers[shop] -= 1
             if not self.readers[shop]:
                 del self.readers[shop]
@@ -89,7 +95,14 @@ class LogStream:
         read = self.logs.get(shop)
         if read is None or now - read[0] >= EVERY:
             read = self.logs[shop] = now, asyncio.ensure_future(log_entries(asked, {}))
+            read[1].add_done_callback(_noted)
         return await asyncio.shield(read[1])  # whoever leaves ends nobody else's reading
+
+
+def _noted(reading: "asyncio.Future[list[Entry]]") -> None:
+    """Nobody may be left to hear that it failed."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 async def _left(receive: Receive) -> None:

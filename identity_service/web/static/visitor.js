@@ -183,10 +183,10 @@
     one.part = part;
     one.since = w.performance.now();
     one.start = function () { inTurn(sendOldest); };
-    one.kept = untouched();
+    one.acted = acted();
     one.body = function () {
       var body = about(JSON.parse(text));
-      if (one.kept && !body.said) body.said = REMEMBERED;
+      if (!body.said && one.acted !== undefined) body.said = one.acted ? 'now' : REMEMBERED;
       if (one.tries > 1) body.age_ms = Math.round(w.performance.now() - one.since);
       return body;
     };
@@ -200,10 +200,10 @@
     return one;
   }
 
-  /* Nobody has clicked or typed on this page yet, so what a banner says is what it kept: it must not lift a refusal. */
-  function untouched() {
+  /* Until somebody has clicked or typed on this page, what a banner says is what it kept: it must not lift a refusal. */
+  function acted() {
     var activation = w.navigator.userActivation;
-    return !!activation && !activation.hasBeenActive;
+    return activation ? activation.hasBeenActive : undefined;
   }
 
   function sendOldest() {
