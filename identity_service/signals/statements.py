@@ -138,6 +138,7 @@ class Reader:
         if _first(member, "gdpr_applies", "gdprApplies") is False:
             return ()
         choice = tc_choice(text, self.rules.tcf, self.now)
+        decided_at = None if status == "tcloaded" else decided_at
         loaded = not (status == "useractioncomplete" and TC_COOKIE not in member and self._happened)
         return (self._of_tc("tcf", text, choice, decided_at, loaded=loaded),) if choice else ()
 

@@ -28,7 +28,16 @@ FOREIGN += [
 
 @pytest.mark.parametrize(
     ("header", "key"),
-    [(None, None), ("Bearer k", "k"), ("bearer k", "k"), ("BEARER  k ", "k"), ("Bearer a b", "a b"), ("Basic dTpw", None), ("", None), ("Bearer ", None)],
+    [
+        (None, None),
+        ("Bearer k", "k"),
+        ("bearer k", "k"),
+        ("BEARER  k ", "k"),
+        ("Bearer a b", "a b"),
+        ("Basic dTpw", None),
+        ("", None),
+        ("Bearer ", None),
+    ],
 )
 def test_a_bearer_key_is_read_from_its_header(header: str | None, key: str | None) -> None:
     assert bearer(header) == key
