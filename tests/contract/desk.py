@@ -96,6 +96,10 @@ class Stream:
     async def send(self, message: Any) -> None:
         self._came.put_nowait(message)
 
+    async def until_answered(self) -> None:
+        async with asyncio.timeout(10):
+            self.status = (await self._came.get())["status"]
+
     async def until(self, text: str) -> str:
         """Everything sent so far, once `text` is among it."""
         async with asyncio.timeout(10):

@@ -71,6 +71,22 @@ async def test_a_hundred_emails_of_a_batch_count_as_one_call(environment: dict[s
         assert passed <= found <= passed + 1 + (time.monotonic() - began) * passed / 100
 
 
+@pytest.mark.parametrize("domain", ["\u00fc\u00f1\u00ee.example", "xn--mnchen-3ya.example"])
+async def test_an_email_in_other_letters_counts_as_many_calls(environment: dict[str, str], clock: Clock, domain: str) -> None:
+    """Reading it takes as long as many plain ones do."""
+    more = {"IDENTITY_LIMITS__CLIENT_PER_SECOND": "100", "IDENTITY_LIMITS__BURST": "1"}
+    async with limited(environment, clock, **more) as shopper:
+        began, found = time.monotonic(), 0
+        while found < 100:
+            answer = await shopper.post("/v2/log/email", {"email": f"a{found}@{domain}", "visitor": "v"}, key="demo-public-key")
+            if answer.status_code == 429:
+                break
+            found += 1
+        assert 5 <= found <= 12 + 10 * (time.monotonic() - began)
+        plain = [await shopper.post("/v2/log/email", {"email": "a@example.com"}, key="demo-private-key") for _ in range(50)]
+        assert {one.status_code for one in plain} == {200}
+
+
 async def test_a_batch_of_any_size_passes_once(environment: dict[str, str], clock: Clock) -> None:
     batch = {"emails": ["a@example.com"] * 5000}
     async with limited(environment, clock, IDENTITY_LIMITS__BURST="1") as shopper:

@@ -5,6 +5,7 @@ import html
 import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import quote
 
@@ -336,6 +337,24 @@ async def test_a_stream_outlasts_a_store_that_is_away(clock: Clock, environment:
         async with streaming(application, desk.cookie) as (seen, _):
             await seen.until(": still here\n\n: still here")
     await application.services.store.client.close()
+
+
+async def test_a_session_has_four_streams_a_shop_eight_and_whoever_leaves_makes_room(application: Application, quick: None) -> None:
+    async with desk_of(application) as one, desk_of(application) as two, desk_of(application) as three:
+        for desk in (one, two, three):
+            await desk.sign_in()
+        async with AsyncExitStack() as held:
+
+            async def opened(desk: Desk) -> int:
+                seen, _ = await held.enter_async_context(streaming(application, desk.cookie))
+                await seen.until_answered()
+                return seen.status
+
+            assert [await opened(one) for _ in range(5)] == [200] * 4 + [429]
+            assert [await opened(two) for _ in range(4)] == [200] * 4
+            assert await opened(three) == 429
+        async with streaming(application, one.cookie) as (seen, _):
+            await seen.until(": still here")
 
 
 # Signing in and out
