@@ -98,7 +98,7 @@ class Facts(Struct, frozen=True):
 
     `signals` came with this request. `consent` is the living ID's stored grant, `opt_outs_seen` when GPC and DNT first came with
     it. `refusal` is the refusal cookie. `gone_at` is when the ID presented or named was withdrawn; `candidate_gone_at` when the ID was that
-    cookieless mode would hand out. `automated`: a robot, a prefetch or an agent; `agent`: it names itself as one that acts for a person.
+    cookieless mode would hand out; `derived_gone_at` when the client's derived one was. `automated`: a robot, a prefetch or an agent; `agent`: it names itself as one that acts for a person.
     `opted_out`: the stored opt-out of sale and sharing.
     """
 
@@ -116,6 +116,7 @@ class Facts(Struct, frozen=True):
     agent: bool = False
     region: str | None = None
     opted_out: bool = False
+    derived_gone_at: Millis | None = None
 
 
 class Decision(Struct, frozen=True):
@@ -187,7 +188,8 @@ def _stored(policy: Policy, facts: Facts) -> Signal | None:
 
 def _shop_may_say(policy: Policy, facts: Facts) -> bool:
     """The shop's word never stands against a person's, wherever that was kept."""
-    return policy.persistent_is_consent and facts.refusal is None and facts.candidate_gone_at is None
+    against = facts.refusal or facts.candidate_gone_at or facts.derived_gone_at
+    return policy.persistent_is_consent and against is None
 
 
 def _outdated(sent: Signal, stored: Signal | None, facts: Facts) -> bool:

@@ -11,7 +11,8 @@ from identity_service.visitor import Kind, VisitorId, VisitorRecord, VisitorStat
 
 
 class Scene(Struct, frozen=True):
-    """`tokens`: those that verified. `candidate`: the ID that cookieless mode would hand out. `states` of every ID named by the visit.
+    """`tokens`: those that verified. `candidate`: the ID that cookieless mode would hand out; `derived`: the client's, where a decision
+    needs it beside another. `states` of every ID named by the visit.
     `living`: the token whose visitor is persistent. `record`: of the visitor whose consent counts. `gone_at`: when the ID presented or
     named was withdrawn; None if another one presented is alive."""
 
@@ -23,6 +24,7 @@ class Scene(Struct, frozen=True):
     living: Token | None
     record: VisitorRecord | None
     gone_at: Millis | None
+    derived: VisitorId | None = None
 
     @property
     def seconds(self) -> int:
@@ -44,6 +46,7 @@ class Scene(Struct, frozen=True):
             refusal=self.visit.refusal,
             gone_at=self.gone_at,
             candidate_gone_at=self.states[self.candidate.visitor].gone_at,
+            derived_gone_at=self.states[self.derived].gone_at if self.derived else None,
             opted_out=record is not None and record.opted_out,
             gpc=surroundings.gpc,
             dnt=surroundings.dnt,

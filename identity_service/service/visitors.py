@@ -95,14 +95,17 @@ class Visitors:
     async def look_up(self, visit: Visit, tokens: list[Token], now: Millis, *, assumed: bool = False) -> Scene:
         seconds = now // 1000
         candidate = await self._candidates.choose(visit, tokens, seconds)
-        names = list(dict.fromkeys([token.visitor for token in tokens] + ([] if candidate.random else [candidate.visitor])))
+        derived = await self._candidates.derived(visit, seconds) if visit.asked is Asked.PERSISTENT and tokens else None
+        named = [token.visitor for token in tokens] + ([] if candidate.random else [candidate.visitor])
+        names = list(dict.fromkeys(named + ([derived.visitor] if derived else [])))
         states = {candidate.visitor: UNKNOWN} if candidate.random else {}
         if assumed and len(names) == 1:  # only the visitor that is written to is checked
             states[names[0]] = self._store.visitors.assumed(visit.shop.shop_id, names[0], seconds)
         elif names:
             found = await self._store.visitors.look_up(visit.shop.shop_id, names, seconds)
             states.update(zip(names, found, strict=True))
-        return scene_of(visit, now, tokens, candidate, states)
+        scene = scene_of(visit, now, tokens, candidate, states)
+        return replace(scene, derived=derived.visitor) if derived else scene
 
     async def _identify(self, visit: Visit, tokens: list[Token], now: Millis) -> Identity:
         scene = await self.look_up(visit, tokens, now)

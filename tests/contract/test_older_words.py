@@ -191,6 +191,16 @@ async def test_a_remembered_yes_of_another_version_renews_nothing(shopper: Shopp
     assert told(late) == ("null", "consent_refused")
 
 
+async def test_the_shops_word_never_stands_against_the_clients_refusal_whatever_comes_with_it(shopper: Shopper) -> None:
+    token = (await shopper.post("/v1/visitors")).json()["token"]
+    assert told(await shopper.post("/v1/consents", {"client": FRENCH, "consent": "refused"}))[0] == "null"
+    asked = {"client": FRENCH, "visitor": "persistent"}
+    assert told(await shopper.post("/v1/visitors", asked)) == ("null", "withdrawn")
+    assert (await shopper.post("/v1/visitors", asked | {"token": token})).json()["mode"] != "persistent"
+    granted = (await shopper.post("/v1/consents", asked | {"token": token, "consent": "granted"})).json()
+    assert granted["decision"]["reason"] == "consent_granted"
+
+
 async def test_an_opt_out_of_a_cookieless_visitor_is_told(shopper: Shopper) -> None:
     token = (await shopper.browser("/v1/visitors")).json()["token"]
     await shopper.browser("/v1/links", {"email": "luke@skywalker.com", "token": token}, sec_gpc="1")
