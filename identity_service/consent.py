@@ -56,8 +56,8 @@ class Signal(Struct, frozen=True):
 
     @property
     def refuses(self) -> bool:
-        """Storage, or links where that is said now: a cookie says it again with the next call."""
-        return self.choice is Choice.REFUSED or (self.linking is Choice.REFUSED and not self.remembered)
+        """Storage, or links where no banner's cookie tells it, which says it again with the next call."""
+        return self.choice is Choice.REFUSED or (self.linking is Choice.REFUSED and not self.of_cookie)
 
     def is_older(self, moment: Millis) -> bool:
         """Than what was stored with that moment. What is said with this call never is, whatever clock stamped the other."""

@@ -98,8 +98,8 @@ class Facts(Struct, frozen=True):
 
     `signals` came with this request. `consent` is the living ID's stored grant, `opt_outs_seen` when GPC and DNT first came with
     it. `refusal` is the refusal cookie. `gone_at` is when the ID presented or named was withdrawn; `candidate_gone_at` when the ID was that
-    cookieless mode would hand out; `derived_gone_at` when the client's derived one was. `automated`: a robot, a prefetch or an agent; `agent`: it names itself as one that acts for a person.
-    `opted_out`: the stored opt-out of sale and sharing.
+    cookieless mode would hand out; `derived_gone_at` when the client's derived one was. `automated`: a robot, a prefetch or an agent;
+    `agent`: it names itself as one that acts for a person. `opted_out`: the stored opt-out of sale and sharing.
     """
 
     asked: Asked

@@ -45,9 +45,8 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
     store = make_store(settings, _client(settings.store), handles, mark)
     receipts = Receipts(store, signing, kept.receipt_days)
     visitors = Visitors(store, signing, receipts, clock, kept.consent_days, kept.refusal_days)
-    links, subjects = Links(store, signing, clock), Subjects(visitors)
+    links, subjects, tally = Links(store, signing, clock), Subjects(visitors), Tally(store, clock)
     tracking = Tracking(store, subjects, links, clock, limits.events_per_visitor)
-    tally = Tally(store, clock)
     orders = Orders(store, tally, clock)
     return Services(
         shops=make_shops(settings.shops),

@@ -9,7 +9,7 @@ from identity_service.service.linking import LinkingRefusals, refuses_links
 from identity_service.service.receipts import Receipts, new_receipt_key
 from identity_service.service.scene import Scene
 from identity_service.service.visits import CookieAct, Identity
-from identity_service.signing import Signing
+from identity_service.signing import Signing, Token
 from identity_service.store import Store
 from identity_service.store.visitors import Grant
 from identity_service.visitor import Kind, Mode, VisitorId, VisitorRecord, new_visitor_id
@@ -56,9 +56,7 @@ class Grants:
         if refuses_links(scene) and not (granting and linking is Choice.REFUSED):
             linking = Choice.REFUSED
             receipt = await self._linking.refuse(scene, visitor, Kind.PERSISTENT, expires) or receipt
-        kept = scene.living if not granting and not scene.visit.own else None
-        if kept and not (kept.newest_key and kept.kind is Kind.PERSISTENT):
-            kept = None
+        kept = None if granting else _kept(scene)
         return identity_of(
             decision,
             mode=Mode.PERSISTENT,
@@ -101,6 +99,12 @@ class Grants:
             await self._store.visitors.touch(scene.visit.shop.shop_id, visitor, scene.seconds, opted_out, here)
 
 
+def _kept(scene: Scene) -> Token | None:
+    """The token that may stay on the device as it is."""
+    token = None if scene.visit.own else scene.living
+    return token if token and token.newest_key and token.kind is Kind.PERSISTENT else None
+
+
 def persistent_id(scene: Scene) -> VisitorId:
     """A chosen ID is kept; a derived one, which several people may share, gives a new random one."""
     if scene.visit.own:
@@ -123,8 +127,6 @@ def _is_new(scene: Scene, record: VisitorRecord, choice: Signal) -> bool:
         return True
     if choice.is_older(stored.granted_at):
         return False
-    if choice.linking is Choice.REFUSED and stored.linking is not Choice.REFUSED:
-        return True
     if choice.decided_at == stored.granted_at:
         return False
     replayed = choice.source not in REPEATABLE and choice.raw_digest is not None and choice.raw_digest[:RAW_LENGTH] == stored.raw_digest

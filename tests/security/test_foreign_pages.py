@@ -188,7 +188,7 @@ async def test_a_thousand_tabs_leave_two_small_cookies(application: Application)
             assert len(name) + len(value) <= 400
             assert answer.all("cache-control") == ["private, no-store"]
             jar[name] = value
-    assert set(jar) == {"__Host-visitor", "visitor-choice"}
+    assert set(jar) == {"__Host-visitor", "__Host-visitor-choice"}
 
 
 SHARED_PAGES = ("/visitor.js", "/healthz", "/openapi.json", "/docs", "/v1/nothing", "/admin/overview")
