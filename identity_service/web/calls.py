@@ -1,6 +1,5 @@
 """From a call to a visit, and from an identity to an answer: what all calls about a visitor share."""
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -13,7 +12,6 @@ from identity_service.consent import Choice, EarlierRefusal, Millis, OptOutsSeen
 from identity_service.errors import Forbidden, Invalid, ServiceError
 from identity_service.handle import Handle
 from identity_service.policy import Asked
-from identity_service.regions import PLACE
 from identity_service.service.identities import refused_at
 from identity_service.service.visits import CookieAct, Identity, Surroundings, Visit
 from identity_service.signals.browser import browser_signals, is_agent, is_robot
@@ -29,13 +27,12 @@ from identity_service.web.cookies import (
     set_refusal,
     set_visitor,
 )
-from identity_service.web.endpoints import Call, Reply
+from identity_service.web.endpoints import REGION, Call, Reply
 from identity_service.web.payloads import Client, ConsentAnswer, ConsentObject, DecisionAnswer, IdentityAnswer, ReceiptAnswer
 
 MOST_TOKEN_CHARACTERS = 120
 EMAILS_A_CALL = 100
 CALLS_OF_A_COSTLY_EMAIL = 10
-REGION = re.compile(PLACE)
 YES = (True, 1, "1", "true")
 UNKNOWN_SURROUNDINGS = Surroundings()
 

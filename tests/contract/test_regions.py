@@ -1,5 +1,5 @@
-"""The policies by region, as section 5.1 of the consent research has them, asked through the preview; where a region comes from; and what
-an operator changes."""
+"""The policies by region, as `config/strict.toml` tells them with its sources, asked through the preview; where a region comes from; and
+what an operator changes."""
 
 from typing import Any
 
