@@ -66,8 +66,14 @@ class Lines:
                 lines.append(self._waiting.popleft())
         if lines and sys.stderr:
             with contextlib.suppress(OSError, ValueError):  # broken or full; closed
-                sys.stderr.buffer.write(b"".join(lines))
-                sys.stderr.buffer.flush()
+                _written(b"".join(lines))
+
+
+def _written(lines: bytes) -> None:
+    """Past Python's buffer: what stays in it makes whoever flushes it later fail, as the start of a process does."""
+    out, rest = getattr(sys.stderr.buffer, "raw", sys.stderr.buffer), memoryview(lines)
+    while rest:
+        rest = rest[out.write(rest) or len(rest) :]
 
 
 LINES = Lines()

@@ -43,7 +43,8 @@ def is_alive(pid: int) -> bool:
 def test_a_service_whose_log_nobody_takes_answers_and_ends(tmp_path: Path, redirected: str) -> None:
     port = free_port()
     command = f"exec {sys.executable} -m identity_service serve --port {port} --data {tmp_path}/data --workers 2 {redirected}"
-    process = subprocess.Popen(["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    buffered = os.environ | {"PYTHONUNBUFFERED": ""}
+    process = subprocess.Popen(["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=buffered)
     assert process.stdout
     assert process.stderr
     process.stdout.close()

@@ -27,7 +27,7 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
+def playwright(chromium: str) -> Iterator[Playwright]:
     """Of one module, because its event loop would be in the way of other tests of the same process."""
     with sync_playwright() as started:
         yield started
