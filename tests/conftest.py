@@ -80,6 +80,13 @@ async def shopping(settings: Settings, clock: Clock, peer: str = "203.0.113.7") 
 
 
 @pytest.fixture
+async def cut_off(clock: Clock) -> AsyncIterator[Shopper]:
+    """The service with a store that never answers."""
+    async with shopping(load("development", {"IDENTITY_STORE__URL": "unix:///nonexistent/identity.sock"}), clock) as shopper:
+        yield shopper
+
+
+@pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
 

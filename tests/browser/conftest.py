@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
 
+from tests.browser.libraries import Unavailable, libraries
 from tests.browser.pages import Pages, pages
 from tests.test_command import Service, free_port, served
 
@@ -46,6 +47,15 @@ def browser(playwright: Playwright, chromium: str) -> Iterator[Browser]:
 def shop_pages() -> Iterator[Pages]:
     with pages() as served_pages:
         yield served_pages
+
+
+@pytest.fixture(scope="module")
+def library_pages(shop_pages: Pages) -> None:
+    """For pages that load the consent libraries themselves."""
+    try:
+        shop_pages.libraries = libraries()
+    except Unavailable as reason:
+        pytest.skip(str(reason))
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
-from tests.browser.libraries import Unavailable, libraries
 from tests.browser.pages import Pages
 from tests.browser.test_snippet import CONFIG, open_page, told
 from tests.test_command import Service, eventually
 
+pytestmark = pytest.mark.usefixtures("library_pages")
 VANILLA = """<script src="/libraries/vanilla-cookieconsent/dist/cookieconsent.umd.js"></script><script>
 CookieConsent.run({hideFromBots: false, categories: {necessary: {enabled: true, readOnly: true}, analytics: {}},
     language: {default: 'en', translations: {en: {
@@ -110,14 +110,6 @@ BANNERS = {
     ),
     "tcf": Banner("tcf", TCF, lambda page: page.evaluate("choose(true)"), lambda page: page.evaluate("choose(false)")),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def library_pages(shop_pages: Pages) -> None:
-    try:
-        shop_pages.libraries = libraries()
-    except Unavailable as reason:
-        pytest.skip(str(reason))
 
 
 def ours(profile: BrowserContext) -> list[Any]:

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Request, Route
 
-from tests.browser.libraries import Unavailable, libraries
 from tests.browser.pages import Pages
 from tests.browser.test_banner_libraries import KLARO, OSANO, TARTEAUCITRON, TCF, VANILLA, found_by
 from tests.browser.test_snippet import CONFIG, open_page, told
 from tests.browser.test_snippet_pages import AGENT
 from tests.test_command import Service, eventually
 
+pytestmark = pytest.mark.usefixtures("library_pages")
 CONSENTS = re.compile("/v1/consents")
 PATIENCE = 60
 OWN_PAGE = """<script>function prefer(choice) {
@@ -139,14 +139,6 @@ BANNERS = {
     "cookieyes": Banner(COOKIEYES),
     "own": Banner(OWN),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def library_pages(shop_pages: Pages) -> None:
-    try:
-        shop_pages.libraries = libraries()
-    except Unavailable as reason:
-        pytest.skip(str(reason))
 
 
 @pytest.fixture

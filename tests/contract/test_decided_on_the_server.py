@@ -1,14 +1,11 @@
 """Who gets which mode: the rows of the contract that privacy officers ask about first."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2 as httpx
 import pytest
 import redis
 
-from identity_service.app import Application
-from identity_service.settings import load
 from tests.conftest import START, Clock, Shopper
 
 pytestmark = pytest.mark.anyio
@@ -205,15 +202,6 @@ async def test_a_public_key_cannot_withdraw_a_persistent_id_by_its_name(shopper:
     answer = await shopper.browser("/v1/visitors", {"visitor": visitor, "consent": "refused"})
     assert told(answer) == ("null", "consent_refused")
     assert told(await shopper.post("/v1/visitors", {"visitor": visitor})) == ("persistent", "consent_granted")
-
-
-@pytest.fixture
-async def cut_off(clock: Clock) -> AsyncIterator[Shopper]:
-    """The service with a store that never answers."""
-    application = Application(load("development", {"IDENTITY_STORE__URL": "unix:///nonexistent/identity.sock"}), clock)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://service.test") as client:
-        yield Shopper(client)
-    await application.services.store.client.close()
 
 
 async def test_without_the_store_no_page_breaks_and_nothing_revives(shopper: Shopper, cut_off: Shopper) -> None:

@@ -1,6 +1,5 @@
 """Modes beyond the table of decisions: transitions, windows, the two cookies, and a lost store."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2 as httpx
@@ -370,15 +369,6 @@ async def test_after_null_nothing_of_the_visitor_is_left(shopper: Shopper, datab
     left = [str(key) for key in database.scan_iter("id:v1:V*")]
     assert [key.rpartition(":")[2] for key in left] == ["gone"]
     assert list(database.scan_iter("id:v1:E*")) == []
-
-
-@pytest.fixture
-async def cut_off(clock: Clock) -> AsyncIterator[Shopper]:
-    """The service with a store that never answers."""
-    application = Application(load("development", {"IDENTITY_STORE__URL": "unix:///nonexistent"}), clock)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://service.test") as client:
-        yield Shopper(client)
-    await application.services.store.client.close()
 
 
 async def test_without_the_store_a_cookieless_token_still_works(shopper: Shopper, cut_off: Shopper) -> None:

@@ -2,14 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx2 as httpx
 import pytest
 
-from identity_service.app import Application
 from identity_service.settings import load
 from tests.conftest import START, Clock, Shopper, shopping
 
@@ -246,15 +244,6 @@ async def test_an_agents_sale_is_kept_without_a_person(shopper: Shopper) -> None
     order = (await shopper.client.get("/v1/orders/a-1", headers={"authorization": "Bearer demo-private-key"})).json()
     assert (order["visitor"], order["mode"]) == (None, "null")
     assert await shopper.visitors(email="luke@skywalker.com") == []
-
-
-@pytest.fixture
-async def cut_off(clock: Clock) -> AsyncIterator[Shopper]:
-    """The service with a store that never answers."""
-    application = Application(load("development", {"IDENTITY_STORE__URL": "unix:///nonexistent/identity.sock"}), clock)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://service.test") as client:
-        yield Shopper(client)
-    await application.services.store.client.close()
 
 
 async def test_switching_off_keeps_the_cookie_until_it_is_written(shopper: Shopper, cut_off: Shopper) -> None:
