@@ -1,29 +1,45 @@
-"""README, default.toml, settings, routes, keys and error codes say the same."""
+"""Manual, default.toml, settings, routes, banners, keys, metrics, commands and error codes say the same."""
 
+import argparse
 import re
 import tomllib
-from pathlib import Path
+from datetime import date
 
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 
+import identity_service.metrics  # noqa: F401 its metrics are registered by that
 from identity_service import errors
+from identity_service.cli import _parser as command_line
 from identity_service.handle import Handles
 from identity_service.sections import Settings, ShopSettings
-from identity_service.settings import config_directory, load
+from identity_service.settings import config_directory
 from identity_service.shop import ShopId
+from identity_service.signals.statements import SOURCES
 from identity_service.store.keys import PREFIX, Keys
+from identity_service.web.manual.book import FOLDER, NAMES, pages
 from identity_service.web.openapi import ERRORS
 from identity_service.web.routes import OPERATIONS, TRACKING
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
 DEFAULT = (config_directory() / "default.toml").read_text()
+MANUAL = {name: (FOLDER / f"{name}.md").read_text() for name in ("index", *NAMES)}
 
 
 def setting_names() -> list[tuple[str, str]]:
     sections = [field for field in msgspec.structs.fields(Settings) if field.name != "shops"]
     return [(section.name, field.name) for section in sections for field in msgspec.structs.fields(section.type)]
+
+
+def first_cells(text: str) -> list[str]:
+    """Codes in the first cells of tables."""
+    return [code for row in re.findall(r"^\| (`[^|]+`) \|", text, re.MULTILINE) for code in re.findall("`([^`]+)`", row)]
+
+
+def part(page: str, heading: str) -> str:
+    found = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", MANUAL[page], re.MULTILINE | re.DOTALL)
+    assert found
+    return found[1]
 
 
 @pytest.mark.parametrize(("section", "name"), setting_names())
@@ -48,45 +64,115 @@ def test_every_setting_of_a_shop_is_described_with_its_default() -> None:
             assert tomllib.loads(f"x = {shown}")["x"] == field.default
 
 
-def test_every_route_is_in_the_readme() -> None:
-    paths = (
-        {operation.path for operation in OPERATIONS}
-        | {path for one in TRACKING for path in one.paths}
-        | {"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/visitor.js"}
-    )
-    assert [path for path in sorted(paths) if path not in README and f"`{path[4:]}`" not in README] == []
-    named = set(re.findall(r"`(?:GET |POST )?(/v[123]/[a-z_/]+)`", README))
-    assert named <= paths
+def test_settings_that_the_manual_names_exist() -> None:
+    names = {name for _, name in setting_names()} | {field.name for field in msgspec.structs.fields(ShopSettings)}
+    sections = {section for section, _ in setting_names()}
+    dotted = {
+        (section, name) for text in MANUAL.values() for section, name in re.findall(r"`([a-z]+)\.([a-z_]+)", text) if section in sections
+    }
+    assert dotted <= set(setting_names())
+    limits = {
+        name
+        for cell in re.findall(r"^\|[^|]+\|[^|]+\| ([^|]*) \|$", part("contract", "Limits"), re.MULTILINE)
+        for name in re.findall("`([a-z_]+)`", cell)
+    }
+    kept = set(re.findall(r"\| `([a-z_]+)` \|$", MANUAL["security"], re.MULTILINE))
+    assert limits
+    assert kept
+    assert limits | kept <= names
 
 
-def test_every_error_code_is_in_the_readme_with_its_status() -> None:
-    codes = {error.code: error.status for error in errors.ServiceError.__subclasses__()} | {"internal": 500}
-    for code, status in codes.items():
-        assert re.search(rf"\|.*`{code}`.*\|.*{status}.*\|", README), code
-    assert set(ERRORS) <= set(codes.values())
+def test_the_manual_lists_every_page() -> None:
+    linked = re.findall(r"^\|[^|]+\| \[[^\]]+\]\(([a-z]+)\.md\)", MANUAL["index"], re.MULTILINE)
+    assert linked == list(NAMES)
+    assert sorted(path.stem for path in FOLDER.glob("*.md")) == sorted(MANUAL)
+    assert all(page.lead.endswith(".") and len(page.lead) < 160 for page in pages().values())
+
+
+def test_every_call_is_listed_with_its_method_and_nothing_else() -> None:
+    listed = re.findall(r"`(GET|POST) (/v1/[a-z_/{}]+)`", part("contract", "Calls"))
+    assert sorted(listed) == sorted((one.method, one.path) for one in OPERATIONS)
+    named = set(re.findall(r"`(?:GET |POST )?(/v1/[a-z_/{}]+[a-z}])`", "".join(MANUAL.values())))
+    assert named <= {one.path for one in OPERATIONS}
+    for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/llms.txt", "/visitor.js", "/admin"):
+        assert f"{path}`" in part("contract", "Calls"), path
+
+
+def test_every_tracking_call_is_listed_and_nothing_else() -> None:
+    assert sorted(first_cells(part("tracking", "Point a plugin here"))) == sorted(one.name for one in TRACKING)
+
+
+def test_every_banner_is_listed_and_nothing_else() -> None:
+    assert sorted(first_cells(part("consent", "Banners"))) == sorted(SOURCES)
+
+
+def test_every_error_code_is_listed_with_its_status() -> None:
+    rows = dict(re.findall(r"^\| `([a-z_]+)` \| (\d+) \|", part("contract", "Errors"), re.MULTILINE))
+    codes = {error.code: str(error.status) for error in errors.ServiceError.__subclasses__()} | {"internal": "500"}
+    assert rows == codes
+    assert set(ERRORS) <= set(map(int, codes.values()))
+
+
+def test_every_metric_is_listed_and_nothing_else() -> None:
+    names = set()
+    for family in REGISTRY.collect():
+        if family.name.startswith("identity_"):
+            names.add(f"{family.name}_total" if family.type == "counter" else family.name)
+    assert set(first_cells(part("operations", "Logs and metrics"))) == names
+
+
+def test_every_command_is_listed_with_its_options() -> None:
+    [commands] = [action for action in command_line()._actions if isinstance(action, argparse._SubParsersAction)]
+    listed = {row[0]: row[1] for row in re.findall(r"^\| `([a-z]+)[^`]*` \|(.*)\|$", part("operations", "Commands"), re.MULTILINE)}
+    assert set(listed) == set(commands.choices)
+    options = {option for parser in commands.choices.values() for action in parser._actions for option in action.option_strings}
+    named = set(re.findall(r"(--[a-z]+)", "".join(MANUAL.values())))
+    foreign = {"--long", "--no-deps"}
+    assert named - foreign <= options | {"--version"}
+
+
+def test_limits_in_the_manual_are_the_defaults() -> None:
+    limits = tomllib.loads(DEFAULT)["limits"]
+    told = part("contract", "Limits") + part("contract", "Errors")
+    assert (limits["body_bytes"], limits["lookup_body_bytes"], limits["header_bytes"]) == (32 << 10, 1 << 20, 16 << 10)
+    assert limits["target_bytes"] == 4 << 10
+    assert limits["burst"] == 2
+    assert f"more than {limits['header_count']} headers or 16 KiB" in told
+    assert f"| {limits['client_per_second']} a second, twice that at once |" in told
+    assert f"| {limits['key_per_second']:,} a second |" in told
+    assert f"| {limits['lookups_per_second']} a second; a hundred emails" in told
+    assert f"| {limits['wrong_keys_per_minute']} a minute |" in told
+    assert f"| {limits['connections_per_client']:,} |" in told
+    assert f"deeper than {limits['json_depth']}" in told
+
+
+def test_lifetimes_in_the_manual_are_the_defaults() -> None:
+    rows = {setting: cell for cell, setting in re.findall(r"^\|[^|]+\| ([^|]+) \| `([a-z_]+)` \|$", MANUAL["security"], re.MULTILINE)}
+    for name, days in tomllib.loads(DEFAULT)["retention"].items():
+        assert rows[name].replace(",", "").startswith(f"{days} days")
 
 
 def test_the_public_key_is_documented_as_it_is() -> None:
-    key = Keys(Handles("pepper")).handle(ShopId("SHOP"), Handles("pepper").of_email("SHOP", "a@example.com")).links
+    handles = Handles("pepper")
+    key = Keys(handles).handle(ShopId("SHOP"), handles.of_email("SHOP", "a@example.com")).links
     assert key.startswith(f"{PREFIX}E{{SHOP:")
-    assert "`id:v1:E{SHOP:DIGEST}`" in README
+    assert "`id:v1:E{SHOP:DIGEST}`" in MANUAL["store"]
 
 
-def test_limits_in_the_readme_are_the_defaults() -> None:
-    limits = tomllib.loads(DEFAULT)["limits"]
-    assert (limits["body_bytes"], limits["lookup_body_bytes"], limits["header_bytes"]) == (32 << 10, 1 << 20, 16 << 10)
-    assert f"more than {limits['header_count']} headers or 16 KiB" in README
-    assert f"over {limits['client_per_second']} calls a second a client, {limits['key_per_second']:,} a key" in README
-    assert f"deeper than {limits['json_depth']}" in README
+def test_every_figure_has_its_day_and_its_interpreter() -> None:
+    """A table of figures belongs to a run that somebody can repeat."""
+    for section in re.split(r"^## ", MANUAL["measurements"], flags=re.MULTILINE)[1:]:
+        if section.startswith("The commands"):
+            continue
+        found = re.match(r"[^\n]+\n\nMeasured (\d{4}-\d\d-\d\d)[^.:]*, CPython 3\.\d+[.: ]", section)
+        assert found, section[:60]
+        assert date(2026, 11, 1) <= date.fromisoformat(found[1]) <= date.today()  # noqa: DTZ011 a day is compared with a day
 
 
-def test_ci_runs_the_readmes_test_command_and_nothing_else() -> None:
-    commands = [line.strip() for line in README.splitlines() if line.startswith("    python3 -m venv")]
-    assert len(commands) == 2
-    assert (ROOT / ".ci/run").read_text().splitlines()[-1] == commands[1]
-
-
-def test_the_development_file_is_the_one_the_tour_uses() -> None:
-    settings = load("development", {})
-    assert settings.shops["demo"].private_keys == ["demo-private-key"]
-    assert {name: shop.policy for name, shop in settings.shops.items()} == {"demo": "standard", "other": "standard", "strict": "strict"}
+def test_files_that_the_manual_names_exist() -> None:
+    root = FOLDER.parent.parent.parent
+    for name, text in MANUAL.items():
+        for path in re.findall(r"`((?:tests|config)/[\w./-]+)`", text):
+            assert (root / path).exists(), (name, path)
+        for path in re.findall(r"\]\(([^)#]+)", text):
+            assert "://" in path or (FOLDER / path).exists(), (name, path)

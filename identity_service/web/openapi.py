@@ -1,4 +1,4 @@
-"""/openapi.json, made from the structs that decode the bodies, and /docs, a page made from it."""
+"""/openapi.json, made from the structs that decode the bodies."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,6 @@ from identity_service.signals.statements import SOURCES
 from identity_service.web.orders import MOST_DAYS, MOST_ORDERS
 from identity_service.web.payloads import HealthAnswer, Problem
 from identity_service.web.problems import is_tracking
-from identity_service.web.rendering import rendered
 from identity_service.web.tracking_payloads import ProductLine, TrackingBody, TrackingError
 
 ERRORS = {
@@ -78,11 +77,6 @@ def document(operations: Sequence[Described]) -> dict[str, Any]:
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
     }
-
-
-def docs_page(api: dict[str, Any]) -> bytes:
-    """One page, no script, no foreign host."""
-    return rendered("docs.html", api=api, errors=ERRORS.values())
 
 
 def _operation(operation: Described) -> dict[str, Any]:

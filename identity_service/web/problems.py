@@ -7,7 +7,7 @@ from identity_service.web.payloads import Problem
 from identity_service.web.tracking_payloads import TrackingError
 
 TRACKING_TYPES = {401: "AuthenticationError", 400: "ParsingError", 422: "ParsingError", 500: "InternalError", 503: "InternalError"}
-MORE_INFO = "/docs#errors"
+MORE_INFO = "/docs/contract#errors"
 
 
 def is_tracking(path: str) -> bool:
@@ -22,5 +22,5 @@ def problem_body(error: ServiceError, request_id: str, path: str) -> tuple[int, 
         kind = TRACKING_TYPES.get(error.status, "LogicalError")
         body = TrackingError("error", text, text, kind, request_id, MORE_INFO)  # type: ignore[arg-type]
         return status, "application/json", msgspec.json.encode(body)
-    problem = Problem(f"/docs#{error.code}", error.title, error.status, error.detail, error.code, request_id)
+    problem = Problem(f"/docs/contract#{error.code}", error.title, error.status, error.detail, error.code, request_id)
     return error.status, "application/problem+json", msgspec.json.encode(problem)

@@ -19,12 +19,13 @@ from identity_service.web import (
     tracking_payloads,
     visitors,
 )
+from identity_service.web.admin.door import Lead
 from identity_service.web.admin.surface import admin_routes
 from identity_service.web.assets import SNIPPET, AssetPage
 from identity_service.web.demo.surface import demo_shop
 from identity_service.web.endpoints import Endpoint, Handler, Services
-from identity_service.web.openapi import Described, docs_page, document
-from identity_service.web.rendering import HTML, PAGE_HEADERS
+from identity_service.web.manual.surface import manual_routes
+from identity_service.web.openapi import Described, document
 from identity_service.web.routing import ByRawPath, Named, Surface
 from identity_service.web.tracking_endpoint import TrackingEndpoint
 
@@ -159,7 +160,6 @@ def build(services: Services) -> ASGIApp:
         "/readyz": health.ready(services.store),
         "/metrics": health.scrape(client),
         "/openapi.json": health.fixed(api),
-        "/docs": health.fixed(docs_page(api), HTML, PAGE_HEADERS),
     }
     if services.gpc_support_since:
         pages["/.well-known/gpc.json"] = health.fixed({"gpc": True, "lastUpdate": services.gpc_support_since})
@@ -170,7 +170,8 @@ def build(services: Services) -> ASGIApp:
     )
     routes += [Named(path, _tracking_endpoint(services, o), methods=["POST", "GET"]) for o in TRACKING for path in o.paths]
     routes.append(Named("/visitor.js", AssetPage(SNIPPET, foreign=True), methods=["GET"]))
-    routes += admin_routes(services)
+    routes.append(Named("/", Lead("shop" if services.demo else "docs"), methods=["GET"]))
+    routes += manual_routes() + admin_routes(services)
     routes += [Named(path, health.Page(answer), methods=["GET"]) for path, answer in pages.items()]
     if services.demo:
         routes += demo_shop(services)

@@ -26,9 +26,6 @@ async def test_the_pages_answer_without_a_key(shopper: Shopper) -> None:
         assert answer.status_code == 200, path
         assert answer.headers["x-content-type-options"] == "nosniff"
     assert "identity_issued_total" in (await shopper.client.get("/metrics")).text
-    docs = (await shopper.client.get("/docs")).text
-    assert all(operation.path in docs for operation in OPERATIONS)
-    assert "<script" not in docs
     assert (await shopper.client.delete("/v1/visitors")).json()["code"] == "method_not_allowed"
     assert (await shopper.client.get("/nowhere")).json()["code"] == "not_found"
 

@@ -1,0 +1,1 @@
+"""The manual: Markdown pages beside this file, which are read in the repository and served under /docs."""

@@ -1,0 +1,168 @@
+"""Pages of the manual as HTML and as Markdown, and the search in them. Pages are read and rendered once, when the first is asked for."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markupsafe import Markup
+
+from identity_service.settings import config_directory
+
+FOLDER = Path(__file__).parent
+NAMES = (
+    "contract",
+    "consent",
+    "tracking",
+    "snippet",
+    "edges",
+    "admin",
+    "operations",
+    "security",
+    "store",
+    "scale",
+    "measurements",
+    "decisions",
+    "changes",
+)
+"""In reading order; `index` stands before them."""
+FILES = {
+    **{f"edges/{path.name}": path for path in sorted((FOLDER / "edges").glob("edge.*"))},
+    **{name: config_directory() / name for name in ("default.toml", "strict.toml")},
+}
+"""What pages refer to and is served beside them as plain text."""
+LANGUAGES = {".php": "php", ".mjs": "js", ".py": "python", ".go": "go"}
+PRINTED = re.compile(r"^\[[^\]]+\]\((edges/edge\.\w+)\)$", re.MULTILINE)
+"""A paragraph that is nothing but a link to an edge's file: the file is printed below it."""
+MOST_WORDS = 8
+MOST_FOUND = 20
+EXCERPT = 220
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The text under one heading, without markup."""
+
+    page: str
+    page_title: str
+    anchor: str
+    title: str
+    text: str
+
+    def excerpt(self, words: Sequence[str]) -> str:
+        """Some words around the first one that was searched."""
+        first = min((at for at in (self.text.casefold().find(word) for word in words) if at >= 0), default=0)
+        begin = max(0, first - EXCERPT // 3)
+        return f"{'… ' if begin else ''}{self.text[begin : begin + EXCERPT].strip()} …"
+
+
+@dataclass(frozen=True, slots=True)
+class ManualPage:
+    """`lead`: the first paragraph, one sentence about the page."""
+
+    name: str
+    title: str
+    lead: str
+    markdown: str
+    html: Markup
+    sections: tuple[Section, ...]
+
+
+@cache
+def pages() -> dict[str, ManualPage]:
+    return {name: _page(name) for name in ("index", *NAMES)}
+
+
+def search(asked: str) -> list[tuple[Section, str]]:
+    """Sections that hold every word, the best first, each with an excerpt; nothing for no words."""
+    words = asked.casefold().split()[:MOST_WORDS]
+    scored = [(_score(section, words), section) for page in pages().values() for section in page.sections] if words else []
+    best = sorted((one for one in scored if one[0]), key=lambda one: -one[0])[:MOST_FOUND]
+    return [(section, section.excerpt(words)) for _, section in best]
+
+
+def llms() -> str:
+    """The list of pages for programs that read text, in the form of llmstxt.org."""
+    listed = "\n".join(f"- [{page.title}](docs/{page.name}.md): {page.lead}" for page in pages().values() if page.name != "index")
+    index = pages()["index"]
+    return f"# {index.title}\n\n> {index.lead}\n\n## Manual\n\n{listed}\n\n## API\n\n- [OpenAPI 3.1](openapi.json): every call\n"
+
+
+def anchor_of(heading: str) -> str:
+    """As GitHub makes it, so that links hold in the repository and under /docs."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def _page(name: str) -> ManualPage:
+    text = PRINTED.sub(_printed, (FOLDER / f"{name}.md").read_text(encoding="utf-8"))
+    tokens = _markdown().parse(text)
+    title, lead, *_ = (_plain(token) for token in tokens if token.type == "inline")
+    _rewrite(tokens, "docs/" if name == "index" else "")
+    html = Markup(_markdown().renderer.render(tokens, _markdown().options, {}))  # noqa: S704 our own pages, without raw HTML
+    return ManualPage(name, title, lead, text, html, tuple(_sections(name, title, tokens)))
+
+
+@cache
+def _markdown() -> MarkdownIt:
+    found = MarkdownIt("commonmark", {"html": False}).enable("table")
+    found.add_render_rule("table_open", _scrolling('<div class="scrolls" tabindex="0" role="region" aria-label="Table"><table>'))
+    found.add_render_rule("table_close", _scrolling("</table></div>"))
+    return found
+
+
+def _scrolling(markup: str) -> Any:
+    return lambda *_: f"{markup}\n"
+
+
+def _printed(found: re.Match[str]) -> str:
+    path = FOLDER / found[1]
+    return f"{found[0]}\n\n```{LANGUAGES[path.suffix]}\n{path.read_text(encoding='utf-8')}```"
+
+
+def _rewrite(tokens: list[Token], root: str) -> None:
+    """Headings and rows of a table that begin with a code get anchors; links to pages and files lead to where they are served."""
+    for before, token, following in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if token.type == "heading_open":
+            token.attrSet("id", anchor_of(_plain(following)))
+        elif before.type == "tr_open" and token.type == "td_open" and [c.type for c in following.children or ()] == ["code_inline"]:
+            before.attrSet("id", anchor_of(_plain(following)))
+    for child in (child for token in tokens for child in token.children or ()):
+        if child.type == "link_open":
+            child.attrSet("href", _served(str(child.attrGet("href")), root))
+
+
+def _served(href: str, root: str) -> str:
+    target, mark, anchor = href.partition("#")
+    if "://" in href or not target:
+        return href
+    name = target if target in FILES else target.rsplit("/", 1)[-1]
+    return f"{root}{name.removesuffix('.md')}{mark}{anchor}"
+
+
+def _sections(page: str, page_title: str, tokens: list[Token]) -> Iterator[Section]:
+    anchor, title, texts = "", page_title, list[str]()
+    for before, token in pairwise(tokens):
+        if before.type == "heading_open":
+            if texts:
+                yield Section(page, page_title, anchor, title, " ".join(texts))
+            anchor, title, texts = str(before.attrGet("id") or ""), _plain(token), []
+        elif token.type in {"inline", "fence", "code_block"}:
+            texts.append(_plain(token))
+    yield Section(page, page_title, anchor, title, " ".join(texts))
+
+
+def _plain(token: Token) -> str:
+    if token.children is None:
+        return token.content
+    return "".join(" " if child.type == "softbreak" else child.content for child in token.children)
+
+
+def _score(section: Section, words: Sequence[str]) -> int:
+    title, text = section.title.casefold(), section.text.casefold()
+    counts = [10 * (word in title) + min(5, text.count(word)) for word in words]
+    return sum(counts) if all(counts) else 0
