@@ -227,7 +227,7 @@ def test_a_store_that_is_away_at_start_is_waited_for(tmp_path: Path) -> None:
         with valkey("--port", str(port)):
             assert eventually(lambda: service.call("/readyz")[0] == 200)
             assert service.call("/v1/links", {"email": "a@example.com", "visitor": "abc123"})[0] == 200
-            with redis.Redis(port=port) as database:
+            with redis.Redis("127.0.0.1", port) as database:
                 assert database.exists(SCHEMA) == 1
                 database.flushall()
             assert eventually(lambda: service.call("/readyz")[0] == 503)

@@ -1,30 +1,34 @@
 """A real browser, Debian's Chromium, before a real service that serves the test pages' origin."""
 
 import itertools
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright._impl._driver import compute_driver_executable
 from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
 
 from tests.browser.libraries import Unavailable, libraries
 from tests.browser.pages import Pages, pages
+from tests.debian import install
 from tests.test_command import Service, free_port, served
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """Installed where it is missing and may be; a laptop without it skips."""
-    if not shutil.which("chromium") and shutil.which("apt-get") and os.geteuid() == 0:
-        subprocess.run(["apt-get", "update", "-q"], check=True, capture_output=True)
-        subprocess.run(["apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium"], check=True, capture_output=True)
+    """Installed where it is missing and may be, with the library that its driver needs; a laptop without it skips."""
+    install("chromium", "libatomic1", unless=lambda: shutil.which("chromium") is not None and _driver_runs())
     found = shutil.which("chromium")
     if not found:
         pytest.skip("needs Chromium: apt-get install chromium")
     return found
+
+
+def _driver_runs() -> bool:
+    node, _ = compute_driver_executable()
+    return subprocess.run([node, "--version"], check=False, capture_output=True).returncode == 0
 
 
 @pytest.fixture(scope="module")

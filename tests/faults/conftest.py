@@ -35,6 +35,12 @@ def takeover(long: bool) -> float:
 
 
 @pytest.fixture(scope="session")
+def patience(long: bool) -> float:
+    """Seconds that a service waits for its store, where every refusal is counted."""
+    return 0.5 if long else 5
+
+
+@pytest.fixture(scope="session")
 def power_cut() -> dict[str, str]:
     """Environment of a store that loses at kill -9 what it has not synced."""
     built = library()

@@ -1,10 +1,11 @@
 """Small libraries, loaded into the store's server with LD_PRELOAD: the power cut holds back what is not synced."""
 
 import os
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+
+from tests.debian import install_program
 
 SOURCE = Path(__file__).with_name("power_cut.c")
 CACHE = Path(__file__).parents[2] / ".cache" / "power"
@@ -15,10 +16,7 @@ def library(source: Path = SOURCE) -> Path | None:
     built = CACHE / f"{source.stem}.so"
     if built.exists() and built.stat().st_mtime > source.stat().st_mtime:
         return built
-    if not shutil.which("gcc") and shutil.which("apt-get") and os.geteuid() == 0:
-        subprocess.run(["apt-get", "update", "-q"], check=True, capture_output=True)
-        subprocess.run(["apt-get", "install", "-y", "-q", "--no-install-recommends", "gcc", "libc6-dev"], check=True, capture_output=True)
-    if not shutil.which("gcc"):
+    if not install_program("gcc", "gcc", "libc6-dev"):
         return None
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as place:

@@ -61,8 +61,10 @@ def joined(*loads: Load) -> History:
 
 
 @contextmanager
-def served(store: Cluster, directory: Path) -> Iterator[RunningService]:
-    with RunningService(directory, store.url, 2, IDENTITY_STORE__REPLICAS=str(store.replicas)) as service:
+def served(store: Cluster, directory: Path, patience: float) -> Iterator[RunningService]:
+    """`patience`: seconds for the store, of which a machine that does much else needs more than a service promises."""
+    environment = {"IDENTITY_STORE__REPLICAS": str(store.replicas), "IDENTITY_STORE__TIMEOUT_SECONDS": str(patience)}
+    with RunningService(directory, store.url, 2, **environment) as service:
         yield service
 
 
@@ -75,10 +77,10 @@ FAULTS: dict[str, tuple[Callable[[Server], None], Callable[[Server], None]]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_primary_that_is_away_stops_only_its_own_slots_and_loses_nothing(
-    tmp_path: Path, writes: int, takeover: float, assert_kept: AssertKept, fault: str
+    tmp_path: Path, writes: int, takeover: float, patience: float, assert_kept: AssertKept, fault: str
 ) -> None:
     strike, heal = FAULTS[fault]
-    with cluster(*GUARDED) as store, served(store, tmp_path) as service:
+    with cluster(*GUARDED) as store, served(store, tmp_path, patience) as service:
         number = bystander(store)
         primary, replica, slots = store.data[number], store.data[number + 3], store.slots(number)
         mixed = Load(service.url, seed=41, clients=6)
@@ -99,8 +101,8 @@ def test_a_primary_that_is_away_stops_only_its_own_slots_and_loses_nothing(
         assert_kept(joined(mixed, beside, within), service)
 
 
-def test_a_planned_failover_loses_nothing(tmp_path: Path, writes: int, takeover: float, assert_kept: AssertKept) -> None:
-    with cluster(*GUARDED) as store, served(store, tmp_path) as service:
+def test_a_planned_failover_loses_nothing(tmp_path: Path, writes: int, takeover: float, patience: float, assert_kept: AssertKept) -> None:
+    with cluster(*GUARDED) as store, served(store, tmp_path, patience) as service:
         with Load(service.url, seed=44, only=lambda one: one.kind not in REMOVALS) as load:
             load.wait(writes // 2)
             moment = time.monotonic()
@@ -112,8 +114,10 @@ def test_a_planned_failover_loses_nothing(tmp_path: Path, writes: int, takeover:
         assert_kept(load.history, service)
 
 
-def test_slots_that_move_lose_nothing_and_refuse_little(tmp_path: Path, writes: int, long: bool, assert_kept: AssertKept) -> None:
-    with cluster(*GUARDED) as store, served(store, tmp_path) as service:
+def test_slots_that_move_lose_nothing_and_refuse_little(
+    tmp_path: Path, writes: int, long: bool, patience: float, assert_kept: AssertKept
+) -> None:
+    with cluster(*GUARDED) as store, served(store, tmp_path, patience) as service:
         migrations = [Migration([slot], store.data[0], store.data[1], store.data[:3]) for slot in store.slots(0)[: 500 if long else 100]]
         with Load(service.url, seed=45, only=lambda one: one.kind not in REMOVALS) as load:
             load.wait(writes // 2)
@@ -127,9 +131,9 @@ def test_slots_that_move_lose_nothing_and_refuse_little(tmp_path: Path, writes: 
         assert_kept(load.history, service)
 
 
-def test_slots_that_are_half_moved_lose_nothing(tmp_path: Path, writes: int, assert_kept: AssertKept) -> None:
+def test_slots_that_are_half_moved_lose_nothing(tmp_path: Path, writes: int, patience: float, assert_kept: AssertKept) -> None:
     """Their keys are on both sides while the load goes on, which scripts on several of them are told (TRYAGAIN)."""
-    with cluster(*GUARDED) as store, served(store, tmp_path) as service:
+    with cluster(*GUARDED) as store, served(store, tmp_path, patience) as service:
         with Load(service.url, seed=46) as load:
             load.wait(writes // 2)
             recent = {slot for one in load.history.operations[-200:] for slot in slots_of(one)}

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -103,20 +102,20 @@ def _page(name: str) -> ManualPage:
     tokens = _markdown().parse(text)
     title, lead, *_ = (_plain(token) for token in tokens if token.type == "inline")
     _rewrite(tokens, "docs/" if name == "index" else "")
-    html = Markup(_markdown().renderer.render(tokens, _markdown().options, {}))  # noqa: S704 our own pages, without raw HTML
+    html = _scrolling(_markdown().renderer.render(tokens, _markdown().options, {}))
     return ManualPage(name, title, lead, text, html, tuple(_sections(name, title, tokens)))
 
 
 @cache
 def _markdown() -> MarkdownIt:
-    found = MarkdownIt("commonmark", {"html": False}).enable("table")
-    found.add_render_rule("table_open", _scrolling('<div class="scrolls" tabindex="0" role="region" aria-label="Table"><table>'))
-    found.add_render_rule("table_close", _scrolling("</table></div>"))
-    return found
+    return MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
-def _scrolling(markup: str) -> Any:
-    return lambda *_: f"{markup}\n"
+def _scrolling(html: str) -> Markup:
+    """What may be wider than a phone scrolls by itself, by keyboard, too. Pages hold no HTML of their own: every tag is the renderer's."""
+    table = '<div class="scrolls" tabindex="0" role="region" aria-label="Table"><table>'
+    html = html.replace("<pre>", '<pre tabindex="0">').replace("<table>", table).replace("</table>", "</table></div>")
+    return Markup(html)  # noqa: S704 our own pages, without raw HTML
 
 
 def _printed(found: re.Match[str]) -> str:
