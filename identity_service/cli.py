@@ -1,26 +1,32 @@
-"""The command, one function for each of its parts. Exit code 2 for wrong settings, with every fault named."""
+"""The command, one function for each of its parts.
+
+Exit codes: 0 done, 1 failed or found wrong, 2 wrong arguments or settings, with every fault named, 3 the port cannot be listened on.
+"""
 
 import argparse
 import asyncio
-import hashlib
 import os
-import secrets
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import quote
+
+from msgspec.structs import replace
 
 from identity_service.doctor import diagnose, summary
 from identity_service.errors import SettingsError, StoreUnavailable
 from identity_service.forget import forget_gone
+from identity_service.init import CannotWrite, Choices, Keys, init, keys_text
 from identity_service.logs import configure, log, open_standard_files
 from identity_service.move import move, undo_move
-from identity_service.relations import faults
+from identity_service.relations import sound_settings
 from identity_service.sections import Settings
-from identity_service.serving import run_workers
-from identity_service.settings import CONFIG_VARIABLE, load
+from identity_service.serving import CannotListen, bind, run_workers
+from identity_service.settings import CONFIG_VARIABLE
 from identity_service.store.backup import back_up
 from identity_service.store.binary import EmbeddedError
 from identity_service.store.client import Client
@@ -28,9 +34,13 @@ from identity_service.store.embedded import EmbeddedStore
 from identity_service.store.examination import examine
 from identity_service.store.inspection import inspect
 from identity_service.store.schema import MARK_VARIABLE, SeenMark, examine_marks, schema_of
-from identity_service.store_address import EMBEDDED
+from identity_service.store_address import EMBEDDED, store_name
+from identity_service.version import VERSION
 
 DEVELOPMENT = "development"
+CONFIG_HELP = "a shipped file (development, production), a path, or the folder of a settings.toml"
+FLAGS = {"SERVER__HOST": "--host", "SERVER__PORT": "--port", "SERVER__WORKERS": "--workers", "STORE__URL": "--data"}
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,23 +53,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for fault in error.faults:
             print(fault, file=sys.stderr)
         return 2
+    except CannotListen as error:
+        print(error, file=sys.stderr)
+        return 3
 
 
 def serve(asked: argparse.Namespace) -> int:
     """Blocks until it is told to stop. The store is started once, here, before the workers, and ends after them."""
     settings = _settings(asked)
     configure(settings.server.log_level)
-    store = None
-    if settings.store.url.startswith(EMBEDDED):
-        store = EmbeddedStore(Path(settings.store.url.removeprefix(EMBEDDED)), log=lambda event, values: log.warning(event, **values))
-        _started(store)
-        os.environ["IDENTITY_STORE__URL"] = store.url
     metrics = tempfile.mkdtemp(prefix="identity-metrics-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
     os.environ[MARK_VARIABLE] = f"{metrics}/mark"
+    store = None
     try:
-        _examine(os.environ.get("IDENTITY_STORE__URL", settings.store.url), settings, SeenMark(Path(metrics, "mark")))
-        run_workers(settings)
+        with bind(settings.server) as bound:
+            if settings.store.url.startswith(EMBEDDED):
+                store = _started(Path(settings.store.url.removeprefix(EMBEDDED)))
+            read = partial(_settings_on, store, asked)
+            settings = read()
+            _examine(settings.store.url, settings, SeenMark(Path(metrics, "mark")))
+            run_workers(settings, bound, read)
     finally:
         if store:
             store.stop()
@@ -74,6 +88,16 @@ def demo(asked: argparse.Namespace) -> int:
     os.environ["IDENTITY_SERVER__DEMO"] = "true"
     os.environ.setdefault("IDENTITY_SERVER__LOG_LEVEL", "warning")
     return serve(asked)
+
+
+def initialise(asked: argparse.Namespace) -> int:
+    choices = Choices(asked.shop, asked.origin, asked.policy, asked.store, asked.port)
+    try:
+        print(init(asked.folder, choices))
+    except CannotWrite as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 def check(asked: argparse.Namespace) -> int:
@@ -109,12 +133,7 @@ def doctor(asked: argparse.Namespace) -> int:
 
 def keys_new(asked: argparse.Namespace) -> int:  # noqa: ARG001 every command takes the same
     """Prints new keys; nothing is written anywhere."""
-    private = f"sk_{secrets.token_urlsafe(32)}"
-    print(f"public key            pk_{secrets.token_urlsafe(24)}")
-    print(f"private key           {private}")
-    print(f"  in private_keys     sha256:{hashlib.sha256(private.encode()).hexdigest()}")
-    print(f"signing key           {secrets.token_urlsafe(32)}")
-    print(f"pepper                {secrets.token_urlsafe(32)}")
+    print(keys_text(Keys()))
     return 0
 
 
@@ -139,7 +158,26 @@ def backed_up(asked: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="identity-service", description="Consent-aware visitor IDs for webshops.")
+    parser.add_argument("--version", action="version", version=f"identity-service {VERSION}")
     commands = parser.add_subparsers(required=True)
+    making = commands.add_parser("init", help="write settings, secrets and an edge's environment for a shop of your own")
+    making.set_defaults(run=initialise)
+    making.add_argument("folder", metavar="DIR", type=Path, help="made where it is absent; nothing in it is overwritten")
+    making.add_argument("--shop", metavar="NAME", default="shop", help="the shop's name in settings and keys (%(default)s)")
+    making.add_argument(
+        "--origin", metavar="URL", action="append", default=[], help="of the shop's pages, as https://shop.example; repeatable"
+    )
+    making.add_argument("--policy", choices=("standard", "strict"), default="standard", help="%(default)s, or strict: by region")
+    making.add_argument("--store", metavar="URL", default="", help="a form of store.url (embedded, in DIR/data)")
+    making.add_argument("--port", type=int, default=8080, help="of the service (%(default)s)")
+    _add_running(commands)
+    _add_moving(commands)
+    keys = commands.add_parser("keys", help="keys of shops and of the service").add_subparsers(required=True)
+    keys.add_parser("new", help="print new keys").set_defaults(run=keys_new)
+    return parser
+
+
+def _add_running(commands: Commands) -> None:
     serving = commands.add_parser("serve", help="run the service")
     serving.set_defaults(run=serve)
     showing = commands.add_parser("demo", help="run the service with a small shop to try it in")
@@ -151,18 +189,21 @@ def _parser() -> argparse.ArgumentParser:
     examining.set_defaults(run=doctor)
     examining.add_argument("url", nargs="?", help="the store's; else that of store.url")
     for command in (serving, showing, checking, examining):
-        command.add_argument("--config", help="a shipped file (development, production) or a path")
+        command.add_argument("--config", help=CONFIG_HELP)
         command.add_argument("--host")
         command.add_argument("--port", type=int)
         command.add_argument("--workers", type=int)
         command.add_argument("--data", help="directory of the embedded store")
+
+
+def _add_moving(commands: Commands) -> None:
     moving = commands.add_parser("move", help="copy a store into an empty one, also to change the pepper")
     moving.set_defaults(run=moved, host=None, port=None, workers=None, data=None)
     moving.add_argument("source", metavar="FROM", help="embedded:DIR or a URL, as in store.url; no service may run on it")
     target = moving.add_mutually_exclusive_group(required=True)
     target.add_argument("target", metavar="TO", nargs="?", help="the same forms; empty")
     target.add_argument("--undo", action="store_true", help="let services start on FROM again, after a move or in the middle of one")
-    moving.add_argument("--config", help="a shipped file (development, production) or a path: the peppers of TO")
+    moving.add_argument("--config", help=f"{CONFIG_HELP}: the peppers of TO")
     saving = commands.add_parser("backup", help="copy an embedded store, also while it runs")
     saving.set_defaults(run=backed_up)
     saving.add_argument("source", metavar="FROM", type=Path, help="directory of the store")
@@ -171,31 +212,40 @@ def _parser() -> argparse.ArgumentParser:
     forgetting.set_defaults(run=forgotten, host=None, port=None, workers=None, data=None)
     forgetting.add_argument("current", metavar="CURRENT", help="the store that is replaced; no service may run on it")
     forgetting.add_argument("restored", metavar="RESTORED", help="the restored one; neither here")
-    forgetting.add_argument("--config", help="a shipped file (development, production) or a path")
-    keys = commands.add_parser("keys", help="keys of shops and of the service").add_subparsers(required=True)
-    keys.add_parser("new", help="print new keys").set_defaults(run=keys_new)
-    return parser
+    forgetting.add_argument("--config", help=CONFIG_HELP)
 
 
 def _settings(asked: argparse.Namespace) -> Settings:
-    """The command line goes into the environment, where workers find it too."""
-    told = {"HOST": asked.host, "PORT": asked.port, "WORKERS": asked.workers}
-    os.environ.update({f"IDENTITY_SERVER__{name}": str(value) for name, value in told.items() if value is not None})
-    if asked.data:
-        os.environ["IDENTITY_STORE__URL"] = f"{EMBEDDED}{asked.data}"
-    if asked.config:
-        os.environ[CONFIG_VARIABLE] = asked.config
-    settings = load(os.environ.get(CONFIG_VARIABLE, DEVELOPMENT), os.environ)
-    if found := faults(settings):
-        raise SettingsError(found)
+    """The command line stands above the environment."""
+    environment, flags = dict(os.environ), {}
+    data = f"{EMBEDDED}{asked.data}" if asked.data else None
+    told = {"SERVER__HOST": asked.host, "SERVER__PORT": asked.port, "SERVER__WORKERS": asked.workers, "STORE__URL": data}
+    for name, value in told.items():
+        if value is not None:
+            variable = f"IDENTITY_{name}"
+            environment[variable] = str(value)
+            environment.pop(f"{variable}_FILE", None)
+            flags[variable] = FLAGS[name]
+    return sound_settings(asked.config or environment.get(CONFIG_VARIABLE, DEVELOPMENT), environment, flags)
+
+
+def _settings_on(store: EmbeddedStore | None, asked: argparse.Namespace) -> Settings:
+    """With the address of the store that the service has started, which stays until its end."""
+    settings = _settings(asked)
+    if store:
+        return replace(settings, store=replace(settings.store, url=store.url))
+    if settings.store.url.startswith(EMBEDDED):
+        raise SettingsError(["store.url: an embedded store starts with the service; stop it and start it again"])
     return settings
 
 
-def _started(store: EmbeddedStore) -> None:
+def _started(directory: Path) -> EmbeddedStore:
+    store = EmbeddedStore(directory, log=lambda event, values: log.warning(event, **values))
     try:
         store.start()
     except EmbeddedError as error:
         raise SettingsError([f"store.url: {error}"]) from None
+    return store
 
 
 def _examine(url: str, settings: Settings, mark: SeenMark | None = None) -> None:
@@ -208,8 +258,8 @@ def _examine(url: str, settings: Settings, mark: SeenMark | None = None) -> None
             return await examine(client) or await examine_marks(client, schema_of(settings.secrets.peppers), mark or SeenMark())
         except StoreUnavailable:
             if not mark:
-                return ["store.url: the store does not answer"]
-            log.warning("the store does not answer yet; calls that need it are answered 503")
+                return [f"store.url: the store does not answer at {store_name(url)}; start it, or correct the address"]
+            log.warning("the store does not answer yet; calls that need it are answered 503", store=store_name(url))
             return []
         finally:
             await client.close()

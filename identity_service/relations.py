@@ -4,11 +4,14 @@ import base64
 import binascii
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 
+from identity_service.errors import SettingsError
+from identity_service.layers import Fault
 from identity_service.regions import PLACE, looser_choices, region_table
 from identity_service.sections import Settings, ShopSettings
+from identity_service.settings import read
 from identity_service.shop import NO_ORIGIN
 from identity_service.signals.cmp import BANNERS
 from identity_service.signals.statements import COOKIE_SOURCES
@@ -21,51 +24,72 @@ COOKIE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|http://\[::1\](:[0-9]{1,5})?")
 SHOP_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 KEY_BYTES = 32
+PRODUCTION = ("server", "production")
+Wrong = tuple[str, str]
+"""The key of a shop's setting, and what is wrong with it."""
 
 
-def faults(settings: Settings) -> list[str]:
-    """One line a wrong setting, each beginning with the setting's name."""
+def sound_settings(named: str, environment: Mapping[str, str], flags: Mapping[str, str] = {}) -> Settings:
+    """As `settings.read` says. Raises SettingsError that names every fault, of single settings and of what they mean together."""
+    found = read(named, environment, flags)
+    if lines := found.lines(faults(found.settings)):
+        raise SettingsError(lines)
+    return found.settings
+
+
+def faults(settings: Settings) -> list[Fault]:
     found = _server_faults(settings) + _secret_faults(settings)
     if settings.limits.lookup_body_bytes < settings.limits.body_bytes:
-        found.append("limits.lookup_body_bytes: must not be smaller than limits.body_bytes")
+        other = ("limits", "body_bytes")
+        found.append(Fault(("limits", "lookup_body_bytes"), "must not be smaller than limits.body_bytes", (other,)))
     if settings.retention.gone_days < settings.retention.consent_days:
-        found.append("retention.gone_days: must not be shorter than retention.consent_days, or a withdrawn token could revive")
+        text = "must not be shorter than retention.consent_days, or a withdrawn token could revive"
+        found.append(Fault(("retention", "gone_days"), text, (("retention", "consent_days"),)))
     if not settings.shops:
-        found.append("shops: name at least one shop, as [shops.NAME] with public_keys and private_keys")
+        found.append(Fault(("shops",), "name at least one shop, as [shops.NAME] with public_keys and private_keys"))
     seen: dict[str, str] = {}
     for name, shop in settings.shops.items():
-        found += [f"shops.{name}.{fault}" for fault in _shop_faults(name, shop, settings.server.production)]
+        found += _shop_faults(name, shop, settings.server.production)
         for key in (*shop.public_keys, *shop.private_keys):
             if key in seen:
-                found.append(f"shops.{name}: a key is used twice (also in {seen[key]}); every key belongs to one shop and one list")
+                text = f"a key is used twice (also in {seen[key]}); every key belongs to one shop and one list"
+                found.append(Fault(("shops", name), text))
             seen[key] = f"shops.{name}"
     return found
 
 
-def _server_faults(settings: Settings) -> list[str]:
+def _server_faults(settings: Settings) -> list[Fault]:
+    server, name = settings.server, ("server", "trusted_proxies")
     found = [
-        f"server.trusted_proxies: {text!r} is neither an address nor a network"
-        for text in settings.server.trusted_proxies
+        Fault(name, f"{text!r} is neither an address nor a network, as 10.0.0.7 or 10.0.0.0/8; names are not looked up")
+        for text in server.trusted_proxies
         if not _network(text)
     ]
     demo = settings.shops.get("demo")
-    if settings.server.demo and (settings.server.production or demo is None or "demo-public-key" not in demo.public_keys):
-        found.append("server.demo: the demo shop runs with the development configuration only, whose keys it uses")
-    if not settings.server.production and not is_loopback(settings.server.host) and _is_public_knowledge(settings):
-        found.append(
-            f"server.host: {settings.server.host} can be reached from other machines, and these are the development settings, whose keys "
-            "everybody knows; name a configuration of your own with --config (`production` is a start), or listen on 127.0.0.1"
+    if server.demo and (server.production or demo is None or "demo-public-key" not in demo.public_keys):
+        text = "the demo shop runs with the development configuration only, whose keys it uses"
+        found.append(Fault(("server", "demo"), text, (PRODUCTION,)))
+    if not server.production and not is_loopback(server.host) and _is_public_knowledge(settings):
+        text = (
+            f"{server.host} can be reached from other machines, and these are the development settings, whose keys everybody knows; "
+            "make a configuration of your own with `identity-service init DIR` and name it with --config, or listen on 127.0.0.1"
         )
-    if settings.server.gpc_support_since and not _is_day(settings.server.gpc_support_since):
-        found.append("server.gpc_support_since: is a day like 2026-11-21, or empty")
-    if settings.server.region_header and not settings.server.trusted_proxies:
-        found.append("server.region_header: counts only from your own proxies; name them in server.trusted_proxies")
+        found.append(Fault(("server", "host"), text, (PRODUCTION,)))
+    if server.gpc_support_since and not _is_day(server.gpc_support_since):
+        found.append(Fault(("server", "gpc_support_since"), "is a day like 2026-11-21, or empty"))
+    if server.region_header and not server.trusted_proxies:
+        text = "counts only from your own proxies; name them in server.trusted_proxies"
+        found.append(Fault(("server", "region_header"), text, (name,)))
+    return found + _store_faults(settings.store.url)
+
+
+def _store_faults(url: str) -> list[Fault]:
     try:
-        if not re.fullmatch(f"{EMBEDDED}.+", settings.store.url):
-            parse_address(settings.store.url)
+        if not re.fullmatch(f"{EMBEDDED}.+", url):
+            parse_address(url)
     except ValueError as error:
-        found.append(f"store.url: {error}")
-    return found
+        return [Fault(("store", "url"), str(error))]
+    return []
 
 
 def is_loopback(host: str) -> bool:
@@ -100,57 +124,60 @@ def _network(text: str) -> bool:
     return True
 
 
-def _secret_faults(settings: Settings) -> list[str]:
+def _secret_faults(settings: Settings) -> list[Fault]:
     found = []
     secrets = settings.secrets
     if not secrets.signing_keys:
-        found.append("secrets.signing_keys: needs at least one key; make one with `identity-service keys new`")
+        found.append(Fault(("secrets", "signing_keys"), "needs at least one key; make one with `identity-service keys new`"))
     for name, value in (
-        *((f"secrets.signing_keys[{i}]", key) for i, key in enumerate(secrets.signing_keys)),
-        ("secrets.pepper", secrets.pepper),
-        *((f"secrets.former_peppers[{i}]", pepper) for i, pepper in enumerate(secrets.former_peppers)),
+        *((f"signing_keys[{i}]", key) for i, key in enumerate(secrets.signing_keys)),
+        ("pepper", secrets.pepper),
+        *((f"former_peppers[{i}]", pepper) for i, pepper in enumerate(secrets.former_peppers)),
     ):
         if _decoded_size(value) < KEY_BYTES:
-            found.append(f"{name}: needs at least {KEY_BYTES} random bytes in base64url; make one with `identity-service keys new`")
+            text = f"needs at least {KEY_BYTES} random bytes in base64url; make one with `identity-service keys new`"
+            found.append(Fault(("secrets", name), text))
         elif settings.server.production and value.startswith(DEVELOPMENT_MARK):
-            found.append(f"{name}: is the public development key; make your own with `identity-service keys new`")
+            text = "is the public development key; make your own with `identity-service keys new`"
+            found.append(Fault(("secrets", name), text, (PRODUCTION,)))
     every = [*secrets.signing_keys, *secrets.peppers]
     if len(set(every)) < len(every):
-        found.append("secrets: every signing key and every pepper must differ")
+        found.append(Fault(("secrets",), "every signing key and every pepper must differ"))
     return found
 
 
-def _shop_faults(name: str, shop: ShopSettings, production: bool) -> list[str]:
+def _shop_faults(name: str, shop: ShopSettings, production: bool) -> list[Fault]:
+    at = ("shops", name)
     found = []
     if not SHOP_ID.fullmatch(name):
-        found.append("name: a shop's name is 1 to 32 of a-z 0-9 _ - and begins with a letter or digit")
+        found.append(Fault((*at, "name"), "a shop's name is 1 to 32 of a-z 0-9 _ - and begins with a letter or digit"))
     if not shop.public_keys:
-        found.append("public_keys: needs at least one key")
+        found.append(Fault((*at, "public_keys"), "needs at least one key"))
     if production:
-        found += _production_key_faults(shop)
+        found += [Fault((*at, key), text, (PRODUCTION,)) for key, text in _production_faults(shop)]
     found += [
-        f"origins: {origin!r} is not an origin like https://shop.example"
+        Fault((*at, "origins"), f"{origin!r} is not an origin like https://shop.example")
         for origin in shop.origins
         if origin != NO_ORIGIN and not ORIGIN.fullmatch(origin)
     ]
-    if production and any(origin.startswith("http://") for origin in shop.origins):
-        found.append("origins: must be https in production")
-    return found + _banner_faults(shop) + _region_faults(shop) + _cookie_faults(shop)
+    further = (*_banner_faults(shop), *_region_faults(shop), *_cookie_faults(shop))
+    return found + [Fault((*at, *key.split(".")), text) for key, text in further]
 
 
-def _banner_faults(shop: ShopSettings) -> list[str]:
+def _banner_faults(shop: ShopSettings) -> list[Wrong]:
     known = ", ".join(sorted(COOKIE_SOURCES))
-    found = [f"banner_cookies: {name!r} is none of {known}" for name in shop.banner_cookies if name not in COOKIE_SOURCES]
-    return found + [f"banner_categories.{name}: is none of {known}" for name in shop.banner_categories if name not in BANNERS]
+    found = [("banner_cookies", f"{name!r} is none of {known}") for name in shop.banner_cookies if name not in COOKIE_SOURCES]
+    return found + [(f"banner_categories.{name}", f"is none of {known}") for name in shop.banner_categories if name not in BANNERS]
 
 
-def _region_faults(shop: ShopSettings) -> list[str]:
+def _region_faults(shop: ShopSettings) -> list[Wrong]:
     rows = region_table()
-    found = [f"regions.{code}: is neither an ISO 3166 code nor a row of strict.toml" for code in shop.regions if not _is_region(code, rows)]
+    text = "is neither an ISO 3166 code nor a row of strict.toml"
+    found = [(f"regions.{code}", text) for code in shop.regions if not _is_region(code, rows)]
     for choice in looser_choices(shop.regions):
         code = choice.partition(".")[0]
         if not shop.regions[code].reason.strip():
-            found.append(f"regions.{code}.reason: {choice} is looser than the shipped rule; say why, the receipts will carry it")
+            found.append((f"regions.{code}.reason", f"{choice} is looser than the shipped rule; say why, the receipts will carry it"))
     return found
 
 
@@ -158,25 +185,29 @@ def _is_region(code: str, rows: Iterable[str]) -> bool:
     return code in rows or re.fullmatch(PLACE, code.upper()) is not None
 
 
-def _production_key_faults(shop: ShopSettings) -> list[str]:
+def _production_faults(shop: ShopSettings) -> list[Wrong]:
     found = []
     if any(DEMO_KEY.fullmatch(key) for key in (*shop.public_keys, *shop.private_keys)):
-        found.append("public_keys, private_keys: demo keys are public knowledge; make new ones with `identity-service keys new`")
+        text = "demo keys are public knowledge; make new ones with `identity-service keys new`"
+        found.append(("public_keys, private_keys", text))
     if any(len(key) < 16 for key in shop.public_keys):
-        found.append("public_keys: needs at least 16 characters each")
+        found.append(("public_keys", "needs at least 16 characters each"))
     if any(not PRIVATE_KEY_DIGEST.fullmatch(key) for key in shop.private_keys):
-        found.append("private_keys: write sha256:HEX of each key, as `identity-service keys new` prints it, never the key itself")
-    return found
+        text = "write sha256:HEX of each key, as `identity-service keys new` prints it, never the key itself"
+        found.append(("private_keys", text))
+    plain = [origin for origin in shop.origins if origin.startswith("http://")]
+    advice = "must be https in production; to develop on localhost use the shipped settings, `--config development`"
+    return found + [("origins", f"{origin!r} {advice}") for origin in plain]
 
 
-def _cookie_faults(shop: ShopSettings) -> list[str]:
+def _cookie_faults(shop: ShopSettings) -> list[Wrong]:
     if not COOKIE_NAME.fullmatch(shop.cookie_name):
-        return ["cookie_name: is 1 to 64 of A-Z a-z 0-9 _ -"]
+        return [("cookie_name", "is 1 to 64 of A-Z a-z 0-9 _ -")]
     if shop.cookie_domain and not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", shop.cookie_domain):
-        return ["cookie_domain: is a host name like shop.example, without a dot in front"]
+        return [("cookie_domain", "is a host name like shop.example, without a dot in front")]
     wanted = "__Secure-" if shop.cookie_domain else "__Host-"
     if not shop.cookie_name.startswith(wanted):
-        return [f"cookie_name: must begin with {wanted} {'with' if shop.cookie_domain else 'without'} a cookie_domain"]
+        return [("cookie_name", f"must begin with {wanted} {'with' if shop.cookie_domain else 'without'} a cookie_domain")]
     return []
 
 

@@ -6,6 +6,8 @@ from msgspec import Meta, Struct
 
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Port = Annotated[int, Meta(ge=1, le=65_535)]
+SECRET = Meta(extra={"secret": True})
+"""Of a setting that may come from a file of its own, named in NAME_file."""
 
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -26,15 +28,15 @@ class ServerSettings(Section, frozen=True):
 
 
 class StoreSettings(Section, frozen=True):
-    url: str
+    url: Annotated[str, SECRET]
     timeout_seconds: Annotated[float, Meta(gt=0, le=30)]
     replicas: Annotated[int, Meta(ge=0, le=10)]
 
 
 class SecretSettings(Section, frozen=True):
-    signing_keys: list[str]
-    pepper: str
-    former_peppers: list[str]
+    signing_keys: Annotated[list[str], SECRET]
+    pepper: Annotated[str, SECRET]
+    former_peppers: Annotated[list[str], SECRET]
 
     @property
     def peppers(self) -> list[str]:
@@ -83,7 +85,7 @@ class RegionSettings(Section, frozen=True):
 
 class ShopSettings(Section, frozen=True):
     public_keys: list[str]
-    private_keys: list[str]
+    private_keys: Annotated[list[str], SECRET]
     origins: list[str] = []
     policy: Literal["standard", "strict"] = "standard"
     window_days: Annotated[int, Meta(ge=1, le=30)] = 1

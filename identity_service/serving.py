@@ -1,12 +1,15 @@
-"""The HTTP server: uvicorn's supervisor with one process a worker, and the line that says where it listens."""
+"""The HTTP server: uvicorn's supervisor with one process a worker, and the lines that say where it listens."""
 
+import errno
 import os
 import resource
+import socket
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import wait
 
@@ -15,18 +18,25 @@ from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess, multiprocess
 
 from identity_service.connection import Connection
-from identity_service.logs import SERVER_LOGGING
+from identity_service.errors import SettingsError
+from identity_service.logs import SERVER_LOGGING, log
 from identity_service.protocol import allowances
+from identity_service.relations import DEMO_KEY
 from identity_service.sections import ServerSettings, Settings
 from identity_service.slots import MEMORY_VARIABLE, create_memory
+from identity_service.worker import create
 
 MOST_CONNECTIONS = 8192
 """Of a worker; above it calls are answered 503. Slow clients hold connections for seconds, so it is far above what a worker can answer."""
 
+BACKLOG = 4096
 START_SECONDS = 60
 """In which a worker must be ready to replace another, or the other stays."""
 END_SECONDS = 10
 """After the time for open calls, in which a worker that was told to end must have ended, or it is killed."""
+
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 the wildcard is compared, not bound
+"""Where this machine reaches a service that listens everywhere."""
 
 
 class Worker(multiprocess.Process):
@@ -57,18 +67,66 @@ class Worker(multiprocess.Process):
 multiprocess.Process = Worker  # type: ignore[misc]  # the supervisor takes no other way
 
 
-def run_workers(settings: Settings) -> None:
-    """Always under the supervisor, also with one worker: it restarts workers that die, and on SIGHUP one by one."""
+class Supervisor(Multiprocess):
+    """`read`: the settings, again; raises SettingsError. Workers that die are replaced with the settings of the others, whatever has
+    become of the file."""
+
+    def __init__(self, config: uvicorn.Config, bound: socket.socket, read: Callable[[], Settings]) -> None:
+        super().__init__(config, sockets=[bound])
+        self._read = read
+
+    def handle_hup(self) -> None:
+        try:
+            _set_workers(self.config, self._read())
+        except SettingsError as error:
+            log.error("the settings have faults; the workers go on with those that they have", faults=error.faults)
+        else:
+            super().handle_hup()
+
+
+class CannotListen(Exception):
+    """One line for the user: why, and what to do next."""
+
+
+def bind(server: ServerSettings) -> socket.socket:
+    """Takes the port, and lets nobody connect yet. Raises CannotListen."""
+    host, port = server.host, server.port
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise CannotListen(_why_not(error, host, port)) from None
+    return bound
+
+
+def _why_not(error: OSError, host: str, port: int) -> str:
+    if isinstance(error, socket.gaierror) or error.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
+        return f"{host} is no address of this machine; choose one with --host, or 0.0.0.0 for all"
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} of {host} is in use; stop what listens there or choose another with --port"
+    if error.errno == errno.EACCES:
+        return f"port {port} is for the system's own services; choose one from 1024 on with --port, and put a proxy before it"
+    return f"port {port} of {host} cannot be listened on ({error.strerror}); choose another with --host and --port"
+
+
+def run_workers(settings: Settings, bound: socket.socket, read: Callable[[], Settings]) -> None:
+    """Always under the supervisor, also with one worker: it restarts workers that die, and on SIGHUP one by one with what `read` gives.
+    Raises CannotListen where another service that had bound the port, too, was faster."""
     server = settings.server
     _allow_connections()
+    try:
+        bound.listen(BACKLOG)
+    except OSError as error:
+        raise CannotListen(_why_not(error, server.host, server.port)) from None
     config = uvicorn.Config(
-        "identity_service.worker:create",
+        "",
         factory=True,
         host=server.host,
         port=server.port,
         workers=server.workers,
         loop="uvloop",
-        http=partial(Connection, allowed=allowances(settings)),  # type: ignore[arg-type]
         ws="none",
         log_config=SERVER_LOGGING,
         access_log=False,
@@ -77,13 +135,19 @@ def run_workers(settings: Settings) -> None:
         timeout_graceful_shutdown=server.drain_seconds,
         timeout_keep_alive=30,
         timeout_worker_healthcheck=10,
-        backlog=4096,
+        backlog=BACKLOG,
         limit_concurrency=MOST_CONNECTIONS,
     )
-    socket = config.bind_socket()
+    _set_workers(config, settings)
     os.environ[MEMORY_VARIABLE] = create_memory()
-    threading.Thread(target=_announce, args=(server,), daemon=True).start()
-    Multiprocess(config, sockets=[socket]).run()
+    threading.Thread(target=_announce, args=(settings,), daemon=True).start()
+    Supervisor(config, bound, read).run()
+
+
+def _set_workers(config: uvicorn.Config, settings: Settings) -> None:
+    """Of those that start from now on."""
+    config.app = partial(create, settings)
+    config.http = partial(Connection, allowed=allowances(settings))  # type: ignore[assignment]
 
 
 def _allow_connections() -> None:
@@ -96,20 +160,30 @@ def _allow_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
-def _announce(server: ServerSettings) -> None:
+def _announce(settings: Settings) -> None:
     """Says where the service listens, once it answers."""
-    host, port = server.host, server.port
+    host, port = settings.server.host, settings.server.port
     shown = f"[{host}]" if ":" in host else host
-    reached = "127.0.0.1" if host in {"0.0.0.0", "::"} else shown  # noqa: S104 the wildcard is compared, not bound
+    reached = f"http://{LOOPBACK.get(shown, shown)}:{port}"
     for _ in range(1200):
         try:
-            with urllib.request.urlopen(f"http://{reached}:{port}/healthz", timeout=1):
-                _print(f"listening on http://{shown}:{port}")
-                if server.demo:
-                    _print(f"demo shop: http://localhost:{port}/shop")
-                return
+            with urllib.request.urlopen(f"{reached}/healthz", timeout=1):  # noqa: S310 it is http
+                break
         except (urllib.error.URLError, OSError):
             time.sleep(0.02)
+    else:
+        return
+    _print(f"listening on http://{shown}:{port}")
+    _print(f"docs: {reached}/docs")
+    _print(f"admin: {reached}/admin{_sign_in(settings)}")
+    if settings.server.demo:
+        _print(f"demo shop: http://localhost:{port}/shop")
+
+
+def _sign_in(settings: Settings) -> str:
+    """A key of development settings, which everybody knows, and no other."""
+    known = [key for shop in settings.shops.values() for key in shop.private_keys if DEMO_KEY.fullmatch(key)]
+    return f" (sign in with {known[0]})" if known else ""
 
 
 def _print(line: str) -> None:

@@ -3,26 +3,48 @@
 Lists in the environment are JSON or comma-separated. Every setting is described in `config/default.toml`.
 """
 
+import copy
+import difflib
 import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import fields
 
 from identity_service.errors import SettingsError
-from identity_service.sections import Settings, ShopSettings
+from identity_service.layers import Fault, Layer, environment_layer, file_layer, merge, read_files
+from identity_service.sections import Settings
+from identity_service.setting_types import fits, in_words, is_section, is_struct, member, secrets_of
+from identity_service.settings_file import Name, read_file
 
-ENVIRONMENT_PREFIX = "IDENTITY_"
 CONFIG_VARIABLE = "IDENTITY_CONFIG"
 """Names the file, where the command line does not."""
+FILE_NAME = "settings.toml"
+"""Of the file in a folder that is named in its place."""
 
-LISTS = frozenset(
-    {"trusted_proxies", "signing_keys", "former_peppers", "public_keys", "private_keys", "origins", "tcf_purposes", "banner_cookies"}
-)
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """`settings`: with the default in place of each value that has a fault. `layers`: the lowest first."""
+
+    settings: Settings
+    faults: Sequence[Fault]
+    layers: Sequence[Layer]
+
+    def lines(self, further: Sequence[Fault] = ()) -> list[str]:
+        """One for each fault, with where its setting is written. `further`: of what the settings mean; those that were concluded from a
+        value with a fault are left out."""
+        wrong = {fault.name for fault in self.faults}
+        sure = [one for one in further if not any(_is_in(name, wrong) for name in (one.name, *one.needs))]
+        return [self._line(fault) for fault in (*self.faults, *sure)]
+
+    def _line(self, fault: Fault) -> str:
+        name = (*fault.name[:-1], re.sub(r"\[\d+\]$", "", fault.name[-1]))
+        place = next((place for layer in reversed(self.layers) if (place := layer.place(name))), "")
+        return f"{fault} ({place})" if place else str(fault)
 
 
 def config_directory() -> Path:
@@ -32,64 +54,91 @@ def config_directory() -> Path:
 
 
 def load(named: str, environment: Mapping[str, str]) -> Settings:
-    """`named` is a shipped file without its ending (`development`) or a path; raises SettingsError when a layer
-    cannot be read. Whether the settings agree with each other is for `relations.faults`."""
-    layers = _read(config_directory() / "default.toml")
-    _merge(layers, _read(_named_file(named)))
-    _merge(layers, _from_environment(environment))
-    try:
-        settings = msgspec.convert(layers, Settings, strict=False)
-    except msgspec.ValidationError as error:
-        raise SettingsError(_faults(layers) or [_fault("settings", error)]) from None
-    return _with_port(settings)
+    """Raises SettingsError when a value does not fit its setting. Whether the settings agree with each other is for
+    `relations.sound_settings`."""
+    found = read(named, environment)
+    if found.faults:
+        raise SettingsError(found.lines())
+    return found.settings
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError([f"{path.name}: cannot be read ({error.strerror}); give the name of a shipped file or a path"]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError([f"{path.name}: is not TOML ({type(error).__name__})"]) from None
+def read(named: str, environment: Mapping[str, str], flags: Mapping[str, str] = {}) -> Reading:
+    """`named`: a shipped file without its ending (`development`), a path, or a folder with a settings.toml. `flags`: of the command line,
+    by the variables that they set. Raises SettingsError for a file that cannot be read or is not TOML."""
+    path, folder = _file_and_folder(named)
+    return read_layers(file_layer(path, folder), environment_layer(environment, flags))
 
 
-def _named_file(named: str) -> Path:
+def _file_and_folder(named: str) -> tuple[Path, Path]:
+    """A shipped file is written for any place, so its relative paths begin in the working directory."""
     shipped = config_directory() / f"{named}.toml"
-    return shipped if re.fullmatch(r"[a-z]+", named) and shipped.is_file() else Path(named)
+    if re.fullmatch(r"[a-z]+", named) and shipped.is_file():
+        return shipped, Path()
+    path = Path(named, FILE_NAME) if Path(named).is_dir() else Path(named)
+    return path, path.parent.absolute()
 
 
-def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> None:
-    for key, value in above.items():
-        if isinstance(value, dict) and isinstance(below.get(key), dict):
-            _merge(below[key], value)
-        else:
-            below[key] = value
+def read_layers(*above: Layer) -> Reading:
+    """Of the default file and of those that lie over it, the lowest first."""
+    default = read_file(config_directory() / "default.toml")[0]
+    layers = [Layer(copy.deepcopy(default)), *above]
+    read_files(layers)
+    values: dict[str, Any] = {}
+    for layer in layers:
+        merge(values, layer.values)
+    faults = [fault for layer in layers for fault in layer.faults] + _replace_unfit(Settings, values, default, ())
+    return Reading(_with_port(msgspec.convert(values, Settings, strict=False)), faults, layers)
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    layer: dict[str, Any] = {}
-    for name, text in sorted(environment.items()):
-        if name.startswith(ENVIRONMENT_PREFIX) and "__" in name:
-            *sections, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
-            _merge(layer, _nested(sections, key, _environment_value(sections, key, text)))
-    return layer
+def _replace_unfit(kind: Any, values: dict[str, Any], default: Mapping[str, Any], at: Name) -> list[Fault]:
+    """One fault for every value that does not fit its setting, and has its default from then on."""
+    found = []
+    for key in list(values):
+        name, inner = (*at, key), member(kind, key)
+        if inner is None:
+            found.append(Fault(name, _unknown(kind, key)))
+            del values[key]
+        elif is_section(inner) and isinstance(values[key], dict):
+            found += _replace_unfit(inner, values[key], default.get(key, {}), name)
+        elif is_section(inner) or not fits(values[key], inner):
+            found.append(Fault(name, f"must be {_section_form(name) if is_section(inner) else in_words(inner)}"))
+            _set_default(kind, values, default, key)
+    missing = _required(kind) - values.keys()
+    for key in sorted(missing):
+        found.append(Fault((*at, key), "is missing"))
+        values[key] = []
+    return found
 
 
-def _nested(sections: list[str], key: str, value: Any) -> dict[str, Any]:
-    for section in reversed(sections):
-        key, value = section, {key: value}
-    return {key: value}
+def _required(kind: Any) -> set[str]:
+    """All of them lists."""
+    return {field.name for field in fields(kind) if field.required and not is_struct(field.type)} if is_struct(kind) else set()
 
 
-def _environment_value(sections: list[str], key: str, text: str) -> Any:
-    if key not in LISTS and sections[-1:] != ["banner_categories"]:
-        return text
-    if text.startswith("["):
-        try:
-            return msgspec.json.decode(text)
-        except msgspec.DecodeError:
-            raise SettingsError([f"{'.'.join([*sections, key])}: is neither a JSON list nor a comma-separated one"]) from None
-    return [part.strip() for part in text.split(",") if part.strip()]
+def _set_default(kind: Any, values: dict[str, Any], default: Mapping[str, Any], key: str) -> None:
+    inner = member(kind, key)
+    if key in default:
+        values[key] = copy.deepcopy(default[key])
+    elif is_struct(inner):
+        values[key] = {name: [] for name in _required(inner)}
+    elif key in _required(kind):
+        values[key] = []
+    else:
+        del values[key]
+
+
+def _section_form(name: Name) -> str:
+    return f"a section, as [{'.'.join(name)}{'.NAME' if name == ('shops',) else ''}]"
+
+
+def _unknown(kind: Any, key: str) -> str:
+    known = [field.name for field in fields(kind)]
+    near = difflib.get_close_matches(key, [*known, *(f"{name}_file" for name in secrets_of(kind))], 1)
+    return f"is not a {'section of settings' if kind is Settings else 'setting'}{f'; did you mean {near[0]}?' if near else ''}"
+
+
+def _is_in(name: Name, sections: set[Name]) -> bool:
+    return any(name[:length] in sections for length in range(1, len(name) + 1))
 
 
 def _with_port(settings: Settings) -> Settings:
@@ -99,35 +148,3 @@ def _with_port(settings: Settings) -> Settings:
         for name, shop in settings.shops.items()
     }
     return msgspec.structs.replace(settings, shops=shops)
-
-
-def _faults(layers: Mapping[str, Any]) -> list[str]:
-    """One line for every value that does not fit its setting."""
-    shops = layers.get("shops", {})
-    sections = {field.name: field.type for field in fields(Settings) if field.name != "shops"}
-    found = [f"{name}: is not a section of settings" for name in layers if name not in {*sections, "shops"}]
-    for name, struct in sections.items():
-        found += _section_faults(name, struct, layers.get(name, {}))
-    if not isinstance(shops, dict):
-        return [*found, "shops: write a section [shops.NAME] for each shop"]
-    return found + [fault for name, shop in shops.items() for fault in _section_faults(f"shops.{name}", ShopSettings, shop)]
-
-
-def _section_faults(section: str, struct: type[Struct], values: Any) -> list[str]:
-    if not isinstance(values, dict):
-        return [f"{section}: is a section of settings, not a value"]
-    known = {field.name: field for field in fields(struct)}
-    found = [f"{section}.{name}: is not a setting" for name in values if name not in known]
-    for name, field in known.items():
-        if name not in values:
-            found += [f"{section}.{name}: is missing"] if field.required else []
-            continue
-        try:
-            msgspec.convert(values[name], field.type, strict=False)
-        except msgspec.ValidationError as error:
-            found.append(_fault(f"{section}.{name}", error))
-    return found
-
-
-def _fault(name: str, error: Exception) -> str:
-    return f"{name}: {str(error).partition(' - at ')[0]}"

@@ -1,4 +1,4 @@
-"""What a worker process runs. Its settings come from the environment that the command prepared."""
+"""What a worker process runs. The supervisor gives it the settings, so that all workers have the same."""
 
 import ctypes
 import gc
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from identity_service.app import Application
 from identity_service.logs import configure
-from identity_service.settings import CONFIG_VARIABLE, load
+from identity_service.sections import Settings
 from identity_service.slots import MEMORY_VARIABLE, open_memory
 from identity_service.store.schema import MARK_VARIABLE, SeenMark
 
@@ -19,9 +19,8 @@ OBJECTS = 20_000
 """Made and not yet freed, at which unused cycles are looked for. Requests leave none, so it is rarely worth a look."""
 
 
-def create() -> Application:
+def create(settings: Settings) -> Application:
     _end_with_parent()
-    settings = load(os.environ.get(CONFIG_VARIABLE, "development"), os.environ)
     configure(settings.server.log_level)
     memory = os.environ.get(MEMORY_VARIABLE)
     mark = os.environ.get(MARK_VARIABLE)

@@ -21,10 +21,11 @@ NOUNS = {
     "link",
     "event",
     "signals",
-    "store_address",
 }
-FLOORS = [{"errors", "sections", "settings", "logs", "metrics", "slots", "limits"}, NOUNS, {"store"}, {"service"}, {"web"}]
-FLOORS.append({"app", "wiring", "worker", "serving", "protocol", "connection", "doctor", "move", "forget", "places", "cli", "__main__"})
+SETTINGS = {"sections", "setting_types", "settings_file", "layers", "settings", "store_address"}
+FLOORS = [{"errors", "version", "logs", "metrics", "slots", "limits", *SETTINGS}, NOUNS, {"store"}, {"service"}, {"web"}]
+COMMANDS = {"doctor", "move", "forget", "places", "init", "cli", "__main__"}
+FLOORS.append({"app", "wiring", "worker", "serving", "protocol", "connection", *COMMANDS})
 WALLS = {
     "redis": {"store"},
     "itsdangerous": {"signing"},

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from identity_service.errors import SettingsError
-from identity_service.relations import faults
+from identity_service.relations import faults, sound_settings
 from identity_service.sections import Settings
 from identity_service.settings import load
 from identity_service.shop import key_digest
@@ -30,9 +30,10 @@ SOUND = {
 def refused(named: str, **environment: str) -> list[str]:
     """What `check` prints, one line a fault."""
     try:
-        return faults(load(named, environment))
+        sound_settings(named, environment)
     except SettingsError as error:
         return error.faults
+    return []
 
 
 def production(**changes: str) -> list[str]:
@@ -124,15 +125,37 @@ def test_a_shop_can_be_made_in_the_environment_alone() -> None:
 
 @pytest.mark.parametrize("named", ["nowhere", "no/such/file.toml", "", ".", "../config/development"])
 def test_a_file_that_is_not_there_is_named(named: str) -> None:
-    assert re.fullmatch(r".*: cannot be read \(.+\); give the name of a shipped file or a path", "\n".join(refused(named)))
+    shape = r".+: cannot be read \(.+\); name a shipped file, a file, or a folder that holds settings.toml"
+    assert re.fullmatch(shape, "\n".join(refused(named)))
 
 
-@pytest.mark.parametrize("content", [b"[server", b"port = ", b"\xff\xfe", b"a = 1\na = 2"])
-def test_a_file_that_is_no_toml_is_named_and_not_quoted(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"[server", "1:8: is not TOML: close the section's name with ] (Expected ']' at the end of a table declaration)"),
+        (b"[server]\nport = ", "2:8: is not TOML: a value is missing or cannot be read; write texts in quotes, lists in [ ], "),
+        (b"[server]\nhost = 'x'\nport = 80 80\n", "3:11: is not TOML: something follows the value; write one setting a line ("),
+        (b'[server]\nhost = "a\n', "2:10: is not TOML: close the text with its quote"),
+        (b"[server]\nport 8080\n", "2:6: is not TOML: write NAME = VALUE (Expected '=' after a key"),
+        (b"a = 1\n\xff\xfe", "2:1: is not TOML: a character is not in UTF-8; save the file in UTF-8"),
+        (b"a = 1\na = 2", "2:6: is not TOML: this setting is there already; keep one (Cannot overwrite a value)"),
+        (b"[a]\n[b]\n[a]\n", "3:3: is not TOML: this section is there already; keep one (Cannot declare ('a',) twice)"),
+        (b"a = [1,\n2\n[b]\nc = 1", "3:1: is not TOML: close the list with ], and separate its values with commas (Unclosed array)"),
+    ],
+)
+def test_a_file_that_is_no_toml_is_told_with_line_and_column(tmp_path: Path, content: bytes, told: str) -> None:
     named = tmp_path / "own.toml"
     named.write_bytes(content)
     [fault] = refused(str(named))
-    assert fault.startswith("own.toml: is not TOML")
+    assert fault.startswith(f"{named}:{told}")
+
+
+def test_faults_of_syntax_that_end_with_their_lines_are_told_together(tmp_path: Path) -> None:
+    named = tmp_path / "own.toml"
+    named.write_text('[server]\nport 8080\nhost = "a\nworkers = 2\n[store]\nurl = redis\n')
+    assert [fault.partition(" ")[0] for fault in refused(str(named))] == [f"{named}:{place}:" for place in ("2:6", "3:10", "6:7")]
+    named.write_text('[server]\nport 8080\ntrusted_proxies = [\n"a",\nworkers = 2\n[store]\nurl = redis\n')
+    assert len(refused(str(named))) == 2
 
 
 @pytest.mark.parametrize(
@@ -293,7 +316,7 @@ def test_a_withdrawn_token_cannot_outlive_its_gone_mark() -> None:
     sound = load("development", {})
     retention = msgspec.structs.replace(sound.retention, gone_days=389, consent_days=390)
     found = faults(msgspec.structs.replace(sound, retention=retention))
-    assert [fault.partition(":")[0] for fault in found] == ["retention.gone_days"]
+    assert [".".join(fault.name) for fault in found] == ["retention.gone_days"]
 
 
 def test_settings_cannot_be_changed_after_loading() -> None:
@@ -327,29 +350,26 @@ def test_check_says_that_sound_settings_are_sound() -> None:
 
 def test_the_command_line_stands_above_the_environment() -> None:
     told = run("check", "--port", "0", IDENTITY_SERVER__PORT="8080")
-    assert (told.returncode, told.stderr) == (2, "server.port: Expected `int` >= 1\n")
+    assert (told.returncode, told.stderr) == (2, "server.port: must be a whole number from 1 to 65,535 (--port)\n")
 
 
-def test_new_keys_are_usable_as_they_are_printed_and_never_twice_the_same() -> None:
+def test_new_keys_can_be_pasted_into_either_form_and_are_never_twice_the_same(tmp_path: Path) -> None:
     printed = [run("keys", "new") for _ in range(2)]
     assert [told.returncode for told in printed] == [0, 0]
-    one, other = (dict(re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in told.stdout.splitlines()) for told in printed)
+    one, other = (dict(line.split("=", 1) for line in told.stdout.splitlines() if line.startswith("IDENTITY_")) for told in printed)
     assert all(one[name] != other[name] for name in one)
-    assert one["in private_keys"] == f"sha256:{key_digest(one['private key'])}"
-    changes = {
-        "IDENTITY_SECRETS__SIGNING_KEYS": one["signing key"],
-        "IDENTITY_SECRETS__PEPPER": one["pepper"],
-        "IDENTITY_SHOPS__MINE__PUBLIC_KEYS": one["public key"],
-        "IDENTITY_SHOPS__MINE__PRIVATE_KEYS": one["in private_keys"],
-    }
-    assert production(**changes) == []
+    assert one["IDENTITY_SHOPS__SHOP__PRIVATE_KEYS"] == f"sha256:{key_digest(one.pop('IDENTITY_KEY'))}"
+    assert refused("production", **one) == []
+    named = tmp_path / "settings.toml"
+    named.write_text("".join(line for line in printed[0].stdout.splitlines(keepends=True) if not line.startswith("IDENTITY_")))
+    assert load(str(named), {}) == load(os.devnull, one)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "shop.example", "localhost.example"])
 def test_development_settings_are_refused_where_other_machines_reach_them(host: str) -> None:
     [fault] = faults(load("development", {"IDENTITY_SERVER__HOST": host}))
-    assert fault.startswith("server.host: ")
-    assert "--config" in fault
+    assert str(fault).startswith("server.host: ")
+    assert "--config" in str(fault)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])

@@ -11,6 +11,7 @@ from msgspec.structs import fields
 
 from identity_service import errors
 from identity_service.signals.statements import SOURCES
+from identity_service.version import VERSION
 from identity_service.web.orders import MOST_DAYS, MOST_ORDERS
 from identity_service.web.payloads import HealthAnswer, Problem
 from identity_service.web.problems import is_tracking
@@ -35,7 +36,6 @@ PAGED: dict[str, dict[str, Any]] = {
     "/v1/orders": {"cursor": {"type": "string"}, "limit": {"type": "integer", "minimum": 1, "maximum": MOST_ORDERS}},
     "/v1/labels": {"days": {"type": "integer", "minimum": 1, "maximum": MOST_DAYS}},
 }
-VERSION = "0.1.0"
 
 
 @dataclass(frozen=True, slots=True)

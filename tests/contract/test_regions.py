@@ -120,7 +120,7 @@ async def test_the_region_counts_on_tracking_calls_too(environment: dict[str, st
 async def test_a_looser_choice_needs_a_reason_which_the_receipts_carry(environment: dict[str, str], clock: Clock) -> None:
     looser = {"IDENTITY_SHOPS__STRICT__REGIONS__FR__REFUSAL": "cookieless", "IDENTITY_SHOPS__STRICT__REGIONS__BR__NO_SIGNAL": "null"}
     told = faults(load("development", environment | looser))
-    assert [fault.partition(": ")[0] for fault in told] == ["shops.strict.regions.fr.reason"]
+    assert [".".join(fault.name) for fault in told] == ["shops.strict.regions.fr.reason"]
     stated = looser | {"IDENTITY_SHOPS__STRICT__REGIONS__FR__REASON": "assessed on 2026-11-02"}
     assert faults(load("development", environment | stated)) == []
     async with shopping(load("development", environment | stated), clock) as edge:
@@ -141,6 +141,6 @@ def test_nonsense_in_a_shops_choices_is_named(environment: dict[str, str]) -> No
         "IDENTITY_SERVER__GPC_SUPPORT_SINCE": "soon",
         "IDENTITY_SERVER__REGION_HEADER": "x-country",
     }
-    named = {fault.partition(": ")[0] for fault in faults(load("development", environment | wrong))}
+    named = {".".join(fault.name) for fault in faults(load("development", environment | wrong))}
     wanted = {"regions.france", "banner_cookies", "banner_categories.acme"}
     assert named == {f"shops.demo.{name}" for name in wanted} | {"server.gpc_support_since", "server.region_header"}
