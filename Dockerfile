@@ -20,5 +20,6 @@ EXPOSE 8080
 ENV PATH=/opt/identity/bin:$PATH PYTHONUNBUFFERED=1 TMPDIR=/dev/shm
 HEALTHCHECK --interval=10s --timeout=3s CMD ["python3", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/healthz', timeout=2)"]
 ENTRYPOINT ["identity-service"]
-# needs the keys and the shop in the environment, or a file of your own in place of `production`: see config/production.toml
+# needs the keys and the shop in the environment, secrets also as files (IDENTITY_SECRETS__PEPPER_FILE=/run/secrets/pepper),
+# or a file of your own in place of `production`: see config/production.toml
 CMD ["serve", "--config", "production", "--data", "/data"]

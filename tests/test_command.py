@@ -71,18 +71,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(directory: Path, *flags: str, command_name: str = "serve", **environment: str) -> Iterator[Service]:
-    command = [
-        sys.executable,
-        "-m",
-        "identity_service",
-        command_name,
-        "--port",
-        str(free_port()),
-        "--data",
-        str(directory / "data"),
-        *flags,
-    ]
+def served(directory: Path, *flags: str, command_name: str = "serve", data: str | None = "data", **environment: str) -> Iterator[Service]:
+    """`data`: in `directory`; None: as the settings say, and so is the port then."""
+    command = [sys.executable, "-m", "identity_service", command_name, *flags]
+    if data:
+        command += ["--port", str(free_port()), "--data", str(directory / data)]
     log = directory / "log"
     with log.open("a") as stderr:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=os.environ | environment)

@@ -1,20 +1,26 @@
 """Settings: three layers, and every fault told with the setting's name before anything starts."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from identity_service.errors import SettingsError
 from identity_service.relations import faults, sound_settings
 from identity_service.sections import Settings
 from identity_service.settings import load
+from identity_service.settings_file import key_lines
 from identity_service.shop import key_digest
+from identity_service.version import VERSION
 
 KEY, OTHER_KEY, PEPPER = "A" * 43, "B" * 43, "C" * 43
 ROOT = Path(__file__).parent.parent
@@ -379,3 +385,225 @@ def test_development_settings_start_where_only_this_machine_reaches_them(host: s
 
 def test_a_shop_may_list_pages_without_an_origin() -> None:
     assert production(IDENTITY_SHOPS__MINE__ORIGINS="https://mine.example,null") == []
+
+
+def secret_file(folder: Path, name: str, content: str | bytes) -> str:
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "value"),
+    [
+        ("store.url", "redis://u:pw@h\n", "redis://u:pw@h"),
+        ("secrets.pepper", PEPPER, PEPPER),
+        ("secrets.pepper", f"{PEPPER}\r\n", PEPPER),
+        ("secrets.pepper", f" {PEPPER} \n", f" {PEPPER} "),
+        ("secrets.signing_keys", f"{KEY}\n\n {OTHER_KEY} \n", [KEY, OTHER_KEY]),
+        ("secrets.former_peppers", OTHER_KEY, [OTHER_KEY]),
+        ("secrets.former_peppers", "", []),
+        ("shops.demo.private_keys", "a,b\n[c]\n", ["a,b", "[c]"]),
+    ],
+)
+def test_a_secret_comes_from_a_file_that_either_layer_names(tmp_path: Path, name: str, content: str, value: object) -> None:
+    path = secret_file(tmp_path, "secrets/one", content)
+    *section, key = name.split(".")
+    named = tmp_path / "own.toml"
+    named.write_text(f'[{".".join(section)}]\n{key}_file = "secrets/one"\n{"public_keys = []" if "demo" in name else ""}')
+    for settings in (
+        load("development", {f"IDENTITY_{name.upper().replace('.', '__')}_FILE": path}),
+        load(str(named), {}),
+    ):
+        read: Any = msgspec.to_builtins(settings)
+        for part in name.split("."):
+            read = read[part]
+        assert read == value
+
+
+def test_a_file_of_one_layer_gives_way_to_a_value_above_it_and_is_not_read_then(tmp_path: Path) -> None:
+    named = tmp_path / "own.toml"
+    named.write_text('[secrets]\npepper_file = "nowhere"\nsigning_keys = ["below"]\n')
+    above = {"IDENTITY_SECRETS__PEPPER": PEPPER, "IDENTITY_SECRETS__SIGNING_KEYS_FILE": secret_file(tmp_path, "keys", KEY)}
+    settings = load(str(named), above)
+    assert (settings.secrets.pepper, settings.secrets.signing_keys) == (PEPPER, [KEY])
+
+
+def test_a_secret_and_its_file_in_one_layer_are_a_fault(tmp_path: Path) -> None:
+    path = secret_file(tmp_path, "one", PEPPER)
+    told = "secrets.pepper: is set, and so is pepper_file; keep one of them"
+    assert production(IDENTITY_SECRETS__PEPPER_FILE=path) == [f"{told} (IDENTITY_SECRETS__PEPPER)"]
+    named = tmp_path / "own.toml"
+    named.write_text(f'[secrets]\npepper_file = "one"\npepper = "{PEPPER}"\n')
+    assert f"{told} ({named}:3)" in refused(str(named))
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "cannot be read (No such file or directory)"),
+        (b"hidden-\xff", "is no text in UTF-8"),
+        (b"hidden-" * 10_000, "is no plain file of at most 65,536 bytes"),
+        (b"hidden-short", "needs at least 32 random bytes"),
+    ],
+)
+def test_a_secrets_file_that_cannot_be_used_is_told_without_its_content(tmp_path: Path, content: bytes | None, told: str) -> None:
+    path = secret_file(tmp_path, "one", content) if content else str(tmp_path / "none")
+    found = [fault for fault in refused("development", IDENTITY_SECRETS__PEPPER_FILE=path) if fault.startswith("secrets.pepper: ")]
+    assert [told in fault for fault in found] == [True]
+    assert found[0].endswith(" (IDENTITY_SECRETS__PEPPER_FILE)")
+    assert "hidden" not in found[0]
+
+
+def test_a_secrets_file_that_may_never_end_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, "/dev/zero"):
+        [fault] = refused("development", IDENTITY_SECRETS__PEPPER_FILE=str(path))
+        assert f"its file {path} is no plain file" in fault
+
+
+def test_only_secrets_come_from_files(tmp_path: Path) -> None:
+    path = secret_file(tmp_path, "one", "8080")
+    for name in ("SERVER__PORT_FILE", "SHOPS__DEMO__PUBLIC_KEYS_FILE"):
+        [fault] = refused("development", **{f"IDENTITY_{name}": path})
+        setting = name.lower().replace("__", ".")
+        assert fault == f"{setting}: is not a setting; secrets alone come from files (IDENTITY_{name})"
+    named = tmp_path / "own.toml"
+    named.write_text("[secrets]\npepper_file = 3\n")
+    assert f"secrets.pepper: the path of its file must be a text ({named}:2)" in refused(str(named))
+
+
+def test_the_command_line_stands_above_a_store_from_a_file(tmp_path: Path) -> None:
+    path = secret_file(tmp_path, "one", "no store")
+    told = run("check", IDENTITY_STORE__URL_FILE=path)
+    assert (told.returncode, "(IDENTITY_STORE__URL_FILE)" in told.stderr, "no store" in told.stderr) == (2, True, False)
+    assert run("check", "--data", str(tmp_path / "data"), IDENTITY_STORE__URL_FILE=path).returncode == 0
+
+
+def test_relative_paths_of_a_file_begin_in_its_folder_and_others_in_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    named = tmp_path / "settings.toml"
+    named.write_text('[store]\nurl = "embedded:data/store"\n')
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for one in (str(tmp_path), str(named), "../settings.toml", ".."):
+        url = load(one, {}).store.url
+        assert Path(url.removeprefix("embedded:")).resolve() == tmp_path / "data/store"
+        assert url.startswith("embedded:/")
+        assert load(one, {"IDENTITY_STORE__URL": "embedded:data"}).store.url == "embedded:data"
+    named.write_text("")
+    assert load(str(named), {}).store.url == load("development", {}).store.url == "embedded:data"
+    named.write_text('[store]\nurl_file = "address"\n')
+    secret_file(tmp_path, "address", "embedded:data\n")
+    assert load("..", {}).store.url == f"embedded:{tmp_path / 'elsewhere' / '..'}/data"
+
+
+WRONG = """\
+[server]
+port = 99999
+workers = "two"
+trusted_proxies = [
+    "10.0.0.0/8",
+    "lb.local",
+]
+prot = 1
+
+[secrets]
+signing_keys = ["%s", "hidden-key"]
+
+[shops.mine]
+private_keys = 7
+origins = ["http://mine.example"]
+policy = "hidden"
+banner_categories = { klaro = "x" }
+regions.FR.no_signal = "no"
+
+[shops."a b"]
+public_keys = ["pk_0123456789abcdef"]
+
+[limits.burst]
+x = 1
+"""
+
+
+def test_all_faults_are_told_in_one_run_each_with_its_line_or_variable(tmp_path: Path) -> None:
+    named = tmp_path / "settings.toml"
+    named.write_text(WRONG % KEY)
+    told = run("check", "--config", str(tmp_path), "--host", "", IDENTITY_SECRETS__PEPPER="hidden", IDENTITY_RETENTION__GONE_DAYS="0")
+    assert (told.returncode, told.stdout) == (2, "")
+    assert "hidden" not in told.stderr
+    places = dict(re.findall(r"^([^:]+): .*?(?: \((\S+)\))?$", told.stderr, re.MULTILINE))
+    lines = {
+        "server.port": 2,
+        "server.workers": 3,
+        "server.trusted_proxies": 4,
+        "server.prot": 8,
+        "secrets.signing_keys[1]": 11,
+        "shops.mine.private_keys": 14,
+        "shops.mine.public_keys": 13,
+        "shops.mine.origins": 15,
+        "shops.mine.policy": 16,
+        "shops.mine.banner_categories.klaro": 17,
+        "shops.mine.regions.FR.no_signal": 18,
+        "shops.a b.name": 20,
+        "shops.a b.private_keys": 20,
+        "limits.burst": 23,
+    }
+    variables = {"secrets.pepper": "IDENTITY_SECRETS__PEPPER", "retention.gone_days": "IDENTITY_RETENTION__GONE_DAYS"}
+    assert places == {name: f"{named}:{line}" for name, line in lines.items()} | variables
+
+
+def test_what_follows_from_a_wrong_value_is_no_fault_of_its_own() -> None:
+    changes = {"SERVER__PRODUCTION": "perhaps", "SHOPS__MINE__ORIGINS": "http://mine.example", "LIMITS__BODY_BYTES": "many"}
+    found = production(**{f"IDENTITY_{name}": value for name, value in changes.items()}, IDENTITY_LIMITS__LOOKUP_BODY_BYTES="10")
+    assert {fault.partition(":")[0] for fault in found} == {"limits.body_bytes", "server.production"}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("SERVER__PORT", "a whole number from 1 to 65,535"),
+        ("SERVER__PRODUCTION", "true or false"),
+        ("SERVER__LOG_LEVEL", '"debug" or "error" or "info" or "warning"'),
+        ("STORE__TIMEOUT_SECONDS", "a number above 0, at most 30"),
+        ("SHOPS__DEMO__TCF_PURPOSES", "a list of whole numbers from 1 to 24"),
+        ("SHOPS__DEMO__POLICY", '"standard" or "strict"'),
+        ("SHOPS__DEMO", "a section, as [shops.demo]"),
+        ("LIMITS__BURST__X", "a whole number from 1 to 100"),
+    ],
+)
+def test_a_fault_says_what_its_setting_takes(name: str, words: str) -> None:
+    setting = ".".join(name.lower().removesuffix("__x").split("__"))
+    assert refused("development", **{f"IDENTITY_{name}": "??"}) == [f"{setting}: must be {words} (IDENTITY_{name})"]
+
+
+def test_a_name_that_is_nearly_one_is_told_the_right_one() -> None:
+    assert "did you mean pepper_file?" in refused("development", IDENTITY_SECRETS__PEPER_FILE="x")[0]
+    assert refused("development", IDENTITY_SEVRER__PORT="1")[0].startswith("sevrer: is not a section of settings; did you mean server?")
+
+
+@given(
+    st.dictionaries(
+        st.text("ab.\n\"'[]# é", min_size=1, max_size=4),
+        st.one_of(st.integers(), st.text("a=[]\n'\"#", max_size=6), st.lists(st.text("a,[]\n#=", max_size=4), max_size=3)),
+        max_size=5,
+    ),
+    st.lists(st.sampled_from(["", "# a = 1", "  "]), max_size=3),
+)
+def test_the_line_of_a_setting_is_where_the_file_has_it(values: dict[str, Any], between: list[str]) -> None:
+    """Of any texts, in one line or several, between comments and empty lines."""
+    lines, wanted = ["[first]", "[second.part]"], {("first",): 1, ("second", "part"): 2}
+    for key, value in values.items():
+        lines += between
+        wanted["second", "part", key] = len(lines) + 1
+        shown = ",\n".join(map(json.dumps, value)) if isinstance(value, list) else ""
+        lines += f"{json.dumps(key)} = {f'[{shown}]' if isinstance(value, list) else json.dumps(value)}".split("\n")
+    assert key_lines("\n".join(lines)) == wanted
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    told = run("--version")
+    assert (told.returncode, told.stdout) == (0, f"identity-service {VERSION}\n")
+    assert metadata.version("identity-service") == VERSION
