@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import redis
 
+from identity_service.settings import config_directory
 from identity_service.store.keys import SCHEMA
 from tests.server import valkey
 
@@ -93,6 +94,73 @@ def eventually(holds: Any, seconds: float = PATIENCE) -> bool:
     while not (held := holds()) and time.monotonic() < deadline:
         time.sleep(0.02)
     return bool(held)
+
+
+def told_next(service: Service, lines: int) -> list[str]:
+    assert service.process.stdout is not None
+    return [service.process.stdout.readline().strip() for _ in range(lines)]
+
+
+def errors_in(log: Path) -> list[dict[str, Any]]:
+    """Every line of a log is JSON."""
+    return [line for line in map(json.loads, log.read_text().splitlines()) if line["level"] == "error"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_service_that_answers_says_where_its_pages_are(tmp_path: Path, host: str) -> None:
+    with served(tmp_path, "--host", host) as service:
+        port = service.url.rpartition(":")[2]
+        assert service.url == f"http://{host}:{port}"
+        assert told_next(service, 2) == [f"docs: {service.url}/docs", f"admin: {service.url}/admin (sign in with demo-private-key)"]
+
+
+def test_a_service_that_listens_everywhere_names_its_pages_where_this_machine_reaches_them(tmp_path: Path) -> None:
+    shop = {"IDENTITY_SHOPS__MINE__PUBLIC_KEYS": f"pk_{'a' * 24}", "IDENTITY_SHOPS__MINE__PRIVATE_KEYS": f"sha256:{'a' * 64}"}
+    secrets = {"IDENTITY_SECRETS__PEPPER": "a" * 43, "IDENTITY_SECRETS__SIGNING_KEYS": "b" * 43}
+    with served(tmp_path, "--config", "production", **shop, **secrets) as service:
+        place, port = service.url.rsplit(":", 1)
+        assert place == "http://0.0.0.0"
+        assert told_next(service, 2) == [f"docs: http://127.0.0.1:{port}/docs", f"admin: http://127.0.0.1:{port}/admin"]
+
+
+def test_the_demo_names_its_shop_as_well(tmp_path: Path) -> None:
+    with served(tmp_path, command_name="demo") as service:
+        assert [line.partition(": ")[0] for line in told_next(service, 3)] == ["docs", "admin", "demo shop"]
+
+
+def serve_in_vain(*flags: str, **environment: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "identity_service", "serve", *flags]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=os.environ | environment)
+    assert run.stdout == ""
+    return run.returncode, run.stderr
+
+
+def test_a_port_in_use_is_told_in_one_line_before_a_store_starts(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        told = serve_in_vain("--port", str(port), "--data", str(tmp_path / "data"))
+    assert told == (3, f"port {port} of 127.0.0.1 is in use; stop what listens there or choose another with --port\n")
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("host", ["192.0.2.7", "nowhere.invalid", "2001:db8::7"])
+def test_a_host_that_is_not_this_machines_is_told_in_one_line(tmp_path: Path, host: str) -> None:
+    own = {
+        "IDENTITY_SECRETS__PEPPER": "a" * 43,
+        "IDENTITY_SECRETS__SIGNING_KEYS": "b" * 43,
+        "IDENTITY_SHOPS__MINE__PUBLIC_KEYS": f"pk_{'a' * 24}",
+    }
+    own |= {"IDENTITY_SHOPS__MINE__PRIVATE_KEYS": "", "IDENTITY_CONFIG": "production"}
+    told = serve_in_vain("--host", host, "--port", str(free_port()), "--data", str(tmp_path / "data"), **own)
+    assert told == (3, f"{host} is no address of this machine; choose one with --host, or 0.0.0.0 for all\n")
+
+
+def test_a_data_directory_that_cannot_be_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+    told = serve_in_vain("--port", str(free_port()), "--data", str(tmp_path / "data"))
+    assert told == (2, f"store.url: Cannot use {tmp_path}/data: File exists; name another --data directory\n")
 
 
 def test_a_newcomer_starts_calls_and_stops_it(tmp_path: Path) -> None:
@@ -184,6 +252,57 @@ def test_sighup_replaces_workers_one_by_one_and_every_call_is_answered(tmp_path:
     assert set(statuses) == {200}
 
 
+DEVELOPMENT = (config_directory() / "development.toml").read_text()
+
+
+def test_settings_with_faults_are_one_line_at_sighup_and_the_workers_stay(tmp_path: Path) -> None:
+    named = tmp_path / "settings.toml"
+    named.write_text(DEVELOPMENT)
+    with served(tmp_path, "--config", str(tmp_path), "--workers", "2") as service:
+        before = set(_workers(service))
+        wrong = DEVELOPMENT.replace('["demo-private-key"]', '"hidden"').replace("[secrets]", 'gpc_support_since = "soon"\n[secrets]')
+        for number, text in enumerate((f"{DEVELOPMENT}\nhidden", wrong), 1):
+            named.write_text(text)
+            os.kill(service.process.pid, signal.SIGHUP)
+            assert eventually(lambda number=number: len(errors_in(service.log)) == number)
+            assert set(_workers(service)) == before
+            assert service.call("/v1/visitors", {})[0] == 200
+        syntax, values = [error["faults"] for error in errors_in(service.log)]
+        assert [fault.partition(": ")[0] for fault in syntax] == [f"{named}:{DEVELOPMENT.count(chr(10)) + 2}:7"]
+        assert {fault.partition(": ")[0] for fault in values} == {"shops.demo.private_keys", "server.gpc_support_since"}
+        assert all(f"({named}:" in fault for fault in values)
+        assert not re.search("hidden|Traceback", service.log.read_text())
+        named.write_text(DEVELOPMENT.replace("demo-private-key", "newer-private-key"))
+        os.kill(service.process.pid, signal.SIGHUP)
+        assert eventually(lambda: len(_workers(service)) == 2 and not before & set(_workers(service)))
+        assert (service.call("/v1/visitors", {})[0], service.call("/v1/visitors", {}, "newer-private-key")[0]) == (401, 200)
+
+
+def test_a_worker_that_dies_is_replaced_also_while_the_settings_have_faults(tmp_path: Path) -> None:
+    named = tmp_path / "settings.toml"
+    named.write_text(DEVELOPMENT)
+    with served(tmp_path, "--config", str(named)) as service:
+        named.write_text("faulty")
+        [killed] = _workers(service)
+        os.kill(killed, signal.SIGKILL)
+        assert eventually(lambda: _workers(service) not in ([], [killed]) and _answers(service))
+        assert service.call("/v1/visitors", {})[0] == 200
+    assert errors_in(service.log) == []
+
+
+def test_a_running_service_takes_no_embedded_store_anew(tmp_path: Path) -> None:
+    named = tmp_path / "settings.toml"
+    with valkey() as url:
+        named.write_text(f'{DEVELOPMENT}\n[store]\nurl = "{url}"\n')
+        with served(tmp_path, "--config", str(named), "--port", str(free_port()), data=None) as service:
+            named.write_text(DEVELOPMENT)
+            os.kill(service.process.pid, signal.SIGHUP)
+            assert eventually(lambda: errors_in(service.log))
+            [error] = errors_in(service.log)
+            assert error["faults"] == ["store.url: an embedded store starts with the service; stop it and start it again"]
+            assert service.call("/v1/visitors", {})[0] == 200
+
+
 def test_two_services_never_share_a_directory(tmp_path: Path) -> None:
     with served(tmp_path):
         command = [sys.executable, "-m", "identity_service", "serve", "--port", str(free_port()), "--data", str(tmp_path / "data")]
@@ -210,11 +329,13 @@ def test_a_store_that_is_away_at_start_is_waited_for(tmp_path: Path) -> None:
     port = free_port()
     command = [sys.executable, "-m", "identity_service", "serve", "--port", str(free_port())]
     log = tmp_path / "log"
-    environment = os.environ | {"IDENTITY_STORE__URL": f"redis://127.0.0.1:{port}"}
+    environment = os.environ | {"IDENTITY_STORE__URL": f"redis://127.0.0.1:{port}/0?socket_timeout=5"}
     with log.open("w") as stderr:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment)
     try:
         service = Service(process, log)
+        [warning] = [line for line in map(json.loads, log.read_text().splitlines()) if line["level"] == "warning"]
+        assert (warning["store"], "does not answer yet" in warning["event"]) == (f"redis://127.0.0.1:{port}/0", True)
         assert service.call("/readyz")[0] == 503
         assert service.call("/healthz")[0] == 200
         with valkey("--port", str(port)):
