@@ -1,7 +1,7 @@
-// A shop's server around the README's edge, with sessions in its memory.
+// A shop's server around the edge, with sessions in its memory.
 import { createServer } from 'node:http';
-import { readFileSync } from 'node:fs';
-const { visitor, sale } = new Function(`${readFileSync(process.env.EDGE, 'utf8')}; return { visitor, sale };`)();
+import { pathToFileURL } from 'node:url';
+const { visitor, sale, consent } = await import(pathToFileURL(process.env.EDGE));
 const sessions = new Map();
 const server = createServer(async (request, response) => {
   const id = /sid=(\w+)/.exec(request.headers.cookie ?? '')?.[1] ?? Math.random().toString(36).slice(2);
@@ -9,7 +9,10 @@ const server = createServer(async (request, response) => {
   response.appendHeader('set-cookie', `sid=${id}`);
   let body = '';
   for await (const chunk of request) body += chunk;
-  if (request.url === '/order') await sale(request, response, sessions.get(id), JSON.parse(body));
-  response.end(request.url === '/order' ? '' : await visitor(request, response, sessions.get(id)) ?? 'nobody');
+  const visit = { request, response, session: sessions.get(id) };
+  const [, path, choice] = request.url.split('/');
+  if (path === 'order') response.end((await sale(visit, JSON.parse(body))) ? 'kept' : 'lost');
+  else if (path === 'consent') response.end((await consent(visit, choice)) ? 'kept' : 'lost');
+  else response.end((await visitor(visit)) ?? 'nobody');
 });
 server.listen(Number(process.env.PORT), '127.0.0.1');

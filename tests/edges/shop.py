@@ -1,39 +1,48 @@
-"""A shop's server around the README's edge, with sessions in its memory."""
+"""A shop's server around the edge, with sessions in its memory."""
 
+import importlib.util
 import json
 import os
 import secrets
-import time
-import urllib.error
-import urllib.request
 from collections import defaultdict
-from pathlib import Path
+from http.cookies import SimpleCookie
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
-
-edge: dict[str, Any] = {"json": json, "os": os, "time": time, "urllib": urllib}
-exec(Path(os.environ["EDGE"]).read_text(), edge)
+spec = importlib.util.spec_from_file_location("edge", os.environ["EDGE"])
+assert spec is not None
+assert spec.loader is not None
+edge = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(edge)
 sessions: defaultdict[str, dict[str, Any]] = defaultdict(dict)
 
 
-async def answer(request: Request) -> Response:
-    name = request.cookies.get("sid") or secrets.token_hex(8)
-    response = Response()
-    response.set_cookie("sid", name)
-    if request.url.path == "/order":
-        edge["sale"](request, response, sessions[name], await request.json())
-    else:
-        response.body = (edge["visitor"](request, response, sessions[name]) or "nobody").encode()
-        response.headers["content-length"] = str(len(response.body))
-    return response
+class Page(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.do_POST()
 
+    def do_POST(self) -> None:
+        sent = SimpleCookie(self.headers.get("cookie", "")).get("sid")
+        name = sent.value if sent else secrets.token_hex(8)
+        cookies = [f"sid={name}"]
+        visit = edge.Visit(self.headers, self.client_address[0], sessions[name], cookies.append)
+        _, path, *rest = self.path.split("/")
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        if path == "order":
+            text = "kept" if edge.sale(visit, json.loads(body)) else "lost"
+        elif path == "consent":
+            text = "kept" if edge.consent(visit, rest[0]) else "lost"
+        else:
+            text = edge.visitor(visit) or "nobody"
+        self.send_response(200)
+        for cookie in cookies:
+            self.send_header("Set-Cookie", cookie)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
 
-app = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])
+    def log_message(self, *_: object) -> None: ...
+
 
 if __name__ == "__main__":
-    uvicorn.run(app, host="127.0.0.1", port=int(os.environ["PORT"]), log_level="warning")
+    ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Page).serve_forever()

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.install import CACHE, nginx
-from tests.edges.test_edges import README, _wait_for
+from tests.edges.shops import wait_for
 from tests.test_command import free_port, served
 
+README = (Path(__file__).parent.parent.parent / "README.md").read_text()
 KEY = "demo-public-key"
 OPEN = ["/visitor.js", "/v2/misc/visitor_id?key=demo-public-key&visitor=auto"]
 CLOSED = [
@@ -55,7 +56,7 @@ def proxied(place: Path, upstream: str) -> Iterator[str]:
     )
     process = subprocess.Popen([program, "-c", str(place / "nginx.conf"), "-p", str(place)], stderr=subprocess.DEVNULL)
     try:
-        _wait_for(port)
+        wait_for(port)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()

@@ -1,0 +1,38 @@
+// A storefront's edge, for Node 18.14 and newer. A `visit` is { request, response, session }; the session is an object
+// that your server keeps for this browser. Call before the head is sent: visitor(visit) gives the ID or null,
+// sale(visit, order) true once it is kept, consent(visit, 'granted' or 'refused'), for buttons of your own, likewise.
+// Set IDENTITY_URL, the service's address, and IDENTITY_KEY, a private key.
+
+async function ask({ request, response }, path, body, pauses = [0]) {
+  const headers = { authorization: `Bearer ${process.env.IDENTITY_KEY}`, 'content-type': 'application/json' };
+  headers.cookie = request.headers.cookie ?? '';
+  for (const milliseconds of pauses) {
+    await new Promise((go) => setTimeout(go, milliseconds));
+    try {
+      const call = { method: 'POST', headers, body: JSON.stringify(body), redirect: 'manual' };
+      const answer = await fetch(process.env.IDENTITY_URL + path, { ...call, signal: AbortSignal.timeout(500) });
+      for (const line of answer.headers.getSetCookie()) response.appendHeader('set-cookie', line);
+      const found = await answer.json();
+      if (answer.status < 500 && answer.status !== 429) return found;
+    } catch {} // away, too slow, or no answer of the service's
+  }
+  return null;
+}
+
+async function identify(visit, path, body) {
+  const { cookie = '', 'user-agent': user_agent, 'sec-gpc': gpc } = visit.request.headers;
+  const client = { ip: visit.request.ip ?? visit.request.socket.remoteAddress, user_agent, gpc };
+  const token = /(^|;\s*)__Host-visitor=/.test(cookie) ? null : visit.session.visitorToken;
+  const found = await ask(visit, path, { ...body, client, token });
+  if ((found?.decision?.reason ?? 'store_unavailable') === 'store_unavailable') return null; // the token stays
+  visit.session.visitorToken = found.token; // null: this visitor has no ID
+  return found;
+}
+
+export const visitor = async (visit) => (await identify(visit, '/v1/visitors'))?.visitor ?? null;
+export const consent = async (visit, choice) => (await identify(visit, '/v1/consents', { consent: choice })) !== null;
+
+export async function sale(visit, order) {
+  const known = 'visitorToken' in visit.session ? { visitor: visit.session.visitorToken } : {}; // else nobody was asked
+  return (await ask(visit, '/v2/log/sale', { ...order, ...known }, [0, 200, 400]))?.status === 'ok';
+}
