@@ -1,29 +1,60 @@
-"""How well a shop's tracking works: green, amber or red by the age of its last click and sale, its errors, and what its calls lack."""
+"""How well a shop's tracking works: not started, or green, amber or red by the age of its last click and sale, its errors, and what its
+calls lack."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from identity_service.service.orders import Orders
 from identity_service.shop import Shop
 from identity_service.store import DAY, Clock
-from identity_service.store.activity import HOUR
+from identity_service.store.activity import HOUR, Counts
 
 RHYTHM = 14 * DAY
 """Seconds from which a shop's usual distance between clicks, and between sales, is taken."""
+ENOUGH, ENOUGH_DAYS = 5, 3
+"""Clicks or sales in those seconds, and days (UTC) that had one: with fewer nothing is usual yet."""
 LATE, MISSING = 3, 10
-"""Times the usual distance after which silence is amber, or red; never before one hour, or six."""
+"""Times the usual distance (a day, where nothing is usual yet) after which silence is amber, or red; never before one hour, or six."""
 BAD_SHARE, WORSE_SHARE = 0.05, 0.25
+NEXT_STEPS = {
+    "click": "Put the snippet into the shop's pages, or send POST /v2/log/click.",
+    "sale": "Send POST /v2/log/sale from the page or the server that confirms an order.",
+}
 
 
 class Light(StrEnum):
+    """From the best to the worst; the worst of several counts."""
+
     GREEN = "green"
+    NOT_STARTED = "not_started"
     AMBER = "amber"
     RED = "red"
 
 
+LIGHTS = list(Light)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Clicks, or sales: when the last one was, ever; how many there were in the last fourteen days, on how many days, and since when."""
+
+    last: int | None
+    number: int
+    days: int
+    first: int
+
+    @property
+    def usual(self) -> int | None:
+        """Seconds from one to the next, None where there were too few to tell."""
+        if self.last is None or self.number < ENOUGH or self.days < ENOUGH_DAYS:
+            return None
+        return max((self.last - self.first) // (self.number - 1), 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """`age` and `usual` in seconds; None where there never was one, or too few to tell."""
+    """`age` and `usual` in seconds; None where there never was one, or nothing is usual yet."""
 
     light: Light
     age: int | None
@@ -52,10 +83,11 @@ class HealthCheck:
         self._clock = clock
 
     async def of_shop(self, shop: Shop) -> Health:
-        long, day, hour = [await self._orders.totals(shop, seconds) for seconds in (RHYTHM, DAY, 2 * HOUR)]
+        hours = await self._orders.hours(shop, RHYTHM)
+        day, hour = [await self._orders.totals(shop, seconds) for seconds in (DAY, 2 * HOUR)]
         latest, now = await self._orders.latest(shop), int(self._clock())
-        click = rhythm("click", latest.get("click"), long["clicks all"], now)
-        sale = rhythm("sale", latest.get("sale"), long["orders all"], now)
+        clicks, sales = seen(hours, "clicks all", latest.get("click")), seen(hours, "orders all", latest.get("sale"))
+        click, sale = rhythm("click", clicks, sales, now), rhythm("sale", sales, clicks, now)
         errors = sum(number for name, number in hour.items() if name.startswith("error "))
         rate = _share(errors, sum(number for name, number in hour.items() if name.startswith("call ")))
         unlabelled, visitorless = (_share(day[name], day["clicks all"]) for name in ("clicks unlabelled", "clicks visitorless"))
@@ -70,22 +102,41 @@ class HealthCheck:
             if share > BAD_SHARE:
                 lights.append(worst if share > WORSE_SHARE else Light.AMBER)
                 reasons.append(f"{share:.0%} {text}")
-        light = Light.RED if Light.RED in lights else Light.AMBER if lights else Light.GREEN
-        return Health(light, click, sale, rate, unlabelled, visitorless, reasons)
+        return Health(max(lights, key=LIGHTS.index, default=Light.GREEN), click, sale, rate, unlabelled, visitorless, reasons)
 
 
-def rhythm(name: str, last: int | None, number: int, now: int) -> Rhythm:
-    """`number`: how many there were in the last fourteen days."""
-    if last is None:
-        return Rhythm(Light.RED, None, None, f"No {name} has been logged yet.")
-    age, usual = max(now - last, 0), RHYTHM // number if number > 1 else None
+def seen(hours: Mapping[int, Counts], counter: str, last: int | None) -> Seen:
+    """`hours`: counters by the start of their hour."""
+    found = {start: counts[counter] for start, counts in hours.items() if counts.get(counter)}
+    return Seen(last, sum(found.values()), len({start // DAY for start in found}), min(found, default=0))
+
+
+def rhythm(name: str, one: Seen, other: Seen, now: int) -> Rhythm:
+    """`other`: sales beside clicks, or clicks beside sales. What never came is missed once the other has become usual."""
+    if one.last is None:
+        light = Light.NOT_STARTED if other.usual is None else Light.RED
+        return Rhythm(light, None, None, f"No {name} has been logged yet. {NEXT_STEPS[name]}")
+    age, usual = max(now - one.last, 0), one.usual
     expected = usual or DAY
-    text = f"The last {name} was logged {age // 60} minutes ago."
+    text = f"The last {name} was logged {duration(age)} ago."
     if age > max(MISSING * expected, 6 * HOUR):
         return Rhythm(Light.RED, age, usual, f"{text} No {name}s recently.")
     if age > max(LATE * expected, HOUR):
-        return Rhythm(Light.AMBER, age, usual, f"{text} Longer than usual.")
+        return Rhythm(Light.AMBER, age, usual, f"{text} {'Longer than usual.' if usual else 'None has come since.'}")
     return Rhythm(Light.GREEN, age, usual, text)
+
+
+def duration(seconds: int) -> str:
+    for name, length in (("day", DAY), ("hour", HOUR), ("minute", 60)):
+        if seconds >= length:
+            number = seconds // length
+            return f"{number} {name}{'s' if number != 1 else ''}"
+    return "less than a minute"
+
+
+def every(seconds: int) -> str:
+    """How often something comes, as people say it: every 7 days, every hour."""
+    return f"every {duration(seconds).removeprefix('1 ')}" if seconds >= 60 else "more than once a minute"
 
 
 def _share(part: int, whole: int) -> float:

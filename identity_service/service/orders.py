@@ -12,7 +12,7 @@ from identity_service.event import EventType, events_of
 from identity_service.service.tally import MICROS, Tally
 from identity_service.shop import Shop
 from identity_service.store import DAY, Clock, Store
-from identity_service.store.activity import HOUR
+from identity_service.store.activity import HOUR, Counts
 from identity_service.visitor import VisitorId
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
@@ -101,12 +101,18 @@ class Orders:
         return sorted(figures, key=lambda one: (-one.revenue, -one.clicks, one.label)), totals
 
     async def totals(self, shop: Shop, seconds: int) -> Counter[str]:
-        now = int(self._clock())
-        await self._tally.write_of(shop.shop_id)
         totals: Counter[str] = Counter()
-        for counts in await self._store.activity.counts(shop.shop_id, now - seconds + HOUR, now):
+        for counts in (await self.hours(shop, seconds)).values():
             totals.update(counts)
         return totals
+
+    async def hours(self, shop: Shop, seconds: int) -> dict[int, Counts]:
+        """Counters by the start of their hour, oldest first."""
+        now = int(self._clock())
+        await self._tally.write_of(shop.shop_id)
+        first = now - seconds + HOUR
+        counts = await self._store.activity.counts(shop.shop_id, first, now)
+        return dict(zip(range(first - first % HOUR, now + 1, HOUR), counts, strict=True))
 
     async def calls(self, shop: Shop) -> list[dict[str, Any]]:
         """The log of tracking calls, newest first, of the last day; before the oldest one kept, those that failed."""

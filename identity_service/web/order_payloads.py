@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from identity_service.web.payloads import Body, VisitorText
 
-Light = Literal["green", "amber", "red"]
+Light = Literal["green", "not_started", "amber", "red"]
 
 
 class EventsBody(Body, frozen=True):
@@ -95,6 +95,8 @@ class ProductsAnswer(Struct, frozen=True):
 
 
 class RhythmEntry(Struct, frozen=True):
+    """`usual_seconds`: null until there were five on three days of the last fourteen."""
+
     status: Light
     age_seconds: int | None
     usual_seconds: int | None
@@ -102,6 +104,8 @@ class RhythmEntry(Struct, frozen=True):
 
 
 class TrackingHealthAnswer(Struct, frozen=True):
+    """`status`: not_started until a click and a sale have been logged, unless something is wrong; `reasons` then tell the next step."""
+
     status: Light
     click: RhythmEntry
     sale: RhythmEntry

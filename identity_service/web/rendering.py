@@ -6,6 +6,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
+from identity_service.service.health import every
 from identity_service.web.calls import rfc3339
 
 HTML = "text/html; charset=utf-8"
@@ -22,7 +23,7 @@ def _environment() -> Environment:
     found = Environment(loader=PackageLoader("identity_service.web"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     found.policies["json.dumps_kwargs"] = {}  # lines of a chart keep their order
     found.filters["moment"] = moment
-    found.filters["duration"] = duration
+    found.filters["every"] = every
     return found
 
 
@@ -35,13 +36,3 @@ def moment(time: int | str, form: str = "%Y-%m-%d %H:%M") -> Markup:
     text = rfc3339(time) if isinstance(time, int) else time
     read = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).strftime(form)
     return Markup('<time datetime="{}">{}</time>').format(text, read)
-
-
-def duration(seconds: int | None) -> str:
-    if seconds is None:
-        return "never"
-    for name, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        if seconds >= length:
-            number = seconds // length
-            return f"{number} {name}{'s' if number != 1 else ''}"
-    return "less than a minute"

@@ -29,7 +29,7 @@ EMPTY = {
     "orders": "No order has been logged yet. Let the shop call log/sale",
     "products": "No product has been seen yet. log/click and log/sale bring them here",
     "logs": "No call yet. New ones appear here by themselves",
-    "health": "No click has been logged yet",
+    "health": "Not started: a click and a sale show that tracking works. No click has been logged yet. Put the snippet",
     "consent": "What would be decided?",
     "keys": "private, for servers",
 }
@@ -38,7 +38,7 @@ FILLED = {
     "orders": "S-1 2026-11-18 11:06 5 7.5 persistent Homepage - Trending",
     "products": "blue-6 string",
     "logs": "log/sale none ok",
-    "health": "The last click was logged 0 minutes ago",
+    "health": "The last click was logged less than a minute ago",
     "keys": "this session's",
 }
 CSP = (

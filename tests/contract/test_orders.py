@@ -9,6 +9,7 @@ import redis
 
 from identity_service.app import Application
 from identity_service.attribution import ATTRIBUTED, EXPLANATIONS, Break
+from identity_service.service.health import duration, every
 from identity_service.settings import load
 from identity_service.shop import ShopId
 from identity_service.store.batch import Command
@@ -364,16 +365,77 @@ async def test_products_seen_are_listed_with_type_and_time(shopper: Shopper, clo
     ]
 
 
-async def test_row_56_health_is_red_without_sales_green_with_them_and_fades_again(shopper: Shopper, clock: Clock) -> None:
-    assert (await get(shopper, "/v1/health/tracking"))["status"] == "red"
+async def test_row_56_health_has_not_started_without_calls_is_green_with_them_and_fades_again(shopper: Shopper, clock: Clock) -> None:
+    unused = await get(shopper, "/v1/health/tracking")
+    assert (unused["status"], unused["click"]["status"], unused["sale"]["status"]) == ("not_started",) * 3
+    assert unused["reasons"] == [unused["click"]["text"], unused["sale"]["text"]]
+    assert "POST /v2/log/sale" in unused["sale"]["text"]
     await log(shopper, "click", CLICK)
+    begun = await get(shopper, "/v1/health/tracking")
+    assert (begun["status"], begun["click"]["status"], begun["reasons"]) == ("not_started", "green", [unused["sale"]["text"]])
     await log(shopper, "sale", SALE | {"visitor": "one"})
     told = []
     for hours in (0, 24 * 3 + 1, 24 * 7 + 1):
         clock.forward(hours * 3_600)
         found = await get(shopper, "/v1/health/tracking")
-        told.append((found["status"], found["sale"]["status"], found["sale"]["age_seconds"]))
-    assert told == [("green", "green", 0), ("amber", "amber", 73 * 3_600), ("red", "red", 242 * 3_600)]
+        told.append((found["status"], found["sale"]["status"], found["sale"]["age_seconds"], found["sale"]["text"]))
+    assert told == [
+        ("green", "green", 0, "The last sale was logged less than a minute ago."),
+        ("amber", "amber", 73 * 3_600, "The last sale was logged 3 days ago. None has come since."),
+        ("red", "red", 242 * 3_600, "The last sale was logged 10 days ago. No sales recently."),
+    ]
+
+
+async def test_nothing_is_usual_before_five_came_on_three_days(shopper: Shopper, clock: Clock) -> None:
+    told, last = [], int(clock.now) + 48 * 3_600
+    usual = (last - int(clock.now) // 3_600 * 3_600) // 8
+    for clicks, hours in ((4, 24), (4, 24), (1, 20), (0, 50), (0, 24 * 14), (0, 0)):
+        for _ in range(clicks):
+            await log(shopper, "click", CLICK)
+        found = (await get(shopper, "/v1/health/tracking"))["click"]
+        told.append((found["status"], found["usual_seconds"], found["text"].partition(". ")[2]))
+        clock.forward(hours * 3_600)
+    assert told == [
+        ("green", None, ""),
+        ("green", None, ""),
+        ("green", usual, ""),
+        ("amber", usual, "Longer than usual."),
+        ("red", usual, "No clicks recently."),
+        ("red", None, "No clicks recently."),
+    ]
+
+
+async def test_a_sale_that_never_came_is_missed_once_clicks_are_usual(shopper: Shopper, clock: Clock) -> None:
+    told = []
+    for _ in range(3):
+        await log(shopper, "click", CLICK)
+        await log(shopper, "click", CLICK)
+        found = await get(shopper, "/v1/health/tracking")
+        told.append((found["status"], found["sale"]["status"]))
+        clock.forward(24 * 3_600)
+    assert told == [("not_started", "not_started"), ("not_started", "not_started"), ("red", "red")]
+
+
+async def test_a_shop_whose_first_calls_fail_is_told_so(shopper: Shopper) -> None:
+    await shopper.post("/v2/log/sale", {})
+    found = await get(shopper, "/v1/health/tracking")
+    assert (found["status"], found["sale"]["status"], len(found["reasons"])) == ("red", "not_started", 3)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told", "pace"),
+    [
+        (0, "less than a minute", "more than once a minute"),
+        (60, "1 minute", "every minute"),
+        (179, "2 minutes", "every 2 minutes"),
+        (3_600, "1 hour", "every hour"),
+        (7_200, "2 hours", "every 2 hours"),
+        (100_000, "1 day", "every day"),
+        (11 * 86_400, "11 days", "every 11 days"),
+    ],
+)
+async def test_times_are_told_as_people_say_them(seconds: int, told: str, pace: str) -> None:
+    assert (duration(seconds), every(seconds)) == (told, pace)
 
 
 @pytest.mark.parametrize("later", [0, 3_300])
