@@ -87,6 +87,10 @@ class RemovalStore:
         """Ends the removal of the visitor that another call has open, if any."""
         return await self._noted(shop, "f", visitor, now, "join", self._gone_life)
 
+    async def unmark(self, shop: ShopId, visitor: VisitorId) -> None:
+        """Lets an ID be given out again that was withdrawn. Nothing but the demo shop does so."""
+        await self._client.run(write("DEL", self._keys.visitor(shop, visitor).gone))
+
     async def repair_withdrawal(self, shop: ShopId, visitor: VisitorId, at: Millis, *, noted_to_finish: bool) -> None:
         """Ends a removal noted at `at` that may have died at any step: does what is left of it, unless something newer stands."""
         await self._remove(shop, visitor, at, "join" if noted_to_finish else "again", self._gone_life)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx2 as httpx
 import pytest
 
 from identity_service.policy import Reason
@@ -38,7 +39,7 @@ async def panel(demo: Shopper, body: dict[str, Any] | None = None, **headers: st
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("path", [*PAGES, "/shop/static/shop.css", "/shop/panel"])
+@pytest.mark.parametrize("path", [*PAGES, "/shop/static/shop.css", "/shop/panel", "/shop/start-over"])
 async def test_the_shop_is_not_there_without_its_setting(shopper: Shopper, path: str) -> None:
     assert (await shopper.client.get(path)).status_code == 404
     assert (await shopper.client.post(path, json={"key": "demo-public-key"}, headers=OWN)).status_code == 404
@@ -168,6 +169,89 @@ async def test_the_panel_answers_its_own_pages_only(demo: Shopper) -> None:
     private = await demo.client.post("/shop/panel", json={"key": "demo-private-key"}, headers=OWN)
     assert private.status_code == 403
     assert (await demo.client.post("/shop/panel", json={}, headers=OWN)).status_code == 401
+
+
+async def start_over(demo: Shopper, key: str = "demo-public-key", **headers: str) -> httpx.Response:
+    sent = OWN | {name.replace("_", "-"): value for name, value in headers.items()}
+    answer = await demo.client.post("/shop/start-over", json={"key": key}, headers=sent)
+    demo.client.cookies.clear()
+    return answer
+
+
+def cleared(answer: httpx.Response) -> set[str]:
+    assert answer.status_code == 200, answer.text
+    lines = answer.headers.get_list("set-cookie")
+    assert all("Max-Age=0" in line for line in lines)
+    return {line.partition("=")[0] for line in lines}
+
+
+@pytest.mark.anyio
+async def test_after_a_withdrawal_the_demo_starts_over_for_this_browser_and_those_like_it(demo: Shopper) -> None:
+    first = (await panel(demo))["visitor"]
+    await demo.browser("/v2/log/click", {"visitor": "auto", "product": 102, "labels": ["Homepage - Trending"]})
+    granted = (await demo.browser("/v1/consents", {"consent": "granted"})).json()
+    await demo.browser("/v2/log/sale", {"visitor": granted["token"], "sale": "demo-1", "email": "luke@skywalker.com", "products": [102]})
+    await demo.browser("/v1/consents", {"consent": "refused", "token": granted["token"]})
+    await demo.browser("/v1/consents", {"consent": "refused"})
+    demo.client.cookies.clear()
+    assert (await panel(demo))["reason"] == "withdrawn"
+    refusal = "__Host-visitor-choice=refused.29916666; visitor-choice=refused; __Host-visitor=" + granted["token"]
+    assert cleared(await start_over(demo, cookie=refusal)) == {"__Host-visitor", "__Host-visitor-choice", "visitor-choice"}
+    again = await panel(demo)
+    assert (again["visitor"], again["mode"], again["reason"]) == (first, "cookieless", "no_signal")
+    assert (again["held"], again["events"], again["orders"], again["earlier"]) == (None, [], [], None)
+    assert (await demo.browser("/v2/misc/visitor_id", {})).json()["visitor"] == first
+    await demo.browser("/v2/log/click", {"visitor": "auto", "product": 103})
+    assert [one["products"] for one in (await panel(demo))["events"]] == [[103]]
+
+
+@pytest.mark.anyio
+async def test_starting_over_erases_a_visitor_that_never_withdrew_and_its_token_stays_dead(demo: Shopper) -> None:
+    granted = (await demo.browser("/v1/consents", {"consent": "granted"})).json()
+    demo.client.cookies.clear()
+    await demo.post("/v1/links", {"email": "luke@skywalker.com", "token": granted["token"]})
+    cookie = f"__Host-visitor={granted['token']}"
+    for _ in range(2):
+        assert "__Host-visitor" in cleared(await start_over(demo, cookie=cookie))
+    assert await demo.visitors(email="luke@skywalker.com") == []
+    verified = await demo.post("/v1/verifications", {"token": granted["token"]})
+    assert verified.json() == {"valid": False, "reason": "withdrawn"}
+    assert (await panel(demo, cookie=cookie))["reason"] == "withdrawn"
+    assert (await panel(demo))["reason"] == "no_signal"
+
+
+@pytest.mark.anyio
+async def test_another_browser_keeps_its_refusal_when_one_starts_over(demo: Shopper) -> None:
+    await demo.browser("/v1/consents", {"consent": "refused"}, **{"user-agent": f"{AGENT} another"})
+    demo.client.cookies.clear()
+    assert cleared(await start_over(demo)) == {"__Host-visitor", "__Host-visitor-choice"}
+    assert (await panel(demo, user_agent=f"{AGENT} another"))["reason"] == "withdrawn"
+
+
+@pytest.mark.anyio
+async def test_the_demo_starts_over_on_its_own_pages_and_in_its_own_shop_alone(demo: Shopper) -> None:
+    await demo.browser("/v1/consents", {"consent": "refused"})
+    demo.client.cookies.clear()
+    for key, headers in (
+        ("demo-public-key", {"origin": "http://127.0.0.1:8080"}),
+        ("demo-public-key", {"origin": "https://evil.example"}),
+        ("demo-public-key", {"sec_fetch_site": "cross-site"}),
+        ("demo-private-key", {}),
+        ("other-public-key", {}),
+        ("other-private-key", {}),
+    ):
+        assert (await start_over(demo, key, **headers)).status_code == 403, (key, headers)
+    without = {name: value for name, value in OWN.items() if name != "origin"}
+    assert (await demo.client.post("/shop/start-over", json={"key": "demo-public-key"}, headers=without)).status_code == 403
+    assert (await demo.client.post("/shop/start-over", json={}, headers=OWN)).status_code == 401
+    assert (await demo.client.get("/shop/start-over", headers=OWN)).status_code == 405
+    assert (await panel(demo))["reason"] == "withdrawn"
+
+
+def test_nothing_but_the_demo_takes_a_mark_away() -> None:
+    package = STATIC.parent.parent.parent
+    found = {path.relative_to(package).as_posix() for path in package.rglob("*.py") if ".unmark(" in path.read_text()}
+    assert found == {"web/demo/start_over.py"}
 
 
 def test_every_reason_is_explained() -> None:

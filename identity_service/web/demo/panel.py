@@ -82,8 +82,8 @@ async def show(call: Call) -> Reply:
     )
 
 
-async def _subject(call: Call) -> Subject:
-    visit = Visit(
+def device_visit(call: Call) -> Visit:
+    return Visit(
         shop=call.shop,
         trusted=False,
         asked=Asked.NOTHING,
@@ -92,7 +92,10 @@ async def _subject(call: Call) -> Subject:
         surroundings=surroundings_of(call, UNSET),
         refusal=refusal_of(call),
     )
-    scene, decision = await call.services.visitors.preview(visit)
+
+
+async def _subject(call: Call) -> Subject:
+    scene, decision = await call.services.visitors.preview(device_visit(call))
     derived = None if scene.candidate.random else scene.candidate.visitor
     persistent = scene.living.visitor if scene.living else None
     visitor = {Mode.PERSISTENT: persistent, Mode.COOKIELESS: derived, Mode.NULL: None}[decision.mode]

@@ -1,6 +1,6 @@
 """What the demo shop's panel is asked with and answers. Times as in all answers."""
 
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -12,6 +12,10 @@ class PanelBody(Body, frozen=True):
     """`email`: of the order that the page confirms."""
 
     email: Email | UnsetType = UNSET
+
+
+class StartedOver(Struct, frozen=True):
+    status: Literal["ok"] = "ok"
 
 
 class EventEntry(Struct, frozen=True):

@@ -50,7 +50,22 @@
     });
   }
 
+  /* The banner forgets its choice only after the service has. */
+  function startOver() {
+    var body = JSON.stringify({ key: 'demo-public-key' });
+    started.then(function () {
+      return fetch('/shop/start-over', { method: 'POST', headers: { 'content-type': 'application/json' }, body: body });
+    }).then(function (answer) {
+      if (!answer.ok) throw new Error(String(answer.status));
+      w.CookieConsent.reset(true);
+      w.location.assign('/shop');
+    }).catch(function () {
+      d.querySelector('[data-show="again"]').textContent = 'did not work: is the service away? Press it again.';
+    });
+  }
+
   d.addEventListener('click', function (event) {
+    if (event.target.closest && event.target.closest('[data-start-over]')) { startOver(); return; }
     var button = event.target.closest && event.target.closest('[data-choice]');
     if (!button || button.getAttribute('aria-disabled') === 'true') return;
     choose(button.dataset.choice === 'accept' ? 'all' : []);
