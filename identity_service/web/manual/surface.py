@@ -17,7 +17,8 @@ PLAIN = "text/plain; charset=utf-8"
 MARKDOWN = "text/markdown; charset=utf-8"
 MOST_ASKED = 100
 """Characters of a search; more are left out."""
-STYLES = (STATIC / "vendor" / "pico.min.css", *sorted((STATIC / "docs").iterdir()))
+VENDORED = ("pico.min.css", "swagger-ui.min.css", "swagger-ui.min.js")
+FIXED = (*(STATIC / "vendor" / name for name in VENDORED), *sorted((STATIC / "docs").iterdir()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class ManualAnswer:
 def manual_routes() -> list[Named]:
     answers: dict[str, Callable[[str], Reply]] = {
         "/docs": lambda _: _html("index"),
+        "/docs/api": lambda _: _page("docs/reference.html", root="", reference=True),
         "/docs/search": _found,
         "/llms.txt": lambda _: Reply(llms().encode(), media=PLAIN),
         "/docs/index.md": lambda _: _source("index"),
@@ -44,7 +46,7 @@ def manual_routes() -> list[Named]:
     for name, path in FILES.items():
         answers[f"/docs/{name}"] = lambda _, path=path: Reply(path.read_bytes(), media=PLAIN)  # type: ignore[misc]
     routes = [Named(path, ManualAnswer(answer), methods=["GET"]) for path, answer in answers.items()]
-    return routes + [Named(f"/docs/static/{path.name}", AssetPage(path), methods=["GET"]) for path in STYLES if path.suffix in MEDIA]
+    return routes + [Named(f"/docs/static/{path.name}", AssetPage(path), methods=["GET"]) for path in FIXED if path.suffix in MEDIA]
 
 
 def _html(name: str) -> Reply:

@@ -1,0 +1,56 @@
+// The API reference: Swagger UI over the description of this very service. A key that is entered stays in this page's memory.
+(function () {
+  "use strict";
+  var DARK = matchMedia("(prefers-color-scheme: dark)");
+  var DESCRIPTION = new URL("../openapi.json", location.href);
+
+  function paint() { document.documentElement.classList.toggle("dark-mode", DARK.matches); }
+
+  function nothing() { return null; }
+
+  // Each takes what Swagger UI draws, and gives what can be used without a pointer and without sight.
+  function accessible(system) {
+    function drawn(element, fixed) {
+      return function (props) { return system.React.createElement(element, Object.assign({}, props, fixed)); };
+    }
+    function text(words) {
+      return function (props) { return system.React.createElement("span", null, words || props.text); };
+    }
+    return {
+      components: { ServersContainer: nothing },
+      wrapComponents: {
+        // A link inside the button that opens a call; opening it sets the address all the same.
+        DeepLink: function () { return text(); },
+        CloseIcon: function () { return text("Close"); },
+        // Its label differs from what it shows.
+        Button: function (Button) { return drawn(Button, { "aria-label": null }); },
+        TextArea: function (TextArea) { return drawn(TextArea, { "aria-label": "Body" }); },
+        // Browsers offer again what was once typed into a field.
+        Input: function (Input) { return drawn(Input, { autoComplete: "off", spellCheck: false }); }
+      }
+    };
+  }
+
+  function show(description) {
+    // Calls go to the service that served the page, under whatever prefix, which is also all that the page's policy allows.
+    description.servers = [{ url: new URL(".", DESCRIPTION).href.replace(/\/$/, "") }];
+    SwaggerUIBundle({
+      spec: description,
+      dom_id: "#reference",
+      deepLinking: true,
+      docExpansion: "list",
+      filter: true,
+      defaultModelsExpandDepth: 0,
+      validatorUrl: null,
+      persistAuthorization: false,
+      syntaxHighlight: { theme: "obsidian" },
+      plugins: [accessible]
+    });
+  }
+
+  function fail() { document.getElementById("reference").textContent = "The description cannot be loaded. Reload the page to try again."; }
+
+  paint();
+  DARK.addEventListener("change", paint);
+  fetch(DESCRIPTION).then(function (answer) { return answer.json(); }).then(show).catch(fail);
+})();
