@@ -31,6 +31,8 @@ def compact(value: Any) -> str:
 
 
 class EventType(StrEnum):
+    """What a visitor did."""
+
     CLICK = "click"
     PRODUCT = "product"
     CATEGORY = "category"

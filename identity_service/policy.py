@@ -26,6 +26,8 @@ class Asked(StrEnum):
 
 
 class Reason(StrEnum):
+    """Why a visitor has its mode."""
+
     CONSENT_GRANTED = "consent_granted"
     CONSENT_REFUSED = "consent_refused"
     NO_SIGNAL = "no_signal"

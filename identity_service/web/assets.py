@@ -1,7 +1,8 @@
-"""Files for browsers, read and compressed once, with an entity tag."""
+"""Files and documents for browsers and programs, compressed once, with an entity tag for each encoding."""
 
 import gzip
 import hashlib
+import re
 from base64 import b64encode
 from dataclasses import dataclass
 from functools import cache
@@ -15,29 +16,29 @@ STATIC = Path(__file__).parent / "static"
 SNIPPET = STATIC / "visitor.js"
 MEDIA = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 SHARED = ((b"cache-control", b"public, max-age=3600"), (b"vary", b"Accept-Encoding"))
+GZIP = re.compile(r"\s*(?:x-)?gzip\s*(?:;\s*q\s*=\s*(?P<weight>[0-9.]*)\s*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """`integrity`: as a tag's attribute of that name takes it."""
+    """`integrity`: as a tag's attribute of that name takes it. `version`: eight characters of its hash."""
 
     plain: bytes
     compressed: bytes
     media: str
     integrity: str
-
-    @property
-    def version(self) -> str:
-        """Eight characters of its hash."""
-        return hashlib.sha256(self.plain).hexdigest()[:8]
+    version: str
 
 
 @cache
 def asset(path: Path) -> Asset:
     """Raises FileNotFoundError, KeyError for a kind of file that is not served."""
-    plain = path.read_bytes()
+    return compressed(path.read_bytes(), MEDIA[path.suffix])
+
+
+def compressed(plain: bytes, media: str) -> Asset:
     integrity = f"sha384-{b64encode(hashlib.sha384(plain).digest()).decode()}"
-    return Asset(plain, gzip.compress(plain, mtime=0), MEDIA[path.suffix], integrity)
+    return Asset(plain, gzip.compress(plain, mtime=0), media, integrity, hashlib.sha256(plain).hexdigest()[:8])
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,40 @@ class AssetPage:
     foreign: bool = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 an ASGI application
-        headers, found = scope["state"]["headers"], asset(self.path)
-        tag = f'"{found.version}"'
-        shared = [*SHARED, (b"etag", tag.encode()), *([(b"access-control-allow-origin", b"*")] if self.foreign else [])]
-        if tag in headers.get("if-none-match", ""):
-            await send_reply(send, Reply(b"", 304, found.media, headers=shared))
-        elif "gzip" in headers.get("accept-encoding", ""):
-            await send_reply(send, Reply(found.compressed, 200, found.media, headers=[*shared, (b"content-encoding", b"gzip")]))
-        else:
-            await send_reply(send, Reply(found.plain, 200, found.media, headers=shared))
+        await _send(scope, send, asset(self.path), foreign=self.foreign)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPage:
+    """What was made at the start as an ASGI application."""
+
+    content: Asset
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 an ASGI application
+        await _send(scope, send, self.content)
+
+
+async def _send(scope: Scope, send: Send, found: Asset, *, foreign: bool = False) -> None:
+    """The encodings are two representations, so each has a tag of its own (RFC 9110, 8.8.3.3), and only its own makes a 304."""
+    headers = scope["state"]["headers"]
+    zipped = _takes_gzip(headers.get("accept-encoding", ""))
+    tag = f'"{found.version}-gzip"' if zipped else f'"{found.version}"'
+    shared = [*SHARED, (b"etag", tag.encode()), *([(b"access-control-allow-origin", b"*")] if foreign else [])]
+    if _names(headers.get("if-none-match", ""), tag):
+        await send({"type": "http.response.start", "status": 304, "headers": shared})
+        await send({"type": "http.response.body", "body": b""})
+    elif zipped:
+        await send_reply(send, Reply(found.compressed, 200, found.media, headers=[*shared, (b"content-encoding", b"gzip")]))
+    else:
+        await send_reply(send, Reply(found.plain, 200, found.media, headers=shared))
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """An encoding of weight 0 is refused."""
+    named = [one for one in map(GZIP.fullmatch, accepted.split(",")) if one]
+    return any(one["weight"] is None or one["weight"].strip("0.") for one in named)
+
+
+def _names(wanted: str, tag: str) -> bool:
+    """`If-None-Match` compares weakly: a cache on the way may have weakened a tag."""
+    return wanted.strip() == "*" or tag in {one.strip().removeprefix("W/") for one in wanted.split(",")}

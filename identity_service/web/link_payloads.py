@@ -1,123 +1,228 @@
 """Bodies and answers of links, look-ups and rights."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from identity_service.web.payloads import Body, VisitorText
+from identity_service.event import EventType
+from identity_service.web.order_payloads import EventMembers, SoldLine
+from identity_service.web.payloads import Body, Choice, ReceiptAnswer, Time, VisitorText, about, listed
 
-Email = Annotated[str, Meta(max_length=1016, description="Trimmed, lower-cased and IDNA-encoded before it is digested; never kept")]
+Email = Annotated[str, Meta(max_length=1016)]
 Customer = Annotated[str, Meta(min_length=1, max_length=255)] | int | float
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$", description="SHA-256 of the normalised email, hexadecimal")]
-
-
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$")]
 ProofText = Literal["key", "token", "none"]
+SourceText = Literal["sale", "email", "link"]
+
+EMAIL = about(
+    "An email. It is trimmed, lower-cased and IDNA-encoded before it is digested, and never kept.", examples=["luke@skywalker.com"]
+)
+EMAIL_SHA256 = about("SHA-256 of the normalised email, in hexadecimal.")
+CUSTOMER = about("The shop's ID of a customer: a text, or a whole number. It is digested, and never kept.")
+VISITOR = about("A visitor's ID.")
+TOKEN = about("A visitor's token.")
+PROOF = about("What shows that the visitor is the person's: `key`: the shop said so. `token`: the visitor's token. `none`: nothing.")
+VERIFIED = about("Whether a private key made the link.")
 
 
 class LinkBody(Body, frozen=True):
-    """One of `email` and `customer`, one of `token` and `visitor`; `visitor` needs a private key. `markup`: the value stood in a page's
-    markup, so that the link proves nothing."""
+    """Exactly one of `email` and `customer`. The visitor is that of `token`; without it, with a private key, `visitor`; without both, the
+    visitor of the cookie."""
 
-    email: Email | UnsetType | None = UNSET
-    customer: Customer | UnsetType | None = UNSET
-    token: VisitorText | UnsetType | None = UNSET
-    visitor: VisitorText | UnsetType | None = UNSET
-    markup: bool = False
+    exactly_one: ClassVar[tuple[str, ...]] = ("email", "customer")
+
+    email: Annotated[Email | UnsetType | None, EMAIL] = UNSET
+    customer: Annotated[Customer | UnsetType | None, CUSTOMER] = UNSET
+    token: Annotated[VisitorText | UnsetType | None, TOKEN] = UNSET
+    visitor: Annotated[VisitorText | UnsetType | None, about("A visitor's ID. Only a private key may name one without its token.")] = UNSET
+    markup: Annotated[bool, about("Whether the value stood in a page's markup, so that the link proves nothing.")] = False
 
 
 class LinkAnswer(Struct, frozen=True):
-    """`verified`: by a private key."""
+    """The link is made, or was there."""
 
-    linked: bool
-    visitor: str
-    verified: bool
-    proof: ProofText
+    linked: Annotated[bool, about("Always true: what cannot be linked is an error.")]
+    visitor: Annotated[str, about("ID of the visitor that is linked.")]
+    verified: Annotated[bool, VERIFIED]
+    proof: Annotated[ProofText, PROOF]
 
 
 class UnlinkAnswer(Struct, frozen=True):
-    unlinked: bool
-    visitor: str
+    """The link is gone."""
+
+    unlinked: Annotated[bool, about("Whether there was a link.")]
+    visitor: Annotated[str, about("ID of the visitor.")]
 
 
 class LookupBody(Body, frozen=True):
-    """One of the members. `emails`: up to 5,000, answered in order."""
+    """Exactly one of the members beside `key`."""
 
-    email: Email | UnsetType = UNSET
-    email_sha256: Sha256 | UnsetType = UNSET
-    customer: Customer | UnsetType = UNSET
-    visitor: VisitorText | UnsetType = UNSET
-    emails: Annotated[list[str], Meta(max_length=5000)] | UnsetType = UNSET
+    exactly_one: ClassVar[tuple[str, ...]] = ("email", "email_sha256", "customer", "visitor", "emails")
+
+    email: Annotated[Email | UnsetType, EMAIL] = UNSET
+    email_sha256: Annotated[Sha256 | UnsetType, EMAIL_SHA256] = UNSET
+    customer: Annotated[Customer | UnsetType, CUSTOMER] = UNSET
+    visitor: Annotated[VisitorText | UnsetType, VISITOR] = UNSET
+    emails: Annotated[Annotated[list[str], Meta(max_length=5000)] | UnsetType, about("Up to 5,000 emails, answered in order.")] = UNSET
 
 
 class LookedUpVisitor(Struct, frozen=True, omit_defaults=True):
-    visitor: str
-    mode: Literal["cookieless", "persistent"]
-    first_seen: str
-    last_seen: str
-    source: Literal["sale", "email", "link"]
-    verified: bool
-    proof: ProofText
-    shared: bool
-    sale_share_opt_out: bool
-    emails: list[str] | UnsetType = UNSET
+    """A visitor and the link by which it was found."""
+
+    visitor: Annotated[str, about("The visitor's ID.")]
+    mode: Annotated[Literal["cookieless", "persistent"], about("The ID's mode.")]
+    first_seen: Annotated[Time, about("When the link was first made, in RFC 3339.")]
+    last_seen: Annotated[Time, about("When the link was last made, in RFC 3339.")]
+    source: Annotated[SourceText, about("The call that made the link: a sale, `log/email`, or `/v1/links`.")]
+    verified: Annotated[bool, VERIFIED]
+    proof: Annotated[ProofText, PROOF]
+    shared: Annotated[bool, about("Whether several emails hold the visitor by proof, as on a family's device.")]
+    sale_share_opt_out: Annotated[bool, about("Whether the visitor has opted out of sale and sharing.")]
+    emails: Annotated[
+        list[str] | UnsetType, about("Digests of the visitor's emails, in a look-up by `visitor`: at most 20 (`emails_per_visitor`).")
+    ] = UNSET
 
 
 class BatchResult(Struct, frozen=True, omit_defaults=True):
-    visitors: list[LookedUpVisitor] | UnsetType = UNSET
-    more: bool | UnsetType = UNSET
-    error: Literal["invalid"] | UnsetType = UNSET
+    """Of one email: `visitors` and `more`, or `error`."""
+
+    visitors: Annotated[list[LookedUpVisitor] | UnsetType, about("Newest first, at most 20.", maxItems=20)] = UNSET
+    more: Annotated[bool | UnsetType, about("Whether there are more: ask for this email alone.")] = UNSET
+    error: Annotated[Literal["invalid"] | UnsetType, about("The text is no email.")] = UNSET
 
 
 class LookupAnswer(Struct, frozen=True, omit_defaults=True):
-    """`visitors` for one question, `results` for `emails`."""
+    """`visitors` for one question, `results` for `emails`. Nothing known is an empty list."""
 
-    visitors: list[LookedUpVisitor] | UnsetType = UNSET
-    results: list[BatchResult] | UnsetType = UNSET
+    visitors: Annotated[list[LookedUpVisitor] | UnsetType, about("Newest first, at most 1,000 (`visitors_per_handle`).")] = UNSET
+    results: Annotated[list[BatchResult] | UnsetType, about("One for each of `emails`, in their order.", maxItems=5000)] = UNSET
 
 
 class RightsBody(Body, frozen=True):
-    """One of `email`, `customer`, `visitor` and `token`. `unproven`: an officer decides for this request that visitors which are linked
-    without proof are the person's."""
+    """Exactly one of `email`, `customer`, `visitor` and `token`."""
 
-    email: Email | UnsetType = UNSET
-    customer: Customer | UnsetType = UNSET
-    visitor: VisitorText | UnsetType = UNSET
-    token: VisitorText | UnsetType = UNSET
-    unproven: bool = False
+    exactly_one: ClassVar[tuple[str, ...]] = ("email", "customer", "visitor", "token")
+
+    email: Annotated[Email | UnsetType, EMAIL] = UNSET
+    customer: Annotated[Customer | UnsetType, CUSTOMER] = UNSET
+    visitor: Annotated[VisitorText | UnsetType, VISITOR] = UNSET
+    token: Annotated[VisitorText | UnsetType, TOKEN] = UNSET
+    unproven: Annotated[
+        bool, about("An officer decides for this request that visitors which are linked without proof are the person's.")
+    ] = False
 
 
 class ErasureBody(RightsBody, frozen=True):
-    """`dry_run`: answers what would go and changes nothing."""
+    """Exactly one of `email`, `customer`, `visitor` and `token`."""
 
-    dry_run: bool = False
+    dry_run: Annotated[bool, about("Answer what would go, and change nothing.")] = False
+
+
+Seconds = Annotated[int, Meta(extra_json_schema={"format": "int64", "minimum": 0})]
+
+
+class ExportedLink(Struct, frozen=True):
+    """How a visitor is linked to the email or customer ID that was named."""
+
+    first_seen: Annotated[Seconds, about("When the link was first made, in seconds since 1970.")]
+    last_seen: Annotated[Seconds, about("When the link was last made, in seconds since 1970.")]
+    source: Annotated[SourceText, about("The call that made the link: a sale, `log/email`, or `/v1/links`.")]
+    verified: Annotated[bool, VERIFIED]
+    proof: Annotated[ProofText, PROOF]
+
+
+class ExportedConsent(Struct, frozen=True):
+    """The grant that is in force."""
+
+    granted_at: Annotated[Seconds, about("When the visitor granted, in seconds since 1970.")]
+    source: Annotated[str, about("Who reported the choice: `plain`, `shop`, or a banner's name.")]
+    linking: Annotated[Choice | None, about("The choice about links. Null where none was made.")]
+    policy_version: Annotated[str | None, about("Version of the notice that the visitor saw, if it was sent.")]
+    raw_digest: Annotated[str | None, about("The first characters of the signal's SHA-256.")]
+
+
+class ExportedReceipt(ReceiptAnswer, frozen=True):
+    """Proof of one decision, with its time in seconds."""
+
+    time: Annotated[Seconds, about("When the service took the choice, in seconds since 1970.")]  # type: ignore[assignment]
+
+
+class ExportedEvent(EventMembers, frozen=True, kw_only=True):
+    """What the visitor did, with its time in seconds."""
+
+    type: Annotated[EventType, about("What happened.")]
+    time: Annotated[Seconds, about("When it happened, in seconds since 1970.")]
+
+
+class ExportedVisitor(Struct, frozen=True):
+    """All that is held of one visitor. Of a `shared` one, that another person's email or customer ID holds, too, only `link` is shown."""
+
+    visitor: Annotated[str, about("The visitor's ID.")]
+    shared: Annotated[bool, about("Whether it is another person's, too.")]
+    emails: Annotated[list[str] | UnsetType, about("Digests of its emails, at most 20 (`emails_per_visitor`).")] = UNSET
+    customers: Annotated[list[str] | UnsetType, about("Digests of its customer IDs, at most 20 (`emails_per_visitor`).")] = UNSET
+    receipts: Annotated[list[ExportedReceipt] | UnsetType, about("Its receipts, newest first.", maxItems=100)] = UNSET
+    events: Annotated[list[ExportedEvent] | UnsetType, about("Newest first, at most 200 (`events_per_visitor`).")] = UNSET
+    mode: Annotated[Literal["cookieless", "persistent"] | UnsetType, about("The ID's mode.")] = UNSET
+    first_seen: Annotated[Seconds | UnsetType, about("When it was first seen, in seconds since 1970.")] = UNSET
+    last_seen: Annotated[Seconds | UnsetType, about("When it was last seen, in seconds since 1970.")] = UNSET
+    expires_at: Annotated[Seconds | UnsetType, about("When the ID ends, in seconds since 1970.")] = UNSET
+    consent: Annotated[ExportedConsent | UnsetType | None, about("The grant that is in force, or null.")] = UNSET
+    sale_share_opt_out: Annotated[bool | UnsetType, about("Whether it has opted out of sale and sharing.")] = UNSET
+    link: Annotated[ExportedLink | UnsetType, about("How it is linked to the email or customer ID that was named.")] = UNSET
+
+
+class ExportedCredit(Struct, frozen=True):
+    """A product of an order and the click it is credited to."""
+
+    product: Annotated[str | int, about("The product's ID.")]
+    labels: Annotated[list[str], about("Labels of the clicks on it, newest first. The events that are kept bound them.")]
+    api: Annotated[str | None, about("The call that filled the element.")]
+    clicked_at: Annotated[Seconds, about("When it was last clicked, in seconds since 1970.")]
+
+
+class ExportedOrder(Struct, frozen=True):
+    """An order. `visitor` and `attribution` are shown only with the visitor itself."""
+
+    sale: Annotated[str, about("The shop's order ID.")]
+    time: Annotated[Seconds, about("When the sale was logged, in seconds since 1970.")]
+    revenue: Annotated[str, about("Unit price times quantity, summed; a decimal text.", format="decimal")]
+    products: Annotated[list[SoldLine], about("The order's lines.", maxItems=1000)]
+    visitor: Annotated[str | UnsetType, about("ID of the visitor who bought.")] = UNSET
+    email: Annotated[str | UnsetType, about("Digest of the order's email.")] = UNSET
+    customer: Annotated[str | UnsetType, about("Digest of the order's customer ID.")] = UNSET
+    attribution: Annotated[list[ExportedCredit] | UnsetType, about("What the order is credited to.", maxItems=1000)] = UNSET
 
 
 class ExportAnswer(Struct, frozen=True):
-    """Everything held: visitors with mode, consent, receipts, events and digests of their emails; orders. `unproven`: how each visitor was
-    linked that is not shown, since its link proves nothing. Times in seconds since 1970."""
+    """Everything held of the person. Times are seconds since 1970. Nothing known is three empty lists."""
 
-    visitors: list[dict[str, Any]]
-    unproven: list[dict[str, Any]]
-    orders: list[dict[str, Any]]
+    visitors: Annotated[list[dict[str, Any]], listed(ExportedVisitor, "The person's visitors, at most 1,000 (`visitors_per_handle`).")]
+    unproven: Annotated[
+        list[dict[str, Any]], listed(ExportedLink, "How each visitor was linked that is not shown, since its link proves nothing.")
+    ]
+    orders: Annotated[list[dict[str, Any]], listed(ExportedOrder, "The person's orders, at most 1,000 of an email and of each visitor.")]
 
 
 class ErasedCounts(Struct, frozen=True):
-    visitors: int
-    links: int
-    events: int
+    """How much went, or would go."""
+
+    visitors: Annotated[int, about("Visitors.", minimum=0)]
+    links: Annotated[int, about("Links to emails and customer IDs.", minimum=0)]
+    events: Annotated[int, about("Events of those visitors.", minimum=0)]
 
 
 class KeptCounts(Struct, frozen=True):
-    """Visitors that stay: `unproven`, since their link proved nothing; `shared`, since another email or customer ID holds them by proof."""
+    """How many visitors stay."""
 
-    unproven: int
-    shared: int
+    unproven: Annotated[int, about("Visitors whose link proved nothing.", minimum=0)]
+    shared: Annotated[int, about("Visitors that another email or customer ID holds by proof.", minimum=0)]
 
 
 class ErasureAnswer(Struct, frozen=True):
-    """What went and what stays; of a dry run, what would. `reference` stands in the service's log, too, as the request's ID."""
+    """What went and what stays; of a dry run, what would."""
 
-    erased: ErasedCounts
-    kept: KeptCounts
-    dry_run: bool
-    reference: str
+    erased: Annotated[ErasedCounts, about("What went.")]
+    kept: Annotated[KeptCounts, about("What stays, and why.")]
+    dry_run: Annotated[bool, about("Whether nothing was changed.")]
+    reference: Annotated[str, about("The request's ID, which stands in the service's log, too.")]

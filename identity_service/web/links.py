@@ -14,7 +14,7 @@ from identity_service.visitor import VisitorId, own_visitor_id
 from identity_service.web.calls import count_lookup, email_handle, keep_opt_out, rfc3339
 from identity_service.web.cookies import read_cookies
 from identity_service.web.endpoints import Call, Reply
-from identity_service.web.link_payloads import BatchResult, LinkAnswer, LookedUpVisitor, LookupAnswer, UnlinkAnswer
+from identity_service.web.link_payloads import BatchResult, LinkAnswer, LookedUpVisitor, LookupAnswer, LookupBody, UnlinkAnswer
 
 EXACT_FLOAT = 2**53
 
@@ -37,7 +37,7 @@ async def unlink(call: Call) -> Reply:
 
 async def look_up(call: Call) -> Reply:
     body, links = call.body, call.services.links
-    one_of(body, ("email", "email_sha256", "customer", "visitor", "emails"))
+    one_of(body, LookupBody.exactly_one)
     count_lookup(call, 1 if isinstance(body.emails, UnsetType) else len(body.emails))
     if not isinstance(body.emails, UnsetType):
         return Reply(LookupAnswer(results=await _batch(call, body.emails)))

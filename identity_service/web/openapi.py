@@ -1,21 +1,22 @@
-"""/openapi.json, made from the structs that decode the bodies."""
+"""/openapi.json, made from the route table, the structs that decode the bodies, and examples of real answers."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import fields
 
 from identity_service import errors
-from identity_service.signals.statements import SOURCES
 from identity_service.version import VERSION
-from identity_service.web.orders import MOST_DAYS, MOST_ORDERS
-from identity_service.web.payloads import HealthAnswer, Problem
+from identity_service.web import parameters
+from identity_service.web.descriptions import ABOUT, BY_QUERY, SAME_AS_V2, SECTIONS, SERVICE, TRACKING_V3
+from identity_service.web.examples import Example, examples
+from identity_service.web.link_payloads import ExportedLink, ExportedOrder, ExportedVisitor
+from identity_service.web.order_payloads import CallEntry, EventEntry, SoldLine
+from identity_service.web.payloads import Body, HealthAnswer, Problem
 from identity_service.web.problems import is_tracking
-from identity_service.web.tracking_payloads import ProductLine, TrackingBody, TrackingError
+from identity_service.web.tracking_payloads import HeldOrder, ProductLine, TrackingBody, TrackingError
 
 ERRORS = {
     error.status: error
@@ -32,102 +33,248 @@ ERRORS = {
         errors.StoreUnavailable,
     )
 }
-PAGED: dict[str, dict[str, Any]] = {
-    "/v1/orders": {"cursor": {"type": "string"}, "limit": {"type": "integer", "minimum": 1, "maximum": MOST_ORDERS}},
-    "/v1/labels": {"days": {"type": "integer", "minimum": 1, "maximum": MOST_DAYS}},
+EITHER, PRIVATE, DEVICE, NO_KEY = "either key", "private key", "public key for the device", "no key"
+SHOWN = (Problem, TrackingError, HealthAnswer, ProductLine, SoldLine, EventEntry, CallEntry, HeldOrder)
+"""Structs that no body and no answer names as the type of a member, beside the entries of an export."""
+EXPORTED = (ExportedVisitor, ExportedLink, ExportedOrder)
+Requirement = dict[str, list[str]]
+BEARER: Requirement = {"bearer": []}
+IN_QUERY: Requirement = {"key": []}
+PRIVATE_IN_QUERY: Requirement = {"key": [], "private_key": []}
+SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A key of the shop. It may be the member `key` of a body instead."},
+    "key": {"type": "apiKey", "in": "query", "name": "key", "description": "A public key of the shop."},
+    "private_key": {"type": "apiKey", "in": "query", "name": "private_key", "description": "The shop's private key beside its public one."},
+}
+RETRY = {"Retry-After": {"description": "Seconds after which to repeat the call.", "schema": {"type": "integer", "minimum": 1}}}
+COOKIES = {
+    "Set-Cookie": {
+        "description": "Cookies of the visitor, for its browser: the ID, and the refusal, each set or cleared.",
+        "schema": {"type": "string"},
+    }
+}
+KEPT = {
+    "Cache-Control": {"description": "How long it may be kept.", "schema": {"type": "string"}},
+    "ETag": {"description": "For `If-None-Match`. It differs with the encoding.", "schema": {"type": "string"}},
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
+    """`name`: of its wording and its examples. `operation_id`: by which generated clients call it. `media`: of an answer that is no JSON.
+    `cached`: it has an entity tag. `cookies`: its answers set some."""
+
+    name: str
+    operation_id: str
     method: str
     path: str
-    body: type[Struct] | None
-    answer: type[Struct]
+    tag: str
     keys: str
-    summary: str
+    body: type[Body] | type[TrackingBody] | None = None
+    answer: type[Struct] | None = None
+    media: str = "application/json"
+    cached: bool = False
+    cookies: bool = False
+
+    @property
+    def tracking(self) -> bool:
+        return is_tracking(self.path)
+
+
+def _page(name: str, path: str, answer: type[Struct] | None = None, media: str = "application/json", *, cached: bool = False) -> Described:
+    return Described(name, name, "GET", path, SERVICE.tag, NO_KEY, None, answer, media, cached)
+
+
+PAGES = (
+    _page("checkAlive", "/healthz", HealthAnswer),
+    _page("checkReady", "/readyz", HealthAnswer),
+    _page("readMetrics", "/metrics", media="text/plain"),
+    _page("readDescription", "/openapi.json", cached=True),
+    _page("readDocs", "/docs", media="text/html"),
+    _page("readSnippet", "/visitor.js", media="text/javascript", cached=True),
+)
 
 
 def document(operations: Sequence[Described]) -> dict[str, Any]:
-    structs = {struct for o in operations for struct in (o.body, o.answer) if struct} | {Problem, TrackingError, HealthAnswer, ProductLine}
-    _, components = msgspec.json.schema_components(
-        sorted(structs, key=lambda one: one.__name__), ref_template="#/components/schemas/{name}"
-    )
-    for operation in operations:
-        if operation.body and issubclass(operation.body, TrackingBody):
-            components[operation.body.__name__]["required"] = list(operation.body.required)
+    """In the order of the sections' tags. Its server is wherever the document itself lies, so that it holds under a prefix, too."""
+    described = [*operations, *PAGES]
+    components = _schemas(described)
     paths: dict[str, Any] = {}
-    for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
-    for path in ("/healthz", "/readyz"):
-        answers = {"200": _answer("ok", HealthAnswer)} | ({"503": _error(path, 503)} if path == "/readyz" else {})
-        paths[path] = {"get": {"summary": path[1:], "responses": answers, "security": []}}
-    for path, media in (
-        ("/metrics", "text/plain"),
-        ("/docs", "text/html"),
-        ("/openapi.json", "application/json"),
-        ("/visitor.js", "text/javascript"),
-    ):
-        content: dict[str, Any] = {"description": "ok", "content": {media: {}}}
-        paths[path] = {"get": {"summary": path[1:], "responses": {"200": content}, "security": []}}
+    for section in SECTIONS:
+        for one in (one for one in described if one.tag == section.tag):
+            paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, components)
+    shown = {one.name for one in described}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Visitor identity service", "version": VERSION},
-        "security": [{"key": []}],
+        "info": {"title": "Visitor identity service", "version": VERSION, "description": ABOUT},
+        "servers": [{"url": ".", "description": "Where this document lies."}],
+        "tags": [{"name": section.tag, "description": section.meaning} for section in SECTIONS],
+        "security": [BEARER],
         "paths": paths,
-        "components": {"schemas": components, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+        "components": {
+            "schemas": components,
+            "responses": _error_responses(),
+            "examples": {name: part for name in shown for name, part in _example_parts(name)},
+            "securitySchemes": SCHEMES,
+        },
     }
 
 
-def _operation(operation: Described) -> dict[str, Any]:
+def _schemas(described: Iterable[Described]) -> dict[str, Any]:
+    structs = {struct for one in described for struct in (one.body, one.answer) if struct} | {*SHOWN, *EXPORTED}
+    named = sorted(structs, key=lambda one: one.__name__)
+    _, components = msgspec.json.schema_components(named, ref_template="#/components/schemas/{name}")
+    for struct in named:
+        if issubclass(struct, Body | TrackingBody):
+            components[struct.__name__] |= _rules(struct, components[struct.__name__])
+    return {name: _tidy(schema) for name, schema in sorted(components.items())}
+
+
+def _rules(body: type[Body] | type[TrackingBody], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """What a call is refused without. They stand within `allOf`, beside which generators of clients still read the members."""
+    found: dict[str, Any] = {}
+    if issubclass(body, TrackingBody):
+        found["required"] = list(body.required)
+    if body.exactly_one:
+        found["allOf"] = [{"oneOf": [_named(name, schema) for name in body.exactly_one]}]
+    if issubclass(body, Body) and body.at_least_one:
+        found["allOf"] = [{"anyOf": [_named(name, schema) for name in body.at_least_one]}]
+    return found
+
+
+def _named(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A member that may be null is absent then."""
+    nullable = {"type": "null"} in schema["properties"][name].get("anyOf", ())
+    return {"required": [name]} | ({"properties": {name: {"not": {"type": "null"}}}} if nullable else {})
+
+
+def _tidy(schema: Any) -> Any:
+    """Descriptions on one line, words with their type, no empty list of required members, and no `default` that says no more than absence:
+    generators for TypeScript would ask every caller for the member."""
+    if isinstance(schema, list):
+        return [_tidy(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: _tidy(one) for name, one in schema.items() if not _says_nothing(name, one)}
+    if isinstance(found.get("description"), str):
+        found["description"] = " ".join(found["description"].split())
+    if isinstance(found.get("enum"), list) and "type" not in found and all(isinstance(one, str) for one in found["enum"]):
+        found["type"] = "string"
+    return found
+
+
+def _says_nothing(name: str, value: Any) -> bool:
+    return (name == "required" and value == []) or (name == "default" and not value)
+
+
+def _operation(one: Described, components: Mapping[str, Any]) -> dict[str, Any]:
+    wording = next(section for section in SECTIONS if section.tag == one.tag).calls[one.name]
+    by_query = one.tracking and one.method == "GET"
+    texts = [wording.text, *([SAME_AS_V2] if one.tag == TRACKING_V3.tag else []), *([BY_QUERY] if by_query else [])]
     described: dict[str, Any] = {
-        "summary": operation.summary,
-        "description": f"Takes {operation.keys}.",
-        "operationId": f"{operation.method.lower()}{re.sub('[/{}]+', '_', operation.path).rstrip('_')}",
-        "responses": {"200": _answer(operation.summary, operation.answer)},
+        "operationId": one.operation_id,
+        "tags": [one.tag],
+        "summary": wording.summary,
+        "description": " ".join(texts),
+        "security": _security(one),
+        "responses": {"200": _answer(one, by_query=by_query)} | _refusals(one),
     }
-    if is_tracking(operation.path) and operation.method == "GET":
-        described["responses"]["200"]["content"]["application/javascript"] = {}
-    statuses = [status for status in ERRORS if _can_happen(operation, status)]
-    described["responses"] |= {str(status): _error(operation.path, status) for status in statuses}
-    if parameters := _parameters(operation):
-        described["parameters"] = parameters
-    if operation.body and operation.method == "POST":
-        schema = {"$ref": f"#/components/schemas/{operation.body.__name__}"}
-        described["requestBody"] = {"content": {"application/json": {"schema": schema}}}
+    found = parameters.of_path(one.path)
+    if one.body and by_query:
+        found += parameters.of_query(components[one.body.__name__])
+    if found:
+        described["parameters"] = [_with_example(parameter, one) for parameter in found]
+    if one.body and not by_query:
+        content = {"schema": {"$ref": f"#/components/schemas/{one.body.__name__}"}, "examples": _references(one, "request")}
+        described["requestBody"] = {"required": True, "content": {"application/json": content}}
     return described
 
 
-def _parameters(operation: Described) -> list[dict[str, Any]]:
-    """Of the path, of a page, and of a tracking call's query, where lists are JSON or `name[]`."""
-    found: list[dict[str, Any]] = []
-    if "{source}" in operation.path:
-        found.append({"name": "source", "in": "path", "required": True, "schema": {"enum": SOURCES}})
-    if "{sale}" in operation.path:
-        found.append({"name": "sale", "in": "path", "required": True, "schema": {"type": "string"}, "description": "Percent-encoded"})
-    schemas: dict[str, Any] = PAGED.get(operation.path, {})
-    required: Sequence[str] = ()
-    if operation.body and operation.method == "GET":
-        schemas = {name: {"type": "string"} for name in (*(field.name for field in fields(operation.body)), "callback")}
-        required = operation.body.required if issubclass(operation.body, TrackingBody) else ()
-    return found + [{"name": name, "in": "query", "required": name in required, "schema": schema} for name, schema in schemas.items()]
+def _security(one: Described) -> list[Requirement]:
+    if one.keys == NO_KEY:
+        return []
+    if not one.tracking:
+        return [BEARER]
+    return [BEARER, PRIVATE_IN_QUERY if one.keys == PRIVATE else IN_QUERY]
 
 
-def _can_happen(operation: Described, status: int) -> bool:
+def _answer(one: Described, *, by_query: bool) -> dict[str, Any]:
+    reference = {"$ref": f"#/components/schemas/{one.answer.__name__}"} if one.answer else None
+    other = {"type": "object"} if one.media == "application/json" else {"type": "string"}
+    content: dict[str, Any] = {one.media: {"schema": reference or other, "examples": _references(one, "answer")}}
+    if by_query:
+        content["application/javascript"] = {"schema": {"type": "string"}}
+    headers = (COOKIES if one.cookies else {}) | (KEPT if one.cached else {})
+    return {"description": "The answer.", "content": content} | ({"headers": headers} if headers else {})
+
+
+def _refusals(one: Described) -> dict[str, Any]:
+    prefix = "Tracking" if one.tracking else ""
+    found = {str(status): _response(f"{prefix}{error.__name__}") for status, error in ERRORS.items() if _can_happen(one, status)}
+    return found | ({"304": {"description": "What `If-None-Match` names is still so."}} if one.cached else {})
+
+
+def _can_happen(one: Described, status: int) -> bool:
+    """Of pages without a key only what precedes every call, and a store that is away."""
+    if one.keys == NO_KEY:
+        return status in {400, 431} or (status == 503 and one.path == "/readyz")
     if status == 409:
-        return operation.path == "/v1/links"
+        return one.path == "/v1/links"
     if status == 404:
-        return "{" in operation.path
+        return "{" in one.path
     if status == 413:
-        return operation.method == "POST"
-    return not (is_tracking(operation.path) and status == 422)
+        return one.method == "POST"
+    if status == 422:
+        return not one.tracking and (one.method == "POST" or one.path in parameters.OF_PAGES)
+    return True
 
 
-def _answer(description: str, answer: type[Struct]) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{answer.__name__}"}}}}
+def _response(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/responses/{name}"}
 
 
-def _error(path: str, status: int) -> dict[str, Any]:
-    form, media = (TrackingError, "application/json") if is_tracking(path) else (Problem, "application/problem+json")
-    schema = {"$ref": f"#/components/schemas/{form.__name__}"}
-    return {"description": ERRORS[status].title, "content": {media: {"schema": schema}}}
+def _error_responses() -> dict[str, Any]:
+    found = {error.__name__: _error(error, Problem, "application/problem+json", examples().problems) for error in ERRORS.values()}
+    tracking = [error for error in ERRORS.values() if error.status not in {404, 409, 422}]
+    return found | {
+        f"Tracking{error.__name__}": _error(error, TrackingError, "application/json", examples().tracking_errors) for error in tracking
+    }
+
+
+def _error(error: type[errors.ServiceError], form: type[Struct], media: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What cannot be used is 400 where plugins know no 422."""
+    codes = [error.code, *([errors.Invalid.code] if form is TrackingError and error is errors.Malformed else [])]
+    content = {
+        "schema": {"$ref": f"#/components/schemas/{form.__name__}"},
+        "examples": {code: {"value": given[code]} for code in codes if code in given},
+    }
+    headers = RETRY | COOKIES if error.status in {429, 503} else {}
+    return {"description": f"{error.title}.", "content": {media: content}} | ({"headers": headers} if headers else {})
+
+
+def _given(name: str) -> list[tuple[str, Example]]:
+    return [(name if number == 0 else f"{name}.{number + 1}", one) for number, one in enumerate(examples().calls.get(name, ()))]
+
+
+def _example_parts(name: str) -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    for key, one in _given(name):
+        found += [(f"{key}.request", {"summary": one.title, "value": one.body})] if one.body is not None else []
+        found.append((f"{key}.answer", {"summary": one.title, "value": one.answer}))
+    return found
+
+
+def _references(described: Described, part: str) -> dict[str, Any]:
+    return {
+        key: {"$ref": f"#/components/examples/{key}.{part}"}
+        for key, one in _given(described.name)
+        if part == "answer" or one.body is not None
+    }
+
+
+def _with_example(parameter: dict[str, Any], described: Described) -> dict[str, Any]:
+    for _, one in _given(described.name):
+        for values in (one.path or {}, one.query or {}):
+            if parameter["name"] in values:
+                return parameter | {"example": values[parameter["name"]]}
+    return parameter

@@ -1,115 +1,177 @@
 """Answers of the tracking reads. Revenue is decimal text: unit price times quantity, exact."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from identity_service.web.payloads import Body, VisitorText
+from identity_service.attribution import Break
+from identity_service.event import EventType
+from identity_service.web.payloads import Body, Time, VisitorText, about, listed
 
 Light = Literal["green", "not_started", "amber", "red"]
+Money = Annotated[str, Meta(extra_json_schema={"format": "decimal"})]
+Count = Annotated[int, Meta(extra_json_schema={"minimum": 0})]
+Share = Annotated[float, Meta(extra_json_schema={"minimum": 0, "maximum": 1})]
 
 
 class EventsBody(Body, frozen=True):
-    visitor: VisitorText
+    """One visitor."""
+
+    visitor: Annotated[VisitorText, about("The visitor's ID.")]
+
+
+class EventMembers(Struct, frozen=True, kw_only=True):
+    """What an event may have beside its type and time."""
+
+    products: Annotated[list[str | int] | UnsetType, about("Product IDs: the one clicked, those shown, or those held.", maxItems=100)] = (
+        UNSET
+    )
+    labels: Annotated[list[str] | UnsetType, about("Labels of the element. Empty where they were blank.", maxItems=20)] = UNSET
+    api: Annotated[str | UnsetType, about("The call that filled the element.")] = UNSET
+    text: Annotated[str | UnsetType, about("The category, the words searched, the sale's ID, or what was done to the cart.")] = UNSET
+    override: Annotated[bool | UnsetType, about("Whether the ID was typed into the address for a test.")] = UNSET
+    backtracked: Annotated[bool | UnsetType, about("Whether the labels are those of results that were shown before.")] = UNSET
+
+
+class EventEntry(EventMembers, frozen=True, kw_only=True):
+    """What a visitor did."""
+
+    type: Annotated[EventType, about("What happened.")]
+    time: Annotated[Time, about("When it happened, in RFC 3339.")]
 
 
 class EventsAnswer(Struct, frozen=True):
-    """Newest first."""
+    """What was logged under one visitor."""
 
-    events: list[dict[str, Any]]
+    events: Annotated[list[dict[str, Any]], listed(EventEntry, "Newest first, at most 200 (`events_per_visitor`).")]
 
 
 class CreditEntry(Struct, frozen=True):
-    product: str | int
-    labels: list[str]
-    api: str | None
-    clicked_at: str
+    """A product of an order and the click it is credited to."""
+
+    product: Annotated[str | int, about("The product's ID.")]
+    labels: Annotated[list[str], about("Labels of the clicks on it, newest first. The events that are kept bound them.")]
+    api: Annotated[str | None, about("The call that filled the element.")]
+    clicked_at: Annotated[Time, about("When it was last clicked, in RFC 3339.")]
+
+
+class SoldLine(Struct, frozen=True):
+    """A line of an order."""
+
+    id: Annotated[str | int | None, about("The product's ID. Null where none was named.")]
+    quantity: Annotated[int | str, about("How many were bought; a decimal text where it is not whole. Below zero, given back.")]
+    price: Annotated[Money | UnsetType, about("Price of one, where it is known.")] = UNSET
 
 
 class OrderAnswer(Struct, frozen=True):
-    """`mode`: null, none (no session), cookieless or persistent. `products`: of each its `id`, null where none was named, its `quantity`,
-    a decimal text where it is not whole, and the `price` of one where that is known."""
+    """An order and the labels it is credited to."""
 
-    sale: str
-    time: str
-    mode: str
-    visitor: str | None
-    products: list[dict[str, Any]]
-    revenue: str
-    attributed: bool
-    labels: list[str]
-    attribution: list[CreditEntry]
+    sale: Annotated[str, about("The shop's order ID.")]
+    time: Annotated[Time, about("When the sale was logged, in RFC 3339.")]
+    mode: Annotated[
+        str, about("Mode of the visitor at that time. `none`: it was not known.", enum=["null", "none", "cookieless", "persistent"])
+    ]
+    visitor: Annotated[str | None, about("ID of the visitor who bought. Null where it was not known or was erased.")]
+    products: Annotated[list[dict[str, Any]], listed(SoldLine, "The order's lines.", maxItems=1000)]
+    revenue: Annotated[Money, about("Unit price times quantity, summed.")]
+    attributed: Annotated[bool, about("Whether a click led to the order.")]
+    labels: Annotated[list[str], about("Labels the order is credited to. The events that are kept bound them.")]
+    attribution: Annotated[list[CreditEntry], about("Which click each product is credited to.", maxItems=1000)]
 
 
 class OrdersAnswer(Struct, frozen=True):
-    """Newest first; `next` is the cursor of the next page, null on the last."""
+    """One page of the orders."""
 
-    orders: list[OrderAnswer]
-    next: str | None
+    orders: Annotated[list[OrderAnswer], about("Newest first, at most `limit`.", maxItems=200)]
+    next: Annotated[str | None, about("Cursor of the next page. Null on the last.")]
 
 
 class AttributionAnswer(Struct, frozen=True):
-    """`broken`: the first missing link of the chain label → click → sale."""
+    """Why an order is attributed, or which link of the chain label → click → sale is the first that is missing."""
 
-    sale: str
-    attributed: bool
-    labels: list[str]
-    attribution: list[CreditEntry]
-    broken: str | None
-    explanation: str
-    hint: str | None
+    sale: Annotated[str, about("The shop's order ID.")]
+    attributed: Annotated[bool, about("Whether a click led to the order.")]
+    labels: Annotated[list[str], about("Labels the order is credited to. The events that are kept bound them.")]
+    attribution: Annotated[list[CreditEntry], about("Which click each product is credited to.", maxItems=1000)]
+    broken: Annotated[Break | None, about("The first missing link. Null for an attributed order.")]
+    explanation: Annotated[str, about("The same in a sentence, with what to do.")]
+    hint: Annotated[str | None, about("What is wrong although the chain holds.")]
 
 
 class LabelEntry(Struct, frozen=True):
-    label: str
-    clicks: int
-    orders: int
-    revenue: str
+    """What one label led to."""
+
+    label: Annotated[str, about("Its first 120 characters. `...` stands for labels beyond an hour's 500 counters.", maxLength=120)]
+    clicks: Annotated[Count, about("Clicks that carried it.")]
+    orders: Annotated[Count, about("Orders credited to it.")]
+    revenue: Annotated[Money, about("Revenue of what is credited to it.")]
 
 
 class LabelsAnswer(Struct, frozen=True):
     """An order counts under each of its labels; the totals count it once."""
 
-    days: int
-    labels: list[LabelEntry]
-    attributed_orders: int
-    other_orders: int
-    attributed_revenue: str
-    other_revenue: str
+    days: Annotated[int, about("Days that were counted.", minimum=1, maximum=400)]
+    labels: Annotated[list[LabelEntry], about("By revenue, highest first, at most 500 new ones an hour of `days`.")]
+    attributed_orders: Annotated[Count, about("Orders that a click led to.")]
+    other_orders: Annotated[int, about("Orders that no click led to.")]
+    attributed_revenue: Annotated[Money, about("Revenue of the orders that a click led to.")]
+    other_revenue: Annotated[Money, about("Revenue of the other orders.")]
+
+
+class CallEntry(Struct, frozen=True):
+    """One tracking call."""
+
+    time: Annotated[Time, about("When it came, in RFC 3339.")]
+    call: Annotated[str, about("The call without its version: `log/sale`.")]
+    mode: Annotated[str | None, about("The visitor's mode, `none`, or `bot`. Null for a call about no visit.")]
+    outcome: Annotated[Literal["ok", "error"], about("How it was answered.")]
+    labels: Annotated[list[str] | UnsetType, about("The labels it carried or was credited to.")] = UNSET
+    unread: Annotated[
+        list[str] | UnsetType, about("Arguments that could not be read and were left out, by name and index.", maxItems=20)
+    ] = UNSET
+    error: Annotated[str | UnsetType, about("What the caller was told.")] = UNSET
 
 
 class CallsAnswer(Struct, frozen=True):
-    """Newest first, of the last 24 hours; nothing personal. `unread`: names of the arguments that could not be read and were left out."""
+    """The log of tracking calls. It holds nothing personal."""
 
-    calls: list[dict[str, Any]]
+    calls: Annotated[
+        list[dict[str, Any]], listed(CallEntry, "Newest first, of 24 hours: at most 1,000 calls and 1,000 failures.", maxItems=2000)
+    ]
 
 
 class SeenProduct(Struct, frozen=True):
-    product: str
-    type: Literal["integer", "string"]
-    last_seen: str
+    """A product that was clicked or bought."""
+
+    product: Annotated[str, about("Its ID, as text.")]
+    type: Annotated[Literal["integer", "string"], about("The type it was sent as.")]
+    last_seen: Annotated[Time, about("When it was last clicked or bought, in RFC 3339.")]
 
 
 class ProductsAnswer(Struct, frozen=True):
-    products: list[SeenProduct]
+    """The products that calls named."""
+
+    products: Annotated[list[SeenProduct], about("Newest first, at most 10,000.", maxItems=10_000)]
 
 
 class RhythmEntry(Struct, frozen=True):
-    """`usual_seconds`: null until there were five on three days of the last fourteen."""
+    """How long calls of one kind have been silent, against how often they usually come."""
 
-    status: Light
-    age_seconds: int | None
-    usual_seconds: int | None
-    text: str
+    status: Annotated[Light, about("Green, amber after three times the usual distance, red after ten; not_started before the first.")]
+    age_seconds: Annotated[int | None, about("Seconds since the last one. Null where there was none.")]
+    usual_seconds: Annotated[int | None, about("The usual distance over 14 days. Null until there were five on three days of them.")]
+    text: Annotated[str, about("The same in a sentence.")]
 
 
 class TrackingHealthAnswer(Struct, frozen=True):
-    """`status`: not_started until a click and a sale have been logged, unless something is wrong; `reasons` then tell the next step."""
+    """How well the shop's tracking works."""
 
-    status: Light
-    click: RhythmEntry
-    sale: RhythmEntry
-    error_rate: float
-    without_labels: float
-    without_visitor: float
-    reasons: list[str]
+    status: Annotated[
+        Light, about("The worst of what follows; not_started until a click and a sale came, unless something is wrong.")
+    ]
+    click: Annotated[RhythmEntry, about("Clicks.")]
+    sale: Annotated[RhythmEntry, about("Sales.")]
+    error_rate: Annotated[Share, about("Share of failed calls, this hour and the one before.")]
+    without_labels: Annotated[Share, about("Share of clicks without labels, last day.")]
+    without_visitor: Annotated[Share, about("Share of clicks without a visitor, last day.")]
+    reasons: Annotated[list[str], about("What is not green, or the next step, in sentences.", maxItems=5)]

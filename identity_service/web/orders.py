@@ -28,7 +28,7 @@ from identity_service.web.order_payloads import (
 )
 
 CURSOR = re.compile(r"[A-Za-z0-9_-]{22}")
-MOST_ORDERS = 200
+USUAL_ORDERS, MOST_ORDERS = 50, 200
 MOST_DAYS = 400
 
 
@@ -39,7 +39,7 @@ async def events(call: Call) -> Reply:
 
 
 async def page(call: Call) -> Reply:
-    cursor, most = call.query.get("cursor"), _number(call.query, "limit", 50, MOST_ORDERS)
+    cursor, most = call.query.get("cursor"), _number(call.query, "limit", USUAL_ORDERS, MOST_ORDERS)
     if cursor is not None and not CURSOR.fullmatch(cursor):
         raise Invalid("cursor: take it from the answer before, as `next`")
     found, following = await call.services.orders.page(call.shop, cursor, most)
@@ -52,9 +52,8 @@ async def one(call: Call) -> Reply:
 
 async def attribution(call: Call) -> Reply:
     told = await call.services.orders.explain(call.shop, await _order(call))
-    broken = told.broken.value if told.broken else None
     credited = (told.text == ATTRIBUTED, told.order.labels, _credits(told.order))
-    return Reply(AttributionAnswer(told.order.sale, *credited, broken, told.text, told.hint))
+    return Reply(AttributionAnswer(told.order.sale, *credited, told.broken, told.text, told.hint))
 
 
 async def labels(call: Call) -> Reply:

@@ -1,192 +1,251 @@
 """Bodies and answers. The same structs decode requests and describe them in /openapi.json. UNSET keeps absent from null."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from identity_service.policy import Reason
+
+
+def about(description: str, **schema: Any) -> Meta:
+    """What a member means, as /openapi.json says it. `schema`: keywords there beside those of the member's type."""
+    return Meta(description=description, extra_json_schema=schema or None)
+
+
+def listed(struct: type[Struct], description: str, **schema: Any) -> Meta:
+    """Of a list whose entries go out as they are held, without being made structs first: `struct` describes one."""
+    return about(description, items={"$ref": f"#/components/schemas/{struct.__name__}"}, **schema)
+
+
 Choice = Literal["granted", "refused"]
-Key = Annotated[Any, Meta(description="Where it is not in `Authorization: Bearer KEY`", extra_json_schema={"type": "string"})]
+ModeText = Literal["cookieless", "persistent", "null"]
+Key = Annotated[Any, about("The shop's key, where it is not in `Authorization: Bearer KEY`.", type="string")]
 """Read before the body, so that here it is ignored, whatever it is."""
 VisitorText = Annotated[str, Meta(max_length=120)]
-Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339")]
-
-
-Told = Annotated[Any, Meta(extra_json_schema={"type": ["string", "null"]})]
-"""Read as far as it can be: what cannot is unknown."""
-Flag = Annotated[Any, Meta(extra_json_schema={"type": ["boolean", "integer", "string"], "enum": [True, False, 1, 0, "1", "0"]})]
+Moment = Annotated[datetime, Meta(tz=True)]
+Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 
 class Body(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """`exactly_one`: members of which a call names one and no more; `at_least_one`: of which it names one or more."""
+
+    exactly_one: ClassVar[tuple[str, ...]] = ()
+    at_least_one: ClassVar[tuple[str, ...]] = ()
+
     key: Key = UNSET
+
+
+FLAG = {"type": ["boolean", "integer", "string"]}
+TEXT = {"type": ["string", "null"]}
 
 
 class Client(Struct, frozen=True):
     """The visitor's own surroundings, told by a server with a private key, which hands on what it got: what is no address or no region is
     unknown."""
 
-    ip: Told = None
-    user_agent: Told = None
-    region: Told = None
-    gpc: Flag = False
-    dnt: Flag = False
+    ip: Annotated[Any, about("Address of the visitor's device, IPv4 or IPv6.", **TEXT)] = None
+    user_agent: Annotated[Any, about("`User-Agent` of the visitor's browser.", **TEXT)] = None
+    region: Annotated[Any, about("ISO 3166 code of the visitor's country, or of country and subdivision: `FR`, `US-CA`.", **TEXT)] = None
+    gpc: Annotated[Any, about("Whether the browser sends `Sec-GPC: 1`, an opt-out of sale and sharing. Also as 1 or `1`.", **FLAG)] = False
+    dnt: Annotated[Any, about("Whether the browser sends `DNT: 1`. Also as 1 or `1`.", **FLAG)] = False
 
 
 class Purposes(Struct, frozen=True, omit_defaults=True):
-    storage: Choice | UnsetType = UNSET
-    measurement: Choice | UnsetType = UNSET
-    linking: Choice | UnsetType = UNSET
+    """`storage` and `measurement` granted together allow a persistent ID. What is absent was not chosen."""
+
+    storage: Annotated[Choice | UnsetType, about("Keeping an ID on the device.")] = UNSET
+    measurement: Annotated[Choice | UnsetType, about("Measuring what the visitor does in the shop.")] = UNSET
+    linking: Annotated[Choice | UnsetType, about("Linking the ID to an email or a customer ID. Absent, it follows `storage`.")] = UNSET
 
 
 class Tcf(Struct, frozen=True, omit_defaults=True):
     """As `__tcfapi('addEventListener')` tells it; everything is read from the string."""
 
-    tc_string: str | None = None
-    gdpr_applies: bool | None = None
-    event_status: str | None = None
+    tc_string: Annotated[str | None, about("The TC string, version 2.")] = None
+    gdpr_applies: Annotated[bool | None, about("Whether the banner says that the GDPR applies.")] = None
+    event_status: Annotated[str | None, about("`useractioncomplete` for a choice made now, `tcloaded` for one that is remembered.")] = None
 
 
 class Gpp(Struct, frozen=True, omit_defaults=True):
     """As `__gpp('addEventListener')` tells it; only the applicable sections of a ready signal count."""
 
-    gpp_string: str | None = None
-    applicable_sections: list[int] | None = None
-    signal_status: str | None = None
+    gpp_string: Annotated[str | None, about("The GPP string.")] = None
+    applicable_sections: Annotated[list[int] | None, about("Numbers of the sections that apply to the visitor.")] = None
+    signal_status: Annotated[str | None, about("`ready` once the visitor has decided.")] = None
 
 
 class ConsentObject(Struct, frozen=True, omit_defaults=True):
-    """`storage` and `measurement` granted allow a persistent ID. `google`: the state of a consent mode update."""
+    """`storage` and `measurement` granted allow a persistent ID. Of several signals the newest choice counts, a refusal at a tie. What
+    cannot be read is no choice."""
 
-    purposes: Purposes | UnsetType = UNSET
-    tcf: Tcf | UnsetType = UNSET
-    gpp: Gpp | UnsetType = UNSET
-    us_privacy: str | UnsetType = UNSET
-    google: dict[str, Any] | UnsetType = UNSET
-    decided_at: Moment | UnsetType = UNSET
-    policy_version: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
+    purposes: Annotated[Purposes | UnsetType, about("The choice by purpose.")] = UNSET
+    tcf: Annotated[Tcf | UnsetType, about("IAB Europe's Transparency and Consent Framework.")] = UNSET
+    gpp: Annotated[Gpp | UnsetType, about("IAB's Global Privacy Platform.")] = UNSET
+    us_privacy: Annotated[str | UnsetType, about("IAB's US privacy string: `1YNN`.")] = UNSET
+    google: Annotated[dict[str, Any] | UnsetType, about("State of a Google consent mode update, by its names: `analytics_storage`.")] = (
+        UNSET
+    )
+    decided_at: Annotated[Moment | UnsetType, about("When the visitor chose, in RFC 3339 with its offset.")] = UNSET
+    policy_version: Annotated[
+        Annotated[str, Meta(max_length=64)] | UnsetType, about("Version of the notice that the visitor saw. Receipts repeat it.")
+    ] = UNSET
 
 
 Said = Literal["now", "remembered"]
 Age = Annotated[float, Meta(ge=0)]
 ConsentMember = Literal["granted", "refused", "unknown"] | ConsentObject
 
+ASKED = about(
+    "Absent: as consent decides. Null: no ID. `auto`: a cookieless one. `persistent`: a persistent one, by the shop's word. Else an own ID"
+    " of 1 to 64 of `A-Z a-z 0-9 _ . -`."
+)
+TOKEN = about("The visitor's token, from an earlier answer. Without it the visitor's cookie is read.")
+CONSENT = about("The choice in a word, or its signals. `unknown` says nothing.")
+CLIENT = about("The visitor's surroundings, told by a server. Only a private key may send them.")
+SAID = about("`remembered` for a choice that is repeated from where it is kept. Else it was said now.")
+AGE = about("Milliseconds since the choice was said, for a post that is repeated.")
+
 
 class IssueBody(Body, frozen=True):
-    visitor: Annotated[VisitorText | None, Meta(description="null, auto, persistent, or an own ID")] | UnsetType = UNSET
-    token: VisitorText | UnsetType | None = UNSET
-    consent: ConsentMember | UnsetType | None = UNSET
-    client: Client | UnsetType | None = UNSET
+    """Whom an ID is asked for, and what is known of the visitor's consent. `consent` is state here: remembered, unless `decided_at` dates
+    it."""
+
+    visitor: Annotated[VisitorText | UnsetType | None, ASKED] = UNSET
+    token: Annotated[VisitorText | UnsetType | None, TOKEN] = UNSET
+    consent: Annotated[ConsentMember | UnsetType | None, CONSENT] = UNSET
+    client: Annotated[Client | UnsetType | None, CLIENT] = UNSET
 
 
 class ConsentsBody(IssueBody, frozen=True):
-    """`said`: `remembered` for what is repeated from where it is kept. `age_ms`: milliseconds since it was said, of a post that is
-    repeated."""
+    """A choice that was said now, unless `said`, `age_ms` or `decided_at` say otherwise."""
 
-    said: Said | UnsetType = UNSET
-    age_ms: Age | UnsetType = UNSET
+    said: Annotated[Said | UnsetType, SAID] = UNSET
+    age_ms: Annotated[Age | UnsetType, AGE] = UNSET
 
 
 class BannerBody(Body, frozen=True, forbid_unknown_fields=False):
     """Beside these members: the banner's event as its JSON, or its cookies as members by name."""
 
-    visitor: Annotated[VisitorText | None, Meta(description="null, auto, persistent, or an own ID")] | UnsetType = UNSET
-    token: VisitorText | UnsetType | None = UNSET
-    client: Client | UnsetType | None = UNSET
-    said: Said | UnsetType = UNSET
-    age_ms: Age | UnsetType = UNSET
+    visitor: Annotated[VisitorText | UnsetType | None, ASKED] = UNSET
+    token: Annotated[VisitorText | UnsetType | None, TOKEN] = UNSET
+    client: Annotated[Client | UnsetType | None, CLIENT] = UNSET
+    said: Annotated[Said | UnsetType, SAID] = UNSET
+    age_ms: Annotated[Age | UnsetType, AGE] = UNSET
 
 
 class DecisionAnswer(Struct, frozen=True):
-    reason: str
-    signal: str | None
-    region: str | None
-    policy: str
+    """Why the visitor has its mode."""
+
+    reason: Annotated[Reason, about("The rule that decided.")]
+    signal: Annotated[str | None, about("Source of the choice that counted: `plain`, `shop`, or a banner's name. Null where none did.")]
+    region: Annotated[str | None, about("The visitor's region, as far as it is known.")]
+    policy: Annotated[str, about("The shop's policy: `standard` or `strict`.")]
 
 
 class IdentityAnswer(Struct, frozen=True):
-    visitor: str | None
-    mode: Literal["cookieless", "persistent", "null"]
-    token: str | None
-    expires_at: str | None
-    linkable: bool
-    sale_share_opt_out: bool
-    decision: DecisionAnswer
+    """The visitor's ID, or null. Hand `Set-Cookie` to the visitor's browser, and keep `token` on the server."""
+
+    visitor: Annotated[str | None, about("The visitor's ID. Null in mode `null`.")]
+    mode: Annotated[ModeText, about("`cookieless`: for one window. `persistent`: until consent ends. `null`: no ID.")]
+    token: Annotated[str | None, about("The ID, signed. It proves the visitor in later calls.")]
+    expires_at: Annotated[Time | None, about("When the ID ends, in RFC 3339.")]
+    linkable: Annotated[bool, about("Whether the ID may be linked to an email or a customer ID.")]
+    sale_share_opt_out: Annotated[bool, about("Whether the visitor has opted out of sale and sharing of its data.")]
+    decision: Annotated[DecisionAnswer, about("Why the visitor has this mode.")]
 
 
 class ReceiptAnswer(Struct, frozen=True):
-    """Proof of one decision. `override_reason`: why the operator's rules are looser than the policy's.
-    `visitor_digest` is keyed by a random key that only the visitor's record holds."""
+    """Proof of one decision, signed by the service."""
 
-    receipt_id: str
-    time: str
-    mode: str
-    purposes: dict[str, str]
-    source: str
-    policy: str
-    policy_version: str | None
-    raw_digest: str | None
-    region: str | None
-    override_reason: str | None
-    visitor_digest: str | None
-    signature: str
+    receipt_id: Annotated[str, about("The receipt's own ID, by which it is found.")]
+    time: Annotated[Time, about("When the service took the choice, in RFC 3339.")]
+    mode: Annotated[str, about("Mode of the visitor after the choice.", enum=["cookieless", "persistent", "null"])]
+    purposes: Annotated[dict[str, str], about("`granted` or `refused` by purpose: `storage`, `measurement`, `linking`.")]
+    source: Annotated[str, about("Who reported the choice: `plain`, `shop`, or a banner's name.")]
+    policy: Annotated[str, about("The shop's policy at that time.")]
+    policy_version: Annotated[str | None, about("Version of the notice that the visitor saw, if it was sent.")]
+    raw_digest: Annotated[str | None, about("SHA-256 of the signal as it came, in hexadecimal.")]
+    region: Annotated[str | None, about("The visitor's region, as far as it was known.")]
+    override_reason: Annotated[str | None, about("Why the operator's rules are looser than the policy's.")]
+    visitor_digest: Annotated[
+        str | None, about("The visitor's ID under a random key that only its record holds. Null where the receipt names nobody.")
+    ]
+    signature: Annotated[str, about("Signature over the other members as JSON with sorted names and without spaces.")]
 
 
 class ConsentAnswer(IdentityAnswer, frozen=True):
-    receipt: ReceiptAnswer | None
+    """The visitor's ID after the choice, and the proof of the choice."""
+
+    receipt: Annotated[ReceiptAnswer | None, about("Proof of the choice. Null where nothing was chosen, or the store cannot keep it.")]
 
 
 class ReceiptsBody(Body, frozen=True):
-    """`visitor` for all its receipts, newest first; with `at` for the one in force then; or `receipt_id` for one."""
+    """`visitor` for all its receipts, newest first; with `at` for the one in force then; or `receipt_id` for one, whatever else is sent."""
 
-    visitor: VisitorText | UnsetType = UNSET
-    at: Moment | UnsetType = UNSET
-    receipt_id: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
+    at_least_one: ClassVar[tuple[str, ...]] = ("visitor", "receipt_id")
+
+    visitor: Annotated[VisitorText | UnsetType, about("ID of the visitor whose receipts are asked for.")] = UNSET
+    at: Annotated[Moment | UnsetType, about("The moment for which proof is asked, in RFC 3339 with its offset.")] = UNSET
+    receipt_id: Annotated[Annotated[str, Meta(max_length=64)] | UnsetType, about("ID of one receipt.")] = UNSET
 
 
 class ReceiptsAnswer(Struct, frozen=True):
-    receipts: list[ReceiptAnswer]
+    """Empty where nothing is known."""
+
+    receipts: Annotated[list[ReceiptAnswer], about("Newest first, at most 100 of a visitor.", maxItems=100)]
 
 
 class DecisionsBody(IssueBody, frozen=True):
     """A decision for given signals that changes nothing."""
 
-    policy: Literal["standard", "strict"] | UnsetType = UNSET
+    policy: Annotated[Literal["standard", "strict"] | UnsetType, about("Decide under this policy instead of the shop's.")] = UNSET
 
 
 class TraceStep(Struct, frozen=True):
-    fact: str
-    value: str
+    """One fact that the decision looked at."""
+
+    fact: Annotated[str, about("What was looked at.")]
+    value: Annotated[str, about("What was found.")]
 
 
 class DecisionsAnswer(Struct, frozen=True):
-    mode: Literal["cookieless", "persistent", "null"]
-    sale_share_opt_out: bool
-    decision: DecisionAnswer
-    trace: list[TraceStep]
+    """What a call with this body would be answered, and why."""
+
+    mode: Annotated[ModeText, about("The mode that the visitor would have.")]
+    sale_share_opt_out: Annotated[bool, about("Whether the visitor would count as opted out of sale and sharing.")]
+    decision: Annotated[DecisionAnswer, about("Why.")]
+    trace: Annotated[list[TraceStep], about("Every fact in the order it was looked at; the last is the rule.")]
 
 
 class VerificationBody(Body, frozen=True):
-    token: str
+    """One token."""
+
+    token: Annotated[str, about("The token to verify.")]
 
 
 class VerificationAnswer(Struct, frozen=True, omit_defaults=True):
-    valid: bool
-    visitor: str | UnsetType = UNSET
-    mode: Literal["cookieless", "persistent"] | UnsetType = UNSET
-    issued_at: str | UnsetType = UNSET
-    reason: Literal["bad_signature", "expired", "withdrawn"] | UnsetType = UNSET
+    """`valid` with the visitor, or with the reason against it."""
+
+    valid: Annotated[bool, about("Whether the token is this shop's and its ID lives.")]
+    visitor: Annotated[str | UnsetType, about("The visitor's ID, of a valid token.")] = UNSET
+    mode: Annotated[Literal["cookieless", "persistent"] | UnsetType, about("The ID's mode, of a valid token.")] = UNSET
+    issued_at: Annotated[Time | UnsetType, about("When a valid token was signed, in RFC 3339.")] = UNSET
+    reason: Annotated[Literal["bad_signature", "expired", "withdrawn"] | UnsetType, about("Why a token is not valid.")] = UNSET
 
 
 class HealthAnswer(Struct, frozen=True):
-    status: Literal["ok"]
+    """The process answers, or the store does."""
+
+    status: Annotated[Literal["ok"], about("Always `ok`: anything else is an error.")]
 
 
 class Problem(Struct, frozen=True):
-    """application/problem+json, RFC 9457."""
+    """An error as application/problem+json, RFC 9457."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    request_id: str
+    type: Annotated[str, about("Address of the error's description.", format="uri-reference")]
+    title: Annotated[str, about("The kind of error, for people.")]
+    status: Annotated[int, about("The HTTP status.", minimum=400, maximum=599)]
+    detail: Annotated[str, about("What to do next. It never repeats what was sent.")]
+    code: Annotated[str, about("The kind of error, for programs: `invalid`, `rate_limited` and so on.")]
+    request_id: Annotated[str, about("The request's ID, as the service's log has it.")]

@@ -5,14 +5,12 @@ from msgspec import UnsetType
 from identity_service.visitor import VisitorId, own_visitor_id
 from identity_service.web.calls import count_lookup
 from identity_service.web.endpoints import Call, Reply
-from identity_service.web.link_payloads import ErasedCounts, ErasureAnswer, ExportAnswer, KeptCounts
+from identity_service.web.link_payloads import ErasedCounts, ErasureAnswer, ExportAnswer, KeptCounts, RightsBody
 from identity_service.web.links import handle_of, one_of
-
-NAMES = ("email", "customer", "visitor", "token")
 
 
 async def export(call: Call) -> Reply:
-    one_of(call.body, NAMES)
+    one_of(call.body, RightsBody.exactly_one)
     count_lookup(call)
     visitor, rights = _visitor(call), call.services.rights
     if visitor:
@@ -21,7 +19,7 @@ async def export(call: Call) -> Reply:
 
 
 async def erase(call: Call) -> Reply:
-    one_of(call.body, NAMES)
+    one_of(call.body, RightsBody.exactly_one)
     count_lookup(call)
     visitor, rights, body = _visitor(call), call.services.rights, call.body
     if visitor:

@@ -1,49 +1,93 @@
 """The whole surface on one page."""
 
+import re
 from dataclasses import dataclass
+from functools import cache
 
+import msgspec
 from msgspec import Struct
 from starlette.types import ASGIApp
 
-from identity_service.web import (
-    consents,
-    health,
-    link_payloads,
-    links,
-    order_payloads,
-    orders,
-    payloads,
-    privacy,
-    rights,
-    tracking,
-    tracking_payloads,
-    visitors,
-)
+from identity_service.web import consents, descriptions, health, links, orders, privacy, rights, tracking, visitors
 from identity_service.web.admin.door import Lead
 from identity_service.web.admin.surface import admin_routes
-from identity_service.web.assets import SNIPPET, AssetPage
+from identity_service.web.assets import SNIPPET, Asset, AssetPage, DocumentPage, compressed
 from identity_service.web.demo.surface import demo_shop
+from identity_service.web.descriptions import section_of
 from identity_service.web.endpoints import Endpoint, Handler, Services
+from identity_service.web.link_payloads import (
+    ErasureAnswer,
+    ErasureBody,
+    ExportAnswer,
+    LinkAnswer,
+    LinkBody,
+    LookupAnswer,
+    LookupBody,
+    RightsBody,
+    UnlinkAnswer,
+)
 from identity_service.web.manual.surface import manual_routes
-from identity_service.web.openapi import Described, document
+from identity_service.web.openapi import DEVICE, EITHER, PRIVATE, Described, document
+from identity_service.web.order_payloads import (
+    AttributionAnswer,
+    CallsAnswer,
+    EventsAnswer,
+    EventsBody,
+    LabelsAnswer,
+    OrderAnswer,
+    OrdersAnswer,
+    ProductsAnswer,
+    TrackingHealthAnswer,
+)
+from identity_service.web.payloads import (
+    BannerBody,
+    Body,
+    ConsentAnswer,
+    ConsentsBody,
+    DecisionsAnswer,
+    DecisionsBody,
+    IdentityAnswer,
+    IssueBody,
+    ReceiptsAnswer,
+    ReceiptsBody,
+    VerificationAnswer,
+    VerificationBody,
+)
 from identity_service.web.routing import ByRawPath, Named, Surface
 from identity_service.web.tracking_endpoint import TrackingEndpoint
-
-EITHER, PRIVATE, DEVICE = "either key", "private key", "public key for the device"
+from identity_service.web.tracking_payloads import (
+    BasketBody,
+    CategoryBody,
+    ClickBody,
+    DebugBody,
+    EmailBody,
+    PrivacyAnswer,
+    PrivacyBody,
+    ProductBody,
+    ResultsBody,
+    ReturnedBody,
+    SaleBody,
+    SearchBody,
+    TokenAnswer,
+    TokenBody,
+    TrackingAnswer,
+    TrackingBody,
+    VisitorIdAnswer,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`keys`: which key it takes. `large`: takes a batch body with the key in `Authorization`. `free`: its body has members of somebody
-    else's. `consent`: it may carry a refusal, which is always accepted."""
+    """`name`: by which generated clients call it. `keys`: which key it takes. `large`: takes a batch body with the key in `Authorization`.
+    `free`: its body has members of somebody else's. `consent`: it may carry a refusal, which is always accepted."""
 
+    name: str
     method: str
     path: str
     handler: Handler
-    body: type[Struct] | None
+    body: type[Body] | None
     answer: type[Struct]
     keys: str
-    summary: str
     large: bool = False
     free: bool = False
     consent: bool = False
@@ -55,111 +99,80 @@ class TrackingCall:
 
     name: str
     handler: Handler
-    body: type[tracking_payloads.TrackingBody]
-    summary: str
-    answer: type[Struct] = tracking_payloads.TrackingAnswer
+    body: type[TrackingBody]
+    answer: type[Struct] = TrackingAnswer
     keys: str = EITHER
 
     @property
     def paths(self) -> tuple[str, str]:
         return f"/v2/{self.name}", f"/v3/{self.name}"
 
+    @property
+    def operation(self) -> str:
+        """`log/cart/add` is `logCartAdd`."""
+        first, *others = re.split("[/_]", self.name)
+        return first + "".join(map(str.capitalize, others))
 
-VISITOR = tracking_payloads.VisitorIdAnswer
 
 OPERATIONS = (
+    Operation("issueVisitor", "POST", "/v1/visitors", visitors.issue, IssueBody, IdentityAnswer, EITHER, consent=True),
+    Operation("verifyToken", "POST", "/v1/verifications", visitors.verify, VerificationBody, VerificationAnswer, EITHER),
+    Operation("reportConsent", "POST", "/v1/consents", consents.report, ConsentsBody, ConsentAnswer, EITHER, consent=True),
     Operation(
-        "POST", "/v1/visitors", visitors.issue, payloads.IssueBody, payloads.IdentityAnswer, EITHER, "Issue a visitor ID", consent=True
-    ),
-    Operation(
-        "POST", "/v1/verifications", visitors.verify, payloads.VerificationBody, payloads.VerificationAnswer, EITHER, "Verify a token"
-    ),
-    Operation(
-        "POST",
-        "/v1/consents",
-        consents.report,
-        payloads.ConsentsBody,
-        payloads.ConsentAnswer,
-        EITHER,
-        "Report a consent choice",
-        consent=True,
-    ),
-    Operation(
+        "reportBannerConsent",
         "POST",
         "/v1/consents/{source}",
         consents.report_banner,
-        payloads.BannerBody,
-        payloads.ConsentAnswer,
+        BannerBody,
+        ConsentAnswer,
         EITHER,
-        "Report a banner's event",
         free=True,
         consent=True,
     ),
-    Operation("POST", "/v1/receipts", consents.receipts, payloads.ReceiptsBody, payloads.ReceiptsAnswer, PRIVATE, "Prove consent"),
-    Operation("POST", "/v1/decisions", consents.decisions, payloads.DecisionsBody, payloads.DecisionsAnswer, PRIVATE, "Preview a decision"),
-    Operation("POST", "/v1/links", links.link, link_payloads.LinkBody, link_payloads.LinkAnswer, EITHER, "Link an email or customer ID"),
-    Operation("POST", "/v1/unlinks", links.unlink, link_payloads.LinkBody, link_payloads.UnlinkAnswer, PRIVATE, "Unlink one"),
-    Operation(
-        "POST",
-        "/v1/lookups",
-        links.look_up,
-        link_payloads.LookupBody,
-        link_payloads.LookupAnswer,
-        PRIVATE,
-        "Look up visitor IDs",
-        large=True,
-    ),
-    Operation("POST", "/v1/exports", rights.export, link_payloads.RightsBody, link_payloads.ExportAnswer, PRIVATE, "Export what is held"),
-    Operation("POST", "/v1/erasures", rights.erase, link_payloads.ErasureBody, link_payloads.ErasureAnswer, PRIVATE, "Erase what is held"),
-    Operation(
-        "POST", "/v1/events", orders.events, order_payloads.EventsBody, order_payloads.EventsAnswer, PRIVATE, "Read a visitor's events"
-    ),
-    Operation("GET", "/v1/orders", orders.page, None, order_payloads.OrdersAnswer, PRIVATE, "List orders"),
-    Operation("GET", "/v1/orders/{sale}", orders.one, None, order_payloads.OrderAnswer, PRIVATE, "Read an order"),
-    Operation(
-        "GET",
-        "/v1/orders/{sale}/attribution",
-        orders.attribution,
-        None,
-        order_payloads.AttributionAnswer,
-        PRIVATE,
-        "Explain an order's attribution",
-    ),
-    Operation("GET", "/v1/labels", orders.labels, None, order_payloads.LabelsAnswer, PRIVATE, "Compare labels"),
-    Operation("GET", "/v1/calls", orders.calls, None, order_payloads.CallsAnswer, PRIVATE, "Read the log of tracking calls"),
-    Operation("GET", "/v1/products", orders.products, None, order_payloads.ProductsAnswer, PRIVATE, "List products seen"),
-    Operation("GET", "/v1/health/tracking", orders.health, None, order_payloads.TrackingHealthAnswer, PRIVATE, "Check tracking"),
+    Operation("listReceipts", "POST", "/v1/receipts", consents.receipts, ReceiptsBody, ReceiptsAnswer, PRIVATE),
+    Operation("previewDecision", "POST", "/v1/decisions", consents.decisions, DecisionsBody, DecisionsAnswer, PRIVATE),
+    Operation("linkVisitor", "POST", "/v1/links", links.link, LinkBody, LinkAnswer, EITHER),
+    Operation("unlinkVisitor", "POST", "/v1/unlinks", links.unlink, LinkBody, UnlinkAnswer, PRIVATE),
+    Operation("lookUp", "POST", "/v1/lookups", links.look_up, LookupBody, LookupAnswer, PRIVATE, large=True),
+    Operation("exportPerson", "POST", "/v1/exports", rights.export, RightsBody, ExportAnswer, PRIVATE),
+    Operation("erasePerson", "POST", "/v1/erasures", rights.erase, ErasureBody, ErasureAnswer, PRIVATE),
+    Operation("listEvents", "POST", "/v1/events", orders.events, EventsBody, EventsAnswer, PRIVATE),
+    Operation("listOrders", "GET", "/v1/orders", orders.page, None, OrdersAnswer, PRIVATE),
+    Operation("readOrder", "GET", "/v1/orders/{sale}", orders.one, None, OrderAnswer, PRIVATE),
+    Operation("explainOrder", "GET", "/v1/orders/{sale}/attribution", orders.attribution, None, AttributionAnswer, PRIVATE),
+    Operation("compareLabels", "GET", "/v1/labels", orders.labels, None, LabelsAnswer, PRIVATE),
+    Operation("listCalls", "GET", "/v1/calls", orders.calls, None, CallsAnswer, PRIVATE),
+    Operation("listProducts", "GET", "/v1/products", orders.products, None, ProductsAnswer, PRIVATE),
+    Operation("checkTracking", "GET", "/v1/health/tracking", orders.health, None, TrackingHealthAnswer, PRIVATE),
 )
 
 TRACKING = (
-    TrackingCall("log/sale", tracking.log_sale, tracking_payloads.SaleBody, "Log a sale"),
-    TrackingCall("log/click", tracking.log_click, tracking_payloads.ClickBody, "Log a click"),
-    TrackingCall("log/email", tracking.log_email, tracking_payloads.EmailBody, "Link an email"),
-    TrackingCall("log/results", tracking.log_results, tracking_payloads.ResultsBody, "Log what an element showed"),
-    TrackingCall("log/product", tracking.log_product, tracking_payloads.ProductBody, "Log a product seen"),
-    TrackingCall("log/category", tracking.log_category, tracking_payloads.CategoryBody, "Log a category seen"),
-    TrackingCall("log/search", tracking.log_search, tracking_payloads.SearchBody, "Log a search"),
-    TrackingCall("log/basket/set", tracking.log_basket, tracking_payloads.BasketBody, "Log the basket"),
-    TrackingCall("log/cart/add", tracking.log_basket, tracking_payloads.BasketBody, "Log products added"),
-    TrackingCall("log/cart/remove", tracking.log_basket, tracking_payloads.BasketBody, "Log products removed"),
-    TrackingCall("log/cart/update", tracking.log_basket, tracking_payloads.BasketBody, "Log products changed"),
-    TrackingCall("log/returned", tracking.log_returned, tracking_payloads.ReturnedBody, "Log a return", keys=PRIVATE),
-    TrackingCall("log/debug", tracking.log_debug, tracking_payloads.DebugBody, "Take a plugin's debug message"),
-    TrackingCall("misc/visitor_id", tracking.visitor_id, tracking_payloads.TrackingBody, "Cookieless ID of the device", VISITOR, DEVICE),
-    TrackingCall("token/verify", tracking.verify_token, tracking_payloads.TokenBody, "Verify a token", tracking_payloads.TokenAnswer),
-    TrackingCall("privacy/info", privacy.inform, tracking_payloads.PrivacyBody, "What is held", tracking_payloads.PrivacyAnswer, PRIVATE),
-    TrackingCall("privacy/forget", privacy.forget, tracking_payloads.PrivacyBody, "Erase what is held", keys=PRIVATE),
+    TrackingCall("log/sale", tracking.log_sale, SaleBody),
+    TrackingCall("log/click", tracking.log_click, ClickBody),
+    TrackingCall("log/email", tracking.log_email, EmailBody),
+    TrackingCall("log/results", tracking.log_results, ResultsBody),
+    TrackingCall("log/product", tracking.log_product, ProductBody),
+    TrackingCall("log/category", tracking.log_category, CategoryBody),
+    TrackingCall("log/search", tracking.log_search, SearchBody),
+    TrackingCall("log/basket/set", tracking.log_basket, BasketBody),
+    TrackingCall("log/cart/add", tracking.log_basket, BasketBody),
+    TrackingCall("log/cart/remove", tracking.log_basket, BasketBody),
+    TrackingCall("log/cart/update", tracking.log_basket, BasketBody),
+    TrackingCall("log/returned", tracking.log_returned, ReturnedBody, keys=PRIVATE),
+    TrackingCall("log/debug", tracking.log_debug, DebugBody),
+    TrackingCall("misc/visitor_id", tracking.visitor_id, TrackingBody, VisitorIdAnswer, DEVICE),
+    TrackingCall("token/verify", tracking.verify_token, TokenBody, TokenAnswer),
+    TrackingCall("privacy/info", privacy.inform, PrivacyBody, PrivacyAnswer, PRIVATE),
+    TrackingCall("privacy/forget", privacy.forget, PrivacyBody, keys=PRIVATE),
 )
 
 
 def build(services: Services) -> ASGIApp:
     client = services.store.client
-    api = document(described())
     pages = {
         "/healthz": health.alive,
         "/readyz": health.ready(services.store),
         "/metrics": health.scrape(client),
-        "/openapi.json": health.fixed(api),
     }
     if services.gpc_support_since:
         pages["/.well-known/gpc.json"] = health.fixed({"gpc": True, "lastUpdate": services.gpc_support_since})
@@ -170,6 +183,7 @@ def build(services: Services) -> ASGIApp:
     )
     routes += [Named(path, _tracking_endpoint(services, o), methods=["POST", "GET"]) for o in TRACKING for path in o.paths]
     routes.append(Named("/visitor.js", AssetPage(SNIPPET, foreign=True), methods=["GET"]))
+    routes.append(Named("/openapi.json", DocumentPage(description()), methods=["GET"]))
     routes.append(Named("/", Lead("shop" if services.demo else "docs"), methods=["GET"]))
     routes += manual_routes() + admin_routes(services)
     routes += [Named(path, health.Page(answer), methods=["GET"]) for path, answer in pages.items()]
@@ -178,10 +192,22 @@ def build(services: Services) -> ASGIApp:
     return Surface(routes)
 
 
+@cache
+def description() -> Asset:
+    """/openapi.json, the same for every service of a process."""
+    return compressed(msgspec.json.encode(document(described())), "application/json")
+
+
 def described() -> list[Described]:
-    found = [Described(o.method, o.path, o.body, o.answer, o.keys, o.summary) for o in OPERATIONS]
+    """Every call, for /openapi.json."""
+    found = [
+        Described(o.name, o.name, o.method, o.path, section_of(o.name).tag, o.keys, o.body, o.answer, cookies=o.consent) for o in OPERATIONS
+    ]
     for one in TRACKING:
-        found += [Described(method, path, one.body, one.answer, one.keys, one.summary) for path in one.paths for method in ("POST", "GET")]
+        for path, section, version in zip(one.paths, (descriptions.TRACKING, descriptions.TRACKING_V3), ("", "V3"), strict=True):
+            for method, way in (("POST", ""), ("GET", "ByQuery")):
+                name = f"{one.operation}{way}{version}"
+                found.append(Described(one.operation, name, method, path, section.tag, one.keys, one.body, one.answer))
     return found
 
 

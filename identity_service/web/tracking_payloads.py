@@ -4,55 +4,64 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from identity_service.web.payloads import Key, VisitorText
+from identity_service.event import EventType
+from identity_service.web.order_payloads import CreditEntry, Money, SoldLine
+from identity_service.web.payloads import Key, Time, VisitorText, about, listed
 
 ShortText = Annotated[str, Meta(max_length=255)]
 
 
-def _read(*types: str, **more: Any) -> Meta:
+def read(description: str, *types: str, **more: Any) -> Meta:
     """A member of any type, described as what is read of it; anything else is left out and named in the log of calls."""
-    return Meta(extra_json_schema={"type": list(types), **more})
+    return about(description, type=list(types), **more)
 
 
-ProductIdMember = Annotated[Any, _read("string", "number", maxLength=255)]
-OrderId = Annotated[Any, _read("string", "number", minLength=1, maxLength=255)]
-Pieces = Annotated[Any, _read("number", "string", "null", minimum=-1_000_000, maximum=1_000_000)]
-Labels = Annotated[Any, _read("array", "string", "null", items={"type": "string", "maxLength": 255}, maxItems=20)]
-EmailMember = Annotated[Any, _read("string", "null")]
-CustomerMember = Annotated[Any, _read("string", "number", "null")]
-NamedVisitor = Annotated[Any, _read("string", "number", "null", maxLength=120)]
-PRODUCT_LINES = {"items": {"anyOf": [{"$ref": "#/components/schemas/ProductLine"}, {"type": ["string", "number"]}]}}
-Products = Annotated[Any, _read("array", "object", maxItems=1000, **PRODUCT_LINES)]
+OrderId = Annotated[Any, read("The shop's order ID.", "string", "number", minLength=1, maxLength=255)]
+ProductIdMember = Annotated[Any, read("The product's ID.", "string", "number", maxLength=255)]
+Pieces = Annotated[Any, read("How many, one where it is absent.", "number", "string", "null", minimum=-1_000_000, maximum=1_000_000)]
+TEXTS = {"items": {"type": "string", "maxLength": 255}, "maxItems": 20}
+Labels = Annotated[Any, read("Labels of the element, at most 20 of 255 characters.", "array", "string", "null", **TEXTS)]
+EmailMember = Annotated[Any, read("The visitor's email. Empty for a guest. It is digested, and never kept.", "string", "null")]
+CustomerMember = Annotated[Any, read("The shop's ID of the customer. It is digested, and never kept.", "string", "number", "null")]
+Api = Annotated[ShortText | UnsetType | None, about("The call that filled the element.")]
+VISITOR = (
+    "Absent: no session. Null: off, so that only what was bought is kept. `auto`: the device's cookieless ID. `persistent`: that of the"
+    " cookie. Else a token, or a raw ID. What can be none of them counts as absent."
+)
+NamedVisitor = Annotated[Any, read(VISITOR, "string", "number", "null", maxLength=120)]
+TYPED = "An ID typed into the address for a test, in place of `visitor`."
+LINES = {"items": {"anyOf": [{"$ref": "#/components/schemas/ProductLine"}, {"type": ["string", "number"]}]}, "maxItems": 1000}
+Products = Annotated[Any, read("Products, or their IDs, at most 1,000. An object with numeric keys is a list.", "array", "object", **LINES)]
 
 
 class ProductLine(Struct, frozen=True):
     """`price` is the price of one item, never a line total, below zero for what was taken off; carts say `qty`. Where neither says how
     many, it is one; below zero it was given back. A line without `id` counts with its amount and credits nobody."""
 
-    id: Annotated[Any, _read("string", "number", "null", maxLength=255)] = None
+    id: Annotated[Any, read("The product's ID.", "string", "number", "null", maxLength=255)] = None
     quantity: Pieces = None
-    qty: Pieces = None
-    price: Annotated[Any, _read("number", "string", "null", description="Unit price", format="decimal")] = None
+    qty: Annotated[Pieces, about("The same as `quantity`, which goes before it.")] = None
+    price: Annotated[Any, read("Price of one: a number or a numeric text.", "number", "string", "null", format="decimal")] = None
 
 
 class TrackingBody(Struct, kw_only=True, frozen=True):
-    """`clerk_visitor`: an ID typed into the address for a test, in place of `visitor`. `markup`: the call stood in a page's markup, so that
-    its email proves nothing. `required`: members without which a call is answered 400."""
+    """`required`: members without which a call is answered 400. `exactly_one`: members of which a call names one."""
 
     required: ClassVar[tuple[str, ...]] = ()
+    exactly_one: ClassVar[tuple[str, ...]] = ()
 
     key: Key = UNSET
-    private_key: Key = UNSET
-    visitor: VisitorText | int | UnsetType | None = UNSET
-    clerk_visitor: VisitorText | UnsetType | None = UNSET
-    markup: Any = False
+    private_key: Annotated[Any, about("The shop's private key, beside its public one in `key`.", type="string")] = UNSET
+    visitor: Annotated[VisitorText | int | UnsetType | None, about("A token or a raw ID.")] = UNSET
+    clerk_visitor: Annotated[VisitorText | UnsetType | None, about(TYPED)] = UNSET
+    markup: Annotated[Any, about("Whether the call stood in a page's markup, so that its email proves nothing.")] = False
 
 
 class LoggedBody(TrackingBody, frozen=True):
-    """`visitor`: absent (no session), null (off), auto, persistent, a token, or a raw ID; what can be none of them is as absent."""
+    """A call about a visitor."""
 
     visitor: NamedVisitor = UNSET
-    clerk_visitor: NamedVisitor = UNSET
+    clerk_visitor: Annotated[Any, read(TYPED, "string", "number", "null", maxLength=120)] = UNSET
 
 
 class SaleBody(LoggedBody, frozen=True):
@@ -67,29 +76,37 @@ class SaleBody(LoggedBody, frozen=True):
 
 
 class ClickBody(LoggedBody, frozen=True):
+    """A click on a product."""
+
     required: ClassVar[tuple[str, ...]] = ("product",)
 
     product: ProductIdMember = UNSET
     labels: Labels = UNSET
-    api: ShortText | UnsetType | None = UNSET
+    api: Api = UNSET
 
 
 class ProductBody(LoggedBody, frozen=True):
+    """A product that was seen."""
+
     required: ClassVar[tuple[str, ...]] = ("product",)
 
     product: ProductIdMember = UNSET
 
 
 class CategoryBody(LoggedBody, frozen=True):
+    """A category that was seen."""
+
     required: ClassVar[tuple[str, ...]] = ("category",)
 
-    category: ShortText | int | UnsetType = UNSET
+    category: Annotated[ShortText | int | UnsetType, about("The category's ID or name. Emails in it are not kept.")] = UNSET
 
 
 class SearchBody(LoggedBody, frozen=True):
+    """A search."""
+
     required: ClassVar[tuple[str, ...]] = ("query",)
 
-    query: ShortText | UnsetType = UNSET
+    query: Annotated[ShortText | UnsetType, about("The words searched. Emails in them are not kept.")] = UNSET
     labels: Labels = UNSET
 
 
@@ -100,10 +117,12 @@ class ResultsBody(LoggedBody, frozen=True):
 
     labels: Labels = UNSET
     products: Products = UNSET
-    api: ShortText | UnsetType | None = UNSET
+    api: Api = UNSET
 
 
 class BasketBody(LoggedBody, frozen=True):
+    """A basket as it is now, or what was done to it. It may be empty."""
+
     required: ClassVar[tuple[str, ...]] = ("products",)
 
     products: Products = UNSET
@@ -111,13 +130,15 @@ class BasketBody(LoggedBody, frozen=True):
 
 
 class EmailBody(LoggedBody, frozen=True):
+    """An email of the visitor."""
+
     required: ClassVar[tuple[str, ...]] = ("email",)
 
     email: EmailMember = UNSET
 
 
 class ReturnedBody(LoggedBody, frozen=True):
-    """Where `quantity` does not say how many, it is one."""
+    """A product that was sent back."""
 
     required: ClassVar[tuple[str, ...]] = ("product", "order")
 
@@ -127,53 +148,86 @@ class ReturnedBody(LoggedBody, frozen=True):
 
 
 class DebugBody(LoggedBody, frozen=True):
-    message: str | UnsetType | None = UNSET
+    """A plugin's message."""
+
+    message: Annotated[str | UnsetType | None, about("Nothing of it is kept.")] = UNSET
 
 
 class TokenBody(LoggedBody, frozen=True):
+    """One token."""
+
     required: ClassVar[tuple[str, ...]] = ("token",)
 
-    token: str | UnsetType = UNSET
+    token: Annotated[str | UnsetType, about("The token to verify.")] = UNSET
 
 
 class PrivacyBody(TrackingBody, frozen=True):
-    """One of `email`, `customer` or `visitor`."""
+    """Exactly one of `email`, `customer` and `visitor`."""
 
-    email: str | UnsetType | None = UNSET
-    customer: str | int | UnsetType | None = UNSET
+    exactly_one: ClassVar[tuple[str, ...]] = ("email", "customer", "visitor")
+
+    email: Annotated[str | UnsetType | None, about("The person's email.")] = UNSET
+    customer: Annotated[str | int | UnsetType | None, about("The shop's ID of the person.")] = UNSET
 
 
 class TrackingAnswer(Struct, frozen=True):
-    status: Literal["ok"] = "ok"
+    """The call was taken."""
+
+    status: Annotated[Literal["ok"], about("Always `ok`.")] = "ok"
 
 
 class VisitorIdAnswer(Struct, frozen=True):
-    status: Literal["ok"]
-    visitor: str | None
+    """The device's cookieless ID."""
+
+    status: Annotated[Literal["ok"], about("Always `ok`.")]
+    visitor: Annotated[str | None, about("The ID. Null where the visitor gets none, or the device's address is unknown.")]
 
 
 class TokenAnswer(Struct, frozen=True):
-    status: Literal["ok"]
-    token_payload: dict[str, str]
+    """What a valid token says. One that is not valid is an error."""
+
+    status: Annotated[Literal["ok"], about("Always `ok`.")]
+    token_payload: Annotated[dict[str, str], about("`visitor`, `mode` and `issued_at` of the token.")]
 
 
 class ActivityEntry(Struct, frozen=True):
-    visitor: str
-    type: str
-    description: str
-    time: str
+    """One event of the person."""
+
+    visitor: Annotated[str, about("ID of the visitor who did it.")]
+    type: Annotated[str, about("What happened.", enum=[kind.value for kind in EventType])]
+    description: Annotated[str, about("Products, words and labels of the event, joined by commas.")]
+    time: Annotated[Time, about("When it happened, in RFC 3339.")]
+
+
+class HeldOrder(Struct, frozen=True):
+    """An order of the person. `visitor` and `attribution` are shown only with the visitor itself."""
+
+    sale: Annotated[str, about("The shop's order ID.")]
+    time: Annotated[Time, about("When the sale was logged, in RFC 3339.")]
+    revenue: Annotated[Money, about("Unit price times quantity, summed.")]
+    products: Annotated[list[SoldLine], about("The order's lines.", maxItems=1000)]
+    visitor: Annotated[str | UnsetType, about("ID of the visitor who bought.")] = UNSET
+    email: Annotated[str | UnsetType, about("Digest of the order's email.")] = UNSET
+    customer: Annotated[str | UnsetType, about("Digest of the order's customer ID.")] = UNSET
+    attribution: Annotated[list[CreditEntry] | UnsetType, about("What the order is credited to.", maxItems=1000)] = UNSET
 
 
 class PrivacyAnswer(Struct, frozen=True):
-    status: Literal["ok"]
-    orders: list[dict[str, Any]]
-    activity: list[ActivityEntry]
+    """What is held of the person."""
+
+    status: Annotated[Literal["ok"], about("Always `ok`.")]
+    orders: Annotated[list[dict[str, Any]], listed(HeldOrder, "The person's orders, at most 1,000 of an email and of each visitor.")]
+    activity: Annotated[list[ActivityEntry], about("Newest first of each visitor, at most 200 of one (`events_per_visitor`).")]
 
 
 class TrackingError(Struct, frozen=True, rename={"more_info": "moreInfo"}):
-    status: Literal["error"]
-    error: str
-    message: str
-    type: Literal["AuthenticationError", "ParsingError", "LogicalError", "InternalError"]
-    id: str
-    more_info: str
+    """An error in the form of Clerk's API."""
+
+    status: Annotated[Literal["error"], about("Always `error`.")]
+    error: Annotated[str, about("What is wrong, and what to do.")]
+    message: Annotated[str, about("The same as `error`.")]
+    type: Annotated[
+        Literal["AuthenticationError", "ParsingError", "LogicalError", "InternalError"], about("The kind of error, for programs.")
+    ]
+    id: Annotated[str, about("The request's ID, as the service's log has it.")]
+    more_info: Annotated[str, about("Address of the errors' description.", format="uri-reference")]

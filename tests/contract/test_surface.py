@@ -46,7 +46,7 @@ async def test_the_description_is_complete(shopper: Shopper) -> None:
 async def test_what_a_tracking_call_requires_is_described_and_asked_for(shopper: Shopper) -> None:
     api = (await shopper.client.get("/openapi.json")).json()
     for one in TRACKING:
-        required = api["components"]["schemas"][one.body.__name__]["required"]
+        required = api["components"]["schemas"][one.body.__name__].get("required")
         if required:
             assert (await shopper.post(f"/v2/{one.name}")).json()["error"] == f"Missing required argument: {required[0]}"
         assert set(api["paths"][f"/v2/{one.name}"]["get"]["responses"]["200"]["content"]) == {"application/json", "application/javascript"}
@@ -87,7 +87,9 @@ def test_random_calls_get_documented_answers(operation: Any, environment: dict[s
             body = {}
         for answer in anyio.run(send, [body, broken, {"key": broken}]):
             assert answer.status_code < 500, answer.text
-            told = answers[str(answer.status_code)]["content"]
+            told = answers[str(answer.status_code)]
+            told = api["components"]["responses"][told["$ref"].rpartition("/")[2]] if "$ref" in told else told
+            told = told["content"]
             media = answer.headers["content-type"]
             assert media in told
             check_schema = {"$ref": told[media]["schema"]["$ref"], "components": api["components"]}
