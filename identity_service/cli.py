@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -67,7 +68,8 @@ def serve(asked: argparse.Namespace) -> int:
     os.environ[MARK_VARIABLE] = f"{metrics}/mark"
     store = None
     try:
-        with bind(settings.server) as bound:
+        with ExitStack() as stack:
+            bound = [stack.enter_context(bind(settings.server.host, port, chosen)) for chosen, port in settings.server.ports.items()]
             if settings.store.url.startswith(EMBEDDED):
                 store = _started(Path(settings.store.url.removeprefix(EMBEDDED)))
             read = partial(_settings_on, store, asked)

@@ -65,6 +65,8 @@ def _server_faults(settings: Settings) -> list[Fault]:
         for text in server.trusted_proxies
         if not _network(text)
     ]
+    if server.internal_port == server.port:
+        found.append(Fault(("server", "internal_port"), "is server.port already; choose another, or 0 for none", (("server", "port"),)))
     demo = settings.shops.get("demo")
     if server.demo and (server.production or demo is None or "demo-public-key" not in demo.public_keys):
         text = "the demo shop runs with the development configuration only, whose keys it uses"

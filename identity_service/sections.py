@@ -17,6 +17,7 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class ServerSettings(Section, frozen=True):
     host: str
     port: Port
+    internal_port: Annotated[int, Meta(ge=0, le=65_535)]
     workers: Annotated[int, Meta(ge=1, le=256)]
     production: bool
     demo: bool
@@ -25,6 +26,11 @@ class ServerSettings(Section, frozen=True):
     gpc_support_since: str
     drain_seconds: Annotated[int, Meta(ge=1, le=600)]
     log_level: Literal["debug", "info", "warning", "error"]
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """By what chooses them."""
+        return {"--port": self.port} | ({"server.internal_port": self.internal_port} if self.internal_port else {})
 
 
 class StoreSettings(Section, frozen=True):

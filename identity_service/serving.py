@@ -22,7 +22,7 @@ from identity_service.errors import SettingsError
 from identity_service.logs import SERVER_LOGGING, log
 from identity_service.protocol import allowances
 from identity_service.relations import DEMO_KEY
-from identity_service.sections import ServerSettings, Settings
+from identity_service.sections import Settings
 from identity_service.slots import MEMORY_VARIABLE, create_memory
 from identity_service.worker import create
 
@@ -71,8 +71,8 @@ class Supervisor(Multiprocess):
     """`read`: the settings, again; raises SettingsError. Workers that die are replaced with the settings of the others, whatever has
     become of the file."""
 
-    def __init__(self, config: uvicorn.Config, bound: socket.socket, read: Callable[[], Settings]) -> None:
-        super().__init__(config, sockets=[bound])
+    def __init__(self, config: uvicorn.Config, bound: list[socket.socket], read: Callable[[], Settings]) -> None:
+        super().__init__(config, sockets=bound)
         self._read = read
 
     def handle_hup(self) -> None:
@@ -88,38 +88,38 @@ class CannotListen(Exception):
     """One line for the user: why, and what to do next."""
 
 
-def bind(server: ServerSettings) -> socket.socket:
-    """Takes the port, and lets nobody connect yet. Raises CannotListen."""
-    host, port = server.host, server.port
+def bind(host: str, port: int, chosen: str) -> socket.socket:
+    """Takes the port, and lets nobody connect yet. `chosen`: by which option or setting. Raises CannotListen."""
     bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
     except OSError as error:
         bound.close()
-        raise CannotListen(_why_not(error, host, port)) from None
+        raise CannotListen(_why_not(error, host, port, chosen)) from None
     return bound
 
 
-def _why_not(error: OSError, host: str, port: int) -> str:
+def _why_not(error: OSError, host: str, port: int, chosen: str) -> str:
     if isinstance(error, socket.gaierror) or error.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
         return f"{host} is no address of this machine; choose one with --host, or 0.0.0.0 for all"
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} of {host} is in use; stop what listens there or choose another with --port"
+        return f"port {port} of {host} is in use; stop what listens there or choose another with {chosen}"
     if error.errno == errno.EACCES:
-        return f"port {port} is for the system's own services; choose one from 1024 on with --port, and put a proxy before it"
-    return f"port {port} of {host} cannot be listened on ({error.strerror}); choose another with --host and --port"
+        return f"port {port} is for the system's own services; choose one from 1024 on with {chosen}, and put a proxy before it"
+    return f"port {port} of {host} cannot be listened on ({error.strerror}); choose another with --host and {chosen}"
 
 
-def run_workers(settings: Settings, bound: socket.socket, read: Callable[[], Settings]) -> None:
+def run_workers(settings: Settings, bound: list[socket.socket], read: Callable[[], Settings]) -> None:
     """Always under the supervisor, also with one worker: it restarts workers that die, and on SIGHUP one by one with what `read` gives.
     Raises CannotListen where another service that had bound the port, too, was faster."""
     server = settings.server
     _allow_connections()
-    try:
-        bound.listen(BACKLOG)
-    except OSError as error:
-        raise CannotListen(_why_not(error, server.host, server.port)) from None
+    for one, (chosen, port) in zip(bound, server.ports.items(), strict=True):
+        try:
+            one.listen(BACKLOG)
+        except OSError as error:
+            raise CannotListen(_why_not(error, server.host, port, chosen)) from None
     config = uvicorn.Config(
         "",
         factory=True,
@@ -164,18 +164,19 @@ def _announce(settings: Settings) -> None:
     """Says where the service listens, once it answers."""
     host, port = settings.server.host, settings.server.port
     shown = f"[{host}]" if ":" in host else host
-    reached = f"http://{LOOPBACK.get(shown, shown)}:{port}"
+    reached = f"http://{LOOPBACK.get(shown, shown)}"
     for _ in range(1200):
         try:
-            with urllib.request.urlopen(f"{reached}/healthz", timeout=1):  # noqa: S310 it is http
+            with urllib.request.urlopen(f"{reached}:{port}/healthz", timeout=1):  # noqa: S310 it is http
                 break
         except (urllib.error.URLError, OSError):
             time.sleep(0.02)
     else:
         return
     _print(f"listening on http://{shown}:{port}")
-    _print(f"docs: {reached}/docs")
-    _print(f"admin: {reached}/admin{_sign_in(settings)}")
+    internal = f"{reached}:{settings.server.internal_port or port}"
+    _print(f"docs: {internal}/docs")
+    _print(f"admin: {internal}/admin{_sign_in(settings)}")
     if settings.server.demo:
         _print(f"demo shop: http://localhost:{port}/shop")
 

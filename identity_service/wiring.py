@@ -76,6 +76,7 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         consent_days=kept.consent_days,
         region_header=settings.server.region_header.lower(),
         gpc_support_since=settings.server.gpc_support_since,
+        internal_port=settings.server.internal_port,
         demo=settings.server.demo,
     )
 

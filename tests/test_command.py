@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2 as httpx
 import pytest
 import redis
 
@@ -123,6 +124,20 @@ def test_a_service_that_listens_everywhere_names_its_pages_where_this_machine_re
         assert told_next(service, 2) == [f"docs: http://127.0.0.1:{port}/docs", f"admin: http://127.0.0.1:{port}/admin"]
 
 
+def test_what_is_for_ones_own_people_is_served_on_the_internal_port_alone(tmp_path: Path) -> None:
+    internal = free_port()
+    with served(tmp_path, IDENTITY_SERVER__INTERNAL_PORT=str(internal)) as service:
+        base = f"http://127.0.0.1:{internal}"
+        assert told_next(service, 2)[0] == f"docs: {base}/docs"
+        inside = ["/", "/docs", "/docs/contract", "/llms.txt", "/metrics", "/openapi.json", "/admin", "/admin/signin"]
+        everywhere = ["/healthz", "/readyz", "/visitor.js"]
+        with httpx.Client() as client:
+            assert {client.get(f"{service.url}{path}").status_code for path in inside} == {404}
+            assert {client.get(f"{base}{path}").status_code for path in inside} == {200, 303}
+            assert {client.get(f"{url}{path}").status_code for path in everywhere for url in (service.url, base)} == {200}
+        assert service.call("/v1/lookups", {"email": "a@example.com"})[0] == 200
+
+
 def test_the_demo_names_its_shop_as_well(tmp_path: Path) -> None:
     with served(tmp_path, command_name="demo") as service:
         assert [line.partition(": ")[0] for line in told_next(service, 3)] == ["docs", "admin", "demo shop"]
@@ -143,6 +158,16 @@ def test_a_port_in_use_is_told_in_one_line_before_a_store_starts(tmp_path: Path)
         told = serve_in_vain("--port", str(port), "--data", str(tmp_path / "data"))
     assert told == (3, f"port {port} of 127.0.0.1 is in use; stop what listens there or choose another with --port\n")
     assert not (tmp_path / "data").exists()
+
+
+def test_an_internal_port_in_use_is_told_by_its_setting(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        flags = ("--port", str(free_port()), "--data", str(tmp_path / "data"))
+        told = serve_in_vain(*flags, IDENTITY_SERVER__INTERNAL_PORT=str(port))
+    assert told == (3, f"port {port} of 127.0.0.1 is in use; stop what listens there or choose another with server.internal_port\n")
 
 
 @pytest.mark.parametrize("host", ["192.0.2.7", "nowhere.invalid", "2001:db8::7"])

@@ -86,6 +86,7 @@ class Services:
     consent_days: int
     region_header: str
     gpc_support_since: str
+    internal_port: int
     demo: bool
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -166,9 +166,7 @@ class RhythmEntry(Struct, frozen=True):
 class TrackingHealthAnswer(Struct, frozen=True):
     """How well the shop's tracking works."""
 
-    status: Annotated[
-        Light, about("The worst of what follows; not_started until a click and a sale came, unless something is wrong.")
-    ]
+    status: Annotated[Light, about("The worst of what follows; not_started until a click and a sale came, unless something is wrong.")]
     click: Annotated[RhythmEntry, about("Clicks.")]
     sale: Annotated[RhythmEntry, about("Sales.")]
     error_rate: Annotated[Share, about("Share of failed calls, this hour and the one before.")]

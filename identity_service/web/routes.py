@@ -53,7 +53,7 @@ from identity_service.web.payloads import (
     VerificationAnswer,
     VerificationBody,
 )
-from identity_service.web.routing import ByRawPath, Named, Surface
+from identity_service.web.routing import ByPort, ByRawPath, Named, Surface
 from identity_service.web.tracking_endpoint import TrackingEndpoint
 from identity_service.web.tracking_payloads import (
     BasketBody,
@@ -168,14 +168,12 @@ TRACKING = (
 
 
 def build(services: Services) -> ASGIApp:
-    client = services.store.client
-    pages = {
-        "/healthz": health.alive,
-        "/readyz": health.ready(services.store),
-        "/metrics": health.scrape(client),
-    }
-    if services.gpc_support_since:
-        pages["/.well-known/gpc.json"] = health.fixed({"gpc": True, "lastUpdate": services.gpc_support_since})
+    public, internal = _public_routes(services), _internal_routes(services)
+    everything = Surface([*public, *internal])
+    return ByPort(services.internal_port, everything, Surface(public)) if services.internal_port else everything
+
+
+def _public_routes(services: Services) -> list[Named]:
     by_path = {o.path: _endpoint(services, o) for o in OPERATIONS}
     routes = [Named(o.path, by_path[o.path], methods=[o.method]) for o in OPERATIONS if "{sale}" not in o.path]
     routes.append(
@@ -183,13 +181,22 @@ def build(services: Services) -> ASGIApp:
     )
     routes += [Named(path, _tracking_endpoint(services, o), methods=["POST", "GET"]) for o in TRACKING for path in o.paths]
     routes.append(Named("/visitor.js", AssetPage(SNIPPET, foreign=True), methods=["GET"]))
-    routes.append(Named("/openapi.json", DocumentPage(description()), methods=["GET"]))
-    routes.append(Named("/", Lead("shop" if services.demo else "docs"), methods=["GET"]))
-    routes += manual_routes() + admin_routes(services)
+    pages = {"/healthz": health.alive, "/readyz": health.ready(services.store)}
+    if services.gpc_support_since:
+        pages["/.well-known/gpc.json"] = health.fixed({"gpc": True, "lastUpdate": services.gpc_support_since})
     routes += [Named(path, health.Page(answer), methods=["GET"]) for path, answer in pages.items()]
-    if services.demo:
-        routes += demo_shop(services)
-    return Surface(routes)
+    return routes + (demo_shop(services) if services.demo else [])
+
+
+def _internal_routes(services: Services) -> list[Named]:
+    """For the operator's own people and programs, where `server.internal_port` keeps them from others."""
+    return [
+        Named("/", Lead("shop" if services.demo else "docs"), methods=["GET"]),
+        Named("/metrics", health.Page(health.scrape(services.store.client)), methods=["GET"]),
+        Named("/openapi.json", DocumentPage(description()), methods=["GET"]),
+        *manual_routes(),
+        *admin_routes(services),
+    ]
 
 
 @cache

@@ -36,6 +36,19 @@ class Surface:
         return route.app(scope, receive, send)
 
 
+@dataclass(frozen=True, slots=True)
+class ByPort:
+    """Everything on the internal port, what is for everybody on any other."""
+
+    internal_port: int
+    everything: Surface
+    public: Surface
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        surface = self.everything if scope["server"][1] == self.internal_port else self.public
+        return surface(scope, receive, send)
+
+
 class Named(Route):
     """Leaves its own template in the scope, so that logs and metrics never need the raw path."""
 
