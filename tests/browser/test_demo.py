@@ -139,6 +139,58 @@ def test_a_walk_from_click_to_order_to_withdrawal(visit: Visit, demo: Service) -
     assert visit.page.evaluate("localStorage.length + sessionStorage.length") == 0
 
 
+def test_the_demo_is_played_again_after_a_withdrawal(visit: Visit) -> None:
+    visit.open()
+    visit.choose("accept")
+    visit.expect_mode("persistent", "consent_granted")
+    first = visit.shown("visitor").inner_text()
+    visit.choose("withdraw")
+    visit.expect_mode("null", "consent_refused")
+    for choice in ("accept", "refuse"):
+        visit.page.click("[data-start-over]")
+        visit.expect_mode("cookieless", "no_signal")
+        expect(visit.page.locator("#cc-main .cm--box")).to_be_visible()
+        assert visit.cookies() == set()
+        expect(visit.shown("store")).to_contain_text("Nothing yet")
+        visit.choose(choice)
+    visit.expect_mode("null", "consent_refused")
+    visit.page.click("[data-start-over]")
+    visit.expect_mode("cookieless", "no_signal")
+    visit.click_product()
+    visit.choose("accept")
+    visit.expect_mode("persistent", "consent_granted")
+    expect(visit.shown("visitor")).not_to_have_text(first)
+    visit.order()
+    expect(visit.shown("orders")).to_contain_text("attributed")
+    assert visit.page.evaluate("localStorage.length + sessionStorage.length") == 0
+
+
+def test_starting_over_without_a_service_says_so_and_works_once_it_is_back(visit: Visit) -> None:
+    visit.open()
+    visit.page.click('#cc-main [data-role="necessary"]')
+    visit.expect_mode("null", "consent_refused")
+    visit.context.route("**/shop/start-over", lambda route: route.abort())
+    visit.page.click("[data-start-over]")
+    expect(visit.shown("again")).to_contain_text("is the service away?")
+    assert "cc_cookie" in visit.cookies()
+    visit.context.unroute("**/shop/start-over")
+    visit.page.click("[data-start-over]")
+    visit.expect_mode("cookieless", "no_signal")
+
+
+@pytest.mark.parametrize("path", ["/shop", "/shop/cart", "/shop/product/101"])
+def test_a_page_ends_with_its_footer_beside_the_banner(visit: Visit, path: str) -> None:
+    visit.open(path)
+    expect(visit.page.locator("#cc-main .cm--box")).to_be_visible()
+    visit.page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    measure = "selector => document.querySelector(selector).getBoundingClientRect()"
+    foot, banner, text = [visit.page.evaluate(measure, one) for one in (".foot", "#cc-main .cm", ".foot p")]
+    assert abs(foot["bottom"] - visit.page.evaluate("innerHeight")) <= 1
+    assert text["left"] >= banner["right"]
+    last = "[...document.querySelector('main').children].at(-1).getBoundingClientRect().bottom"
+    assert visit.page.evaluate(last) <= banner["top"]
+
+
 def test_refusing_in_the_banner_and_accepting_after_all(visit: Visit) -> None:
     visit.open()
     visit.page.click('#cc-main [data-role="necessary"]')
