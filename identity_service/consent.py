@@ -22,6 +22,8 @@ SHOP = "shop"
 
 
 class Choice(StrEnum):
+    """What a person chose."""
+
     GRANTED = "granted"
     REFUSED = "refused"
 

@@ -4,9 +4,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from identity_service.consent import Choice
 from identity_service.event import EventType
 from identity_service.web.order_payloads import EventMembers, SoldLine
-from identity_service.web.payloads import Body, Choice, ReceiptAnswer, Time, VisitorText, about, listed
+from identity_service.web.payloads import Body, ReceiptAnswer, Time, VisitorText, about, listed
 
 Email = Annotated[str, Meta(max_length=1016)]
 Customer = Annotated[str, Meta(min_length=1, max_length=255)] | int | float

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from identity_service.consent import Choice
 from identity_service.policy import Reason
 
 
@@ -18,7 +19,6 @@ def listed(struct: type[Struct], description: str, **schema: Any) -> Meta:
     return about(description, items={"$ref": f"#/components/schemas/{struct.__name__}"}, **schema)
 
 
-Choice = Literal["granted", "refused"]
 ModeText = Literal["cookieless", "persistent", "null"]
 Key = Annotated[Any, about("The shop's key, where it is not in `Authorization: Bearer KEY`.", type="string")]
 """Read before the body, so that here it is ignored, whatever it is."""
