@@ -53,7 +53,8 @@ def test_two_runs_differ_in_nothing_but_what_is_random() -> None:
     answer = {"visitor": "dKhs11QXt8ttuWF8nzeC6w", "mode": "cookieless", "receipts": [{"receipt_id": "a", "time": "2026-11-19T00:00:00Z"}]}
     other = {"visitor": "P4VEq7WW7BDKq3Hx7QlL9g", "mode": "cookieless", "receipts": [{"receipt_id": "b", "time": "2026-11-19T00:00:00Z"}]}
     assert without_random(answer) == without_random(other)
-    for changed in ({"mode": "null"}, {"visitor": None}, {"visitor": "short"}, {"receipts": []}, {"more": True}):
+    changes: list[Stored] = [{"mode": "null"}, {"visitor": None}, {"visitor": "short"}, {"receipts": []}, {"more": True}]
+    for changed in changes:
         assert without_random(answer) != without_random(other | changed)
 
 
@@ -90,8 +91,8 @@ def test_a_wrong_example_would_not_fit() -> None:
     assert faults(schema, answer)
     for body in ({}, {"email": "a@example.com", "visitor": "a"}, {"email": "a@example.com", "unknown": 1}):
         assert faults({"$ref": "#/components/schemas/LookupBody"}, body)
-    for body, fits in (({"email": "a@example.com", "customer": None}, True), ({"email": None}, False)):
-        assert (faults({"$ref": "#/components/schemas/LinkBody"}, body) == []) is fits
+    assert faults({"$ref": "#/components/schemas/LinkBody"}, {"email": "a@example.com", "customer": None}) == []
+    assert faults({"$ref": "#/components/schemas/LinkBody"}, {"email": None})
 
 
 def test_every_call_has_an_example_of_its_request_its_answer_and_its_errors() -> None:

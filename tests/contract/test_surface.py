@@ -1,7 +1,10 @@
 """The description against the service: random calls made from /openapi.json never surprise it."""
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urljoin
 
 import anyio
 import httpx2 as httpx
@@ -13,7 +16,9 @@ from jsonschema_rs import validator_for
 
 from identity_service.app import Application
 from identity_service.settings import load
-from identity_service.web.routes import OPERATIONS, TRACKING
+from identity_service.web.link_payloads import LookupBody
+from identity_service.web.openapi import PAGES, document
+from identity_service.web.routes import OPERATIONS, TRACKING, described
 from tests.conftest import Shopper
 
 KEYS = {"authorization": "Bearer demo-private-key"}
@@ -40,6 +45,92 @@ async def test_the_description_is_complete(shopper: Shopper) -> None:
     assert {part.split('"')[0] for part in named} <= set(api["components"]["schemas"])
     statuses = api["paths"]["/v1/links"]["post"]["responses"]
     assert {"200", "400", "401", "403", "409", "413", "422", "429", "431", "503"} == set(statuses)
+
+
+def test_the_description_is_openapi_3_1_and_relative() -> None:
+    api = document(described())
+    schemathesis.openapi.from_dict(api).validate()
+    broken = api | {"info": {"title": "no version"}}
+    with pytest.raises(Exception, match="version"):
+        schemathesis.openapi.from_dict(broken).validate()
+    for prefix in ("/", "/id/"):
+        assert urljoin(f"https://shop.example{prefix}openapi.json", api["servers"][0]["url"]) == f"https://shop.example{prefix}"
+
+
+def test_every_operation_has_a_tag_a_name_and_what_it_does() -> None:
+    api = document(described())
+    tags = [tag["name"] for tag in api["tags"]]
+    assert all(tag["description"].endswith(".") for tag in api["tags"])
+    found = [operation for methods in api["paths"].values() for operation in methods.values()]
+    names = [operation["operationId"] for operation in found]
+    assert len(set(names)) == len(names) == len(OPERATIONS) + 4 * len(TRACKING) + len(PAGES)
+    assert all(re.fullmatch("[a-z][A-Za-z0-9]{4,30}", name) for name in names)
+    assert [tags.index(one["tags"][0]) for one in found] == sorted(tags.index(one["tags"][0]) for one in found)
+    assert {one["tags"][0] for one in found} == set(tags)
+    for one in found:
+        assert (len(one["tags"]), one["summary"][-1].isalpha(), one["description"][-1]) == (1, True, "."), one["operationId"]
+        assert all(told["description"] for told in one.get("parameters", ())), one["operationId"]
+
+
+def test_every_operation_tells_its_refusals() -> None:
+    api = document(described())
+    for path, methods in api["paths"].items():
+        for method, one in methods.items():
+            statuses = set(one["responses"])
+            assert {"200", "400", "431"} <= statuses, path
+            assert not one["security"] or {"401", "403", "429", "503"} <= statuses, path
+            assert ("413" in statuses) == (method == "post"), path
+            assert ("404" in statuses) == ("{" in path), path
+    limited = api["components"]["responses"]["RateLimited"]
+    assert set(limited["headers"]) == {"Retry-After", "Set-Cookie"}
+    assert "Set-Cookie" in api["paths"]["/v1/consents"]["post"]["responses"]["200"]["headers"]
+
+
+def members(schema: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, member in schema.get("properties", {}).items():
+        yield f"{place}.{name}", member
+
+
+def test_every_struct_and_every_member_says_what_it_means() -> None:
+    schemas = document(described())["components"]["schemas"]
+    assert [name for name, schema in schemas.items() if not schema.get("description")] == []
+    found = [one for name, schema in schemas.items() for one in members(schema, name)]
+    assert len(found) > 200
+    silent = [place for place, member in found if not str(member.get("description", "")).endswith(".")]
+    assert silent == []
+
+
+def test_every_list_of_an_answer_is_bounded_or_says_what_bounds_it() -> None:
+    schemas = document(described())["components"]["schemas"]
+    found = [one for name, schema in schemas.items() for one in members(schema, name)]
+    lists = [(place, member) for place, member in found if member.get("type") == "array" and not place.split(".")[0].endswith("Body")]
+    assert len(lists) > 20
+    bound = re.compile(r"at most|bound them|in the order|proves nothing|carried|applicable|sections")
+    assert [place for place, member in lists if "maxItems" not in member and not bound.search(member["description"])] == []
+
+
+def test_texts_of_errors_and_times_have_their_form() -> None:
+    schemas = document(described())["components"]["schemas"]
+    found = [one for name, schema in schemas.items() for one in members(schema, name)]
+    times = [(place, json.dumps(member)) for place, member in found if "RFC 3339" in member["description"]]
+    assert len(times) > 10
+    assert [place for place, told in times if '"date-time"' not in told] == []
+    assert schemas["LookupBody"]["allOf"] == [{"oneOf": [{"required": [name]} for name in LookupBody.exactly_one]}]
+
+
+@pytest.mark.anyio
+async def test_a_body_that_needs_one_of_some_members_is_refused_with_none_and_with_two(shopper: Shopper) -> None:
+    schemas = document(described())["components"]["schemas"]
+    for one in OPERATIONS:
+        if one.body is None or not one.body.exactly_one:
+            continue
+        for number in (0, 2):
+            body = dict.fromkeys(("email", "customer")[:number], "a@example.com")
+            assert not validator_for({"$ref": f"#/components/schemas/{one.body.__name__}", "components": {"schemas": schemas}}).is_valid(
+                body
+            )
+            answer = await shopper.post(one.path, body)
+            assert (answer.status_code, "exactly one" in answer.json()["detail"]) == (422, True), one.path
 
 
 @pytest.mark.anyio
