@@ -75,9 +75,7 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         refusal_days=kept.refusal_days,
         consent_days=kept.consent_days,
         region_header=settings.server.region_header.lower(),
-        gpc_support_since=settings.server.gpc_support_since,
-        internal_port=settings.server.internal_port,
-        demo=settings.server.demo,
+        server=settings.server,
     )
 
 

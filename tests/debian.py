@@ -14,7 +14,7 @@ QUIET = ("--quiet", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeo
 
 def install(*packages: str, unless: Callable[[], bool]) -> bool:
     """Whether `unless` holds in the end. A program that another process is just installing is found before what it needs is there, so
-    it is asked only while nobody installs."""
+    it is asked only while nobody installs. Raises CalledProcessError where apt fails."""
     with LOCK.open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if unless():
@@ -22,7 +22,7 @@ def install(*packages: str, unless: Callable[[], bool]) -> bool:
         if os.geteuid() != 0 or not shutil.which("apt-get"):
             return False
         for call in (["update", "--quiet"], ["install", *QUIET, *packages]):
-            subprocess.run(["apt-get", *call], check=True, capture_output=True)
+            subprocess.run(["apt-get", *call], check=True, capture_output=True, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
         return unless()
 
 

@@ -15,6 +15,7 @@ from identity_service.errors import Forbidden, Invalid, Malformed, RateLimited, 
 from identity_service.handle import Handles
 from identity_service.limits import RateLimit
 from identity_service.regions import PLACE
+from identity_service.sections import ServerSettings
 from identity_service.service.figures import FigureReader
 from identity_service.service.health import HealthCheck
 from identity_service.service.links import Links
@@ -85,9 +86,7 @@ class Services:
     refusal_days: int
     consent_days: int
     region_header: str
-    gpc_support_since: str
-    internal_port: int
-    demo: bool
+    server: ServerSettings
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 

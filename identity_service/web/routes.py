@@ -170,7 +170,7 @@ TRACKING = (
 def build(services: Services) -> ASGIApp:
     public, internal = _public_routes(services), _internal_routes(services)
     everything = Surface([*public, *internal])
-    return ByPort(services.internal_port, everything, Surface(public)) if services.internal_port else everything
+    return ByPort(services.server.internal_port, everything, Surface(public)) if services.server.internal_port else everything
 
 
 def _public_routes(services: Services) -> list[Named]:
@@ -182,16 +182,16 @@ def _public_routes(services: Services) -> list[Named]:
     routes += [Named(path, _tracking_endpoint(services, o), methods=["POST", "GET"]) for o in TRACKING for path in o.paths]
     routes.append(Named("/visitor.js", AssetPage(SNIPPET, foreign=True), methods=["GET"]))
     pages = {"/healthz": health.alive, "/readyz": health.ready(services.store)}
-    if services.gpc_support_since:
-        pages["/.well-known/gpc.json"] = health.fixed({"gpc": True, "lastUpdate": services.gpc_support_since})
+    if services.server.gpc_support_since:
+        pages["/.well-known/gpc.json"] = health.fixed({"gpc": True, "lastUpdate": services.server.gpc_support_since})
     routes += [Named(path, health.Page(answer), methods=["GET"]) for path, answer in pages.items()]
-    return routes + (demo_shop(services) if services.demo else [])
+    return routes + (demo_shop(services) if services.server.demo else [])
 
 
 def _internal_routes(services: Services) -> list[Named]:
     """For the operator's own people and programs, where `server.internal_port` keeps them from others."""
     return [
-        Named("/", Lead("shop" if services.demo else "docs"), methods=["GET"]),
+        Named("/", Lead("shop" if services.server.demo else "docs"), methods=["GET"]),
         Named("/metrics", health.Page(health.scrape(services.store.client)), methods=["GET"]),
         Named("/openapi.json", DocumentPage(description()), methods=["GET"]),
         *manual_routes(),

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.debian import install
+
 ROOT = Path(__file__).parent.parent.parent
 BASE, IMAGE = "localhost/identity-base:test", "localhost/identity-service:test"
 NEEDLE = "planted-beside-the-sources"
@@ -52,11 +54,11 @@ def _prepare() -> None:
         raise CannotBuild("building an image without an engine needs root on Debian")
     if not _passes("unshare", "--mount", "--pid", "--fork", "true"):
         raise CannotBuild("this machine gives its root no name spaces")
-    if all(map(shutil.which, ("buildah", "debootstrap"))):
-        return
-    install = ("apt-get", "--quiet", "install", "--yes", "--no-install-recommends", "buildah", "debootstrap")
-    if not _passes(*install) and not (_passes("apt-get", "--quiet", "update") and _passes(*install)):
-        raise CannotBuild("apt cannot install buildah and debootstrap")
+    needed = ("buildah", "debootstrap")
+    try:
+        install(*needed, unless=lambda: all(map(shutil.which, needed)))
+    except subprocess.CalledProcessError:
+        raise CannotBuild("apt cannot install buildah and debootstrap") from None
 
 
 def _make_base(buildah: list[str]) -> str:

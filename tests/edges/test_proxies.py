@@ -1,4 +1,4 @@
-"""The README's lines for nginx, before a real service: they publish what pages call, and nothing else."""
+"""The manual's lines for nginx, before a real service: they publish what pages call, and nothing else."""
 
 import json
 import re
@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from identity_service.web.manual.book import FOLDER
 from tests.benchmarks.install import CACHE, nginx
 from tests.edges.shops import wait_for
 from tests.test_command import free_port, served
 
-README = (Path(__file__).parent.parent.parent / "README.md").read_text()
+PAGE = (FOLDER / "snippet.md").read_text()
 KEY = "demo-public-key"
 OPEN = ["/visitor.js", "/v2/misc/visitor_id?key=demo-public-key&visitor=auto"]
 CLOSED = [
@@ -36,7 +37,7 @@ CLOSED = [
 
 def location_of(language: str) -> str:
     """The indented block behind a comment that names the proxy."""
-    [found] = re.findall(rf"^    # {language}\n((?:    .*\n)+)", README, re.MULTILINE)
+    [found] = re.findall(rf"^    # {language}\n((?:    .*\n)+)", PAGE, re.MULTILINE)
     return str(found)
 
 
