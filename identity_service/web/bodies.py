@@ -1,7 +1,7 @@
 """Bodies: read within limits, checked as text, and what is told about one that does not fit."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_args
@@ -111,10 +111,18 @@ def _fitted(wanted: Any, value: object) -> object:
     try:
         return msgspec.convert(value, wanted)
     except msgspec.ValidationError:
-        structs = [one for one in (wanted, *get_args(wanted)) if isinstance(one, type) and issubclass(one, msgspec.Struct)]
-        if not structs or not isinstance(value, Mapping):
+        struct = next(_structs(wanted), None)
+        if struct is None or not isinstance(value, Mapping):
             raise
-        return fitting(structs[0], value)
+        return fitting(struct, value)
+
+
+def _structs(wanted: Any) -> Iterator[type[msgspec.Struct]]:
+    """Those that a type takes, also where it is described."""
+    if isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
+        yield wanted
+    for one in get_args(wanted):
+        yield from _structs(one)
 
 
 def _object_as(wanted: type[T], raw: bytes) -> T:
