@@ -1,5 +1,5 @@
-"""The consent libraries that shops really use, and the accessibility checker axe, fetched once with npm into a folder of their own, each
-checked against its hash."""
+"""The consent libraries that shops really use, the accessibility checker axe, and the package that the API reference is vendored from,
+fetched once with npm into a folder of their own, each checked against its hash."""
 
 import hashlib
 import os
@@ -46,6 +46,7 @@ LIBRARIES = (
     Library("@iabtechlabtcf/cmpapi", "1.5.21", "Y8fc5ZDkmj/h1A+nUWa7ce3KAjJpLchFuuhIVhMhVqxMiPydevb9F7Y7gORqinEXJoNIrOr7JIM8YC3mwVR5kQ=="),
     Library("axe-core", "4.14.1", "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="),
     Library("@iabgpp/cmpapi", "3.2.0", "p7qO2vhSZ/dzfRrWUbDWSXIl3rkvdAA+dQdoScDdbyf+HJBNqBuCuM4MsddTwT2QIQYsjb0F9ES6+Cx/KncxrQ=="),
+    Library("swagger-ui-dist", "5.35.0", "U06rpMtW9V3XPGOBeamTUSr0Z09jMX4IJuANpE/EZbAhw0G8CgwrzU4YmXkn/h0wCDNsXdGarTNNHC3sU8yVUQ=="),
 )
 
 

@@ -48,9 +48,9 @@
     });
   }
 
-  function fail() { document.getElementById("reference").textContent = "The description cannot be loaded. Reload the page to try again."; }
+  function fail() { document.getElementById("reference").textContent = "The description of the API cannot be loaded. Reload the page to try again."; }
 
   paint();
   DARK.addEventListener("change", paint);
-  fetch(DESCRIPTION).then(function (answer) { return answer.json(); }).then(show).catch(fail);
+  fetch(DESCRIPTION).then(function (answer) { return answer.ok ? answer.json() : Promise.reject(answer.status); }).then(show).catch(fail);
 })();
