@@ -35,7 +35,7 @@ class ManualAnswer:
 def manual_routes() -> list[Named]:
     answers: dict[str, Callable[[str], Reply]] = {
         "/docs": lambda _: _html("index"),
-        "/docs/api": lambda _: _page("docs/reference.html", root="", reference=True),
+        "/docs/api": lambda _: _page("docs/reference.html"),
         "/docs/search": _found,
         "/llms.txt": lambda _: Reply(llms().encode(), media=PLAIN),
         "/docs/index.md": lambda _: _source("index"),
