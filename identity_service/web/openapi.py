@@ -1,10 +1,9 @@
 """/openapi.json, made from the route table, the structs that decode the bodies, and examples of real answers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from identity_service import errors
@@ -12,11 +11,10 @@ from identity_service.version import VERSION
 from identity_service.web import parameters
 from identity_service.web.descriptions import ABOUT, BY_QUERY, SAME_AS_V2, SECTIONS, SERVICE, TRACKING_V3
 from identity_service.web.examples import Example, examples
-from identity_service.web.link_payloads import ExportedLink, ExportedOrder, ExportedVisitor
-from identity_service.web.order_payloads import CallEntry, EventEntry, SoldLine
 from identity_service.web.payloads import Body, HealthAnswer, Problem
 from identity_service.web.problems import is_tracking
-from identity_service.web.tracking_payloads import HeldOrder, ProductLine, TrackingBody, TrackingError
+from identity_service.web.schemas import schemas_of
+from identity_service.web.tracking_payloads import TrackingBody, TrackingError
 
 ERRORS = {
     error.status: error
@@ -34,9 +32,6 @@ ERRORS = {
     )
 }
 EITHER, PRIVATE, DEVICE, NO_KEY = "either key", "private key", "public key for the device", "no key"
-SHOWN = (Problem, TrackingError, HealthAnswer, ProductLine, SoldLine, EventEntry, CallEntry, HeldOrder)
-"""Structs that no body and no answer names as the type of a member, beside the entries of an export."""
-EXPORTED = (ExportedVisitor, ExportedLink, ExportedOrder)
 Requirement = dict[str, list[str]]
 BEARER: Requirement = {"bearer": []}
 IN_QUERY: Requirement = {"key": []}
@@ -98,7 +93,7 @@ PAGES = (
 def document(operations: Sequence[Described]) -> dict[str, Any]:
     """In the order of the sections' tags. Its server is wherever the document itself lies, so that it holds under a prefix, too."""
     described = [*operations, *PAGES]
-    components = _schemas(described)
+    components = schemas_of([struct for one in described for struct in (one.body, one.answer) if struct])
     paths: dict[str, Any] = {}
     for section in SECTIONS:
         for one in (one for one in described if one.tag == section.tag):
@@ -118,53 +113,6 @@ def document(operations: Sequence[Described]) -> dict[str, Any]:
             "securitySchemes": SCHEMES,
         },
     }
-
-
-def _schemas(described: Iterable[Described]) -> dict[str, Any]:
-    structs = {struct for one in described for struct in (one.body, one.answer) if struct} | {*SHOWN, *EXPORTED}
-    named = sorted(structs, key=lambda one: one.__name__)
-    _, components = msgspec.json.schema_components(named, ref_template="#/components/schemas/{name}")
-    for struct in named:
-        if issubclass(struct, Body | TrackingBody):
-            components[struct.__name__] |= _rules(struct, components[struct.__name__])
-    return {name: _tidy(schema) for name, schema in sorted(components.items())}
-
-
-def _rules(body: type[Body] | type[TrackingBody], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """What a call is refused without. They stand within `allOf`, beside which generators of clients still read the members."""
-    found: dict[str, Any] = {}
-    if issubclass(body, TrackingBody):
-        found["required"] = list(body.required)
-    if body.exactly_one:
-        found["allOf"] = [{"oneOf": [_named(name, schema) for name in body.exactly_one]}]
-    if issubclass(body, Body) and body.at_least_one:
-        found["allOf"] = [{"anyOf": [_named(name, schema) for name in body.at_least_one]}]
-    return found
-
-
-def _named(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A member that may be null is absent then."""
-    nullable = {"type": "null"} in schema["properties"][name].get("anyOf", ())
-    return {"required": [name]} | ({"properties": {name: {"not": {"type": "null"}}}} if nullable else {})
-
-
-def _tidy(schema: Any) -> Any:
-    """Descriptions on one line, words with their type, no empty list of required members, and no `default` that says no more than absence:
-    generators for TypeScript would ask every caller for the member."""
-    if isinstance(schema, list):
-        return [_tidy(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    found = {name: _tidy(one) for name, one in schema.items() if not _says_nothing(name, one)}
-    if isinstance(found.get("description"), str):
-        found["description"] = " ".join(found["description"].split())
-    if isinstance(found.get("enum"), list) and "type" not in found and all(isinstance(one, str) for one in found["enum"]):
-        found["type"] = "string"
-    return found
-
-
-def _says_nothing(name: str, value: Any) -> bool:
-    return (name == "required" and value == []) or (name == "default" and not value)
 
 
 def _operation(one: Described, components: Mapping[str, Any]) -> dict[str, Any]:

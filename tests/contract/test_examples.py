@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -34,8 +35,12 @@ def whole(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def faults(schema: dict[str, Any], value: Any) -> list[str]:
-    validator = Draft202012Validator({**schema, "components": API["components"]}, validate_formats=True)
-    return [f"{error.instance_path}: {error.message}" for error in validator.iter_errors(value)]
+    return [f"{error.instance_path}: {error.message}" for error in validator(json.dumps(schema)).iter_errors(value)]
+
+
+@cache
+def validator(schema: str) -> Draft202012Validator:
+    return Draft202012Validator({**json.loads(schema), "components": API["components"]}, validate_formats=True)
 
 
 def given(content: dict[str, Any]) -> list[tuple[dict[str, Any], Any]]:

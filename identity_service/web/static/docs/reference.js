@@ -31,6 +31,13 @@
     };
   }
 
+  // Lists of examples have no name of their own.
+  function name() {
+    document.querySelectorAll("select.examples-select-element:not([aria-label])").forEach(function (list) {
+      list.setAttribute("aria-label", "Example");
+    });
+  }
+
   function show(description) {
     // Calls go to the service that served the page, under whatever prefix, which is also all that the page's policy allows.
     description.servers = [{ url: new URL(".", DESCRIPTION).href.replace(/\/$/, "") }];
@@ -50,6 +57,7 @@
 
   function fail() { document.getElementById("reference").textContent = "The description of the API cannot be loaded. Reload the page to try again."; }
 
+  new MutationObserver(name).observe(document.getElementById("reference"), { childList: true, subtree: true });
   paint();
   DARK.addEventListener("change", paint);
   fetch(DESCRIPTION).then(function (answer) { return answer.ok ? answer.json() : Promise.reject(answer.status); }).then(show).catch(fail);
