@@ -11,7 +11,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import quote
@@ -21,7 +20,7 @@ from msgspec.structs import replace
 from identity_service.doctor import diagnose, summary
 from identity_service.errors import SettingsError, StoreUnavailable
 from identity_service.forget import forget_gone
-from identity_service.init import CannotWrite, Choices, Keys, init, keys_text
+from identity_service.init import CannotWrite, Choices, NewKeys, init, keys_text
 from identity_service.logs import configure, log, open_standard_files
 from identity_service.move import move, undo_move
 from identity_service.relations import sound_settings
@@ -72,10 +71,9 @@ def serve(asked: argparse.Namespace) -> int:
             bound = [stack.enter_context(bind(settings.server.host, port, chosen)) for chosen, port in settings.server.ports.items()]
             if settings.store.url.startswith(EMBEDDED):
                 store = _started(Path(settings.store.url.removeprefix(EMBEDDED)))
-            read = partial(_settings_on, store, asked)
-            settings = read()
+            settings = _with_running(store, settings)
             _examine(settings.store.url, settings, SeenMark(Path(metrics, "mark")))
-            run_workers(settings, bound, read)
+            run_workers(settings, bound, lambda: _with_running(store, _settings(asked)))
     finally:
         if store:
             store.stop()
@@ -124,8 +122,10 @@ def doctor(asked: argparse.Namespace) -> int:
     timeout, replicas = settings.store.timeout_seconds, settings.store.replicas
     try:
         found = inspect(url, timeout, replicas)
-    except (ValueError, StoreUnavailable) as error:
+    except ValueError as error:
         raise SettingsError([f"store.url: {error}"]) from None
+    except StoreUnavailable as error:
+        raise SettingsError([f"store.url: the store does not answer at {store_name(url)} ({error})"]) from None
     findings = diagnose(found, url, replicas, timeout)
     for finding in findings:
         print(f"{'wrong  ' if finding.wrong else 'warning'} {' '.join(filter(None, (finding.place, finding.text)))}")
@@ -135,7 +135,7 @@ def doctor(asked: argparse.Namespace) -> int:
 
 def keys_new(asked: argparse.Namespace) -> int:  # noqa: ARG001 every command takes the same
     """Prints new keys; nothing is written anywhere."""
-    print(keys_text(Keys()))
+    print(keys_text(NewKeys()))
     return 0
 
 
@@ -231,9 +231,8 @@ def _settings(asked: argparse.Namespace) -> Settings:
     return sound_settings(asked.config or environment.get(CONFIG_VARIABLE, DEVELOPMENT), environment, flags)
 
 
-def _settings_on(store: EmbeddedStore | None, asked: argparse.Namespace) -> Settings:
+def _with_running(store: EmbeddedStore | None, settings: Settings) -> Settings:
     """With the address of the store that the service has started, which stays until its end."""
-    settings = _settings(asked)
     if store:
         return replace(settings, store=replace(settings.store, url=store.url))
     if settings.store.url.startswith(EMBEDDED):

@@ -70,7 +70,7 @@ class CannotWrite(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class NewKeys:
     public: str = field(default_factory=lambda: f"pk_{secrets.token_urlsafe(24)}")
     private: str = field(default_factory=lambda: f"sk_{secrets.token_urlsafe(32)}")
     signing: str = field(default_factory=lambda: secrets.token_urlsafe(32))
@@ -95,7 +95,7 @@ class Choices:
 
 def init(folder: Path, choices: Choices) -> str:
     """Returns what to tell the user. Raises SettingsError before anything is written, CannotWrite when nothing is left of it."""
-    folder, keys = folder.absolute(), Keys()
+    folder, keys = folder.absolute(), NewKeys()
     files = _files(choices, keys)
     unwritable = [f"{text!a} is no text in UTF-8; name another" for text in (str(folder), choices.store) if not _is_text(text)]
     refused = unwritable or [*_folder_faults(folder, files), *_faults(files[FILE_NAME], choices, keys)]
@@ -115,7 +115,7 @@ def init(folder: Path, choices: Choices) -> str:
     )
 
 
-def keys_text(keys: Keys) -> str:
+def keys_text(keys: NewKeys) -> str:
     """New keys as lines of TOML, of the service's environment, and of the edge's."""
     values = {
         "SHOPS__SHOP__PUBLIC_KEYS": keys.public,
@@ -137,7 +137,7 @@ def keys_text(keys: Keys) -> str:
     )
 
 
-def _files(choices: Choices, keys: Keys) -> dict[str, str]:
+def _files(choices: Choices, keys: NewKeys) -> dict[str, str]:
     """Their texts by their paths in the folder; the settings come last, so that a folder without them is not finished."""
     files = {SIGNING_KEYS: f"{keys.signing}\n", PEPPER: f"{keys.pepper}\n"}
     url = _whole(choices.store)
@@ -174,7 +174,7 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _faults(text: str, choices: Choices, keys: Keys) -> list[str]:
+def _faults(text: str, choices: Choices, keys: NewKeys) -> list[str]:
     """Of the settings that would be written, with the option that chose each."""
     values = tomllib.loads(text)
     values["secrets"] = {"signing_keys": [keys.signing], "pepper": keys.pepper}
@@ -219,8 +219,9 @@ def _write(folder: Path, files: Mapping[str, str]) -> None:
             _write_new(folder / name, text, made)
     except BaseException as error:
         for path in reversed(made):
+            remove = path.rmdir if path.is_dir() else path.unlink
             with suppress(OSError):
-                path.rmdir() if path.is_dir() else path.unlink()
+                remove()
         if isinstance(error, OSError):
             raise CannotWrite(f"{folder} cannot be written ({error.strerror}); nothing is left of it, so run this again") from None
         raise

@@ -79,7 +79,9 @@ class Supervisor(Multiprocess):
         try:
             _set_workers(self.config, self._read())
         except SettingsError as error:
-            log.error("the settings have faults; the workers go on with those that they have", faults=error.faults)
+            log.error(
+                "the settings have faults, so the workers go on with those before; correct them and send SIGHUP again", faults=error.faults
+            )
         else:
             super().handle_hup()
 

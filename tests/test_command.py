@@ -21,7 +21,8 @@ import httpx2 as httpx
 import pytest
 import redis
 
-from identity_service.settings import config_directory
+from identity_service.serving import CannotListen, bind, run_workers
+from identity_service.settings import config_directory, load
 from identity_service.store.keys import SCHEMA
 from tests.server import valkey
 
@@ -168,6 +169,15 @@ def test_an_internal_port_in_use_is_told_by_its_setting(tmp_path: Path) -> None:
         flags = ("--port", str(free_port()), "--data", str(tmp_path / "data"))
         told = serve_in_vain(*flags, IDENTITY_SERVER__INTERNAL_PORT=str(port))
     assert told == (3, f"port {port} of 127.0.0.1 is in use; stop what listens there or choose another with server.internal_port\n")
+
+
+def test_of_two_that_took_a_port_at_the_same_time_one_listens() -> None:
+    settings = load("development", {"IDENTITY_SERVER__PORT": str(free_port())})
+    place = (settings.server.host, settings.server.port, "--port")
+    with bind(*place) as one, bind(*place) as other:
+        other.listen()
+        with pytest.raises(CannotListen, match=f"port {settings.server.port} of 127.0.0.1 is in use"):
+            run_workers(settings, [one], lambda: settings)
 
 
 @pytest.mark.parametrize("host", ["192.0.2.7", "nowhere.invalid", "2001:db8::7"])
@@ -359,7 +369,7 @@ def test_a_store_that_is_away_at_start_is_waited_for(tmp_path: Path) -> None:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment)
     try:
         service = Service(process, log)
-        [warning] = [line for line in map(json.loads, log.read_text().splitlines()) if line["level"] == "warning"]
+        warning = next(line for line in map(json.loads, log.read_text().splitlines()) if line["level"] == "warning")
         assert (warning["store"], "does not answer yet" in warning["event"]) == (f"redis://127.0.0.1:{port}/0", True)
         assert service.call("/readyz")[0] == 503
         assert service.call("/healthz")[0] == 200
