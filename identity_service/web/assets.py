@@ -1,9 +1,11 @@
 """Files and documents for browsers and programs, compressed once, with an entity tag for each encoding."""
 
+import asyncio
 import gzip
 import hashlib
 import re
 from base64 import b64encode
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,6 +17,7 @@ from identity_service.web.endpoints import Reply, send_reply
 STATIC = Path(__file__).parent / "static"
 SNIPPET = STATIC / "visitor.js"
 MEDIA = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+FOREIGN = ((b"access-control-allow-origin", b"*"),)
 SHARED = ((b"cache-control", b"public, max-age=3600"), (b"vary", b"Accept-Encoding"))
 GZIP = re.compile(r"\s*(?:x-)?gzip\s*(?:;\s*q\s*=\s*(?P<weight>[0-9.]*)\s*)?", re.IGNORECASE)
 
@@ -49,26 +52,27 @@ class AssetPage:
     foreign: bool = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 an ASGI application
-        await _send(scope, send, asset(self.path), foreign=self.foreign)
+        await _send(scope, send, asset(self.path), FOREIGN if self.foreign else ())
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentPage:
-    """What was made at the start as an ASGI application."""
+    """What is made when it is first asked for, as an ASGI application. Making it leaves the worker's loop to other calls."""
 
-    content: Asset
+    content: Callable[[], Asset]
+    headers: Sequence[tuple[bytes, bytes]] = ()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 an ASGI application
-        await _send(scope, send, self.content)
+        await _send(scope, send, await asyncio.to_thread(self.content), self.headers)
 
 
-async def _send(scope: Scope, send: Send, found: Asset, *, foreign: bool = False) -> None:
+async def _send(scope: Scope, send: Send, found: Asset, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
     """The encodings are two representations, so each has a tag of its own (RFC 9110, 8.8.3.3), and only its own makes a 304."""
-    headers = scope["state"]["headers"]
-    zipped = _takes_gzip(headers.get("accept-encoding", ""))
+    asked = scope["state"]["headers"]
+    zipped = _takes_gzip(asked.get("accept-encoding", ""))
     tag = f'"{found.version}-gzip"' if zipped else f'"{found.version}"'
-    shared = [*SHARED, (b"etag", tag.encode()), *([(b"access-control-allow-origin", b"*")] if foreign else [])]
-    if _names(headers.get("if-none-match", ""), tag):
+    shared = [*SHARED, (b"etag", tag.encode()), *headers]
+    if _names(asked.get("if-none-match", ""), tag):
         await send({"type": "http.response.start", "status": 304, "headers": shared})
         await send({"type": "http.response.body", "body": b""})
     elif zipped:

@@ -193,7 +193,7 @@ def _internal_routes(services: Services) -> list[Named]:
     return [
         Named("/", Lead("shop" if services.server.demo else "docs"), methods=["GET"]),
         Named("/metrics", health.Page(health.scrape(services.store.client)), methods=["GET"]),
-        Named("/openapi.json", DocumentPage(description()), methods=["GET"]),
+        Named("/openapi.json", DocumentPage(description), methods=["GET"]),
         *manual_routes(),
         *admin_routes(services),
     ]

@@ -1,13 +1,13 @@
-"""Addresses of the manual: /docs, its pages as HTML and as Markdown, their search and the files they print. None needs a key."""
+"""Addresses of the manual: /docs, its pages as HTML and as Markdown, their search, the API reference, and the files that pages print. None
+needs a key."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cache, partial
 from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
 
-from identity_service.web.assets import MEDIA, STATIC, AssetPage
+from identity_service.web.assets import MEDIA, STATIC, Asset, AssetPage, DocumentPage, compressed
 from identity_service.web.endpoints import Reply, send_reply
 from identity_service.web.manual.book import FILES, NAMES, llms, pages, search
 from identity_service.web.rendering import HTML, PAGE_HEADERS, rendered
@@ -21,46 +21,41 @@ VENDORED = ("pico.min.css", "swagger-ui.min.css", "swagger-ui.min.js")
 FIXED = (*(STATIC / "vendor" / name for name in VENDORED), *sorted((STATIC / "docs").iterdir()))
 
 
-@dataclass(frozen=True, slots=True)
-class ManualAnswer:
-    """`answer` gets what was searched for. The first answers render pages, so they leave the worker's loop to other calls."""
-
-    answer: Callable[[str], Reply]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 an ASGI application
-        asked = parse_qs(scope["query_string"][: 4 * MOST_ASKED].decode("latin-1")).get("q", [""])[0]
-        await send_reply(send, await asyncio.to_thread(self.answer, asked[:MOST_ASKED]))
-
-
 def manual_routes() -> list[Named]:
-    answers: dict[str, Callable[[str], Reply]] = {
-        "/docs": lambda _: _html("index"),
-        "/docs/api": lambda _: _page("docs/reference.html"),
-        "/docs/search": _found,
-        "/llms.txt": lambda _: Reply(llms().encode(), media=PLAIN),
-        "/docs/index.md": lambda _: _source("index"),
-    }
-    for name in NAMES:
-        answers[f"/docs/{name}"] = lambda _, name=name: _html(name)  # type: ignore[misc]
-        answers[f"/docs/{name}.md"] = lambda _, name=name: _source(name)  # type: ignore[misc]
-    for name, path in FILES.items():
-        answers[f"/docs/{name}"] = lambda _, path=path: Reply(path.read_bytes(), media=PLAIN)  # type: ignore[misc]
-    routes = [Named(path, ManualAnswer(answer), methods=["GET"]) for path, answer in answers.items()]
+    routes = [Named(path, DocumentPage(partial(_text, path)), methods=["GET"]) for path in _texts()]
+    for path, name in {"/docs": "index", "/docs/api": "api", **{f"/docs/{name}": name for name in NAMES}}.items():
+        routes.append(Named(path, DocumentPage(partial(_html, name), PAGE_HEADERS), methods=["GET"]))
+    routes.append(Named("/docs/search", SearchPage(), methods=["GET"]))
     return routes + [Named(f"/docs/static/{path.name}", AssetPage(path), methods=["GET"]) for path in FIXED if path.suffix in MEDIA]
 
 
-def _html(name: str) -> Reply:
-    return _page("docs/page.html", root="docs/" if name == "index" else "", page=pages()[name])
+class SearchPage:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 an ASGI application
+        asked = parse_qs(scope["query_string"][: 4 * MOST_ASKED].decode("latin-1")).get("q", [""])[0][:MOST_ASKED]
+        found = await asyncio.to_thread(search, asked)
+        await send_reply(send, Reply(_page("docs/search.html", root="", asked=asked, found=found), media=HTML, headers=PAGE_HEADERS))
 
 
-def _source(name: str) -> Reply:
-    return Reply(pages()[name].markdown.encode(), media=MARKDOWN)
+def _texts() -> list[str]:
+    return ["/llms.txt", *(f"/docs/{name}.md" for name in ("index", *NAMES)), *(f"/docs/{name}" for name in FILES)]
 
 
-def _found(asked: str) -> Reply:
-    return _page("docs/search.html", root="", asked=asked, found=search(asked))
+@cache
+def _text(path: str) -> Asset:
+    name = path.removeprefix("/docs/")
+    if name in FILES:
+        return compressed(FILES[name].read_bytes(), PLAIN)
+    if path.endswith(".md"):
+        return compressed(pages()[name.removesuffix(".md")].markdown.encode(), MARKDOWN)
+    return compressed(llms().encode(), PLAIN)
 
 
-def _page(template: str, **values: object) -> Reply:
-    menu = [page for page in pages().values() if page.name != "index"]
-    return Reply(rendered(template, menu=menu, **values), media=HTML, headers=PAGE_HEADERS)
+@cache
+def _html(name: str) -> Asset:
+    if name == "api":
+        return compressed(rendered("docs/reference.html"), HTML)
+    return compressed(_page("docs/page.html", root="docs/" if name == "index" else "", page=pages()[name]), HTML)
+
+
+def _page(template: str, **values: object) -> bytes:
+    return rendered(template, menu=[page for page in pages().values() if page.name != "index"], **values)
