@@ -13,7 +13,6 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
 
-FAULTS = (OSError, ValueError, HTTPException, RecursionError)
 Visit = namedtuple("Visit", "headers address session set_cookie")  # `session` is kept on the server
 
 
@@ -24,7 +23,8 @@ def ask(visit: Visit, path: str, body: dict[str, Any], pauses: tuple[float, ...]
     headers["Cookie"] = visit.headers.get("Cookie", "")
     for seconds in pauses:
         time.sleep(seconds)
-        with suppress(*FAULTS), closing(connect(service.netloc, timeout=0.5)) as call:
+        call = connect(service.netloc, timeout=0.5)
+        with closing(call), suppress(OSError, ValueError, HTTPException, RecursionError):
             call.request("POST", service.path + path, json.dumps(body, default=str), headers)
             answer = call.getresponse()
             for line in answer.headers.get_all("Set-Cookie", []):
@@ -38,8 +38,7 @@ def ask(visit: Visit, path: str, body: dict[str, Any], pauses: tuple[float, ...]
 def identify(visit: Visit, path: str, **body: Any) -> tuple[bool, str | None]:
     client = {"ip": visit.address, "user_agent": visit.headers.get("User-Agent"), "gpc": visit.headers.get("Sec-GPC")}
     held = re.search(r"(^|;\s*)__Host-visitor=", visit.headers.get("Cookie", ""))
-    body |= {"client": client, "token": None if held else visit.session.get("visitor_token")}
-    match ask(visit, path, body):
+    match ask(visit, path, body | {"client": client, "token": None if held else visit.session.get("visitor_token")}):
         case {"token": token, "visitor": visitor, "decision": {"reason": reason}} if reason != "store_unavailable":
             visit.session["visitor_token"] = token  # None: this visitor has no ID
             return True, visitor
@@ -55,6 +54,5 @@ def consent(visit: Visit, choice: str) -> bool:
 
 
 def sale(visit: Visit, order: dict[str, Any]) -> bool:
-    asked = "visitor_token" in visit.session  # absent: nobody could be asked
-    visitor = {"visitor": visit.session["visitor_token"]} if asked else {}
-    return ask(visit, "/v2/log/sale", order | visitor, (0, 0.2, 0.4)).get("status") == "ok"
+    known = {"visitor": visit.session["visitor_token"]} if "visitor_token" in visit.session else {}  # else: not asked
+    return ask(visit, "/v2/log/sale", order | known, (0, 0.2, 0.4)).get("status") == "ok"
