@@ -13,7 +13,7 @@ from identity_service.web.routes import OPERATIONS, TRACKING
 from tests.browser.axe import axe_source, serious_findings
 from tests.browser.libraries import Unavailable, libraries
 from tests.browser.test_admin import LISTEN
-from tests.test_command import Service
+from tests.test_command import PATIENCE, Service
 
 KEY = "demo-private-key"
 KEPT = "[JSON.stringify(localStorage), JSON.stringify(sessionStorage), document.cookie, location.href].join()"
@@ -40,7 +40,7 @@ class Reference:
 
     def open(self, fragment: str = "") -> None:
         self.page.goto(f"{self.base}/docs/api{fragment}")
-        expect(self.page.locator(".opblock").first).to_be_visible()
+        expect(self.page.locator(".opblock").first).to_be_visible(timeout=PATIENCE * 1000)
 
     def call(self, method: str, path: str) -> Locator:
         exact = self.page.locator(f'[data-path="{path}"]')
@@ -132,12 +132,19 @@ def test_a_call_is_found_and_its_example_seen_by_keyboard_alone(reference: Refer
     reference.tab_to("POST")
     reference.page.keyboard.press("Enter")
     call = reference.call("POST", "/v1/lookups")
-    expect(call.locator(".opblock-section-request-body .example")).to_contain_text('"email"')
-    expect(call.locator(".responses-wrapper .example").first).to_contain_text('"visitors"')
+    expect(call.locator(".opblock-section-request-body .microlight")).to_contain_text('"email"')
+    expect(call.locator(".responses-wrapper .microlight").first).to_contain_text('"visitors"')
     reference.tab_to("Schema")
     reference.page.keyboard.press("Enter")
-    expect(call.locator(".opblock-section-request-body")).to_contain_text("null")
+    expect(call.locator(".opblock-section-request-body")).to_contain_text("email_sha256")
     reference.whole()
+
+
+def test_a_value_that_may_be_null_is_shown_as_such(reference: Reference) -> None:
+    reference.open()
+    answers = reference.unfold("POST", "/v1/visitors").locator(".responses-wrapper")
+    answers.get_by_role("tab", name="Schema").first.click()
+    expect(answers).to_contain_text("(string | null)")
 
 
 def test_an_address_leads_to_a_call(reference: Reference) -> None:

@@ -6,18 +6,23 @@
 
   function paint() { document.documentElement.classList.toggle("dark-mode", DARK.matches); }
 
-  function nothing() { return null; }
+  var PARTS = ["errors", "InfoContainer", "AuthorizeBtnContainer", "FilterContainer", "operations", "Models"];
 
   // Each takes what Swagger UI draws, and gives what can be used without a pointer and without sight.
   function accessible(system) {
+    var draw = system.React.createElement;
+    function part(named) {
+      return function (name) { return draw("div", { key: name, className: "wrapper" }, draw(named(name, true))); };
+    }
     function drawn(element, fixed) {
-      return function (props) { return system.React.createElement(element, Object.assign({}, props, fixed)); };
+      return function (props) { return draw(element, Object.assign({}, props, fixed)); };
     }
     function text(words) {
-      return function (props) { return system.React.createElement("span", null, words || props.text); };
+      return function (props) { return draw("span", null, words || props.text); };
     }
     return {
-      components: { ServersContainer: nothing },
+      // One landmark, which is the page's, and no choice among a single server.
+      components: { Reference: function (props) { return draw("div", { className: "swagger-ui" }, PARTS.map(part(props.getComponent))); } },
       wrapComponents: {
         // A link inside the button that opens a call; opening it sets the address all the same.
         DeepLink: function () { return text(); },
@@ -44,6 +49,7 @@
     SwaggerUIBundle({
       spec: description,
       dom_id: "#reference",
+      layout: "Reference",
       deepLinking: true,
       docExpansion: "list",
       filter: true,
