@@ -103,7 +103,7 @@ def test_everything_it_shows_can_be_read_by_everybody(browser: Browser, service:
     expect(page.locator(".models .json-schema-2020-12").first).to_be_visible()
     assert serious_findings(page, source) == []
     page.get_by_role("button", name="Authorize").click()
-    expect(page.locator("#auth-bearer-value")).to_be_focused()
+    expect(page.locator(".modal-ux input:focus")).to_have_count(1)
     assert serious_findings(page, source) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     dark = page.evaluate("getComputedStyle(document.documentElement).colorScheme + document.documentElement.className")
