@@ -38,6 +38,7 @@ from identity_service.store_address import EMBEDDED, store_name
 from identity_service.version import VERSION
 
 DEVELOPMENT = "development"
+PROGRAM = "identity-service"
 CONFIG_HELP = "a shipped file (development, production), a path, or the folder of a settings.toml"
 FLAGS = {"SERVER__HOST": "--host", "SERVER__PORT": "--port", "SERVER__WORKERS": "--workers", "STORE__URL": "--data"}
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -71,9 +72,14 @@ def serve(asked: argparse.Namespace) -> int:
             bound = [stack.enter_context(bind(settings.server.host, port, chosen)) for chosen, port in settings.server.ports.items()]
             if settings.store.url.startswith(EMBEDDED):
                 store = _started(Path(settings.store.url.removeprefix(EMBEDDED)))
-            settings = _with_running(store, settings)
-            _examine(settings.store.url, settings, SeenMark(Path(metrics, "mark")))
-            run_workers(settings, bound, lambda: _with_running(store, _settings(asked)))
+            mark = SeenMark(Path(metrics, "mark"))
+
+            def fit(settings: Settings) -> Settings:
+                found = _with_running(store, settings)
+                _examine(found.store.url, found, mark)
+                return found
+
+            run_workers(fit(settings), bound, lambda: fit(_settings(asked)))
     finally:
         if store:
             store.stop()
@@ -93,7 +99,7 @@ def demo(asked: argparse.Namespace) -> int:
 def initialise(asked: argparse.Namespace) -> int:
     choices = Choices(asked.shop, asked.origin, asked.policy, asked.store, asked.port)
     try:
-        print(init(asked.folder, choices))
+        print(init(asked.folder, choices, sys.argv[0] if Path(sys.argv[0]).name == PROGRAM else PROGRAM))
     except CannotWrite as error:
         print(error, file=sys.stderr)
         return 1
@@ -104,8 +110,10 @@ def check(asked: argparse.Namespace) -> int:
     settings = _settings(asked)
     shops = ", ".join(f"{name} ({shop.policy})" for name, shop in settings.shops.items())
     print(f"settings are in order; shops: {shops}")
-    if asked.store and not settings.store.url.startswith(EMBEDDED):
-        _examine(settings.store.url, settings)
+    for name in (name for name, shop in settings.shops.items() if not shop.origins):
+        print(f"shops.{name}.origins is empty: no page of the shop can call; servers can")
+    if asked.store:
+        _examine(_running(settings.store.url), settings)
         print("the store is fit for use")
     return 0
 
@@ -113,12 +121,7 @@ def check(asked: argparse.Namespace) -> int:
 def doctor(asked: argparse.Namespace) -> int:
     """Prints a line for each finding; exit code 1 when something is wrong."""
     settings = _settings(asked)
-    url = asked.url or settings.store.url
-    if url.startswith(EMBEDDED):
-        socket = Path(url.removeprefix(EMBEDDED), "server.sock").absolute()
-        if not socket.exists():
-            raise SettingsError([f"store.url: no store runs in {socket.parent}; start the service on it first"])
-        url = f"unix://{quote(str(socket))}"
+    url = _running(asked.url or settings.store.url)
     timeout, replicas = settings.store.timeout_seconds, settings.store.replicas
     try:
         found = inspect(url, timeout, replicas)
@@ -159,8 +162,8 @@ def backed_up(asked: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="identity-service", description="Consent-aware visitor IDs for webshops.")
-    parser.add_argument("--version", action="version", version=f"identity-service {VERSION}")
+    parser = argparse.ArgumentParser(prog=PROGRAM, description="Consent-aware visitor IDs for webshops.")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {VERSION}")
     commands = parser.add_subparsers(required=True)
     making = commands.add_parser("init", help="write settings, secrets and an edge's environment for a shop of your own")
     making.set_defaults(run=initialise)
@@ -229,6 +232,16 @@ def _settings(asked: argparse.Namespace) -> Settings:
             environment.pop(f"{variable}_FILE", None)
             flags[variable] = FLAGS[name]
     return sound_settings(asked.config or environment.get(CONFIG_VARIABLE, DEVELOPMENT), environment, flags)
+
+
+def _running(url: str) -> str:
+    """Where a store answers. Raises SettingsError for an embedded one that does not run."""
+    if not url.startswith(EMBEDDED):
+        return url
+    socket = Path(url.removeprefix(EMBEDDED), "server.sock").absolute()
+    if not socket.exists():
+        raise SettingsError([f"store.url: no store runs in {socket.parent}; start the service on it first"])
+    return f"unix://{quote(str(socket))}"
 
 
 def _with_running(store: EmbeddedStore | None, settings: Settings) -> Settings:

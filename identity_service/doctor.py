@@ -88,7 +88,8 @@ def summary(found: Inspection) -> str:
     """One line of figures."""
     written = [seconds for server in found.servers if server.writes for seconds in server.writes.seconds]
     trip = max((server.round_trip for server in found.servers), default=0) * 1000
-    figures = [f"{len(found.servers) + len(found.sentinels)} servers", f"round trip {trip:.1f} ms"]
+    servers = len(found.servers) + len(found.sentinels)
+    figures = [f"{servers} server{'' if servers == 1 else 's'}", f"round trip {trip:.1f} ms"]
     if written:
         figures.append(f"durable write {median(written) * 1000:.1f} ms, slowest of {len(written)} {max(written) * 1000:.1f} ms")
     return ", ".join(figures)

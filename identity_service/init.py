@@ -19,7 +19,7 @@ from identity_service.settings import FILE_NAME, read_layers
 from identity_service.settings_file import Name
 from identity_service.store_address import EMBEDDED, store_name
 
-EDGE, SIGNING_KEYS, PEPPER, STORE_URL = "edge.env", "secrets/signing_keys", "secrets/pepper", "secrets/store_url"
+IGNORED, EDGE, SIGNING_KEYS, PEPPER, STORE_URL = ".gitignore", "edge.env", "secrets/signing_keys", "secrets/pepper", "secrets/store_url"
 SETTINGS = """\
 # Settings of one service, first written by `identity-service init`. Relative paths begin in the folder of this file.
 # config/default.toml describes these and all others. After an edit run `identity-service check --config` with this
@@ -61,7 +61,7 @@ or name it as EnvironmentFile= (systemd) or --env-file (docker).
 Admin pages, once the service runs: http://127.0.0.1:{port}/admin, sign in with IDENTITY_KEY.
 
 Next:
-    identity-service serve --config {settings}"""
+    {program} serve --config {settings}"""
 OPTIONS = {"origins": "--origin", "name": "--shop", "policy": "--policy", "port": "--port", "url": "--store"}
 
 
@@ -93,8 +93,9 @@ class Choices:
     port: int
 
 
-def init(folder: Path, choices: Choices) -> str:
-    """Returns what to tell the user. Raises SettingsError before anything is written, CannotWrite when nothing is left of it."""
+def init(folder: Path, choices: Choices, program: str) -> str:
+    """Returns what to tell the user, who has called `program`. Raises SettingsError before anything is written, CannotWrite when
+    nothing is left of it."""
     folder, keys = folder.absolute(), NewKeys()
     files = _files(choices, keys)
     unwritable = [f"{text!a} is no text in UTF-8; name another" for text in (str(folder), choices.store) if not _is_text(text)]
@@ -111,6 +112,7 @@ def init(folder: Path, choices: Choices) -> str:
         origins="" if choices.origins else missing,
         edge=edge,
         port=choices.port,
+        program=shlex.quote(program),
         settings=settings,
     )
 
@@ -139,7 +141,7 @@ def keys_text(keys: NewKeys) -> str:
 
 def _files(choices: Choices, keys: NewKeys) -> dict[str, str]:
     """Their texts by their paths in the folder; the settings come last, so that a folder without them is not finished."""
-    files = {SIGNING_KEYS: f"{keys.signing}\n", PEPPER: f"{keys.pepper}\n"}
+    files = {IGNORED: "secrets/\nedge.env\ndata/\n", SIGNING_KEYS: f"{keys.signing}\n", PEPPER: f"{keys.pepper}\n"}
     url = _whole(choices.store)
     store = f"url = {_quoted(url)}"
     if store_name(url) != url:

@@ -143,7 +143,7 @@ def _secret_text(folder: Path, path: Any, several: bool) -> str | list[str]:
     except UnicodeDecodeError:
         raise ValueError(f"its file {path} is no text in UTF-8; write the value as text") from None
     except OSError as error:
-        raise ValueError(f"its file {path} cannot be read ({error.strerror}); make one that this user may read") from None
+        raise ValueError(f"its file {path} cannot be read ({error.strerror}); put your copy back, readable for this user") from None
     if text is None:
         raise ValueError(f"its file {path} is no plain file of at most {SECRET_BYTES:,} bytes; write nothing but the value into one")
     return [line.strip() for line in text.splitlines() if line.strip()] if several else text.rstrip("\r\n")

@@ -158,12 +158,17 @@ def _shop_faults(name: str, shop: ShopSettings, production: bool) -> list[Fault]
     if production:
         found += [Fault((*at, key), text, (PRODUCTION,)) for key, text in _production_faults(shop)]
     found += [
-        Fault((*at, "origins"), f"{origin!r} is not an origin like https://shop.example")
+        Fault((*at, "origins"), f"{origin!r} is not an origin like https://shop.example{_without_path(origin)}")
         for origin in shop.origins
         if origin != NO_ORIGIN and not ORIGIN.fullmatch(origin)
     ]
     further = (*_banner_faults(shop), *_region_faults(shop), *_cookie_faults(shop))
     return found + [Fault((*at, *key.split(".")), text) for key, text in further]
+
+
+def _without_path(origin: str) -> str:
+    found = ORIGIN.match(origin)
+    return f"; write {found[0]}" if found else ""
 
 
 def _banner_faults(shop: ShopSettings) -> list[Wrong]:

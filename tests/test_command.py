@@ -313,6 +313,25 @@ def test_settings_with_faults_are_one_line_at_sighup_and_the_workers_stay(tmp_pa
         assert (service.call("/v1/visitors", {})[0], service.call("/v1/visitors", {}, "newer-private-key")[0]) == (401, 200)
 
 
+def test_another_pepper_is_told_at_sighup_and_by_check_and_the_workers_stay(tmp_path: Path) -> None:
+    named = tmp_path / "settings.toml"
+    named.write_text(f'{DEVELOPMENT}\n[store]\nurl = "embedded:{tmp_path}/data"\n')
+    check = [sys.executable, "-m", "identity_service", "check", "--store", "--config", str(named)]
+    with served(tmp_path, "--config", str(named)) as service:
+        assert service.call("/v1/links", {"email": "a@example.com", "visitor": "abc123"})[0] == 200
+        assert "fit for use" in subprocess.run(check, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+        before = set(_workers(service))
+        named.write_text(named.read_text().replace("development-only-pepper", "development-only-another"))
+        os.kill(service.process.pid, signal.SIGHUP)
+        assert eventually(lambda: errors_in(service.log))
+        [error] = errors_in(service.log)
+        assert "pepper" in " ".join(error["faults"])
+        assert set(_workers(service)) == before
+        assert service.call("/v1/lookups", {"email": "a@example.com"})[1]["visitors"][0]["visitor"] == "abc123"
+        told = subprocess.run(check, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        assert (told.returncode, "pepper" in told.stderr) == (2, True)
+
+
 def test_a_worker_that_dies_is_replaced_also_while_the_settings_have_faults(tmp_path: Path) -> None:
     named = tmp_path / "settings.toml"
     named.write_text(DEVELOPMENT)

@@ -60,7 +60,7 @@ def test_a_server_set_as_the_shipped_file_says_is_fit(told: Told) -> None:
         code, lines = told(url)
     assert code == 0
     assert len(lines) == 1
-    assert re.fullmatch(r"1 servers, round trip [\d.]+ ms, durable write [\d.]+ ms, slowest of 50 [\d.]+ ms", lines[0])
+    assert re.fullmatch(r"1 server, round trip [\d.]+ ms, durable write [\d.]+ ms, slowest of 50 [\d.]+ ms", lines[0])
 
 
 @pytest.mark.parametrize(

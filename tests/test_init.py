@@ -18,7 +18,8 @@ from identity_service.shop import key_digest
 from tests.test_command import PATIENCE, free_port, served
 
 SNIPPET = Path(__file__).parent.parent / "identity_service/web/demo/static/snippet.js"
-WRITTEN = {"settings.toml", "edge.env", "secrets/signing_keys", "secrets/pepper"}
+SECRET = {"edge.env", "secrets/signing_keys", "secrets/pepper"}
+WRITTEN = {"settings.toml", ".gitignore", *SECRET}
 
 
 def init(folder: Path | str, *options: str, **how: object) -> "subprocess.CompletedProcess[str]":
@@ -69,7 +70,7 @@ def test_the_private_key_stands_in_the_edges_environment_and_nowhere_else(tmp_pa
 def test_two_of_them_share_no_secret(tmp_path: Path) -> None:
     for name in ("one", "other"):
         assert init(tmp_path / name).returncode == 0
-    for name in WRITTEN:
+    for name in {"settings.toml", *SECRET}:
         assert (tmp_path / "one" / name).read_text() != (tmp_path / "other" / name).read_text()
 
 
@@ -85,6 +86,22 @@ def test_it_tells_the_snippet_the_edge_the_sign_in_and_what_comes_next(tmp_path:
     assert "http://127.0.0.1:8080/admin, sign in with IDENTITY_KEY" in told
     assert told.endswith(f"\n    identity-service serve --config {shlex.quote(f'{folder}/settings.toml')}\n")
     assert "needs the shop's origin" not in init(tmp_path / "other", "--origin", "https://a.example").stdout
+
+
+def test_the_next_command_is_called_as_this_one_was(tmp_path: Path) -> None:
+    program = Path(sys.executable).with_name("identity-service")
+    told = subprocess.run([program, "init", tmp_path / "own"], capture_output=True, text=True, timeout=PATIENCE, check=True)
+    assert told.stdout.endswith(f"\n    {shlex.quote(str(program))} serve --config {tmp_path}/own/settings.toml\n")
+
+
+def test_its_secrets_stay_out_of_a_repository(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    assert init(tmp_path / "own").returncode == 0
+    (tmp_path / "own/data").mkdir()
+    (tmp_path / "own/data/appendonly.aof").touch()
+    command = ["git", "-C", str(tmp_path), "ls-files", "--others", "--exclude-standard"]
+    untracked = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert untracked == ["own/.gitignore", "own/settings.toml"]
 
 
 def test_options_are_in_the_settings(tmp_path: Path) -> None:
@@ -112,7 +129,10 @@ def test_a_store_without_a_secret_stands_in_the_settings(tmp_path: Path, store: 
     ("options", "told"),
     [
         (["--origin", "http://localhost:3000"], "to develop on localhost use the shipped settings, `--config development` (--origin)"),
-        (["--origin", "https://a.example/"], "'https://a.example/' is not an origin like https://shop.example (--origin)"),
+        (
+            ["--origin", "https://a.example/"],
+            "not an origin like https://shop.example; write https://a.example (--origin)",
+        ),
         (["--origin", "\x7f"], "is not an origin"),
         (["--shop", "Mine"], "a shop's name is 1 to 32 of a-z 0-9 _ - and begins with a letter or digit (--shop)"),
         (["--shop", '"]\nx'], "a shop's name is 1 to 32"),
@@ -211,7 +231,8 @@ def test_commands_take_the_folder(tmp_path: Path) -> None:
         ran = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
         return ran.returncode, ran.stdout + ran.stderr
 
-    assert run("check") == (0, "settings are in order; shops: shop (standard)\n")
+    advice = "shops.shop.origins is empty: no page of the shop can call; servers can"
+    assert run("check") == (0, f"settings are in order; shops: shop (standard)\n{advice}\n")
     assert run("doctor") == (2, f"store.url: no store runs in {tmp_path}/own/data; start the service on it first\n")
     one, other = f"embedded:{tmp_path}/one", f"embedded:{tmp_path}/other"
     for command in ("move", "forget"):

@@ -17,7 +17,7 @@ from identity_service.service.visits import CookieAct, Identity, Surroundings, V
 from identity_service.signals.browser import browser_signals, is_agent, is_robot
 from identity_service.signals.statements import Delivery, Reader
 from identity_service.visitor import VisitorId, own_visitor_id
-from identity_service.web.auth import client_address
+from identity_service.web.auth import Network, client_address
 from identity_service.web.cookies import (
     all_cookies,
     clear_refusals,
@@ -81,7 +81,7 @@ def surroundings_of(call: Call, client: Client | UnsetType | None, *, lenient: b
     if isinstance(client, Client) and not (lenient and not call.private):
         if not call.private:
             raise Forbidden("client: only a private key may describe a visitor.")
-        return _described(client)
+        return _described(client, call.services.proxies)
     if not call.device:
         return UNKNOWN_SURROUNDINGS
     browser, agent = browser_signals(call.headers), call.headers.get("user-agent")
@@ -89,9 +89,10 @@ def surroundings_of(call: Call, client: Client | UnsetType | None, *, lenient: b
     return Surroundings(call.address, agent, call.region, browser.gpc, browser.dnt, browser.prefetch or acts or is_robot(agent), acts)
 
 
-def _described(client: Client) -> Surroundings:
-    """Servers hand on what they got, so what cannot be read is unknown."""
-    address = client_address(client.ip, None, ()) if isinstance(client.ip, str) else None
+def _described(client: Client, proxies: tuple[Network, ...]) -> Surroundings:
+    """Servers hand on what they got, so what cannot be read is unknown. So is the address of a proxy of ours: a server that hands it on
+    does not know its visitors', and all of them would share one ID."""
+    address = client_address(client.ip, None, proxies) if isinstance(client.ip, str) else None
     agent = client.user_agent if isinstance(client.user_agent, str) and client.user_agent else None
     region = client.region.upper() if isinstance(client.region, str) else ""
     acts = is_agent(agent)

@@ -1,6 +1,7 @@
 """The demo shop without a browser: where it stands, what its pages carry, and whom its panel answers."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -43,6 +44,16 @@ async def panel(demo: Shopper, body: dict[str, Any] | None = None, **headers: st
 async def test_the_shop_is_not_there_without_its_setting(shopper: Shopper, path: str) -> None:
     assert (await shopper.client.get(path)).status_code == 404
     assert (await shopper.client.post(path, json={"key": "demo-public-key"}, headers=OWN)).status_code == 404
+
+
+@pytest.mark.anyio
+async def test_every_form_of_a_page_orders_under_a_number_of_its_own(demo: Shopper) -> None:
+    """Also on the page of an order: with the same number the next order would be a repetition, and lost."""
+    answer = await demo.client.post("/shop/confirmation", data=FORM, headers=OWN)
+    assert FORM["sale"] in answer.text
+    [next_sale] = re.findall(r'name="sale" value="([^"]+)"', answer.text)
+    assert re.fullmatch(r"demo-[0-9a-f]{8}", next_sale)
+    assert next_sale != FORM["sale"]
 
 
 @pytest.mark.anyio

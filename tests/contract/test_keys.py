@@ -253,6 +253,16 @@ async def proxied(environment: dict[str, str], clock: Clock) -> AsyncIterator[Sh
     await application.services.store.client.close()
 
 
+async def test_a_server_that_hands_on_its_proxys_address_makes_no_two_visitors_one(proxied: Shopper) -> None:
+    async def asked(ip: str) -> httpx.Response:
+        return await proxied.post("/v1/visitors", {"client": {"ip": ip, "user_agent": "Mozilla/5.0"}})
+
+    answers = [await asked("203.0.113.7") for _ in range(2)]
+    assert [kind(answer) for answer in answers] == ["1c", "1c"]
+    assert answers[0].json()["visitor"] != answers[1].json()["visitor"]
+    assert kind(await asked("198.51.100.9")) == "1d"
+
+
 async def test_behind_a_trusted_proxy_the_rightmost_untrusted_hop_is_the_visitor(proxied: Shopper) -> None:
     async def visitor(forwarded: str) -> str:
         answer = await proxied.browser("/v1/visitors", **{"x-forwarded-for": forwarded})

@@ -100,6 +100,6 @@ def new_sale() -> str:
 
 def _page(template: str, cart: Cart, *, pressed: Cart | None = None, status: int = 200, **values: Any) -> Reply:
     """`pressed`: what the panel's order button buys."""
-    shared = {"cart": cart, "pressed": pressed or cart.ordered(PRODUCTS[0]), "sale": new_sale(), "email": ""}
+    shared = {"cart": cart, "pressed": pressed or cart.ordered(PRODUCTS[0]), "next_sale": new_sale(), "email": ""}
     text = TEMPLATES.get_template(template).render(shared | values)
     return Reply(text.encode(), status, "text/html; charset=utf-8", headers=PAGE_HEADERS)

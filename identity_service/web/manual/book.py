@@ -32,7 +32,7 @@ NAMES = (
 """In reading order; `index` stands before them."""
 FILES = {
     **{f"edges/{path.name}": path for path in sorted((FOLDER / "edges").glob("edge.*"))},
-    **{name: config_directory() / name for name in ("default.toml", "strict.toml")},
+    **{name: config_directory() / name for name in ("default.toml", "strict.toml", "production.toml")},
 }
 """What pages refer to and is served beside them as plain text."""
 LANGUAGES = {".php": "php", ".mjs": "js", ".py": "python", ".go": "go"}
@@ -41,6 +41,7 @@ PRINTED = re.compile(r"^\[[^\]]+\]\((edges/edge\.\w+)\)$", re.MULTILINE)
 MOST_WORDS = 8
 MOST_FOUND = 20
 EXCERPT = 220
+COMMON = re.compile("a|an|and|are|as|can|do|for|how|i|in|is|it|my|of|on|or|own|the|to|what|where|which|who|why|with|write")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,10 @@ def pages() -> dict[str, ManualPage]:
 
 
 def search(asked: str) -> list[tuple[Section, str]]:
-    """Sections that hold every word, the best first, each with an excerpt; nothing for no words."""
-    words = asked.casefold().split()[:MOST_WORDS]
-    scored = [(_score(section, words), section) for page in pages().values() for section in page.sections] if words else []
-    best = sorted((one for one in scored if one[0]), key=lambda one: -one[0])[:MOST_FOUND]
+    """Sections that hold any of the words, those with the most of them first, each with an excerpt; nothing for no words."""
+    words = [word for word in asked.casefold().split()[:MOST_WORDS] if not COMMON.fullmatch(word)] or asked.casefold().split()[:MOST_WORDS]
+    scored = [(_score(section, words), section) for page in pages().values() for section in page.sections]
+    best = sorted((one for one in scored if one[0] > (0, 0)), key=lambda one: one[0], reverse=True)[:MOST_FOUND]
     return [(section, section.excerpt(words)) for _, section in best]
 
 
@@ -161,7 +162,8 @@ def _plain(token: Token) -> str:
     return "".join(" " if child.type == "softbreak" else child.content for child in token.children)
 
 
-def _score(section: Section, words: Sequence[str]) -> int:
+def _score(section: Section, words: Sequence[str]) -> tuple[int, int]:
+    """How many of the words it holds, and how prominently."""
     title, text = section.title.casefold(), section.text.casefold()
     counts = [10 * (word in title) + min(5, text.count(word)) for word in words]
-    return sum(counts) if all(counts) else 0
+    return sum(map(bool, counts)), sum(counts)
