@@ -31,6 +31,8 @@ POLL_SECONDS = 0.005
 FIRST_PAUSE, LAST_PAUSE = 0.05, 1.0
 STEADY_SECONDS = 5.0
 LOG_BYTES = 65_536
+MEMORY_SHARE = 0.6
+"""The rest is for the workers, and for what a rewrite of the file copies."""
 
 # Runs in the child before the server does: a hook between fork and exec is not safe in a process with threads.
 # The kernel sends the signal when the thread that forked ends; a parent already gone by then is noticed by its ID.
@@ -48,12 +50,26 @@ Log = Callable[[str, dict[str, object]], None]
 Spawn = Callable[[], "subprocess.Popen[bytes]"]
 
 
+def memory_of_machine(groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
+    """Bytes that this process may use: the machine's, or less where one of its control groups (cgroup v2) allows less."""
+    least = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, StopIteration):
+        path = next(line[4:] for line in own.read_text().splitlines() if line.startswith("0::/"))
+        for group in (groups / path, *(groups / path).parents):
+            if group.is_relative_to(groups):
+                with suppress(OSError, ValueError):  # a group without a limit of its own says `max`
+                    least = min(least, int((group / "memory.max").read_text()))
+    return least
+
+
 def _flags(directory: Path, socket_path: Path) -> list[str]:
-    """No log of slow calls and no crash report: both would quote what callers sent."""
+    """No log of slow calls and no crash report: both would quote what callers sent. When its share of the memory is full the store refuses
+    writes, which callers hear; without a limit the kernel would end it."""
     place = ["--port", "0", "--unixsocket", str(socket_path), "--unixsocketperm", "700", "--dir", str(directory)]
     durable = ["--appendonly", "yes", "--appendfsync", "always", "--no-appendfsync-on-rewrite", "no", "--save", ""]
     quiet = ["--slowlog-log-slower-than", "-1", "--slowlog-max-len", "0", "--crash-log-enabled", "no", "--loglevel", "warning"]
-    return [*place, *durable, *quiet, "--maxmemory-policy", "noeviction", "--daemonize", "no"]
+    memory = ["--maxmemory", str(int(memory_of_machine() * MEMORY_SHARE)), "--maxmemory-policy", "noeviction"]
+    return [*place, *durable, *quiet, *memory, "--daemonize", "no"]
 
 
 def _answer(socket_path: Path) -> bytes:

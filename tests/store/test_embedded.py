@@ -16,14 +16,14 @@ import redis
 
 from identity_service.store import binary, embedded, lock
 from identity_service.store.binary import EmbeddedError, server_binary
-from identity_service.store.embedded import EmbeddedStore
+from identity_service.store.embedded import MEMORY_SHARE, EmbeddedStore, memory_of_machine
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 SERVICE = """
 import sys
 from pathlib import Path
-from identity_service.store.embedded import EmbeddedStore
+from identity_service.store.embedded import MEMORY_SHARE, EmbeddedStore, memory_of_machine
 store = EmbeddedStore(Path(sys.argv[1]))
 store.start()
 print(store.pid, store.url, flush=True)
@@ -159,6 +159,32 @@ def test_runs_with_the_flags_that_durability_and_privacy_need(store: EmbeddedSto
     }
     with redis.Redis.from_url(store.url, decode_responses=True) as client:
         assert {name: client.config_get(name)[name] for name in expected} == expected
+
+
+def test_it_takes_a_share_of_the_memory_that_there_is(store: EmbeddedStore) -> None:
+    with redis.Redis.from_url(store.url, decode_responses=True) as client:
+        assert int(client.config_get("maxmemory")["maxmemory"]) == int(memory_of_machine() * MEMORY_SHARE)
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({}, None),
+        ({"a/b": "max\n"}, None),
+        ({"a/b": "1000000\n"}, 1_000_000),
+        ({"a": "2000000", "a/b": "max"}, 2_000_000),
+        ({"": "5000"}, 5_000),
+    ],
+)
+def test_the_memory_is_what_every_control_group_leaves(tmp_path: Path, limits: dict[str, str], expected: int | None) -> None:
+    for group, limit in limits.items():
+        (tmp_path / "groups" / group).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "groups" / group / "memory.max").write_text(limit)
+    (tmp_path / "own").write_text("1:name=systemd:/elsewhere\n0::/a/b\n")
+    machine = memory_of_machine(tmp_path / "nothing", tmp_path / "own")
+    assert machine == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert memory_of_machine(tmp_path / "groups", tmp_path / "own") == (expected or machine)
+    assert memory_of_machine(tmp_path / "groups", tmp_path / "none") == machine
 
 
 def test_only_the_owner_can_read_anything(store: EmbeddedStore, directory: Path) -> None:
