@@ -24,7 +24,7 @@ from identity_service.init import CannotWrite, Choices, NewKeys, init, keys_text
 from identity_service.logs import configure, log, open_standard_files
 from identity_service.move import move, undo_move
 from identity_service.relations import sound_settings
-from identity_service.sections import Settings
+from identity_service.sections import ServerSettings, Settings
 from identity_service.serving import CannotListen, bind, run_workers
 from identity_service.settings import CONFIG_VARIABLE
 from identity_service.store.backup import back_up
@@ -39,6 +39,8 @@ from identity_service.version import VERSION
 
 DEVELOPMENT = "development"
 PROGRAM = "identity-service"
+BOUND = ("host", "port", "internal_port", "workers", "drain_seconds")
+"""Settings of the server that a running one keeps."""
 CONFIG_HELP = "a shipped file (development, production), a path, or the folder of a settings.toml"
 FLAGS = {"SERVER__HOST": "--host", "SERVER__PORT": "--port", "SERVER__WORKERS": "--workers", "STORE__URL": "--data"}
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -72,14 +74,15 @@ def serve(asked: argparse.Namespace) -> int:
             bound = [stack.enter_context(bind(settings.server.host, port, chosen)) for chosen, port in settings.server.ports.items()]
             if settings.store.url.startswith(EMBEDDED):
                 store = _started(Path(settings.store.url.removeprefix(EMBEDDED)))
-            mark = SeenMark(Path(metrics, "mark"))
+            settings, mark = _with_running(store, settings), SeenMark(Path(metrics, "mark"))
+            _examine(settings.store.url, settings, mark, starts=True)
 
-            def fit(settings: Settings) -> Settings:
-                found = _with_running(store, settings)
+            def read_again() -> Settings:
+                found = _as_bound(settings.server, _with_running(store, _settings(asked)))
                 _examine(found.store.url, found, mark)
                 return found
 
-            run_workers(fit(settings), bound, lambda: fit(_settings(asked)))
+            run_workers(settings, bound, read_again)
     finally:
         if store:
             store.stop()
@@ -113,7 +116,7 @@ def check(asked: argparse.Namespace) -> int:
     for name in (name for name, shop in settings.shops.items() if not shop.origins):
         print(f"shops.{name}.origins is empty: no page of the shop can call; servers can")
     if asked.store:
-        _examine(_running(settings.store.url), settings)
+        _examine(_running_url(settings.store.url), settings)
         print("the store is fit for use")
     return 0
 
@@ -121,7 +124,7 @@ def check(asked: argparse.Namespace) -> int:
 def doctor(asked: argparse.Namespace) -> int:
     """Prints a line for each finding; exit code 1 when something is wrong."""
     settings = _settings(asked)
-    url = _running(asked.url or settings.store.url)
+    url = _running_url(asked.url or settings.store.url)
     timeout, replicas = settings.store.timeout_seconds, settings.store.replicas
     try:
         found = inspect(url, timeout, replicas)
@@ -142,17 +145,17 @@ def keys_new(asked: argparse.Namespace) -> int:  # noqa: ARG001 every command ta
     return 0
 
 
-def moved(asked: argparse.Namespace) -> int:
+def run_move(asked: argparse.Namespace) -> int:
     if asked.undo:
         return undo_move(asked.source)
     return move(asked.source, asked.target, _settings(asked).secrets.peppers)
 
 
-def forgotten(asked: argparse.Namespace) -> int:
+def run_forget(asked: argparse.Namespace) -> int:
     return forget_gone(asked.current, asked.restored, _settings(asked))
 
 
-def backed_up(asked: argparse.Namespace) -> int:
+def run_backup(asked: argparse.Namespace) -> int:
     try:
         print(f"{back_up(asked.source, asked.target):,} bytes in {asked.target}; start on it with `--data`")
     except EmbeddedError as error:
@@ -203,18 +206,18 @@ def _add_running(commands: Commands) -> None:
 
 def _add_moving(commands: Commands) -> None:
     moving = commands.add_parser("move", help="copy a store into an empty one, also to change the pepper")
-    moving.set_defaults(run=moved, host=None, port=None, workers=None, data=None)
+    moving.set_defaults(run=run_move, host=None, port=None, workers=None, data=None)
     moving.add_argument("source", metavar="FROM", help="embedded:DIR or a URL, as in store.url; no service may run on it")
     target = moving.add_mutually_exclusive_group(required=True)
     target.add_argument("target", metavar="TO", nargs="?", help="the same forms; empty")
     target.add_argument("--undo", action="store_true", help="let services start on FROM again, after a move or in the middle of one")
     moving.add_argument("--config", help=f"{CONFIG_HELP}: the peppers of TO")
     saving = commands.add_parser("backup", help="copy an embedded store, also while it runs")
-    saving.set_defaults(run=backed_up)
+    saving.set_defaults(run=run_backup)
     saving.add_argument("source", metavar="FROM", type=Path, help="directory of the store")
     saving.add_argument("target", metavar="TO", type=Path, help="a new directory")
     forgetting = commands.add_parser("forget", help="withdraw from a restored store whoever has withdrawn since its backup")
-    forgetting.set_defaults(run=forgotten, host=None, port=None, workers=None, data=None)
+    forgetting.set_defaults(run=run_forget, host=None, port=None, workers=None, data=None)
     forgetting.add_argument("current", metavar="CURRENT", help="the store that is replaced; no service may run on it")
     forgetting.add_argument("restored", metavar="RESTORED", help="the restored one; neither here")
     forgetting.add_argument("--config", help=CONFIG_HELP)
@@ -234,7 +237,7 @@ def _settings(asked: argparse.Namespace) -> Settings:
     return sound_settings(asked.config or environment.get(CONFIG_VARIABLE, DEVELOPMENT), environment, flags)
 
 
-def _running(url: str) -> str:
+def _running_url(url: str) -> str:
     """Where a store answers. Raises SettingsError for an embedded one that does not run."""
     if not url.startswith(EMBEDDED):
         return url
@@ -262,17 +265,25 @@ def _started(directory: Path) -> EmbeddedStore:
     return store
 
 
-def _examine(url: str, settings: Settings, mark: SeenMark | None = None) -> None:
-    """Raises SettingsError for a server that would lose links, or whose keys are not these settings'. `mark`: of a service that starts;
-    then the server may still come."""
+def _as_bound(bound: ServerSettings, settings: Settings) -> Settings:
+    """With the places at which the service listens and the number of its workers, which stay until its end."""
+    kept = {name: getattr(bound, name) for name in BOUND}
+    if changed := [name for name, value in kept.items() if getattr(settings.server, name) != value]:
+        log.warning("these settings change with a restart", settings=[f"server.{name}" for name in changed])
+    return replace(settings, server=replace(settings.server, **kept))
+
+
+def _examine(url: str, settings: Settings, mark: SeenMark | None = None, *, starts: bool = False) -> None:
+    """Raises SettingsError for a server that would lose links, or whose keys are not these settings', or that does not answer. `mark`: of
+    a service that runs. `starts`: the server may still come."""
 
     async def examined() -> list[str]:
         client = Client(url, settings.store.timeout_seconds)
         try:
             return await examine(client) or await examine_marks(client, schema_of(settings.secrets.peppers), mark or SeenMark())
         except StoreUnavailable:
-            if not mark:
-                return [f"store.url: the store does not answer at {store_name(url)}; start it, or correct the address"]
+            if not starts:
+                return [f"store.url: the store does not answer at {store_name(url)}; start it, or correct the address or its password"]
             log.warning("the store does not answer yet; calls that need it are answered 503", store=store_name(url))
             return []
         finally:

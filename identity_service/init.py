@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shlex
+import stat
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -15,7 +16,7 @@ from pathlib import Path
 from identity_service.errors import SettingsError
 from identity_service.layers import Layer
 from identity_service.relations import faults
-from identity_service.settings import FILE_NAME, read_layers
+from identity_service.settings import FILE_NAME, config_directory, read_layers
 from identity_service.settings_file import Name
 from identity_service.store_address import EMBEDDED, store_name
 
@@ -98,7 +99,7 @@ def init(folder: Path, choices: Choices, program: str) -> str:
     nothing is left of it."""
     folder, keys = folder.absolute(), NewKeys()
     files = _files(choices, keys)
-    unwritable = [f"{text!a} is no text in UTF-8; name another" for text in (str(folder), choices.store) if not _is_text(text)]
+    unwritable = [f"{text!a} is no line of text in UTF-8; name another" for text in (str(folder), choices.store) if not _is_line(text)]
     refused = unwritable or [*_folder_faults(folder, files), *_faults(files[FILE_NAME], choices, keys)]
     if refused:
         raise SettingsError(refused)
@@ -197,17 +198,27 @@ def _folder_faults(folder: Path, files: Mapping[str, str]) -> list[str]:
         return [f"the folder {parent} does not exist; make it first, or name another"]
     if not os.access(folder if exists else parent, os.W_OK | os.X_OK):
         return [f"{folder if exists else parent} cannot be written by this user; change its owner, or name another folder"]
+    if any(config_directory().glob(f"{folder.name}.toml")):
+        return [f"`--config {folder.name}` names the shipped file; name the folder otherwise"]
+    if open_to_others := next((one for one in (folder, folder / "secrets") if os.path.lexists(one) and not _is_own(one)), None):
+        return [f"{open_to_others} is a link, belongs to another user, or can be written by others; mend that, or name another folder"]
     there = [name for name in (FILE_NAME, *files) if os.path.lexists(folder / name)]
     return [f"{folder} has {there[0]} already, which stays as it is; edit it, or name another folder"] if there else []
 
 
-def _is_text(given: str) -> bool:
+def _is_own(folder: Path) -> bool:
+    """Nobody else may put a file into it."""
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
+
+
+def _is_line(given: str) -> bool:
     """Arguments of a command may hold any bytes."""
     try:
         given.encode()
     except UnicodeEncodeError:
         return False
-    return True
+    return not re.search(r"[\x00-\x1f\x7f]", given)
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> None:

@@ -12,10 +12,10 @@ from identity_service.layers import Fault
 from identity_service.regions import PLACE, looser_choices, region_table
 from identity_service.sections import Settings, ShopSettings
 from identity_service.settings import read
-from identity_service.shop import NO_ORIGIN
+from identity_service.shop import NO_ORIGIN, written_digest
 from identity_service.signals.cmp import BANNERS
 from identity_service.signals.statements import COOKIE_SOURCES
-from identity_service.store_address import EMBEDDED, parse_address
+from identity_service.store_address import EMBEDDED, check_options, parse_address
 
 DEVELOPMENT_MARK = "development-only"
 DEMO_KEY = re.compile(r"(demo|other|strict)-(public|private)-key")
@@ -50,7 +50,7 @@ def faults(settings: Settings) -> list[Fault]:
     seen: dict[str, str] = {}
     for name, shop in settings.shops.items():
         found += _shop_faults(name, shop, settings.server.production)
-        for key in (*shop.public_keys, *shop.private_keys):
+        for key in map(written_digest, (*shop.public_keys, *shop.private_keys)):
             if key in seen:
                 text = f"a key is used twice (also in {seen[key]}); every key belongs to one shop and one list"
                 found.append(Fault(("shops", name), text))
@@ -87,8 +87,9 @@ def _server_faults(settings: Settings) -> list[Fault]:
 
 def _store_faults(url: str) -> list[Fault]:
     try:
-        if not re.fullmatch(f"{EMBEDDED}.+", url):
+        if not re.fullmatch(f"{EMBEDDED}.+", url, re.DOTALL):
             parse_address(url)
+            check_options(url)
     except ValueError as error:
         return [Fault(("store", "url"), str(error))]
     return []

@@ -82,6 +82,8 @@ class Supervisor(Multiprocess):
             log.error(
                 "the settings have faults, so the workers go on with those before; correct them and send SIGHUP again", faults=error.faults
             )
+        except Exception as error:  # whatever it is, the service goes on
+            log.error("the settings could not be read, so the workers go on with those before", fault=type(error).__name__)
         else:
             super().handle_hup()
 

@@ -44,7 +44,7 @@ def secrets_of(kind: type[Struct]) -> list[str]:
 def fits(value: Any, kind: Any) -> bool:
     try:
         msgspec.convert(value, kind, strict=False)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):  # the environment may hold any bytes
         return False
     return True
 

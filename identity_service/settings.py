@@ -106,7 +106,7 @@ def _replace_unfit(kind: Any, values: dict[str, Any], default: Mapping[str, Any]
     missing = _required(kind) - values.keys()
     for key in sorted(missing):
         found.append(Fault((*at, key), "is missing"))
-        values[key] = []
+        values[key] = copy.deepcopy(default.get(key, []))
     return found
 
 

@@ -33,7 +33,7 @@ ADVICE = {
 def read_file(path: Path) -> tuple[dict[str, Any], str]:
     """Its values and its text. Raises SettingsError."""
     try:
-        text = path.read_bytes().decode()
+        text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
     except OSError as error:
         reason = f"cannot be read ({error.strerror})"
         raise SettingsError([f"{path}: {reason}; name a shipped file, a file, or a folder that holds settings.toml"]) from None
@@ -45,6 +45,8 @@ def read_file(path: Path) -> tuple[dict[str, Any], str]:
         return tomllib.loads(text), text
     except tomllib.TOMLDecodeError:
         raise SettingsError([f"{path}:{fault}" for fault in syntax_faults(text)]) from None
+    except RecursionError:
+        raise SettingsError([f"{path}: is nested too deeply to be read; settings have lists of texts and numbers alone"]) from None
 
 
 def syntax_faults(text: str) -> list[str]:

@@ -69,6 +69,11 @@ def key_digest(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
+def written_digest(key: str) -> str:
+    """Of a key as settings hold it: a private one as its digest."""
+    return key.removeprefix("sha256:") if key.startswith("sha256:") else key_digest(key)
+
+
 class Shops:
     """Every shop of the service, found by key; `add` takes digests as `key_digest` makes them."""
 

@@ -4,7 +4,8 @@
     redis+sentinel://[USER:PASSWORD@]HOST[:26379],HOST…/NAME[?sentinel_password=…]    rediss+sentinel://
     redis+cluster://[USER:PASSWORD@]HOST[:6379],HOST…    rediss+cluster://
 
-User and password are those of the data servers; options of redis-py's URLs (`ssl_ca_certs=…`, `db=…`) follow a question mark.
+User and password are those of the data servers. Options of redis-py's URLs follow a question mark: `db`, `protocol`, `client_name`, and
+those that begin with `ssl_` or `socket_`.
 """
 
 import re
@@ -20,6 +21,8 @@ SEVERAL = re.compile(
     rf"(?P<scheme>rediss?)\+(?P<topology>sentinel|cluster)://{LOGIN}(?P<hosts>[^@/?#]+)(?P<path>/(?P<name>[^@/?#]*))?{OPTIONS}"
 )
 HOST = re.compile(r"(?P<host>[^\s:\[\],]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?")
+OPTION_NAMES = "db, protocol, client_name, sentinel_username, sentinel_password, ssl_… and socket_…"
+KNOWN = re.compile(r"db|protocol|client_name|sentinel_(username|password)|(ssl|socket)_[a-z_]+")
 PORTS = {"sentinel": 26379, "cluster": 6379}
 LAST_PORT = 65_535
 FORMS = (
@@ -69,6 +72,13 @@ def parse_address(url: str) -> StoreAddress:
     places = [f"{host['host']}:{host['port'] or PORTS[topology]}" for host in hosts if host]
     servers = tuple(_url(found["scheme"], asked_login, place, asked) for place in places)
     return StoreAddress(topology, servers, found["name"] or "", found["scheme"], login, urlencode(options))
+
+
+def check_options(url: str) -> None:
+    """Raises ValueError for an option that the library would refuse at each connection, which looks like a store that is away."""
+    names = [part.partition("=")[0] for part in url.partition("?")[2].split("&") if part]
+    if not all(map(KNOWN.fullmatch, names)):
+        raise ValueError(f"has an option that is none of {OPTION_NAMES}")
 
 
 def store_name(where: str) -> str:

@@ -22,7 +22,7 @@ from identity_service.service.subjects import Subjects
 from identity_service.service.tally import Tally
 from identity_service.service.tracking import Tracking
 from identity_service.service.visitors import Visitors
-from identity_service.shop import CookieRule, ProductIds, Shop, ShopId, Shops, key_digest
+from identity_service.shop import CookieRule, ProductIds, Shop, ShopId, Shops, key_digest, written_digest
 from identity_service.signals.statements import SignalRules
 from identity_service.signals.tcf import TcfRule
 from identity_service.signing import Signing
@@ -108,7 +108,7 @@ def make_shops(settings: Mapping[str, ShopSettings]) -> Shops:
             link_overrides=one.link_overrides,
             cookie=CookieRule(one.cookie_name, one.cookie_domain),
         )
-        shops.add(shop, map(key_digest, one.public_keys), map(_private_digest, one.private_keys))
+        shops.add(shop, map(key_digest, one.public_keys), map(written_digest, one.private_keys))
     return shops
 
 
@@ -122,10 +122,6 @@ def _limit(settings: Settings, memory: SharedMemory, table: int, per_second: flo
         return None
     sharing = 1 if memory.shared else settings.server.workers
     return RateLimit(per_second / sharing, burst, time.monotonic, memory.slots(table))
-
-
-def _private_digest(key: str) -> str:
-    return key.removeprefix("sha256:") if key.startswith("sha256:") else key_digest(key)
 
 
 def _observe(seconds: float, outcome: str) -> None:

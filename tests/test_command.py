@@ -313,6 +313,44 @@ def test_settings_with_faults_are_one_line_at_sighup_and_the_workers_stay(tmp_pa
         assert (service.call("/v1/visitors", {})[0], service.call("/v1/visitors", {}, "newer-private-key")[0]) == (401, 200)
 
 
+def test_where_it_listens_stays_at_sighup(tmp_path: Path) -> None:
+    """Else what is internal would move to the port that is open to everybody."""
+    ports = [free_port(), free_port()]
+    named = tmp_path / "settings.toml"
+
+    def write(port: int, internal: int) -> None:
+        named.write_text(DEVELOPMENT.replace("[server]", f"[server]\nport = {port}\ninternal_port = {internal}"))
+
+    write(*ports)
+    with served(tmp_path, "--config", str(named), data=None, IDENTITY_STORE__URL=f"embedded:{tmp_path}/data") as service:
+        for changed in (reversed(ports), (ports[0], 0), (ports[0], free_port())):
+            before = set(_workers(service))
+            write(*changed)
+            os.kill(service.process.pid, signal.SIGHUP)
+            assert eventually(lambda before=before: len(_workers(service)) == 1 and not before & set(_workers(service)))
+            with httpx.Client() as client:
+                found = [client.get(f"http://127.0.0.1:{port}/docs").status_code for port in ports]
+            assert found == [404, 200]
+        assert service.log.read_text().count("these settings change with a restart") == 3
+
+
+def test_a_store_that_does_not_answer_is_told_at_sighup_and_the_workers_stay(tmp_path: Path) -> None:
+    named, port = tmp_path / "settings.toml", free_port()
+    with valkey("--port", str(port)), redis.Redis("127.0.0.1", port) as database:
+        database.config_set("requirepass", "former")
+        named.write_text(f'{DEVELOPMENT}\n[store]\nurl = "redis://:former@127.0.0.1:{port}"\n')
+        with served(tmp_path, "--config", str(named), "--port", str(free_port()), data=None) as service:
+            before = set(_workers(service))
+            named.write_text(named.read_text().replace(":former@", ":wrong@"))
+            os.kill(service.process.pid, signal.SIGHUP)
+            assert eventually(lambda: errors_in(service.log))
+            [error] = errors_in(service.log)
+            assert "password" in " ".join(error["faults"])
+            assert not re.search("former|wrong", service.log.read_text())
+            assert set(_workers(service)) == before
+            assert service.call("/readyz")[0] == 200
+
+
 def test_another_pepper_is_told_at_sighup_and_by_check_and_the_workers_stay(tmp_path: Path) -> None:
     named = tmp_path / "settings.toml"
     named.write_text(f'{DEVELOPMENT}\n[store]\nurl = "embedded:{tmp_path}/data"\n')

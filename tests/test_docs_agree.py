@@ -1,6 +1,9 @@
 """Manual, default.toml, settings, routes, banners, keys, metrics, commands and error codes say the same."""
 
 import argparse
+import base64
+import hashlib
+import hmac
 import re
 import tomllib
 from datetime import date
@@ -12,7 +15,7 @@ from prometheus_client import REGISTRY
 import identity_service.metrics  # noqa: F401 its metrics are registered by that
 from identity_service import errors
 from identity_service.cli import _parser as command_line
-from identity_service.handle import Handles
+from identity_service.handle import Handles, normalise_email
 from identity_service.sections import Settings, ShopSettings
 from identity_service.settings import config_directory
 from identity_service.shop import ShopId
@@ -125,6 +128,11 @@ def test_every_command_is_listed_with_its_options() -> None:
     [commands] = [action for action in command_line()._actions if isinstance(action, argparse._SubParsersAction)]
     listed = {row[0]: row[1] for row in re.findall(r"^\| `([a-z]+)[^`]*` \|(.*)\|$", part("operations", "Commands"), re.MULTILINE)}
     assert set(listed) == set(commands.choices)
+    for name, parser in commands.choices.items():
+        assert f"`{name}" in part("operations", "Commands")
+        for action in parser._actions:
+            long = [option for option in action.option_strings if option.startswith("--") and option != "--help"]
+            assert [option for option in long if option not in MANUAL["operations"]] == [], name
     options = {option for parser in commands.choices.values() for action in parser._actions for option in action.option_strings}
     named = set(re.findall(r"(--[a-z]+)", "".join(MANUAL.values())))
     foreign = {"--long", "--no-deps"}
@@ -157,6 +165,20 @@ def test_the_public_key_is_documented_as_it_is() -> None:
     key = Keys(handles).handle(ShopId("SHOP"), handles.of_email("SHOP", "a@example.com")).links
     assert key.startswith(f"{PREFIX}E{{SHOP:")
     assert "`id:v1:E{SHOP:DIGEST}`" in MANUAL["store"]
+
+
+def test_the_digests_of_the_manual_are_those_of_the_service_and_of_its_recipe() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \| `([^`]+)` \| (email|customer) `([^`]+)` \| `([\w-]{22})` \|$", MANUAL["store"], re.MULTILINE)
+    assert len(rows) >= 5
+    for pepper, shop, kind, value, told in rows:
+        handles = Handles(pepper)
+        found = handles.of_email(shop, value) if kind == "email" else handles.of_customer(shop, value)
+        assert found.digest == told
+        normal = normalise_email(value) if kind == "email" else value.strip()
+        parts = (b"handle", shop.encode(), kind[:1].encode(), hashlib.sha256(normal.encode()).digest())
+        message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+        digest = hmac.new(pepper.encode(), message, hashlib.sha256).digest()[:16]
+        assert base64.urlsafe_b64encode(digest).decode().rstrip("=") == told
 
 
 def test_every_figure_has_its_day_and_its_interpreter() -> None:

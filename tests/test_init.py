@@ -104,6 +104,29 @@ def test_its_secrets_stay_out_of_a_repository(tmp_path: Path) -> None:
     assert untracked == ["own/.gitignore", "own/settings.toml"]
 
 
+@pytest.mark.parametrize("spoil", ["link", "open", "open folder"])
+def test_a_folder_into_which_others_may_write_is_refused(tmp_path: Path, spoil: str) -> None:
+    own = tmp_path / "own"
+    own.mkdir(mode=0o700)
+    (tmp_path / "elsewhere").mkdir()
+    if spoil == "link":
+        (own / "secrets").symlink_to(tmp_path / "elsewhere")
+    else:
+        place = own / "secrets" if spoil == "open" else own
+        place.mkdir(exist_ok=True)
+        place.chmod(0o777)
+    refused = init(own)
+    assert (refused.returncode, "can be written by others" in refused.stderr) == (2, True)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("name", ["development", "production", "a\nb"])
+def test_a_folder_that_could_not_be_named_is_refused(tmp_path: Path, name: str) -> None:
+    refused = init(tmp_path / name)
+    assert refused.returncode == 2
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_options_are_in_the_settings(tmp_path: Path) -> None:
     origins = ["https://a.example", "https://b.example:8443"]
     flags = [word for origin in (*origins, origins[0]) for word in ("--origin", origin)]
@@ -139,7 +162,7 @@ def test_a_store_without_a_secret_stands_in_the_settings(tmp_path: Path, store: 
         (["--port", "99999"], "must be a whole number from 1 to 65,535 (--port)"),
         (["--store", "redis://u:hidden"], "is none of embedded:DIR"),
         (["--store", "embedded:"], "is none of embedded:DIR"),
-        (["--store", "unix:///\udcff"], "is no text in UTF-8"),
+        (["--store", "unix:///\udcff"], "is no line of text in UTF-8"),
         (["--policy", "lenient"], "invalid choice"),
     ],
 )

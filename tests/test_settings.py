@@ -156,6 +156,40 @@ def test_a_file_that_is_no_toml_is_told_with_line_and_column(tmp_path: Path, con
     assert fault.startswith(f"{named}:{told}")
 
 
+@pytest.mark.parametrize("text", ["[server]\r\nport = 99999\r\n", "\ufeff[server]\nport = 99999\n"])
+def test_a_fault_has_its_line_however_the_file_was_saved(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "own.toml"
+    path.write_bytes(text.encode())
+    assert refused(str(path), **SOUND) == [f"server.port: must be a whole number from 1 to 65,535 ({path}:2)"]
+
+
+def test_a_file_that_is_nested_too_deeply_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text("x = " + "[" * 5_000)
+    [told] = refused(str(path), **SOUND)
+    assert "nested too deeply" in told
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"IDENTITY_SERVER__PORT": "\udcff"}, "server.port: must be a whole number"),
+        ({"IDENTITY_STORE__URL": "redis://u:hidden@h/?foo=bar"}, "store.url: has an option that is none of db"),
+        ({"IDENTITY_SHOPS__MINE__PRIVATE_KEYS": f"sha256:{key_digest(SOUND['IDENTITY_SHOPS__MINE__PUBLIC_KEYS'])}"}, "a key is used twice"),
+    ],
+)
+def test_what_would_fail_later_is_told_at_once(environment: dict[str, str], told: str) -> None:
+    [line] = refused("production", **SOUND | environment)
+    assert told in line
+    assert "hidden" not in line
+
+
+def test_a_section_that_is_none_is_told_whatever_the_environment_adds(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text("server = []\n")
+    assert refused(str(path), **SOUND, IDENTITY_SERVER__DEMO="maybe")
+
+
 def test_faults_of_syntax_that_end_with_their_lines_are_told_together(tmp_path: Path) -> None:
     named = tmp_path / "own.toml"
     named.write_text('[server]\nport 8080\nhost = "a\nworkers = 2\n[store]\nurl = redis\n')

@@ -13,7 +13,7 @@ class Wording:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class Topic:
     """A tag of the description, what its calls are for, and their wording by name."""
 
     tag: str
@@ -27,9 +27,9 @@ Issues, signs and keeps visitor IDs of webshops, decided on the server from cons
 **Keys.** A public key may be seen in a browser. A private key is for servers, and never stands in the URL of a `/v1` call. Send a key as
 `Authorization: Bearer KEY`, or as the member `key` of the body.
 
-**Calls.** Bodies and answers are JSON. Times are RFC 3339 in UTC, and seconds since 1970 in exports. A body of `/v1` with a member that is
-not described is refused with 422, but in `consent` and in banners' events, and never beside a readable refusal. A body of `/v2` and `/v3`
-may have others, which are ignored. Unknown names in a query are ignored everywhere. Every call is safe to repeat.
+**Calls.** Bodies and answers are JSON. Times are RFC 3339 in UTC, and seconds since 1970 in exports. A body of `/v1` with a member that
+is not described is refused with 422, but in `consent`, in `client` and in banners' events, and never beside a readable refusal. A body of
+`/v2` and `/v3` may have others, which are ignored. Unknown names in a query are ignored everywhere. Every call is safe to repeat.
 
 **Answers.** Every answer has `X-Request-Id`. Answers of calls are `Cache-Control: private, no-store`. Errors of `/v1` are
 `application/problem+json`; those of `/v2` and `/v3` have the form of Clerk's API."""
@@ -40,7 +40,7 @@ BY_QUERY = (
     " `callback` the answer is a script that calls it, always with status 200."
 )
 
-VISITORS = Section(
+VISITORS = Topic(
     "Visitors",
     "Issue a visitor's ID and verify its token.",
     {
@@ -57,7 +57,7 @@ VISITORS = Section(
         ),
     },
 )
-CONSENT = Section(
+CONSENT = Topic(
     "Consent",
     "Report a visitor's choice, prove it, and preview what it decides.",
     {
@@ -85,7 +85,7 @@ CONSENT = Section(
         ),
     },
 )
-LINKS = Section(
+LINKS = Topic(
     "Links and look-ups",
     "Link visitors to emails and customer IDs, and look them up.",
     {
@@ -107,7 +107,7 @@ LINKS = Section(
         ),
     },
 )
-RIGHTS = Section(
+RIGHTS = Topic(
     "Rights",
     "Show a person everything that is held, and erase it.",
     {
@@ -124,7 +124,7 @@ RIGHTS = Section(
         ),
     },
 )
-ORDERS = Section(
+ORDERS = Topic(
     "Orders and reports",
     "Read what was tracked, and why orders are attributed.",
     {
@@ -155,7 +155,7 @@ ORDERS = Section(
         "listProducts": Wording("List products seen", "Answers the products that clicks and sales named. With a private key."),
         "checkTracking": Wording(
             "Check tracking",
-            "Answers whether clicks and sales come as usual: green, amber or red, and why. With a private key.",
+            "Answers whether clicks and sales come as usual: green, amber or red, or not started, and why. With a private key.",
         ),
     },
 )
@@ -211,9 +211,9 @@ TRACKED: Mapping[str, Wording] = {
         " went and what stayed.",
     ),
 }
-TRACKING = Section("Tracking (v2)", "Log what visitors do, in the wire format of Clerk's public API.", TRACKED)
-TRACKING_V3 = Section("Tracking (v3)", "The calls of `/v2` at the addresses of version 3.", TRACKED)
-SERVICE = Section(
+TRACKING = Topic("Tracking (v2)", "Log what visitors do, in the wire format of Clerk's public API.", TRACKED)
+TRACKING_V3 = Topic("Tracking (v3)", "The calls of `/v2` at the addresses of version 3.", TRACKED)
+SERVICE = Topic(
     "Service",
     "Watch the service, and load what it serves to browsers and programs. No key is needed.",
     {
@@ -228,6 +228,6 @@ SERVICE = Section(
 SECTIONS = (VISITORS, CONSENT, LINKS, RIGHTS, ORDERS, TRACKING, TRACKING_V3, SERVICE)
 
 
-def section_of(name: str) -> Section:
+def section_of(name: str) -> Topic:
     """The first that words a call of that name. Raises StopIteration for none."""
     return next(section for section in SECTIONS if name in section.calls)

@@ -85,7 +85,7 @@ PAGES = (
     _page("checkReady", "/readyz", HealthAnswer),
     _page("readMetrics", "/metrics", media="text/plain"),
     _page("readDescription", "/openapi.json", cached=True),
-    _page("readDocs", "/docs", media="text/html"),
+    _page("readDocs", "/docs", media="text/html", cached=True),
     _page("readSnippet", "/visitor.js", media="text/javascript", cached=True),
 )
 
@@ -134,7 +134,8 @@ def _operation(one: Described, components: Mapping[str, Any]) -> dict[str, Any]:
         described["parameters"] = [_with_example(parameter, one) for parameter in found]
     if one.body and not by_query:
         content = {"schema": {"$ref": f"#/components/schemas/{one.body.__name__}"}, "examples": _references(one, "request")}
-        described["requestBody"] = {"required": True, "content": {"application/json": content}}
+        needed = {"required", "allOf"} & components[one.body.__name__].keys()
+        described["requestBody"] = {"required": bool(needed), "content": {"application/json": content}}
     return described
 
 

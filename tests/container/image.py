@@ -55,10 +55,8 @@ def _prepare() -> None:
     if not _passes("unshare", "--mount", "--pid", "--fork", "true"):
         raise CannotBuild("this machine gives its root no name spaces")
     needed = ("buildah", "debootstrap")
-    try:
-        install(*needed, unless=lambda: all(map(shutil.which, needed)))
-    except subprocess.CalledProcessError:
-        raise CannotBuild("apt cannot install buildah and debootstrap") from None
+    if not install(*needed, unless=lambda: all(map(shutil.which, needed))):
+        raise CannotBuild("apt cannot install buildah and debootstrap")
 
 
 def _make_base(buildah: list[str]) -> str:

@@ -375,7 +375,16 @@ async def test_a_hostile_query_is_no_fault(application: Application, query: byte
 
 
 @pytest.mark.parametrize(
-    "path", [f"/{NEEDLE}", f"/v1/{NEEDLE}", f"/v1/visitors/{NEEDLE}", f"/v2/{NEEDLE}", f"/%00{NEEDLE}", f"/\u0430{NEEDLE}", f"//{NEEDLE}"]
+    "path",
+    [
+        f"/{NEEDLE}",
+        f"/v1/{NEEDLE}",
+        f"/v1/visitors/{NEEDLE}",
+        f"/v2/{NEEDLE}",
+        f"/%00{NEEDLE}",
+        f"/\u0430{NEEDLE}",
+        f"http://service.test//{NEEDLE}",
+    ],
 )
 async def test_an_unknown_path_is_404_and_never_logged(shopper: Shopper, capsys: pytest.CaptureFixture[str], path: str) -> None:
     answer = await shopper.post(path, {})

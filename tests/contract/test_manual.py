@@ -1,11 +1,14 @@
 """The manual over HTTP: pages for people, Markdown for programs, a search, and nothing from elsewhere."""
 
+import json
 import re
 from html.parser import HTMLParser
 
 import pytest
 
+from identity_service.errors import ServiceError
 from identity_service.web.manual.book import FILES, FOLDER, NAMES
+from identity_service.web.problems import problem_body
 from tests.conftest import Shopper
 
 PAGES = ["/docs", *(f"/docs/{name}" for name in NAMES), "/docs/search", "/docs/search?q=refusal"]
@@ -63,6 +66,13 @@ async def test_every_link_leads_to_a_page_and_its_anchor_also_behind_a_prefix(sh
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("path", PAGES)
+async def test_no_anchor_stands_twice(shopper: Shopper, path: str) -> None:
+    anchors = (await read(shopper, path)).anchors
+    assert len(set(anchors)) == len(anchors)
+
+
+@pytest.mark.anyio
 async def test_a_page_is_markdown_too_with_its_files_printed(shopper: Shopper) -> None:
     for name in ("index", *NAMES):
         answer = await shopper.client.get(f"/docs/{name}.md")
@@ -100,6 +110,10 @@ async def test_programs_find_every_page(shopper: Shopper) -> None:
         ("POST /v1/lookups", "contract#calls"),
         ("IDENTITY_store_breaker_open", "operations#logs-and-metrics"),
         ("nginx caddy", "snippet#serve-it-from-the-shops-own-host"),
+        ("how do I rotate signing keys", "security#rotate-keys"),
+        ("write my own banner", "consent#your-own-banner"),
+        ("France", "consent#policies"),
+        ("port", "operations#from-nothing-to-your-own-shop"),
     ],
 )
 async def test_a_search_finds_the_section_of_its_words_first(shopper: Shopper, words: str, first: str) -> None:
@@ -135,10 +149,12 @@ async def test_the_root_leads_to_the_manual(shopper: Shopper) -> None:
 
 @pytest.mark.anyio
 async def test_a_problems_type_leads_to_its_code(shopper: Shopper) -> None:
-    problem = (await shopper.client.post("/v1/visitors")).json()
-    path, _, anchor = problem["type"].partition("#")
-    assert anchor == problem["code"] == "unauthorized"
-    assert anchor in (await read(shopper, path)).anchors
+    anchors = (await read(shopper, "/docs/contract")).anchors
+    for error in (*ServiceError.__subclasses__(), ServiceError):
+        _, _, body = problem_body(error(), "request", "/v1/visitors")
+        problem = json.loads(body)
+        assert problem["type"] == f"/docs/contract#{problem['code']}"
+        assert anchors.count(problem["code"]) == 1
     info = (await shopper.client.post("/v2/log/click")).json()["moreInfo"]
     path, _, anchor = info.partition("#")
     assert anchor in (await read(shopper, path)).anchors

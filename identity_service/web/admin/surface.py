@@ -5,7 +5,7 @@ from identity_service.web.admin.door import Lead, SignIn, sign_out
 from identity_service.web.admin.pages import AdminPage, PageHandler
 from identity_service.web.admin.sessions import Sessions
 from identity_service.web.admin.stream import LogStream
-from identity_service.web.assets import MEDIA, STATIC, AssetPage
+from identity_service.web.assets import STATIC, AssetPage
 from identity_service.web.endpoints import Services
 from identity_service.web.routing import Named
 
@@ -28,6 +28,7 @@ POSTED: dict[str, PageHandler] = {
     "erasure": people.erasure,
     "signout": sign_out,
 }
+VENDORED = ("htmx.min.js", "htmx-sse.min.js", "pico.min.css", "uplot.min.css", "uplot.min.js")
 IN_MENU = {"export": "customers", "erasure": "customers", "signout": "overview"}
 
 
@@ -40,5 +41,5 @@ def admin_routes(services: Services) -> list[Named]:
         for name, handler in pages.items():
             page = AdminPage(services, sessions, IN_MENU.get(name, name), handler)
             routes.append(Named(f"/admin/{name}", page, methods=[method]))
-    files = sorted(one for folder in ("admin", "vendor") for one in (STATIC / folder).iterdir() if one.suffix in MEDIA)
+    files = [*(STATIC / "admin").iterdir(), *(STATIC / "vendor" / name for name in VENDORED)]
     return routes + [Named(f"/admin/static/{path.name}", AssetPage(path), methods=["GET"]) for path in files]

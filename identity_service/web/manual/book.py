@@ -1,11 +1,13 @@
 """Pages of the manual as HTML and as Markdown, and the search in them. Pages are read and rendered once, when the first is asked for."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from threading import Lock
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -41,11 +43,12 @@ PRINTED = re.compile(r"^\[[^\]]+\]\((edges/edge\.\w+)\)$", re.MULTILINE)
 MOST_WORDS = 8
 MOST_FOUND = 20
 EXCERPT = 220
+MAKING = Lock()
 COMMON = re.compile("a|an|and|are|as|can|do|for|how|i|in|is|it|my|of|on|or|own|the|to|what|where|which|who|why|with|write")
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class Passage:
     """The text under one heading, without markup."""
 
     page: str
@@ -53,10 +56,13 @@ class Section:
     anchor: str
     title: str
     text: str
+    folded: str
+    title_words: frozenset[str]
+    words: Counter[str]
 
     def excerpt(self, words: Sequence[str]) -> str:
         """Some words around the first one that was searched."""
-        first = min((at for at in (self.text.casefold().find(word) for word in words) if at >= 0), default=0)
+        first = min((at for at in (self.folded.find(word) for word in words) if at >= 0), default=0)
         begin = max(0, first - EXCERPT // 3)
         return f"{'… ' if begin else ''}{self.text[begin : begin + EXCERPT].strip()} …"
 
@@ -70,17 +76,23 @@ class ManualPage:
     lead: str
     markdown: str
     html: Markup
-    sections: tuple[Section, ...]
+    sections: tuple[Passage, ...]
+
+
+def pages() -> dict[str, ManualPage]:
+    with MAKING:  # or several threads would make them at once
+        return _pages()
 
 
 @cache
-def pages() -> dict[str, ManualPage]:
+def _pages() -> dict[str, ManualPage]:
     return {name: _page(name) for name in ("index", *NAMES)}
 
 
-def search(asked: str) -> list[tuple[Section, str]]:
+def search(asked: str) -> list[tuple[Passage, str]]:
     """Sections that hold any of the words, those with the most of them first, each with an excerpt; nothing for no words."""
-    words = [word for word in asked.casefold().split()[:MOST_WORDS] if not COMMON.fullmatch(word)] or asked.casefold().split()[:MOST_WORDS]
+    typed = asked.casefold().split()[:MOST_WORDS]
+    words = [word for word in typed if not COMMON.fullmatch(word)] or typed
     scored = [(_score(section, words), section) for page in pages().values() for section in page.sections]
     best = sorted((one for one in scored if one[0] > (0, 0)), key=lambda one: one[0], reverse=True)[:MOST_FOUND]
     return [(section, section.excerpt(words)) for _, section in best]
@@ -104,7 +116,7 @@ def _page(name: str) -> ManualPage:
     title, lead, *_ = (_plain(token) for token in tokens if token.type == "inline")
     _rewrite(tokens, "docs/" if name == "index" else "")
     html = _scrolling(_markdown().renderer.render(tokens, _markdown().options, {}))
-    return ManualPage(name, title, lead, text, html, tuple(_sections(name, title, tokens)))
+    return ManualPage(name, title, lead, text, html, tuple(_passages(name, title, tokens)))
 
 
 @cache
@@ -125,11 +137,14 @@ def _printed(found: re.Match[str]) -> str:
 
 
 def _rewrite(tokens: list[Token], root: str) -> None:
-    """Headings and rows of a table that begin with a code get anchors; links to pages and files lead to where they are served."""
+    """Headings and rows of a table of codes get anchors; links to pages and files lead to where they are served."""
+    of_codes = False
     for before, token, following in zip(tokens, tokens[1:], tokens[2:], strict=False):
         if token.type == "heading_open":
             token.attrSet("id", anchor_of(_plain(following)))
-        elif before.type == "tr_open" and token.type == "td_open" and [c.type for c in following.children or ()] == ["code_inline"]:
+        elif before.type == "tr_open" and token.type == "th_open":
+            of_codes = _plain(following) == "code"
+        elif before.type == "tr_open" and of_codes:
             before.attrSet("id", anchor_of(_plain(following)))
     for child in (child for token in tokens for child in token.children or ()):
         if child.type == "link_open":
@@ -144,16 +159,27 @@ def _served(href: str, root: str) -> str:
     return f"{root}{name.removesuffix('.md')}{mark}{anchor}"
 
 
-def _sections(page: str, page_title: str, tokens: list[Token]) -> Iterator[Section]:
+def _passages(page: str, page_title: str, tokens: list[Token]) -> Iterator[Passage]:
     anchor, title, texts = "", page_title, list[str]()
     for before, token in pairwise(tokens):
         if before.type == "heading_open":
             if texts:
-                yield Section(page, page_title, anchor, title, " ".join(texts))
+                yield _passage(page, page_title, anchor, title, " ".join(texts))
             anchor, title, texts = str(before.attrGet("id") or ""), _plain(token), []
         elif token.type in {"inline", "fence", "code_block"}:
             texts.append(_plain(token))
-    yield Section(page, page_title, anchor, title, " ".join(texts))
+    yield _passage(page, page_title, anchor, title, " ".join(texts))
+
+
+def _passage(page: str, page_title: str, anchor: str, title: str, text: str) -> Passage:
+    folded, heading = text.casefold(), title.casefold()
+    return Passage(page, page_title, anchor, title, text, folded, frozenset(_words(heading)), Counter(_words(folded)))
+
+
+def _words(text: str) -> list[str]:
+    """As they are typed: with the dots, dashes and slashes within them, and the parts between these."""
+    whole = re.findall(r"[\w/{}.:-]*\w", text)
+    return whole + [part for word in whole for part in re.findall(r"\w+", word) if part != word]
 
 
 def _plain(token: Token) -> str:
@@ -162,8 +188,7 @@ def _plain(token: Token) -> str:
     return "".join(" " if child.type == "softbreak" else child.content for child in token.children)
 
 
-def _score(section: Section, words: Sequence[str]) -> tuple[int, int]:
-    """How many of the words it holds, and how prominently."""
-    title, text = section.title.casefold(), section.text.casefold()
-    counts = [10 * (word in title) + min(5, text.count(word)) for word in words]
+def _score(passage: Passage, words: Sequence[str]) -> tuple[int, int]:
+    """How many of the words it holds, and how prominently: in its title, as whole words, or within others."""
+    counts = [(10 * (word in passage.title_words) + 2 * min(5, passage.words[word])) or word in passage.folded for word in words]
     return sum(map(bool, counts)), sum(counts)

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
 
-from identity_service.web.assets import MEDIA, STATIC, Asset, AssetPage, DocumentPage, compressed
+from identity_service.web.assets import STATIC, Asset, DocumentPage, asset, compressed
 from identity_service.web.endpoints import Reply, send_reply
 from identity_service.web.manual.book import FILES, NAMES, llms, pages, search
 from identity_service.web.rendering import HTML, PAGE_HEADERS, rendered
@@ -26,13 +26,14 @@ def manual_routes() -> list[Named]:
     for path, name in {"/docs": "index", "/docs/api": "api", **{f"/docs/{name}": name for name in NAMES}}.items():
         routes.append(Named(path, DocumentPage(partial(_html, name), PAGE_HEADERS), methods=["GET"]))
     routes.append(Named("/docs/search", SearchPage(), methods=["GET"]))
-    return routes + [Named(f"/docs/static/{path.name}", AssetPage(path), methods=["GET"]) for path in FIXED if path.suffix in MEDIA]
+    return routes + [Named(f"/docs/static/{path.name}", DocumentPage(partial(asset, path)), methods=["GET"]) for path in FIXED]
 
 
 class SearchPage:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 an ASGI application
         asked = parse_qs(scope["query_string"][: 4 * MOST_ASKED].decode("latin-1")).get("q", [""])[0][:MOST_ASKED]
-        found = await asyncio.to_thread(search, asked)
+        await asyncio.to_thread(pages)
+        found = search(asked)
         await send_reply(send, Reply(_page("docs/search.html", root="", asked=asked, found=found), media=HTML, headers=PAGE_HEADERS))
 
 
