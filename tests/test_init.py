@@ -4,6 +4,7 @@ import os
 import re
 import resource
 import shlex
+import shutil
 import stat
 import subprocess
 import sys
@@ -94,6 +95,7 @@ def test_the_next_command_is_called_as_this_one_was(tmp_path: Path) -> None:
     assert told.stdout.endswith(f"\n    {shlex.quote(str(program))} serve --config {tmp_path}/own/settings.toml\n")
 
 
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git: apt-get install git")
 def test_its_secrets_stay_out_of_a_repository(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     assert init(tmp_path / "own").returncode == 0

@@ -36,10 +36,10 @@ class Asset:
 @cache
 def asset(path: Path) -> Asset:
     """Raises FileNotFoundError, KeyError for a kind of file that is not served."""
-    return compressed(path.read_bytes(), MEDIA[path.suffix])
+    return asset_of(path.read_bytes(), MEDIA[path.suffix])
 
 
-def compressed(plain: bytes, media: str) -> Asset:
+def asset_of(plain: bytes, media: str) -> Asset:
     integrity = f"sha384-{b64encode(hashlib.sha384(plain).digest()).decode()}"
     return Asset(plain, gzip.compress(plain, mtime=0), media, integrity, hashlib.sha256(plain).hexdigest()[:8])
 

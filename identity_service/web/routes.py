@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 from identity_service.web import consents, descriptions, health, links, orders, privacy, rights, tracking, visitors
 from identity_service.web.admin.door import Lead
 from identity_service.web.admin.surface import admin_routes
-from identity_service.web.assets import SNIPPET, Asset, AssetPage, DocumentPage, compressed
+from identity_service.web.assets import SNIPPET, Asset, AssetPage, DocumentPage, asset_of
 from identity_service.web.demo.surface import demo_shop
 from identity_service.web.descriptions import section_of
 from identity_service.web.endpoints import Endpoint, Handler, Services
@@ -202,7 +202,7 @@ def _internal_routes(services: Services) -> list[Named]:
 @cache
 def description() -> Asset:
     """/openapi.json, the same for every service of a process."""
-    return compressed(msgspec.json.encode(document(described())), "application/json")
+    return asset_of(msgspec.json.encode(document(described())), "application/json")
 
 
 def described() -> list[Described]:

@@ -13,6 +13,7 @@ from identity_service.web.routes import OPERATIONS, TRACKING
 from tests.browser.axe import axe_source, serious_findings
 from tests.browser.libraries import Unavailable, libraries
 from tests.browser.test_admin import LISTEN
+from tests.browser.test_manual import PICTURES
 from tests.test_command import PATIENCE, Service
 
 KEY = "demo-private-key"
@@ -106,6 +107,9 @@ def test_everything_it_shows_can_be_read_by_everybody(browser: Browser, service:
     expect(page.locator(".modal-ux input:focus")).to_have_count(1)
     assert serious_findings(page, source) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.keyboard.press("Escape")
+    page.screenshot(path=PICTURES / f"docs-api-{width}-{scheme}.png")
     dark = page.evaluate("getComputedStyle(document.documentElement).colorScheme + document.documentElement.className")
     assert ("dark-mode" in dark) == (scheme == "dark")
     reference.whole()

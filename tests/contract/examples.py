@@ -7,7 +7,7 @@ answers do.
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -160,6 +160,15 @@ async def pages(client: httpx.AsyncClient) -> list[tuple[str, Stored]]:
     return [(name, {"title": "A part of it" if name.startswith("read") else "All is well", "answer": part}) for name, part in parts.items()]
 
 
+async def refused_for_its_number(post: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+    """A busy machine may take longer between two calls than the limit asks for."""
+    for _ in range(100):
+        answer = await post()
+        if answer.status_code == 429:
+            break
+    return answer
+
+
 async def refusals(run: Run, client: httpx.AsyncClient, limited: httpx.AsyncClient, cut_off: httpx.AsyncClient) -> tuple[Stored, Stored]:
     """Errors by code, as problems and as tracking calls answer them. `run`: whose visitor is gone."""
     private, public = {"authorization": f"Bearer {PRIVATE}"}, {"authorization": f"Bearer {PUBLIC}"}
@@ -174,7 +183,7 @@ async def refusals(run: Run, client: httpx.AsyncClient, limited: httpx.AsyncClie
         await client.post("/v1/links", json=asked | {"token": run.gone}, headers=private),
         await client.post("/v1/links", json=asked | {"x": "x" * 40_000}, headers=private),
         await client.post(lookups, json={"email": "no email"}, headers=private),
-        [await limited.post(lookups, json=asked, headers=private) for _ in range(2)][1],
+        await refused_for_its_number(lambda: limited.post(lookups, json=asked, headers=private)),
         await client.post(lookups, json=asked, headers=private | many),
         await cut_off.post(lookups, json=asked, headers=private),
     ]
@@ -184,7 +193,7 @@ async def refusals(run: Run, client: httpx.AsyncClient, limited: httpx.AsyncClie
         await client.post(log, json=sale, headers={"origin": "https://elsewhere.example"}),
         await client.post(log, json=sale | {"x": "x" * 40_000}),
         await client.post(log, json={"key": PUBLIC, "products": [12793]}),
-        [await limited.post(log, json=sale) for _ in range(2)][1],
+        await refused_for_its_number(lambda: limited.post(log, json=sale)),
         await client.post(log, json=sale, headers=many),
         await cut_off.post(log, json=sale),
     ]

@@ -111,11 +111,11 @@ def anchor_of(heading: str) -> str:
 
 
 def _page(name: str) -> ManualPage:
-    text = PRINTED.sub(_printed, (FOLDER / f"{name}.md").read_text(encoding="utf-8"))
+    text = PRINTED.sub(_with_file, (FOLDER / f"{name}.md").read_text(encoding="utf-8"))
     tokens = _markdown().parse(text)
     title, lead, *_ = (_plain(token) for token in tokens if token.type == "inline")
     _rewrite(tokens, "docs/" if name == "index" else "")
-    html = _scrolling(_markdown().renderer.render(tokens, _markdown().options, {}))
+    html = _html_of(_markdown().renderer.render(tokens, _markdown().options, {}))
     return ManualPage(name, title, lead, text, html, tuple(_passages(name, title, tokens)))
 
 
@@ -124,14 +124,14 @@ def _markdown() -> MarkdownIt:
     return MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
-def _scrolling(html: str) -> Markup:
+def _html_of(html: str) -> Markup:
     """What may be wider than a phone scrolls by itself, by keyboard, too. Pages hold no HTML of their own: every tag is the renderer's."""
     table = '<div class="scrolls" tabindex="0" role="region" aria-label="Table"><table>'
     html = html.replace("<pre>", '<pre tabindex="0">').replace("<table>", table).replace("</table>", "</table></div>")
     return Markup(html)  # noqa: S704 our own pages, without raw HTML
 
 
-def _printed(found: re.Match[str]) -> str:
+def _with_file(found: re.Match[str]) -> str:
     path = FOLDER / found[1]
     return f"{found[0]}\n\n```{LANGUAGES[path.suffix]}\n{path.read_text(encoding='utf-8')}```"
 
@@ -148,10 +148,10 @@ def _rewrite(tokens: list[Token], root: str) -> None:
             before.attrSet("id", anchor_of(_plain(following)))
     for child in (child for token in tokens for child in token.children or ()):
         if child.type == "link_open":
-            child.attrSet("href", _served(str(child.attrGet("href")), root))
+            child.attrSet("href", _address_of(str(child.attrGet("href")), root))
 
 
-def _served(href: str, root: str) -> str:
+def _address_of(href: str, root: str) -> str:
     target, mark, anchor = href.partition("#")
     if "://" in href or not target:
         return href

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
 
-from identity_service.web.assets import STATIC, Asset, DocumentPage, asset, compressed
+from identity_service.web.assets import STATIC, Asset, DocumentPage, asset, asset_of
 from identity_service.web.endpoints import Reply, send_reply
 from identity_service.web.manual.book import FILES, NAMES, llms, pages, search
 from identity_service.web.rendering import HTML, PAGE_HEADERS, rendered
@@ -45,17 +45,17 @@ def _texts() -> list[str]:
 def _text(path: str) -> Asset:
     name = path.removeprefix("/docs/")
     if name in FILES:
-        return compressed(FILES[name].read_bytes(), PLAIN)
+        return asset_of(FILES[name].read_bytes(), PLAIN)
     if path.endswith(".md"):
-        return compressed(pages()[name.removesuffix(".md")].markdown.encode(), MARKDOWN)
-    return compressed(llms().encode(), PLAIN)
+        return asset_of(pages()[name.removesuffix(".md")].markdown.encode(), MARKDOWN)
+    return asset_of(llms().encode(), PLAIN)
 
 
 @cache
 def _html(name: str) -> Asset:
     if name == "api":
-        return compressed(rendered("docs/reference.html"), HTML)
-    return compressed(_page("docs/page.html", root="docs/" if name == "index" else "", page=pages()[name]), HTML)
+        return asset_of(rendered("docs/reference.html"), HTML)
+    return asset_of(_page("docs/page.html", root="docs/" if name == "index" else "", page=pages()[name]), HTML)
 
 
 def _page(template: str, **values: object) -> bytes:

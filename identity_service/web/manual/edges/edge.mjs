@@ -1,4 +1,4 @@
-// A storefront's edge, for Node 18.14.2 and newer. A `visit` is { request, response, session }; the session is an object
+// A storefront's edge, for Node from 18.14.2. A `visit` is { request, response, session }; the session is an object
 // that your server keeps for this browser. Call before the head is sent: visitor(visit) gives the ID or null,
 // sale(visit, order) true once it is kept, consent(visit, 'granted' or 'refused'), for buttons of your own, likewise.
 // Set IDENTITY_URL, the service's address, and IDENTITY_KEY, a private key.

@@ -30,7 +30,10 @@ function identify(string $path, array $body = []): ?array {
     return $found;
 }
 
-function visitor(): ?string { return identify('/v1/visitors')['visitor'] ?? null; }
+function visitor(): ?string {
+    $found = identify('/v1/visitors')['visitor'] ?? null;
+    return is_string($found) ? $found : null;
+}
 function consent(string $choice): bool { return identify('/v1/consents', ['consent' => $choice]) !== null; }
 
 function sale(array $order): bool {
