@@ -53,6 +53,7 @@ ALWAYS = (
     _is("appendfsync", "always", "a power cut loses what was acknowledged"),
     _is("no-appendfsync-on-rewrite", "no", "nothing is synced while the file is rewritten"),
     _is("save", "", "snapshots keep what has been erased since"),
+    _is("active-expire-effort", "10", "what has ended stays in memory for days"),
     Rule(
         "slowlog-log-slower-than",
         lambda has: has.get("slowlog-log-slower-than", "-1") == "-1" or has.get("slowlog-max-len") == "0",

@@ -69,6 +69,7 @@ def test_a_server_set_as_the_shipped_file_says_is_fit(told: Told) -> None:
         ("maxmemory-policy", "allkeys-lru", "set it to noeviction"),
         ("appendonly", "no", "set appendonly yes"),
         ("appendfsync", "everysec", "set appendfsync always"),
+        ("active-expire-effort", "1", "set active-expire-effort 10"),
         ("no-appendfsync-on-rewrite", "yes", "set no-appendfsync-on-rewrite no"),
         ("save", "3600 1", 'set save ""'),
         ("slowlog-log-slower-than", "10000", "set slowlog-log-slower-than -1"),

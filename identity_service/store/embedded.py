@@ -68,7 +68,14 @@ def _flags(directory: Path, socket_path: Path) -> list[str]:
     place = ["--port", "0", "--unixsocket", str(socket_path), "--unixsocketperm", "700", "--dir", str(directory)]
     durable = ["--appendonly", "yes", "--appendfsync", "always", "--no-appendfsync-on-rewrite", "no", "--save", ""]
     quiet = ["--slowlog-log-slower-than", "-1", "--slowlog-max-len", "0", "--crash-log-enabled", "no", "--loglevel", "warning"]
-    memory = ["--maxmemory", str(int(memory_of_machine() * MEMORY_SHARE)), "--maxmemory-policy", "noeviction"]
+    memory = [
+        "--active-expire-effort",
+        "10",
+        "--maxmemory",
+        str(int(memory_of_machine() * MEMORY_SHARE)),
+        "--maxmemory-policy",
+        "noeviction",
+    ]
     return [*place, *durable, *quiet, *memory, "--daemonize", "no"]
 
 

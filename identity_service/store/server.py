@@ -19,6 +19,7 @@ SETTINGS = (
     "appendfsync",
     "no-appendfsync-on-rewrite",
     "save",
+    "active-expire-effort",
     "maxmemory",
     "maxmemory-policy",
     "slowlog-log-slower-than",

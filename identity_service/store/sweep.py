@@ -1,5 +1,6 @@
-"""Links that have ended leave handles that others still hold. Nothing tells when one ends, which would cost every link some bytes: all
-handles are gone through, bit by bit.
+"""What has ended leaves the store. Nothing tells when a link ends at a handle that others still hold, which would cost every link some
+bytes: all keys are gone through, bit by bit. A server frees a key whose life has ended as a plain scan passes it, and with a pattern only
+those that match.
 """
 
 import re
@@ -31,7 +32,6 @@ MARGIN = 86_400
 """Seconds after its end that a link stays, for clocks of workers that differ."""
 BEGINNING = "0"
 CURSOR_LIFE = 86_400
-PATTERN = f"{PREFIX}E{{*}}"
 NAME = re.compile(rf"{PREFIX}E\{{([^:}}]+):([\w-]{{22}})\}}")
 """Of a handle's key: shop and digest."""
 
@@ -59,7 +59,7 @@ class Sweep:
     async def _sweep(self, node: Node, cursor: str, shops: Collection[ShopId], now: Callable[[], Millis]) -> int:
         taken, until = 0, now() + LONGEST_ROUND
         for _ in range(SCANS):
-            [[cursor, names]] = await node.run(read("SCAN", cursor, "MATCH", PATTERN, "COUNT", KEYS_A_SCAN, "TYPE", "hash"))
+            [[cursor, names]] = await node.run(read("SCAN", cursor, "COUNT", KEYS_A_SCAN))
             found = [(ShopId(name[1]), name[2]) for name in map(NAME.fullmatch, names) if name and name[1] in shops]
             for start in range(0, len(found), HANDLES_AT_ONCE):
                 taken += await self._clean(found[start : start + HANDLES_AT_ONCE], now)

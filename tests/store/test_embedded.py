@@ -147,6 +147,7 @@ def test_runs_with_the_flags_that_durability_and_privacy_need(store: EmbeddedSto
         "port": "0",
         "appendonly": "yes",
         "appendfsync": "always",
+        "active-expire-effort": "10",
         "no-appendfsync-on-rewrite": "no",
         "save": "",
         "maxmemory-policy": "noeviction",

@@ -14,6 +14,7 @@ from identity_service.store.batch import Command, Reply
 from identity_service.store.links import Linkable
 from identity_service.store.node import Node
 from identity_service.visitor import Kind, VisitorId
+from tests.server import valkey, view
 from tests.store.test_scripts import NOW, SHOP, made
 
 pytestmark = pytest.mark.anyio
@@ -59,6 +60,24 @@ async def test_a_link_that_has_ended_leaves_a_handle_that_others_hold(store: Sto
     record = database.hgetall(store.keys.visitor(SHOP, "ended").record)
     assert (EMAIL.name in record, record.get("e")) == (False, "0" if recorded else None)
     assert await swept(store) == 0
+
+
+async def test_whatever_has_ended_leaves_the_memory_as_the_sweep_passes() -> None:
+    """Of every kind, though the server itself is not looking for what has ended."""
+    with valkey("--enable-debug-command", "yes") as url, view(url) as database:
+        database.execute_command("DEBUG", "SET-ACTIVE-EXPIRE", "0")  # type: ignore[no-untyped-call]
+        for kind in ("R", "V", "S"):
+            for number in range(500):
+                database.set(f"id:v1:{kind}{{{SHOP}:{number}}}", "ended", px=1)
+        store = made(url)
+        await link(store, "living", LATE)
+        while database.exists("id:v1:R{demo:0}"):
+            pass
+        assert int(database.dbsize()) > 1_000
+        await swept(store)
+        assert int(database.dbsize()) < 20
+        assert held(store, database) == ["living"]
+        await store.client.close()
 
 
 @pytest.mark.parametrize("recorded", [False, True])
