@@ -65,7 +65,7 @@ async def test_a_link_that_has_ended_leaves_a_handle_that_others_hold(store: Sto
 async def test_whatever_has_ended_leaves_the_memory_as_the_sweep_passes() -> None:
     """Of every kind, though the server itself is not looking for what has ended."""
     with valkey("--enable-debug-command", "yes") as url, view(url) as database:
-        database.execute_command("DEBUG", "SET-ACTIVE-EXPIRE", "0")  # type: ignore[no-untyped-call]
+        database.execute_command("DEBUG", "SET-ACTIVE-EXPIRE", "0")
         for kind in ("R", "V", "S"):
             for number in range(500):
                 database.set(f"id:v1:{kind}{{{SHOP}:{number}}}", "ended", px=1)
