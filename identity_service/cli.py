@@ -75,11 +75,13 @@ def serve(asked: argparse.Namespace) -> int:
             if settings.store.url.startswith(EMBEDDED):
                 store = _started(Path(settings.store.url.removeprefix(EMBEDDED)))
             settings, mark = _with_running(store, settings), SeenMark(Path(metrics, "mark"))
-            _examine(settings.store.url, settings, mark, starts=True)
+            _examine(settings.store.url, settings, mark, may_come=True)
 
             def read_again() -> Settings:
+                nonlocal settings
                 found = _as_bound(settings.server, _with_running(store, _settings(asked)))
-                _examine(found.store.url, found, mark)
+                _examine(found.store.url, found, mark, may_come=found.store.url == settings.store.url)
+                settings = found
                 return found
 
             run_workers(settings, bound, read_again)
@@ -273,16 +275,16 @@ def _as_bound(bound: ServerSettings, settings: Settings) -> Settings:
     return replace(settings, server=replace(settings.server, **kept))
 
 
-def _examine(url: str, settings: Settings, mark: SeenMark | None = None, *, starts: bool = False) -> None:
+def _examine(url: str, settings: Settings, mark: SeenMark | None = None, *, may_come: bool = False) -> None:
     """Raises SettingsError for a server that would lose links, or whose keys are not these settings', or that does not answer. `mark`: of
-    a service that runs. `starts`: the server may still come."""
+    a service that runs. `may_come`: a server that does not answer yet is none of the settings' faults."""
 
     async def examined() -> list[str]:
         client = Client(url, settings.store.timeout_seconds)
         try:
             return await examine(client) or await examine_marks(client, schema_of(settings.secrets.peppers), mark or SeenMark())
         except StoreUnavailable:
-            if not starts:
+            if not may_come:
                 return [f"store.url: the store does not answer at {store_name(url)}; start it, or correct the address or its password"]
             log.warning("the store does not answer yet; calls that need it are answered 503", store=store_name(url))
             return []

@@ -62,9 +62,9 @@ class Visit:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with served(tmp_path_factory.mktemp("demo"), command_name="demo", IDENTITY_LIMITS__ENABLED="false") as started:
         assert started.process.stdout is not None
-        line = started.process.stdout.readline().strip()
-        assert re.fullmatch(r"demo shop: http://localhost:\d+/shop", line)
-        started.url = line.removeprefix("demo shop: ").removesuffix("/shop")
+        lines = [started.process.stdout.readline().strip() for _ in range(3)]
+        assert re.fullmatch(r"demo shop: http://localhost:\d+/shop", lines[-1])
+        started.url = lines[-1].removeprefix("demo shop: ").removesuffix("/shop")
         yield started
 
 

@@ -1,7 +1,10 @@
-// A storefront's edge, for Node from 18.14.2. A `visit` is { request, response, session }; the session is an object
+// A storefront's edge, for Node from 18.3 on. A `visit` is { request, response, session }; the session is an object
 // that your server keeps for this browser. Call before the head is sent: visitor(visit) gives the ID or null,
 // sale(visit, order) true once it is kept, consent(visit, 'granted' or 'refused'), for buttons of your own, likewise.
 // Set IDENTITY_URL, the service's address, and IDENTITY_KEY, a private key.
+
+const cookies = (headers) => // the second way is for Node before 19.7
+  headers.getSetCookie?.() ?? (headers.get('set-cookie') ?? '').split(/, (?=[^;,=]+=)/).filter(Boolean);
 
 async function ask({ request, response }, path, body, pauses = [0]) {
   const headers = { authorization: `Bearer ${process.env.IDENTITY_KEY}`, 'content-type': 'application/json' };
@@ -11,7 +14,7 @@ async function ask({ request, response }, path, body, pauses = [0]) {
     try {
       const call = { method: 'POST', headers, body: JSON.stringify(body), redirect: 'manual' };
       const answer = await fetch(process.env.IDENTITY_URL + path, { ...call, signal: AbortSignal.timeout(500) });
-      for (const line of answer.headers.getSetCookie()) response.appendHeader('set-cookie', line);
+      for (const line of cookies(answer.headers)) response.appendHeader('set-cookie', line);
       const found = await answer.json();
       if (answer.status < 500 && answer.status !== 429) return found;
     } catch {} // away, too slow, or no answer of the service's
