@@ -78,7 +78,11 @@ class Subjects:
         if not visit.own and not tokens and visit.asked is not Asked.AUTO:
             return NOBODY if visit.refused_before else NO_SESSION
         scene, decision = await self._visitors.preview(visit, tokens, assumed=assumed)
-        return NOBODY if decision.mode is Mode.NULL or scene.gone_at is not None else _of(scene)
+        if decision.mode is not Mode.NULL and scene.gone_at is None:
+            return _of(scene)
+        if not assumed:
+            await self._visitors.confirm_read(scene)
+        return NOBODY
 
 
 def _of(scene: Scene) -> Subject:

@@ -8,7 +8,7 @@ from identity_service.consent import NEVER_SEEN, Choice, Consent, Millis, OptOut
 from identity_service.errors import StoreUnavailable
 from identity_service.shop import ShopId
 from identity_service.store.assumed import AssumedVisitors, Stored
-from identity_service.store.batch import Part, call, call_with, read
+from identity_service.store.batch import Part, call, call_with, read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import Keys, VisitorKeys
 from identity_service.visitor import LAPSED, Kind, VisitorId, VisitorRecord, VisitorState
@@ -69,6 +69,12 @@ class VisitorStore:
     def assumed(self, shop: ShopId, visitor: VisitorId, now: int) -> VisitorState:
         """What this worker believes of it, for writes that are checked."""
         return _state(self._assumed.of(self._keys.visitor_digest(shop, visitor)), now)
+
+    async def confirm_read(self, shop: ShopId, visitor: VisitorId) -> None:
+        """Raises StoreUnavailable where replicas have to confirm writes and none follows the server that was read: it may be a primary that
+        was cut off, after which another took over and knows more."""
+        if self._client.replicas:
+            await self._client.run(write("EXISTS", self._keys.visitor(shop, visitor).record))
 
     async def _read(self, visitors: Sequence[VisitorKeys]) -> list[Stored]:
         commands = [command for keys in visitors for command in (read("HMGET", keys.record, *FIELDS), read("GET", keys.gone))]

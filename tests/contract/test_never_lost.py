@@ -26,6 +26,7 @@ from identity_service.store.scripts import script
 from identity_service.web.arguments import MOST_LABEL_BYTES
 from tests.conftest import Clock, Shopper, shopping
 from tests.contract.desk import desk_of
+from tests.server import valkey
 
 pytestmark = pytest.mark.anyio
 EMAIL = "luke@skywalker.com"
@@ -652,3 +653,14 @@ def test_events_of_one_kind_are_told_by_their_beginning() -> None:
     stored = [Event(kind, number, (number,)).stored() for number, kind in enumerate(EventType)]
     for number, kind in enumerate(EventType):
         assert [event.time for event in events_of(stored, kind)] == [number]
+
+
+@pytest.mark.parametrize(("replicas", "status"), [(0, 200), (1, 503)])
+async def test_what_is_known_to_nobody_is_not_believed_of_a_server_that_nobody_follows(clock: Clock, replicas: int, status: int) -> None:
+    """A primary that was cut off knows nothing of a grant that another has taken since: its click would be answered, and lost."""
+    with valkey() as url:
+        environment = {"IDENTITY_STORE__URL": url, "IDENTITY_STORE__REPLICAS": str(replicas), "IDENTITY_LIMITS__ENABLED": "false"}
+        async with shopping(load("development", environment), clock) as shopper:
+            click = {"key": "strict-public-key", "product": 1, "visitor": "granted-elsewhere"}
+            assert (await shopper.post("/v2/log/click", click, key=None)).status_code == status
+            assert (await shopper.post("/v2/log/click", click | {"visitor": None}, key=None)).status_code == 200
