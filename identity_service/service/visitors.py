@@ -66,8 +66,7 @@ class Visitors:
 
     async def confirm_read(self, scene: Scene) -> None:
         """For a decision after which nothing is written that would notice what another server knows. Raises StoreUnavailable."""
-        for visitor in scene.states:
-            await self._store.visitors.confirm_read(scene.visit.shop.shop_id, visitor)
+        await self._store.visitors.confirm_read(scene.visit.shop.shop_id, scene.states)
 
     def _without_stale(self, visit: Visit, now: Millis) -> Visit:
         """A remembered choice older than one of its kind may live is none any more; an opt-out that came with it stands."""

@@ -1,6 +1,6 @@
 """Visitor records: reading their state, granting, touching and receipts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
@@ -70,11 +70,11 @@ class VisitorStore:
         """What this worker believes of it, for writes that are checked."""
         return _state(self._assumed.of(self._keys.visitor_digest(shop, visitor)), now)
 
-    async def confirm_read(self, shop: ShopId, visitor: VisitorId) -> None:
+    async def confirm_read(self, shop: ShopId, visitors: Iterable[VisitorId]) -> None:
         """Raises StoreUnavailable where replicas have to confirm writes and none follows the server that was read: it may be a primary that
         was cut off, after which another took over and knows more."""
         if self._client.replicas:
-            await self._client.run(write("EXISTS", self._keys.visitor(shop, visitor).record))
+            await self._client.run(*(write("EXISTS", self._keys.visitor(shop, visitor).record) for visitor in visitors))
 
     async def _read(self, visitors: Sequence[VisitorKeys]) -> list[Stored]:
         commands = [command for keys in visitors for command in (read("HMGET", keys.record, *FIELDS), read("GET", keys.gone))]

@@ -76,7 +76,7 @@ class ManualPage:
     lead: str
     markdown: str
     html: Markup
-    sections: tuple[Passage, ...]
+    passages: tuple[Passage, ...]
 
 
 def pages() -> dict[str, ManualPage]:
@@ -90,18 +90,18 @@ def _pages() -> dict[str, ManualPage]:
 
 
 def search(asked: str) -> list[tuple[Passage, str]]:
-    """Sections that hold any of the words, those with the most of them first, each with an excerpt; nothing for no words."""
+    """Passages that hold any of the words, those with the most of them first, each with an excerpt; nothing for no words."""
     typed = asked.casefold().split()[:MOST_WORDS]
     words = [word for word in typed if not COMMON.fullmatch(word)] or typed
-    scored = [(_score(section, words), section) for page in pages().values() for section in page.sections]
+    scored = [(_score(passage, words), passage) for page in pages().values() for passage in page.passages]
     best = sorted((one for one in scored if one[0] > (0, 0)), key=lambda one: one[0], reverse=True)[:MOST_FOUND]
-    return [(section, section.excerpt(words)) for _, section in best]
+    return [(passage, passage.excerpt(words)) for _, passage in best]
 
 
 def llms() -> str:
     """The list of pages for programs that read text, in the form of llmstxt.org."""
-    listed = "\n".join(f"- [{page.title}](docs/{page.name}.md): {page.lead}" for page in pages().values() if page.name != "index")
-    index = pages()["index"]
+    index, *others = pages().values()
+    listed = "\n".join(f"- [{page.title}](docs/{page.name}.md): {page.lead}" for page in others)
     return f"# {index.title}\n\n> {index.lead}\n\n## Manual\n\n{listed}\n\n## API\n\n- [OpenAPI 3.1](openapi.json): every call\n"
 
 

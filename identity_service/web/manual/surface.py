@@ -2,6 +2,7 @@
 needs a key."""
 
 import asyncio
+from collections.abc import Callable
 from functools import cache, partial
 from urllib.parse import parse_qs
 
@@ -17,16 +18,19 @@ PLAIN = "text/plain; charset=utf-8"
 MARKDOWN = "text/markdown; charset=utf-8"
 MOST_ASKED = 100
 """Characters of a search; more are left out."""
+Makers = dict[str, Callable[[], Asset]]
 VENDORED = ("pico.min.css", "swagger-ui.min.css", "swagger-ui.min.js")
 FIXED = (*(STATIC / "vendor" / name for name in VENDORED), *sorted((STATIC / "docs").iterdir()))
 
 
 def manual_routes() -> list[Named]:
-    routes = [Named(path, DocumentPage(partial(_text, path)), methods=["GET"]) for path in _texts()]
-    for path, name in {"/docs": "index", "/docs/api": "api", **{f"/docs/{name}": name for name in NAMES}}.items():
-        routes.append(Named(path, DocumentPage(partial(_html, name), PAGE_HEADERS), methods=["GET"]))
-    routes.append(Named("/docs/search", SearchPage(), methods=["GET"]))
-    return routes + [Named(f"/docs/static/{path.name}", DocumentPage(partial(asset, path)), methods=["GET"]) for path in FIXED]
+    texts: Makers = {"/llms.txt": _llms, **{f"/docs/{name}": partial(_file, name) for name in FILES}}
+    texts |= {f"/docs/{name}.md": partial(_markdown, name) for name in ("index", *NAMES)}
+    shown: Makers = {"/docs": partial(_html, "index"), "/docs/api": _reference, **{f"/docs/{name}": partial(_html, name) for name in NAMES}}
+    routes = [Named(path, DocumentPage(made), methods=["GET"]) for path, made in texts.items()]
+    routes += [Named(path, DocumentPage(made, PAGE_HEADERS), methods=["GET"]) for path, made in shown.items()]
+    routes += [Named(f"/docs/static/{path.name}", DocumentPage(partial(asset, path)), methods=["GET"]) for path in FIXED]
+    return [*routes, Named("/docs/search", SearchPage(), methods=["GET"])]
 
 
 class SearchPage:
@@ -37,26 +41,30 @@ class SearchPage:
         await send_reply(send, Reply(_page("docs/search.html", root="", asked=asked, found=found), media=HTML, headers=PAGE_HEADERS))
 
 
-def _texts() -> list[str]:
-    return ["/llms.txt", *(f"/docs/{name}.md" for name in ("index", *NAMES)), *(f"/docs/{name}" for name in FILES)]
-
-
 @cache
-def _text(path: str) -> Asset:
-    name = path.removeprefix("/docs/")
-    if name in FILES:
-        return asset_of(FILES[name].read_bytes(), PLAIN)
-    if path.endswith(".md"):
-        return asset_of(pages()[name.removesuffix(".md")].markdown.encode(), MARKDOWN)
+def _llms() -> Asset:
     return asset_of(llms().encode(), PLAIN)
 
 
 @cache
+def _file(name: str) -> Asset:
+    return asset_of(FILES[name].read_bytes(), PLAIN)
+
+
+@cache
+def _markdown(name: str) -> Asset:
+    return asset_of(pages()[name].markdown.encode(), MARKDOWN)
+
+
+@cache
 def _html(name: str) -> Asset:
-    if name == "api":
-        return asset_of(rendered("docs/reference.html"), HTML)
     return asset_of(_page("docs/page.html", root="docs/" if name == "index" else "", page=pages()[name]), HTML)
 
 
+@cache
+def _reference() -> Asset:
+    return asset_of(rendered("docs/reference.html"), HTML)
+
+
 def _page(template: str, **values: object) -> bytes:
-    return rendered(template, menu=[page for page in pages().values() if page.name != "index"], **values)
+    return rendered(template, menu=[pages()[name] for name in NAMES], **values)
