@@ -90,9 +90,9 @@ def surroundings_of(call: Call, client: Client | UnsetType | None, *, lenient: b
 
 
 def _described(client: Client, proxies: tuple[Network, ...]) -> Surroundings:
-    """Servers hand on what they got, so what cannot be read is unknown. So is the address of a proxy of ours: a server that hands it on
-    does not know its visitors', and all of them would share one ID."""
-    address = client_address(client.ip, None, proxies) if isinstance(client.ip, str) else None
+    """Servers hand on what they got, so what cannot be read is unknown; of a list of addresses the first is the visitor's. The address of a
+    proxy of ours is unknown too: a server that hands it on does not know its visitors', and all of them would share one ID."""
+    address = client_address(client.ip.partition(",")[0].strip(), None, proxies) if isinstance(client.ip, str) else None
     agent = client.user_agent if isinstance(client.user_agent, str) and client.user_agent else None
     region = client.region.upper() if isinstance(client.region, str) else ""
     acts = is_agent(agent)

@@ -7,7 +7,6 @@ import (
 	"log"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 
 	"shop/edge"
@@ -41,16 +40,13 @@ func said(kept bool) string {
 
 func page(w http.ResponseWriter, r *http.Request) {
 	session := sessionOf(w, r)
-	path, choice, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	switch path {
-	case "order":
+	switch r.URL.Path {
+	case "/order":
 		var order map[string]any
 		if err := json.NewDecoder(r.Body).Decode(&order); err != nil {
 			log.Fatal(err)
 		}
 		fmt.Fprint(w, said(edge.Sale(w, r, session, order)))
-	case "consent":
-		fmt.Fprint(w, said(edge.Consent(w, r, session, choice)))
 	default:
 		if visitor := edge.Visitor(w, r, session); visitor != "" {
 			fmt.Fprint(w, visitor)

@@ -3,7 +3,5 @@
 require getenv('EDGE');
 session_start();
 ob_start();
-[, $path, $choice] = explode('/', $_SERVER['REQUEST_URI']) + ['', '', ''];
-if ($path === 'order') echo sale(json_decode(file_get_contents('php://input'), true)) ? 'kept' : 'lost';
-elseif ($path === 'consent') echo consent($choice) ? 'kept' : 'lost';
+if ($_SERVER['REQUEST_URI'] === '/order') echo sale(json_decode(file_get_contents('php://input'), true)) ? 'kept' : 'lost';
 else echo visitor() ?? 'nobody';

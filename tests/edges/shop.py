@@ -26,20 +26,17 @@ class Page(BaseHTTPRequestHandler):
         name = sent.value if sent else secrets.token_hex(8)
         cookies = [f"sid={name}"]
         visit = edge.Visit(self.headers, self.client_address[0], sessions[name], cookies.append)
-        _, path, *rest = self.path.split("/")
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        if path == "order":
-            text = "kept" if edge.sale(visit, json.loads(body)) else "lost"
-        elif path == "consent":
-            text = "kept" if edge.consent(visit, rest[0]) else "lost"
-        else:
-            text = edge.visitor(visit) or "nobody"
+        text = self.ordered(visit, body) if self.path == "/order" else edge.visitor(visit) or "nobody"
         self.send_response(200)
         for cookie in cookies:
             self.send_header("Set-Cookie", cookie)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text.encode())
+
+    def ordered(self, visit: Any, body: bytes) -> str:
+        return "kept" if edge.sale(visit, json.loads(body)) else "lost"
 
     def log_message(self, *_: object) -> None: ...
 

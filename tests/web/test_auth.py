@@ -1,6 +1,7 @@
 """Who calls: keys, origins, and whose address an address is."""
 
 import ipaddress
+import re
 from dataclasses import replace
 
 import pytest
@@ -185,9 +186,18 @@ def test_a_private_key_never_speaks_for_a_device(origin: str) -> None:
         ("10.0.0.1", "", None),
         ("10.0.0.1", "203.0.113.9, unknown", None),
         ("10.0.0.1", "203.0.113.9, ", None),
-        ("10.0.0.1", "203.0.113.9:4711", None),
+        ("10.0.0.1", "203.0.113.9:4711", "203.0.113.9"),
+        ("10.0.0.1", "203.0.113.9:4711, 10.1.1.1:80", "203.0.113.9"),
+        ("10.0.0.1", "203.0.113.9:", None),
+        ("10.0.0.1", "203.0.113.9:471100", None),
+        ("10.0.0.1", "203.0.113.9:4711:5", None),
         ("10.0.0.1", "unknown, 203.0.113.9", "203.0.113.9"),
-        ("10.0.0.1", "[2001:db8::1]", None),
+        ("10.0.0.1", "[2001:db8::1]", "2001:db8::1"),
+        ("10.0.0.1", "[2001:db8::1]:443", "2001:db8::1"),
+        ("10.0.0.1", "[2001:db8:ffff::9]:443", None),
+        ("10.0.0.1", "[::ffff:203.0.113.9]:443", "203.0.113.9"),
+        ("10.0.0.1", "[]:443", None),
+        ("10.0.0.1", "[[2001:db8::1]]", None),
         ("10.0.0.1", "2001:db8::1", "2001:db8::1"),
     ],
 )
@@ -236,10 +246,19 @@ def test_ipv4_clients_of_a_socket_of_both_families_are_counted_apart() -> None:
     assert [limited_client(address or "") for address in addresses] == ["198.51.100.0", "198.51.100.1", "198.51.100.2"]
 
 
-@given(st.one_of(st.from_regex(r"[0-9]{0,4}(\.[0-9]{0,4}){3}", fullmatch=True), st.text(max_size=20), st.ip_addresses().map(str)))
+@pytest.mark.parametrize("address", ["198.51.100.1", "2001:db8::1"])
+@given(port=st.integers(0, 65_535))
+def test_a_port_does_not_make_another_client(address: str, port: int) -> None:
+    written = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    assert client_address(written, None, ()) == address
+
+
+@given(
+    st.one_of(st.from_regex(r"[0-9]{0,4}(\.[0-9]{0,4}){3}", fullmatch=True), st.text("01234ab:.%", max_size=20), st.ip_addresses().map(str))
+)
 def test_what_is_an_address_is_as_the_standard_library_says(text: str) -> None:
     try:
-        ipaddress.ip_address(text)
+        ipaddress.ip_address(re.sub(r"^([0-9.]+):[0-9]{1,5}$", r"\1", text))
     except ValueError:
         assert client_address(text, None, ()) is None
     else:

@@ -1,7 +1,6 @@
 // A storefront's edge, for Node from 18.3 on. A `visit` is { request, response, session }; the session is an object
 // that your server keeps for this browser. Call before the head is sent: visitor(visit) gives the ID or null,
-// sale(visit, order) true once it is kept, consent(visit, 'granted' or 'refused'), for buttons of your own, likewise.
-// Set IDENTITY_URL, the service's address, and IDENTITY_KEY, a private key.
+// sale(visit, order) true once it is kept. Set IDENTITY_URL, the service's address, and IDENTITY_KEY, a private key.
 
 const cookies = (headers) => // the second way is for Node before 19.7
   headers.getSetCookie?.() ?? (headers.get('set-cookie') ?? '').split(/, (?=[^;,=]+=)/).filter(Boolean);
@@ -22,18 +21,15 @@ async function ask({ request, response }, path, body, pauses = [0]) {
   return null;
 }
 
-async function identify(visit, path, body) {
+export async function visitor(visit) {
   const { cookie = '', 'user-agent': user_agent, 'sec-gpc': gpc } = visit.request.headers;
   const client = { ip: visit.request.ip ?? visit.request.socket.remoteAddress, user_agent, gpc };
   const token = /(^|;\s*)__Host-visitor=/.test(cookie) ? null : visit.session.visitorToken;
-  const found = await ask(visit, path, { ...body, client, token });
+  const found = await ask(visit, '/v1/visitors', { client, token });
   if ((found?.decision?.reason ?? 'store_unavailable') === 'store_unavailable') return null; // the token stays
   visit.session.visitorToken = found.token; // null: this visitor has no ID
-  return found;
+  return found.visitor ?? null;
 }
-
-export const visitor = async (visit) => (await identify(visit, '/v1/visitors'))?.visitor ?? null;
-export const consent = async (visit, choice) => (await identify(visit, '/v1/consents', { consent: choice })) !== null;
 
 export async function sale(visit, order) {
   const known = 'visitorToken' in visit.session ? { visitor: visit.session.visitorToken } : {}; // else nobody was asked

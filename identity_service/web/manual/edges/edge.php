@@ -1,7 +1,7 @@
 <?php
 // A storefront's edge: require it in a started session, and call before any output. visitor() gives the ID or null,
-// sale(['sale' => 'A-1', 'products' => [...], 'email' => ...]) true once it is kept, consent('granted' or 'refused'),
-// for buttons of your own, likewise. Set IDENTITY_URL, the service's address, and IDENTITY_KEY, a private key.
+// sale(['sale' => 'A-1', 'products' => [...], 'email' => ...]) true once it is kept.
+// Set IDENTITY_URL, the service's address, and IDENTITY_KEY, a private key.
 
 function ask(string $path, array $body, array $pauses = [0]): array {
     $cookies = strtr($_SERVER['HTTP_COOKIE'] ?? '', "\r\n", '  ');
@@ -20,21 +20,15 @@ function ask(string $path, array $body, array $pauses = [0]): array {
     return [];
 }
 
-function identify(string $path, array $body = []): ?array {
+function visitor(): ?string {
     $client = ['ip' => $_SERVER['REMOTE_ADDR'], 'user_agent' => $_SERVER['HTTP_USER_AGENT'] ?? null];
     $client['gpc'] = $_SERVER['HTTP_SEC_GPC'] ?? 0;
     $token = isset($_COOKIE['__Host-visitor']) ? null : $_SESSION['visitor_token'] ?? null;
-    $found = ask($path, $body + ['client' => $client, 'token' => $token]);
+    $found = ask('/v1/visitors', ['client' => $client, 'token' => $token]);
     if (($found['decision']['reason'] ?? 'store_unavailable') === 'store_unavailable') return null; // the token stays
     $_SESSION['visitor_token'] = $found['token'] ?? null; // null: this visitor has no ID
-    return $found;
+    return is_string($found['visitor'] ?? null) ? $found['visitor'] : null;
 }
-
-function visitor(): ?string {
-    $found = identify('/v1/visitors')['visitor'] ?? null;
-    return is_string($found) ? $found : null;
-}
-function consent(string $choice): bool { return identify('/v1/consents', ['consent' => $choice]) !== null; }
 
 function sale(array $order): bool {
     $asked = array_key_exists('visitor_token', $_SESSION ?? []);

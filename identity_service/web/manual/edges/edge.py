@@ -1,5 +1,5 @@
-"""A storefront's edge. `visitor(visit)` gives the ID or None, `sale(visit, order)` True once it is kept, and
-`consent(visit, "granted" or "refused")`, for buttons of your own, likewise. Set IDENTITY_URL; IDENTITY_KEY is private.
+"""A storefront's edge. `visitor(visit)` gives the ID or None, `sale(visit, order)` True once it is kept.
+Set IDENTITY_URL, the service's address, and IDENTITY_KEY, a private key.
 Django: Visit(request.headers, request.META["REMOTE_ADDR"], request.session, response.cookies.load)
 FastAPI: Visit(request.headers, request.client.host, session, partial(response.headers.append, "Set-Cookie"))"""
 
@@ -35,22 +35,15 @@ def ask(visit: Visit, path: str, body: dict[str, Any], pauses: tuple[float, ...]
     return {}
 
 
-def identify(visit: Visit, path: str, **body: Any) -> tuple[bool, str | None]:
+def visitor(visit: Visit) -> str | None:
     client = {"ip": visit.address, "user_agent": visit.headers.get("User-Agent"), "gpc": visit.headers.get("Sec-GPC")}
     held = re.search(r"(^|;\s*)__Host-visitor=", visit.headers.get("Cookie", ""))
-    match ask(visit, path, body | {"client": client, "token": None if held else visit.session.get("visitor_token")}):
-        case {"token": token, "visitor": visitor, "decision": {"reason": reason}} if reason != "store_unavailable":
-            visit.session["visitor_token"] = token  # None: this visitor has no ID
-            return True, visitor
-    return False, None
-
-
-def visitor(visit: Visit) -> str | None:
-    return identify(visit, "/v1/visitors")[1]
-
-
-def consent(visit: Visit, choice: str) -> bool:
-    return identify(visit, "/v1/consents", consent=choice)[0]
+    token = None if held else visit.session.get("visitor_token")
+    match ask(visit, "/v1/visitors", {"client": client, "token": token}):
+        case {"token": token, "visitor": found, "decision": {"reason": reason}} if reason != "store_unavailable":
+            visit.session["visitor_token"] = token  # None: this visitor has no ID; else the token stays
+            return str(found) if found else None
+    return None
 
 
 def sale(visit: Visit, order: dict[str, Any]) -> bool:
