@@ -98,7 +98,7 @@ class Application:
                 log.warning("counts wait: the store cannot be reached")
 
     async def keep_up(self) -> int:
-        """One round of repair and sweep, by one worker a minute; returns how many notes it closed."""
+        """One round of repair and sweep, by one worker a minute; returns how many erasures it ended."""
         services = self.services
         await services.store.check_marks()
         now = services.links.now()
@@ -106,11 +106,11 @@ class Application:
         if not await services.store.repair.claim_turn():
             return 0
         shops = [shop.shop_id for shop in services.shops]
-        closed = await services.store.repair.run(shops, now)
-        if await services.store.repair.rewrite_if_due(now // 1000):
+        ended = await services.store.repair.run(shops, now)
+        if await services.store.repair.rewrite_if_due(shops, now // 1000):
             log.info("append-only file is being rewritten")
-        if closed:
-            log.info("repaired", notes=closed)
+        if ended:
+            log.info("repaired", erasures=ended)
         if swept := await services.store.sweep.round(shops, services.links.now):
             log.info("links that had ended were taken off", links=swept)
-        return closed
+        return ended

@@ -165,7 +165,7 @@ class Visitors:
         return named if visit.event else self._alive(scene, named)
 
     def _alive(self, scene: Scene, named: list[VisitorId]) -> list[VisitorId]:
-        return [visitor for visitor in dict.fromkeys(named) if scene.states[visitor].gone_at is None or scene.states[visitor].leaving]
+        return [visitor for visitor in dict.fromkeys(named) if scene.states[visitor].gone_at is None]
 
     async def _refusal_receipt(self, scene: Scene, decision: Decision, withdrawn: list[VisitorId]) -> Receipt | None:
         """A refusal that a newer grant outdates is proved all the same."""

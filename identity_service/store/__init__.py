@@ -18,7 +18,6 @@ from identity_service.store.repair import Repair
 from identity_service.store.sales import SaleStore
 from identity_service.store.salts import SaltStore
 from identity_service.store.schema import VERSION, Schema, SeenMark, examine_marks
-from identity_service.store.selling import Selling
 from identity_service.store.sweep import Sweep
 from identity_service.store.visitors import NOTHING, VisitorStore
 
@@ -48,14 +47,13 @@ class Store:
         self.visitors = VisitorStore(client, keys, assumed)
         self.events = EventStore(client, keys, assumed)
         self.salts = SaltStore(client, keys)
-        self.links = LinkStore(client, keys, caps, retention.gone * DAY)
-        self.removals = RemovalStore(client, keys, self.visitors, self.links, retention.gone * DAY)
-        self.sales = SaleStore(client, keys, assumed, retention.sale * DAY)
+        self.links = LinkStore(client, keys, caps)
+        self.removals = RemovalStore(client, keys, retention.gone * DAY)
         self.activity = ActivityStore(client, keys, most_orders, retention.sale * DAY)
-        self.selling = Selling(client, keys, self.sales, self.links, self.activity)
+        self.sales = SaleStore(client, keys, assumed, self.links, self.activity, retention.sale * DAY)
         self._schema = Schema(VERSION, handles.fingerprints)
         self._mark = mark or SeenMark()
-        self.repair = Repair(client, keys, self.links, self.removals)
+        self.repair = Repair(client, keys, self.removals)
         self.sweep = Sweep(client, keys, self.links)
 
     async def check_marks(self) -> None:

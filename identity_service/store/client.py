@@ -27,7 +27,6 @@ class Client:
         self.replicas = replicas
         self._posted: set[asyncio.Future[list[Reply]]] = set()
         self.refused = ""
-        self.one_server = True  # until it proves to be a cluster
 
     @property
     def open(self) -> bool:
@@ -52,20 +51,6 @@ class Client:
             if isinstance(reply, ReplyError):
                 raise StoreUnavailable from reply
         return replies
-
-    async def run_across(self, whole: Command) -> Reply | None:
-        """What a script for keys of several slots returns. None from a cluster, which takes none (CROSSSLOT, Redis Cluster specification):
-        then nothing was done, and the steps that the script is made of have to be taken one by one."""
-        if self.one_server:
-            try:
-                [reply] = await self.run(whole)
-            except StoreUnavailable as error:
-                if not (isinstance(error.__cause__, ReplyError) and error.__cause__.code == "CROSSSLOT"):
-                    raise
-                self.one_server = False
-            else:
-                return reply
-        return None
 
     async def read_many(self, commands: Sequence[Command]) -> list[Reply]:
         """For reads that may be thousands: in several pipelines, so that nobody else waits behind them for long."""
@@ -93,6 +78,10 @@ class Client:
     async def primaries(self) -> list[Node]:
         """Raises StoreUnavailable."""
         return await self._topology.primaries()
+
+    async def shard_of(self, key: str) -> list[Node]:
+        """The servers that hold the key, the primary first. Raises StoreUnavailable."""
+        return await self._topology.shard_of(key)
 
     async def drain(self) -> None:
         """Returns once everything submitted so far has been answered."""

@@ -17,12 +17,13 @@ from functools import partial
 
 from identity_service.handle import rekeyed
 from identity_service.store.entries import NEVER, Entry, Side
-from identity_service.store.keys import MOVE, PREFIX, REPAIR_LOCK, SCHEMA, is_of_the_store
+from identity_service.store.first_schema import brought_forward
+from identity_service.store.keys import ANY_SCHEMA, MOVE, REPAIR_LOCK, SCHEMA, is_of_the_store
 from identity_service.store.kinds import name_of
 from identity_service.store.schema import VERSION, Move, MoveState, continues, misfit, schema_of, stored_move, stored_schema
 
-STEPS: Mapping[int, Callable[[Entry], Entry]] = {}
-"""From schema n to the next; the first schema has none before it."""
+STEPS: Mapping[int, Callable[[Entry], Entry | None]] = {1: brought_forward}
+"""From schema n to the next; None for a key that is there no more."""
 
 HORIZON = 3_600_000
 """Keys that end within these milliseconds are compared, but not counted: they may go between two counts."""
@@ -128,17 +129,18 @@ class Moving:
         done = 0
         for names in _moved(self._source):
             done += len(names)
-            yield [self._brought_forward(entry).rekeyed(self._rekey) for entry in self._source.read(names)], done
+            found = map(self._brought_forward, self._source.read(names))
+            yield [entry.rekeyed(self._rekey) for entry in found if entry], done
 
-    def _brought_forward(self, entry: Entry) -> Entry:
+    def _brought_forward(self, entry: Entry | None) -> Entry | None:
         for version in range(self._stored.version, VERSION):
-            entry = STEPS[version](entry)
+            entry = STEPS[version](entry) if entry else None
         return entry
 
 
 def _moved(side: Side) -> Iterator[list[bytes]]:
     """Names of the keys that are not the store's own, in batches."""
-    for found in side.names(f"{PREFIX}*"):
+    for found in side.names(f"{ANY_SCHEMA}*"):
         if names := [name for name in found if not is_of_the_store(name.decode(errors="replace"))]:
             yield names
 

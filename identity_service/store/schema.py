@@ -16,7 +16,7 @@ from identity_service.store.batch import read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import MOVE, SCHEMA
 
-FIRST = VERSION = 1
+FIRST, VERSION = 1, 2
 """Of the schema of keys. Every change of it has a step in `moving`."""
 
 MARK_VARIABLE = "IDENTITY_MARK"

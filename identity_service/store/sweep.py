@@ -32,7 +32,7 @@ MARGIN = 86_400
 """Seconds after its end that a link stays, for clocks of workers that differ."""
 BEGINNING = "0"
 CURSOR_LIFE = 86_400
-NAME = re.compile(rf"{PREFIX}E\{{([^:}}]+):([\w-]{{22}})\}}")
+NAME = re.compile(rf"{PREFIX}\{{([^}}]+)\}}:E:([\w-]{{22}})")
 """Of a handle's key: shop and digest."""
 
 

@@ -331,7 +331,7 @@ class Player:
     def compare_stored(self) -> None:
         """What an order keeps of a person: its visitor, email, customer and history, and after a removal none of them."""
         kept: dict[str, set[str]] = {}
-        for key in self.database.scan_iter("id:v1:S*"):
+        for key in self.database.scan_iter("id:v2:{*}:S:*"):
             stored: Any = self.database.hgetall(key)
             kept[stored["sale"]] = set(stored) & {"visitor", "kind", "expires", "email", "customer", "attribution"}
         for number, order in self.model.orders.items():

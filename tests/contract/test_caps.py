@@ -253,7 +253,7 @@ async def test_a_visitor_that_is_called_like_a_handle_is_ended_on_its_own(
 ) -> None:
     handle = application.services.handles.of_email("demo", LUKE).name
     await shopper.post("/v1/unlinks", {"email": LUKE, "visitor": "old"})
-    database.zadd("id:v1:Q{demo:repair}", {f"w {handle} nonce": clock() * 1000})
+    database.zadd("id:v2:{demo}:Q:repair", {f"w {handle} nonce": clock() * 1000})
     clock.forward(61)
     await shopper.post("/v1/unlinks", {"email": LUKE, "visitor": "young"})
     shops = [shop.shop_id for shop in application.services.shops]
@@ -279,12 +279,12 @@ async def test_orders_of_a_handle(shopper: Shopper, database: redis.Redis, handl
     for number in range(3 * SALES):
         await sell(shopper, f"S-{number}", **handle)
     assert size(database, r"E\{[^}]*\}:sales") == [SALES]
-    named = [key for key in database.scan_iter("id:v1:S*") if database.hexists(key, next(iter(handle)))]
+    named = [key for key in database.scan_iter("id:v2:{*}:S:*") if database.hexists(key, next(iter(handle)))]
     assert len(named) == SALES
     assert [(await order(shopper, f"S-{number}"))["revenue"] for number in range(3 * SALES)] == ["2"] * 3 * SALES
     assert len((await shopper.post("/v1/exports", handle)).json()["orders"]) == SALES
     await shopper.post("/v1/erasures", handle)
-    assert [key for key in database.scan_iter("id:v1:S*") if database.hexists(key, next(iter(handle)))] == []
+    assert [key for key in database.scan_iter("id:v2:{*}:S:*") if database.hexists(key, next(iter(handle)))] == []
     await sell(shopper, "S-new", **handle)
     assert size(database, r"E\{[^}]*\}:sales") == [1]
 
@@ -314,7 +314,7 @@ async def test_an_order_that_is_cut_off_at_a_full_handle_is_found_by_an_erasure(
         body = {"sale": "S-late", "products": [1], "email": LUKE}
         assert (await shopper.post("/v2/log/sale", body, key="demo-public-key")).status_code == 503
     await shopper.post("/v1/erasures", {"email": LUKE})
-    assert [key for key in database.scan_iter("id:v1:S*") if database.hexists(key, "email")] == []
+    assert [key for key in database.scan_iter("id:v2:{*}:S:*") if database.hexists(key, "email")] == []
 
 
 async def test_an_order_past_the_cap_links_its_visitor_all_the_same(shopper: Shopper) -> None:
@@ -444,9 +444,9 @@ async def test_calls_in_the_log_of_a_shop(shopper: Shopper, application: Applica
 async def test_the_walk_finds_what_has_no_bound(shopper: Shopper, database: redis.Redis) -> None:
     await link(shopper, "one")
     for key, put in (
-        ("id:v1:new{demo:lists}", lambda key: database.set(key, "1", 60)),
-        ("id:v1:latest{demo:lists}", lambda key: database.hset(key, "click", "1")),
-        ("id:v1:calls{demo:lists}", lambda key: (database.rpush(key, *range(CALLS + 1)), database.expire(key, 60))),
+        ("id:v2:{demo}:new", lambda key: database.set(key, "1", 60)),
+        ("id:v2:{demo}:latest", lambda key: database.hset(key, "click", "1")),
+        ("id:v2:{demo}:calls", lambda key: (database.rpush(key, *range(CALLS + 1)), database.expire(key, 60))),
     ):
         put(key)
         assert len(beyond(database)) == 1

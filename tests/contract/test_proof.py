@@ -195,7 +195,7 @@ async def test_a_device_reaches_its_own_by_its_token(shopper: Shopper, person: P
 async def test_a_dry_run_counts_a_link_that_has_ended_as_the_erasure_does(shopper: Shopper, clock: Clock, database: redis.Redis) -> None:
     await shopper.post("/v1/links", {"email": OWNER, "visitor": "session"})
     clock.forward(86_401)
-    assert database.delete(*database.scan_iter("id:v1:V*")) == 1  # as the server does by its own clock
+    assert database.delete(*database.scan_iter("id:v2:{*}:V:*")) == 1  # as the server does by its own clock
     assert await shopper.visitors(email=OWNER) == []
     assert await erased(shopper, email=OWNER) == ({"visitors": 0, "links": 1, "events": 0}, {"unproven": 0, "shared": 0})
 
@@ -225,7 +225,7 @@ async def test_a_link_tells_its_proof_everywhere(shopper: Shopper, person: Perso
     shown = await exported(shopper, email=OWNER, unproven=True)
     [held] = shown["visitors"]
     assert {(one["verified"], one["proof"]) for one in (found, held["link"])} == {(proof == "key", proof)}
-    [links] = [database.hgetall(key) for key in database.scan_iter("id:v1:E*") if database.type(key) == "hash" and str(key).endswith("}")]
+    [links] = [database.hgetall(key) for key in database.scan_iter("id:v2:{*}:E:*") if database.type(key) == "hash" and str(key).endswith("}")]
     assert str(links[person.visitor])[-1] == {"key": "v", "token": "t", "none": "u"}[proof]
 
 

@@ -63,8 +63,8 @@ async def test_null_keeps_what_was_bought_and_nothing_else(shopper: Shopper, dat
     assert (await shopper.post("/v2/log/sale", sent)).json() == {"status": "ok"}
     assert await shopper.visitors(email="a@example.com") == []
     kinds = {str(key).split("{")[0] for key in database.scan_iter()}
-    assert kinds == {"id:v1:S", "id:v1:orders"}
-    [key] = list(database.scan_iter("id:v1:S*"))
+    assert kinds == {"id:v2:{demo}:S", "id:v2:{demo}:orders"}
+    [key] = list(database.scan_iter("id:v2:{*}:S:*"))
     assert set(database.hgetall(key)) == {"sale", "time", "products", "revenue", "mode", "missing", "linked"}
 
 

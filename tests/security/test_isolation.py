@@ -133,9 +133,9 @@ async def test_a_call_touches_and_tells_only_what_its_keys_shop_owns(application
 
 async def test_the_watch_sees_a_stranger(database: redis.Redis) -> None:
     watch = Watch(database)
-    database.eval("return redis.call('get', KEYS[1])", 1, "id:v1:V{other:abc}")
+    database.eval("return redis.call('get', KEYS[1])", 1, "id:v2:{other}:V:abc")
     assert watch.owners() == {"other"}
-    database.set("id:v1:orders{demo:lists}", "1")
+    database.set("id:v2:{demo}:orders", "1")
     assert watch.owners() == {"demo"}
     watch.close()
 

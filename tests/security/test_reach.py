@@ -52,7 +52,7 @@ HOSTILE = [
     "a\r\nFLUSHALL\r\n",
     "*1\r\n$8\r\nFLUSHALL\r\n",
     "a\x00b",
-    "id:v1:E{demo:x}",
+    "id:v2:{demo}:E:x",
     "../..",
     "*",
     "a b",

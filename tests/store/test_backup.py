@@ -128,8 +128,8 @@ def test_a_backup_holds_no_salt_in_any_byte_and_everything_else(tmp_path: Path, 
         client.set(names[1], salts[names[1]], ex=100_000)
         client.set(names[2], salts[names[2]])
         client.delete(names[2])
-        client.hset("id:v1:E{demo:Z}", mapping={"visitor": "1"})
-        client.set("id:v1:R{demo:Z}", "receipt", ex=100_000)
+        client.hset("id:v2:{demo}:E:Z", mapping={"visitor": "1"})
+        client.set("id:v2:{demo}:R:Z", "receipt", ex=100_000)
         assert planted_in(tmp_path / "data", salts) == {*salts, *salts.values()}
         told = back_up(tmp_path / "data", tmp_path / "copy")
         assert [client.get(name) for name in names] == [salts[names[0]], salts[names[1]], None]

@@ -71,7 +71,7 @@ async def test_whatever_has_ended_leaves_the_memory_as_the_sweep_passes() -> Non
                 database.set(f"id:v1:{kind}{{{SHOP}:{number}}}", "ended", px=1)
         store = made(url)
         await link(store, "living", LATE)
-        while database.exists("id:v1:R{demo:0}"):
+        while database.exists("id:v2:{demo}:R:0"):
             pass
         assert int(database.dbsize()) > 1_000
         await swept(store)
@@ -122,10 +122,10 @@ async def test_a_round_goes_on_where_the_last_one_ended(store: Store, database: 
     [
         "id:v1:E{}",
         "id:v1:E{demo}",
-        "id:v1:E{demo:short}",
+        "id:v2:{demo}:E:short",
         "id:v1:E{a}x{b:c}",
-        f"id:v1:E{{other:{'a' * 22}}}",
-        f"id:v1:E{{demo:{'a' * 22}}}",
+        f"id:v2:{{other}}:E:{'a' * 22}",
+        f"id:v2:{{demo}}:E:{'a' * 22}",
     ],
 )
 @pytest.mark.parametrize("value", ["garbage", "1 2 3 xv extra", "1 2 3 sv"])
@@ -135,7 +135,7 @@ async def test_what_is_no_link_of_a_shop_stops_nothing_and_stays(store: Store, d
     for number, handle in enumerate(handles):
         await link(store, f"v{number}", SOON, handle)
     database.hset(name, "odd", value)
-    database.set("id:v1:E{demo:string}", value)
+    database.set("id:v2:{demo}:E:string", value)
     ended = name.startswith("id:v1:E{demo:a") and value.endswith("sv")
     assert await swept(store) == 20 + ended
     assert database.exists(name) == (not ended)

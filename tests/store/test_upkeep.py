@@ -65,14 +65,14 @@ async def test_workers_share_one_salt_and_it_is_destroyed_half_an_hour_after_its
     salts = await asyncio.gather(*(store.salts.key(SHOP, window, NOW) for store in (one, other) for _ in range(20)))
     assert len(set(salts)) == 1
     assert len(salts[0]) == 32
-    [key] = list(database.scan_iter("id:v1:Z*"))
+    [key] = list(database.scan_iter("id:v2:{*}:Z:*"))
     assert abs(database.ttl(key) - (window.end + GRACE - NOW)) <= 1
     assert await other.salts.earlier_key(SHOP, window, window.end + GRACE - 1) == salts[0]
     assert await other.salts.earlier_key(SHOP, window, window.end + GRACE) is None
     other.salts.forget_destroyed(window.end + GRACE)
     assert other.salts._held == {}
     assert await one.salts.earlier_key(ShopId("other"), window, NOW) is None
-    assert list(database.scan_iter("id:v1:Z*")) == [key]
+    assert list(database.scan_iter("id:v2:{*}:Z:*")) == [key]
     for store in (one, other):
         await store.client.close()
 

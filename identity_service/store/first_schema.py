@@ -1,0 +1,40 @@
+"""The first schema of keys, whose visitors and handles lay in slots of their own: what a move brings from it into the second one.
+
+    first                                    second
+    id:v1:V{SHOP:digest}, E, S, R            id:v2:{SHOP}:V:digest, and what follows it
+    id:v1:Z{SHOP:window}                     id:v2:{SHOP}:Z:window
+    id:v1:orders{SHOP:lists}, hour, ...      id:v2:{SHOP}:orders, and what follows it
+    Q, E:intents, E:removals, {rewrite}      nothing: they were of steps, which have been ended
+
+A pointer was a nonce and the proof, and is the proof. A sale told what its steps needed, and does no more.
+"""
+
+import re
+from dataclasses import replace
+
+from identity_service.store.entries import Entry
+from identity_service.store.kinds import UnknownKeyError
+from identity_service.store.visitors import NAME_LENGTH
+
+PREFIX = "id:v1:"
+NAME = re.compile(rb"id:v1:(?P<kind>[A-Za-z]+)\{(?P<owner>[^:}]+):(?P<own>[^}]+)\}(:(?P<part>.+))?")
+OF_STEPS = frozenset({b"Q", b"E:intents", b"E:removals"})
+LISTS = b"lists"
+OF_A_SALES_STEPS = frozenset({b"kind", b"expires", b"proof", b"verified", b"linked"})
+
+
+def brought_forward(entry: Entry) -> Entry | None:
+    """As the second schema has it; None for what it has no more. Raises UnknownKeyError."""
+    found = NAME.fullmatch(entry.name)
+    if found is None:
+        raise UnknownKeyError
+    kind, owner, own, part = (found[name] for name in ("kind", "owner", "own", "part"))
+    if b":".join(filter(None, (kind, part))) in OF_STEPS:
+        return None
+    name = b":".join(text for text in (b"id:v2:{%b}" % owner, kind, None if own == LISTS else own, part) if text)
+    value = entry.value
+    if kind == b"V" and part is None:
+        value = {field: text[-1:] if len(field) == NAME_LENGTH else text for field, text in value.items()}
+    elif kind == b"S":
+        value = {field: text for field, text in value.items() if field not in OF_A_SALES_STEPS}
+    return replace(entry, name=name, value=value)
