@@ -18,7 +18,7 @@ from identity_service.service.visits import Visit
 from identity_service.shop import Shop
 from identity_service.store import Clock, Store
 from identity_service.store.links import LinkCall, refusal
-from identity_service.store.sales import NamedHandle, NewSale, SaleAnswer
+from identity_service.store.sales import HandleOfSale, NewSale, SaleAnswer
 
 MOST_ANSWERS = 24
 """How often a sale may be told that something is not as it was read: others that have to give way, a full list, a sale that has gone."""
@@ -65,11 +65,11 @@ class Sales:
             if known and await self._store.sales.confirm(shop.shop_id, sale.sale):
                 return _repeated(sale, known, subject)
         attribution = _attribution(shop, subject, sale, events)
-        named = [NamedHandle(handle, self._linking(shop, subject, handle, proof)) for handle in handles]
+        told = [HandleOfSale(handle, self._linking(shop, subject, handle, proof)) for handle in handles]
         for _ in range(MOST_ANSWERS):
-            fields = _fields(subject, sale, [one.handle for one in named], attribution)
+            fields = _fields(subject, sale, [one.handle for one in told if one.named], attribution)
             of = (subject.visitor, self._tracking.entry(shop, subject, _event(sale))) if subject.visitor else None
-            answer = await self._store.sales.sell(shop.shop_id, NewSale(sale.sale, fields, self._listed_at(sale.time), of, named))
+            answer = await self._store.sales.sell(shop.shop_id, NewSale(sale.sale, fields, self._listed_at(sale.time), of, told))
             if answer.outcome == "sold":
                 self._tally.sold(shop.shop_id, sale.revenue, sale.products, _credited(sale, attribution))
                 return Sold(subject, attribution)
@@ -80,9 +80,9 @@ class Sales:
                 if stored and await self._store.sales.confirm(shop.shop_id, sale.sale):
                     return _repeated(sale, stored, subject)
             elif answer.place is not None:
-                named = _without_obstacle(named, answer.place, answer)
+                told = _without_obstacle(told, answer.place, answer)
             else:
-                subject, named = NOBODY, []
+                subject, told = NOBODY, []
                 attribution = _attribution(shop, subject, sale, [])
         raise StoreUnavailable(CHANGING)
 
@@ -99,13 +99,13 @@ def _repeated(sale: Sale, stored: Mapping[str, str], subject: Subject) -> Sold:
     return Sold(subject, None)
 
 
-def _without_obstacle(named: Sequence[NamedHandle], place: int, answer: SaleAnswer) -> list[NamedHandle]:
-    """What a sale names after the handle at `place` could not be: others give way for it; or the sale names it without a link; or not at
-    all; and where the person forbids a link, it names none."""
-    one = named[place]
+def _without_obstacle(told: Sequence[HandleOfSale], place: int, answer: SaleAnswer) -> list[HandleOfSale]:
+    """What came with a sale, after the handle at `place` could not be written: the sale does not name it; or others give way for its link;
+    or there is none; and where the person forbids a link, the sale names no handle."""
+    one = told[place]
     if answer.outcome == "full":
-        return [*named[:place], *named[place + 1 :]]
-    if answer.outcome == "link yield" and one.link:
+        changed = replace(one, named=False)
+    elif answer.outcome == "link yield" and one.link:
         changed = replace(one, link=replace(one.link, giving_way=answer.told))
     else:
         error = refusal(answer.outcome.removeprefix("link "), *answer.told)
@@ -113,7 +113,7 @@ def _without_obstacle(named: Sequence[NamedHandle], place: int, answer: SaleAnsw
         if isinstance(error, ConsentRequired):
             return []
         changed = replace(one, link=None)
-    return [*named[:place], changed, *named[place + 1 :]]
+    return [*told[:place], changed, *told[place + 1 :]]
 
 
 def _event(sale: Sale) -> Event:

@@ -38,21 +38,18 @@ class Repair:
         """Ends all erasures that were noted 60 seconds ago or earlier; returns how many. A shop whose server is away keeps no other
         waiting. Raises StoreUnavailable, once all have been seen to."""
         ended, failures = 0, list[StoreUnavailable]()
+        limits = ("-inf", now - INTERVAL * 1000, "WITHSCORES", "LIMIT", 0, MOST_ERASURES)
         for shop in shops:
             try:
-                ended += await self._end(shop, now)
+                [notes] = await self._client.run(read("ZRANGEBYSCORE", self._keys.erasures(shop), *limits))
+                for note, at in notes:
+                    await self._removals.erase_noted(shop, note, Millis(int(at)))
+                    ended += 1
             except StoreUnavailable as error:
                 failures.append(error)
         for failure in failures:
             raise failure
         return ended
-
-    async def _end(self, shop: ShopId, now: Millis) -> int:
-        limits = ("-inf", now - INTERVAL * 1000, "WITHSCORES", "LIMIT", 0, MOST_ERASURES)
-        [notes] = await self._client.run(read("ZRANGEBYSCORE", self._keys.erasures(shop), *limits))
-        for note, at in notes:
-            await self._removals.erase_noted(shop, note, Millis(int(at)))
-        return len(notes)
 
     async def rewrite_if_due(self, shops: Iterable[ShopId], now: int) -> bool:
         """Asks servers to rewrite their append-only files if something destroyed has waited there long enough; returns whether any does.

@@ -19,11 +19,12 @@ MOST_SALES_OF_A_VISITOR = MOST_SALES_OF_A_HANDLE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class NamedHandle:
-    """One that a sale names. `link`: how the visitor is to be linked to it, None for not at all."""
+class HandleOfSale:
+    """One that came with a sale. `link`: how the visitor is to be linked to it, None for not at all. `named`: the sale is to name it."""
 
     handle: Handle
     link: LinkCall | None
+    named: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class NewSale:
     fields: Mapping[str, str]
     listed_at: float
     visitor: tuple[VisitorId, Entry] | None
-    handles: Sequence[NamedHandle]
+    handles: Sequence[HandleOfSale]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class SaleStore:
         for one in new.handles:
             at = self._keys.handle(shop, one.handle)
             keys += [at.links, at.sales, *(self._links.giving_way(one.link) if one.link else ())]
-            groups.append(self._links.arguments(one.link) if one.link else ())
+            groups.append(("1" if one.named else "", *(self._links.arguments(one.link) if one.link else ())))
         return call("sell", keys, *(text for group in groups for text in (len(group), *group)))
 
     async def confirm(self, shop: ShopId, sale: str) -> bool:

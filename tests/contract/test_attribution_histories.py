@@ -333,9 +333,9 @@ class Player:
         kept: dict[str, set[str]] = {}
         for key in self.database.scan_iter("id:v2:{*}:S:*"):
             stored: Any = self.database.hgetall(key)
-            kept[stored["sale"]] = set(stored) & {"visitor", "kind", "expires", "email", "customer", "attribution"}
+            kept[stored["sale"]] = set(stored) & {"visitor", "email", "customer", "attribution"}
         for number, order in self.model.orders.items():
-            personal = {"visitor", "kind", "expires"} if order.visitor else set()
+            personal = {"visitor"} if order.visitor else set()
             personal |= {name for name in ("email", "customer") if getattr(order, name)}
             assert kept[number] == personal | ({"attribution"} if order.credits else set())
 

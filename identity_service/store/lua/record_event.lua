@@ -5,6 +5,7 @@
 -- KEYS[1]  record (hash)   KEYS[2]  gone (string)   KEYS[3]  events (list of JSON, newest first)
 -- ARGV[1..5]  as of keep_event
 -- ARGV[6]  product to look for, or empty   ARGV[7]  the visitor as assumed; empty: unchecked   ARGV[8]  newest results to look through
+-- Touches  all events of the visitor where a click has no labels
 -- Returns  {kept, labels found}, {gone}, or {otherwise} where the visitor is not as assumed
 local gone = redis.call('GET', KEYS[2])
 if ARGV[7] ~= '' and not as_assumed(KEYS[1], ARGV[7], gone) then return {'otherwise'} end

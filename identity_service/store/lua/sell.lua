@@ -3,10 +3,11 @@
 --          it, its event and its links.
 -- Uses     links, room, visitors
 -- KEYS[1]  sale (hash)   KEYS[2]  orders (sorted set of digests)   of a sale with a visitor: its record, gone, sales (set) and events (list)
--- KEYS     then of each handle that the sale names: links, sales, and as of link for each that gives way
+-- KEYS     then of each handle that came with it: links, sales, and as of link for each that gives way
 -- ARGV     groups of texts, each behind its number: 1. the sale: life in seconds, names and values by turns   2. the listing: time in s
 --          with fractions, digest, most orders, life in s   3. the index: digest, life in s, most sales   4. the visitor as assumed, or none
---          5. the event, as of keep_event, or none   then of each handle: how it is to be linked, as of link, or none
+--          5. the event, as of keep_event, or none   then of each handle: 1 where the sale names it or empty, and how it is to be linked, as
+--          of link, or nothing
 -- Touches  as of link for each handle; one element elsewhere
 -- Returns  {sold}, or why not, when nothing is written: {known}; {otherwise}, where the visitor is not as assumed; {gone}; {full}, when the
 --          visitor has too many sales; {of a handle, its place from 1 on, full}, when that has; {of a handle, its place, what obstacle returns}
@@ -38,9 +39,10 @@ local handles = {}
 while next_key <= #KEYS do
   local one, asked = {links = KEYS[next_key], sales = KEYS[next_key + 1]}, next_group()
   next_key = next_key + 2
-  if not has_room(one.sales) then return {'of a handle', #handles + 1, 'full'} end
-  if #asked > 0 then
-    one.new, one.given = asked_link(asked)
+  one.named = asked[1] == '1'
+  if one.named and not has_room(one.sales) then return {'of a handle', #handles + 1, 'full'} end
+  if #asked > 1 then
+    one.new, one.given = asked_link({unpack(asked, 2)})
     one.record, one.gone = visitor.record, visitor.gone
     local answer = obstacle(one, one.new, one.given)
     if answer then return {'of a handle', #handles + 1, 'obstacle', unpack(answer)} end
@@ -60,7 +62,7 @@ if visitor then
   keep_event(visitor.record, visitor.events, event)
 end
 for _, one in ipairs(handles) do
-  put_into(one.sales)
+  if one.named then put_into(one.sales) end
   if one.new then
     give_way(one, one.new, one.given, one.keys)
     write_link(one, one.new)
