@@ -1,7 +1,8 @@
 """A cluster: each of 16,384 slots has a primary, which may change at any time (Redis Cluster specification).
 
 A unit is about one shop, and so about one slot. A server that does not hold a slot says who does (MOVED), or who will (ASK); neither has
-done anything, so that the command is sent on. Each server has connections and a breaker of its own: one that is dead stalls nobody who does not need it.
+done anything, so that the command is sent on. Each server has connections and a breaker of its own: one that is dead stalls nobody who
+does not need it.
 """
 
 import asyncio

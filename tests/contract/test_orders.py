@@ -168,7 +168,7 @@ async def test_row_44_a_null_sale_counts_without_any_context(shopper: Shopper, d
     told = await get(shopper, "/v1/labels")
     assert (told["other_orders"], told["other_revenue"], told["attributed_orders"]) == (1, "7.5", 0)
     [stored] = [database.hgetall(key) for key in database.scan_iter("id:v2:{*}:S:*")]
-    assert set(stored) == {"sale", "time", "products", "revenue", "mode", "missing", "linked"}
+    assert set(stored) == {"sale", "time", "products", "revenue", "mode", "missing"}
 
 
 async def test_row_46_a_product_nobody_knows_is_no_error(shopper: Shopper) -> None:
