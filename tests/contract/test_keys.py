@@ -275,7 +275,7 @@ async def test_behind_a_trusted_proxy_the_rightmost_untrusted_hop_is_the_visitor
     assert plain != await visitor("198.51.100.1, 198.51.100.2")
 
 
-@pytest.mark.parametrize("forwarded", [None, "", "junk", "198.51.100.1, junk", "203.0.113.9", "198.51.100.1:443"])
+@pytest.mark.parametrize("forwarded", [None, "", "junk", "198.51.100.1, junk", "203.0.113.9", "198.51.100.1:443:5"])
 async def test_behind_a_trusted_proxy_a_missing_hop_is_unknown_rather_than_the_proxy(proxied: Shopper, forwarded: str | None) -> None:
     headers = {} if forwarded is None else {"x-forwarded-for": forwarded}
     assert kind(await proxied.browser("/v1/visitors", **headers)) == "1c"
