@@ -1,24 +1,29 @@
 """Sales: decided from what was read, and written in one step, which says what is not as it was read."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from msgspec import structs
+
 from identity_service.attribution import Attribution, Break, attribute
 from identity_service.cookieless import DAY
 from identity_service.errors import ConsentRequired, StoreUnavailable
-from identity_service.event import Event, EventType, Sale, compact, events_of, first_products, total
+from identity_service.event import Event, EventType, Sale, SaleLine, compact, events_of, first_products, lines_of, total
 from identity_service.handle import Handle
 from identity_service.link import LinkSource, Proof
 from identity_service.metrics import LINK_CONFLICTS, SALE_CONFLICTS
-from identity_service.service.subjects import ATTEMPTS, CHANGING, NOBODY, Subject, Subjects
+from identity_service.policy import Asked
+from identity_service.service.subjects import ATTEMPTS, CHANGING, NO_SESSION, NOBODY, Subject, Subjects
 from identity_service.service.tally import Tally
 from identity_service.service.tracking import Tracking
 from identity_service.service.visits import Visit
 from identity_service.shop import Shop
 from identity_service.store import Clock, Store
 from identity_service.store.links import LinkCall, refusal
-from identity_service.store.sales import HandleOfSale, NewSale, SaleAnswer
+from identity_service.store.sales import FormerSale, HandleOfSale, NewSale, SaleAnswer
+from identity_service.visitor import VisitorId
 
 MOST_ANSWERS = 24
 """How often a sale may be told that something is not as it was read: others that have to give way, a full list, a sale that has gone."""
@@ -27,11 +32,35 @@ LAST_OF_SECOND = 0.999
 
 
 @dataclass(frozen=True, slots=True)
+class ToldSale:
+    """What a call tells of a sale. `handles`: email and customer ID; `claimed`: see `Subject.proof`. `private`: by a private key, whose
+    first word takes the place of what a public key said."""
+
+    sale: Sale
+    handles: Sequence[Handle]
+    claimed: Proof
+    private: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Sold:
     """Whom a sale is about. `attribution`: of the first call with its ID, None for a later one."""
 
     subject: Subject
     attribution: Attribution | None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known before a sale is written: whom it is about, by which proof, what is stored under its ID, and the visitor's events."""
+
+    subject: Subject
+    proof: Proof
+    stored: Mapping[str, str]
+    events: Sequence[str] = ()
+
+    def may_be_replaced(self, told: ToldSale) -> bool:
+        return told.private and bool(self.stored) and "verified" not in self.stored
 
 
 class Sales:
@@ -44,51 +73,84 @@ class Sales:
         self._tally = tally
         self._clock = clock
 
-    async def log(self, visit: Visit, sale: Sale, handles: Sequence[Handle], claimed: Proof) -> Sold:
-        """The first call with a sale ID wins, and gets its attribution. `claimed`: see `Subject.proof`."""
+    async def log(self, visit: Visit, told: ToldSale) -> Sold:
+        """The first call with a sale ID wins, and gets its attribution; but a private key's first one wins over a public key's."""
         for assumed in ATTEMPTS:
             subject = await self._subjects.find(visit, assumed=assumed)
             if assumed and subject.visitor is None and not subject.unread:
                 continue
-            named = handles if subject.personal and (subject.visitor is None or subject.linkable) else ()
-            sold = await self._sell(visit.shop, subject, sale, named, subject.proof(claimed))
+            known = await self._known(visit, subject, told)
+            if known.stored and not known.may_be_replaced(told) and await self._store.sales.confirm(visit.shop.shop_id, told.sale.sale):
+                return _repeated(told.sale, known.stored, known.subject)
+            sold = await self._sell(visit.shop, told, known)
             if sold:
                 return sold
         raise StoreUnavailable(CHANGING)
 
-    async def _sell(self, shop: Shop, subject: Subject, sale: Sale, handles: Sequence[Handle], proof: Proof) -> Sold | None:
-        """None where the visitor is not as it was when the subject was found. The sale names no visitor that is gone or has too many sales,
-        and no handle that has."""
-        events: list[str] = []
-        if subject.visitor:
-            known, events = await self._store.sales.before(shop.shop_id, sale.sale, subject.visitor, subject.bridged_from)
-            if known and await self._store.sales.confirm(shop.shop_id, sale.sale):
-                return _repeated(sale, known, subject)
-        attribution = _attribution(shop, subject, sale, events)
-        told = [HandleOfSale(handle, self._linking(shop, subject, handle, proof)) for handle in handles]
+    async def _known(self, visit: Visit, subject: Subject, told: ToldSale) -> Known:
+        """A private key that is silent on the visitor leaves the session that a public key told by its token."""
+        shop, sale = visit.shop.shop_id, told.sale.sale
+        proof = subject.proof(told.claimed)
+        if subject.visitor is None:
+            if not told.private:
+                return Known(subject, proof, {})
+            stored = await self._store.sales.by_id(shop, sale) or {}
+            if not subject.personal or "by_token" not in stored:
+                return Known(subject, proof, stored)
+            of_session = structs.replace(visit, asked=Asked.OWN, own=VisitorId(stored["visitor"]), trusted=True, tokens=())
+            subject, proof = await self._subjects.find(of_session), Proof.TOKEN
+            if subject.visitor is None:
+                return Known(NO_SESSION, proof, stored)
+        return Known(subject, proof, *(await self._store.sales.before(shop, sale, subject.visitor, subject.bridged_from)))
+
+    async def _sell(self, shop: Shop, told: ToldSale, known: Known) -> Sold | None:
+        """None where something is not as it was read. The sale names no visitor that is gone or has too many sales, and no handle that
+        has."""
+        subject, sale = known.subject, told.sale
+        former = _former(known.stored) if known.may_be_replaced(told) else None
+        if former and subject.visitor and former.fields.get("visitor") == subject.visitor:
+            sale = replace(sale, time=int(former.fields["time"]))
+        attribution = _attribution(shop, subject, sale, known.events)
+        named = told.handles if subject.personal and (subject.visitor is None or subject.linkable) else ()
+        handles = [HandleOfSale(handle, self._linking(shop, subject, handle, known.proof, told.sale.time)) for handle in named]
         for _ in range(MOST_ANSWERS):
-            fields = _fields(subject, sale, [one.handle for one in told if one.named], attribution)
+            fields = _fields(subject, sale, [one.handle for one in handles if one.named], attribution)
+            fields |= {"verified": "1"} if told.private else {"by_token": "1"} if subject.presented else {}
             of = (subject.visitor, self._tracking.entry(shop, subject, _event(sale))) if subject.visitor else None
-            answer = await self._store.sales.sell(shop.shop_id, NewSale(sale.sale, fields, self._listed_at(sale.time), of, told))
+            new = NewSale(sale.sale, fields, self._listed_at(sale.time), of, handles, former)
+            answer = await self._store.sales.sell(shop.shop_id, new)
             if answer.outcome == "sold":
-                self._tally.sold(shop.shop_id, sale.revenue, sale.products, _credited(sale, attribution))
+                self._count(shop, sale, attribution, former)
                 return Sold(subject, attribution)
+            if answer.outcome == "known":
+                return await self._known_meanwhile(shop, told, subject)
             if answer.outcome == "otherwise":
                 return None
-            if answer.outcome == "known":
-                stored = await self._store.sales.by_id(shop.shop_id, sale.sale)
-                if stored and await self._store.sales.confirm(shop.shop_id, sale.sale):
-                    return _repeated(sale, stored, subject)
-            elif answer.place is not None:
-                told = _without_obstacle(told, answer.place, answer)
+            if answer.place is not None:
+                handles = _without_obstacle(handles, answer.place, answer)
             else:
-                subject, told = NOBODY, []
+                subject, handles = NOBODY, []
                 attribution = _attribution(shop, subject, sale, [])
         raise StoreUnavailable(CHANGING)
 
-    def _linking(self, shop: Shop, subject: Subject, handle: Handle, proof: Proof) -> LinkCall | None:
+    async def _known_meanwhile(self, shop: Shop, told: ToldSale, subject: Subject) -> Sold | None:
+        stored = await self._store.sales.by_id(shop.shop_id, told.sale.sale)
+        if not stored or (told.private and "verified" not in stored):
+            return None
+        return _repeated(told.sale, stored, subject) if await self._store.sales.confirm(shop.shop_id, told.sale.sale) else None
+
+    def _count(self, shop: Shop, sale: Sale, attribution: Attribution, former: FormerSale | None) -> None:
+        if former:
+            lines = lines_of(former.fields["products"])
+            attributed = json.loads(former.fields.get("attribution", "[]"))
+            credited = _credited(lines, {str(one["product"]): one["labels"] for one in attributed})
+            self._tally.taken_back(shop.shop_id, int(former.fields["time"]), Decimal(former.fields["revenue"]), credited)
+        credited = _credited(sale.lines, {str(credit.product): credit.labels for credit in attribution.credits})
+        self._tally.sold(shop.shop_id, sale.revenue, sale.products, credited)
+
+    def _linking(self, shop: Shop, subject: Subject, handle: Handle, proof: Proof, now: int) -> LinkCall | None:
         linkable = self._tracking.linkable(shop, subject, proof)
-        return LinkCall(shop.shop_id, handle, linkable, LinkSource.SALE, int(self._clock())) if linkable else None
+        return LinkCall(shop.shop_id, handle, linkable, LinkSource.SALE, now) if linkable else None
 
     def _listed_at(self, time: int) -> float:
         return min(max(self._clock(), time), time + LAST_OF_SECOND)
@@ -120,20 +182,24 @@ def _event(sale: Sale) -> Event:
     return Event(EventType.SALE, sale.time, first_products(line.product for line in sale.lines), text=sale.sale)
 
 
+def _former(stored: Mapping[str, str]) -> FormerSale:
+    return FormerSale(stored, _event(Sale(stored["sale"], lines_of(stored["products"]), int(stored["time"]))).stored())
+
+
 def _products(sale: Sale) -> str:
     return compact([line.stored() for line in sale.lines])
 
 
-def _credited(sale: Sale, attribution: Attribution) -> dict[str, Decimal]:
-    """Revenue by label: that of each product counts in full under each of its labels."""
+def _credited(lines: Sequence[SaleLine], labels: Mapping[str, Sequence[str]]) -> dict[str, Decimal]:
+    """Revenue by label: that of each product counts in full under each of its labels. `labels`: by product, as text."""
     amounts: dict[str, list[Decimal]] = {}
-    for line in sale.lines:
+    for line in lines:
         if line.creditable:
             amounts.setdefault(str(line.product), []).append(line.revenue)
     found: dict[str, list[Decimal]] = {}
-    for credit in {str(credit.product): credit for credit in attribution.credits}.values():
-        for label in credit.labels:
-            found.setdefault(label, []).extend(amounts[str(credit.product)])
+    for product, names in labels.items():
+        for label in names:
+            found.setdefault(label, []).extend(amounts[product])
     return {label: total(revenues) for label, revenues in found.items()}
 
 

@@ -101,6 +101,14 @@ class Tally:
         gathered.last["sale"] = now
         self._see(gathered, products, now)
 
+    def taken_back(self, shop: ShopId, time: int, revenue: Decimal, credited: dict[str, Decimal]) -> None:
+        """An order that counted at `time`, and in whose place another one is counted."""
+        gathered = self._of(shop)
+        for kind in ["all", *(["attributed"] if credited else [])]:
+            self._add(gathered, time, {f"orders {kind}": -1, f"revenue_all {kind}": -_micros(revenue)})
+        for label, amount in credited.items():
+            self._add(gathered, time, {f"order {label[:LONGEST_LABEL]}": -1, f"revenue {label[:LONGEST_LABEL]}": -_micros(amount)})
+
     async def write(self) -> None:
         """What cannot be written now waits for the next time, and keeps no other shop from being written."""
         written = await asyncio.gather(*map(self.write_of, list(self._shops)), return_exceptions=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from identity_service.handle import Handle
+from identity_service.handle import Handle, handle_named
 from identity_service.shop import ShopId
 from identity_service.store.activity import ActivityStore
 from identity_service.store.assumed import AssumedVisitors
@@ -28,6 +28,18 @@ class HandleOfSale:
 
 
 @dataclass(frozen=True, slots=True)
+class FormerSale:
+    """One that a public key told, and whose place another one takes. `event`: that of its visitor, as it is stored."""
+
+    fields: Mapping[str, str]
+    event: str
+
+    @property
+    def handles(self) -> list[Handle]:
+        return [handle_named(self.fields[name]) for name in ("email", "customer") if name in self.fields]
+
+
+@dataclass(frozen=True, slots=True)
 class NewSale:
     """`fields` as stored; `listed_at`: seconds since 1970 with fractions; `visitor`: whom it names, and its event."""
 
@@ -36,12 +48,14 @@ class NewSale:
     listed_at: float
     visitor: tuple[VisitorId, Entry] | None
     handles: Sequence[HandleOfSale]
+    former: FormerSale | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SaleAnswer:
-    """`outcome`: sold, or why nothing was written: known (a sale has this ID); otherwise (the visitor is not as this worker assumed), gone
-    or full, of the visitor; or, of the handle at `place`, full, or `link` and what that script returns, with what it tells beside it."""
+    """`outcome`: sold, or why nothing was written: known (a sale has this ID, and not as `former` tells); otherwise (the visitor is not as
+    this worker assumed), gone or full, of the visitor; or, of the handle at `place`, full, or `link` and what that script returns, with
+    what it tells beside it."""
 
     outcome: str
     place: int | None = None
@@ -90,12 +104,21 @@ class SaleStore:
             of = self._keys.visitor(shop, visitor)
             keys += [of.record, of.gone, of.sales, of.events]
             assumed, event = (self._assumed.of(of.digest).decisive,), keeping(entry)
-        groups: list[Sequence[str | int]] = [sale, listing, index, assumed, event]
+        groups: list[Sequence[str | int]] = [sale, listing, index, assumed, event, _former(new.former) if new.former else ()]
+        if new.former:
+            keys += self._keys_of(shop, new.former)
         for one in new.handles:
             at = self._keys.handle(shop, one.handle)
             keys += [at.links, at.sales, *(self._links.giving_way(one.link) if one.link else ())]
             groups.append(("1" if one.named else "", *(self._links.arguments(one.link) if one.link else ())))
         return call("sell", keys, *(text for group in groups for text in (len(group), *group)))
+
+    def _keys_of(self, shop: ShopId, former: FormerSale) -> list[str]:
+        keys: list[str] = []
+        if "visitor" in former.fields:
+            of = self._keys.visitor(shop, former.fields["visitor"])
+            keys += [of.record, of.sales, of.events]
+        return keys + [key for at in (self._keys.handle(shop, one) for one in former.handles) for key in (at.links, at.sales)]
 
     async def confirm(self, shop: ShopId, sale: str) -> bool:
         """Returns once replicas have a sale that an earlier call stored, and that perhaps heard that they do not. False where it is lost
@@ -120,3 +143,9 @@ class SaleStore:
 
     def _key(self, shop: ShopId, sale: str) -> str:
         return self._keys.sale_of(shop, self._keys.sale_digest(shop, sale))
+
+
+def _former(former: FormerSale) -> Sequence[str]:
+    """As the script takes it."""
+    fields = former.fields
+    return fields["time"], fields.get("visitor", ""), former.event, *(handle.name for handle in former.handles)

@@ -181,7 +181,7 @@ async def test_row_50_an_order_holds_what_the_page_lists_and_its_attribution(sho
     order = await get(shopper, "/v1/orders/1")
     assert (order["sale"], order["visitor"], order["time"]) == ("1", "one", "2026-11-18T11:06:40Z")
     assert order["products"] == [{"id": 5, "quantity": 3, "price": "2.5"}]
-    assert set(order) == {"sale", "time", "mode", "visitor", "products", "revenue", "attributed", "labels", "attribution"}
+    assert set(order) == {"sale", "time", "verified", "mode", "visitor", "products", "revenue", "attributed", "labels", "attribution"}
 
 
 async def break_chain(shopper: Shopper, broken: Break) -> None:

@@ -1,23 +1,29 @@
 #!lua
 -- Purpose: a sale, once for each ID: the sale itself, its place in the shop's list, the indexes by which a withdrawal and an erasure find
---          it, its event and its links.
+--          it, its event and its links. What a public key said of a sale is taken back where a private key says it now.
 -- Uses     links, room, visitors
 -- KEYS[1]  sale (hash)   KEYS[2]  orders (sorted set of digests)   of a sale with a visitor: its record, gone, sales (set) and events (list)
+-- KEYS     then, of a sale that takes the place of another: record, sales and events of that one's visitor, links and sales of its handles
 -- KEYS     then of each handle that came with it: links, sales, and as of link for each that gives way
 -- ARGV     groups of texts, each behind its number: 1. the sale: life in seconds, names and values by turns   2. the listing: time in s
 --          with fractions, digest, most orders, life in s   3. the index: digest, life in s, most sales   4. the visitor as assumed, or none
---          5. the event, as of keep_event, or none   then of each handle: 1 where the sale names it or empty, and how it is to be linked, as
---          of link, or nothing
--- Touches  as of link for each handle; one element elsewhere
--- Returns  {sold}, or why not, when nothing is written: {known}; {otherwise}, where the visitor is not as assumed; {gone}; {full}, when the
---          visitor has too many sales; {of a handle, its place from 1 on, full}, when that has; {of a handle, its place, what obstacle returns}
-local at = 0
+--          5. the event, as of keep_event, or none   6. none, or of the sale whose place it takes: time in s, visitor or empty, its event,
+--          names of its handles   then of each handle: 1 where the sale names it or empty, and how it is to be linked, as of link, or nothing
+-- Touches  as of link for each handle; all events of the visitor of a sale whose place it takes
+-- Returns  {sold}, or why not, when nothing is written: {known}: there is a sale, and it is not the one to take the place of; {otherwise},
+--          where the visitor is not as assumed; {gone}; {full}, when the visitor has too many sales; {of a handle, its place from 1 on,
+--          full}, when that has; {of a handle, its place, obstacle, what obstacle returns}
+local at, next_key = 0, 3
 local function next_group()
   local size = tonumber(ARGV[at + 1])
   at = at + 1 + size
   return {unpack(ARGV, at - size + 1, at)}
 end
-local sale, listing, index, assumed, event = next_group(), next_group(), next_group(), next_group(), next_group()
+local function next_keys(count)
+  next_key = next_key + count
+  return unpack(KEYS, next_key - count, next_key - 1)
+end
+local sale, listing, index, assumed, event, former = next_group(), next_group(), next_group(), next_group(), next_group(), next_group()
 local function has_room(sales)
   return redis.call('SCARD', sales) < tonumber(index[3]) or redis.call('SISMEMBER', sales, index[1]) == 1
 end
@@ -26,19 +32,27 @@ local function put_into(sales)
   if redis.call('TTL', sales) < tonumber(index[2]) then redis.call('EXPIRE', sales, index[2]) end
 end
 
-if redis.call('EXISTS', KEYS[1]) == 1 then return {'known'} end
-local visitor, next_key = nil, 3
+local time, verified, named = unpack(redis.call('HMGET', KEYS[1], 'time', 'verified', 'visitor'))
+if time and (verified or time ~= former[1] or (named or '') ~= former[2]) then return {'known'} end
+local visitor = nil
 if #assumed > 0 then
-  visitor, next_key = {record = KEYS[3], gone = KEYS[4], sales = KEYS[5], events = KEYS[6]}, 7
+  visitor = {}
+  visitor.record, visitor.gone, visitor.sales, visitor.events = next_keys(4)
   local gone = redis.call('GET', visitor.gone)
   if not as_assumed(visitor.record, assumed[1], gone) then return {'otherwise'} end
   if gone then return {'gone'} end
   if not has_room(visitor.sales) then return {'full'} end
 end
+local earlier, of_earlier = {}, {}
+if former[2] and former[2] ~= '' then earlier.record, earlier.sales, earlier.events = next_keys(3) end
+for i = 4, #former do
+  local links, sales = next_keys(2)
+  of_earlier[i - 3] = {name = former[i], links = links, sales = sales}
+end
 local handles = {}
 while next_key <= #KEYS do
-  local one, asked = {links = KEYS[next_key], sales = KEYS[next_key + 1]}, next_group()
-  next_key = next_key + 2
+  local one, asked = {}, next_group()
+  one.links, one.sales = next_keys(2)
   one.named = asked[1] == '1'
   if one.named and not has_room(one.sales) then return {'of a handle', #handles + 1, 'full'} end
   if #asked > 1 then
@@ -46,12 +60,23 @@ while next_key <= #KEYS do
     one.record, one.gone = visitor.record, visitor.gone
     local answer = obstacle(one, one.new, one.given)
     if answer then return {'of a handle', #handles + 1, 'obstacle', unpack(answer)} end
-    one.keys = {unpack(KEYS, next_key, next_key + #one.given / 3 - 1)}
-    next_key = next_key + #one.keys
+    one.keys = {next_keys(#one.given / 3)}
   end
   handles[#handles + 1] = one
 end
 
+if time then redis.call('DEL', KEYS[1]) end
+if earlier.record then
+  redis.call('SREM', earlier.sales, index[1])
+  redis.call('LREM', earlier.events, 1, former[3])
+end
+for _, one in ipairs(of_earlier) do
+  redis.call('SREM', one.sales, index[1])
+  local link = earlier.record and read_link(redis.call('HGET', one.links, former[2]))
+  if link and link.source == 's' and link.first == tonumber(former[1]) and link.last == link.first then -- nothing else made it
+    drop_link(one.links, earlier.record, one.name, former[2])
+  end
+end
 redis.call('HSET', KEYS[1], unpack(sale, 2))
 redis.call('EXPIRE', KEYS[1], sale[1])
 redis.call('ZADD', KEYS[2], 'GT', listing[1], listing[2])

@@ -41,7 +41,7 @@ local function take_all(held, orders, at, life)
   local existed, links, events = redis.call('EXISTS', held.record), 0, redis.call('LLEN', held.events)
   for _, handle in pairs(held.handles) do links = links + redis.call('HDEL', handle.links, held.visitor) end
   for _, order in ipairs(orders) do
-    redis.call('HDEL', order.key, 'email', 'customer', 'visitor', 'attribution')
+    redis.call('HDEL', order.key, 'email', 'customer', 'visitor', 'by_token', 'attribution')
     for _, name in ipairs({order.email or '', order.customer or ''}) do
       if name ~= '' then redis.call('SREM', held.handles[name].sales, order.digest) end
     end
