@@ -163,8 +163,9 @@ TRACKED: Mapping[str, Wording] = {
     "logSale": Wording(
         "Log a sale",
         "Logs an order once: a sale ID that is known changes nothing, but the first call of a private key replaces what a public one"
-        " said. It links the order's email and customer ID to the visitor and credits the clicks that led to it. It is refused only without a sale ID or products that can be read, and for a"
-        " product ID of another type than the shop's. `GET /v1/calls` names what could not be read.",
+        " said. It links the order's email and customer ID to the visitor and credits the clicks that led to it. It is refused only"
+        " without a sale ID or products that can be read, and for a product ID of another type than the shop's. `GET /v1/calls` names"
+        " what could not be read.",
     ),
     "logClick": Wording(
         "Log a click",
