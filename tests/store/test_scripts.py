@@ -17,7 +17,8 @@ from identity_service.store import Retention, Store
 from identity_service.store.client import Client
 from identity_service.store.events import Entry, Kept
 from identity_service.store.links import Linkable, LinkCall
-from identity_service.store.sales import HandleOfSale, NewSale
+from identity_service.store.removals import Erased
+from identity_service.store.sales import MOST_SALES_OF_A_VISITOR, HandleOfSale, NewSale
 from identity_service.store.scripts import DIRECTORY, script
 from identity_service.store.visitors import Grant, StoredReceipt
 from identity_service.visitor import Kind, VisitorId
@@ -157,3 +158,27 @@ async def test_a_script_touches_only_keys_that_it_was_given(store_url: str, data
     await store.client.close()
     assert outside == set()
     assert len(called) >= 10
+
+
+@pytest.mark.anyio
+async def test_the_largest_removal_touches_each_thing_that_a_visitor_holds_a_few_times(store_url: str, database: redis.Redis) -> None:
+    """Fifty handles and as many sales as are indexed, which is the most that settings allow."""
+    store, visitor = Store(Client(store_url, 5.0), Handles("p"), LinkCaps(2_000, 50), Retention(390, 400, 1_095, 400), 100), VisitorId("v")
+    handles = [Handles("p").of_email(SHOP, f"p{number}@example.com") for number in range(50)]
+    for handle in handles:
+        await store.links.link(LinkCall(SHOP, handle, Linkable(visitor, Kind.CHOSEN, NOW + 99, False, Proof.KEY), LinkSource.LINK, NOW))
+    for number in range(MOST_SALES_OF_A_VISITOR):
+        await store.visitors.look_up(SHOP, [visitor], NOW)
+        handle = handles[number % 50]
+        fields = {"sale": str(number), "time": str(NOW), "visitor": visitor, "email": handle.name}
+        entry = Entry(f'{{"time": {number}}}', Kept(500, 60, from_first=False), NOW)
+        sale = NewSale(str(number), fields, NOW, (visitor, entry), [HandleOfSale(handle, None)])
+        assert (await store.sales.sell(SHOP, sale)).outcome == "sold"
+    before = database.info("commandstats")
+    assert await store.removals.withdraw(SHOP, visitor, Millis(NOW * 1000)) == Erased(1, 50, 500)
+    after = database.info("commandstats")
+    await store.client.close()
+    calls = {name: stat["calls"] - before.get(name, {"calls": 0})["calls"] for name, stat in after.items()}
+    assert calls["cmdstat_evalsha"] + calls.get("cmdstat_eval", 0) <= 2
+    assert sum(calls.values()) <= 3 * 500 + 500 + 50 + 60  # of each sale: named by whom, twice, taken out, off its handle
+    assert [str(key) for key in database.scan_iter("*:[VE]:*")] == [store.keys.visitor(SHOP, visitor).gone]

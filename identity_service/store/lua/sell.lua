@@ -1,7 +1,7 @@
 #!lua
 -- Purpose: a sale, once for each ID: the sale itself, its place in the shop's list, the indexes by which a withdrawal and an erasure find
 --          it, its event and its links. What a public key said of a sale is taken back where a private key says it now.
--- Uses     links, room, visitors
+-- Uses     links, room, visitors, orders
 -- KEYS[1]  sale (hash)   KEYS[2]  orders (sorted set of digests)   of a sale with a visitor: its record, gone, sales (set) and events (list)
 -- KEYS     then, of a sale that takes the place of another: record, sales and events of that one's visitor, links and sales of its handles
 -- KEYS     then of each handle that came with it: links, sales, and as of link for each that gives way
@@ -24,13 +24,6 @@ local function next_keys(count)
   return unpack(KEYS, next_key - count, next_key - 1)
 end
 local sale, listing, index, assumed, event, former = next_group(), next_group(), next_group(), next_group(), next_group(), next_group()
-local function has_room(sales)
-  return redis.call('SCARD', sales) < tonumber(index[3]) or redis.call('SISMEMBER', sales, index[1]) == 1
-end
-local function put_into(sales)
-  redis.call('SADD', sales, index[1])
-  if redis.call('TTL', sales) < tonumber(index[2]) then redis.call('EXPIRE', sales, index[2]) end
-end
 
 local time, verified, named = unpack(redis.call('HMGET', KEYS[1], 'time', 'verified', 'visitor'))
 if time and (verified or time ~= former[1] or (named or '') ~= former[2]) then return {'known'} end
@@ -41,7 +34,7 @@ if #assumed > 0 then
   local gone = redis.call('GET', visitor.gone)
   if not as_assumed(visitor.record, assumed[1], gone) then return {'otherwise'} end
   if gone then return {'gone'} end
-  if not has_room(visitor.sales) then return {'full'} end
+  if not has_room(visitor.sales, index) then return {'full'} end
 end
 local earlier, of_earlier = {}, {}
 if former[2] and former[2] ~= '' then earlier.record, earlier.sales, earlier.events = next_keys(3) end
@@ -54,7 +47,7 @@ while next_key <= #KEYS do
   local one, asked = {}, next_group()
   one.links, one.sales = next_keys(2)
   one.named = asked[1] == '1'
-  if one.named and not has_room(one.sales) then return {'of a handle', #handles + 1, 'full'} end
+  if one.named and not has_room(one.sales, index) then return {'of a handle', #handles + 1, 'full'} end
   if #asked > 1 then
     one.new, one.given = asked_link({unpack(asked, 2)})
     one.record, one.gone = visitor.record, visitor.gone
@@ -65,17 +58,9 @@ while next_key <= #KEYS do
   handles[#handles + 1] = one
 end
 
-if time then redis.call('DEL', KEYS[1]) end
-if earlier.record then
-  redis.call('SREM', earlier.sales, index[1])
-  redis.call('LREM', earlier.events, 1, former[3])
-end
-for _, one in ipairs(of_earlier) do
-  redis.call('SREM', one.sales, index[1])
-  local link = earlier.record and read_link(redis.call('HGET', one.links, former[2]))
-  if link and link.source == 's' and link.first == tonumber(former[1]) and link.last == link.first then -- nothing else made it
-    drop_link(one.links, earlier.record, one.name, former[2])
-  end
+if time then
+  take_back(former, earlier, of_earlier, index[1])
+  redis.call('DEL', KEYS[1])
 end
 redis.call('HSET', KEYS[1], unpack(sale, 2))
 redis.call('EXPIRE', KEYS[1], sale[1])
@@ -83,11 +68,11 @@ redis.call('ZADD', KEYS[2], 'GT', listing[1], listing[2])
 redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -tonumber(listing[3]) - 1)
 if redis.call('TTL', KEYS[2]) < tonumber(listing[4]) * 0.999 then redis.call('EXPIRE', KEYS[2], listing[4]) end
 if visitor then
-  put_into(visitor.sales)
+  put_into(visitor.sales, index)
   keep_event(visitor.record, visitor.events, event)
 end
 for _, one in ipairs(handles) do
-  if one.named then put_into(one.sales) end
+  if one.named then put_into(one.sales, index) end
   if one.new then
     give_way(one, one.new, one.given, one.keys)
     write_link(one, one.new)
