@@ -1,14 +1,17 @@
 """The store: verbs in domain words over one Redis or Valkey server."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from identity_service.errors import StoreRefused
+from identity_service.errors import StoreRefused, StoreUnavailable
 from identity_service.handle import Handles
 from identity_service.link import LinkCaps
 from identity_service.logs import log
+from identity_service.shop import ShopId
 from identity_service.store.activity import ActivityStore
 from identity_service.store.assumed import AssumedVisitors
+from identity_service.store.batch import write
 from identity_service.store.client import Client
 from identity_service.store.events import EventStore
 from identity_service.store.keys import Keys
@@ -55,6 +58,19 @@ class Store:
         self._mark = mark or SeenMark()
         self.repair = Repair(client, keys, self.removals)
         self.sweep = Sweep(client, keys, self.links)
+
+    async def away(self, shops: Sequence[ShopId]) -> list[ShopId]:
+        """Those whose server cannot be written; in a cluster others may go on."""
+
+        async def is_away(shop: ShopId) -> bool:
+            try:
+                await self.client.run(write("SET", self.keys.probe(shop), "1", "EX", 60))
+            except StoreUnavailable:
+                return True
+            return False
+
+        found = await asyncio.gather(*map(is_away, shops))
+        return [shop for shop, away in zip(shops, found, strict=True) if away]
 
     async def check_marks(self) -> None:
         """From now on every call raises StoreUnavailable if the store is moved, was emptied, or proves to be another's; this one raises

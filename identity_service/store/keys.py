@@ -15,6 +15,7 @@ ANY_SCHEMA = "id:v?:"
 """As SCAN looks for names."""
 PROBE = f"{PREFIX}{{probe}}"
 PROBES = f"{PREFIX}{{probe-"
+PROBE_OF_A_SHOP = "}:probe"
 SWEEP = f"{PREFIX}{{sweep}}"
 SCHEMA = "id:v1:{schema}"
 MOVE = "id:v1:{move}"
@@ -30,7 +31,7 @@ def probe_of(number: int) -> str:
 
 
 def is_of_the_store(name: str) -> bool:
-    return name in OF_THE_STORE or name.startswith((PROBES, "id:v1:{probe-"))
+    return name in OF_THE_STORE or name.startswith((PROBES, "id:v1:{probe-")) or name.endswith(PROBE_OF_A_SHOP)
 
 
 class VisitorKeys(Struct, frozen=True):
@@ -105,6 +106,10 @@ class Keys:
 
     def rewrite(self, shop: ShopId) -> str:
         return of_shop(shop, "rewrite")
+
+    def probe(self, shop: ShopId) -> str:
+        """Written to see whether the shop's server can be."""
+        return of_shop(shop, "probe")
 
     def orders(self, shop: ShopId) -> str:
         return of_shop(shop, "orders")

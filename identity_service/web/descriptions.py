@@ -219,7 +219,9 @@ SERVICE = Topic(
     "Watch the service, and load what it serves to browsers and programs. No key is needed.",
     {
         "checkAlive": Wording("Check the process", "Answers `ok` while the process runs, whatever the store does."),
-        "checkReady": Wording("Check the store", "Answers `ok` while the store can be read and written; 503 says why not."),
+        "checkReady": Wording(
+            "Check the store", "Answers `ok` while a shop can be written, and names those that cannot; 503 says why none can."
+        ),
         "readMetrics": Wording("Read metrics", "Answers the counters of all workers in Prometheus' text format. They name nobody."),
         "readDescription": Wording("Read this description", "Answers this document."),
         "readDocs": Wording("Read the documentation", "Answers a page for people."),
