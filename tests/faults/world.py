@@ -40,8 +40,13 @@ class World:
         return await self.store.visitors.grant(SHOP, visitor, grant, NOW)
 
     async def link(self, handle: Handle, visitor: VisitorId, proof: Proof = Proof.KEY, now: int = NOW, ends: int = NOW + YEAR) -> None:
-        """`ends`: of a record that is made for it."""
+        """Of an own ID. `ends`: of a record that is made for it."""
         await self.store.links.link(link_call(handle, visitor, proof, now, ends))
+
+    async def link_granted(self, handle: Handle, visitor: VisitorId, now: int = NOW) -> None:
+        """Of one that has granted, and otherwise of nobody."""
+        linkable = Linkable(visitor, Kind.PERSISTENT, 0, False, Proof.KEY)
+        await self.store.links.link(LinkCall(SHOP, handle, linkable, LinkSource.LINK, now))
 
     async def unlink(self, handle: Handle, visitor: VisitorId) -> bool:
         return await self.store.links.unlink(SHOP, handle, visitor, NOW)
