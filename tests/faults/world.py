@@ -1,15 +1,18 @@
 """A store whose every call is a step that the test decides about, operations on it, and what is left in it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import redis
 
 from identity_service.consent import NEVER_SEEN, Choice, Consent, Millis
-from identity_service.handle import Handle, Handles
+from identity_service.handle import Handle, HandleKind, Handles
 from identity_service.link import LinkCaps, LinkSource, Proof
+from identity_service.service.sales import _without_obstacle
 from identity_service.shop import ShopId
 from identity_service.store import Retention, Store
+from identity_service.store.events import Entry, Kept
 from identity_service.store.links import Linkable, LinkCall
+from identity_service.store.sales import NamedHandle, NewSale, SaleAnswer
 from identity_service.store.visitors import Grant, StoredReceipt
 from identity_service.visitor import Kind, VisitorId
 from tests.faults.steps import Crash, SteppedClient
@@ -21,6 +24,8 @@ YEAR = 31_536_000
 HANDLES = Handles("development-only-pepper-of-the-demo-shops-00000001--")
 RECEIPT = StoredReceipt("r", "{}", YEAR)
 CAPS = LinkCaps(1_000, 20)
+KEPT = Kept(most=10, life=YEAR, from_first=False)
+FIELDS = {HandleKind.EMAIL: "email", HandleKind.CUSTOMER: "customer"}
 
 
 class World:
@@ -33,11 +38,11 @@ class World:
     def handle(self, email: str) -> Handle:
         return HANDLES.of_email(SHOP, email)
 
-    async def grant(self, visitor: VisitorId, at: int = NOW * 1000, linking: Choice | None = None) -> str:
+    async def grant(self, visitor: VisitorId, at: int = NOW * 1000, linking: Choice | None = None, now: int = NOW) -> str:
         """`at`: milliseconds. Returns the outcome."""
         expires = at // 1000 + YEAR
         grant = Grant(Consent(Millis(at), "plain", linking), expires, False, NEVER_SEEN, RECEIPT, "q", None)
-        return await self.store.visitors.grant(SHOP, visitor, grant, NOW)
+        return await self.store.visitors.grant(SHOP, visitor, grant, now)
 
     async def link(self, handle: Handle, visitor: VisitorId, proof: Proof = Proof.KEY, now: int = NOW, ends: int = NOW + YEAR) -> None:
         """Of an own ID. `ends`: of a record that is made for it."""
@@ -54,11 +59,35 @@ class World:
     async def withdraw(self, visitor: VisitorId, at: int = NOW * 1000) -> None:
         await self.store.removals.withdraw(SHOP, visitor, Millis(at))
 
-    async def erase(self, handle: Handle, at: int = NOW * 1000) -> None:
-        await self.store.removals.erase(SHOP, handle, Millis(at))
+    async def erase(self, handle: Handle, at: int = NOW * 1000, *, unproven: bool = False) -> None:
+        await self.store.removals.erase(SHOP, handle, Millis(at), unproven=unproven)
 
     async def refuse_linking(self, visitor: VisitorId, now: int = NOW) -> None:
         await self.store.visitors.refuse_linking(SHOP, visitor, Kind.CHOSEN, NOW + YEAR, now, RECEIPT, "q")
+
+    async def click(self, visitor: VisitorId, now: int = NOW) -> str:
+        """Returns kept or gone."""
+        outcome, _ = await self.store.events.record(SHOP, visitor, Entry(f'{{"n":{now}}}', KEPT, now))
+        return outcome
+
+    async def sell(
+        self, sale: str, visitor: VisitorId | None, handles: Sequence[Handle], proof: Proof = Proof.KEY, now: int = NOW
+    ) -> SaleAnswer:
+        """As the service sells: what the sale cannot name, it does not."""
+        if visitor:
+            await self.store.visitors.look_up(SHOP, [visitor], now)
+        named = [NamedHandle(one, link_call(one, visitor, proof, now, NOW + YEAR) if visitor else None) for one in handles]
+        while True:
+            fields = {"sale": sale, "time": str(now), "products": "[]"} | ({"visitor": visitor} if visitor else {})
+            fields |= {FIELDS[one.handle.kind]: one.handle.name for one in named}
+            of = (visitor, Entry(f'{{"n":{now}}}', KEPT, now)) if visitor else None
+            answer = await self.store.sales.sell(SHOP, NewSale(sale, fields, float(now), of, named))
+            if answer.outcome in {"sold", "known", "otherwise"}:
+                return answer
+            if answer.place is None:
+                visitor, named = None, []
+            else:
+                named = _without_obstacle(named, answer.place, answer)
 
     async def repair(self, now: int = NOW) -> int:
         """As the service does, once all that was noted by `now` is due; returns how many erasures it ended."""
