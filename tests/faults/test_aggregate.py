@@ -149,7 +149,7 @@ class Operations(RuleBasedStateMachine):
 
     @rule()
     def repair(self) -> None:
-        notes = self.world.database.zrange(self.world.store.keys.erasures(SHOP), 0, -1, withscores=True)
+        notes: Any = self.world.database.zrange(self.world.store.keys.erasures(SHOP), 0, -1, withscores=True)
         for note, at in notes:
             reach, name, _ = str(note).split(" ")
             self.model.erase(name, int(at), unproven=reach == "a")
