@@ -1,5 +1,6 @@
 """What a shop's store is to hold after each operation, in plain words: who is gone, who is linked to whom, and whom orders name."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from identity_service.link import LinkCaps, parse_link
@@ -162,7 +163,7 @@ def _giving_way(links: dict[tuple[str, str], Linked], cap: int, proof: str) -> l
     return [] if len(links) < _places(cap, proof) else _weaker(links, proof)[:1]
 
 
-def observed(dump: Dump, digests: dict[str, str]) -> Model:
+def observed(dump: Dump, digests: Mapping[str, str]) -> Model:
     """As it is stored. `digests`: of each visitor."""
     found = Model()
     values = {(kind, own): value for (shop, kind, own), value in dump.items() if shop == SHOP}
