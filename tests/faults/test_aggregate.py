@@ -30,7 +30,7 @@ CAPS = LinkCaps(visitors_per_handle=2, emails_per_visitor=2)
 """There are more visitors and emails than have room, so that some give way."""
 visitors, emails, customers = st.sampled_from(VISITORS), st.sampled_from(EMAILS), st.just(HANDLES.of_customer(SHOP, "C-1"))
 handles, proofs = st.one_of(emails, customers), st.sampled_from(Proof)
-offsets = st.sampled_from([-7, 0, 3])
+offsets = st.sampled_from([-7, 0, 0, 30])
 """Seconds by which the time of a choice differs from the clock."""
 crashes = st.one_of(st.none(), st.none(), st.tuples(st.sampled_from(["dies_before", "dies_after"]), st.integers(1, 6)))
 DeathAt = tuple[str, int] | None
@@ -85,7 +85,11 @@ class Operations(RuleBasedStateMachine):
         people = {visitor: person for visitor, person in self.model.people.items() if person != Person()}
         assert self.found() == Model(people, self.model.links, self.model.orders)
 
-    @rule(handle=handles, visitor=visitors, proof=proofs, dies=crashes)
+    @rule(visitor=visitors, named=st.lists(st.tuples(handles, proofs), min_size=1, max_size=3), dies=crashes)
+    def link_some(self, visitor: VisitorId, named: list[tuple[Handle, Proof]], dies: DeathAt) -> None:
+        for handle, proof in named:
+            self.link(handle, visitor, proof, dies)
+
     def link(self, handle: Handle, visitor: VisitorId, proof: Proof, dies: DeathAt) -> None:
         async def linked(now: int) -> str:
             try:
@@ -98,6 +102,7 @@ class Operations(RuleBasedStateMachine):
 
         now = self.now + 1
         self.run(linked(now), lambda model: model.link(handle.name, visitor, proof.letter, now, CAPS), dies)
+        self.the_store_is_whole()
 
     @rule(handle=handles, visitor=visitors, dies=crashes)
     def unlink(self, handle: Handle, visitor: VisitorId, dies: DeathAt) -> None:
@@ -153,7 +158,6 @@ class Operations(RuleBasedStateMachine):
         """Of a second later than the erasure, which repair resumes."""
         self.erase(handle, False, ("dies_after", call))
         self.link(handle, visitor, proof, None)
-        self.the_store_is_whole()
         self.repair()
 
     @rule()
