@@ -74,9 +74,9 @@ async def workers(settings: Settings, clock: Clock, database: redis.Redis) -> As
     """Afterwards, and without any repair, the store is whole."""
     made = Application(settings, clock), Application(settings, clock)
     yield made
-    assert_whole(made[0], database)
     for one in made:
         await one.services.store.client.close()
+    assert_whole(made[0], database)
 
 
 def assert_whole(application: Application, database: redis.Redis) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 import redis
 
+from identity_service.consent import SHOP as SHOP_SAYS
 from identity_service.errors import ServiceError
 from identity_service.handle import Handle
 from identity_service.store.events import Entry, Kept
@@ -155,9 +156,9 @@ async def worlds(store_url: str, database: redis.Redis) -> AsyncIterator[tuple[W
     made = World(store_url, database), World(store_url, database)
     await prepare(made[1])
     yield made
-    made[0].assert_whole()
     for world in made:
         await world.client.close()
+    made[0].assert_whole()
 
 
 async def prepare(world: World) -> Handle:
@@ -242,3 +243,16 @@ async def test_a_withdrawal_covers_a_grant_that_a_banner_dated_ahead(worlds: tup
     assert await world.grant(OWN, ahead) == "granted"
     await world.withdraw(OWN, NOW * 1000 + 60_000)
     assert await world.grant(OWN, ahead) == "gone"
+
+
+@pytest.mark.parametrize("days", [-30, 30])
+async def test_links_end_with_the_record_also_where_a_choice_is_older_than_what_the_shop_said(
+    worlds: tuple[World, World], days: int
+) -> None:
+    """Or a handle would name a visitor of whom nothing is left."""
+    _, world = worlds
+    visitor = VisitorId("of-the-shop")
+    assert await world.grant(visitor, source=SHOP_SAYS) == "granted"
+    await world.link(world.handle("a@example.com"), visitor)
+    assert await world.grant(visitor, (NOW + days * 86_400) * 1000) == "granted"
+    world.assert_whole()

@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 
-from identity_service.link import LinkCaps
+from identity_service.link import LinkCaps, parse_link
 from identity_service.shop import ShopId
 from identity_service.store.keys import Keys, is_of_the_store
 from identity_service.store.kinds import KINDS, UnknownKeyError, name_of
@@ -43,7 +43,7 @@ def dumped(database: redis.Redis) -> Dump:
 def faults_of(dump: Dump, keys: Keys, caps: LinkCaps) -> list[str]:
     """What does not hold, in words."""
     shops = sorted({shop for shop, _, _ in dump})
-    checks = (directions, counts, remains, indexes, fullness, listing)
+    checks = (directions, ends, counts, remains, indexes, fullness, listing)
     return [fault for shop in shops for check in checks for fault in check(Shop(shop, dump, keys), caps)]
 
 
@@ -72,6 +72,16 @@ def directions(shop: Shop, caps: LinkCaps) -> Iterator[str]:
     yield from (f"link without its pointer: {one}" for one in sorted(links - set(pointers)))
     yield from (f"pointer without its link: {one}" for one in sorted(set(pointers) - links))
     yield from (f"two pointers for one link: {one}" for one in sorted(set(pointers)) if pointers.count(one) > 1)
+
+
+def ends(shop: Shop, caps: LinkCaps) -> Iterator[str]:
+    """A link ends with its visitor's record."""
+    records = shop.of("V")
+    for handle, links in shop.of("E").items():
+        for visitor, text in links.items():
+            record, link = records.get(shop.digest(visitor), {}), parse_link(visitor, text)
+            if "x" in record and link.expires != int(record["x"]):
+                yield f"link of {handle} and {visitor} ends at {link.expires}, the record at {record['x']}"
 
 
 def counts(shop: Shop, caps: LinkCaps) -> Iterator[str]:

@@ -38,10 +38,12 @@ class World:
     def handle(self, email: str) -> Handle:
         return HANDLES.of_email(SHOP, email)
 
-    async def grant(self, visitor: VisitorId, at: int = NOW * 1000, linking: Choice | None = None, now: int = NOW) -> str:
+    async def grant(
+        self, visitor: VisitorId, at: int = NOW * 1000, linking: Choice | None = None, now: int = NOW, source: str = "plain"
+    ) -> str:
         """`at`: milliseconds. Returns the outcome."""
         expires = at // 1000 + YEAR
-        grant = Grant(Consent(Millis(at), "plain", linking), expires, False, NEVER_SEEN, RECEIPT, "q", None)
+        grant = Grant(Consent(Millis(at), source, linking), expires, False, NEVER_SEEN, RECEIPT, "q", None)
         return await self.store.visitors.grant(SHOP, visitor, grant, now)
 
     async def link(self, handle: Handle, visitor: VisitorId, proof: Proof = Proof.KEY, now: int = NOW, ends: int = NOW + YEAR) -> None:
