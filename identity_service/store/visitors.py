@@ -91,7 +91,7 @@ class VisitorStore:
         return sorted(field for field in fields if len(field) == NAME_LENGTH)
 
     async def grant(self, shop: ShopId, visitor: VisitorId, grant: Grant, now: int) -> str:
-        """Returns the outcome: granted, gone or older. Its links live as long as the grant; where it refuses them they go."""
+        """Returns the outcome: granted, gone or older. Its links end with the record; where it refuses them they go."""
         keys = self._keys.visitor(shop, visitor)
         arguments = (
             *(now, grant.expires + LAPSED, grant.consent.granted_at, grant.consent.source),

@@ -1,6 +1,6 @@
 #!lua
--- Purpose: write a grant into a visitor's record, unless something newer stands against it, with the receipt that proves it. Its links live
---          as long as the grant; where that refuses them they go.
+-- Purpose: write a grant into a visitor's record, unless something newer stands against it, with the receipt that proves it. Its links end
+--          with the record; where the grant refuses them they go.
 -- Uses     links, removal, visitors
 -- KEYS[1]  record (hash)   KEYS[2]  gone (string: ms)   KEYS[3]  earlier receipts (list)   KEYS[4]  events   KEYS[5]  receipt (string)
 -- KEYS[6]  rewrite (hash)   KEYS[7...]  links of each handle that the visitor points to
@@ -51,7 +51,7 @@ for _, name in ipairs(names) do
   if ARGV[5] == 'refused' then
     drop_link(links[name], KEYS[1], name, ARGV[17])
   elseif link and link.expires > now then
-    link.expires = math.max(link.expires, expires)
+    link.expires = expires
     keep_link(links[name], ARGV[17], link, now)
   end
 end

@@ -18,27 +18,33 @@ local function room_of(cap, proof)
   return proof == 'v' and cap or math.floor(cap / 2)
 end
 
+local function add(list, ...)
+  for _, text in ipairs({...}) do list[#list + 1] = text end
+end
+
 -- Adds who gives way at the handle to `found`: handle, visitor, link. Returns whether there is room then.
 local function at_handle(at, new, found)
-  local own = read_link(redis.call('HGET', at.links, new.visitor))
+  local own, room = read_link(redis.call('HGET', at.links, new.visitor)), room_of(new.handle_cap, new.proof)
   if own and own.expires > new.now then return true end
-  if redis.call('HLEN', at.links) - (own and 1 or 0) < room_of(new.handle_cap, new.proof) then return true end
-  local ended, weakest = 0, nil
+  if redis.call('HLEN', at.links) - (own and 1 or 0) < room then return true end
+  local living, ended, weakest = 0, {}, nil
   local lowest, oldest, stored = RANK[new.proof], math.huge, redis.call('HGETALL', at.links)
   for i = 1, #stored, 2 do
     local link = read_link(stored[i + 1])
     if link.expires > new.now then
+      living = living + 1
       local rank = RANK[link.proof]
       if rank < lowest or (weakest and rank == lowest and link.last < oldest) then weakest, lowest, oldest = i, rank, link.last end
-    elseif stored[i] ~= new.visitor and ended < MOST_ENDED then
-      ended = ended + 1
-      for _, text in ipairs({'handle', stored[i], stored[i + 1]}) do found[#found + 1] = text end
+    elseif stored[i] ~= new.visitor and #ended < 3 * MOST_ENDED then
+      add(ended, 'handle', stored[i], stored[i + 1])
     end
   end
-  if ended == 0 and weakest then
-    for _, text in ipairs({'handle', stored[weakest], stored[weakest + 1]}) do found[#found + 1] = text end
+  if living < room then
+    add(found, unpack(ended))
+  elseif weakest then
+    add(found, 'handle', stored[weakest], stored[weakest + 1])
   end
-  return ended > 0 or weakest ~= nil
+  return living < room or weakest ~= nil
 end
 
 -- The same at the visitor: visitor, name of a handle, proof.
@@ -53,7 +59,7 @@ local function at_visitor(at, new, found)
     if proof and RANK[proof] < RANK[lowest] then weakest, lowest = stored[i], proof end
   end
   if not weakest then return false end
-  for _, text in ipairs({'visitor', weakest, lowest}) do found[#found + 1] = text end
+  add(found, 'visitor', weakest, lowest)
   return true
 end
 
