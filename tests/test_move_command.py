@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from identity_service.store.keys import MOVE, PROBE, REPAIR_LOCK, SCHEMA
+from identity_service.store.schema import VERSION
 from tests.filled import NEW, OLD, environment
 from tests.server import valkey
 from tests.test_command import PATIENCE, eventually, free_port, served
@@ -151,10 +152,10 @@ def test_a_check_adopts_no_store() -> None:
     with valkey() as url, redis.Redis.from_url(url) as client:
         assert run("check", "--store", IDENTITY_STORE__URL=url).returncode == 0
         assert client.exists(SCHEMA) == 0
-        client.hset(SCHEMA, mapping={"version": "1", "peppers": "another"})
+        client.hset(SCHEMA, mapping={"version": str(VERSION), "peppers": "another"})
         refused = run("check", "--store", IDENTITY_STORE__URL=url)
         assert (refused.returncode, "is not the one that this store" in refused.stderr) == (2, True)
-        client.hset(SCHEMA, mapping={"version": "2", "peppers": "another"})
+        client.hset(SCHEMA, mapping={"version": str(VERSION + 1), "peppers": "another"})
         assert "which a newer version of this service wrote" in run("check", "--store", IDENTITY_STORE__URL=url).stderr
 
 

@@ -320,7 +320,15 @@ def test_what_was_changed_meanwhile_is_seen(two: tuple[str, str], change: Callab
 
 NO_DIGEST = "D" * 22
 UNKNOWN = ["W:x", "V:x:other", "nothing", f"V:{NO_DIGEST}", f"S:{'A' * 22}", "V:short:gone", f"V:{NO_DIGEST}:gone"]
-OF_THE_FIRST = ["W{demo:x}", "V{demo:x}:other", "nothing", f"V{{demo:{NO_DIGEST}}}", f"S{{demo:{'A' * 22}}}", "V{demo:short}:gone", "{other}"]
+OF_THE_FIRST = [
+    "W{demo:x}",
+    "V{demo:x}:other",
+    "nothing",
+    f"V{{demo:{NO_DIGEST}}}",
+    f"S{{demo:{'A' * 22}}}",
+    "V{demo:short}:gone",
+    "{other}",
+]
 
 
 @pytest.mark.parametrize("key", [*(f"id:v2:{{demo}}:{one}" for one in UNKNOWN), *(f"id:v1:{one}" for one in OF_THE_FIRST), "id:v2:{other}"])
