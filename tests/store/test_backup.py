@@ -20,6 +20,7 @@ from identity_service.store.embedded import EmbeddedStore
 from identity_service.store.keys import MOVE, of_shop
 from tests.conftest import Clock
 from tests.filled import NEW, OLD, Person, environment, fill, picture, service
+from tests.first_store import plant
 from tests.server import valkey
 from tests.store.test_moving import moved, side
 from tests.test_command import eventually
@@ -229,3 +230,13 @@ async def test_whoever_withdrew_since_the_backup_is_withdrawn_from_what_is_resto
         with redis.Redis.from_url(restored, decode_responses=True) as database:
             assert hits([*(person.visitor for person in gone), alone["visitor"]], dump(database)) == []
             assert hits([kept.visitor], dump(database)) == [kept.visitor]
+
+
+def test_marks_of_the_first_schema_are_not_overlooked() -> None:
+    """A store of that schema is moved before anybody is forgotten by it, or from it."""
+    with valkey() as first, valkey() as second:
+        plant(first)
+        for two in ((first, second), (second, first)):
+            told = run("forget", *two)
+            assert (told.returncode, told.stderr.count("\n")) == (1, 1)
+            assert "its keys are of schema 1, this version uses 2" in told.stderr
