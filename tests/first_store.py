@@ -229,7 +229,8 @@ def _withdrawals(to: _Planting) -> None:
     to.point("half", "half@first.example", "v")
     digest = to.sale("half-1", "half", "half@first.example")
     to.client.hdel(to.key("S", digest), "email", "visitor", "kind", "expires", "attribution")
-    to.client.srem(f"{to.at('half@first.example')}:sales", digest)
+    to.removal("half@first.example", half=f"u {MS}")
+    to.note_at("u", "half@first.example", MS)
     to.text(f"{to.of('half')}:gone", f"{MS + 4} VZ2sJGNcoTc", GONE_LIFE)
     to.note("w", "half", at=MS + 4)
 

@@ -27,6 +27,7 @@ GONE_LIFE = 400 * 86_400
 OPEN = "moved"
 """In place of a nonce, in a gone mark whose removal has begun here."""
 NOTES_AT_ONCE = 500
+ORDER = b"ewfsrul"
 OF_A_PERSON = ("email", "customer", "visitor", "attribution", "kind", "expires")
 """Fields of a sale."""
 
@@ -63,8 +64,9 @@ class _Steps:
         self._shop = shop
 
     def end(self, notes: Entry) -> None:
-        """Those of handles first: whom an erasure reaches shows by pointers, which the others drop."""
-        found = sorted((note.split(b" ")[0] not in {b"u", b"l", b"e"}, at, note) for note, at in notes.value.items())
+        """In an order in which each finds the pointers by which it goes: of whom an erasure reaches, of where orders of a withdrawn visitor
+        are indexed."""
+        found = sorted((ORDER.find(note[:1]), at, note) for note, at in notes.value.items())
         for start in range(0, len(found), NOTES_AT_ONCE):
             page = found[start : start + NOTES_AT_ONCE]
             for _, at, note in page:

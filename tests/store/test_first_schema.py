@@ -114,7 +114,7 @@ def open_steps(url: str) -> list[bytes]:
 async def test_everything_comes_into_the_second_schema_and_nothing_stays_half_done(two: tuple[str, str], clock: Clock) -> None:
     source, target = two
     plant(source)
-    assert len(open_steps(source)) == 5
+    assert len(open_steps(source)) == 6
     await asyncio.to_thread(moved, source, target, OLD)
     whole(target, OLD)
     assert open_steps(source) == []
