@@ -208,8 +208,8 @@ def _erasures(to: _Planting) -> None:
     to.text(f"{to.of('begun')}:gone", f"{MS + 1} W0mRzOxIjsQ", GONE_LIFE)
     sales = [to.sale("alone-1", "alone", erased), to.sale("guest-1", "", erased)]
     to.client.delete(f"{to.at(erased)}:sales")
-    visitors = dict.fromkeys(("alone", "shared", "granted-since", "begun", "linked-since"), f"e {MS + 1}")
-    to.removal(erased, unproven=f"u {MS + 1}", **visitors, **{f"${digest}": f"s {MS + 1}" for digest in sales})
+    visitors = dict.fromkeys(("alone", "shared", "unproven", "granted-since", "begun", "linked-since"), f"e {MS + 1}")
+    to.removal(erased, **visitors, **{f"${digest}": f"s {MS + 1}" for digest in sales})
     to.note_at("e", erased, MS + 1)
 
     to.point("loose", "reached@first.example", "u")
