@@ -263,6 +263,16 @@ def test_a_store_without_a_mark_is_of_the_schema_whose_keys_it_holds(two: tuple[
         assert here.get("id:v2:{demo}:R:one") == b"receipt"
 
 
+def test_a_gone_mark_that_is_open_though_nobody_noted_it_still_counts(two: tuple[str, str]) -> None:
+    source, target = two
+    name = Handles(OLD).digest("visitor", SHOP, "one")
+    with direct(source, 10.0) as there:
+        there.set(f"id:v1:V{{{SHOP}:{name}}}:gone", "5 nonce", ex=100)
+    moved(source, target, OLD)
+    with direct(target, 10.0) as here:
+        assert here.get(f"id:v2:{{{SHOP}}}:V:{name}:gone") == b"5"
+
+
 def test_steps_of_a_shop_end_in_that_shop_alone(two: tuple[str, str]) -> None:
     source, _ = two
     handles = Handles(OLD)
