@@ -28,6 +28,7 @@ OPEN = "moved"
 """In place of a nonce, in a gone mark whose removal has begun here."""
 NOTES_AT_ONCE = 500
 ORDER = b"ewfsrul"
+"""Of notes, by their letters."""
 OF_A_PERSON = ("email", "customer", "visitor", "attribution", "kind", "expires")
 """Fields of a sale."""
 
