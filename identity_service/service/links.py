@@ -29,7 +29,7 @@ class TokenFault(StrEnum):
 
 
 class LinkedVisitor(Struct, frozen=True):
-    """A link with what its visitor's record adds. `handles`: names of the visitor's handles, in a lookup by visitor."""
+    """A link with what its visitor's record adds. `emails`: their digests, in a look-up by visitor."""
 
     link: Link
     mode: Mode

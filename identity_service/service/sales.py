@@ -21,7 +21,7 @@ from identity_service.service.tracking import Tracking
 from identity_service.service.visits import Visit
 from identity_service.shop import Shop
 from identity_service.store import Clock, Store
-from identity_service.store.links import LinkCall, refusal
+from identity_service.store.links import MOST_YIELDS, LinkCall, refusal
 from identity_service.store.sales import FormerSale, HandleOfSale, NewSale, SaleAnswer
 from identity_service.visitor import VisitorId
 
@@ -113,7 +113,7 @@ class Sales:
         attribution = _attribution(shop, subject, sale, known.events)
         named = told.handles if subject.personal and (subject.visitor is None or subject.linkable) else ()
         handles = [HandleOfSale(handle, self._linking(shop, subject, handle, known.proof, told.sale.time)) for handle in named]
-        for _ in range(MOST_ANSWERS):
+        for attempt in range(MOST_ANSWERS):
             fields = _fields(subject, sale, [one.handle for one in handles if one.named], attribution)
             fields |= {"verified": "1"} if told.private else {"by_token": "1"} if subject.presented else {}
             of = (subject.visitor, self._tracking.entry(shop, subject, _event(sale))) if subject.visitor else None
@@ -127,7 +127,7 @@ class Sales:
             if answer.outcome == "otherwise":
                 return None
             if answer.place is not None:
-                handles = _without_obstacle(handles, answer.place, answer)
+                handles = _without_obstacle(handles, answer.place, answer, patient=attempt < MOST_YIELDS)
             else:
                 subject, handles = NOBODY, []
                 attribution = _attribution(shop, subject, sale, [])
@@ -161,14 +161,16 @@ def _repeated(sale: Sale, stored: Mapping[str, str], subject: Subject) -> Sold:
     return Sold(subject, None)
 
 
-def _without_obstacle(told: Sequence[HandleOfSale], place: int, answer: SaleAnswer) -> list[HandleOfSale]:
+def _without_obstacle(told: Sequence[HandleOfSale], place: int, answer: SaleAnswer, *, patient: bool) -> list[HandleOfSale]:
     """What came with a sale, after the handle at `place` could not be written: the sale does not name it; or others give way for its link;
-    or there is none; and where the person forbids a link, the sale names no handle."""
+    or there is none, as where it is others again and again; and where the person forbids a link, the sale names no handle."""
     one = told[place]
     if answer.outcome == "full":
         changed = replace(one, named=False)
-    elif answer.outcome == "link yield" and one.link:
+    elif answer.outcome == "link yield" and one.link and patient:
         changed = replace(one, link=replace(one.link, giving_way=answer.told))
+    elif answer.outcome == "link yield":
+        changed = replace(one, link=None)
     else:
         error = refusal(answer.outcome.removeprefix("link "), *answer.told)
         LINK_CONFLICTS.labels(error.code).inc()
@@ -183,7 +185,8 @@ def _event(sale: Sale) -> Event:
 
 
 def _former(stored: Mapping[str, str]) -> FormerSale:
-    return FormerSale(stored, _event(Sale(stored["sale"], lines_of(stored["products"]), int(stored["time"]))).stored())
+    event = _event(Sale(stored["sale"], lines_of(stored["products"]), int(stored["time"])))
+    return FormerSale(stored, (event.stored(), structs.replace(event, override=True).stored()))
 
 
 def _products(sale: Sale) -> str:

@@ -1,4 +1,4 @@
-"""The store: verbs in domain words over one Redis or Valkey server."""
+"""The store: verbs in domain words over Redis or Valkey: one server, Sentinel or Cluster."""
 
 import asyncio
 from collections.abc import Callable, Sequence

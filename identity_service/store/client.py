@@ -25,7 +25,6 @@ class Client:
         self._topology = _topology(url, timeout, replicas, observe)
         self._timeout = timeout
         self.replicas = replicas
-        self._posted: set[asyncio.Future[list[Reply]]] = set()
         self.refused = ""
 
     @property
@@ -59,14 +58,6 @@ class Client:
         chunks = [commands[start : start + MOST_COMMANDS] for start in range(0, len(commands), MOST_COMMANDS)]
         return [reply for replies in await asyncio.gather(*(self.run(*chunk) for chunk in chunks)) for reply in replies]
 
-    def post(self, *unit: Command) -> None:
-        """Sends without waiting, for what repair would do anyway; a failure is counted, not raised."""
-        if self.refused:
-            return
-        sent = asyncio.ensure_future(self._topology.submit(unit))
-        self._posted.add(sent)
-        sent.add_done_callback(self._forget)
-
     def refuse(self, reason: str) -> None:
         """The store proved not to be this service's: from now on every call raises StoreUnavailable. `refused` keeps the reason."""
         self.refused = reason
@@ -85,8 +76,6 @@ class Client:
 
     async def drain(self) -> None:
         """Returns once everything submitted so far has been answered."""
-        while self._posted:
-            await asyncio.wait(self._posted)
         for node in self._topology.nodes():
             await node.drain()
 
@@ -94,11 +83,6 @@ class Client:
         await self.drain()
         await self._topology.close()
         await asyncio.sleep(0)  # sockets are closed in the loop's next turn
-
-    def _forget(self, sent: "asyncio.Future[list[Reply]]") -> None:
-        self._posted.discard(sent)
-        if not sent.cancelled():
-            sent.exception()
 
 
 def _topology(url: str, timeout: float, replicas: int, observe: Observe) -> Topology:

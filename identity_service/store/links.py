@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from identity_service.errors import ConsentRequired, Invalid
+from identity_service.errors import ConsentRequired, Invalid, StoreUnavailable
 from identity_service.handle import Handle, handle_named
 from identity_service.link import Link, LinkCaps, LinkSource, Proof, living_links
 from identity_service.shop import ShopId
@@ -13,7 +13,7 @@ from identity_service.store.keys import Keys
 from identity_service.visitor import LAPSED, Kind, VisitorId
 
 MOST_YIELDS = 10
-"""How often a link may find that others than it was told have to give way, before it is refused."""
+"""How often a link may find that others than it was told have to give way."""
 FULL = {
     "handle": "The handle holds as many visitors as it may; unlink or erase some first.",
     "visitor": "The visitor holds as many emails or customer IDs as it may; unlink or erase some first.",
@@ -58,7 +58,7 @@ class LinkStore:
         """Raises ConsentRequired, or Invalid where a cap is reached: then nothing was written; or StoreUnavailable: then perhaps."""
         for _ in range(MOST_YIELDS):
             of, at = self._keys.visitor(asked.shop, asked.linkable.visitor), self._keys.handle(asked.shop, asked.handle)
-            keys, arguments = self.giving_way(asked), self.arguments(asked)
+            keys, arguments = self.keys_giving_way(asked), self.arguments(asked)
             [reply] = await self._client.run(call("link", (at.links, of.record, of.gone, *keys), *arguments))
             outcome, *rest = map(str, reply)
             if outcome == "ok":
@@ -66,7 +66,7 @@ class LinkStore:
             if outcome != "yield":
                 raise refusal(outcome, *rest)
             asked = replace(asked, giving_way=tuple(rest))
-        raise Invalid(FULL[asked.giving_way[0]])
+        raise StoreUnavailable("Others were linked in the same places again and again while the call was made; repeat it.")
 
     def arguments(self, asked: LinkCall) -> Sequence[str | int]:
         """Of `asked_link` in the scripts."""
@@ -76,7 +76,7 @@ class LinkStore:
         how = (linkable.proof.letter, need, linkable.kind, linkable.expires, LAPSED, asked.source.value[0])
         return (*who, *how, *asked.giving_way)
 
-    def giving_way(self, asked: LinkCall) -> list[str]:
+    def keys_giving_way(self, asked: LinkCall) -> list[str]:
         """A key of each: the record of a visitor that gives way at the handle, the links of a handle that does at the visitor."""
         pairs = zip(asked.giving_way[::3], asked.giving_way[1::3], strict=True)
         return [

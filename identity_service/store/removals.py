@@ -15,10 +15,10 @@ from identity_service.errors import StoreUnavailable
 from identity_service.handle import Handle, handle_named
 from identity_service.link import Link, parse_link
 from identity_service.shop import ShopId
-from identity_service.store.batch import Command, call, read, write
+from identity_service.store.batch import Part, call, read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import Keys
-from identity_service.store.visitors import NAME_LENGTH
+from identity_service.store.visitors import NAME_LENGTH, NO_RECEIPT, StoredReceipt
 from identity_service.visitor import VisitorId
 
 SHORTEST_GONE = 3_600
@@ -57,15 +57,24 @@ class RemovalStore:
         self._gone_life = gone_life
 
     async def withdraw(
-        self, shop: ShopId, visitor: VisitorId, at: Millis, gone_life: int | None = None, *, unless_newer: bool = False
+        self,
+        shop: ShopId,
+        visitor: VisitorId,
+        at: Millis,
+        gone_life: int | None = None,
+        *,
+        receipt: StoredReceipt = NO_RECEIPT,
+        unless_newer: bool = False,
     ) -> Erased:
-        """Marks the visitor gone and removes everything held under it. `gone_life`: seconds, shorter for a derived ID. `unless_newer`:
-        nothing, where a newer mark or grant stands."""
-        life = max(gone_life or self._gone_life, SHORTEST_GONE)
+        """Marks the visitor gone and removes everything held under it. `gone_life`: seconds, shorter for a derived ID. `receipt`: kept with
+        it. `unless_newer`: nothing, where a newer mark or grant stands."""
+        life, how = max(gone_life or self._gone_life, SHORTEST_GONE), "unless newer" if unless_newer else "now"
+        proof = self._keys.receipt(shop, receipt.receipt_id)
         for _ in range(MOST_READS):
             [held] = await self._held_by(shop, [visitor])
-            command = self._removal("withdraw", shop, visitor, at, life, "unless newer" if unless_newer else "now", held)
-            [[outcome, *counts]] = await self._client.run(command)
+            keys, names = self._declared(shop, visitor, held)
+            arguments = (visitor, at, life, receipt.body, receipt.life, how, *names)
+            [[outcome, *counts]] = await self._client.run(call("withdraw", (self._keys.rewrite(shop), proof, *keys), *arguments))
             if outcome != "otherwise":
                 return Erased(*map(int, counts))
         raise StoreUnavailable(CHANGING)
@@ -113,10 +122,11 @@ class RemovalStore:
         erased = Erased()
         for _ in range(MOST_READS):
             held = await self._held_by(shop, visitors, handle.name)
-            commands = [
-                self._removal("erase", shop, visitor, at, self._gone_life, unproven, one)
-                for visitor, one in zip(visitors, held, strict=True)
-            ]
+            commands = []
+            for visitor, one in zip(visitors, held, strict=True):
+                keys, names = self._declared(shop, visitor, one)
+                arguments = (visitor, at, self._gone_life, unproven, *names)
+                commands.append(call("erase", (self._keys.rewrite(shop), *keys), *arguments))
             replies = await asyncio.gather(*(self._client.run(command) for command in commands))
             outcomes = list(zip(visitors, (reply for [reply] in replies), strict=True))
             erased = sum((Erased(*map(int, counts)) for _, (outcome, *counts) in outcomes if outcome == "done"), erased)
@@ -131,7 +141,7 @@ class RemovalStore:
         if digests:
             sales = [self._keys.sale_of(shop, digest) for digest in digests]
             places = (keys.sales, self._keys.rewrite(shop), *sales)
-            await self._client.run(call("scrub_sales", places, handle.name, at // 1000, at // 1000, *digests))
+            await self._client.run(call("scrub_sales", places, handle.name, at // 1000, *digests))
 
     async def _held_by(self, shop: ShopId, visitors: Sequence[VisitorId], first: str | None = None) -> list[Held]:
         """`first`: name of the handle that has to be the first one of each."""
@@ -148,9 +158,10 @@ class RemovalStore:
             held.append(Held(list(dict.fromkeys(names)), digests))
         return held
 
-    def _removal(self, script: str, shop: ShopId, visitor: VisitorId, at: Millis, life: int, how: str, held: Held) -> Command:
+    def _declared(self, shop: ShopId, visitor: VisitorId, held: Held) -> Part:
+        """Keys as of `held_of` in the scripts, and what tells them which handles and sales those are."""
         of, handles = self._keys.visitor(shop, visitor), [self._keys.handle(shop, handle_named(name)) for name in held.handles]
-        keys = [self._keys.rewrite(shop), of.record, of.gone, of.events, of.receipts, of.sales]
+        keys = [of.record, of.gone, of.events, of.receipts, of.sales]
         keys += [key for one in handles for key in (one.links, one.sales)]
         keys += [self._keys.sale_of(shop, sale) for sale in held.sales]
-        return call(script, keys, visitor, at, at // 1000, life, how, len(handles), *held.handles, *held.sales)
+        return keys, (len(handles), *held.handles, *held.sales)

@@ -5,10 +5,11 @@ notes what it destroyed, and only the servers that hold it rewrite.
 """
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from identity_service.consent import Millis
-from identity_service.errors import StoreUnavailable
+from identity_service.errors import StoreRefused, StoreUnavailable
 from identity_service.shop import ShopId
 from identity_service.store.batch import call, read, write
 from identity_service.store.client import Client
@@ -21,6 +22,17 @@ MOST_ERASURES = 1_000
 """Of a shop in one round."""
 QUIET_SECONDS = 300
 LATEST_SECONDS = 3_300
+
+
+@contextmanager
+def noted(failures: list[StoreUnavailable]) -> Iterator[None]:
+    """Whatever a server that is away keeps from being done; a store that is refused ends everything."""
+    try:
+        yield
+    except StoreRefused:
+        raise
+    except StoreUnavailable as error:
+        failures.append(error)
 
 
 class Repair:
@@ -40,30 +52,36 @@ class Repair:
         ended, failures = 0, list[StoreUnavailable]()
         limits = ("-inf", now - INTERVAL * 1000, "WITHSCORES", "LIMIT", 0, MOST_ERASURES)
         for shop in shops:
-            try:
+            with noted(failures):
                 [notes] = await self._client.run(read("ZRANGEBYSCORE", self._keys.erasures(shop), *limits))
                 for note, at in notes:
-                    await self._removals.erase_noted(shop, note, Millis(int(at)))
-                    ended += 1
-            except StoreUnavailable as error:
-                failures.append(error)
+                    with noted(failures):
+                        await self._removals.erase_noted(shop, note, Millis(int(at)))
+                        ended += 1
         for failure in failures:
             raise failure
         return ended
 
     async def rewrite_if_due(self, shops: Iterable[ShopId], now: int) -> bool:
         """Asks servers to rewrite their append-only files if something destroyed has waited there long enough; returns whether any does.
-        A server is asked once for all its shops. Where one refuses, or is busy with a rewrite, it is asked again a minute later."""
-        asked = dict[Node, bool]()
+        A server is asked once for all its shops. Where a primary refuses, or is busy with a rewrite, all of its shard are asked again a
+        minute later. Raises StoreUnavailable, once all shops have been seen to."""
+        asked, failures = dict[Node, bool](), list[StoreUnavailable]()
         for shop in shops:
-            [noted] = await self._client.run(read("HGETALL", self._keys.rewrite(shop)))
-            done = sorted(int(time) for time in noted if int(time) <= now)
-            if not done or (now - done[-1] < QUIET_SECONDS and now - done[0] < LATEST_SECONDS):
-                continue
-            if await self._rewrite(await self._client.shard_of(self._keys.rewrite(shop)), asked):
-                covered = [text for time in done for text in (str(time), noted[str(time)])]
-                await self._client.run(call("release", [self._keys.rewrite(shop)], *covered))
+            with noted(failures):
+                await self._rewrite_for(shop, now, asked)
+        for failure in failures:
+            raise failure
         return any(asked.values())
+
+    async def _rewrite_for(self, shop: ShopId, now: int, asked: dict[Node, bool]) -> None:
+        [destroyed] = await self._client.run(read("HGETALL", self._keys.rewrite(shop)))
+        done = sorted(int(time) for time in destroyed if int(time) <= now)
+        if not done or (now - done[-1] < QUIET_SECONDS and now - done[0] < LATEST_SECONDS):
+            return
+        if await self._rewrite(await self._client.shard_of(self._keys.rewrite(shop)), asked):
+            covered = [text for time in done for text in (str(time), destroyed[str(time)])]
+            await self._client.run(call("forget_unchanged", [self._keys.rewrite(shop)], *covered))
 
     async def _rewrite(self, servers: Sequence[Node], asked: dict[Node, bool]) -> bool:
         """Whether the primary does; replicas are asked in their order behind it."""

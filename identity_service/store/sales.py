@@ -14,8 +14,8 @@ from identity_service.store.keys import Keys
 from identity_service.store.links import LinkCall, LinkStore
 from identity_service.visitor import VisitorId
 
-MOST_SALES_OF_A_VISITOR = MOST_SALES_OF_A_HANDLE = 500
-"""Later ones are kept without naming it, so that whatever names it is found."""
+MOST_SALES = 500
+"""Of a visitor, and of a handle; later ones are kept without naming it, so that whatever names it is found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class HandleOfSale:
 
 @dataclass(frozen=True, slots=True)
 class FormerSale:
-    """One that a public key told, and whose place another one takes. `event`: that of its visitor, as it is stored."""
+    """One that a public key told, and whose place another one takes. `events`: what its visitor's may be, as they are stored."""
 
     fields: Mapping[str, str]
-    event: str
+    events: tuple[str, str]
 
     @property
     def handles(self) -> list[Handle]:
@@ -94,7 +94,7 @@ class SaleStore:
     def _selling(self, shop: ShopId, new: NewSale) -> Command:
         digest = self._keys.sale_digest(shop, new.sale)
         sale: Sequence[str | int] = (self._life, *(text for pair in new.fields.items() for text in pair))
-        index = (digest, self._life, MOST_SALES_OF_A_HANDLE)
+        index = (digest, self._life, MOST_SALES)
         orders, listing = self._activity.listing(shop, digest, new.listed_at)
         keys = [self._key(shop, new.sale), *orders]
         assumed: Sequence[str] = ()
@@ -109,7 +109,7 @@ class SaleStore:
             keys += self._keys_of(shop, new.former)
         for one in new.handles:
             at = self._keys.handle(shop, one.handle)
-            keys += [at.links, at.sales, *(self._links.giving_way(one.link) if one.link else ())]
+            keys += [at.links, at.sales, *(self._links.keys_giving_way(one.link) if one.link else ())]
             groups.append(("1" if one.named else "", *(self._links.arguments(one.link) if one.link else ())))
         return call("sell", keys, *(text for group in groups for text in (len(group), *group)))
 
@@ -148,4 +148,4 @@ class SaleStore:
 def _former(former: FormerSale) -> Sequence[str]:
     """As the script takes it."""
     fields = former.fields
-    return fields["time"], fields.get("visitor", ""), former.event, *(handle.name for handle in former.handles)
+    return fields["time"], fields.get("visitor", ""), *former.events, *(handle.name for handle in former.handles)

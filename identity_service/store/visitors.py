@@ -38,6 +38,9 @@ class StoredReceipt(Struct, frozen=True):
     life: int
 
 
+NO_RECEIPT = StoredReceipt("", "", 0)
+
+
 class Grant(Struct, frozen=True):
     """A grant to be written. `expires`: end of the consent in seconds since 1970, `receipt`: the proof of it."""
 
@@ -134,7 +137,7 @@ class VisitorStore:
         """Remembers the refusal, so that no link comes after it, and removes the links there are. `receipt`: None where the refusal is
         known already. `expires`: of a record made for it."""
         keys = self._keys.visitor(shop, visitor)
-        kept = receipt or StoredReceipt("", "", 0)
+        kept = receipt or NO_RECEIPT
         places = (keys.record, keys.gone, keys.receipts, self._keys.receipt(shop, kept.receipt_id), self._keys.rewrite(shop))
         arguments = (visitor, kind, now, expires, kept.receipt_id, receipt_key, kept.body, kept.life)
         await self._with_links(shop, "refuse_linking", places, arguments)

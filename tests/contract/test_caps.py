@@ -84,8 +84,7 @@ def beyond(database: redis.Redis) -> list[str]:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Caps that are no settings, as small as the others."""
-    monkeypatch.setattr(sales, "MOST_SALES_OF_A_VISITOR", SALES)
-    monkeypatch.setattr(sales, "MOST_SALES_OF_A_HANDLE", SALES)
+    monkeypatch.setattr(sales, "MOST_SALES", SALES)
     monkeypatch.setattr(activity, "MOST_COUNTERS", COUNTERS)
     monkeypatch.setattr(tally, "MOST_COUNTERS", 2 * COUNTERS)
     monkeypatch.setattr(activity, "MOST_PRODUCTS", PRODUCTS)

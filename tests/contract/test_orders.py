@@ -60,15 +60,14 @@ async def test_pages_hold_every_order_once_newest_first(shopper: Shopper, clock:
         assert found == [str(number) for number in reversed(range(25))]
 
 
-@pytest.mark.parametrize("one_server", [True, False])
 async def test_an_order_whose_second_ends_while_it_is_logged_keeps_its_place(
-    application: Application, shopper: Shopper, clock: Clock, monkeypatch: pytest.MonkeyPatch, one_server: bool
+    application: Application, shopper: Shopper, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = application.services.store.client
-    client.one_server, run = one_server, client.run
+    run = client.run
 
     async def slow(*unit: Command) -> list[Any]:
-        if any(one.source and one.source.name in {"sell", "claim_sale"} for one in unit):
+        if any(one.source and one.source.name == "sell" for one in unit):
             clock.forward(0.3)
         return await run(*unit)
 

@@ -62,10 +62,6 @@ class SteppedClient(Client):
         self.dead, self.calls, self.dies_before, self.dies_after, self.holds_before = False, 0, None, None, None
         self.held, self.released = asyncio.Event(), asyncio.Event()
 
-    def post(self, *unit: Command) -> None:
-        if not self.dead:
-            super().post(*unit)
-
 
 class Turns:
     """Runs coroutines so that a seeded choice decides whose store call comes next: any (even seeds), or that of the process with the

@@ -12,7 +12,7 @@ from identity_service.shop import ShopId
 from identity_service.store import Retention, Store
 from identity_service.store.events import Entry, Kept
 from identity_service.store.links import Linkable, LinkCall
-from identity_service.store.sales import NamedHandle, NewSale, SaleAnswer
+from identity_service.store.sales import HandleOfSale, NewSale, SaleAnswer
 from identity_service.store.visitors import Grant, StoredReceipt
 from identity_service.visitor import Kind, VisitorId
 from tests.faults.steps import Crash, SteppedClient
@@ -78,10 +78,10 @@ class World:
         """As the service sells: what the sale cannot name, it does not."""
         if visitor:
             await self.store.visitors.look_up(SHOP, [visitor], now)
-        named = [NamedHandle(one, link_call(one, visitor, proof, now, NOW + YEAR) if visitor else None) for one in handles]
+        named = [HandleOfSale(one, link_call(one, visitor, proof, now, NOW + YEAR) if visitor else None) for one in handles]
         while True:
             fields = {"sale": sale, "time": str(now), "products": "[]"} | ({"visitor": visitor} if visitor else {})
-            fields |= {FIELDS[one.handle.kind]: one.handle.name for one in named}
+            fields |= {FIELDS[one.handle.kind]: one.handle.name for one in named if one.named}
             of = (visitor, Entry(f'{{"n":{now}}}', KEPT, now)) if visitor else None
             answer = await self.store.sales.sell(SHOP, NewSale(sale, fields, float(now), of, named))
             if answer.outcome in {"sold", "known", "otherwise"}:
@@ -89,7 +89,7 @@ class World:
             if answer.place is None:
                 visitor, named = None, []
             else:
-                named = _without_obstacle(named, answer.place, answer)
+                named = _without_obstacle(named, answer.place, answer, patient=True)
 
     async def repair(self, now: int = NOW) -> int:
         """As the service does, once all that was noted by `now` is due; returns how many erasures it ended."""

@@ -18,7 +18,7 @@ from identity_service.store.client import Client
 from identity_service.store.events import Entry, Kept
 from identity_service.store.links import Linkable, LinkCall
 from identity_service.store.removals import Erased
-from identity_service.store.sales import MOST_SALES_OF_A_VISITOR, HandleOfSale, NewSale
+from identity_service.store.sales import MOST_SALES, HandleOfSale, NewSale
 from identity_service.store.scripts import DIRECTORY, script
 from identity_service.store.visitors import Grant, StoredReceipt
 from identity_service.visitor import Kind, VisitorId
@@ -36,7 +36,7 @@ REMOVING = {
     "scrub_sales",
     "refuse_linking",
     "store_receipt",
-    "release",
+    "forget_unchanged",
     "claim_turn",
     "keep_cursor",
 }
@@ -167,7 +167,7 @@ async def test_the_largest_removal_touches_each_thing_that_a_visitor_holds_a_few
     handles = [Handles("p").of_email(SHOP, f"p{number}@example.com") for number in range(50)]
     for handle in handles:
         await store.links.link(LinkCall(SHOP, handle, Linkable(visitor, Kind.CHOSEN, NOW + 99, False, Proof.KEY), LinkSource.LINK, NOW))
-    for number in range(MOST_SALES_OF_A_VISITOR):
+    for number in range(MOST_SALES):
         await store.visitors.look_up(SHOP, [visitor], NOW)
         handle = handles[number % 50]
         fields = {"sale": str(number), "time": str(NOW), "visitor": visitor, "email": handle.name}

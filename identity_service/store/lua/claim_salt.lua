@@ -1,6 +1,6 @@
 #!lua
 -- Purpose: the one salt of a shop's window, made by whoever comes first; that the append-only file holds it is noted for when it has ended.
--- Uses     links, removal
+-- Uses     rewrite
 -- KEYS[1]  salt (string)   KEYS[2]  rewrite (hash)
 -- ARGV[1]  proposed salt, base64url
 -- ARGV[2]  life in seconds   ARGV[3]  when it will have ended, s

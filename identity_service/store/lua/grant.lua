@@ -1,7 +1,7 @@
 #!lua
 -- Purpose: write a grant into a visitor's record, unless something newer stands against it, with the receipt that proves it. Its links end
 --          with the record; where the grant refuses them they go.
--- Uses     links, removal, visitors
+-- Uses     links, rewrite, visitors
 -- KEYS[1]  record (hash)   KEYS[2]  gone (string: ms)   KEYS[3]  earlier receipts (list)   KEYS[4]  events   KEYS[5]  receipt (string)
 -- KEYS[6]  rewrite (hash)   KEYS[7...]  links of each handle that the visitor points to
 -- ARGV[1]  now, s          ARGV[2]  record expires, s   ARGV[3]  granted at, ms
@@ -13,12 +13,8 @@
 -- Touches  all handles of the visitor
 -- Returns  {granted}, {gone} (withdrawn after the grant), {older} (a newer grant is stored, and it is the person's), when only the receipt
 --          of the choice is kept, or {otherwise, names} where the visitor points to other handles
-local links = {}
-for i = 18, #ARGV do links[ARGV[i]] = KEYS[i - 11] end
-local names = pointers_of(KEYS[1])
-for _, name in ipairs(names) do
-  if not links[name] then return {'otherwise', names} end
-end
+local links, names = declared_links(KEYS[1], {unpack(ARGV, 18)}, {unpack(KEYS, 7)})
+if not links then return {'otherwise', names} end
 redis.call('SET', KEYS[5], ARGV[15], 'EX', ARGV[16])
 local now, gone = tonumber(ARGV[1]), redis.call('GET', KEYS[2])
 if gone and tonumber(gone) >= tonumber(ARGV[3]) then return {'gone'} end

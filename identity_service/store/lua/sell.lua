@@ -7,17 +7,18 @@
 -- KEYS     then of each handle that came with it: links, sales, and as of link for each that gives way
 -- ARGV     groups of texts, each behind its number: 1. the sale: life in seconds, names and values by turns   2. the listing: time in s
 --          with fractions, digest, most orders, life in s   3. the index: digest, life in s, most sales   4. the visitor as assumed, or none
---          5. the event, as of keep_event, or none   6. none, or of the sale whose place it takes: time in s, visitor or empty, its event,
---          names of its handles   then of each handle: 1 where the sale names it or empty, and how it is to be linked, as of link, or nothing
+--          5. the event, as of keep_event, or none   6. none, or of the sale whose place it takes: time in s, visitor or empty, its event
+--          in either form, names of its handles   then of each handle: 1 where the sale names it or empty, and how it is to be linked, as
+--          of link, or nothing
 -- Touches  as of link for each handle; all events of the visitor of a sale whose place it takes
 -- Returns  {sold}, or why not, when nothing is written: {known}: there is a sale, and it is not the one to take the place of; {otherwise},
 --          where the visitor is not as assumed; {gone}; {full}, when the visitor has too many sales; {of a handle, its place from 1 on,
 --          full}, when that has; {of a handle, its place, obstacle, what obstacle returns}
-local at, next_key = 0, 3
+local position, next_key = 0, 3
 local function next_group()
-  local size = tonumber(ARGV[at + 1])
-  at = at + 1 + size
-  return {unpack(ARGV, at - size + 1, at)}
+  local size = tonumber(ARGV[position + 1])
+  position = position + 1 + size
+  return {unpack(ARGV, position - size + 1, position)}
 end
 local function next_keys(count)
   next_key = next_key + count
@@ -25,8 +26,8 @@ local function next_keys(count)
 end
 local sale, listing, index, assumed, event, former = next_group(), next_group(), next_group(), next_group(), next_group(), next_group()
 
-local time, verified, named = unpack(redis.call('HMGET', KEYS[1], 'time', 'verified', 'visitor'))
-if time and (verified or time ~= former[1] or (named or '') ~= former[2]) then return {'known'} end
+local time, verified, stored_visitor = unpack(redis.call('HMGET', KEYS[1], 'time', 'verified', 'visitor'))
+if time and (verified or time ~= former[1] or (stored_visitor or '') ~= former[2]) then return {'known'} end
 local visitor = nil
 if #assumed > 0 then
   visitor = {}
@@ -38,9 +39,9 @@ if #assumed > 0 then
 end
 local earlier, of_earlier = {}, {}
 if former[2] and former[2] ~= '' then earlier.record, earlier.sales, earlier.events = next_keys(3) end
-for i = 4, #former do
+for i = 5, #former do
   local links, sales = next_keys(2)
-  of_earlier[i - 3] = {name = former[i], links = links, sales = sales}
+  of_earlier[i - 4] = {name = former[i], links = links, sales = sales}
 end
 local handles = {}
 while next_key <= #KEYS do

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Purpose: unlink a visitor from a handle, on both sides.
--- Uses     links, removal
+-- Uses     links, rewrite
 -- KEYS[1]  links (hash)   KEYS[2]  record (hash)   KEYS[3]  rewrite (hash)
 -- ARGV[1]  visitor   ARGV[2]  handle's name   ARGV[3]  now, s   ARGV[4]  the link as it must still be, or empty
 -- Touches  one link

@@ -1,5 +1,5 @@
--- A link stands at its handle, visitor -> value, and as a pointer in its visitor's record, name of the handle -> proof. Here alone it is
--- read, written and dropped. The value is told in `identity_service.link`; times are seconds since 1970; a proof is v by key, t by token
+-- A link stands at its handle, visitor -> value, and as a pointer in its visitor's record, name of the handle -> proof. Here both are
+-- written and dropped together. The value is told in `identity_service.link`; times are seconds since 1970; a proof is v by key, t by token
 -- or u without one.
 local RANK = {v = 3, t = 2, u = 1}
 local LENGTH_OF_A_NAME = 23 -- no other field of a record has it
@@ -26,6 +26,17 @@ local function pointers_of(record)
     if #field == LENGTH_OF_A_NAME then names[#names + 1] = field end
   end
   return names
+end
+
+-- Links of each handle that a record points to, by its name, where the caller has declared all of them: `names`, `keys` in the same order.
+-- Else nil, and the names that there are.
+local function declared_links(record, names, keys)
+  local links, pointers = {}, pointers_of(record)
+  for i, name in ipairs(names) do links[name] = keys[i] end
+  for _, name in ipairs(pointers) do
+    if not links[name] then return nil, pointers end
+  end
+  return links, pointers
 end
 
 -- `before`, `after`: proof of a pointer, false for none. A record of before those without proof were counted may hold some that are not:

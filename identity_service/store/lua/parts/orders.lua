@@ -11,12 +11,13 @@ local function put_into(sales, index)
   if redis.call('TTL', sales) < tonumber(index[2]) then redis.call('EXPIRE', sales, index[2]) end
 end
 
--- `former`: time in s, visitor or empty, its event. `of_visitor`: record, sales and events, all nil without one. `handles`: name, links and
+-- `former`: time in s, visitor or empty, its event, the same of a visitor that was typed into an address for a test. `of_visitor`: record, sales and events, all nil without one. `handles`: name, links and
 -- sales of each that it names. A link goes where nothing but that sale made it.
 local function take_back(former, of_visitor, handles, digest)
   if of_visitor.record then
     redis.call('SREM', of_visitor.sales, digest)
     redis.call('LREM', of_visitor.events, 1, former[3])
+    redis.call('LREM', of_visitor.events, 1, former[4])
   end
   for _, one in ipairs(handles) do
     redis.call('SREM', one.sales, digest)

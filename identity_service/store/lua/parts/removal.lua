@@ -2,10 +2,6 @@
 -- told to read again where they are others by now.
 -- Uses  links
 
-local function note_rewrite(rewrite, seconds)
-  redis.call('HINCRBY', rewrite, seconds, 1)
-end
-
 -- `keys`: record, gone, events, receipts, sales; links and sales of each handle; each sale. `names`: of the handles; `digests`: of the sales.
 local function held_of(keys, visitor, names, digests)
   local held = {

@@ -11,7 +11,7 @@ local function forbidden(at, new)
   if expires and tonumber(expires) <= new.now then kind, linking = false, false end
   if kind == 'p' and tonumber(expires) - new.lapsed <= new.now then return 'gone' end
   if linking == 'refused' or (new.need == 'p' and kind ~= 'p') then return 'refused' end
-  if not kind and new.kind == 'p' then return 'gone' end
+  if not kind and (new.kind == 'p' or tonumber(new.expires) <= new.now) then return 'gone' end
 end
 
 local function room_of(cap, proof)
