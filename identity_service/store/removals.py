@@ -94,7 +94,7 @@ class RemovalStore:
         seconds = max([0, *(link.last_seen for link in links), *(int(time) for time in times if time)])
         at = Millis(max(at, seconds * 1000 + 999))
         note = f"{'a' if unproven else 'e'} {handle.name} {secrets.token_urlsafe(8)}"
-        await self._client.run(write("ZADD", self._keys.erasures(shop), at, note))
+        await self._client.run(call("note_erasure", [self._keys.erasures(shop)], at, note))
         return await self.erase_noted(shop, note, at)
 
     async def erase_noted(self, shop: ShopId, note: str, at: Millis) -> Erased:
