@@ -7,7 +7,7 @@
     Q, E:intents, E:removals, {rewrite}      nothing: they were of steps, which `first_steps` has ended
 
 A pointer was a nonce and the proof, and is the proof. A gone mark could hold a nonce behind its time, and is the time. A sale told what its
-steps needed, and does no more.
+steps needed, among it the proof of its links, and tells whether a private key said it.
 """
 
 import re
@@ -46,5 +46,7 @@ def _value(kind: bytes, part: bytes | None, entry: Entry) -> Any:
     if kind == b"V" and part == b"gone" and entry.type == "string":
         return entry.value.partition(b" ")[0]
     if kind == b"S" and entry.type == "hash":
-        return {field: text for field, text in entry.value.items() if field not in OF_A_SALES_STEPS}
+        private = entry.value.get(b"proof", b"key" if entry.value.get(b"verified") == b"1" else b"") == b"key"
+        kept = {field: text for field, text in entry.value.items() if field not in OF_A_SALES_STEPS}
+        return kept | ({b"verified": b"1"} if private else {})
     return entry.value

@@ -101,7 +101,7 @@ class RemovalStore:
         links, [digests] = await self.links_at(shop, handle), await self._client.run(read("SMEMBERS", keys.sales))
         times = await self._client.read_many([read("HGET", self._keys.sale_of(shop, digest), "time") for digest in digests])
         seconds = max([0, *(link.last_seen for link in links), *(int(time) for time in times if time)])
-        at = Millis(max(at, seconds * 1000 + 999))
+        at = at if seconds <= at // 1000 else Millis(seconds * 1000 + 999)
         note = f"{'a' if unproven else 'e'} {handle.name} {secrets.token_urlsafe(8)}"
         await self._client.run(call("note_erasure", [self._keys.erasures(shop)], at, note))
         return await self.erase_noted(shop, note, at)

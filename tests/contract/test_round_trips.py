@@ -87,7 +87,7 @@ async def test_a_withdrawal_reads_what_the_visitor_holds_and_takes_it(shopper: S
     token = (await shopper.post("/v1/consents", {"consent": "granted"})).json()["token"]
     await shopper.post("/v1/links", {"email": "a@example.org", "token": token})
     withdrawal = {"token": token, "consent": "refused"}
-    assert await trips(shopper.post("/v1/consents", withdrawal), lambda answer: answer["mode"] == "null") == 4
+    assert await trips(shopper.post("/v1/consents", withdrawal), lambda answer: answer["mode"] == "null") == 3
 
 
 async def test_a_worker_that_knows_a_visitor_from_before_decides_by_what_is_stored_now(

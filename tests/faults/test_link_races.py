@@ -13,6 +13,7 @@ from identity_service.store.batch import read
 from identity_service.visitor import VisitorId
 from tests.faults.steps import SteppedClient, Turns
 from tests.faults.world import NOW, OPERATIONS, REMOVALS, SHOP, World
+from tests.server import valkey, view
 
 pytestmark = pytest.mark.anyio
 ROUNDS = 1_000
@@ -144,3 +145,16 @@ async def test_an_erasure_is_not_resumed_before_its_worker_has_had_a_minute(worl
     assert await world.store.repair.run([SHOP], Millis((NOW + 59) * 1000)) == 0
     assert (world.noted(), await world.repair(), world.noted()) == (1, 1, 0)
     assert world.links(handle) == {}
+
+
+@pytest.mark.parametrize("removal", ["withdraw", "unlink", "erase", "refuse linking"])
+async def test_a_removal_is_made_also_when_memory_is_full(removal: str) -> None:
+    with valkey() as url, view(url) as database:
+        world = World(url, database)
+        await prepare(world, VisitorId("v"))
+        database.config_set("maxmemory", 1)
+        await OPERATIONS[removal](world, world.handle("a@example.com"), VisitorId("v"))
+        await world.client.close()
+        assert not world.linked(world.handle("a@example.com"), VisitorId("v"))
+        assert world.noted() == 0
+        world.assert_whole()

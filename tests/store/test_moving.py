@@ -72,7 +72,7 @@ def opened(url: str) -> redis.Redis:
     return redis.Redis.from_url(url, decode_responses=True)
 
 
-MAKERS = {"visitor", "visitor_of", "visitor_digest", "handle", "sale_digest", "sale_of", "receipt", "salt", "hour"}
+MAKERS = {"probe", "visitor", "visitor_of", "visitor_digest", "handle", "sale_digest", "sale_of", "receipt", "salt", "hour"}
 OF_A_SHOP = {"erasures", "rewrite", "orders", "products", "calls", "failures", "latest"}
 
 

@@ -38,6 +38,7 @@ REMOVING = {
     "store_receipt",
     "forget_unchanged",
     "claim_turn",
+    "touch_visitor",
     "keep_cursor",
 }
 
