@@ -1,6 +1,5 @@
 """Sales: decided from what was read, and written in one step, which says what is not as it was read."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -10,23 +9,26 @@ from msgspec import structs
 from identity_service.attribution import Attribution, Break, attribute
 from identity_service.cookieless import DAY
 from identity_service.errors import ConsentRequired, StoreUnavailable
-from identity_service.event import Event, EventType, Sale, SaleLine, compact, events_of, first_products, lines_of, total
+from identity_service.event import EventType, Sale, SaleLine, compact, events_of, total
 from identity_service.handle import Handle
 from identity_service.link import LinkSource, Proof
 from identity_service.metrics import LINK_CONFLICTS, SALE_CONFLICTS
 from identity_service.policy import Asked
+from identity_service.service.provisional import Counted, counted_in, former_sale, of_session, sale_event, session_fields
 from identity_service.service.subjects import ATTEMPTS, CHANGING, NO_SESSION, NOBODY, Subject, Subjects
 from identity_service.service.tally import Tally
 from identity_service.service.tracking import Tracking
 from identity_service.service.visits import Visit
 from identity_service.shop import Shop
 from identity_service.store import Clock, Store
+from identity_service.store.events import Entry
 from identity_service.store.links import MOST_YIELDS, LinkCall, refusal
-from identity_service.store.sales import FormerSale, HandleOfSale, NewSale, SaleAnswer
+from identity_service.store.sales import HandleOfSale, NewSale, OfVisitor, SaleAnswer
 from identity_service.visitor import VisitorId
 
 MOST_ANSWERS = 24
 """How often a sale may be told that something is not as it was read: others that have to give way, a full list, a sale that has gone."""
+WEAKEST = (Proof.NONE, Proof.TOKEN, Proof.KEY)
 LAST_OF_SECOND = 0.999
 """Orders are listed within the second of their sale, however late they come."""
 
@@ -52,12 +54,15 @@ class Sold:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known before a sale is written: whom it is about, by which proof, what is stored under its ID, and the visitor's events."""
+    """What is known before a sale is written: whom it is about, by which proof, what is stored under its ID, the visitor's events, and the
+    visitor as the subject was found by it. `session`: of a browser, which a private key's call took over (`by_token`)."""
 
     subject: Subject
     proof: Proof
     stored: Mapping[str, str]
     events: Sequence[str] = ()
+    assumed: str = ""
+    session: str = ""
 
     def may_be_replaced(self, told: ToldSale) -> bool:
         return told.private and bool(self.stored) and "verified" not in self.stored
@@ -88,39 +93,48 @@ class Sales:
         raise StoreUnavailable(CHANGING)
 
     async def _known(self, visit: Visit, subject: Subject, told: ToldSale) -> Known:
-        """A private key that is silent on the visitor leaves the session that a public key told by its token."""
+        """What the visitor is assumed to be is taken before anything is waited for: another call may read it meanwhile."""
         shop, sale = visit.shop.shop_id, told.sale.sale
-        proof = subject.proof(told.claimed)
-        if subject.visitor is None:
-            if not told.private:
-                return Known(subject, proof, {})
-            stored = await self._store.sales.by_id(shop, sale) or {}
-            if not subject.personal or "by_token" not in stored:
-                return Known(subject, proof, stored)
-            of_session = structs.replace(visit, asked=Asked.OWN, own=VisitorId(stored["visitor"]), trusted=True, tokens=())
-            subject, proof = await self._subjects.find(of_session), Proof.TOKEN
-            if subject.visitor is None:
-                return Known(NO_SESSION, proof, stored)
-        return Known(subject, proof, *(await self._store.sales.before(shop, sale, subject.visitor, subject.bridged_from)))
+        if subject.visitor:
+            assumed = self._store.events.assumption(shop, subject.visitor)
+            found = await self._store.sales.before(shop, sale, subject.visitor, subject.bridged_from)
+            return Known(subject, subject.proof(told.claimed), *found, assumed)
+        if not told.private:
+            return Known(subject, Proof.NONE, {})
+        stored = await self._store.sales.by_id(shop, sale) or {}
+        if not subject.personal or "by_token" not in stored or "verified" in stored:
+            return Known(subject, Proof.NONE, stored)
+        return await self._of_session(visit, told, stored)
+
+    async def _of_session(self, visit: Visit, told: ToldSale, stored: Mapping[str, str]) -> Known:
+        """A private key that is silent on the visitor leaves the session that the browser showed by its token."""
+        own = structs.replace(visit, asked=Asked.OWN, own=VisitorId(stored["visitor"]), trusted=True, tokens=())
+        found = await self._subjects.find(own)
+        if found.visitor is None:
+            return Known(NO_SESSION, Proof.NONE, stored)
+        subject, proof = of_session(found, stored["by_token"]), min(told.claimed, Proof.TOKEN, key=WEAKEST.index)
+        assumed = self._store.events.assumption(visit.shop.shop_id, found.visitor)
+        again = await self._store.sales.before(visit.shop.shop_id, told.sale.sale, found.visitor, found.bridged_from)
+        return Known(subject, proof, *again, assumed, stored["by_token"])
 
     async def _sell(self, shop: Shop, told: ToldSale, known: Known) -> Sold | None:
         """None where something is not as it was read. The sale names no visitor that is gone or has too many sales, and no handle that
         has."""
-        subject, sale = known.subject, told.sale
-        former = _former(known.stored) if known.may_be_replaced(told) else None
-        if former and subject.visitor and former.fields.get("visitor") == subject.visitor:
-            sale = replace(sale, time=int(former.fields["time"]))
+        subject, former = known.subject, known.stored if known.may_be_replaced(told) else None
+        same = former is not None and subject.visitor is not None and former.get("visitor") == subject.visitor
+        sale = replace(told.sale, time=int(former["time"])) if former and same and "by_token" in former else told.sale
         attribution = _attribution(shop, subject, sale, known.events)
         named = told.handles if subject.personal and (subject.visitor is None or subject.linkable) else ()
         handles = [HandleOfSale(handle, self._linking(shop, subject, handle, known.proof, told.sale.time)) for handle in named]
         for attempt in range(MOST_ANSWERS):
+            counted = _counted(sale, attribution, told)
             fields = _fields(subject, sale, [one.handle for one in handles if one.named], attribution)
-            fields |= {"verified": "1"} if told.private else {"by_token": "1"} if subject.presented else {}
-            of = (subject.visitor, self._tracking.entry(shop, subject, _event(sale))) if subject.visitor else None
-            new = NewSale(sale.sale, fields, self._listed_at(sale.time), of, handles, former)
-            answer = await self._store.sales.sell(shop.shop_id, new)
+            fields |= _kept(told, known, subject, counted)
+            of = OfVisitor(subject.visitor, known.assumed, None if same else self._entry(shop, subject, sale)) if subject.visitor else None
+            takes = former_sale(former, same_visitor=same) if former else None
+            answer = await self._store.sales.sell(shop.shop_id, NewSale(sale.sale, fields, self._listed_at(sale.time), of, handles, takes))
             if answer.outcome == "sold":
-                self._count(shop, sale, attribution, former)
+                self._count(shop, sale, counted, former)
                 return Sold(subject, attribution)
             if answer.outcome == "known":
                 return await self._known_meanwhile(shop, told, subject)
@@ -129,7 +143,7 @@ class Sales:
             if answer.place is not None:
                 handles = _without_obstacle(handles, answer.place, answer, patient=attempt < MOST_YIELDS)
             else:
-                subject, handles = NOBODY, []
+                subject, handles, same = NOBODY, [], False
                 attribution = _attribution(shop, subject, sale, [])
         raise StoreUnavailable(CHANGING)
 
@@ -139,14 +153,15 @@ class Sales:
             return None
         return _repeated(told.sale, stored, subject) if await self._store.sales.confirm(shop.shop_id, told.sale.sale) else None
 
-    def _count(self, shop: Shop, sale: Sale, attribution: Attribution, former: FormerSale | None) -> None:
+    def _count(self, shop: Shop, sale: Sale, counted: Counted, former: Mapping[str, str] | None) -> None:
+        """Each at the time of its order."""
         if former:
-            lines = lines_of(former.fields["products"])
-            attributed = json.loads(former.fields.get("attribution", "[]"))
-            credited = _credited(lines, {str(one["product"]): one["labels"] for one in attributed})
-            self._tally.taken_back(shop.shop_id, int(former.fields["time"]), Decimal(former.fields["revenue"]), credited)
-        credited = _credited(sale.lines, {str(credit.product): credit.labels for credit in attribution.credits})
-        self._tally.sold(shop.shop_id, sale.revenue, sale.products, credited)
+            earlier = counted_in(former)
+            self._tally.taken_back(shop.shop_id, int(former["time"]), earlier.revenue, earlier.labels)
+        self._tally.sold(shop.shop_id, sale.time, counted.revenue, sale.products, counted.labels)
+
+    def _entry(self, shop: Shop, subject: Subject, sale: Sale) -> Entry:
+        return self._tracking.entry(shop, subject, sale_event(sale))
 
     def _linking(self, shop: Shop, subject: Subject, handle: Handle, proof: Proof, now: int) -> LinkCall | None:
         linkable = self._tracking.linkable(shop, subject, proof)
@@ -180,13 +195,18 @@ def _without_obstacle(told: Sequence[HandleOfSale], place: int, answer: SaleAnsw
     return [*told[:place], changed, *told[place + 1 :]]
 
 
-def _event(sale: Sale) -> Event:
-    return Event(EventType.SALE, sale.time, first_products(line.product for line in sale.lines), text=sale.sale)
+def _kept(told: ToldSale, known: Known, subject: Subject, counted: Counted) -> dict[str, str]:
+    """Who said the sale, and what would have to be taken back."""
+    if told.private:
+        return {"verified": "1"} | ({"by_token": known.session} if known.session and subject.visitor else {})
+    shown = subject.visitor is not None and subject.presented and known.proof is Proof.TOKEN
+    return counted.fields() | (session_fields(subject) if shown else {})
 
 
-def _former(stored: Mapping[str, str]) -> FormerSale:
-    event = _event(Sale(stored["sale"], lines_of(stored["products"]), int(stored["time"])))
-    return FormerSale(stored, (event.stored(), structs.replace(event, override=True).stored()))
+def _counted(sale: Sale, attribution: Attribution, told: ToldSale) -> Counted:
+    credited = _credited(sale.lines, {str(credit.product): credit.labels for credit in attribution.credits})
+    found = Counted(sale.revenue, credited)
+    return found if told.private else found.bounded()
 
 
 def _products(sale: Sale) -> str:

@@ -53,7 +53,7 @@ class Store:
         self.links = LinkStore(client, keys, caps)
         self.removals = RemovalStore(client, keys, retention.gone * DAY)
         self.activity = ActivityStore(client, keys, most_orders, retention.sale * DAY)
-        self.sales = SaleStore(client, keys, assumed, self.links, self.activity, retention.sale * DAY)
+        self.sales = SaleStore(client, keys, self.links, self.activity, retention.sale * DAY)
         self._schema = Schema(VERSION, handles.fingerprints)
         self._mark = mark or SeenMark()
         self.repair = Repair(client, keys, self.removals)

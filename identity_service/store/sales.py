@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from identity_service.handle import Handle, handle_named
 from identity_service.shop import ShopId
 from identity_service.store.activity import ActivityStore
-from identity_service.store.assumed import AssumedVisitors
 from identity_service.store.batch import Command, call, read
 from identity_service.store.client import Client
 from identity_service.store.events import Entry, keeping
@@ -15,7 +14,8 @@ from identity_service.store.links import LinkCall, LinkStore
 from identity_service.visitor import VisitorId
 
 MOST_SALES = 500
-"""Of a visitor, and of a handle; later ones are kept without naming it, so that whatever names it is found."""
+"""Of a visitor, and of a handle; later ones are kept without naming it, so that whatever names it is found. What public keys say never
+takes the last half."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,11 @@ class HandleOfSale:
 
 @dataclass(frozen=True, slots=True)
 class FormerSale:
-    """One that a public key told, and whose place another one takes. `events`: what its visitor's may be, as they are stored."""
+    """One that a public key told, and whose place another one takes. `events`: forms in which its visitor's may be stored; none where it
+    stays."""
 
     fields: Mapping[str, str]
-    events: tuple[str, str]
+    events: tuple[str, ...]
 
     @property
     def handles(self) -> list[Handle]:
@@ -40,13 +41,22 @@ class FormerSale:
 
 
 @dataclass(frozen=True, slots=True)
+class OfVisitor:
+    """Whom a sale names. `assumed`: as the sale was decided by it. `entry`: its event, None where it is there."""
+
+    visitor: VisitorId
+    assumed: str
+    entry: Entry | None
+
+
+@dataclass(frozen=True, slots=True)
 class NewSale:
-    """`fields` as stored; `listed_at`: seconds since 1970 with fractions; `visitor`: whom it names, and its event."""
+    """`fields` as stored; `listed_at`: seconds since 1970 with fractions."""
 
     sale: str
     fields: Mapping[str, str]
     listed_at: float
-    visitor: tuple[VisitorId, Entry] | None
+    of: OfVisitor | None
     handles: Sequence[HandleOfSale]
     former: FormerSale | None = None
 
@@ -65,10 +75,9 @@ class SaleAnswer:
 class SaleStore:
     """`life`: seconds a sale is kept."""
 
-    def __init__(self, client: Client, keys: Keys, assumed: AssumedVisitors, links: LinkStore, activity: ActivityStore, life: int) -> None:
+    def __init__(self, client: Client, keys: Keys, links: LinkStore, activity: ActivityStore, life: int) -> None:
         self._client = client
         self._keys = keys
-        self._assumed = assumed
         self._links = links
         self._activity = activity
         self._life = life
@@ -94,16 +103,15 @@ class SaleStore:
     def _selling(self, shop: ShopId, new: NewSale) -> Command:
         digest = self._keys.sale_digest(shop, new.sale)
         sale: Sequence[str | int] = (self._life, *(text for pair in new.fields.items() for text in pair))
-        index = (digest, self._life, MOST_SALES)
+        index = (digest, self._life, MOST_SALES if "verified" in new.fields else MOST_SALES // 2)
         orders, listing = self._activity.listing(shop, digest, new.listed_at)
         keys = [self._key(shop, new.sale), *orders]
         assumed: Sequence[str] = ()
         event: Sequence[str | int] = ()
-        if new.visitor:
-            visitor, entry = new.visitor
-            of = self._keys.visitor(shop, visitor)
+        if new.of:
+            of = self._keys.visitor(shop, new.of.visitor)
             keys += [of.record, of.gone, of.sales, of.events]
-            assumed, event = (self._assumed.of(of.digest).decisive,), keeping(entry)
+            assumed, event = (new.of.assumed,), keeping(new.of.entry) if new.of.entry else ()
         groups: list[Sequence[str | int]] = [sale, listing, index, assumed, event, _former(new.former) if new.former else ()]
         if new.former:
             keys += self._keys_of(shop, new.former)
@@ -145,7 +153,8 @@ class SaleStore:
         return self._keys.sale_of(shop, self._keys.sale_digest(shop, sale))
 
 
-def _former(former: FormerSale) -> Sequence[str]:
+def _former(former: FormerSale) -> Sequence[str | int]:
     """As the script takes it."""
     fields = former.fields
-    return fields["time"], fields.get("visitor", ""), *former.events, *(handle.name for handle in former.handles)
+    names = (handle.name for handle in former.handles)
+    return fields["time"], fields.get("visitor", ""), len(former.events), *former.events, *names

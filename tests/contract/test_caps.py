@@ -119,7 +119,7 @@ async def link(shopper: Shopper, visitor: str, **handle: str) -> int:
     return (await shopper.post("/v1/links", {"visitor": visitor} | (handle or {"email": LUKE}))).status_code
 
 
-async def sell(shopper: Shopper, sale: str, *, key: str = "demo-public-key", **body: Any) -> None:
+async def sell(shopper: Shopper, sale: str, *, key: str = "demo-private-key", **body: Any) -> None:
     answer = await shopper.post("/v2/log/sale", {"sale": sale, "products": [{"id": 1, "price": 2}]} | body, key=key)
     assert answer.json() == {"status": "ok"}
 
@@ -147,7 +147,7 @@ async def test_visitors_of_a_handle_that_anybody_names(shopper: Shopper, databas
         await shopper.browser("/v1/links", {"email": LUKE, "token": token})
         await shopper.browser("/v2/log/email", {"email": LUKE, "visitor": f"mailed-{number}"})
         await shopper.browser("/v2/log/basket/set", {"email": LUKE, "visitor": f"basket-{number}", "products": [1]})
-        await sell(shopper, f"S-{number}", email=LUKE, visitor=f"buyer-{number}")
+        await sell(shopper, f"S-{number}", key="demo-public-key", email=LUKE, visitor=f"buyer-{number}")
     assert size(database, "E:[^:]*") == [CAPS["VISITORS_PER_HANDLE"] // 2]
 
 
@@ -207,6 +207,17 @@ async def test_orders_of_a_handle(shopper: Shopper, database: redis.Redis, handl
     assert [key for key in database.scan_iter("id:v2:{*}:S:*") if database.hexists(key, next(iter(handle)))] == []
     await sell(shopper, "S-new", **handle)
     assert size(database, "E:[^:]*:sales") == [1]
+
+
+async def test_what_public_keys_say_never_takes_the_last_half(shopper: Shopper, database: redis.Redis) -> None:
+    """Of the orders that a handle and a visitor are found by: the shop's own find their place."""
+    for number in range(3 * SALES):
+        await sell(shopper, f"P-{number}", key="demo-public-key", email=LUKE, visitor="one")
+    assert size(database, "E:[^:]*:sales") == size(database, "V:[^:]*:sales") == [SALES // 2]
+    for number in range(3 * SALES):
+        await sell(shopper, f"S-{number}", email=LUKE, visitor="one")
+    assert size(database, "E:[^:]*:sales") == size(database, "V:[^:]*:sales") == [SALES]
+    assert (await order(shopper, "S-0"))["visitor"] == "one"
 
 
 async def test_repeated_orders_of_a_full_handle(shopper: Shopper, database: redis.Redis) -> None:

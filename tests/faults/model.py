@@ -74,7 +74,8 @@ class Model:
             for links, cap in ((at_handle, caps.visitors_per_handle), (at_visitor, caps.emails_per_visitor)):
                 for pair in _giving_way(links, cap, proof):
                     del self.links[pair]
-        self.links[name, visitor] = Linked(max(proof, held.proof, key=RANK.index) if held else proof, now)
+        weaker = held and RANK.index(proof) < RANK.index(held.proof)
+        self.links[name, visitor] = held if held and weaker else Linked(proof, now)
         self.change(visitor, kind=person.kind or "c")
         return "linked"
 

@@ -12,7 +12,7 @@ from identity_service.shop import ShopId
 from identity_service.store import Retention, Store
 from identity_service.store.events import Entry, Kept
 from identity_service.store.links import Linkable, LinkCall
-from identity_service.store.sales import HandleOfSale, NewSale, SaleAnswer
+from identity_service.store.sales import HandleOfSale, NewSale, OfVisitor, SaleAnswer
 from identity_service.store.visitors import Grant, StoredReceipt
 from identity_service.visitor import Kind, VisitorId
 from tests.faults.steps import Crash, SteppedClient
@@ -80,9 +80,11 @@ class World:
             await self.store.visitors.look_up(SHOP, [visitor], now)
         named = [HandleOfSale(one, link_call(one, visitor, proof, now, NOW + YEAR) if visitor else None) for one in handles]
         while True:
-            fields = {"sale": sale, "time": str(now), "products": "[]"} | ({"visitor": visitor} if visitor else {})
+            fields = {"sale": sale, "time": str(now), "products": "[]", "verified": "1"} | ({"visitor": visitor} if visitor else {})
             fields |= {FIELDS[one.handle.kind]: one.handle.name for one in named if one.named}
-            of = (visitor, Entry(f'{{"n":{now}}}', KEPT, now)) if visitor else None
+            of = None
+            if visitor:
+                of = OfVisitor(visitor, self.store.events.assumption(SHOP, visitor), Entry(f'{{"n":{now}}}', KEPT, now))
             answer = await self.store.sales.sell(SHOP, NewSale(sale, fields, float(now), of, named))
             if answer.outcome in {"sold", "known", "otherwise"}:
                 return answer

@@ -7,8 +7,8 @@
 -- KEYS     then of each handle that came with it: links, sales, and as of link for each that gives way
 -- ARGV     groups of texts, each behind its number: 1. the sale: life in seconds, names and values by turns   2. the listing: time in s
 --          with fractions, digest, most orders, life in s   3. the index: digest, life in s, most sales   4. the visitor as assumed, or none
---          5. the event, as of keep_event, or none   6. none, or of the sale whose place it takes: time in s, visitor or empty, its event
---          in either form, names of its handles   then of each handle: 1 where the sale names it or empty, and how it is to be linked, as
+--          5. the event, as of keep_event, or none   6. none, or of the sale whose place it takes: time in s, visitor or empty, number
+--          and forms of its event, names of its handles   then of each handle: 1 where the sale names it or empty, and how it is to be linked, as
 --          of link, or nothing
 -- Touches  as of link for each handle; all events of the visitor of a sale whose place it takes
 -- Returns  {sold}, or why not, when nothing is written: {known}: there is a sale, and it is not the one to take the place of; {otherwise},
@@ -39,9 +39,10 @@ if #assumed > 0 then
 end
 local earlier, of_earlier = {}, {}
 if former[2] and former[2] ~= '' then earlier.record, earlier.sales, earlier.events = next_keys(3) end
-for i = 5, #former do
+local events = {unpack(former, 4, 3 + (former[3] or 0))}
+for i = 4 + #events, #former do
   local links, sales = next_keys(2)
-  of_earlier[i - 4] = {name = former[i], links = links, sales = sales}
+  of_earlier[#of_earlier + 1] = {name = former[i], links = links, sales = sales}
 end
 local handles = {}
 while next_key <= #KEYS do
@@ -60,7 +61,7 @@ while next_key <= #KEYS do
 end
 
 if time then
-  take_back(former, earlier, of_earlier, index[1])
+  take_back(former, events, earlier, of_earlier, index[1])
   redis.call('DEL', KEYS[1])
 end
 redis.call('HSET', KEYS[1], unpack(sale, 2))
@@ -70,7 +71,7 @@ redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -tonumber(listing[3]) - 1)
 if redis.call('TTL', KEYS[2]) < tonumber(listing[4]) * 0.999 then redis.call('EXPIRE', KEYS[2], listing[4]) end
 if visitor then
   put_into(visitor.sales, index)
-  keep_event(visitor.record, visitor.events, event)
+  if #event > 0 then keep_event(visitor.record, visitor.events, event) end
 end
 for _, one in ipairs(handles) do
   if one.named then put_into(one.sales, index) end

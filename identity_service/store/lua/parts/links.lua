@@ -4,9 +4,10 @@
 local RANK = {v = 3, t = 2, u = 1}
 local LENGTH_OF_A_NAME = 23 -- no other field of a record has it
 
+-- nil for none, and for what is none: whoever writes into the store by hand may err.
 local function read_link(text)
   local first, last, life, source, proof = string.match(text or '', '^(%d+) (%d+) (%d+) (%a)(%a)$')
-  return first and {first = tonumber(first), last = first + last, expires = first + life, source = source, proof = proof}
+  return first and RANK[proof] and {first = tonumber(first), last = first + last, expires = first + life, source = source, proof = proof}
 end
 
 local function keep_link(links, visitor, link, now)
@@ -62,7 +63,7 @@ local function drop_link(links, record, name, visitor)
 end
 
 -- `at`: links, record. `new`: visitor, name (of the handle), now, proof, source, kind and expires (of a record where there is none).
--- An earlier link that lives keeps its beginning, and its proof where that is stronger.
+-- An earlier link that lives keeps its beginning, and where its proof is stronger that, and when it was last made by it.
 local function write_link(at, new)
   local stored = read_link(redis.call('HGET', at.links, new.visitor))
   if stored and stored.expires <= new.now then stored = nil end
@@ -81,7 +82,8 @@ local function write_link(at, new)
   count_pointer(at.record, new.name, pointer, proof)
   local link = {first = new.now, last = new.now, expires = tonumber(expires), source = new.source, proof = proof}
   if stored then -- one that began later, or by a clock that is ahead, may have been faster
-    link.first, link.last = math.min(stored.first, new.now), math.max(stored.last, new.now)
+    link.first = math.min(stored.first, new.now)
+    link.last = RANK[new.proof] < RANK[stored.proof] and stored.last or math.max(stored.last, new.now)
   end
   keep_link(at.links, new.visitor, link, new.now)
 end

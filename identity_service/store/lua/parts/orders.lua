@@ -11,18 +11,17 @@ local function put_into(sales, index)
   if redis.call('TTL', sales) < tonumber(index[2]) then redis.call('EXPIRE', sales, index[2]) end
 end
 
--- `former`: time in s, visitor or empty, its event, the same of a visitor that was typed into an address for a test. `of_visitor`: record, sales and events, all nil without one. `handles`: name, links and
--- sales of each that it names. A link goes where nothing but that sale made it.
-local function take_back(former, of_visitor, handles, digest)
+-- `former`: time in s, visitor or empty; `events`: what its event may be, none where it stays. `of_visitor`: record, sales and events, all
+-- nil without one. `handles`: name, links and sales of each that it names. A link goes where nothing but that sale made it, and no key.
+local function take_back(former, events, of_visitor, handles, digest)
   if of_visitor.record then
     redis.call('SREM', of_visitor.sales, digest)
-    redis.call('LREM', of_visitor.events, 1, former[3])
-    redis.call('LREM', of_visitor.events, 1, former[4])
+    for _, event in ipairs(events) do redis.call('LREM', of_visitor.events, 1, event) end
   end
   for _, one in ipairs(handles) do
     redis.call('SREM', one.sales, digest)
     local link = of_visitor.record and read_link(redis.call('HGET', one.links, former[2]))
-    if link and link.source == 's' and link.first == tonumber(former[1]) and link.last == link.first then
+    if link and link.source == 's' and link.proof ~= 'v' and link.first == tonumber(former[1]) and link.last == link.first then
       drop_link(one.links, of_visitor.record, one.name, former[2])
     end
   end

@@ -21,7 +21,8 @@ local function own_orders(held)
   for _, digest in ipairs(redis.call('SMEMBERS', held.sales)) do
     local key = held.orders[digest]
     if not key then return nil end
-    local visitor, email, customer = unpack(redis.call('HMGET', key, 'visitor', 'email', 'customer'))
+    local visitor, email, customer, verified, by_token = unpack(redis.call('HMGET', key, 'visitor', 'email', 'customer', 'verified', 'by_token'))
+    if verified and by_token then email, customer = false, false end -- the shop's word, beside a session that only a browser told
     if visitor == held.visitor then
       if (email and not held.handles[email]) or (customer and not held.handles[customer]) then return nil end
       own[#own + 1] = {key = key, digest = digest, email = email, customer = customer}
@@ -37,9 +38,10 @@ local function take_all(held, orders, at, life)
   local existed, links, events = redis.call('EXISTS', held.record), 0, redis.call('LLEN', held.events)
   for _, handle in pairs(held.handles) do links = links + redis.call('HDEL', handle.links, held.visitor) end
   for _, order in ipairs(orders) do
-    redis.call('HDEL', order.key, 'email', 'customer', 'visitor', 'by_token', 'attribution')
-    for _, name in ipairs({order.email or '', order.customer or ''}) do
-      if name ~= '' then redis.call('SREM', held.handles[name].sales, order.digest) end
+    redis.call('HDEL', order.key, 'visitor', 'by_token', 'attribution')
+    for field, name in pairs({email = order.email or nil, customer = order.customer or nil}) do
+      redis.call('HDEL', order.key, field)
+      redis.call('SREM', held.handles[name].sales, order.digest)
     end
   end
   redis.call('DEL', held.record, held.events, held.receipts, held.sales)

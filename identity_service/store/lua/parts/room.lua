@@ -31,7 +31,7 @@ local function at_handle(at, new, found)
   local lowest, oldest, stored = RANK[new.proof], math.huge, redis.call('HGETALL', at.links)
   for i = 1, #stored, 2 do
     local link = read_link(stored[i + 1])
-    if link.expires > new.now then
+    if link and link.expires > new.now then
       living = living + 1
       local rank = RANK[link.proof]
       if rank < lowest or (weakest and rank == lowest and link.last < oldest) then weakest, lowest, oldest = i, rank, link.last end
