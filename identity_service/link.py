@@ -1,8 +1,8 @@
 """Links between handles and visitors, in the public form that other services may read from the store.
 
 A handle's links are one hash, field = visitor ID, value = `FIRST LAST LIFE SF`: when first linked, in seconds since 1970; when last
-linked, by its proof or a stronger one, and how long it counts, both in seconds after FIRST; S is the source, `s`ale `e`mail or `l`ink; F is the proof: `v`erified by a
-private key, by the visitor's `t`oken, or `u`nproven.
+linked, by its proof or a stronger one, and how long it counts, both in seconds after FIRST; S is the source, `s`ale `e`mail or `l`ink; F is
+the proof: `v`erified by a private key, by the visitor's `t`oken, or `u`nproven.
 """
 
 from dataclasses import dataclass

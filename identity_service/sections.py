@@ -57,6 +57,8 @@ class LimitSettings(Section, frozen=True):
     lookups_per_second: Count
     wrong_keys_per_minute: Count
     burst: Annotated[int, Meta(ge=1, le=100)]
+    client_bytes_per_hour: Annotated[int, Meta(ge=65_536)]
+    public_key_bytes_per_hour: Annotated[int, Meta(ge=65_536)]
     body_bytes: Count
     lookup_body_bytes: Count
     connections_per_client: Count

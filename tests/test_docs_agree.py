@@ -21,6 +21,7 @@ from identity_service.settings import config_directory
 from identity_service.shop import ShopId
 from identity_service.signals.statements import SOURCES
 from identity_service.store.keys import Keys
+from identity_service.web.endpoints import SMALLEST_KEPT
 from identity_service.web.manual.book import FOLDER, NAMES, pages
 from identity_service.web.openapi import ERRORS
 from identity_service.web.routes import OPERATIONS, TRACKING
@@ -148,6 +149,8 @@ def test_limits_in_the_manual_are_the_defaults() -> None:
     assert f"more than {limits['header_count']} headers or 16 KiB" in told
     assert f"| {limits['client_per_second']} a second, twice that at once |" in told
     assert f"| {limits['key_per_second']:,} a second |" in told
+    assert f"| {limits['client_bytes_per_hour'] >> 20} MiB an hour, a call at least {SMALLEST_KEPT};" in told
+    assert f"| {limits['public_key_bytes_per_hour'] >> 30} GiB an hour |" in told
     assert f"| {limits['lookups_per_second']} a second; a hundred emails" in told
     assert f"| {limits['wrong_keys_per_minute']} a minute |" in told
     assert f"| {limits['connections_per_client']:,} |" in told

@@ -75,6 +75,10 @@ class Tally:
             self._count(gathered, now, (f"call {called.call}", f"mode {called.mode}"))
         gathered.log.append((now, called))
 
+    def beyond_quota(self, shop: ShopId) -> None:
+        """A call with a public key was refused, since its client or the key had sent too much within an hour."""
+        self._count(self._of(shop), int(self._clock()), ("calls beyond quota",))
+
     def identified(self, shop: ShopId, mode: str, choice: str | None) -> None:
         """An ID was issued, or none: then `mode` is null, or bot for a robot. `choice`: what a banner reported with the call."""
         issued = f"issued {mode}"
