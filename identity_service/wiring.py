@@ -40,15 +40,13 @@ REFUSALS_BEYOND = 10
 
 
 def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: SeenMark | None = None) -> Services:
-    handles = Handles(*settings.secrets.peppers)
-    signing = Signing(settings.secrets.signing_keys)
+    handles, signing = Handles(*settings.secrets.peppers), Signing(settings.secrets.signing_keys)
     limits, kept = settings.limits, settings.retention
     store = make_store(settings, _client(settings.store), handles, mark)
     receipts = Receipts(store, signing, kept.receipt_days)
     visitors = Visitors(store, signing, receipts, clock, kept.consent_days, kept.refusal_days)
     links, subjects, tally = Links(store, signing, clock), Subjects(visitors), Tally(store, clock)
-    tracking = Tracking(store, subjects, links, clock, limits.events_per_visitor)
-    orders = Orders(store, tally, clock)
+    tracking, orders = Tracking(store, subjects, links, clock, limits.events_per_visitor), Orders(store, tally, clock)
     return Services(
         shops=make_shops(settings.shops),
         store=store,
