@@ -10,13 +10,13 @@ from types import FrameType
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from identity_service.errors import ServiceError, StoreRefused
+from identity_service.errors import ServiceError, StoreRefused, StoreUnavailable
 from identity_service.logs import log, where
 from identity_service.metrics import tell_counts, tell_store
 from identity_service.sections import Settings
 from identity_service.slots import SharedMemory, private_memory
 from identity_service.store import Clock
-from identity_service.store.repair import INTERVAL
+from identity_service.store.repair import INTERVAL, noted
 from identity_service.store.schema import SeenMark
 from identity_service.web.middleware import Edge
 from identity_service.web.routes import build
@@ -98,19 +98,26 @@ class Application:
                 log.warning("counts wait: the store cannot be reached")
 
     async def keep_up(self) -> int:
-        """One round of repair and sweep, by one worker a minute; returns how many notes it closed."""
-        services = self.services
-        await services.store.check_marks()
-        now = services.links.now()
-        services.store.salts.forget_destroyed(now // 1000)
-        if not await services.store.repair.claim_turn():
-            return 0
-        shops = [shop.shop_id for shop in services.shops]
-        closed = await services.store.repair.run(shops, now)
-        if await services.store.repair.rewrite_if_due(now // 1000):
-            log.info("append-only file is being rewritten")
-        if closed:
-            log.info("repaired", notes=closed)
-        if swept := await services.store.sweep.round(shops, services.links.now):
-            log.info("links that had ended were taken off", links=swept)
-        return closed
+        """One round of repair and sweep, by one worker a minute; returns how many erasures it ended. A server of a cluster that is away
+        keeps nothing from being done elsewhere. Raises StoreUnavailable, once all has been tried."""
+        store, failures, ended, ours = self.services.store, list[StoreUnavailable](), 0, True
+        with noted(failures):
+            await store.check_marks()
+        now, shops = self.services.links.now(), [shop.shop_id for shop in self.services.shops]
+        store.salts.forget_destroyed(now // 1000)
+        with noted(failures):
+            ours = await store.repair.claim_turn()
+        if ours:
+            with noted(failures):
+                ended = await store.repair.run(shops, now)
+            with noted(failures):
+                if await store.repair.rewrite_if_due(shops, now // 1000):
+                    log.info("append-only file is being rewritten")
+            with noted(failures):
+                if swept := await store.sweep.round(shops, self.services.links.now):
+                    log.info("links that had ended were taken off", links=swept)
+        if ended:
+            log.info("repaired", erasures=ended)
+        for failure in failures:
+            raise failure
+        return ended

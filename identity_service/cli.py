@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from msgspec.structs import replace
 
-from identity_service.doctor import diagnose, summary
+from identity_service.doctor import diagnose, placement, summary
 from identity_service.errors import SettingsError, StoreUnavailable
 from identity_service.forget import forget_gone
 from identity_service.init import CannotWrite, Choices, NewKeys, init, keys_text
@@ -27,6 +27,7 @@ from identity_service.relations import sound_settings
 from identity_service.sections import ServerSettings, Settings
 from identity_service.serving import CannotListen, bind, run_workers
 from identity_service.settings import CONFIG_VARIABLE
+from identity_service.shop import ShopId
 from identity_service.store.backup import back_up
 from identity_service.store.binary import EmbeddedError
 from identity_service.store.client import Client
@@ -137,6 +138,8 @@ def doctor(asked: argparse.Namespace) -> int:
     findings = diagnose(found, url, replicas, timeout)
     for finding in findings:
         print(f"{'wrong  ' if finding.wrong else 'warning'} {' '.join(filter(None, (finding.place, finding.text)))}")
+    for line in placement(found, [ShopId(shop) for shop in settings.shops]):
+        print(line)
     print(summary(found))
     return int(any(finding.wrong for finding in findings))
 

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from statistics import median
 from urllib.parse import urlsplit
 
+from identity_service.shop import ShopId
+from identity_service.store.cluster import slot_of
 from identity_service.store.examination import unfit
 from identity_service.store.inspection import Inspection, Shard
+from identity_service.store.keys import of_shop
 from identity_service.store.server import Server, Writes
 from identity_service.store_address import parse_address
 
@@ -96,6 +99,17 @@ def summary(found: Inspection) -> str:
     return ", ".join(figures)
 
 
+def placement(found: Inspection, shops: Sequence[ShopId]) -> list[str]:
+    """In a cluster, a line for each shard: which shops it holds, each with its slot. Two that share one can never be parted."""
+    slots = {shop: slot_of(of_shop(shop, "")) for shop in shops}
+    lines = []
+    for shard in found.shards:
+        held = [f"{shop} (slot {slot})" for shop, slot in slots.items() if slot in shard.slots]
+        lines.append(f"shard   {shard.primary} holds {', '.join(held) or 'no shop'}")
+    shared = [shop for shop, slot in slots.items() if list(slots.values()).count(slot) > 1]
+    return lines + ([f"shard   {', '.join(shared)} share slots, and stay together wherever those go"] if found.shards and shared else [])
+
+
 def _of_server(server: Server, replicas: int, timeout: float, *, failover: bool) -> Iterator[Finding]:
     place = server.place
     for fault in unfit(server.info):
@@ -168,7 +182,7 @@ def _of_sentinel(place: str, state: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _of_cluster(shards: Sequence[Shard]) -> Iterator[Finding]:
-    served = sum(shard.slots for shard in shards)
+    served = sum(len(shard.slots) for shard in shards)
     if shards and served < SLOTS:
         yield Finding("", f"{served} of the cluster's {SLOTS} slots are served: give the others to a primary (CLUSTER ADDSLOTSRANGE)")
     for shard in shards:

@@ -138,6 +138,18 @@ class SaleLine:
         return {"id": self.product, "quantity": quantity} | ({} if self.price is None else {"price": f"{self.price:f}"})
 
 
+def lines_of(stored: str) -> tuple[SaleLine, ...]:
+    """From the JSON of what `SaleLine.stored` gave."""
+    return tuple(
+        SaleLine(
+            one["id"],
+            one["quantity"] if isinstance(one["quantity"], int) else Decimal(one["quantity"]),
+            Decimal(one["price"]) if "price" in one else None,
+        )
+        for one in msgspec.json.decode(stored)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Sale:
     """`sale` is the shop's order ID as text. `time` in seconds since 1970."""

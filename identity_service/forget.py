@@ -9,9 +9,8 @@ from identity_service.places import TIMEOUT, Place, opened, told, wait_for_quiet
 from identity_service.sections import Settings
 from identity_service.store.client import Client
 from identity_service.store.forgetting import forget, gone_in
-from identity_service.store.keys import SCHEMA
 from identity_service.store.moving import MoveRefused
-from identity_service.store.schema import SeenMark, continues, examine_marks, misfit, schema_of, stored_schema
+from identity_service.store.schema import SeenMark, continues, examine_marks, misfit, schema_in, schema_of
 from identity_service.wiring import make_store
 
 
@@ -29,8 +28,8 @@ def forget_gone(current: str, restored: str, settings: Settings) -> int:
 
 async def _forget(current: Place, restored: Place, settings: Settings) -> tuple[int, int]:
     own = schema_of(settings.secrets.peppers)
-    stored = stored_schema(current.side.hash_of(SCHEMA), own)
-    if not continues(stored, own):
+    stored = schema_in(current.side, own)
+    if not continues(stored, own) or stored.version != own.version:
         raise MoveRefused(misfit(stored, own))
     client = Client(restored.url, TIMEOUT, replicas=settings.store.replicas)
     store, now = make_store(settings, client, Handles(*settings.secrets.peppers)), Millis(int(time.time() * 1000))

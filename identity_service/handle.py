@@ -47,7 +47,7 @@ class Handle(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """Kind and digest in one word, as pointers and repair notes carry it."""
+        """Kind and digest in one word, as pointers and notes of erasures carry it."""
         return f"{self.kind}{self.digest}"
 
 

@@ -1,8 +1,8 @@
 """Links between handles and visitors, in the public form that other services may read from the store.
 
 A handle's links are one hash, field = visitor ID, value = `FIRST LAST LIFE SF`: when first linked, in seconds since 1970; when last
-linked and how long it counts, both in seconds after FIRST; S is the source, `s`ale `e`mail or `l`ink; F is the proof: `v`erified by a
-private key, by the visitor's `t`oken, or `u`nproven.
+linked, by its proof or a stronger one, and how long it counts, both in seconds after FIRST; S is the source, `s`ale `e`mail or `l`ink; F is
+the proof: `v`erified by a private key, by the visitor's `t`oken, or `u`nproven.
 """
 
 from dataclasses import dataclass
@@ -60,9 +60,13 @@ class LinkCaps:
 
 
 def parse_link(visitor: str, value: str) -> Link:
-    first, last, life, letters = value.split(" ")
-    began = int(first)
-    return Link(VisitorId(visitor), began, began + int(last), began + int(life), _BY_LETTER[letters[0]], _PROOFS[letters[1]])
+    """What is no value of a link, since somebody wrote it by hand, is one without proof that has ended."""
+    try:
+        first, last, life, letters = value.split(" ")
+        began, source, proof = int(first), _BY_LETTER[letters[0]], _PROOFS[letters[1]]
+        return Link(VisitorId(visitor), began, began + int(last), began + int(life), source, proof)
+    except (ValueError, KeyError, IndexError):
+        return Link(VisitorId(visitor), 0, 0, 0, LinkSource.LINK, Proof.NONE)
 
 
 def living_links(stored: dict[str, str], now: int) -> list[Link]:

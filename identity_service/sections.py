@@ -57,6 +57,8 @@ class LimitSettings(Section, frozen=True):
     lookups_per_second: Count
     wrong_keys_per_minute: Count
     burst: Annotated[int, Meta(ge=1, le=100)]
+    client_bytes_per_hour: Annotated[int, Meta(ge=65_536)]
+    public_key_bytes_per_hour: Annotated[int, Meta(ge=65_536)]
     body_bytes: Count
     lookup_body_bytes: Count
     connections_per_client: Count
@@ -66,9 +68,9 @@ class LimitSettings(Section, frozen=True):
     header_seconds: Annotated[float, Meta(gt=0, le=600)]
     body_seconds: Annotated[float, Meta(gt=0, le=600)]
     json_depth: Annotated[int, Meta(ge=4, le=64)]
-    visitors_per_handle: Annotated[int, Meta(ge=2, le=100_000)]
-    emails_per_visitor: Annotated[int, Meta(ge=2, le=1_000)]
-    events_per_visitor: Annotated[int, Meta(ge=1, le=10_000)]
+    visitors_per_handle: Annotated[int, Meta(ge=2, le=2_000)]
+    emails_per_visitor: Annotated[int, Meta(ge=2, le=50)]
+    events_per_visitor: Annotated[int, Meta(ge=1, le=500)]
     orders_per_shop: Count
 
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 MEMORY_VARIABLE = "IDENTITY_MEMORY"
 """Where workers find the memory that their supervisor made; empty: nowhere."""
-TABLES = 5
+TABLES = 7
 SLOTS = 1 << 16
 NEIGHBOURS = 8
 """How far from its place a caller may be found."""

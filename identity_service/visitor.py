@@ -81,12 +81,10 @@ class VisitorRecord(Struct, frozen=True):
 
 
 class VisitorState(Struct, frozen=True):
-    """A visitor as found: a living record or none, the time of its withdrawal or erasure or none, and whether that is still under way
-    (or was cut off)."""
+    """A visitor as found: a living record or none, and the time of its withdrawal or erasure or none."""
 
     record: VisitorRecord | None
     gone_at: Millis | None
-    leaving: bool = False
 
 
 def new_visitor_id(random_text: RandomText = secrets.token_urlsafe) -> VisitorId:

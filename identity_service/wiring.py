@@ -28,6 +28,7 @@ from identity_service.signals.tcf import TcfRule
 from identity_service.signing import Signing
 from identity_service.slots import SharedMemory
 from identity_service.store import Clock, Retention, Store
+from identity_service.store.activity import HOUR
 from identity_service.store.client import Client
 from identity_service.store.schema import SeenMark
 from identity_service.web.auth import parse_networks
@@ -39,15 +40,13 @@ REFUSALS_BEYOND = 10
 
 
 def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: SeenMark | None = None) -> Services:
-    handles = Handles(*settings.secrets.peppers)
-    signing = Signing(settings.secrets.signing_keys)
+    handles, signing = Handles(*settings.secrets.peppers), Signing(settings.secrets.signing_keys)
     limits, kept = settings.limits, settings.retention
     store = make_store(settings, _client(settings.store), handles, mark)
     receipts = Receipts(store, signing, kept.receipt_days)
     visitors = Visitors(store, signing, receipts, clock, kept.consent_days, kept.refusal_days)
     links, subjects, tally = Links(store, signing, clock), Subjects(visitors), Tally(store, clock)
-    tracking = Tracking(store, subjects, links, clock, limits.events_per_visitor)
-    orders = Orders(store, tally, clock)
+    tracking, orders = Tracking(store, subjects, links, clock, limits.events_per_visitor), Orders(store, tally, clock)
     return Services(
         shops=make_shops(settings.shops),
         store=store,
@@ -70,6 +69,8 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         client_limit=_limit(settings, memory, 0, limits.client_per_second, limits.burst),
         key_limit=_limit(settings, memory, 1, limits.key_per_second, limits.burst),
         lookup_limit=_limit(settings, memory, 2, limits.lookups_per_second, limits.burst),
+        client_quota=_limit(settings, memory, 5, limits.client_bytes_per_hour / HOUR, HOUR),
+        public_key_quota=_limit(settings, memory, 6, limits.public_key_bytes_per_hour / HOUR, HOUR),
         refusal_limit=_limit(settings, memory, 4, limits.client_per_second / REFUSALS_BEYOND, limits.burst),
         wrong_keys=_limit(settings, memory, 3, limits.wrong_keys_per_minute / 60, 60),
         refusal_days=kept.refusal_days,

@@ -1,7 +1,7 @@
 """A store that holds every kind of key, filled by the calls that shops make, and everything that callers can read of it."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -9,15 +9,10 @@ from typing import Any
 import httpx2 as httpx
 
 from identity_service.app import Application
-from identity_service.consent import Millis
 from identity_service.handle import Handles
-from identity_service.link import LinkSource, Proof
 from identity_service.settings import load
 from identity_service.shop import ShopId
-from identity_service.store.batch import call, call_with
-from identity_service.store.links import Linkable
-from identity_service.store.visitors import NAME_LENGTH
-from identity_service.visitor import Kind, VisitorId
+from identity_service.store.batch import write
 from tests.conftest import Clock, Shopper
 
 SHOP = ShopId("demo")
@@ -72,7 +67,7 @@ async def fill(application: Application, shopper: Shopper, clock: Clock) -> list
     await shopper.post("/v1/visitors", {"token": people[4].token, "consent": "refused"})
     await shopper.post("/v2/log/click", {})
     await shopper.client.get("/v1/calls", headers={"authorization": "Bearer demo-private-key"})
-    await _cut_off(application, people)
+    await _cut_off(application, people[7])
     return people
 
 
@@ -92,33 +87,29 @@ async def _live(shopper: Shopper, person: Person, clock: Clock) -> None:
     assert (await shopper.post("/v2/log/sale", sale)).json() == {"status": "ok"}
 
 
-async def _cut_off(application: Application, people: list[Person]) -> None:
-    """What crashes leave: a link that was only announced, a sale that was only indexed, a withdrawal that was only begun."""
+async def _cut_off(application: Application, person: Person) -> None:
+    """What a crash leaves: an erasure that was only noted."""
     store, now = application.services.store, application.services.links.now()
-    handle = application.services.handles.of_email(SHOP, "announced@moved.example")
-    linkable = Linkable(VisitorId(people[5].visitor), Kind.PERSISTENT, 0, persistent_only=False, proof=Proof.KEY)
-    attempt = store.links._attempt(SHOP, handle, linkable, LinkSource.LINK, now // 1000)
-    announce = call_with("link_intend", attempt.announcing)
-    await store.client.run(call("note_removal", [store.keys.notes(SHOP)], now, f"l {handle.name} {attempt.nonce}"), announce)
-    [state] = await store.visitors.look_up(SHOP, [VisitorId(people[6].visitor)], now // 1000)
-    assert state.record
-    await store.sales.index_under_visitor(SHOP, "cut-off", VisitorId(people[6].visitor), None, now // 1000)
-    keys = store.keys.visitor(SHOP, people[7].visitor)
-    await store.removals._note(SHOP, f"w {people[7].visitor}", Millis(now))
-    mark = (now, 34_560_000, NAME_LENGTH, "nonce-7", "now")
-    await store.client.run(call("withdraw_mark", (keys.record, keys.gone, keys.sales), *mark))
+    handle = application.services.handles.of_customer(SHOP, person.customer)
+    await store.client.run(write("ZADD", store.keys.erasures(SHOP), now, f"e {handle.name} nonce"))
 
 
 async def picture(shopper: Shopper, people: list[Person]) -> dict[str, Any]:
     """Everything that can be read, none of it changed by reading."""
-    found: dict[str, Any] = {}
     asked = [{"email": person.email} for person in people] + [{"customer": person.customer} for person in people]
     asked += [{"visitor": visitor} for person in people for visitor in (person.visitor, person.cookieless, "own-id")]
+    found = await told_of(shopper, asked)
+    for person in people:
+        found[f"verify {person.number}"] = (await shopper.post("/v1/verifications", {"token": person.token})).json()
+    return found
+
+
+async def told_of(shopper: Shopper, asked: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """All that the calls tell of these emails, customer IDs and visitors, and of the shop."""
+    found: dict[str, Any] = {}
     for named in asked:
         for path in ("lookups", "exports", *(["receipts", "events"] if "visitor" in named else [])):
             found[f"{path} {named}"] = (await shopper.post(f"/v1/{path}", named)).json()
-    for person in people:
-        found[f"verify {person.number}"] = (await shopper.post("/v1/verifications", {"token": person.token})).json()
     orders = (await _get(shopper, "/v1/orders"))["orders"]
     found["orders"] = sorted(orders, key=lambda order: str(order["sale"]))
     for order in orders:

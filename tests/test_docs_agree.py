@@ -20,7 +20,8 @@ from identity_service.sections import Settings, ShopSettings
 from identity_service.settings import config_directory
 from identity_service.shop import ShopId
 from identity_service.signals.statements import SOURCES
-from identity_service.store.keys import PREFIX, Keys
+from identity_service.store.keys import Keys
+from identity_service.web.endpoints import SMALLEST_KEPT
 from identity_service.web.manual.book import FOLDER, NAMES, pages
 from identity_service.web.openapi import ERRORS
 from identity_service.web.routes import OPERATIONS, TRACKING
@@ -148,6 +149,8 @@ def test_limits_in_the_manual_are_the_defaults() -> None:
     assert f"more than {limits['header_count']} headers or 16 KiB" in told
     assert f"| {limits['client_per_second']} a second, twice that at once |" in told
     assert f"| {limits['key_per_second']:,} a second |" in told
+    assert f"| {limits['client_bytes_per_hour'] >> 20} MiB an hour, a call at least {SMALLEST_KEPT};" in told
+    assert f"| {limits['public_key_bytes_per_hour'] >> 30} GiB an hour |" in told
     assert f"| {limits['lookups_per_second']} a second; a hundred emails" in told
     assert f"| {limits['wrong_keys_per_minute']} a minute |" in told
     assert f"| {limits['connections_per_client']:,} |" in told
@@ -163,8 +166,8 @@ def test_lifetimes_in_the_manual_are_the_defaults() -> None:
 def test_the_public_key_is_documented_as_it_is() -> None:
     handles = Handles("pepper")
     key = Keys(handles).handle(ShopId("SHOP"), handles.of_email("SHOP", "a@example.com")).links
-    assert key.startswith(f"{PREFIX}E{{SHOP:")
-    assert "`id:v1:E{SHOP:DIGEST}`" in MANUAL["store"]
+    assert re.fullmatch(r"id:v2:\{SHOP\}:E:[\w-]{22}", key)
+    assert "`id:v2:{SHOP}:E:DIGEST`" in MANUAL["store"]
 
 
 def test_the_digests_of_the_manual_are_those_of_the_service_and_of_its_recipe() -> None:

@@ -1,16 +1,21 @@
 """The command `move`, run as an operator runs it: real stores, a service before and after, and a process that is really killed."""
 
 import os
+import random
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import redis
 
+from identity_service.handle import Handles
 from identity_service.store.keys import MOVE, PROBE, REPAIR_LOCK, SCHEMA
-from tests.filled import NEW, OLD, environment
+from identity_service.store.schema import VERSION, Schema, schema_of
+from tests.filled import NEW, OLD, SHOP, environment
+from tests.first_store import plant
 from tests.server import valkey
 from tests.test_command import PATIENCE, eventually, free_port, served
 
@@ -78,7 +83,7 @@ def test_a_killed_move_goes_on_and_no_service_starts_on_either_half(tmp_path: Pa
     with valkey() as source, valkey() as target, redis.Redis.from_url(source) as there, redis.Redis.from_url(target) as here:
         with there.pipeline(transaction=False) as pipe:
             for number in range(20_000):
-                pipe.set(f"id:v1:R{{demo:{number:022d}}}", "receipt", ex=100_000)
+                pipe.set(f"id:v2:{{demo}}:R:{number:022d}", "receipt", ex=100_000)
             pipe.execute()
         moving = subprocess.Popen([sys.executable, "-m", "identity_service", "move", source, target], stdout=subprocess.PIPE)
         assert eventually(lambda: here.dbsize() > 5_000)
@@ -94,6 +99,56 @@ def test_a_killed_move_goes_on_and_no_service_starts_on_either_half(tmp_path: Pa
         marks = {name.encode() for name in (SCHEMA, MOVE, PROBE)}
         assert set(here.keys()) - marks == set(there.keys()) - marks
         assert (here.exists(MOVE), here.exists(SCHEMA)) == (0, 1)
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_service_does_not_start_on_the_first_schema_and_names_the_move(marked: bool) -> None:
+    with valkey() as source, valkey() as target, redis.Redis.from_url(source, decode_responses=True) as there:
+        plant(source)
+        if marked:
+            there.hset(SCHEMA, mapping=dict(Schema(1, schema_of([OLD]).peppers).fields()))
+        refused = run("serve", "--port", str(free_port()), IDENTITY_STORE__URL=source)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+        assert "its keys are of schema 1, this version uses 2; run `identity-service move FROM TO`" in refused.stderr
+        assert there.hget(SCHEMA, "version") == ("1" if marked else None)
+        told = run("move", source, target)
+        assert told.returncode == 0, told.stderr
+        assert run("check", "--store", IDENTITY_STORE__URL=target).returncode == 0
+        assert "this store was moved to" in run("check", "--store", IDENTITY_STORE__URL=source).stderr
+
+
+def plant_open(client: redis.Redis, visitors: int) -> None:
+    """An email from which all of these visitors were unlinked, but none of them knows."""
+    handles = Handles(OLD)
+    handle = handles.of_email(SHOP, "all@first.example")
+    with client.pipeline(transaction=False) as pipe:
+        for number in range(visitors):
+            record = f"id:v1:V{{{SHOP}:{handles.digest('visitor', SHOP, f'v{number}')}}}"
+            pipe.hset(record, mapping={"k": "p", "x": "1831287980", handle.name: "Z4rRR8CXv", "e": "1"})
+            pipe.hset(f"id:v1:E{{{SHOP}:{handle.digest}}}:removals", f"v{number}", "u 1795000000000")
+        pipe.zadd(f"id:v1:Q{{{SHOP}:repair}}", {f"u {handle.name} nonce": 1})
+        pipe.execute()
+
+
+def test_a_move_that_is_killed_again_and_again_ends_what_was_open() -> None:
+    visitors = 2_000
+    with valkey() as source, valkey() as target, redis.Redis.from_url(source) as there, redis.Redis.from_url(target) as here:
+        plant_open(there, visitors)
+        for _ in range(5):
+            command = [sys.executable, "-m", "identity_service", "move", source, target]
+            moving = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            assert moving.stdout
+            begun = moving.stdout.readline()
+            time.sleep(random.uniform(0, 0.4))
+            moving.kill()
+            moving.communicate(timeout=PATIENCE)
+            assert begun in {"begun\n", "going on\n"}
+        told = run("move", source, target)
+        assert told.returncode == 0, told.stdout + told.stderr
+        records = list(here.scan_iter("id:v2:{demo}:V:*"))
+        assert len(records) == visitors
+        assert all(here.hgetall(record)[b"e"] == b"0" and here.hlen(record) == 6 for record in records)
+        assert list(here.scan_iter("id:v?:*E*:*")) == []
 
 
 def test_a_move_waits_for_a_service_to_be_gone_and_refuses_one_that_runs() -> None:
@@ -151,10 +206,10 @@ def test_a_check_adopts_no_store() -> None:
     with valkey() as url, redis.Redis.from_url(url) as client:
         assert run("check", "--store", IDENTITY_STORE__URL=url).returncode == 0
         assert client.exists(SCHEMA) == 0
-        client.hset(SCHEMA, mapping={"version": "1", "peppers": "another"})
+        client.hset(SCHEMA, mapping={"version": str(VERSION), "peppers": "another"})
         refused = run("check", "--store", IDENTITY_STORE__URL=url)
         assert (refused.returncode, "is not the one that this store" in refused.stderr) == (2, True)
-        client.hset(SCHEMA, mapping={"version": "2", "peppers": "another"})
+        client.hset(SCHEMA, mapping={"version": str(VERSION + 1), "peppers": "another"})
         assert "which a newer version of this service wrote" in run("check", "--store", IDENTITY_STORE__URL=url).stderr
 
 

@@ -150,11 +150,11 @@ async def test_nothing_personal_is_kept_or_written(
     removed = [needle for person in people[:PEOPLE] for needle in (person.visitor, person.token, email_digest(application, person))]
     assert hits(removed, left) == []
     assert hits(removed, ["".join(capsys.readouterr())]) == []
-    assert list(database.scan_iter("id:v1:Q*")) == []
+    assert list(database.scan_iter("id:v2:{*}:Q*")) == []
     for person in people[PEOPLE:]:
         assert [one["visitor"] for one in await shopper.visitors(email=person.email)] == [person.visitor]
     immortal = [key for key in database.scan_iter() if database.ttl(key) < 0]
-    assert set(immortal) <= {"id:v1:{rewrite}"}
+    assert set(immortal) <= {"id:v2:{demo}:rewrite"}
 
 
 def email_digest(application: Application, person: Person) -> str:

@@ -87,9 +87,7 @@ class Grants:
             receipt_key=key,
             bridged_from=_bridged(scene, visitor),
         )
-        outcome, names = await self._store.removals.grant(shop.shop_id, visitor, grant, scene.now)
-        await self._store.links.extend(shop.shop_id, names, visitor, scene.seconds, expires)
-        return outcome, receipt
+        return await self._store.visitors.grant(shop.shop_id, visitor, grant, scene.seconds), receipt
 
     async def _touch(self, scene: Scene, visitor: VisitorId, record: VisitorRecord) -> None:
         opted_out = scene.visit.surroundings.gpc or any(signal.sale_share_opt_out for signal in scene.visit.signals)

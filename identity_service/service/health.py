@@ -102,6 +102,9 @@ class HealthCheck:
             if share > BAD_SHARE:
                 lights.append(worst if share > WORSE_SHARE else Light.AMBER)
                 reasons.append(f"{share:.0%} {text}")
+        if beyond := hour["calls beyond quota"]:
+            lights.append(Light.AMBER)
+            reasons.append(f"{beyond:,} calls of the last hour were refused: a client, or the public key, sent more than its quota")
         return Health(max(lights, key=LIGHTS.index, default=Light.GREEN), click, sale, rate, unlabelled, visitorless, reasons)
 
 

@@ -15,8 +15,8 @@ class LinkingRefusals:
         self._receipts = receipts
 
     async def refuse(self, scene: Scene, visitor: VisitorId, kind: Kind, expires: int) -> Receipt | None:
-        """Proves and remembers the refusal, so that no link comes after it; then removes the links there are. `expires`: of a record made
-        for it. Returns the receipt, None where the refusal was known already or came over a limit; one that was cut off is ended then."""
+        """Proves and remembers the refusal, so that no link comes after it, and removes the links there are. `expires`: of a record made
+        for it. Returns the receipt, None where the refusal was known already or came over a limit."""
         shop = scene.visit.shop
         record = scene.states[visitor].record if visitor in scene.states else None
         known = record is not None and record.linking is Choice.REFUSED
@@ -25,9 +25,9 @@ class LinkingRefusals:
             await self._store.visitors.confirm(shop.shop_id, visitor, scene.seconds)
             return None
         unproved = known or scene.visit.over_limit
-        receipt = None if unproved else await self._receipts.issue(scene, _refusal(scene, kind), _mode(kind), visitor, key)
-        proof = (receipt.receipt_id, key) if receipt else ("", "")
-        await self._store.removals.refuse_linking(shop.shop_id, visitor, kind, expires, scene.now, proof)
+        receipt = None if unproved else self._receipts.make(scene, _refusal(scene, kind), _mode(kind), visitor, key)
+        stored = self._receipts.as_stored(receipt) if receipt else None
+        await self._store.visitors.refuse_linking(shop.shop_id, visitor, kind, expires, scene.seconds, stored, key)
         return receipt
 
 

@@ -15,7 +15,7 @@ from identity_service.service.candidates import token_expires
 from identity_service.shop import Shop
 from identity_service.signing import Signing, Token
 from identity_service.store import Clock, Store
-from identity_service.store.links import Linkable
+from identity_service.store.links import Linkable, LinkCall
 from identity_service.visitor import Kind, Mode, VisitorId, VisitorState
 
 MOST_IN_LOOKUP = 1_000
@@ -29,7 +29,7 @@ class TokenFault(StrEnum):
 
 
 class LinkedVisitor(Struct, frozen=True):
-    """A link with what its visitor's record adds. `handles`: names of the visitor's handles, in a lookup by visitor."""
+    """A link with what its visitor's record adds. `emails`: their digests, in a look-up by visitor."""
 
     link: Link
     mode: Mode
@@ -76,7 +76,7 @@ class Links:
 
     async def link_as(self, shop: Shop, handle: Handle, linkable: Linkable, source: LinkSource) -> None:
         try:
-            await self._store.links.link(shop.shop_id, handle, linkable, source, int(self._clock()))
+            await self._store.links.link(LinkCall(shop.shop_id, handle, linkable, source, int(self._clock())))
         except ServiceError as error:
             LINK_CONFLICTS.labels(error.code).inc()
             raise

@@ -23,10 +23,11 @@ ENOUGH_CLICKS = 10
 @dataclass(frozen=True, slots=True)
 class Order:
     """`products`: as `SaleLine.stored` gives them. `credits`: members of attribution.Credit. `mode`: null, none, cookieless or persistent,
-    as it was."""
+    as it was. `verified`: a private key said so."""
 
     sale: str
     time: int
+    verified: bool
     mode: str
     revenue: Decimal
     products: list[dict[str, Any]]
@@ -162,6 +163,7 @@ def _order(stored: dict[str, str]) -> Order:
     return Order(
         sale=stored["sale"],
         time=int(stored["time"]),
+        verified="verified" in stored,
         mode=stored["mode"],
         revenue=Decimal(stored["revenue"]),
         products=json.loads(stored["products"]),

@@ -27,12 +27,6 @@ class Receipts:
         self._signing = signing
         self._life = life_days * DAY
 
-    async def issue(self, scene: Scene, choice: Signal, mode: Mode, visitor: VisitorId | None, receipt_key: str | None) -> Receipt:
-        """Stored; raises StoreUnavailable."""
-        receipt = self.make(scene, choice, mode, visitor, receipt_key)
-        await self._store.visitors.store_receipt(scene.visit.shop.shop_id, self.as_stored(receipt))
-        return receipt
-
     def as_stored(self, receipt: Receipt) -> StoredReceipt:
         return StoredReceipt(receipt.receipt_id, compact(receipt), self._life)
 

@@ -35,7 +35,7 @@ class Erasure(Struct, frozen=True):
 
 
 class Rights:
-    """`clock`: seconds since 1970. A repeated sale ID is indexed under whom the repetition named, too: only those whom the order itself
+    """`clock`: seconds since 1970. Orders of before may be indexed under whom only a repetition named: only those whom the order itself
     names are shown it."""
 
     def __init__(self, store: Store, receipts: Receipts, clock: Clock) -> None:

@@ -1,37 +1,47 @@
-"""Sales: in one step where the store is one server, once it is read what they are decided from.
+"""Sales: decided from what was read, and written in one step, which says what is not as it was read."""
 
-A cluster takes steps, and so does one server where others have to give way, a cap is reached, or the sale is known already. Their order
-survives a crash after any of them: first the index through which a withdrawal finds a sale, then the sale itself, once per sale ID, then
-side by side its place in the shop's list, its event and its links, which a repeated call resumes from what the first one stored. A
-withdrawal that comes between index and sale finds no sale yet: the step of the event sees that, and takes the visitor out again.
-"""
-
-import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from enum import Enum, auto
 
-from msgspec import json
+from msgspec import structs
 
 from identity_service.attribution import Attribution, Break, attribute
 from identity_service.cookieless import DAY
-from identity_service.errors import StoreUnavailable
-from identity_service.event import Event, EventType, Sale, compact, events_of, first_products, total
-from identity_service.handle import Handle, handle_named
+from identity_service.errors import ConsentRequired, StoreUnavailable
+from identity_service.event import EventType, Sale, SaleLine, compact, events_of, total
+from identity_service.handle import Handle
 from identity_service.link import LinkSource, Proof
-from identity_service.metrics import SALE_CONFLICTS
-from identity_service.service.subjects import ATTEMPTS, CHANGING, NOBODY, Subject, Subjects
+from identity_service.metrics import LINK_CONFLICTS, SALE_CONFLICTS
+from identity_service.policy import Asked
+from identity_service.service.provisional import Counted, counted_in, former_sale, of_session, sale_event, session_fields
+from identity_service.service.subjects import ATTEMPTS, CHANGING, NO_SESSION, NOBODY, Subject, Subjects
 from identity_service.service.tally import Tally
 from identity_service.service.tracking import Tracking
 from identity_service.service.visits import Visit
 from identity_service.shop import Shop
 from identity_service.store import Clock, Store
-from identity_service.store.selling import NewSale, SaleOfVisitor
-from identity_service.visitor import Kind, VisitorId
+from identity_service.store.events import Entry
+from identity_service.store.links import MOST_YIELDS, LinkCall, refusal
+from identity_service.store.sales import HandleOfSale, NewSale, OfVisitor, SaleAnswer
+from identity_service.visitor import VisitorId
 
+MOST_ANSWERS = 24
+"""How often a sale may be told that something is not as it was read: others that have to give way, a full list, a sale that has gone."""
+WEAKEST = (Proof.NONE, Proof.TOKEN, Proof.KEY)
 LAST_OF_SECOND = 0.999
-"""Orders are listed within the second of their sale, however late they are completed."""
+"""Orders are listed within the second of their sale, however late they come."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToldSale:
+    """What a call tells of a sale. `handles`: email and customer ID; `claimed`: see `Subject.proof`. `private`: by a private key, whose
+    first word takes the place of what a public key said."""
+
+    sale: Sale
+    handles: Sequence[Handle]
+    claimed: Proof
+    private: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +52,20 @@ class Sold:
     attribution: Attribution | None
 
 
-class Changed(Enum):
-    """The visitor is not as assumed; the call has to be decided again. `NOTED`: what was written names it for a moment."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known before a sale is written: whom it is about, by which proof, what is stored under its ID, the visitor's events, and the
+    visitor as the subject was found by it. `session`: of a browser, which a private key's call took over (`by_token`)."""
 
-    UNSEEN = auto()
-    NOTED = auto()
+    subject: Subject
+    proof: Proof
+    stored: Mapping[str, str]
+    events: Sequence[str] = ()
+    assumed: str = ""
+    session: str = ""
+
+    def may_be_replaced(self, told: ToldSale) -> bool:
+        return told.private and bool(self.stored) and "verified" not in self.stored
 
 
 class Sales:
@@ -59,137 +78,151 @@ class Sales:
         self._tally = tally
         self._clock = clock
 
-    async def log(self, visit: Visit, sale: Sale, handles: Sequence[Handle], claimed: Proof) -> Sold:
-        """The first call with a sale ID wins, and gets its attribution; a later one only ends what the first could not. `claimed`: see
-        `Subject.proof`."""
-        noted = False
+    async def log(self, visit: Visit, told: ToldSale) -> Sold:
+        """The first call with a sale ID wins, and gets its attribution; but a private key's first one wins over a public key's."""
         for assumed in ATTEMPTS:
             subject = await self._subjects.find(visit, assumed=assumed)
             if assumed and subject.visitor is None and not subject.unread:
                 continue
-            if noted and subject.visitor is None:
-                self._store.sales.forget_withdrawn(sale.time)
-            named = handles if subject.personal and (subject.visitor is None or subject.linkable) else ()
-            sold = await self._sell(visit.shop, subject, sale, named, subject.proof(claimed))
-            if isinstance(sold, Sold):
-                return sold
-            noted = noted or sold is Changed.NOTED
-        raise StoreUnavailable(CHANGING)
-
-    async def _sell(self, shop: Shop, subject: Subject, sale: Sale, handles: Sequence[Handle], proof: Proof) -> Sold | Changed:
-        if self._store.client.one_server:
-            sold = await self._sell_in_one_step(shop, subject, sale, handles, proof)
+            known = await self._known(visit, subject, told)
+            if known.stored and not known.may_be_replaced(told) and await self._store.sales.confirm(visit.shop.shop_id, told.sale.sale):
+                return _repeated(told.sale, known.stored, known.subject)
+            sold = await self._sell(visit.shop, told, known)
             if sold:
                 return sold
-        return await self._sell_in_steps(shop, subject, sale, handles, proof)
+        raise StoreUnavailable(CHANGING)
 
-    async def _sell_in_one_step(
-        self, shop: Shop, subject: Subject, sale: Sale, handles: Sequence[Handle], proof: Proof
-    ) -> Sold | Changed | None:
-        """None where it takes the steps."""
-        events: list[str] = []
+    async def _known(self, visit: Visit, subject: Subject, told: ToldSale) -> Known:
+        """What the visitor is assumed to be is taken before anything is waited for: another call may read it meanwhile."""
+        shop, sale = visit.shop.shop_id, told.sale.sale
         if subject.visitor:
-            known, events = await self._store.sales.before(shop.shop_id, sale.sale, subject.visitor, subject.bridged_from)
-            if known:
-                finished = "linked" in known and await self._store.sales.confirm(shop.shop_id, sale.sale)
-                return self._repeated(sale, known, subject) if finished else None
-        attribution = _attribution(shop, subject, sale, events)
-        fields = _fields(subject, sale, handles, proof, attribution)
-        of = None
-        if subject.visitor:
-            entry = self._tracking.entry(shop, subject, _event(fields))
-            of = SaleOfVisitor(subject.visitor, entry, self._tracking.linkable(shop, subject, proof))
-        new = NewSale(sale.sale, fields | {"linked": "1"}, handles, self._listed_at(sale.time), of)
-        outcome = await self._store.selling.sell(shop.shop_id, new)
-        if outcome == "otherwise":
-            return Changed.UNSEEN
-        return self._first(shop, sale, attribution, subject) if outcome == "sold" else None
+            assumed = self._store.events.assumption(shop, subject.visitor)
+            found = await self._store.sales.before(shop, sale, subject.visitor, subject.bridged_from)
+            return Known(subject, subject.proof(told.claimed), *found, assumed)
+        if not told.private:
+            return Known(subject, Proof.NONE, {})
+        stored = await self._store.sales.by_id(shop, sale) or {}
+        if not subject.personal or "by_token" not in stored or "verified" in stored:
+            return Known(subject, Proof.NONE, stored)
+        return await self._of_session(visit, told, stored)
 
-    async def _sell_in_steps(self, shop: Shop, subject: Subject, sale: Sale, handles: Sequence[Handle], proof: Proof) -> Sold | Changed:
-        events, stored, note = [], None, None
-        if subject.visitor:
-            index = self._store.sales.index_under_visitor(shop.shop_id, sale.sale, subject.visitor, subject.bridged_from, sale.time)
-            indexed = await index
-            events, stored, note = indexed.events, indexed.sale, indexed.note
-            if indexed.outcome == "otherwise":
-                self._store.sales.close(shop.shop_id, note)
-                return Changed.NOTED
-            if indexed.outcome != "indexed":
-                subject, handles = NOBODY, ()
-        attribution = _attribution(shop, subject, sale, events)
-        fields = _fields(subject, sale, handles, proof, attribution)
-        if stored is None:
-            stored = await self._store.sales.claim(shop.shop_id, sale.sale, fields, handles)
-        sold = self._repeated(sale, stored, subject) if stored else self._first(shop, sale, attribution, subject)
-        unfinished = stored is None or "linked" not in stored
-        if unfinished:
-            await self._complete(shop, sale.sale, stored or fields, _stored_subject(stored) if stored else subject)
-        self._store.sales.close(shop.shop_id, note, finished=sale.sale if unfinished else None)
-        return sold
+    async def _of_session(self, visit: Visit, told: ToldSale, stored: Mapping[str, str]) -> Known:
+        """A private key that is silent on the visitor leaves the session that the browser showed by its token."""
+        own = structs.replace(visit, asked=Asked.OWN, own=VisitorId(stored["visitor"]), trusted=True, tokens=())
+        found = await self._subjects.find(own)
+        if found.visitor is None:
+            return Known(NO_SESSION, Proof.NONE, stored)
+        subject, proof = of_session(found, stored["by_token"]), min(told.claimed, Proof.TOKEN, key=WEAKEST.index)
+        assumed = self._store.events.assumption(visit.shop.shop_id, found.visitor)
+        again = await self._store.sales.before(visit.shop.shop_id, told.sale.sale, found.visitor, found.bridged_from)
+        return Known(subject, proof, *again, assumed, stored["by_token"])
 
-    def _first(self, shop: Shop, sale: Sale, attribution: Attribution, subject: Subject) -> Sold:
-        self._tally.sold(shop.shop_id, sale.revenue, sale.products, _credited(sale, attribution))
-        return Sold(subject, attribution)
+    async def _sell(self, shop: Shop, told: ToldSale, known: Known) -> Sold | None:
+        """None where something is not as it was read. The sale names no visitor that is gone or has too many sales, and no handle that
+        has."""
+        subject, former = known.subject, known.stored if known.may_be_replaced(told) else None
+        same = former is not None and subject.visitor is not None and former.get("visitor") == subject.visitor
+        sale = replace(told.sale, time=int(former["time"])) if former and same and "by_token" in former else told.sale
+        attribution = _attribution(shop, subject, sale, known.events)
+        named = told.handles if subject.personal and (subject.visitor is None or subject.linkable) else ()
+        handles = [HandleOfSale(handle, self._linking(shop, subject, handle, known.proof, told.sale.time)) for handle in named]
+        for attempt in range(MOST_ANSWERS):
+            counted = _counted(sale, attribution, told)
+            fields = _fields(subject, sale, [one.handle for one in handles if one.named], attribution)
+            fields |= _kept(told, known, subject, counted)
+            of = OfVisitor(subject.visitor, known.assumed, None if same else self._entry(shop, subject, sale)) if subject.visitor else None
+            takes = former_sale(former, same_visitor=same) if former else None
+            answer = await self._store.sales.sell(shop.shop_id, NewSale(sale.sale, fields, self._listed_at(sale.time), of, handles, takes))
+            if answer.outcome == "sold":
+                self._count(shop, sale, counted, former)
+                return Sold(subject, attribution)
+            if answer.outcome == "known":
+                return await self._known_meanwhile(shop, told, subject)
+            if answer.outcome == "otherwise":
+                return None
+            if answer.place is not None:
+                handles = _without_obstacle(handles, answer.place, answer, patient=attempt < MOST_YIELDS)
+            else:
+                subject, handles, same = NOBODY, [], False
+                attribution = _attribution(shop, subject, sale, [])
+        raise StoreUnavailable(CHANGING)
 
-    def _repeated(self, sale: Sale, stored: Mapping[str, str], subject: Subject) -> Sold:
-        SALE_CONFLICTS.inc(stored["products"] != _products(sale))
-        return Sold(subject, None)
+    async def _known_meanwhile(self, shop: Shop, told: ToldSale, subject: Subject) -> Sold | None:
+        stored = await self._store.sales.by_id(shop.shop_id, told.sale.sale)
+        if not stored or (told.private and "verified" not in stored):
+            return None
+        return _repeated(told.sale, stored, subject) if await self._store.sales.confirm(shop.shop_id, told.sale.sale) else None
+
+    def _count(self, shop: Shop, sale: Sale, counted: Counted, former: Mapping[str, str] | None) -> None:
+        """Each at the time of its order."""
+        if former:
+            earlier = counted_in(former)
+            self._tally.taken_back(shop.shop_id, int(former["time"]), earlier.revenue, earlier.labels)
+        self._tally.sold(shop.shop_id, sale.time, counted.revenue, sale.products, counted.labels)
+
+    def _entry(self, shop: Shop, subject: Subject, sale: Sale) -> Entry:
+        return self._tracking.entry(shop, subject, sale_event(sale))
+
+    def _linking(self, shop: Shop, subject: Subject, handle: Handle, proof: Proof, now: int) -> LinkCall | None:
+        linkable = self._tracking.linkable(shop, subject, proof)
+        return LinkCall(shop.shop_id, handle, linkable, LinkSource.SALE, now) if linkable else None
 
     def _listed_at(self, time: int) -> float:
         return min(max(self._clock(), time), time + LAST_OF_SECOND)
 
-    async def _complete(self, shop: Shop, sale: str, stored: dict[str, str], subject: Subject) -> None:
-        """Everything after the claim; each step may have been taken before. Where the visitor was withdrawn meanwhile, the order loses what
-        is personal; where it refuses the links, its handles."""
-        digest, time = self._store.keys.sale_digest(shop.shop_id, sale), int(stored["time"])
-        listing = self._store.activity.list_order(shop.shop_id, digest, self._listed_at(time))
-        if subject.visitor is None:
-            await listing
-        else:
-            entry = self._tracking.entry(shop, subject, _event(stored))
-            recording = self._store.events.record_sale(shop.shop_id, subject.visitor, entry, digest)
-            _, recorded, linked = await asyncio.gather(listing, recording, self._link(shop, subject, stored))
-            if not recorded:
-                await self._store.removals.unname_sale(shop.shop_id, digest, subject.visitor)
-            elif not linked:
-                await self._store.sales.drop_handles(shop.shop_id, digest, _handles(stored))
 
-    async def _link(self, shop: Shop, subject: Subject, stored: dict[str, str]) -> bool:
-        """False where consent forbids a link."""
-        proof = Proof(stored.get("proof", Proof.KEY if stored.get("verified") == "1" else Proof.NONE))
-        return all([await self._tracking.link(shop, subject, handle, proof, LinkSource.SALE) for handle in _handles(stored)])
+def _repeated(sale: Sale, stored: Mapping[str, str], subject: Subject) -> Sold:
+    SALE_CONFLICTS.inc(stored["products"] != _products(sale))
+    return Sold(subject, None)
 
 
-def _stored_subject(stored: dict[str, str]) -> Subject:
-    if "visitor" not in stored:
-        return NOBODY
-    return Subject(True, VisitorId(stored["visitor"]), Kind(stored["kind"]), int(stored["expires"]), linkable=True)
+def _without_obstacle(told: Sequence[HandleOfSale], place: int, answer: SaleAnswer, *, patient: bool) -> list[HandleOfSale]:
+    """What came with a sale, after the handle at `place` could not be written: the sale does not name it; or others give way for its link;
+    or there is none, as where it is others again and again; and where the person forbids a link, the sale names no handle."""
+    one = told[place]
+    if answer.outcome == "full":
+        changed = replace(one, named=False)
+    elif answer.outcome == "link yield" and one.link and patient:
+        changed = replace(one, link=replace(one.link, giving_way=answer.told))
+    elif answer.outcome == "link yield":
+        changed = replace(one, link=None)
+    else:
+        error = refusal(answer.outcome.removeprefix("link "), *answer.told)
+        LINK_CONFLICTS.labels(error.code).inc()
+        if isinstance(error, ConsentRequired):
+            return []
+        changed = replace(one, link=None)
+    return [*told[:place], changed, *told[place + 1 :]]
 
 
-def _handles(stored: Mapping[str, str]) -> list[Handle]:
-    return [handle_named(stored[field]) for field in ("email", "customer") if field in stored]
+def _kept(told: ToldSale, known: Known, subject: Subject, counted: Counted) -> dict[str, str]:
+    """Who said the sale, and what would have to be taken back."""
+    if told.private:
+        return {"verified": "1"} | ({"by_token": known.session} if known.session and subject.visitor else {})
+    shown = subject.visitor is not None and subject.presented and known.proof is Proof.TOKEN
+    return counted.fields() | (session_fields(subject) if shown else {})
 
 
-def _event(stored: Mapping[str, str]) -> Event:
-    """Of an order as it is stored: that of a repeated call is the same, and so is known."""
-    products = first_products(line["id"] for line in json.decode(stored["products"]))
-    return Event(EventType.SALE, int(stored["time"]), products, text=stored["sale"])
+def _counted(sale: Sale, attribution: Attribution, told: ToldSale) -> Counted:
+    credited = _credited(sale.lines, {str(credit.product): credit.labels for credit in attribution.credits})
+    found = Counted(sale.revenue, credited)
+    return found if told.private else found.bounded()
 
 
 def _products(sale: Sale) -> str:
     return compact([line.stored() for line in sale.lines])
 
 
-def _credited(sale: Sale, attribution: Attribution) -> dict[str, Decimal]:
-    """Revenue by label: that of each product counts in full under each of its labels."""
+def _credited(lines: Sequence[SaleLine], labels: Mapping[str, Sequence[str]]) -> dict[str, Decimal]:
+    """Revenue by label: that of each product counts in full under each of its labels. `labels`: by product, as text."""
     amounts: dict[str, list[Decimal]] = {}
-    for line in sale.lines:
+    for line in lines:
         if line.creditable:
             amounts.setdefault(str(line.product), []).append(line.revenue)
     found: dict[str, list[Decimal]] = {}
-    for credit in {str(credit.product): credit for credit in attribution.credits}.values():
-        for label in credit.labels:
-            found.setdefault(label, []).extend(amounts[str(credit.product)])
+    for product, names in labels.items():
+        for label in names:
+            found.setdefault(label, []).extend(amounts[product])
     return {label: total(revenues) for label, revenues in found.items()}
 
 
@@ -200,11 +233,11 @@ def _attribution(shop: Shop, subject: Subject, sale: Sale, events: Sequence[str]
     return attribute(products, events_of(events, EventType.CLICK), sale.time, shop.attribution_days * DAY)
 
 
-def _fields(subject: Subject, sale: Sale, handles: Sequence[Handle], proof: Proof, attribution: Attribution) -> dict[str, str]:
+def _fields(subject: Subject, sale: Sale, handles: Sequence[Handle], attribution: Attribution) -> dict[str, str]:
     fields = {"sale": sale.sale, "time": str(sale.time), "revenue": f"{sale.revenue:f}", "mode": subject.mode}
     fields["products"] = _products(sale)
     if subject.visitor:
-        fields |= {"visitor": subject.visitor, "kind": subject.kind, "expires": str(subject.expires), "proof": proof}
+        fields["visitor"] = subject.visitor
     if attribution.credits:
         fields["attribution"] = compact([credit.members() for credit in attribution.credits])
     if attribution.missing:

@@ -15,8 +15,8 @@ from identity_service.visitor import Kind, Mode, VisitorId
 
 CHANGING = "The visitor's consent changed again and again while the call was made; repeat it."
 ATTEMPTS = (True, *[False] * 12)
-"""A call first takes the visitor as this worker knows it; where that proves wrong it reads, and again where another call was faster. A
-withdrawal alone changes a visitor three times, and each change is the end of somebody's step: few calls need more than two."""
+"""A call first takes the visitor as this worker knows it; where that proves wrong it reads, and again where another call was faster.
+Few calls need more than two."""
 
 
 class Subject(Struct, frozen=True):

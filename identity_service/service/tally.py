@@ -6,7 +6,7 @@ sale. Orders, links and events are never gathered.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -75,6 +75,10 @@ class Tally:
             self._count(gathered, now, (f"call {called.call}", f"mode {called.mode}"))
         gathered.log.append((now, called))
 
+    def beyond_quota(self, shop: ShopId) -> None:
+        """A call with a public key was refused, since its client or the key had sent too much within an hour."""
+        self._count(self._of(shop), int(self._clock()), ("calls beyond quota",))
+
     def identified(self, shop: ShopId, mode: str, choice: str | None) -> None:
         """An ID was issued, or none: then `mode` is null, or bot for a robot. `choice`: what a banner reported with the call."""
         issued = f"issued {mode}"
@@ -90,16 +94,24 @@ class Tally:
         gathered.last["click"] = now
         self._see(gathered, [product], now)
 
-    def sold(self, shop: ShopId, revenue: Decimal, products: Sequence[ProductId], credited: dict[str, Decimal]) -> None:
-        """`credited`: revenue by label; empty for an order that is not attributed."""
+    def sold(self, shop: ShopId, time: int, revenue: Decimal, products: Sequence[ProductId], credited: Mapping[str, Decimal]) -> None:
+        """`time`: of the order. `credited`: revenue by label; empty for an order that is not attributed."""
+        self._count_order(shop, time, revenue, credited, 1)
         now, gathered = int(self._clock()), self._of(shop)
-        kinds = ["all", *(["attributed"] if credited else [])]
-        for kind in kinds:
-            self._add(gathered, now, {f"orders {kind}": 1, f"revenue_all {kind}": _micros(revenue)})
-        for label, amount in credited.items():
-            self._add(gathered, now, {f"order {label[:LONGEST_LABEL]}": 1, f"revenue {label[:LONGEST_LABEL]}": _micros(amount)})
         gathered.last["sale"] = now
         self._see(gathered, products, now)
+
+    def taken_back(self, shop: ShopId, time: int, revenue: Decimal, credited: Mapping[str, Decimal]) -> None:
+        """An order that counted at `time`, and in whose place another one is counted."""
+        self._count_order(shop, time, revenue, credited, -1)
+
+    def _count_order(self, shop: ShopId, time: int, revenue: Decimal, credited: Mapping[str, Decimal], number: int) -> None:
+        gathered = self._of(shop)
+        for kind in ["all", *(["attributed"] if credited else [])]:
+            self._add(gathered, time, {f"orders {kind}": number, f"revenue_all {kind}": number * _micros(revenue)})
+        for label, amount in credited.items():
+            name = label[:LONGEST_LABEL]
+            self._add(gathered, time, {f"order {name}": number, f"revenue {name}": number * _micros(amount)})
 
     async def write(self) -> None:
         """What cannot be written now waits for the next time, and keeps no other shop from being written."""

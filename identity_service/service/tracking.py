@@ -4,6 +4,8 @@ A call decides from what its worker knows of the visitor, and its write is check
 the visitor has changed meanwhile.
 """
 
+from contextlib import suppress
+
 from msgspec.structs import replace
 
 from identity_service.cookieless import DAY
@@ -80,22 +82,11 @@ class Tracking:
     async def email(self, visit: Visit, handle: Handle | None, claimed: Proof) -> Subject:
         """An email that cannot be linked, or a visitor that may not be, changes nothing. `claimed`: see `Subject.proof`."""
         subject = await self._subjects.find(visit)
-        if handle and subject.visitor and subject.linkable:
-            await self.link(visit.shop, subject, handle, subject.proof(claimed), LinkSource.EMAIL)
+        linkable = self.linkable(visit.shop, subject, subject.proof(claimed)) if subject.linkable else None
+        if handle and linkable:
+            with suppress(ConsentRequired, Invalid):  # counted
+                await self._links.link_as(visit.shop, handle, linkable, LinkSource.EMAIL)
         return subject
-
-    async def link(self, shop: Shop, subject: Subject, handle: Handle, proof: Proof, source: LinkSource) -> bool:
-        """False where consent forbids the link; a full handle or visitor is only counted."""
-        linkable = self.linkable(shop, subject, proof)
-        if linkable is None:
-            return True
-        try:
-            await self._links.link_as(shop, handle, linkable, source)
-        except ConsentRequired:
-            return False
-        except Invalid:
-            return True
-        return True
 
     def linkable(self, shop: Shop, subject: Subject, proof: Proof) -> Linkable | None:
         """None for a subject without a visitor, or one whose ID has ended."""

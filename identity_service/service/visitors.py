@@ -19,7 +19,7 @@ from identity_service.service.visits import CookieAct, Identity, Visit
 from identity_service.shop import Shop
 from identity_service.signing import Signing, Token
 from identity_service.store import Clock, Store
-from identity_service.store.visitors import UNKNOWN
+from identity_service.store.visitors import NO_RECEIPT, UNKNOWN
 from identity_service.visitor import Kind, Mode, VisitorId, VisitorState
 
 OWN_FORM = re.compile(r"[A-Za-z0-9_-]{22}")
@@ -114,8 +114,9 @@ class Visitors:
     async def _identify(self, visit: Visit, tokens: list[Token], now: Millis) -> Identity:
         scene = await self.look_up(visit, tokens, now)
         decision = decide(visit.shop.policy, scene.facts())
-        withdrawn = await self._withdraw(scene, decision)
-        receipt = await self._refusal_receipt(scene, decision, withdrawn)
+        withdrawn = self._to_withdraw(scene, decision)
+        receipt = self._refusal_receipt(scene, decision, withdrawn)
+        await self._withdraw(scene, withdrawn, receipt)
         if decision.mode is Mode.PERSISTENT and (visit.own is None or visit.trusted):
             identity = await self._grants.persistent(scene, decision)
             return replace(identity, receipt=identity.receipt or receipt)
@@ -130,19 +131,26 @@ class Visitors:
             return null_identity(scene, replace(decision, mode=Mode.NULL, reason=Reason.WITHDRAWN), receipt)
         return await self._cookieless(scene, decision, receipt)
 
-    async def _withdraw(self, scene: Scene, decision: Decision) -> list[VisitorId]:
-        """The IDs that this decision withdraws, after their withdrawal."""
-        named = self._to_withdraw(scene, decision)
-        if scene.visit.over_limit:
-            named = self._alive(scene, [token.visitor for token in scene.tokens if token.visitor in named])
-        for visitor in named:
+    async def _withdraw(self, scene: Scene, visitors: list[VisitorId], receipt: Receipt | None) -> None:
+        """The receipt names the first of them, and is kept in the same step."""
+        shop, proof = scene.visit.shop, self._receipts.as_stored(receipt) if receipt else NO_RECEIPT
+        if receipt and not visitors:
+            await self._store.visitors.store_receipt(shop.shop_id, proof)
+        for visitor in visitors:
             life = None
             if scene.candidate.kind is Kind.DERIVED and visitor == scene.candidate.visitor:
-                life = window_at(scene.seconds, scene.visit.shop.window_days).salt_destroyed_at - scene.seconds
-            await self._store.removals.withdraw(scene.visit.shop.shop_id, visitor, scene.now, life)
-        return named
+                life = window_at(scene.seconds, shop.window_days).salt_destroyed_at - scene.seconds
+            await self._store.removals.withdraw(shop.shop_id, visitor, scene.now, life, receipt=proof)
+            proof = NO_RECEIPT
 
     def _to_withdraw(self, scene: Scene, decision: Decision) -> list[VisitorId]:
+        """The IDs that this decision withdraws. Over a limit those of tokens alone, which are alive."""
+        named = self._named_to_withdraw(scene, decision)
+        if scene.visit.over_limit:
+            return self._alive(scene, [token.visitor for token in scene.tokens if token.visitor in named])
+        return named
+
+    def _named_to_withdraw(self, scene: Scene, decision: Decision) -> list[VisitorId]:
         """A refusal withdraws the ID it names and no other; naming none, the client's derived one. Where a refusal still allows cookieless
         IDs, only persistent ones are."""
         visit, living = scene.visit, scene.living
@@ -165,9 +173,9 @@ class Visitors:
         return named if visit.event else self._alive(scene, named)
 
     def _alive(self, scene: Scene, named: list[VisitorId]) -> list[VisitorId]:
-        return [visitor for visitor in dict.fromkeys(named) if scene.states[visitor].gone_at is None or scene.states[visitor].leaving]
+        return [visitor for visitor in dict.fromkeys(named) if scene.states[visitor].gone_at is None]
 
-    async def _refusal_receipt(self, scene: Scene, decision: Decision, withdrawn: list[VisitorId]) -> Receipt | None:
+    def _refusal_receipt(self, scene: Scene, decision: Decision, withdrawn: list[VisitorId]) -> Receipt | None:
         """A refusal that a newer grant outdates is proved all the same."""
         late = choice_said(scene.visit.signals) if scene.visit.event else None
         choice = decision.choice if late is None or late.choice is Choice.GRANTED else late
@@ -181,7 +189,7 @@ class Visitors:
         visitor = withdrawn[0] if withdrawn else None
         record = scene.states[visitor].record if visitor else None
         key = record.receipt_key if record else None
-        return await self._receipts.issue(scene, choice, decision.mode, visitor, key)
+        return self._receipts.make(scene, choice, decision.mode, visitor, key)
 
     async def _cookieless(self, scene: Scene, decision: Decision, receipt: Receipt | None) -> Identity:
         shop, candidate = scene.visit.shop, scene.candidate

@@ -1,14 +1,17 @@
-"""The store: verbs in domain words over one Redis or Valkey server."""
+"""The store: verbs in domain words over Redis or Valkey: one server, Sentinel or Cluster."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from identity_service.errors import StoreRefused
+from identity_service.errors import StoreRefused, StoreUnavailable
 from identity_service.handle import Handles
 from identity_service.link import LinkCaps
 from identity_service.logs import log
+from identity_service.shop import ShopId
 from identity_service.store.activity import ActivityStore
 from identity_service.store.assumed import AssumedVisitors
+from identity_service.store.batch import write
 from identity_service.store.client import Client
 from identity_service.store.events import EventStore
 from identity_service.store.keys import Keys
@@ -18,7 +21,6 @@ from identity_service.store.repair import Repair
 from identity_service.store.sales import SaleStore
 from identity_service.store.salts import SaltStore
 from identity_service.store.schema import VERSION, Schema, SeenMark, examine_marks
-from identity_service.store.selling import Selling
 from identity_service.store.sweep import Sweep
 from identity_service.store.visitors import NOTHING, VisitorStore
 
@@ -48,15 +50,27 @@ class Store:
         self.visitors = VisitorStore(client, keys, assumed)
         self.events = EventStore(client, keys, assumed)
         self.salts = SaltStore(client, keys)
-        self.links = LinkStore(client, keys, caps, retention.gone * DAY)
-        self.removals = RemovalStore(client, keys, self.visitors, self.links, retention.gone * DAY)
-        self.sales = SaleStore(client, keys, assumed, retention.sale * DAY)
+        self.links = LinkStore(client, keys, caps)
+        self.removals = RemovalStore(client, keys, retention.gone * DAY)
         self.activity = ActivityStore(client, keys, most_orders, retention.sale * DAY)
-        self.selling = Selling(client, keys, self.sales, self.links, self.activity)
+        self.sales = SaleStore(client, keys, self.links, self.activity, retention.sale * DAY)
         self._schema = Schema(VERSION, handles.fingerprints)
         self._mark = mark or SeenMark()
-        self.repair = Repair(client, keys, self.links, self.removals)
+        self.repair = Repair(client, keys, self.removals)
         self.sweep = Sweep(client, keys, self.links)
+
+    async def away(self, shops: Sequence[ShopId]) -> list[ShopId]:
+        """Those whose server cannot be written; in a cluster others may go on."""
+
+        async def is_away(shop: ShopId) -> bool:
+            try:
+                await self.client.run(write("SET", self.keys.probe(shop), "1", "EX", 60))
+            except StoreUnavailable:
+                return True
+            return False
+
+        found = await asyncio.gather(*map(is_away, shops))
+        return [shop for shop, away in zip(shops, found, strict=True) if away]
 
     async def check_marks(self) -> None:
         """From now on every call raises StoreUnavailable if the store is moved, was emptied, or proves to be another's; this one raises

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from identity_service.shop import ShopId
-from identity_service.store.batch import Command, Part, call, call_with, read, write
+from identity_service.store.batch import Command, Part, call, read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import Keys
 
@@ -38,9 +38,6 @@ class ActivityStore:
         self._keys = keys
         self._most_orders = most_orders
         self._order_life = order_life
-
-    async def list_order(self, shop: ShopId, digest: str, at: float) -> None:
-        await self._client.run(call_with("list_order", self.listing(shop, digest, at)))
 
     def listing(self, shop: ShopId, digest: str, at: float) -> Part:
         """`at`: seconds since 1970, to the millisecond, so that those of one second have their order; the latest listing of one counts."""

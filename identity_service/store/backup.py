@@ -22,7 +22,7 @@ from identity_service.store.binary import EmbeddedError
 from identity_service.store.direct import direct
 from identity_service.store.embedded import EmbeddedStore
 from identity_service.store.entries import Side, answering
-from identity_service.store.keys import SALTS
+from identity_service.store.keys import of_shop
 
 FOLDER = "appendonlydir"
 MANIFEST = "appendonly.aof.manifest"
@@ -71,7 +71,7 @@ def _leave_salts_out(part: Path) -> None:
     try:
         with closing(direct(store.url, TIMEOUT)) as client, answering():
             side = Side(client)
-            for names in side.names(f"{SALTS}*"):
+            for names in side.names(of_shop("*", "Z:*")):
                 side.ask([(name, ("UNLINK", name)) for name in names])
             _write_anew(side)
     except StoreUnavailable as error:

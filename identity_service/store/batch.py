@@ -1,8 +1,7 @@
 """Commands, and units of them.
 
-A unit is a list of commands that belong together. On one server it is never split, and its commands reach the store in their order, except
-that scripts that a server has lost run after the unit's other commands: one that others rely on comes with its source. On a cluster its
-commands for different slots are sent one after the other, each when the one before is done; reads alone go out at once.
+A unit is a list of commands that belong together, about keys of one shop or of the store, which share a slot. It is never split, and its
+commands reach the store in their order, except that scripts that a server has lost run after the unit's other commands.
 """
 
 from collections.abc import Callable, Sequence
@@ -78,12 +77,7 @@ def call(name: str, keys: Sequence[str], *arguments: str | int, reads: bool = Fa
 
 
 Part = tuple[Sequence[str], Sequence[str | int]]
-"""Keys and arguments of a script, which may be a part of another one."""
-
-
-def call_with(name: str, part: Part) -> Command:
-    keys, arguments = part
-    return call(name, keys, *arguments)
+"""Keys and arguments of a script, or of a part of one."""
 
 
 def only_reads(unit: Sequence[Command]) -> bool:

@@ -25,9 +25,7 @@ class Client:
         self._topology = _topology(url, timeout, replicas, observe)
         self._timeout = timeout
         self.replicas = replicas
-        self._posted: set[asyncio.Future[list[Reply]]] = set()
         self.refused = ""
-        self.one_server = True  # until it proves to be a cluster
 
     @property
     def open(self) -> bool:
@@ -53,34 +51,12 @@ class Client:
                 raise StoreUnavailable from reply
         return replies
 
-    async def run_across(self, whole: Command) -> Reply | None:
-        """What a script for keys of several slots returns. None from a cluster, which takes none (CROSSSLOT, Redis Cluster specification):
-        then nothing was done, and the steps that the script is made of have to be taken one by one."""
-        if self.one_server:
-            try:
-                [reply] = await self.run(whole)
-            except StoreUnavailable as error:
-                if not (isinstance(error.__cause__, ReplyError) and error.__cause__.code == "CROSSSLOT"):
-                    raise
-                self.one_server = False
-            else:
-                return reply
-        return None
-
     async def read_many(self, commands: Sequence[Command]) -> list[Reply]:
         """For reads that may be thousands: in several pipelines, so that nobody else waits behind them for long."""
         if len(commands) <= MOST_COMMANDS:
             return await self.run(*commands)
         chunks = [commands[start : start + MOST_COMMANDS] for start in range(0, len(commands), MOST_COMMANDS)]
         return [reply for replies in await asyncio.gather(*(self.run(*chunk) for chunk in chunks)) for reply in replies]
-
-    def post(self, *unit: Command) -> None:
-        """Sends without waiting, for what repair would do anyway; a failure is counted, not raised."""
-        if self.refused:
-            return
-        sent = asyncio.ensure_future(self._topology.submit(unit))
-        self._posted.add(sent)
-        sent.add_done_callback(self._forget)
 
     def refuse(self, reason: str) -> None:
         """The store proved not to be this service's: from now on every call raises StoreUnavailable. `refused` keeps the reason."""
@@ -94,10 +70,12 @@ class Client:
         """Raises StoreUnavailable."""
         return await self._topology.primaries()
 
+    async def shard_of(self, key: str) -> list[Node]:
+        """The servers that hold the key, the primary first. Raises StoreUnavailable."""
+        return await self._topology.shard_of(key)
+
     async def drain(self) -> None:
         """Returns once everything submitted so far has been answered."""
-        while self._posted:
-            await asyncio.wait(self._posted)
         for node in self._topology.nodes():
             await node.drain()
 
@@ -105,11 +83,6 @@ class Client:
         await self.drain()
         await self._topology.close()
         await asyncio.sleep(0)  # sockets are closed in the loop's next turn
-
-    def _forget(self, sent: "asyncio.Future[list[Reply]]") -> None:
-        self._posted.discard(sent)
-        if not sent.cancelled():
-            sent.exception()
 
 
 def _topology(url: str, timeout: float, replicas: int, observe: Observe) -> Topology:

@@ -1,7 +1,8 @@
 """A cluster: each of 16,384 slots has a primary, which may change at any time (Redis Cluster specification).
 
-A server that does not hold a slot says who does (MOVED), or who will (ASK); neither has done anything, so that the command is sent on.
-Each server has connections and a breaker of its own: one that is dead stalls nobody who does not need it.
+A unit is about one shop, and so about one slot. A server that does not hold a slot says who does (MOVED), or who will (ASK); neither has
+done anything, so that the command is sent on. Each server has connections and a breaker of its own: one that is dead stalls nobody who
+does not need it.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from redis.crc import key_slot
 
 from identity_service.errors import StoreUnavailable
-from identity_service.store.batch import Command, Reply, ReplyError, only_reads, read
+from identity_service.store.batch import Command, Reply, ReplyError, read
 from identity_service.store.node import Node
 from identity_service.store.topology import MakeNode, Watch
 from identity_service.store_address import StoreAddress
@@ -29,7 +30,7 @@ class Cluster:
         self._timeout = timeout
         self._nodes: dict[str, Node] = {url: make_node(url) for url in address.servers}
         self._owners: dict[int, Node] = {}
-        self._replicas: set[str] = set()
+        self._followers: dict[Node, set[str]] = {}
         self._watch = Watch(self._look)
         self._stale = True
 
@@ -37,12 +38,7 @@ class Cluster:
         self._watch.begin()
         if not self._owners:
             await self._watch.looked()
-        if only_reads(unit):
-            return await self._read(unit)
-        replies: list[Reply] = []
-        for slot, commands in _stretches(unit):
-            replies += await self._at(slot, commands)
-        return replies
+        return await self._at(slot_of(unit[0].key), unit)
 
     async def primaries(self) -> list[Node]:
         await self._watch.looked()
@@ -50,7 +46,16 @@ class Cluster:
 
     async def servers(self) -> list[Node]:
         primaries = await self.primaries()
-        return [*primaries, *(self._node(url) for url in sorted(self._replicas))]
+        return [*primaries, *(replica for primary in primaries for replica in self._replicas_of(primary))]
+
+    async def shard_of(self, key: str) -> list[Node]:
+        primaries, owner = await self.primaries(), self._owners.get(slot_of(key))
+        if owner not in primaries:
+            raise StoreUnavailable
+        return [owner, *self._replicas_of(owner)]
+
+    def _replicas_of(self, primary: Node) -> list[Node]:
+        return [self._node(url) for url in sorted(self._followers.get(primary, ()))]
 
     def nodes(self) -> list[Node]:
         return list(dict.fromkeys(self._owners.values()))
@@ -59,20 +64,6 @@ class Cluster:
         await self._watch.end()
         for node in self._nodes.values():
             node.close()
-
-    async def _read(self, unit: Sequence[Command]) -> list[Reply]:
-        slots = [_slot(command) for command in unit]
-        if len(set(slots)) == 1:
-            return await self._at(slots[0], unit)
-        parts: dict[int, list[int]] = {}
-        for index, slot in enumerate(slots):
-            parts.setdefault(slot, []).append(index)
-        found = await asyncio.gather(*(self._at(slot, [unit[index] for index in part]) for slot, part in parts.items()))
-        replies: list[Reply] = [None] * len(unit)
-        for part, answers in zip(parts.values(), found, strict=True):
-            for index, answer in zip(part, answers, strict=True):
-                replies[index] = answer
-        return replies
 
     async def _at(self, slot: int, commands: Sequence[Command]) -> list[Reply]:
         owner = self._owners.get(slot)
@@ -143,25 +134,13 @@ class Cluster:
         return node, slots
 
     def _take(self, told_by: Node, ranges: Sequence[Sequence[Reply]]) -> None:
-        owners, replicas = {}, set()
+        owners, followers = {}, dict[Node, set[str]]()
         for first, last, primary, *others in ranges:
             owner = self._node(self._url(primary[0], primary[1], told_by))
             owners.update(dict.fromkeys(range(first, last + 1), owner))
-            replicas |= {self._url(other[0], other[1], told_by) for other in others}
-        self._owners, self._replicas = owners, replicas
+            followers.setdefault(owner, set()).update(self._url(other[0], other[1], told_by) for other in others)
+        self._owners, self._followers = owners, followers
 
 
-def _slot(command: Command) -> int:
-    return key_slot(command.key.encode(errors="replace"))
-
-
-def _stretches(unit: Sequence[Command]) -> list[tuple[int, list[Command]]]:
-    """Commands one after the other that share a slot."""
-    found: list[tuple[int, list[Command]]] = []
-    for command in unit:
-        slot = _slot(command)
-        if found and found[-1][0] == slot:
-            found[-1][1].append(command)
-        else:
-            found.append((slot, [command]))
-    return found
+def slot_of(key: str) -> int:
+    return int(key_slot(key.encode(errors="replace")))

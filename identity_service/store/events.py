@@ -47,13 +47,6 @@ class EventStore:
         """What a decision of this moment rests on, for the write that follows from it."""
         return self._assumed.of(self._keys.visitor_digest(shop, visitor)).decisive
 
-    async def record_sale(self, shop: ShopId, visitor: VisitorId, entry: Entry, digest: str) -> bool:
-        """Once for each sale. False where the visitor was withdrawn after the sale was indexed under it."""
-        keys = self._keys.visitor(shop, visitor)
-        places = (keys.record, keys.gone, keys.events, keys.sales)
-        [recorded] = await self._client.run(call("record_sale", places, *keeping(entry), digest))
-        return bool(recorded)
-
     async def newest(self, shop: ShopId, visitor: VisitorId) -> str | None:
         event: str | None
         [event] = await self._client.run(read("LINDEX", self._keys.visitor(shop, visitor).events, 0))
@@ -75,6 +68,6 @@ class EventStore:
 
 
 def keeping(entry: Entry) -> tuple[str | int, ...]:
-    """What `keep_event` takes."""
+    """What `keep_event` takes in the scripts."""
     kept = entry.kept
     return entry.event, kept.most, kept.life, entry.now, "1" if kept.from_first else ""

@@ -11,13 +11,25 @@ OLDEST_VERSION = (7, 0)
 
 
 async def examine(client: Client) -> list[str]:
-    """One line a fault, none for a good server. Raises StoreUnavailable where nothing answers."""
-    found: list[str] = []
-    for server in await client.primaries():
-        [told] = await server.run(read("INFO"))
-        found += [f"store.url: the server {fault}" for fault in unfit(information(told))]
+    """One line a fault, none for a good store. Raises StoreUnavailable where nothing answers."""
+    found = await examine_servers(client)
     if not found and not await _can_be_written(client):
         found.append("store.url: the server cannot be written (a read-only replica, a full disk or memory, or missing rights)")
+    return found
+
+
+async def examine_servers(client: Client) -> list[str]:
+    """Of those primaries that answer. Raises StoreUnavailable where none does."""
+    found, failures, servers = list[str](), list[StoreUnavailable](), await client.primaries()
+    for server in servers:
+        try:
+            [told] = await server.run(read("INFO"))
+        except StoreUnavailable as error:
+            failures.append(error)
+        else:
+            found += [f"store.url: the server {fault}" for fault in unfit(information(told))]
+    if len(failures) == len(servers):
+        raise StoreUnavailable from next(iter(failures), None)
     return found
 
 

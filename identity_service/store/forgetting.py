@@ -14,9 +14,8 @@ from identity_service.shop import ShopId
 from identity_service.store import Store
 from identity_service.store.batch import read, write
 from identity_service.store.entries import Entry, Side
-from identity_service.store.keys import PREFIX, VisitorKeys
+from identity_service.store.keys import VisitorKeys, of_shop
 from identity_service.store.kinds import Rekey, name_of
-from identity_service.store.notes import note_destroyed
 from identity_service.store.visitors import NAME_LENGTH
 from identity_service.visitor import VisitorId
 
@@ -34,13 +33,13 @@ class Gone:
 def gone_in(side: Side, peppers: Sequence[str], known: int) -> Iterator[list[Gone]]:
     """Batches of all gone marks of a store that is under the first `known` of the `peppers`."""
     rekey: Rekey = partial(rekeyed, peppers=peppers[known:])
-    for names in side.names(f"{PREFIX}V*:gone"):
+    for names in side.names(of_shop("*", "V:*:gone")):
         yield [_gone(entry.rekeyed(rekey)) for entry in side.read(names)]
 
 
 def _gone(mark: Entry) -> Gone:
     name = name_of(mark.name)
-    return Gone(ShopId(name.owner.decode()), name.own.decode(), Millis(int(mark.value.split()[0])), mark)
+    return Gone(ShopId(name.owner.decode()), name.own.decode(), Millis(int(mark.value)), mark)
 
 
 async def forget(store: Store, restored: Side, gone: Gone, now: Millis) -> bool:
@@ -52,22 +51,21 @@ async def forget(store: Store, restored: Side, gone: Gone, now: Millis) -> bool:
     )
     if (not any(there) and marked) or int(granted or 0) > gone.at:
         return False
-    await store.client.run(note_destroyed(now))
     visitor = await _clear_id(store, gone, keys)
     if visitor:
-        await store.removals.repair_withdrawal(gone.shop, visitor, gone.at, noted_to_finish=False)
-    await store.client.run(write("DEL", *held))
+        await store.removals.withdraw(gone.shop, visitor, gone.at, unless_newer=True)
+    await store.client.run(write("HINCRBY", store.keys.rewrite(gone.shop), now // 1000, 1), write("DEL", *held))
     restored.write([gone.mark])
     return any(there)
 
 
 async def _clear_id(store: Store, gone: Gone, keys: VisitorKeys) -> VisitorId | None:
-    """From where others name the visitor: links at its handles, announced ones too, and its orders."""
+    """From where others name the visitor: links at its handles, and its orders."""
     fields, sales = await store.client.run(read("HKEYS", keys.record), read("SMEMBERS", keys.sales))
     candidates = await store.client.read_many([read("HGET", store.keys.sale_of(gone.shop, sale), "visitor") for sale in sales])
     for name in fields:
         if len(name) == NAME_LENGTH:
             at = store.keys.handle(gone.shop, handle_named(name))
-            linked, announced = await store.client.run(read("HKEYS", at.links), read("HVALS", at.intents))
-            candidates += [*linked, *(intent.partition(" ")[2] for intent in announced)]
+            [linked] = await store.client.run(read("HKEYS", at.links))
+            candidates += linked
     return next((VisitorId(one) for one in candidates if one and store.keys.visitor_digest(gone.shop, one) == gone.digest), None)

@@ -1,6 +1,6 @@
 """What all servers of a store, and the sentinels that watch them, tell of themselves to an operator."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,11 +13,11 @@ from identity_service.store_address import StoreAddress, parse_address
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """`slots`: how many of the cluster's 16,384. `replicas`: their places."""
+    """`slots`: those of the cluster's 16,384 that it holds. `replicas`: their places."""
 
     primary: str
     replicas: Sequence[str]
-    slots: int
+    slots: Collection[int]
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ def _of_cluster(address: StoreAddress, timeout: float, replicas: int) -> Inspect
         slots.setdefault(primary, set()).update(range(first, last + 1))
         followers.setdefault(primary, {}).update(dict.fromkeys(address.server(other[0], other[1]) for other in others))
     for primary, held in slots.items():
-        found.shards.append(Shard(place_of(primary), [place_of(url) for url in followers[primary]], len(held)))
+        found.shards.append(Shard(place_of(primary), [place_of(url) for url in followers[primary]], held))
         with _noting(found, place_of(primary)):
             found.servers.append(examine_server(primary, timeout, replicas, held))
         _add_replicas(found, followers[primary], timeout)

@@ -1,7 +1,8 @@
-"""Every key in the store, and nowhere else. Prefix `id:v1:`; the part in braces is the aggregate whose keys share one slot.
+"""Every key in the store, and nowhere else: `id:v2:{SHOP}:…`. The part in braces is the hash tag, so that all keys of a shop share one slot
+(Redis Cluster specification), and every change of it is one script on one server.
 
-V visitor · E handle · S sale · R receipt · Z salt; `{shop:repair}` open removals, `{shop:lists}` lists of one shop. E is public: the
-README documents it for services that read it directly. Visitors and sales appear as 22 characters of a keyed digest.
+V visitor · E handle · S sale · R receipt · Z salt · Q erasures under way; lists and counters of the shop by their names. E is public: the
+manual documents it for services that read it directly. Visitors and sales appear as 22 characters of a keyed digest.
 """
 
 from msgspec import Struct
@@ -9,16 +10,18 @@ from msgspec import Struct
 from identity_service.handle import Handle, Handles
 from identity_service.shop import ShopId
 
-PREFIX = "id:v1:"
-REWRITE = f"{PREFIX}{{rewrite}}"
+PREFIX = "id:v2:"
+ANY_SCHEMA = "id:v?:"
+"""As SCAN looks for names."""
 PROBE = f"{PREFIX}{{probe}}"
 PROBES = f"{PREFIX}{{probe-"
-REPAIR_LOCK = f"{PREFIX}{{repair-lock}}"
-SCHEMA = f"{PREFIX}{{schema}}"
-MOVE = f"{PREFIX}{{move}}"
+PROBE_OF_A_SHOP = "}:probe"
 SWEEP = f"{PREFIX}{{sweep}}"
-SALTS = f"{PREFIX}Z{{"
-OF_THE_STORE = frozenset({PROBE, REPAIR_LOCK, SCHEMA, MOVE, SWEEP})
+SCHEMA = "id:v1:{schema}"
+MOVE = "id:v1:{move}"
+REPAIR_LOCK = "id:v1:{repair-lock}"
+"""Marks keep the names of their first version: by them a store is known to a service of any version."""
+OF_THE_STORE = frozenset({PROBE, SWEEP, SCHEMA, MOVE, REPAIR_LOCK, "id:v1:{probe}", "id:v1:{sweep}", "id:v1:{rewrite}"})
 """They say something of one store or one moment, and are never moved; nor are an examination's probes."""
 
 
@@ -28,7 +31,7 @@ def probe_of(number: int) -> str:
 
 
 def is_of_the_store(name: str) -> bool:
-    return name in OF_THE_STORE or name.startswith(PROBES)
+    return name in OF_THE_STORE or name.startswith((PROBES, "id:v1:{probe-")) or name.endswith(PROBE_OF_A_SHOP)
 
 
 class VisitorKeys(Struct, frozen=True):
@@ -64,16 +67,6 @@ class HandleKeys(Struct, frozen=True):
     links: str
 
     @property
-    def intents(self) -> str:
-        """Hash, nonce → time and visitor."""
-        return f"{self.links}:intents"
-
-    @property
-    def removals(self) -> str:
-        """Hash, name → kind and time."""
-        return f"{self.links}:removals"
-
-    @property
     def sales(self) -> str:
         """Set of sale digests."""
         return f"{self.links}:sales"
@@ -91,40 +84,52 @@ class Keys:
         return self.visitor_of(shop, self.visitor_digest(shop, visitor))
 
     def visitor_of(self, shop: ShopId, digest: str) -> VisitorKeys:
-        return VisitorKeys(digest, f"{PREFIX}V{{{shop}:{digest}}}")
+        return VisitorKeys(digest, of_shop(shop, f"V:{digest}"))
 
     def handle(self, shop: ShopId, handle: Handle) -> HandleKeys:
-        return HandleKeys(f"{PREFIX}E{{{shop}:{handle.digest}}}")
+        return HandleKeys(of_shop(shop, f"E:{handle.digest}"))
 
     def sale_digest(self, shop: ShopId, sale: str) -> str:
         return self._digest("sale", shop, sale)
 
     def sale_of(self, shop: ShopId, digest: str) -> str:
-        return f"{PREFIX}S{{{shop}:{digest}}}"
+        return of_shop(shop, f"S:{digest}")
 
     def receipt(self, shop: ShopId, receipt_id: str) -> str:
-        return f"{PREFIX}R{{{shop}:{receipt_id}}}"
+        return of_shop(shop, f"R:{receipt_id}")
 
     def salt(self, shop: ShopId, window_start: int) -> str:
-        return f"{SALTS}{shop}:{window_start}}}"
+        return of_shop(shop, f"Z:{window_start}")
 
-    def notes(self, shop: ShopId) -> str:
-        return f"{PREFIX}Q{{{shop}:repair}}"
+    def erasures(self, shop: ShopId) -> str:
+        return of_shop(shop, "Q")
+
+    def rewrite(self, shop: ShopId) -> str:
+        return of_shop(shop, "rewrite")
+
+    def probe(self, shop: ShopId) -> str:
+        """Written to see whether the shop's server can be."""
+        return of_shop(shop, "probe")
 
     def orders(self, shop: ShopId) -> str:
-        return f"{PREFIX}orders{{{shop}:lists}}"
+        return of_shop(shop, "orders")
 
     def hour(self, shop: ShopId, start: int) -> str:
-        return f"{PREFIX}hour{{{shop}:lists}}:{start}"
+        return of_shop(shop, f"hour:{start}")
 
     def products(self, shop: ShopId) -> str:
-        return f"{PREFIX}products{{{shop}:lists}}"
+        return of_shop(shop, "products")
 
     def calls(self, shop: ShopId) -> str:
-        return f"{PREFIX}calls{{{shop}:lists}}"
+        return of_shop(shop, "calls")
 
     def failures(self, shop: ShopId) -> str:
-        return f"{PREFIX}failures{{{shop}:lists}}"
+        return of_shop(shop, "failures")
 
     def latest(self, shop: ShopId) -> str:
-        return f"{PREFIX}latest{{{shop}:lists}}"
+        return of_shop(shop, "latest")
+
+
+def of_shop(shop: ShopId | str, name: str) -> str:
+    """`*` for any shop, where names are looked for."""
+    return f"{PREFIX}{{{shop}}}:{name}"

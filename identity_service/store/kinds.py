@@ -4,13 +4,12 @@
     V              hash    visitor       fields of 23 characters: a letter and a handle's digest; value of b: a visitor's
     V:gone :events :receipts             visitor       none (string, list, list)
     V:sales        set     visitor       members: sales'
-    E, E:intents   hash    handle        none
-    E:removals     hash    handle        fields that begin with $: a sale's
+    E              hash    handle        none
     E:sales        set     handle        members: sales'
     S              hash    sale          values of email and customer: a letter and a handle's
-    Q              zset    none          notes: `u l e` name a handle by letter and digest, `s` a visitor and a sale by its digest
+    Q              zset    none          erasures under way: `e` or `a`, a handle by letter and digest, and a nonce
     orders         zset    none          members: sales'
-    R, Z, hour, products, calls, failures, latest, {rewrite}   none anywhere
+    R, Z, hour, products, calls, failures, latest, rewrite   none anywhere
 
 IDs of receipts are random, receipts are digested under a key of the visitor's record, and salts have nothing to do with peppers.
 """
@@ -26,7 +25,7 @@ Rekey = Callable[[bytes], bytes]
 """From one digest to another."""
 Type = Literal["string", "hash", "list", "set", "zset"]
 
-NAME = re.compile(rb"id:v1:(?P<letters>[A-Za-z]*)\{(?P<owner>[^:}]+)(:(?P<own>[^}]+))?\}(:(?P<part>.+))?", re.DOTALL)
+NAME = re.compile(rb"id:v2:\{(?P<owner>[^:}]+)\}:(?P<kind>[A-Za-z]+)(:(?P<own>[^:]+))?(:(?P<part>[a-z]+))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Name:
     own: bytes
 
     def rekeyed(self, rekey: Rekey) -> bytes:
-        return self.text.replace(b":%b}" % self.own, b":%b}" % rekey(self.own), 1) if KINDS[self.kind].named else self.text
+        return self.text.replace(self.own, rekey(self.own), 1) if KINDS[self.kind].named else self.text
 
 
 class UnknownKeyError(Exception):
@@ -60,9 +59,7 @@ def name_of(text: bytes) -> Name:
     found = NAME.fullmatch(text)
     if found is None:
         raise UnknownKeyError
-    kind = (found["letters"] or found["owner"]).decode()
-    if found["part"] and kind != "hour":
-        kind += f":{found['part'].decode(errors='replace')}"
+    kind = found["kind"].decode() + (f":{found['part'].decode()}" if found["part"] else "")
     if kind not in KINDS:
         raise UnknownKeyError
     return Name(kind, text, found["owner"], found["own"] or b"")
@@ -78,10 +75,6 @@ def _record(fields: Mapping[bytes, bytes], rekey: Rekey) -> dict[bytes, bytes]:
         _name(field, rekey) if len(field) == NAME_LENGTH else field: rekey(value) if field == b"b" else value
         for field, value in fields.items()
     }
-
-
-def _removals(fields: Mapping[bytes, bytes], rekey: Rekey) -> dict[bytes, bytes]:
-    return {_name(field, rekey) if field.startswith(b"$") else field: value for field, value in fields.items()}
 
 
 def _sale(fields: Mapping[bytes, bytes], rekey: Rekey) -> dict[bytes, bytes]:
@@ -101,10 +94,8 @@ def _notes(members: Mapping[bytes, float], rekey: Rekey) -> dict[bytes, float]:
 
 
 def _note(note: bytes, rekey: Rekey) -> bytes:
-    letter, subject, second, *nonce = note.split(b" ")
-    if letter in {b"u", b"l", b"e"}:
-        subject = _name(subject, rekey)
-    return b" ".join((letter, subject, rekey(second) if letter == b"s" else second, *nonce))
+    reach, handle, nonce = note.split(b" ")
+    return b" ".join((reach, _name(handle, rekey), nonce))
 
 
 KINDS: Mapping[str, Kind] = {
@@ -114,8 +105,6 @@ KINDS: Mapping[str, Kind] = {
     "V:receipts": Kind("list", named=True),
     "V:sales": Kind("set", named=True, rewrite=_members),
     "E": Kind("hash", named=True),
-    "E:intents": Kind("hash", named=True),
-    "E:removals": Kind("hash", named=True, rewrite=_removals),
     "E:sales": Kind("set", named=True, rewrite=_members),
     "S": Kind("hash", named=True, rewrite=_sale),
     "R": Kind("string"),

@@ -1,6 +1,7 @@
 """A move: everything of one store into another, under today's schema and peppers, resumable after a crash at any point.
 
     begin     FROM is marked leaving, then TO arriving, with the same nonce: from here on no service starts on either
+    end       what a crash left open in FROM, where its schema had steps that a crash could leave open
     copy      every key: read, brought to this schema, re-keyed, written in one step with its expiry unless TO has it
     compare   every key of FROM again, beside its copy; then how many of each kind there are
     finish    TO gets the mark of its schema, FROM becomes left, TO loses the mark of the move: from here on TO may be used
@@ -17,12 +18,14 @@ from functools import partial
 
 from identity_service.handle import rekeyed
 from identity_service.store.entries import NEVER, Entry, Side
-from identity_service.store.keys import MOVE, PREFIX, REPAIR_LOCK, SCHEMA, is_of_the_store
+from identity_service.store.first_schema import brought_forward
+from identity_service.store.first_steps import end_steps
+from identity_service.store.keys import ANY_SCHEMA, MOVE, REPAIR_LOCK, SCHEMA, is_of_the_store
 from identity_service.store.kinds import name_of
-from identity_service.store.schema import VERSION, Move, MoveState, continues, misfit, schema_of, stored_move, stored_schema
+from identity_service.store.schema import FIRST, VERSION, Move, MoveState, continues, misfit, schema_in, schema_of, stored_move
 
-STEPS: Mapping[int, Callable[[Entry], Entry]] = {}
-"""From schema n to the next; the first schema has none before it."""
+STEPS: Mapping[int, Callable[[Entry], Entry | None]] = {1: brought_forward}
+"""From schema n to the next; None for a key that is there no more."""
 
 HORIZON = 3_600_000
 """Keys that end within these milliseconds are compared, but not counted: they may go between two counts."""
@@ -55,8 +58,9 @@ class Moving:
         self._source, self._target = source, target
         self._own = schema_of(peppers)
         self._called = called
-        self._stored = stored_schema(source.hash_of(SCHEMA), self._own)
-        self._rekey = partial(rekeyed, peppers=peppers[len(self._stored.peppers) :])
+        self._stored = schema_in(source, self._own)
+        known = len(self._stored.peppers)
+        self._peppers, self._rekey = peppers[:known], partial(rekeyed, peppers=peppers[known:])
 
     @property
     def rekeys(self) -> bool:
@@ -97,6 +101,8 @@ class Moving:
             raise MoveRefused("TO is not empty; name an empty store")
 
     def copy(self, told: Told) -> None:
+        if self._stored.version == FIRST:
+            end_steps(self._source, self._peppers)
         for entries, done in self._batches():
             self._target.write(entries)
             told(done)
@@ -128,17 +134,18 @@ class Moving:
         done = 0
         for names in _moved(self._source):
             done += len(names)
-            yield [self._brought_forward(entry).rekeyed(self._rekey) for entry in self._source.read(names)], done
+            found = map(self._brought_forward, self._source.read(names))
+            yield [entry.rekeyed(self._rekey) for entry in found if entry], done
 
-    def _brought_forward(self, entry: Entry) -> Entry:
+    def _brought_forward(self, entry: Entry | None) -> Entry | None:
         for version in range(self._stored.version, VERSION):
-            entry = STEPS[version](entry)
+            entry = STEPS[version](entry) if entry else None
         return entry
 
 
 def _moved(side: Side) -> Iterator[list[bytes]]:
     """Names of the keys that are not the store's own, in batches."""
-    for found in side.names(f"{PREFIX}*"):
+    for found in side.names(f"{ANY_SCHEMA}*"):
         if names := [name for name in found if not is_of_the_store(name.decode(errors="replace"))]:
             yield names
 

@@ -3,13 +3,11 @@
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
-from identity_service.consent import Millis
 from identity_service.cookieless import SALT_BYTES, Window
 from identity_service.shop import ShopId
 from identity_service.store.batch import call, read
 from identity_service.store.client import Client
 from identity_service.store.keys import Keys
-from identity_service.store.notes import note_destroyed
 
 EXPIRY_SLACK = 60
 """Seconds by which the store's clock may be behind when it lets a salt expire."""
@@ -27,8 +25,8 @@ class SaltStore:
         key = self._in_memory(shop, window, now)
         if key is None:
             proposed = urlsafe_b64encode(secrets.token_bytes(SALT_BYTES)).decode()
-            claim = call("claim_salt", [self._keys.salt(shop, window.start)], proposed, window.salt_destroyed_at - now)
-            text, _ = await self._client.run(claim, note_destroyed(Millis((window.salt_destroyed_at + EXPIRY_SLACK) * 1000)))
+            keys, ended = (self._keys.salt(shop, window.start), self._keys.rewrite(shop)), window.salt_destroyed_at + EXPIRY_SLACK
+            [text] = await self._client.run(call("claim_salt", keys, proposed, window.salt_destroyed_at - now, ended))
             key = self._hold(shop, window, text)
         return key
 

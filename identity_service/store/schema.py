@@ -1,8 +1,9 @@
 """What a store says of itself, so that no service mistakes it: by which schema and under which peppers its keys are named (`{schema}`), and
 whether it is being moved (`{move}`).
 
-A store of before these marks is of the first schema and under one pepper, and is taken for that of the service that first starts on it.
-One whose mark a service has seen, and that has lost it, was emptied: no service goes on with it, or another could come with other peppers.
+A store without these marks is under the oldest pepper. It is of the first schema where it holds keys of that, which is older than the
+marks; else it is taken for that of the service that first starts on it. One whose mark a service has seen, and that has lost it, was
+emptied: no service goes on with it, or another could come with other peppers.
 """
 
 import contextlib
@@ -14,14 +15,18 @@ from pathlib import Path
 from identity_service.handle import Handles
 from identity_service.store.batch import read, write
 from identity_service.store.client import Client
+from identity_service.store.entries import Side
+from identity_service.store.first_schema import OF_SHOPS
 from identity_service.store.keys import MOVE, SCHEMA
 
-FIRST = VERSION = 1
+FIRST, VERSION = 1, 2
 """Of the schema of keys. Every change of it has a step in `moving`."""
 
 MARK_VARIABLE = "IDENTITY_MARK"
 """Where workers find the file of SeenMark that their supervisor made."""
 
+KEYS_TO_LOOK_AT = 1_000
+"""Of each primary of a store without a mark, for those of the first schema."""
 MOVE_AGAIN = "run `identity-service move FROM TO`"
 
 
@@ -91,9 +96,16 @@ def schema_of(peppers: Sequence[str]) -> Schema:
     return Schema(VERSION, Handles(*peppers).fingerprints)
 
 
-def stored_schema(found: Mapping[str, str], own: Schema) -> Schema:
-    """`found`: the mark; a store without one is of the first schema and under the oldest pepper."""
-    return Schema(int(found["version"]), tuple(found["peppers"].split())) if found else Schema(FIRST, own.peppers[:1])
+def stored_schema(found: Mapping[str, str]) -> Schema:
+    """`found`: the mark."""
+    return Schema(int(found["version"]), tuple(found["peppers"].split()))
+
+
+def schema_in(side: Side, own: Schema) -> Schema:
+    """Of a whole store, with a mark or without."""
+    if found := side.hash_of(SCHEMA):
+        return stored_schema(found)
+    return Schema(FIRST if any(side.names(OF_SHOPS)) else VERSION, own.peppers[:1])
 
 
 def stored_move(found: Mapping[str, str]) -> Move | None:
@@ -106,15 +118,30 @@ async def examine_marks(client: Client, own: Schema, mark: SeenMark) -> list[str
     move = stored_move(found)
     if move:
         return [_moving(move)]
-    adopted = [write("HSETNX", SCHEMA, field, value) for field, value in own.fields().items()] if mark.adopts else []
-    *_, found = await client.run(*adopted, read("HGETALL", SCHEMA))
+    seen, adopts = mark.seen, mark.adopts  # before the look: another process may put the mark on just behind it
+    [found] = await client.run(read("HGETALL", SCHEMA))
     if not found:
-        return [EMPTIED] if mark.seen else []
-    stored = stored_schema(found, own)
+        if seen:
+            return [EMPTIED]
+        if await _looks_like_the_first(client):
+            return [misfit(Schema(FIRST, own.peppers[:1]), own)]
+        if not adopts:
+            return []
+        *_, found = await client.run(*(write("HSETNX", SCHEMA, *pair) for pair in own.fields().items()), read("HGETALL", SCHEMA))
+    stored = stored_schema(found)
     if stored != own:
         return [misfit(stored, own)]
     mark.note()
     return []
+
+
+async def _looks_like_the_first(client: Client) -> bool:
+    """By some keys of each primary."""
+    for node in await client.primaries():
+        [[_, names]] = await node.run(read("SCAN", 0, "MATCH", OF_SHOPS, "COUNT", KEYS_TO_LOOK_AT))
+        if names:
+            return True
+    return False
 
 
 def _moving(move: Move) -> str:

@@ -3,6 +3,7 @@ bytes: all keys are gone through, bit by bit. A server frees a key whose life ha
 those that match.
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -32,7 +33,7 @@ MARGIN = 86_400
 """Seconds after its end that a link stays, for clocks of workers that differ."""
 BEGINNING = "0"
 CURSOR_LIFE = 86_400
-NAME = re.compile(rf"{PREFIX}E\{{([^:}}]+):([\w-]{{22}})\}}")
+NAME = re.compile(rf"{PREFIX}\{{([^}}]+)\}}:E:([\w-]{{22}})")
 """Of a handle's key: shop and digest."""
 
 
@@ -71,9 +72,9 @@ class Sweep:
     async def _clean(self, handles: Sequence[tuple[ShopId, str]], now: Callable[[], Millis]) -> int:
         keys = [self._keys.handle(shop, Handle(HandleKind.EMAIL, digest)) for shop, digest in handles]
         time = now() // 1000 - MARGIN
-        stored = await self._client.run(*(call("ended_links", [one.links], time, MOST_ENDED, reads=True) for one in keys))
+        asked = [self._client.run(call("ended_links", [one.links], time, MOST_ENDED, reads=True)) for one in keys]  # of any shops
         taken = 0
-        for (shop, digest), one, pairs in zip(handles, keys, stored, strict=True):
+        for (shop, digest), one, [pairs] in zip(handles, keys, await asyncio.gather(*asked), strict=True):
             if pairs:
                 taken += await self._take(shop, digest, one, dict(zip(pairs[::2], pairs[1::2], strict=True)), now)
         return taken
@@ -86,9 +87,9 @@ class Sweep:
         taken, unpointed = 0, list[str]()
         for (visitor, link), found in zip(ended.items(), pointers, strict=True):
             for handle in (one for one, pointer in zip(handles, found, strict=True) if pointer):
-                with suppress(StoreUnavailable):  # the link has gone meanwhile, or the next call fails, too
+                with suppress(StoreUnavailable):  # or the next call fails, too
                     taken += await self._links.unlink(shop, handle, VisitorId(visitor), now() // 1000, only=link)
             unpointed += [] if any(found) else [visitor, link]
         if unpointed:
-            await self._client.run(call("release", [keys.links], *unpointed))
+            await self._client.run(call("forget_unchanged", [keys.links], *unpointed))
         return taken + len(unpointed) // 2

@@ -28,6 +28,10 @@ class Topology(Protocol):
 
     async def primaries(self) -> list[Node]: ...
 
+    async def shard_of(self, key: str) -> list[Node]:
+        """The servers that hold the key, the primary first. Raises StoreUnavailable."""
+        ...
+
     def nodes(self) -> list[Node]:
         """Those in use just now."""
         ...
@@ -44,6 +48,9 @@ class Single:
         return [self._node]
 
     primaries = servers
+
+    async def shard_of(self, key: str) -> list[Node]:  # noqa: ARG002 it holds every key
+        return await self.servers()
 
     def nodes(self) -> list[Node]:
         return [self._node]
@@ -119,6 +126,9 @@ class Sentinels:
             if not self._primary or url != self._primary.url:
                 self._replicas.setdefault(url, self._make_node(url))
         return [*primaries, *self._replicas.values()]
+
+    async def shard_of(self, key: str) -> list[Node]:  # noqa: ARG002 they hold every key
+        return await self.servers()
 
     def nodes(self) -> list[Node]:
         return [self._primary] if self._primary else []

@@ -6,13 +6,16 @@ from msgspec import Struct
 
 from identity_service.consent import NEVER_SEEN, Choice, Consent, Millis, OptOutsSeen
 from identity_service.errors import StoreUnavailable
+from identity_service.handle import handle_named
 from identity_service.shop import ShopId
 from identity_service.store.assumed import AssumedVisitors, Stored
-from identity_service.store.batch import Part, call, call_with, read, write
+from identity_service.store.batch import call, read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import Keys, VisitorKeys
 from identity_service.visitor import LAPSED, Kind, VisitorId, VisitorRecord, VisitorState
 
+MOST_READS = 12
+"""How often a call may find that the visitor's links are others than it was told."""
 NAME_LENGTH = 23
 """Characters of a handle's name; the record's own fields are one letter each."""
 
@@ -33,6 +36,9 @@ class StoredReceipt(Struct, frozen=True):
     receipt_id: str
     body: str
     life: int
+
+
+NO_RECEIPT = StoredReceipt("", "", 0)
 
 
 class Grant(Struct, frozen=True):
@@ -87,9 +93,8 @@ class VisitorStore:
         [fields] = await self._client.run(read("HKEYS", self._keys.visitor(shop, visitor).record))
         return sorted(field for field in fields if len(field) == NAME_LENGTH)
 
-    async def grant(self, shop: ShopId, visitor: VisitorId, grant: Grant, now: int) -> tuple[str, list[str]]:
-        """Returns the outcome (granted, gone, older, or open while a removal of the visitor is) and the names of linked handles. Its
-        receipt is durable before the grant is, so that no grant stands without its proof."""
+    async def grant(self, shop: ShopId, visitor: VisitorId, grant: Grant, now: int) -> str:
+        """Returns the outcome: granted, gone or older. Its links end with the record; where it refuses them they go."""
         keys = self._keys.visitor(shop, visitor)
         arguments = (
             *(now, grant.expires + LAPSED, grant.consent.granted_at, grant.consent.source),
@@ -97,14 +102,22 @@ class VisitorStore:
             *("1" if grant.opted_out else "", *_texts(grant.opt_outs_seen)),
             *(grant.receipt.receipt_id, grant.receipt_key),
             self._keys.visitor_digest(shop, grant.bridged_from) if grant.bridged_from else "",
-            *(NAME_LENGTH, grant.consent.raw_digest or "", grant.expires),
+            *(grant.consent.raw_digest or "", grant.expires, grant.receipt.body, grant.receipt.life, visitor),
         )
-        (receipt, proof), places = self._storing(shop, grant.receipt), (keys.record, keys.gone, keys.receipts, keys.events)
-        reply = await self._client.run_across(call("grant", (*receipt, *places), *proof, *arguments))
-        if reply is None:
-            await self.store_receipt(shop, grant.receipt)
-            [reply] = await self._client.run(call("grant_visitor", places, *arguments))
-        return reply[0], reply[1] if len(reply) > 1 else []
+        receipt = self._keys.receipt(shop, grant.receipt.receipt_id)
+        places = (keys.record, keys.gone, keys.receipts, keys.events, receipt, self._keys.rewrite(shop))
+        return await self._with_links(shop, "grant", places, arguments)
+
+    async def _with_links(self, shop: ShopId, script: str, places: Sequence[str], arguments: Sequence[str | int]) -> str:
+        """A script that also changes the links of its visitor. It must be told which those are, and tells where they are others."""
+        names: list[str] = []
+        for _ in range(MOST_READS):
+            links = [self._keys.handle(shop, handle_named(name)).links for name in names]
+            [[outcome, *found]] = await self._client.run(call(script, (*places, *links), *arguments, *names))
+            if outcome != "otherwise":
+                return str(outcome)
+            [names] = found
+        raise StoreUnavailable("The visitor's links changed again and again while the call was made; repeat it.")
 
     async def touch(self, shop: ShopId, visitor: VisitorId, now: int, opted_out: bool, seen: OptOutsSeen = NEVER_SEEN) -> bool:
         """False where there is no record."""
@@ -119,14 +132,15 @@ class VisitorStore:
             raise StoreUnavailable
 
     async def refuse_linking(
-        self, shop: ShopId, visitor: VisitorId, kind: Kind, expires: int, now: int, proof: tuple[str, str]
-    ) -> list[str]:
-        """`proof`: ID of the receipt and the record's receipt key, empty where the refusal is known already. Returns the names of handles
-        that have to be unlinked."""
+        self, shop: ShopId, visitor: VisitorId, kind: Kind, expires: int, now: int, receipt: StoredReceipt | None, receipt_key: str
+    ) -> None:
+        """Remembers the refusal, so that no link comes after it, and removes the links there are. `receipt`: None where the refusal is
+        known already. `expires`: of a record made for it."""
         keys = self._keys.visitor(shop, visitor)
-        arguments = (kind, now, expires, NAME_LENGTH, *proof)
-        [names] = await self._client.run(call("refuse_linking", (keys.record, keys.gone, keys.receipts), *arguments))
-        return list(names)
+        kept = receipt or NO_RECEIPT
+        places = (keys.record, keys.gone, keys.receipts, self._keys.receipt(shop, kept.receipt_id), self._keys.rewrite(shop))
+        arguments = (visitor, kind, now, expires, kept.receipt_id, receipt_key, kept.body, kept.life)
+        await self._with_links(shop, "refuse_linking", places, arguments)
 
     async def receipt_ids(self, shop: ShopId, visitor: VisitorId) -> list[str]:
         """Newest first, at most 100."""
@@ -146,10 +160,7 @@ class VisitorStore:
         return [receipt for receipt in found if receipt]
 
     async def store_receipt(self, shop: ShopId, receipt: StoredReceipt) -> None:
-        await self._client.run(call_with("store_receipt", self._storing(shop, receipt)))
-
-    def _storing(self, shop: ShopId, receipt: StoredReceipt) -> Part:
-        return [self._keys.receipt(shop, receipt.receipt_id)], (receipt.body, receipt.life)
+        await self._client.run(call("store_receipt", [self._keys.receipt(shop, receipt.receipt_id)], receipt.body, receipt.life))
 
 
 def _texts(seen: OptOutsSeen) -> tuple[str, str]:
@@ -159,8 +170,7 @@ def _texts(seen: OptOutsSeen) -> tuple[str, str]:
 def _state(stored: Stored, now: int) -> VisitorState:
     if stored is NOTHING:
         return UNKNOWN
-    at, _, removal = (stored.gone or "").partition(" ")
-    return VisitorState(_record(stored.fields, now), Millis(int(at)) if at else None, removal != "")
+    return VisitorState(_record(stored.fields, now), _moment(stored.gone))
 
 
 def _record(fields: Sequence[str | None], now: int) -> VisitorRecord | None:

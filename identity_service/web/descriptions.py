@@ -162,9 +162,10 @@ ORDERS = Topic(
 TRACKED: Mapping[str, Wording] = {
     "logSale": Wording(
         "Log a sale",
-        "Logs an order once: a sale ID that is known changes nothing. With either key. It links the order's email and customer ID to the"
-        " visitor and credits the clicks that led to it. It is refused only without a sale ID or products that can be read, and for a"
-        " product ID of another type than the shop's. `GET /v1/calls` names what could not be read.",
+        "Logs an order once: a sale ID that is known changes nothing, but the first call of a private key replaces what a public one"
+        " said. It links the order's email and customer ID to the visitor and credits the clicks that led to it. It is refused only"
+        " without a sale ID or products that can be read, and for a product ID of another type than the shop's. `GET /v1/calls` names"
+        " what could not be read.",
     ),
     "logClick": Wording(
         "Log a click",
@@ -218,7 +219,9 @@ SERVICE = Topic(
     "Watch the service, and load what it serves to browsers and programs. No key is needed.",
     {
         "checkAlive": Wording("Check the process", "Answers `ok` while the process runs, whatever the store does."),
-        "checkReady": Wording("Check the store", "Answers `ok` while the store can be read and written; 503 says why not."),
+        "checkReady": Wording(
+            "Check the store", "Answers `ok` while a shop can be written, and names those that cannot; 503 says why none can."
+        ),
         "readMetrics": Wording("Read metrics", "Answers the counters of all workers in Prometheus' text format. They name nobody."),
         "readDescription": Wording("Read this description", "Answers this document."),
         "readDocs": Wording("Read the documentation", "Answers a page for people."),

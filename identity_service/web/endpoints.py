@@ -56,6 +56,10 @@ from identity_service.web.bodies import (
 REGION = re.compile(PLACE)
 
 
+SMALLEST_KEPT = 256
+"""Bytes that a call counts for at least: a key of the store takes as much, however little was sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything that handlers use, made once by `app.py`. `stopping`: set when this process is told to end."""
@@ -81,6 +85,8 @@ class Services:
     client_limit: RateLimit | None
     key_limit: RateLimit | None
     lookup_limit: RateLimit | None
+    client_quota: RateLimit | None
+    public_key_quota: RateLimit | None
     refusal_limit: RateLimit | None
     wrong_keys: RateLimit | None
     refusal_days: int
@@ -212,7 +218,7 @@ class Endpoint:
         only where the call can carry no word on consent."""
         fault: ServiceError | None = None
         try:
-            count_call(services, scope, caller, where)
+            count_call(services, scope, caller, where, len(raw))
         except RateLimited as error:
             if not self.consent:
                 raise
@@ -254,12 +260,23 @@ def situation(services: Services, scope: Scope, caller: Caller, *, always_device
     return Situation(device, address if device else None, _region(services, peer, headers) if device else None, address)
 
 
-def count_call(services: Services, scope: Scope, caller: Caller, where: Situation) -> None:
-    """Raises RateLimited for one call too many, of the key or of the client."""
+def count_call(services: Services, scope: Scope, caller: Caller, where: Situation, size: int) -> None:
+    """`size`: bytes of what was sent, most of which a call with a public key can make the store keep. Raises RateLimited for one call too
+    many, or too much of them, of the key or of the client."""
     if services.key_limit:
         services.key_limit.count(caller.digest)
-    if services.client_limit and not caller.private:
-        services.client_limit.count(counted_as(services, scope, caller, where))
+    if caller.private:
+        return
+    client = counted_as(services, scope, caller, where)
+    if services.client_limit:
+        services.client_limit.count(client)
+    try:
+        for quota, counted in ((services.client_quota, client), (services.public_key_quota, caller.digest)):
+            if quota:
+                quota.count(counted, max(size, SMALLEST_KEPT))
+    except RateLimited:
+        services.tally.beyond_quota(caller.shop.shop_id)
+        raise
 
 
 def counted_as(services: Services, scope: Scope, caller: Caller, where: Situation) -> str:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from identity_service.errors import StoreUnavailable
+from identity_service.errors import StoreRefused, StoreUnavailable
 from identity_service.metrics import exposition, tell_store
+from identity_service.shop import ShopId
 from identity_service.store import Store
 from identity_service.store.client import Client
-from identity_service.store.examination import examine
+from identity_service.store.examination import examine_servers
 from identity_service.web.endpoints import Reply, send_reply
 from identity_service.web.payloads import HealthAnswer
 
@@ -31,14 +32,24 @@ async def alive() -> Reply:
     return Reply(OK)
 
 
-def ready(store: Store) -> Callable[[], Awaitable[Reply]]:
-    """Answers 503 while the store is away, cannot be written, or is one that loses links; and once it is refused, with the reason."""
+def ready(store: Store, shops: Sequence[ShopId]) -> Callable[[], Awaitable[Reply]]:
+    """Answers 503 while no shop can be written, or the store is one that loses links; and once it is refused, with the reason. While some
+    shops can be, it says which cannot."""
 
     async def answer() -> Reply:
-        await store.check_marks()
-        if await examine(store.client):
+        away = await store.away(shops)
+        try:
+            await store.check_marks()
+            faults = await examine_servers(store.client)
+        except StoreRefused:
+            raise
+        except StoreUnavailable:
+            if len(away) == len(shops):
+                raise
+            faults = []
+        if faults or len(away) == len(shops):
             raise StoreUnavailable("The store is not fit for use; `identity-service check --store` says why.")
-        return Reply(OK)
+        return Reply(HealthAnswer("ok", list(away)) if away else OK)
 
     return answer
 

@@ -68,6 +68,7 @@ class OrderAnswer(Struct, frozen=True):
 
     sale: Annotated[str, about("The shop's order ID.")]
     time: Annotated[Time, about("When the sale was logged, in RFC 3339.")]
+    verified: Annotated[bool, about("A private key said so. Else a public one did, and the first call of a private key replaces it.")]
     mode: Annotated[
         str, about("Mode of the visitor at that time. `none`: it was not known.", enum=["null", "none", "cookieless", "persistent"])
     ]

@@ -100,6 +100,7 @@ def order_answer(order: Order) -> OrderAnswer:
     return OrderAnswer(
         sale=order.sale,
         time=rfc3339(order.time),
+        verified=order.verified,
         mode=order.mode,
         visitor=order.visitor,
         products=order.products,

@@ -238,6 +238,9 @@ class HealthAnswer(Struct, frozen=True):
     """The process answers, or the store does."""
 
     status: Annotated[Literal["ok"], about("Always `ok`: anything else is an error.")]
+    away: Annotated[list[str] | UnsetType, about("Shops that cannot be written: their server of a cluster is away.", maxItems=10_000)] = (
+        UNSET
+    )
 
 
 class Problem(Struct, frozen=True):

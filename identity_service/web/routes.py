@@ -181,7 +181,7 @@ def _public_routes(services: Services) -> list[Named]:
     )
     routes += [Named(path, _tracking_endpoint(services, o), methods=["POST", "GET"]) for o in TRACKING for path in o.paths]
     routes.append(Named("/visitor.js", AssetPage(SNIPPET, foreign=True), methods=["GET"]))
-    pages = {"/healthz": health.alive, "/readyz": health.ready(services.store)}
+    pages = {"/healthz": health.alive, "/readyz": health.ready(services.store, [shop.shop_id for shop in services.shops])}
     if services.server.gpc_support_since:
         pages["/.well-known/gpc.json"] = health.fixed({"gpc": True, "lastUpdate": services.server.gpc_support_since})
     routes += [Named(path, health.Page(answer), methods=["GET"]) for path, answer in pages.items()]

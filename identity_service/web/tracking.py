@@ -10,6 +10,7 @@ from identity_service.handle import Handle
 from identity_service.link import Proof
 from identity_service.metrics import UNUSABLE_HANDLES
 from identity_service.policy import Asked
+from identity_service.service.sales import ToldSale
 from identity_service.service.subjects import Subject
 from identity_service.service.tally import Called
 from identity_service.visitor import Kind
@@ -42,7 +43,7 @@ async def log_sale(call: Call) -> Reply:
         raise Invalid("Invalid Syntax In Argument: products")
     sold = Sale(sale_id(call.body.sale, "sale"), lines, _now(call))
     handles = [handle for handle in (_email(call, unread), _customer(call, unread)) if handle]
-    logged = await call.services.sales.log(tracked_visit(call, unread), sold, handles, _claimed(call))
+    logged = await call.services.sales.log(tracked_visit(call, unread), ToldSale(sold, handles, _claimed(call), call.private))
     subject, attribution = logged.subject, logged.attribution
     await keep_opt_out(call, subject.visitor if subject.signed else None)
     return _done(call, subject, unread, attribution.labels if attribution else None)

@@ -94,7 +94,7 @@ class TrackingEndpoint:
 
     def _call(self, scope: Scope, headers: Mapping[str, str], caller: Caller, raw: bytes) -> Call:
         where = situation(self.services, scope, caller, always_device=self.always_device)
-        count_call(self.services, scope, caller, where)
+        count_call(self.services, scope, caller, where, len(raw))
         return Call(
             services=self.services,
             shop=caller.shop,

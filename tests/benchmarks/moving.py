@@ -29,7 +29,7 @@ def plant(url: str, links: int) -> None:
                 for number in range(start, min(start + 1000, links)):
                     visitor, handle = secrets.token_urlsafe(16), handles.of_customer(SHOP, f"c{number}")
                     record, linked = keys.visitor(SHOP, visitor).record, keys.handle(SHOP, handle).links
-                    proof = {"r": secrets.token_urlsafe(16), "q": secrets.token_urlsafe(16), handle.name: secrets.token_urlsafe(8) + "v"}
+                    proof = {"r": secrets.token_urlsafe(16), "q": secrets.token_urlsafe(16), handle.name: "v"}
                     pipe.hset(
                         record, mapping={"k": "p", "l": now, "f": now, "x": now + LIFE, "g": now * 1000, "s": "plain", "c": 1} | proof
                     )

@@ -20,7 +20,7 @@ def shapes(database: redis.Redis) -> dict[str, Any]:
     """Keys and fields with the lengths of their values, names of people left out."""
     found: dict[str, Any] = {}
     for key in database.scan_iter():
-        name = re.sub(r"demo:(?:[\w-]{22}|[\w-]{16})(?=\W)", "demo:…", key)
+        name = re.sub(r":(?:[\w-]{22}|[\w-]{16})(?=:|$)", ":…", key)
         if database.type(key) == "hash":
             stored = database.hgetall(key)
             found[name] = sorted(("…" if len(field) >= POINTER - 1 else field, len(value)) for field, value in stored.items())

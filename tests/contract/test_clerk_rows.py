@@ -38,7 +38,7 @@ async def events(shopper: Shopper, visitor: str, key: str = "demo-private-key") 
 
 def kept(database: redis.Redis) -> list[Any]:
     """Keys of visitors and of emails."""
-    return list(database.scan_iter("id:v1:[VE]*"))
+    return list(database.scan_iter("id:v2:{*}:[VE]:*"))
 
 
 def failed(answer: httpx.Response, status: int, kind: str) -> str:

@@ -235,4 +235,4 @@ async def test_nothing_is_stored_for_cookieless_and_null_at_issue(shopper: Shopp
     for body in ({}, {"client": FRENCH}, {"visitor": None}, {"visitor": "own-id"}):
         await shopper.post("/v1/visitors", body)
     kept = sorted(str(key).partition(":1794960000")[0] for key in database.scan_iter())
-    assert kept == ["id:v1:Z{demo", "id:v1:{rewrite}"]
+    assert kept == ["id:v2:{demo}:Z", "id:v2:{demo}:rewrite"]

@@ -228,6 +228,34 @@ async def test_forged_tokens_are_no_tokens(shopper: Shopper) -> None:
     assert (await shopper.post("/v1/verifications", {"token": token})).json()["valid"] is True
 
 
+async def test_what_one_client_and_one_public_key_can_make_the_store_keep_is_bounded(
+    application: Application, clock: Clock, database: redis.Redis
+) -> None:
+    """A client has 10.8 kB an hour here, all clients of the key twice as much; a refusal of consent is kept on the device all the same."""
+    quotas = [RateLimit(number / 3600, 3600, clock, private_memory().slots(0)) for number in (10_800, 21_600)]
+    services = replace(application.services, client_quota=quotas[0], public_key_quota=quotas[1])
+    edge = Edge(build(services), services.shops.origins, 64, 16_384, services.stopping)
+    results = {"key": "demo-public-key", "labels": ["x" * 100], "products": ["y" * 2_000], "visitor": "one"}
+
+    async def log(host: int, times: int) -> list[int]:
+        transport = httpx.ASGITransport(edge, client=(f"203.0.113.{host}", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://service.test") as client:
+            return [(await client.post("/v2/log/results", json=results)).status_code for _ in range(times)]
+
+    assert await log(1, 7) == await log(2, 7) == [200] * 5 + [429] * 2
+    assert await log(3, 2) == [429] * 2  # the key's, which the others have used
+    shopper = Shopper(httpx.AsyncClient(transport=httpx.ASGITransport(edge, client=("203.0.113.1", 1)), base_url="http://service.test"))
+    assert (await shopper.post("/v2/log/results", {name: value for name, value in results.items() if name != "key"})).status_code == 200
+    refused = await shopper.browser("/v1/consents", {"consent": "refused"})
+    assert refused.status_code == 429
+    assert refused.headers["set-cookie"].startswith("__Host-visitor-choice=refused.")
+    health = (await shopper.client.get("/v1/health/tracking", headers={"authorization": "Bearer demo-private-key"})).json()
+    assert [reason for reason in health["reasons"] if reason.startswith("7 calls of the last hour were refused")]
+    clock.forward(1_800)
+    assert await log(1, 4) == [200] * 3 + [429]
+    await shopper.client.aclose()
+
+
 async def test_calls_above_the_limit_are_429_and_servers_are_exempt(environment: dict[str, str], clock: Clock) -> None:
     limits = {"IDENTITY_LIMITS__ENABLED": "true", "IDENTITY_LIMITS__CLIENT_PER_SECOND": "2"}
     application = Application(load("development", environment | limits), clock)

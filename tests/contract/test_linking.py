@@ -192,8 +192,8 @@ async def test_an_erasure_takes_what_the_export_showed(shopper: Shopper) -> None
 async def test_an_erased_order_keeps_what_was_bought_and_nobody(shopper: Shopper, database: redis.Redis) -> None:
     await shopper.post("/v2/log/sale", {"sale": 7, "products": [1], "visitor": "visitor-1", "email": LUKE, "customer": 12})
     await shopper.post("/v1/erasures", {"visitor": "visitor-1"})
-    [key] = list(database.scan_iter("id:v1:S*"))
-    assert set(database.hgetall(key)) == {"sale", "time", "products", "revenue", "mode", "missing", "proof", "linked"}
+    [key] = list(database.scan_iter("id:v2:{*}:S:*"))
+    assert set(database.hgetall(key)) == {"sale", "time", "products", "revenue", "mode", "missing", "verified"}
 
 
 async def test_a_shared_visitor_loses_only_the_erased_link(shopper: Shopper) -> None:

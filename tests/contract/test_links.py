@@ -266,6 +266,6 @@ async def test_a_link_leaves_the_store_after_its_end(
         assert (await shopper.post("/v1/links", {"email": EMAIL, "token": visitor["token"]})).json()["linked"]
     clock.forward(3 * 86_400)
     await application.keep_up()
-    [name] = list(database.scan_iter("*E{demo:*}"))
+    [name] = list(database.scan_iter("*:E:*"))
     assert list(database.hgetall(name)) == [person["visitor"]]
     assert [one["visitor"] for one in await shopper.visitors(email=EMAIL)] == [person["visitor"]]

@@ -366,9 +366,9 @@ async def test_after_null_nothing_of_the_visitor_is_left(shopper: Shopper, datab
     await shopper.post("/v2/log/click", {"product": 1, "visitor": granted["token"]})
     await issued(shopper, token=granted["token"], visitor=None)
     assert await shopper.visitors(email="a@example.com") == await shopper.visitors(visitor=granted["visitor"]) == []
-    left = [str(key) for key in database.scan_iter("id:v1:V*")]
+    left = [str(key) for key in database.scan_iter("id:v2:{*}:V:*")]
     assert [key.rpartition(":")[2] for key in left] == ["gone"]
-    assert list(database.scan_iter("id:v1:E*")) == []
+    assert list(database.scan_iter("id:v2:{*}:E:*")) == []
 
 
 async def test_without_the_store_a_cookieless_token_still_works(shopper: Shopper, cut_off: Shopper) -> None:

@@ -291,7 +291,7 @@ async def test_counters_stop_at_both_ends(application: Application, shopper: Sho
         (10**30, 10),
         (10**30, MOST_COUNTED),
     ):
-        services.tally.sold(demo, Decimal(amount) / 10**6, [], {})
+        services.tally.sold(demo, services.links.now() // 1000, Decimal(amount) / 10**6, [], {})
         assert (await services.orders.totals(shop, 3600))["revenue_all all"] == expected
         assert Decimal((await read(shopper, "/v1/labels"))["other_revenue"]) == Decimal(expected) / 10**6
 
@@ -317,7 +317,7 @@ EMAILS: list[tuple[Any, list[str]]] = [
 async def test_an_unusable_email_costs_nothing(shopper: Shopper, database: redis.Redis, call: str, email: Any, unread: list[str]) -> None:
     assert (await shopper.post(f"/v2/{call}", {"sale": 1, "products": [5], "visitor": "v", "email": email})).json() == OK
     assert await named(shopper) == unread
-    assert list(database.scan_iter("id:v1:E*")) == []
+    assert list(database.scan_iter("id:v2:{*}:E:*")) == []
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ async def test_a_customer_is_a_text_or_a_whole_number(
     await sell(shopper, [5], visitor="v", customer=customer)
     assert await named(shopper) == unread
     if digested is None:
-        assert list(database.scan_iter("id:v1:E*")) == []
+        assert list(database.scan_iter("id:v2:{*}:E:*")) == []
     else:
         assert [one["visitor"] for one in await shopper.visitors(customer=digested)] == ["v"]
 
@@ -387,7 +387,7 @@ async def test_what_can_be_no_visitor_is_recorded_without_a_session(shopper: Sho
     for call, body in CALLS.items():
         assert (await shopper.post(f"/v2/log/{call}", body | {"visitor": visitor})).json() == OK
         assert await named(shopper) == ["visitor"]
-    assert list(database.scan_iter("id:v1:V*")) == []
+    assert list(database.scan_iter("id:v2:{*}:V:*")) == []
     assert await shopper.visitors(email=EMAIL) == []
 
 
@@ -573,7 +573,7 @@ async def fill_with_results(shopper: Shopper) -> None:
 
 
 def events_key(database: redis.Redis) -> str:
-    [key] = [str(key) for key in database.scan_iter("id:v1:V*") if str(key).endswith("events")]
+    [key] = [str(key) for key in database.scan_iter("id:v2:{*}:V:*") if str(key).endswith("events")]
     return key
 
 

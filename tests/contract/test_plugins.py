@@ -44,7 +44,7 @@ async def events(shopper: Shopper, visitor: str) -> list[dict[str, Any]]:
 
 
 def links(database: redis.Redis) -> list[Any]:
-    return list(database.scan_iter("id:v1:E*"))
+    return list(database.scan_iter("id:v2:{*}:E:*"))
 
 
 async def test_magento_posts_a_basket_without_a_json_content_type(shopper: Shopper, database: redis.Redis) -> None:
@@ -201,7 +201,7 @@ async def test_an_id_that_is_text_in_one_call_and_a_number_in_another_is_one_pro
 async def test_a_server_that_says_auto_has_no_session(shopper: Shopper, database: redis.Redis) -> None:
     body = {"key": KEY, "product": 5, "visitor": "auto", "labels": ["Home"], "n": 3, "api": "search/search"}
     assert await sent(shopper, "log/click", body, {"content-type": "application/json"}) == OK
-    assert list(database.scan_iter("id:v1:V*")) == []
+    assert list(database.scan_iter("id:v2:{*}:V:*")) == []
 
 
 @pytest.mark.parametrize(

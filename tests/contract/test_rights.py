@@ -84,7 +84,7 @@ async def test_an_erasure_takes_everything_whatever_names_it(
         assert await exported(shopper, **{name: value}) == NOTHING
         assert await shopper.visitors(**{name: value}) == []
         assert await erased(shopper, **{name: value}) == ZEROS
-    [sale] = database.scan_iter("id:v1:S*")
+    [sale] = database.scan_iter("id:v2:{*}:S:*")
     assert {"sale", "time", "products"} <= set(database.hgetall(sale))
     assert not {"visitor", "email", "customer", "kind", "expires"} & set(database.hgetall(sale))
     clock.forward(120)
@@ -165,7 +165,7 @@ async def test_orders_without_a_session_lose_their_email_too(shopper: Shopper, d
     assert [order["sale"] for order in (await exported(shopper, email=LUKE))["orders"]] == ["7"]
     await erased(shopper, email=LUKE)
     assert await exported(shopper, email=LUKE) == NOTHING
-    [sale] = database.scan_iter("id:v1:S*")
+    [sale] = database.scan_iter("id:v2:{*}:S:*")
     stored = database.hgetall(sale)
     assert "email" not in stored
     assert stored["sale"] == "7"

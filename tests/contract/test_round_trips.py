@@ -19,8 +19,8 @@ from tests.topologies import Topology
 pytestmark = pytest.mark.anyio
 Trips = Callable[..., Awaitable[int]]
 """Counts those of a call whose answer is as it was told to be."""
-LATER = ("finish_sale", "ZREM", "PING")
-"""Sent without waiting, or by the test."""
+LATER = ("PING",)
+"""Sent by the test."""
 
 
 @pytest.fixture
@@ -66,28 +66,28 @@ async def test_a_click_by_a_persistent_visitor_waits_once_unless_its_consent_has
     assert (await shopper.post("/v1/events", {"visitor": visitor})).json()["events"] == []
 
 
-@pytest.mark.parametrize(("one_server", "waits", "again"), [(True, 2, 2), (False, 5, 3)])
-async def test_a_sale_with_an_email_waits_for_each_step_that_the_next_one_needs(
-    application: Application, shopper: Shopper, trips: Trips, one_server: bool, waits: int, again: int
-) -> None:
-    """On one server it reads what it is decided from, and sells. The first sale made a record of its visitor."""
-    application.services.store.client.one_server = one_server
+async def test_a_sale_with_an_email_reads_what_it_is_decided_from_and_sells(shopper: Shopper, trips: Trips) -> None:
+    """The first sale made a record of its visitor."""
     sale = {"sale": 1, "products": [1], "visitor": "own-1", "email": "a@example.org"}
-    assert await trips(shopper.post("/v2/log/sale", sale)) == waits
+    assert await trips(shopper.post("/v2/log/sale", sale)) == 2
     assert [one["visitor"] for one in await shopper.visitors(email="a@example.org")] == ["own-1"]
-    assert await trips(shopper.post("/v2/log/sale", sale)) == again
+    assert await trips(shopper.post("/v2/log/sale", sale)) == 2
 
 
-@pytest.mark.parametrize(("one_server", "waits"), [(True, 2), (False, 3)])
-async def test_a_new_grant_waits_until_it_and_its_proof_are_stored(
-    application: Application, shopper: Shopper, trips: Trips, one_server: bool, waits: int
-) -> None:
+async def test_a_new_grant_waits_until_it_and_its_proof_are_stored(shopper: Shopper, trips: Trips) -> None:
     """After what is stored of its visitor was read."""
-    application.services.store.client.one_server = one_server
     granting = shopper.post("/v1/consents", {"visitor": "own-1", "consent": "granted"})
-    assert await trips(granting, lambda answer: answer["mode"] == "persistent") == waits
+    assert await trips(granting, lambda answer: answer["mode"] == "persistent") == 2
     [proof] = (await shopper.post("/v1/receipts", {"visitor": "own-1"})).json()["receipts"]
     assert proof["purposes"]["storage"] == "granted"
+
+
+async def test_a_withdrawal_reads_what_the_visitor_holds_and_takes_it(shopper: Shopper, trips: Trips) -> None:
+    """After what is stored of its visitor was read; its orders may name handles that it is not linked to."""
+    token = (await shopper.post("/v1/consents", {"consent": "granted"})).json()["token"]
+    await shopper.post("/v1/links", {"email": "a@example.org", "token": token})
+    withdrawal = {"token": token, "consent": "refused"}
+    assert await trips(shopper.post("/v1/consents", withdrawal), lambda answer: answer["mode"] == "null") == 3
 
 
 async def test_a_worker_that_knows_a_visitor_from_before_decides_by_what_is_stored_now(

@@ -62,10 +62,10 @@ async def test_null_keeps_what_was_bought_and_nothing_else(shopper: Shopper, dat
     sent = SALE | {"visitor": None, "email": "a@example.com", "customer": 12}
     assert (await shopper.post("/v2/log/sale", sent)).json() == {"status": "ok"}
     assert await shopper.visitors(email="a@example.com") == []
-    kinds = {str(key).split("{")[0] for key in database.scan_iter()}
-    assert kinds == {"id:v1:S", "id:v1:orders"}
-    [key] = list(database.scan_iter("id:v1:S*"))
-    assert set(database.hgetall(key)) == {"sale", "time", "products", "revenue", "mode", "missing", "linked"}
+    kinds = {str(key).split(":")[3] for key in database.scan_iter()}
+    assert kinds == {"S", "orders"}
+    [key] = list(database.scan_iter("id:v2:{*}:S:*"))
+    assert set(database.hgetall(key)) == {"sale", "time", "products", "revenue", "mode", "missing", "verified"}
 
 
 async def test_absent_is_not_null_the_order_keeps_its_email_without_a_session(shopper: Shopper) -> None:

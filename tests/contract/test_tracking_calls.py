@@ -86,10 +86,10 @@ async def test_both_versions_are_one_log(shopper: Shopper) -> None:
 @pytest.mark.parametrize(("first", "second"), [(567, "567"), ("567", 567), ("A-1", "A-1")])
 async def test_sale_ids_compare_as_text(shopper: Shopper, database: redis.Redis, first: object, second: object) -> None:
     await shopper.post("/v2/log/sale", SALE | {"sale": first, "visitor": "one"})
-    before = {str(key): database.ttl(key) for key in database.scan_iter("id:v1:S*")}
+    before = {str(key): database.ttl(key) for key in database.scan_iter("id:v2:{*}:S:*")}
     again = await shopper.post("/v2/log/sale", {"sale": second, "products": [9, 9], "visitor": "two", "email": EMAIL})
     assert again.json() == {"status": "ok"}
-    assert {str(key) for key in database.scan_iter("id:v1:S*")} == set(before)
+    assert {str(key) for key in database.scan_iter("id:v2:{*}:S:*")} == set(before)
     assert await shopper.visitors(email=EMAIL) == []
 
 
@@ -110,8 +110,8 @@ async def test_a_null_visitor_leaves_no_trace_of_the_person(shopper: Shopper, da
     for path, body in (("sale", SALE | {"email": EMAIL, "customer": "1234"}), ("click", {"product": 5}), ("email", {"email": EMAIL})):
         assert (await shopper.post(f"/v2/log/{path}", body | {"visitor": None})).json() == {"status": "ok"}
     assert await exported(shopper, email=EMAIL) == await exported(shopper, customer="1234") == NOTHING
-    assert list(database.scan_iter("id:v1:V*")) == list(database.scan_iter("id:v1:E*")) == []
-    assert len(list(database.scan_iter("id:v1:S*"))) == 1
+    assert list(database.scan_iter("id:v2:{*}:V:*")) == list(database.scan_iter("id:v2:{*}:E:*")) == []
+    assert len(list(database.scan_iter("id:v2:{*}:S:*"))) == 1
 
 
 async def test_null_concerns_that_call_alone(shopper: Shopper) -> None:
@@ -124,7 +124,7 @@ async def test_null_concerns_that_call_alone(shopper: Shopper) -> None:
 async def test_an_absent_visitor_is_recorded_without_a_session(shopper: Shopper, database: redis.Redis) -> None:
     await shopper.post("/v2/log/sale", SALE | {"email": EMAIL})
     await shopper.post("/v2/log/click", {"product": 5})
-    assert list(database.scan_iter("id:v1:V*")) == []
+    assert list(database.scan_iter("id:v2:{*}:V:*")) == []
     [order] = (await exported(shopper, email=EMAIL))["orders"]
     assert (order["sale"], "visitor" in order) == ("1", False)
 
@@ -140,7 +140,7 @@ async def test_auto_is_the_devices_derived_id(shopper: Shopper) -> None:
 @pytest.mark.parametrize("key", ["demo-private-key", "demo-public-key"])
 async def test_auto_from_a_server_is_no_session(shopper: Shopper, database: redis.Redis, key: str) -> None:
     assert (await shopper.post("/v2/log/click", {"product": 5, "visitor": "auto"}, key=key, user_agent=AGENT)).json() == {"status": "ok"}
-    assert list(database.scan_iter("id:v1:V*")) == []
+    assert list(database.scan_iter("id:v2:{*}:V:*")) == []
 
 
 async def test_a_raw_id_links_unverified_with_a_public_key_and_verified_with_a_private_one(shopper: Shopper) -> None:
@@ -169,7 +169,7 @@ async def test_a_forged_token_is_neither_a_token_nor_an_id(shopper: Shopper, dat
     token = (await shopper.post("/v1/visitors")).json()["token"]
     body = SALE | {"product": 5, "email": EMAIL, "visitor": f"{token[:-2]}{'A' if token[-2] != 'A' else 'B'}{token[-1]}"}
     assert (await shopper.post(f"/v2/log/{path}", body)).json() == {"status": "ok"}
-    assert [key for key in database.scan_iter("id:v1:[VE]*") if ":sales" not in str(key)] == []
+    assert [key for key in database.scan_iter("id:v2:{*}:[VE]:*") if ":sales" not in str(key)] == []
 
 
 async def test_a_withdrawn_visitors_calls_are_ok_and_record_nothing(shopper: Shopper) -> None:
@@ -199,7 +199,7 @@ async def test_an_expired_token_is_as_none(shopper: Shopper, clock: Clock) -> No
 async def test_a_bots_clicks_are_nobodys(shopper: Shopper, database: redis.Redis) -> None:
     told = {"user-agent": "Mozilla/5.0 (compatible; Googlebot/2.1)"}
     assert (await shopper.browser("/v2/log/click", {"product": 5, "visitor": "auto"}, **told)).json() == {"status": "ok"}
-    assert list(database.scan_iter("id:v1:V*")) == []
+    assert list(database.scan_iter("id:v2:{*}:V:*")) == []
 
 
 @pytest.mark.parametrize("email", ["", " ", None, "null", "guest", "not an email", "a" * 10_000 + "@b.example"])
@@ -207,7 +207,7 @@ async def test_an_unusable_email_is_no_error_and_links_nothing(shopper: Shopper,
     for number, path in enumerate(("sale", "email")):
         answer = await shopper.post(f"/v2/log/{path}", SALE | {"sale": number, "visitor": "one", "email": email})
         assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
-    assert list(database.scan_iter("id:v1:E*")) == []
+    assert list(database.scan_iter("id:v2:{*}:E:*")) == []
 
 
 async def test_an_email_call_links_a_token(shopper: Shopper) -> None:
@@ -255,7 +255,7 @@ async def test_an_argument_that_is_missing_or_wrong_is_named_and_nothing_is_stor
     shopper: Shopper, database: redis.Redis, version: str, path: str, body: dict[str, Any], error: str
 ) -> None:
     assert failed(await shopper.post(f"/{version}/log/{path}", body)) == (400, "ParsingError", error)
-    assert list(database.scan_iter("id:v1:[VES]*")) == []
+    assert list(database.scan_iter("id:v2:{*}:[VES]:*")) == []
 
 
 @VERSIONS

@@ -7,8 +7,9 @@ import sys
 
 import redis
 
+from identity_service.visitor import VisitorId
 from tests.faults.steps import SteppedClient
-from tests.faults.test_link_protocol import OPERATIONS, World
+from tests.faults.world import OPERATIONS, World
 
 
 class KilledClient(SteppedClient):
@@ -17,9 +18,10 @@ class KilledClient(SteppedClient):
 
 
 async def run(url: str, operation: str, call: int) -> None:
-    world = World(url, redis.Redis.from_url(url, decode_responses=True), KilledClient(url))
+    world = World(url, redis.Redis(), KilledClient(url))
     world.client.dies_after = call
-    await OPERATIONS[operation](world, world.handle("a@example.com"), world.visitor("v"))
+    await OPERATIONS[operation](world, world.handle("a@example.com"), VisitorId("v"))
+    await world.client.close()
 
 
 if __name__ == "__main__":

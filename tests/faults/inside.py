@@ -47,7 +47,8 @@ class ServiceInside:
 
     def rewrite(self, now: float) -> bool:
         """Whether the append-only file was due to be rewritten, and is."""
-        return self._run(self.application.services.store.repair.rewrite_if_due(int(now)))
+        services = self.application.services
+        return self._run(services.store.repair.rewrite_if_due([shop.shop_id for shop in services.shops], int(now)))
 
     def keep_up(self) -> None:
         self._run(self.application.keep_up())

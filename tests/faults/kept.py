@@ -18,7 +18,7 @@ from tests.faults.connection import Connection
 from tests.faults.history import Operation
 from tests.faults.load import SHOPS, key_of
 
-AGGREGATE = re.compile(PREFIX + r"([VES])\{(\w+):([^}]+)\}(?::(\w+))?")
+NAME = re.compile(PREFIX + r"\{(?P<shop>\w+)\}:(?P<letter>[VESQ])(?::(?P<digest>[^:]+))?(?::(?P<part>\w+))?")
 READERS = 8
 RECOVERY_SECONDS = 30
 HANDLES = Handles(load("development", {}).secrets.pepper)
@@ -37,7 +37,7 @@ class Order:
 class Kept:
     """Of one shop. Links and pointers are pairs of email and visitor, clicks pairs of visitor and product; `orders` are pairs, since a
     sale ID that is there twice is a fault, as `twice` tells of events. `unnamed`: records under digests of IDs that no operation tells;
-    `strangers`: whatever else no operation of any shop speaks of; `open`: what repair has to end."""
+    `strangers`: whatever else no operation of any shop speaks of; `open`: erasures that repair has to end."""
 
     links: set[tuple[str, str]] = field(default_factory=set)
     pointers: set[tuple[str, str]] = field(default_factory=set)
@@ -68,12 +68,12 @@ def dumped(database: redis.Redis, operations: list[Operation]) -> dict[str, Kept
     found = {shop: Kept() for shop in SHOPS}
     names = {shop: Names(shop, operations) for shop in SHOPS}
     for key, value in _everything(database).items():
-        aggregate = AGGREGATE.fullmatch(key)
-        if aggregate:
-            letter, shop, digest, part = aggregate.groups()
-            READ[letter](found[shop], names[shop], digest, part, value)
-        elif key.startswith(f"{PREFIX}Q"):
-            found[key.split("{")[1].split(":")[0]].open += value
+        name = NAME.fullmatch(key)
+        if name and name["letter"] == "Q":
+            found[name["shop"]].open += value
+        elif name:
+            shop = name["shop"]
+            READ[name["letter"]](found[shop], names[shop], name["digest"], name["part"], value)
     return found
 
 
@@ -116,8 +116,6 @@ def _read_handle(kept: Kept, names: Names, digest: str, part: str | None, value:
     email = names.emails.get(digest)
     if email is None:
         kept.strangers.append(f"E {digest}")
-    elif part in {"intents", "removals"}:
-        kept.open.append(f"{part} of {email}")
     elif part is None:
         kept.links |= {(email, visitor) for visitor in value}
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from redis.crc import key_slot
 
-from identity_service.errors import StoreUnavailable
-from identity_service.store.batch import Command, ReplyError
+from identity_service.store.batch import Command
 from identity_service.store.client import Client
 
 
@@ -16,21 +15,19 @@ class Crash(BaseException):
     """The process ends here; nothing after it runs."""
 
 
-def refuse_several_slots(unit: Sequence[Command]) -> None:
-    """As a server of a cluster does, before it begins. Raises StoreUnavailable."""
-    for command in unit:
-        keys = [str(key) for key in command.words[3 : 3 + int(command.words[2])]] if command.source else []
-        if len({key_slot(key.encode()) for key in keys}) > 1:
-            raise StoreUnavailable from ReplyError("CROSSSLOT Keys in request don't hash to the same slot")
+def slots_of(unit: Sequence[Command]) -> set[int]:
+    """Of all keys of a unit."""
+    keys = [str(key) for one in unit for key in (one.words[3 : 3 + int(one.words[2])] if one.source else one.words[1:2])]
+    return {key_slot(key.encode()) for key in keys}
 
 
 class SteppedClient(Client):
-    """`clustered`: it refuses what a cluster refuses, which counts as no call. With `turns`, each call waits for its turn; with
-    `dies_before` or `dies_after` N, the Nth call is the last; with `holds_before` N, the Nth call tells `held` and waits for `released`."""
+    """A unit whose keys lie in several slots, which a cluster would refuse, fails the test. With `turns`, each call waits for its turn;
+    with `dies_before` or `dies_after` N, the Nth call is the last; with `holds_before` N, the Nth call tells `held` and waits for
+    `released`."""
 
-    def __init__(self, url: str, *, clustered: bool = True) -> None:
+    def __init__(self, url: str) -> None:
         super().__init__(url, 5.0)
-        self.clustered = clustered
         self.turns: Turns | None = None
         self.calls = 0
         self.dead = False
@@ -40,8 +37,9 @@ class SteppedClient(Client):
         self.held, self.released = asyncio.Event(), asyncio.Event()
 
     async def run(self, *unit: Command) -> list[Any]:
-        if self.clustered:
-            refuse_several_slots(unit)
+        if not unit:
+            return []
+        assert len(slots_of(unit)) == 1, f"{len(slots_of(unit))} slots in one unit"
         if self.turns:
             await self.turns.wait(id(self))
         self.calls += 1
@@ -62,10 +60,7 @@ class SteppedClient(Client):
 
     def revive(self) -> None:
         self.dead, self.calls, self.dies_before, self.dies_after, self.holds_before = False, 0, None, None, None
-
-    def post(self, *unit: Command) -> None:
-        if not self.dead:
-            super().post(*unit)
+        self.held, self.released = asyncio.Event(), asyncio.Event()
 
 
 class Turns:
@@ -94,10 +89,14 @@ class Turns:
         return self._waiting.pop(index)[1]
 
     async def run(self, *operations: Awaitable[Any]) -> list[Any]:
-        """Results in order, exceptions in their places."""
+        """Results in order, exceptions in their places, but for those of the test itself."""
         tasks = [asyncio.ensure_future(operation) for operation in operations]
         while not all(task.done() for task in tasks):
             await asyncio.sleep(0)
             if self._waiting and len(self._waiting) >= sum(not task.done() for task in tasks):  # however long a call takes
                 self._next().set_result(None)
-        return await asyncio.gather(*tasks, return_exceptions=True)
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        for result in results:
+            if isinstance(result, AssertionError):
+                raise result
+        return results

@@ -1,5 +1,5 @@
-"""A primary of a cluster that dies, hangs or is replaced, and slots that move, under load: nothing acknowledged is lost, and who needs no
-server that is away is served all the while."""
+"""A primary of a cluster that dies, hangs or is replaced, and slots that move, under load: nothing acknowledged is lost, and shops that
+need no server that is away are served all the while."""
 
 import time
 from collections import Counter
@@ -13,42 +13,30 @@ from redis.crc import key_slot
 from identity_service.shop import ShopId
 from identity_service.store.keys import Keys
 from tests.faults.checker import AssertKept
-from tests.faults.history import History, Kind, Operation
+from tests.faults.history import History
 from tests.faults.kept import HANDLES
-from tests.faults.load import Load, Request
+from tests.faults.load import SHOPS, Load, Request
 from tests.faults.running import RunningService
 from tests.topologies import DURABLE, Cluster, Migration, Server, cluster, eventually
 
-SHOP = ShopId("demo")
 KEYS = Keys(HANDLES)
 GUARDED = (*DURABLE, "--min-replicas-to-write", "1", "--min-replicas-max-lag", "2")
-REMOVALS = frozenset({Kind.UNLINK, Kind.WITHDRAW, Kind.ERASE})
-"""A link that races with one is answered 503, so a load that counts every other 503 leaves them out."""
 SERVED = frozenset({200, 409})
 
 
-def slots_of(call: Request | Operation) -> set[int]:
-    """What a call touches of its visitor and its email."""
-    shop, visitor, email = ShopId(call.shop), call.arguments.get("visitor"), call.arguments.get("email")
-    keys = [KEYS.visitor(shop, visitor).record] if visitor else []
-    keys += [KEYS.handle(shop, HANDLES.of_email(shop, email)).links] if email else []
-    return {key_slot(key.encode()) for key in keys}
+def slot_of(shop: str) -> int:
+    """Of all keys of the shop."""
+    return int(key_slot(KEYS.orders(ShopId(shop)).encode()))
 
 
 def spared(slots: range) -> Callable[[Request], bool]:
-    """Calls that need none of the slots."""
-    return lambda one: one.shop == SHOP and one.kind in {Kind.LINK, Kind.CLICK} and not slots_of(one) & set(slots)
+    """Calls of shops that need none of the slots."""
+    return lambda one: slot_of(one.shop) not in slots
 
 
 def struck(slots: range) -> Callable[[Request], bool]:
-    """Calls that need nothing else, but for the lists of the shop."""
-    return lambda one: one.shop == SHOP and one.kind in {Kind.LINK, Kind.CLICK} and slots_of(one) <= set(slots)
-
-
-def bystander(store: Cluster) -> int:
-    """Number of a primary that holds none of the shop's lists."""
-    lists = {key_slot(key.encode()) for key in (KEYS.notes(SHOP), KEYS.orders(SHOP))}
-    return next(number for number in range(3) if not lists & set(store.slots(number)))
+    """Calls of shops that need nothing else."""
+    return lambda one: slot_of(one.shop) in slots
 
 
 def joined(*loads: Load) -> History:
@@ -75,13 +63,18 @@ FAULTS: dict[str, tuple[Callable[[Server], None], Callable[[Server], None]]] = {
 """What happens to a primary, and how it comes back, since a replica must have what is written."""
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_primary_that_is_away_stops_only_its_own_slots_and_loses_nothing(
-    tmp_path: Path, writes: int, takeover: float, patience: float, assert_kept: AssertKept, fault: str
+def test_the_shops_of_the_load_lie_on_different_primaries() -> None:
+    thirds = [Cluster([]).slots(number) for number in range(3)]
+    assert [sum(slot_of(shop) in slots for shop in SHOPS) for slots in thirds] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("fault", "shop"), [("dies", "demo"), ("hangs", "other"), ("dies", "strict")])
+def test_a_primary_that_is_away_stops_only_its_own_shops_and_loses_nothing(
+    tmp_path: Path, writes: int, takeover: float, patience: float, assert_kept: AssertKept, fault: str, shop: str
 ) -> None:
     strike, heal = FAULTS[fault]
     with cluster(*GUARDED) as store, served(store, tmp_path, patience) as service:
-        number = bystander(store)
+        number = next(number for number in range(3) if slot_of(shop) in store.slots(number))
         primary, replica, slots = store.data[number], store.data[number + 3], store.slots(number)
         mixed = Load(service.url, seed=41, clients=6)
         beside = Load(service.url, seed=42, clients=3, only=spared(slots))
@@ -103,7 +96,7 @@ def test_a_primary_that_is_away_stops_only_its_own_slots_and_loses_nothing(
 
 def test_a_planned_failover_loses_nothing(tmp_path: Path, writes: int, takeover: float, patience: float, assert_kept: AssertKept) -> None:
     with cluster(*GUARDED) as store, served(store, tmp_path, patience) as service:
-        with Load(service.url, seed=44, only=lambda one: one.kind not in REMOVALS) as load:
+        with Load(service.url, seed=44) as load:
             load.wait(writes // 2)
             moment = time.monotonic()
             store.data[3].ask("CLUSTER", "FAILOVER")
@@ -118,8 +111,9 @@ def test_slots_that_move_lose_nothing_and_refuse_little(
     tmp_path: Path, writes: int, long: bool, patience: float, assert_kept: AssertKept
 ) -> None:
     with cluster(*GUARDED) as store, served(store, tmp_path, patience) as service:
-        migrations = [Migration([slot], store.data[0], store.data[1], store.data[:3]) for slot in store.slots(0)[: 500 if long else 100]]
-        with Load(service.url, seed=45, only=lambda one: one.kind not in REMOVALS) as load:
+        slots = sorted({slot_of("demo"), *store.slots(0)[: 500 if long else 100]})
+        migrations = [Migration([slot], store.data[0], store.data[1], store.data[:3]) for slot in slots]
+        with Load(service.url, seed=45) as load:
             load.wait(writes // 2)
             began = time.monotonic()
             for migration in migrations:
@@ -132,12 +126,11 @@ def test_slots_that_move_lose_nothing_and_refuse_little(
 
 
 def test_slots_that_are_half_moved_lose_nothing(tmp_path: Path, writes: int, patience: float, assert_kept: AssertKept) -> None:
-    """Their keys are on both sides while the load goes on, which scripts on several of them are told (TRYAGAIN)."""
+    """The keys of a shop are on both sides while the load goes on, which scripts on several of them are told (TRYAGAIN)."""
     with cluster(*GUARDED) as store, served(store, tmp_path, patience) as service:
         with Load(service.url, seed=46) as load:
             load.wait(writes // 2)
-            recent = {slot for one in load.history.operations[-200:] for slot in slots_of(one)}
-            migration = Migration(sorted(recent & set(store.slots(0))), store.data[0], store.data[1], store.data[:3])
+            migration = Migration([slot_of("demo")], store.data[0], store.data[1], store.data[:3])
             migration.begin()
             moved = migration.move(share=0.5)
             load.wait(50)

@@ -1,161 +1,192 @@
-"""Who gives way to whom where a handle or a visitor is full, and what becomes of those who changed meanwhile."""
+"""Who gives way to whom where a handle or a visitor is full: in the same step as the new link is written, and to none that is refused."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 import redis
 
-from identity_service.consent import Millis
 from identity_service.errors import ConsentRequired, Invalid
-from identity_service.handle import Handle, Handles
-from identity_service.link import LinkCaps, LinkSource, Proof
-from identity_service.store import Retention, Store
+from identity_service.link import LinkCaps, Proof
 from identity_service.store.batch import Command
-from identity_service.store.links import Linkable
-from identity_service.store.visitors import NAME_LENGTH
-from identity_service.visitor import Kind, VisitorId
-from tests.faults.steps import SteppedClient
-from tests.faults.test_link_protocol import NOW, SHOP
+from identity_service.visitor import VisitorId
+from tests.faults.world import NOW, World
 
 pytestmark = pytest.mark.anyio
 DAY = 86_400
-HANDLES = Handles("development-only-pepper-of-the-demo-shops-00000001--")
-EMAIL = HANDLES.of_email(SHOP, "a@example.com")
-BY_LETTER = {proof.letter: proof for proof in Proof}
+EMAIL = "a@example.com"
+PROOFS = {proof.letter: proof for proof in Proof}
+Make = Callable[[LinkCaps], World]
 
 
-class Worker:
-    def __init__(self, url: str, caps: LinkCaps, *, clustered: bool) -> None:
-        self.client = SteppedClient(url, clustered=clustered)
-        self.store = Store(self.client, HANDLES, caps, Retention(390, 400, 1_095, 400), 100)
+@pytest.fixture
+async def make(store_url: str, database: redis.Redis) -> AsyncIterator[Make]:
+    made = list[World]()
 
-    async def link(self, visitor: str, flag: str, now: int = NOW, ends: int = NOW + DAY, handle: Handle = EMAIL) -> None:
-        linkable = Linkable(VisitorId(visitor), Kind.CHOSEN, ends, persistent_only=False, proof=BY_LETTER[flag])
-        await self.store.links.link(SHOP, handle, linkable, LinkSource.LINK, now)
+    def one(caps: LinkCaps) -> World:
+        made.append(World(store_url, database, caps=caps))
+        return made[-1]
 
-    def meanwhile(self, script: str, what: Any) -> None:
-        """Just before the first call of a script."""
-        run, waits = self.client.run, [what]
-
-        async def held(*unit: Command) -> list[Any]:
-            called = [one for one in unit if one.source and one.source.name == script]
-            if called and waits:
-                await waits.pop()(str(called[0].words[5]))
-            return await run(*unit)
-
-        setattr(self.client, "run", held)  # noqa: B010
+    yield one
+    for world in made:
+        await world.client.close()
+    made[0].assert_whole()
 
 
-Workers = tuple[Worker, Worker]
+def link(world: World, visitor: str, proof: str, now: int = NOW, *, life: int = DAY, email: str = EMAIL) -> Awaitable[None]:
+    return world.link(world.handle(email), VisitorId(visitor), PROOFS[proof], now, now + life)
 
 
-@pytest.fixture(params=["in a cluster", "on one server"])
-async def workers(request: pytest.FixtureRequest, store_url: str, database: redis.Redis) -> AsyncIterator[Workers]:
-    made = [Worker(store_url, LinkCaps(4, 2), clustered=request.param == "in a cluster") for _ in range(2)]
-    yield made[0], made[1]
-    for one in made:
-        await one.client.close()
+def flags(world: World) -> dict[str, str]:
+    return world.links(world.handle(EMAIL))
 
 
-def flags(worker: Worker, database: redis.Redis) -> dict[str, str]:
-    held = database.hgetall(worker.store.keys.handle(SHOP, EMAIL).links)
-    return {str(visitor): str(link)[-1] for visitor, link in held.items()}
-
-
-async def fill(worker: Worker) -> None:
-    for flag in "uv":
+async def fill(world: World) -> None:
+    """Two without proof and two by key, where four are the most."""
+    for proof in "uv":
         for number in range(2):
-            await worker.link(f"{flag}{number}", flag, NOW + number)
+            await link(world, f"{proof}{number}", proof, NOW + number)
 
 
-async def test_links_at_once_by_full_visitors_to_a_full_handle_all_find_their_place(store_url: str, database: redis.Redis) -> None:
+def meanwhile(world: World, what: Callable[[Sequence[str]], Awaitable[None]]) -> None:
+    """Just before the first link that others are to give way for; they are told."""
+    run, waits = world.client.run, [what]
+
+    async def held(*unit: Command) -> list[Any]:
+        called = [one for one in unit if one.source and one.source.name == "link" and len(one.words) > 17]
+        if called and waits:
+            words = called[0].words
+            await waits.pop()([str(word) for word in words[3 + int(words[2]) + 11 :]][1::3])
+        return await run(*unit)
+
+    setattr(world.client, "run", held)  # noqa: B010
+
+
+async def test_links_at_once_by_full_visitors_to_a_full_handle_all_find_their_place(make: Make) -> None:
     """Each has to make room in both places, and others take the room it made."""
-    made = [Worker(store_url, LinkCaps(20, 2), clustered=False) for _ in range(4)]
-    for flag in "uv":
+    worlds = [make(LinkCaps(20, 2)) for _ in range(4)]
+    for proof in "uv":
         for number in range(10):
-            await made[0].link(f"{flag}{number}", flag, NOW + number)
+            await link(worlds[0], f"{proof}{number}", proof, NOW + number)
     for number in range(4):
-        await made[0].link(f"new-{number}", "u", handle=HANDLES.of_email(SHOP, f"u{number}@example.com"))
-        await made[0].link(f"new-{number}", "v", handle=HANDLES.of_email(SHOP, f"v{number}@example.com"))
-    await asyncio.gather(*(worker.link(f"new-{number}", "v", NOW + 50) for number, worker in enumerate(made)))
-    held = flags(made[0], database)
-    for one in made:
-        await one.client.close()
+        for proof in "uv":
+            await link(worlds[0], f"new-{number}", proof, email=f"{proof}{number}@example.com")
+    await asyncio.gather(*(link(world, f"new-{number}", "v", NOW + 50) for number, world in enumerate(worlds)))
+    held = flags(worlds[0])
     assert len(held) == 20
     assert {f"new-{number}" for number in range(4)} <= set(held)
 
 
-@pytest.mark.parametrize("why", ["withdrawn", "full"])
-async def test_nobody_gives_way_to_a_link_that_is_refused(store_url: str, database: redis.Redis, why: str) -> None:
-    worker = Worker(store_url, LinkCaps(4, 2), clustered=False)
-    await fill(worker)
+async def test_who_gives_way_is_dropped_on_both_sides_as_the_new_link_is_written(make: Make) -> None:
+    """Whatever call the process dies at: there is the one or the other."""
+    world = make(LinkCaps(4, 2))
+    seen = list[set[str]]()
+    for call, when in itertools.product(range(1, 4), ("dies_before", "dies_after")):
+        world.database.flushall()
+        await fill(world)
+        for proof in "uv":
+            await link(world, "new", proof, email=f"{proof}@example.com")
+        world.client.revive()
+        setattr(world.client, when, call)
+        await world.crashes(link(world, "new", "v", NOW + 50))
+        world.assert_whole()
+        seen.append(set(flags(world)))
+    assert {frozenset(one) for one in seen} == {frozenset({"u0", "u1", "v0", "v1"}), frozenset({"new", "u1", "v0", "v1"})}
+
+
+@pytest.mark.parametrize("why", ["withdrawn", "refused", "full"])
+async def test_nobody_gives_way_to_a_link_that_is_refused(make: Make, why: str) -> None:
+    world = make(LinkCaps(4, 2))
+    await fill(world)
     if why == "withdrawn":
-        await worker.store.removals.withdraw(SHOP, VisitorId("new"), Millis(NOW * 1000))
+        await world.withdraw(VisitorId("new"))
+    elif why == "refused":
+        await world.refuse_linking(VisitorId("new"))
     else:
         for email in ("x@example.com", "y@example.com"):
-            await worker.link("new", "v", handle=HANDLES.of_email(SHOP, email))
-    before = flags(worker, database)
+            await link(world, "new", "v", email=email)
+    before = flags(world)
     with pytest.raises((ConsentRequired, Invalid)):
-        await worker.link("new", "v", NOW + 5)
-    await worker.client.close()
-    assert flags(worker, database) == before
+        await link(world, "new", "v", NOW + 5)
+    assert flags(world) == before
+
+
+@pytest.mark.parametrize("why", ["withdrawn", "refused", "full"])
+async def test_nobody_gives_way_to_a_link_that_is_refused_once_it_was_told_who_has_to(make: Make, why: str) -> None:
+    world, other = make(LinkCaps(4, 2)), make(LinkCaps(4, 2))
+    await fill(world)
+
+    async def forbid(_: Sequence[str]) -> None:
+        if why == "withdrawn":
+            await other.withdraw(VisitorId("new"))
+        elif why == "refused":
+            await other.refuse_linking(VisitorId("new"))
+        else:
+            for email in ("x@example.com", "y@example.com"):
+                await link(other, "new", "v", email=email)
+
+    before = flags(world)
+    meanwhile(world, forbid)
+    with pytest.raises((ConsentRequired, Invalid)):
+        await link(world, "new", "v", NOW + 5)
+    assert flags(world) == before
 
 
 @pytest.mark.parametrize("later", [5, 2 * DAY])
-async def test_a_link_that_was_renewed_or_verified_meanwhile_does_not_give_way(workers: Workers, database: redis.Redis, later: int) -> None:
-    worker, other = workers
-    await fill(worker)
-    renewed = []
+async def test_a_link_that_was_renewed_or_verified_meanwhile_does_not_give_way(make: Make, later: int) -> None:
+    """`later`: seconds, of a link that lives or has ended."""
+    world, other = make(LinkCaps(4, 2)), make(LinkCaps(4, 2))
+    await fill(world)
+    renewed = list[str]()
 
-    async def renew(visitor: str) -> None:
-        renewed.append(visitor)
-        await other.link(visitor, "v", NOW + later, NOW + later + DAY)
+    async def renew(told: Sequence[str]) -> None:
+        renewed.append(told[0])
+        await link(other, told[0], "v", NOW + later)
 
-    worker.meanwhile("unlink_drop", renew)
-    await worker.link("new", "v", NOW + later, NOW + later + DAY)
+    meanwhile(world, renew)
+    await link(world, "new", "v", NOW + later)
     assert renewed
-    assert {*renewed, "new"} <= {visitor for visitor, flag in flags(worker, database).items() if flag == "v"}
+    assert {*renewed, "new"} <= {visitor for visitor, proof in flags(world).items() if proof == "v"}
+    world.assert_whole()
 
 
-async def test_a_pointer_says_what_its_link_says(store_url: str, database: redis.Redis) -> None:
-    """The link is made anew, unverified, between an unlink's two steps."""
-    worker, other = (Worker(store_url, LinkCaps(4, 2), clustered=False) for _ in range(2))
-    await worker.link("v", "v")
-    pointer = worker.store.keys.visitor(SHOP, "v").record
-
-    run = worker.client.run
-
-    async def held(*unit: Command) -> list[Any]:
-        replies = await run(*unit)
-        if any(one.source and one.source.name == "unlink_drop" for one in unit):
-            await other.link("v", "u")
-        return replies
-
-    setattr(worker.client, "run", held)  # noqa: B010
-    await worker.store.links.unlink(SHOP, EMAIL, VisitorId("v"), NOW)
-    found = [str(value)[-1] for field, value in database.hgetall(pointer).items() if len(field) == NAME_LENGTH]
-    for one in (worker, other):
-        await one.client.close()
-    assert (found, flags(worker, database)) == (["u"], {"v": "u"})
+async def test_a_pointer_says_what_its_link_says(make: Make) -> None:
+    """A link made anew after it was dropped is as its own proof says."""
+    world = make(LinkCaps(4, 2))
+    await link(world, "v", "v")
+    await link(world, "v", "u")
+    assert flags(world) == {"v": "v"}
+    await world.unlink(world.handle(EMAIL), VisitorId("v"))
+    await link(world, "v", "u")
+    assert flags(world) == {"v": "u"}
 
 
-async def test_an_unverified_link_takes_no_place_in_the_last_half_where_its_own_one_ended(workers: Workers, database: redis.Redis) -> None:
-    worker, _ = workers
+async def test_an_unverified_link_takes_no_place_in_the_last_half_where_its_own_one_ended(make: Make) -> None:
+    world = make(LinkCaps(4, 2))
     for number in range(4):
-        await worker.link(f"v{number}", "v", ends=NOW + (60 if number == 0 else DAY))
+        await link(world, f"v{number}", "v", life=60 if number == 0 else DAY)
     with pytest.raises(Invalid):
-        await worker.link("v0", "u", NOW + 100)
-    await worker.link("v0", "v", NOW + 100)
-    assert set(flags(worker, database).values()) == {"v"}
+        await link(world, "v0", "u", NOW + 100)
+    await link(world, "v0", "v", NOW + 100)
+    assert set(flags(world).values()) == {"v"}
 
 
-async def test_links_that_have_ended_hold_no_place(store_url: str, database: redis.Redis) -> None:
-    worker = Worker(store_url, LinkCaps(40, 20), clustered=False)
-    await worker.link("alive", "v")
+async def test_an_unverified_link_takes_no_place_in_the_last_half_where_another_one_ended(make: Make) -> None:
+    world = make(LinkCaps(4, 2))
+    for number in range(4):
+        await link(world, f"v{number}", "v", life=60 if number == 0 else DAY)
+    with pytest.raises(Invalid):
+        await link(world, "new", "u", NOW + 100)
+    await link(world, "new", "v", NOW + 100)
+    assert set(flags(world)) == {"v1", "v2", "v3", "new"}
+
+
+async def test_links_that_have_ended_hold_no_place(make: Make) -> None:
+    world = make(LinkCaps(40, 20))
+    await link(world, "alive", "v")
     for number in range(39):
-        await worker.link(f"ended-{number}", "v", ends=NOW + 60)
-    await worker.link("new", "u", NOW + 100)
-    assert {"alive", "new"} <= set(flags(worker, database))
-    await worker.client.close()
+        await link(world, f"ended-{number}", "v", life=60)
+    await link(world, "new", "u", NOW + 100)
+    assert {"alive", "new"} <= set(flags(world))

@@ -1,25 +1,26 @@
 """Own IDs that come back: grants, withdrawals, links and erasures in every order, with processes that die in the middle."""
 
 import asyncio
+import itertools
 import random
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 import redis
 
-from identity_service.consent import NEVER_SEEN, Consent, Millis
+from identity_service.consent import SHOP as SHOP_SAYS
 from identity_service.errors import ServiceError
 from identity_service.handle import Handle
 from identity_service.store.events import Entry, Kept
-from identity_service.store.visitors import Grant
 from identity_service.visitor import VisitorId
-from tests.faults.steps import Crash, SteppedClient, Turns
-from tests.faults.test_link_protocol import NOW, RECEIPT, SHOP, World
+from tests.faults.steps import Crash, Turns
+from tests.faults.world import NOW, SHOP, World
 
 pytestmark = pytest.mark.anyio
 ROUNDS = 1_000
+OWN = VisitorId("own")
+ENTRY = Entry("{}", Kept(10, 60, from_first=False), NOW)
 
 
 @dataclass
@@ -37,7 +38,7 @@ class Deed:
 
 @dataclass
 class History:
-    """Its count is also the clock, in milliseconds after NOW."""
+    """Its count is also the clock, in seconds after NOW."""
 
     deeds: list[Deed] = field(default_factory=list)
     count: int = 0
@@ -51,7 +52,7 @@ class Actor:
     """A process of its own: its deeds follow each other, and one may be its last."""
 
     def __init__(self, url: str, database: redis.Redis, history: History) -> None:
-        self.world = World(url, database, SteppedClient(url))
+        self.world = World(url, database)
         self.history = history
 
     async def act(self, verbs: list[str], handle: Handle, visitor: VisitorId) -> None:
@@ -59,7 +60,7 @@ class Actor:
             deed = Deed(verb, self.history.tick())
             self.history.deeds.append(deed)
             try:
-                deed.result = await self.do(verb, handle, visitor, Millis(NOW * 1000 + deed.began))
+                deed.result = await self.do(verb, handle, visitor, NOW + deed.began)
             except ServiceError:
                 deed.result = "no"
             except Crash:
@@ -68,20 +69,17 @@ class Actor:
             if deed.result == "dead":
                 return
 
-    async def do(self, verb: str, handle: Handle, visitor: VisitorId, now: Millis) -> str:
-        store = self.world.store
+    async def do(self, verb: str, handle: Handle, visitor: VisitorId, now: int) -> str:
         if verb == "link":
-            await self.world.link(handle, visitor)
+            await self.world.link_granted(handle, visitor, now)
         elif verb == "unlink":
-            await store.links.unlink(SHOP, handle, visitor, now // 1000)
+            await self.world.unlink(handle, visitor)
         elif verb == "withdraw":
-            await store.removals.withdraw(SHOP, visitor, now)
+            await self.world.withdraw(visitor, now * 1000)
         elif verb == "erase":
-            await store.removals.erase(SHOP, handle, now)
+            await self.world.erase(handle, now * 1000)
         else:
-            grant = Grant(Consent(now, "plain", None), NOW + 1_000_000, False, NEVER_SEEN, RECEIPT, "q", None)
-            outcome, _ = await store.removals.grant(SHOP, visitor, grant, now)
-            return "ok" if outcome == "granted" else "no"
+            return "ok" if await self.world.grant(visitor, now * 1000) == "granted" else "no"
         return "ok"
 
 
@@ -111,35 +109,38 @@ async def actors(store_url: str, database: redis.Redis) -> AsyncIterator[list[Ac
 
 @pytest.mark.parametrize("crashing", [False, True])
 async def test_no_order_of_grants_and_removals_loses_or_revives_anything(actors: list[Actor], crashing: bool) -> None:
-    choose = random.Random(7)
+    choose, first = random.Random(7), actors[0].world
     seen: set[tuple[bool, bool]] = set()
-    first = actors[0].world
+    handle = first.handle("a@example.com")
     for number in range(ROUNDS):
-        handle, visitor = first.handles.of_email(SHOP, f"p{number}@example.com"), VisitorId(f"own{number}")
-        history, turns = History(), Turns(number)
-        actors[0].history = history
-        await actors[0].act(["grant"], handle, visitor)
-        for actor in actors:
-            actor.history = history
-            actor.world.client.turns = turns
-            if crashing and choose.random() < 0.7:
-                actor.world.client.dies_after = choose.randrange(1, 12)
-        plans = [[choose.choice(("link", "withdraw", "grant", "grant", "link", "erase", "unlink")) for _ in range(3)] for _ in actors]
-        if number % 2:
-            plans = [["link", "withdraw"], ["withdraw", "grant", "link"], plans[2][: number % 4 - 1]]
-        await turns.run(*(actor.act(plan, handle, visitor) for actor, plan in zip(actors, plans, strict=True)))
-        for actor in actors:
-            actor.world.client.turns = None
-            actor.world.client.revive()
-        await first.repair()
-        await asyncio.gather(*(actor.world.client.drain() for actor in actors))
-        linked, granted = first.linked(handle, visitor), first.recorded(visitor)
+        first.database.flushall()
+        history = actors[0].history = History()
+        await actors[0].act(["grant"], handle, OWN)
+        await raced(actors, history, number, handle, choose if crashing else None)
+        first.assert_whole()
+        await first.repair(NOW + history.count)
+        first.assert_whole()
+        linked, granted = first.linked(handle, OWN), first.recorded(OWN)
         seen.add((linked, granted))
-        assert faults(history, linked=linked, granted=granted) == [], (
-            f"{number} {[(deed.verb, deed.began, deed.ended, deed.result) for deed in history.deeds]}"
-        )
-        first.assert_settled(handle, visitor)
+        assert faults(history, linked=linked, granted=granted) == [], f"{number} {history.deeds}"
     assert len(seen) == 3
+
+
+async def raced(actors: list[Actor], history: History, number: int, handle: Handle, crash: random.Random | None) -> None:
+    """Three processes at once; where they crash, each may die at one of its calls."""
+    choose, turns = random.Random(number), Turns(number)
+    for actor in actors:
+        actor.history = history
+        actor.world.client.turns = turns
+        if crash and crash.random() < 0.7:
+            actor.world.client.dies_after = crash.randrange(1, 8)
+    plans = [[choose.choice(("link", "withdraw", "grant", "grant", "link", "erase", "unlink")) for _ in range(3)] for _ in actors]
+    if number % 2:
+        plans = [["link", "withdraw"], ["withdraw", "grant", "link"], plans[2][: number % 4 - 1]]
+    await turns.run(*(actor.act(plan, handle, OWN) for actor, plan in zip(actors, plans, strict=True)))
+    for actor in actors:
+        actor.world.client.turns = None
+        actor.world.client.revive()
 
 
 def test_the_history_would_notice_a_lost_grant_and_a_link_that_came_back() -> None:
@@ -149,131 +150,109 @@ def test_the_history_would_notice_a_lost_grant_and_a_link_that_came_back() -> No
     assert faults(revived, linked=True, granted=True) == ["a link outlived an acknowledged removal"]
 
 
-@dataclass
-class Pair:
-    """Two processes: `slow` is held at a call or dies at one while `swift` does the rest."""
-
-    slow: World
-    swift: World
-    handle: Handle
-    visitor: VisitorId
-
-    async def hold(self, call: int, deed: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
-        self.slow.client.revive()
-        self.slow.client.holds_before = call
-        task = asyncio.ensure_future(deed)
-        await asyncio.wait_for(self.slow.client.held.wait(), 10)
-        return task
-
-    def withdrawal(self, world: World) -> Coroutine[Any, Any, object]:
-        return world.store.removals.withdraw(SHOP, self.visitor, Millis(NOW * 1000 + 1))
-
-    async def regrant(self) -> None:
-        grant = Grant(Consent(Millis(NOW * 1000 + 2), "plain", None), NOW + 1_000_000, False, NEVER_SEEN, RECEIPT, "q", None)
-        assert (await self.swift.store.removals.grant(SHOP, self.visitor, grant, Millis(NOW * 1000 + 2)))[0] == "granted"
-
-
 @pytest.fixture
-async def pair(store_url: str, database: redis.Redis) -> AsyncIterator[Pair]:
-    slow, swift = World(store_url, database), World(store_url, database)
-    made = Pair(slow, swift, swift.handle("a@example.com"), swift.visitor("own"))
-    await swift.grant(made.visitor)
-    await swift.link(made.handle, made.visitor)
+async def worlds(store_url: str, database: redis.Redis) -> AsyncIterator[tuple[World, World]]:
+    """Two processes: the first is held at a call or dies at one while the second does the rest. An own ID has granted and is linked."""
+    made = World(store_url, database), World(store_url, database)
+    await prepare(made[1])
     yield made
-    for world in (slow, swift):
+    for world in made:
         await world.client.close()
+    made[0].assert_whole()
 
 
-async def test_a_late_step_of_a_withdrawal_that_a_grant_has_ended_leaves_both_directions_agreeing(pair: Pair) -> None:
-    withdrawal = await pair.hold(3, pair.withdrawal(pair.slow))
-    await pair.regrant()
-    await pair.swift.link(pair.handle, pair.visitor)
-    pair.slow.client.released.set()
+async def prepare(world: World) -> Handle:
+    handle = world.handle("a@example.com")
+    world.database.flushall()
+    world.client.revive()
+    assert await world.grant(OWN) == "granted"
+    await world.link(handle, OWN)
+    await world.store.events.record(SHOP, OWN, ENTRY)
+    world.client.revive()
+    return handle
+
+
+@pytest.mark.parametrize("relinked", [False, True])
+async def test_a_withdrawal_that_a_grant_and_a_link_overtake_takes_them_whole(worlds: tuple[World, World], relinked: bool) -> None:
+    slow, swift = worlds
+    slow.client.holds_before = 2
+    withdrawal = asyncio.create_task(slow.withdraw(OWN, NOW * 1000 + 1))
+    await asyncio.wait_for(slow.client.held.wait(), 10)
+    assert await swift.grant(OWN, NOW * 1000 + 2) == "granted"
+    if relinked:
+        await swift.link(swift.handle("b@example.com"), OWN)
+    slow.client.released.set()
     await withdrawal
-    await pair.swift.client.drain()
-    assert pair.swift.recorded(pair.visitor)
-    pair.swift.assert_settled(pair.handle, pair.visitor)
+    assert (swift.recorded(OWN), swift.gone(OWN)) == (False, True)
+    assert not swift.linked(swift.handle("b@example.com"), OWN)
 
 
-async def test_a_grant_ends_an_open_withdrawal_before_it_stands(pair: Pair, database: redis.Redis) -> None:
-    keys = pair.swift.store.keys.visitor(SHOP, pair.visitor)
-    await pair.swift.store.events.record(SHOP, pair.visitor, Entry("{}", Kept(10, 60, from_first=False), NOW))
-    withdrawal = await pair.hold(3, pair.withdrawal(pair.slow))
-    await pair.regrant()
-    assert not database.exists(keys.events)
-    assert not pair.swift.linked(pair.handle, pair.visitor)
-    pair.slow.client.released.set()
-    await withdrawal
-    assert pair.swift.recorded(pair.visitor)
+async def test_a_grant_after_a_withdrawal_begins_anew(worlds: tuple[World, World]) -> None:
+    """Nothing of before comes back with it."""
+    _, world = worlds
+    await world.withdraw(OWN, NOW * 1000 + 1)
+    assert await world.grant(OWN, NOW * 1000 + 2) == "granted"
+    assert (world.recorded(OWN), world.gone(OWN)) == (True, False)
+    assert world.links(world.handle("a@example.com")) == {}
+    assert await world.store.events.of(SHOP, OWN) == []
 
 
-async def test_a_finished_erasure_is_not_repeated_by_repair_against_a_newer_grant(pair: Pair) -> None:
-    await pair.swift.store.removals.erase(SHOP, pair.handle, Millis(NOW * 1000 + 1))
-    await pair.regrant()
-    pair.slow.client.revive()
-    pair.slow.client.dies_after = 2
-    with pytest.raises(Crash):
-        await pair.slow.link(pair.handle, pair.visitor)
-    await pair.swift.repair()
-    assert pair.swift.recorded(pair.visitor)
-    pair.swift.assert_settled(pair.handle, pair.visitor)
+@pytest.mark.parametrize("finished", [False, True])
+async def test_an_erasure_is_not_repeated_by_repair_against_a_newer_grant(worlds: tuple[World, World], finished: bool) -> None:
+    """One that was cut off takes the link alone, as it does where the grant comes first."""
+    slow, swift = worlds
+    handle = swift.handle("a@example.com")
+    slow.client.dies_after = None if finished else 4
+    assert await slow.crashes(slow.erase(handle, NOW * 1000 + 1)) != finished
+    assert await swift.grant(OWN, (NOW + 1) * 1000 + 2) == "granted"
+    assert await swift.repair() == (0 if finished else 1)
+    assert swift.recorded(OWN)
+    assert not swift.linked(handle, OWN)
 
 
-async def test_a_link_announced_before_a_withdrawal_and_pointed_after_the_next_grant_is_repaired(pair: Pair) -> None:
-    link = await pair.hold(2, pair.slow.link(pair.handle, pair.visitor))
-    await pair.withdrawal(pair.swift)
-    await pair.regrant()
-    pair.slow.client.dies_after = 2
-    pair.slow.client.released.set()
-    with pytest.raises(Crash):
-        await link
-    assert pair.swift.pointed(pair.handle, pair.visitor)
-    await pair.swift.repair()
-    pair.swift.assert_settled(pair.handle, pair.visitor)
+async def test_a_withdrawal_cut_off_is_there_whole_or_not_at_all_and_ended_by_its_repetition(worlds: tuple[World, World]) -> None:
+    _, world = worlds
+    for when, call in itertools.product(("dies_before", "dies_after"), (1, 2)):
+        handle = await prepare(world)
+        setattr(world.client, when, call)
+        assert await world.crashes(world.withdraw(OWN, NOW * 1000 + 1))
+        world.assert_whole()
+        assert world.gone(OWN) == (when == "dies_after" and call == 2) != world.linked(handle, OWN)
+        await world.withdraw(OWN, NOW * 1000 + 2)
+        world.assert_whole()
+        assert (world.recorded(OWN), world.gone(OWN), world.linked(handle, OWN)) == (False, True, False)
 
 
-async def test_a_withdrawal_cut_off_is_ended_by_its_repetition(store_url: str, database: redis.Redis) -> None:
-    world = World(store_url, database)
-    handle, visitor = world.handle("a@example.com"), world.visitor("v")
-    await world.grant(visitor)
-    await world.link(handle, visitor)
-    world.client.revive()
-    world.client.dies_after = 2
-    with pytest.raises(Crash):
-        await world.store.removals.withdraw(SHOP, visitor, Millis(NOW * 1000 + 1))
-    world.client.revive()
-    [state] = await world.store.visitors.states(SHOP, [visitor], NOW)
-    assert state.leaving
-    assert world.linked(handle, visitor)
-    await world.store.removals.withdraw(SHOP, visitor, Millis(NOW * 1000 + 2))
-    [state] = await world.store.visitors.states(SHOP, [visitor], NOW)
-    assert not state.leaving
-    assert not world.linked(handle, visitor)
-    await world.client.close()
+async def test_an_erasure_cut_off_is_ended_by_its_repetition(worlds: tuple[World, World]) -> None:
+    _, world = worlds
+    for call in itertools.count(1):
+        handle = await prepare(world)
+        world.client.dies_after = call
+        crashed = await world.crashes(world.erase(handle, NOW * 1000 + 1))
+        world.assert_whole()
+        await world.erase(handle, NOW * 1000 + 2)
+        assert (world.recorded(OWN), world.gone(OWN), world.linked(handle, OWN)) == (False, True, False)
+        if not crashed:
+            assert call > 5
+            return
 
 
-async def test_an_erasure_cut_off_is_ended_by_its_repetition(store_url: str, database: redis.Redis) -> None:
-    world = World(store_url, database)
-    handle, visitor = world.handle("a@example.com"), world.visitor("v")
-    await world.grant(visitor)
-    await world.link(handle, visitor)
-    for calls in range(2, 5):
-        world.client.revive()
-        world.client.dies_after = calls
-        with pytest.raises(Crash):
-            await world.store.removals.erase(SHOP, handle, Millis(NOW * 1000 + 1))
-    world.client.revive()
-    await world.store.removals.erase(SHOP, handle, Millis(NOW * 1000 + 2))
-    assert not world.recorded(visitor)
-    assert world.gone(visitor)
-    await world.client.close()
+async def test_a_withdrawal_covers_a_grant_that_a_banner_dated_ahead(worlds: tuple[World, World]) -> None:
+    _, world = worlds
+    ahead = NOW * 1000 + 240_000
+    assert await world.grant(OWN, ahead) == "granted"
+    await world.withdraw(OWN, NOW * 1000 + 60_000)
+    assert await world.grant(OWN, ahead) == "gone"
 
 
-async def test_a_withdrawal_covers_a_grant_that_a_banner_dated_ahead(store_url: str, database: redis.Redis) -> None:
-    world = World(store_url, database)
-    visitor, ahead = world.visitor("v"), Millis(NOW * 1000 + 240_000)
-    grant = Grant(Consent(ahead, "plain", None), NOW + 1_000_000, False, NEVER_SEEN, RECEIPT, "q", None)
-    await world.store.removals.grant(SHOP, visitor, grant, Millis(NOW * 1000))
-    await world.store.removals.withdraw(SHOP, visitor, Millis(NOW * 1000 + 60_000))
-    assert await world.store.removals.grant(SHOP, visitor, grant, Millis(NOW * 1000 + 61_000)) == ("gone", [])
-    await world.client.close()
+@pytest.mark.parametrize("days", [-30, 30])
+async def test_links_end_with_the_record_also_where_a_choice_is_older_than_what_the_shop_said(
+    worlds: tuple[World, World], days: int
+) -> None:
+    """Or a handle would name a visitor of whom nothing is left."""
+    _, world = worlds
+    visitor = VisitorId("of-the-shop")
+    assert await world.grant(visitor, source=SHOP_SAYS) == "granted"
+    await world.link(world.handle("a@example.com"), visitor)
+    assert await world.grant(visitor, (NOW + days * 86_400) * 1000) == "granted"
+    world.assert_whole()

@@ -10,6 +10,7 @@ from pathlib import Path
 import redis
 
 from identity_service.cookieless import GRACE, window_at
+from identity_service.store.keys import of_shop
 from identity_service.store.salts import EXPIRY_SLACK
 from tests.faults.connection import Connection
 from tests.faults.inside import MovedClock, ServiceInside, inside
@@ -20,7 +21,7 @@ from tests.test_command import eventually
 KEY = "demo-private-key"
 PEOPLE = 40
 SECONDS = 2
-SALTS = "id:v1:Z{demo:*"
+SALTS = of_shop("demo", "Z:*")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import pytest
 from tests.faults.checker import AssertKept
 from tests.faults.load import PATIENT, Load
 from tests.faults.running import RunningService
-from tests.faults.test_workers import REMOVALS
 
 SECONDS, WARM_UP, EVERY = 1_800, 600, 5
 PAUSE = 0.1
@@ -39,7 +38,7 @@ def soak(service: RunningService, assert_kept: AssertKept) -> None:
     times: list[float] = []
     memory: dict[int, list[int]] = {pid: [] for pid in workers}
     files: dict[int, set[int]] = {pid: set() for pid in workers}
-    with Load(service.url, seed=41, pause=PAUSE, seconds=20, only=lambda one: one.kind not in REMOVALS) as load:
+    with Load(service.url, seed=41, pause=PAUSE, seconds=20) as load:
         while (elapsed := time.monotonic() - began) < SECONDS:
             time.sleep(EVERY)
             if elapsed > WARM_UP:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from identity_service.serving import Worker
 from tests.faults.checker import AssertKept
-from tests.faults.history import Kind
 from tests.faults.load import PATIENT, Load
 from tests.faults.running import RunningService, kill
 from tests.test_command import eventually
@@ -21,8 +20,6 @@ RECOVERY = 2
 PATIENCE = 90
 TIME_OUT, MARGIN = 2.0, 0.5
 """Seconds: of a client, and in which it may not know yet that its connection has gone."""
-REMOVALS = frozenset({Kind.UNLINK, Kind.WITHDRAW, Kind.ERASE})
-"""A link that races with one is answered 503, so a load that shows every other 503 leaves them out."""
 
 
 def test_killed_workers_lose_nothing_but_calls_in_flight(
@@ -86,7 +83,7 @@ def restart(service: RunningService) -> None:
 def test_a_rolling_restart_fails_no_call(tmp_path: Path, long: bool, assert_kept: AssertKept) -> None:
     requests = 20_000 if long else 4_000
     with RunningService(tmp_path, tmp_path / "data", 2, **PATIENT) as service:
-        with Load(service.url, seed=13, only=lambda one: one.kind not in REMOVALS, seconds=PATIENCE) as load:
+        with Load(service.url, seed=13, seconds=PATIENCE) as load:
             restarts = 0
             while len(load.history.operations) < requests or restarts < 2:
                 restart(service)

@@ -18,8 +18,8 @@ from tests.test_privacy import dump
 
 pytestmark = pytest.mark.anyio
 SHOPS = ("demo", "other", "strict")
-OWNED = re.compile(r"id:v1:[A-Za-z]+\{([a-z-]+)[:}]")
-SHARED = {"rewrite", "repair-lock", "probe"}
+OWNED = re.compile(r"id:v2:\{([a-z-]+)\}")
+SHARED = {"probe"}
 VISITORS = [f"visitor-{number}" for number in range(12)]
 EMAILS = [f"person{number}@example.com" for number in range(8)]
 CUSTOMERS = ["71", "72", "73"]
@@ -133,9 +133,9 @@ async def test_a_call_touches_and_tells_only_what_its_keys_shop_owns(application
 
 async def test_the_watch_sees_a_stranger(database: redis.Redis) -> None:
     watch = Watch(database)
-    database.eval("return redis.call('get', KEYS[1])", 1, "id:v1:V{other:abc}")
+    database.eval("return redis.call('get', KEYS[1])", 1, "id:v2:{other}:V:abc")
     assert watch.owners() == {"other"}
-    database.set("id:v1:orders{demo:lists}", "1")
+    database.set("id:v2:{demo}:orders", "1")
     assert watch.owners() == {"demo"}
     watch.close()
 
@@ -151,7 +151,7 @@ async def test_what_one_shop_holds_is_unknown_to_another_and_untouched_by_it(
         await call(application, "POST", target, bearer("demo-private-key"), body=body)
     await application.services.tally.write()
     before = sorted(line for line in dump(database) if "{demo" in line)
-    assert any("id:v1:E{demo" in line for line in before)
+    assert any("id:v2:{demo}:E:" in line for line in before)
     empty = None
     for body in ({"visitor": "v"}, {"visitor": "nobody"}):
         answer = await call(application, "POST", path, bearer("other-private-key"), body=body)

@@ -17,7 +17,7 @@ from tests.test_privacy import dump
 
 pytestmark = pytest.mark.anyio
 PRIVATE = bearer("demo-private-key")
-SAFE_KEY = re.compile(r"id:v1:[A-Za-z]*\{[a-z-]+(:[A-Za-z0-9_-]{1,64})?\}(:[a-z0-9]+)?")
+SAFE_KEY = re.compile(r"id:v2:\{[a-z-]+\}:[A-Za-z]+(:[A-Za-z0-9_-]{1,64})?(:[a-z]+)?")
 OUTSIDE = {
     "socket.connect",
     "socket.sendto",
@@ -52,7 +52,7 @@ HOSTILE = [
     "a\r\nFLUSHALL\r\n",
     "*1\r\n$8\r\nFLUSHALL\r\n",
     "a\x00b",
-    "id:v1:E{demo:x}",
+    "id:v2:{demo}:E:x",
     "../..",
     "*",
     "a b",

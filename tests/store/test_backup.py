@@ -17,9 +17,10 @@ from identity_service.store import backup
 from identity_service.store.backup import FOLDER, LINK, MANIFEST, back_up
 from identity_service.store.binary import EmbeddedError
 from identity_service.store.embedded import EmbeddedStore
-from identity_service.store.keys import MOVE, SALTS
+from identity_service.store.keys import MOVE, of_shop
 from tests.conftest import Clock
 from tests.filled import NEW, OLD, Person, environment, fill, picture, service
+from tests.first_store import plant
 from tests.server import valkey
 from tests.store.test_moving import moved, side
 from tests.test_command import eventually
@@ -118,7 +119,7 @@ def test_a_backup_is_refused_in_one_line_and_never_half_there(tmp_path: Path) ->
 @pytest.mark.parametrize("base", ["rdb", "aof"])
 def test_a_backup_holds_no_salt_in_any_byte_and_everything_else(tmp_path: Path, base: str) -> None:
     """Neither one in the base file, nor one of the file after it, nor one that has been destroyed since."""
-    salts = {f"{SALTS}demo:{number}}}": secrets.token_urlsafe(32) for number in range(3)}
+    salts = {of_shop("demo", f"Z:{number}"): secrets.token_urlsafe(32) for number in range(3)}
     names = list(salts)
     with started(tmp_path / "data") as client:
         client.config_set("aof-use-rdb-preamble", "yes" if base == "rdb" else "no")
@@ -128,8 +129,8 @@ def test_a_backup_holds_no_salt_in_any_byte_and_everything_else(tmp_path: Path, 
         client.set(names[1], salts[names[1]], ex=100_000)
         client.set(names[2], salts[names[2]])
         client.delete(names[2])
-        client.hset("id:v1:E{demo:Z}", mapping={"visitor": "1"})
-        client.set("id:v1:R{demo:Z}", "receipt", ex=100_000)
+        client.hset("id:v2:{demo}:E:Z", mapping={"visitor": "1"})
+        client.set("id:v2:{demo}:R:Z", "receipt", ex=100_000)
         assert planted_in(tmp_path / "data", salts) == {*salts, *salts.values()}
         told = back_up(tmp_path / "data", tmp_path / "copy")
         assert [client.get(name) for name in names] == [salts[names[0]], salts[names[1]], None]
@@ -151,7 +152,7 @@ def planted_in(directory: Path, salts: dict[str, str]) -> set[str]:
 
 
 def test_the_search_for_salts_finds_them_where_they_are_not_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    salts = {f"{SALTS}demo:1}}": secrets.token_urlsafe(32)}
+    salts = {of_shop("demo", "Z:1"): secrets.token_urlsafe(32)}
     monkeypatch.setattr(backup, "_leave_salts_out", lambda _part: None)
     with started(tmp_path / "data") as client:
         client.mset(salts)
@@ -229,3 +230,13 @@ async def test_whoever_withdrew_since_the_backup_is_withdrawn_from_what_is_resto
         with redis.Redis.from_url(restored, decode_responses=True) as database:
             assert hits([*(person.visitor for person in gone), alone["visitor"]], dump(database)) == []
             assert hits([kept.visitor], dump(database)) == [kept.visitor]
+
+
+def test_marks_of_the_first_schema_are_not_overlooked() -> None:
+    """A store of that schema is moved before anybody is forgotten by it, or from it."""
+    with valkey() as first, valkey() as second:
+        plant(first)
+        for two in ((first, second), (second, first)):
+            told = run("forget", *two)
+            assert (told.returncode, told.stderr.count("\n")) == (1, 1)
+            assert "its keys are of schema 1, this version uses 2" in told.stderr

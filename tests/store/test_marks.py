@@ -12,8 +12,9 @@ from identity_service.errors import StoreRefused, StoreUnavailable
 from identity_service.metrics import tell_store
 from identity_service.settings import load
 from identity_service.store.batch import read
-from identity_service.store.keys import MOVE, SCHEMA
-from identity_service.store.schema import EMPTIED, Schema, SeenMark, examine_marks, schema_of
+from identity_service.store.keys import MOVE, OF_THE_STORE, SCHEMA
+from identity_service.store.node import Node
+from identity_service.store.schema import EMPTIED, MOVE_AGAIN, VERSION, Schema, SeenMark, examine_marks, schema_of
 from tests.conftest import Shopper
 
 pytestmark = pytest.mark.anyio
@@ -64,10 +65,51 @@ async def test_processes_that_share_a_file_put_the_mark_on_once(application: App
 
 async def test_a_mark_of_another_service_is_no_mark_that_was_seen(application: Application, database: redis.Redis, tmp_path: Path) -> None:
     client, mark = application.services.store.client, SeenMark(tmp_path / "mark")
-    database.hset(SCHEMA, mapping={"version": "1", "peppers": "another"})
+    database.hset(SCHEMA, mapping={"version": str(VERSION), "peppers": "another"})
     [fault] = await examine_marks(client, schema_of(load("development", {}).secrets.peppers), mark)
     assert "is not the one that this store was written under" in fault
     assert (mark.seen, database.exists(MOVE)) == (False, 0)
+
+
+@pytest.mark.parametrize("marked", [True, False])
+async def test_a_store_of_the_first_schema_is_refused_and_stays_as_it_is(
+    application: Application, database: redis.Redis, tmp_path: Path, marked: bool
+) -> None:
+    """Also one of before the marks, which is known by its keys, though others share its server."""
+    client, own = application.services.store.client, schema_of(load("development", {}).secrets.peppers)
+    for number in range(200):
+        database.set(f"somebody:{number}", "else")
+    database.set("id:v1:R{demo:one}", "receipt")
+    if marked:
+        put(database, Schema(1, own.peppers))
+    for mark in (SeenMark(tmp_path / "mark"), SeenMark()):
+        assert await examine_marks(client, own, mark) == [f"store.url: its keys are of schema 1, this version uses 2; {MOVE_AGAIN}"]
+        assert (mark.seen, database.exists(SCHEMA)) == (False, marked)
+
+
+async def test_marks_of_the_first_schema_alone_make_no_store_of_it(application: Application, database: redis.Redis, tmp_path: Path) -> None:
+    client, own = application.services.store.client, schema_of(load("development", {}).secrets.peppers)
+    for name in sorted(OF_THE_STORE - {MOVE, SCHEMA}):
+        database.hset(name, "field", "1")
+    assert await examine_marks(client, own, SeenMark(tmp_path / "mark")) == []
+    assert database.hgetall(SCHEMA) == own.fields()
+
+
+async def test_a_mark_that_another_process_puts_on_meanwhile_is_no_mark_that_was_lost(
+    application: Application, database: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, own = application.services.store.client, schema_of(load("development", {}).secrets.peppers)
+    mine, theirs = (SeenMark(tmp_path / "mark") for _ in range(2))
+    primaries = client.primaries
+
+    async def meanwhile() -> list[Node]:
+        monkeypatch.undo()
+        assert await examine_marks(client, own, theirs) == []
+        return await primaries()
+
+    monkeypatch.setattr(client, "primaries", meanwhile)
+    assert await examine_marks(client, own, mine) == []
+    assert database.hgetall(SCHEMA) == own.fields()
 
 
 async def test_a_mark_is_noted_though_the_folder_of_its_file_has_gone(tmp_path: Path) -> None:

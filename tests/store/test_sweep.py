@@ -11,7 +11,8 @@ from identity_service.handle import Handle, Handles
 from identity_service.link import LinkSource, Proof
 from identity_service.store import Store, sweep
 from identity_service.store.batch import Command, Reply
-from identity_service.store.links import Linkable
+from identity_service.store.keys import of_shop
+from identity_service.store.links import Linkable, LinkCall
 from identity_service.store.node import Node
 from identity_service.visitor import Kind, VisitorId
 from tests.server import valkey, view
@@ -31,7 +32,8 @@ async def store(store_url: str, database: redis.Redis) -> AsyncIterator[Store]:
 
 
 async def link(store: Store, visitor: str, expires: int, handle: Handle = EMAIL) -> None:
-    await store.links.link(SHOP, handle, Linkable(VisitorId(visitor), Kind.CHOSEN, expires, False, Proof.KEY), LinkSource.LINK, NOW)
+    linkable = Linkable(VisitorId(visitor), Kind.CHOSEN, expires, False, Proof.KEY)
+    await store.links.link(LinkCall(SHOP, handle, linkable, LinkSource.LINK, NOW))
 
 
 def forget_record(store: Store, database: redis.Redis, visitor: str) -> None:
@@ -68,10 +70,10 @@ async def test_whatever_has_ended_leaves_the_memory_as_the_sweep_passes() -> Non
         database.execute_command("DEBUG", "SET-ACTIVE-EXPIRE", "0")
         for kind in ("R", "V", "S"):
             for number in range(500):
-                database.set(f"id:v1:{kind}{{{SHOP}:{number}}}", "ended", px=1)
+                database.set(of_shop(SHOP, f"{kind}:{number}"), "ended", px=1)
         store = made(url)
         await link(store, "living", LATE)
-        while database.exists("id:v1:R{demo:0}"):
+        while database.exists(of_shop(SHOP, "R:0")):
             pass
         assert int(database.dbsize()) > 1_000
         await swept(store)
@@ -120,12 +122,13 @@ async def test_a_round_goes_on_where_the_last_one_ended(store: Store, database: 
 @pytest.mark.parametrize(
     "name",
     [
-        "id:v1:E{}",
-        "id:v1:E{demo}",
-        "id:v1:E{demo:short}",
-        "id:v1:E{a}x{b:c}",
-        f"id:v1:E{{other:{'a' * 22}}}",
+        "id:v2:{}:E:",
+        "id:v2:{demo}:E",
+        "id:v2:{demo}:E:short",
         f"id:v1:E{{demo:{'a' * 22}}}",
+        f"id:v2:{{a}}x{{demo}}:E:{'a' * 22}",
+        f"id:v2:{{other}}:E:{'a' * 22}",
+        f"id:v2:{{demo}}:E:{'a' * 22}",
     ],
 )
 @pytest.mark.parametrize("value", ["garbage", "1 2 3 xv extra", "1 2 3 sv"])
@@ -135,8 +138,8 @@ async def test_what_is_no_link_of_a_shop_stops_nothing_and_stays(store: Store, d
     for number, handle in enumerate(handles):
         await link(store, f"v{number}", SOON, handle)
     database.hset(name, "odd", value)
-    database.set("id:v1:E{demo:string}", value)
-    ended = name.startswith("id:v1:E{demo:a") and value.endswith("sv")
+    database.set("id:v2:{demo}:E:string", value)
+    ended = name.startswith("id:v2:{demo}:E:a") and value.endswith("sv")
     assert await swept(store) == 20 + ended
     assert database.exists(name) == (not ended)
 

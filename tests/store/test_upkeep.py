@@ -10,17 +10,26 @@ from identity_service.consent import Millis
 from identity_service.cookieless import GRACE, window_at
 from identity_service.errors import StoreUnavailable
 from identity_service.handle import Handles
+from identity_service.link import LinkSource, Proof
 from identity_service.shop import ShopId
+from identity_service.store import Store
 from identity_service.store.batch import Command, Reply, read, write
 from identity_service.store.client import Client
-from identity_service.store.keys import REWRITE
+from identity_service.store.links import Linkable, LinkCall
 from identity_service.store.node import Breaker
-from identity_service.visitor import VisitorId
+from identity_service.visitor import Kind, VisitorId
 from tests.server import valkey
-from tests.store.test_scripts import NOW, SHOP, live, made
+from tests.store.test_scripts import NOW, SHOP, made
 from tests.test_command import eventually
 
 pytestmark = pytest.mark.anyio
+EMAIL = Handles("p").of_email(SHOP, "p1@example.com")
+
+
+async def link(store: Store) -> VisitorId:
+    linkable = Linkable(VisitorId("visitor-1"), Kind.CHOSEN, NOW + 99_999, False, Proof.KEY)
+    await store.links.link(LinkCall(SHOP, EMAIL, linkable, LinkSource.LINK, NOW))
+    return linkable.visitor
 
 
 def test_the_breaker_opens_after_five_failures_and_lets_one_call_try() -> None:
@@ -39,9 +48,9 @@ def test_the_breaker_opens_after_five_failures_and_lets_one_call_try() -> None:
 
 async def test_scripts_come_back_after_the_server_forgot_them(store_url: str, database: redis.Redis) -> None:
     store = made(store_url)
-    await live(store, 1)
+    await link(store)
     database.script_flush()
-    await live(store, 2)
+    await link(store)
     await store.client.close()
 
 
@@ -65,29 +74,29 @@ async def test_workers_share_one_salt_and_it_is_destroyed_half_an_hour_after_its
     salts = await asyncio.gather(*(store.salts.key(SHOP, window, NOW) for store in (one, other) for _ in range(20)))
     assert len(set(salts)) == 1
     assert len(salts[0]) == 32
-    [key] = list(database.scan_iter("id:v1:Z*"))
+    [key] = list(database.scan_iter("id:v2:{*}:Z:*"))
     assert abs(database.ttl(key) - (window.end + GRACE - NOW)) <= 1
     assert await other.salts.earlier_key(SHOP, window, window.end + GRACE - 1) == salts[0]
     assert await other.salts.earlier_key(SHOP, window, window.end + GRACE) is None
     other.salts.forget_destroyed(window.end + GRACE)
     assert other.salts._held == {}
     assert await one.salts.earlier_key(ShopId("other"), window, NOW) is None
-    assert list(database.scan_iter("id:v1:Z*")) == [key]
+    assert list(database.scan_iter("id:v2:{*}:Z:*")) == [key]
     for store in (one, other):
         await store.client.close()
 
 
 async def test_a_rewrite_waits_for_five_quiet_minutes_but_never_an_hour(store_url: str, database: redis.Redis) -> None:
     store = made(store_url)
-    assert not await store.repair.rewrite_if_due(NOW)
+    assert not await store.repair.rewrite_if_due([SHOP], NOW)
     for destroyed, now, due in [(0, 299, False), (200, 499, False), (200, 500, True)]:
-        database.hset(REWRITE, mapping={str(NOW): 1, str(NOW + destroyed): 1})
-        assert await store.repair.rewrite_if_due(NOW + now) == due
-    assert not database.exists(REWRITE)
-    database.hset(REWRITE, mapping={str(NOW): 1, str(NOW + 3_299): 1})
+        database.hset(store.keys.rewrite(SHOP), mapping={str(NOW): 1, str(NOW + destroyed): 1})
+        assert await store.repair.rewrite_if_due([SHOP], NOW + now) == due
+    assert not database.exists(store.keys.rewrite(SHOP))
+    database.hset(store.keys.rewrite(SHOP), mapping={str(NOW): 1, str(NOW + 3_299): 1})
     assert eventually(lambda: not database.info("persistence")["aof_rewrite_in_progress"])
-    assert not await store.repair.rewrite_if_due(NOW + 3_299)
-    assert await store.repair.rewrite_if_due(NOW + 3_300)
+    assert not await store.repair.rewrite_if_due([SHOP], NOW + 3_299)
+    assert await store.repair.rewrite_if_due([SHOP], NOW + 3_300)
     await store.client.close()
 
 
@@ -96,27 +105,27 @@ async def test_what_is_destroyed_later_or_noted_meanwhile_stays_noted(store_url:
     end = window_at(NOW, 1).salt_destroyed_at
     await store.salts.key(SHOP, window_at(NOW, 1), NOW)
     await store.removals.withdraw(SHOP, VisitorId("v"), Millis(NOW * 1000))
-    [of_the_salt, of_the_withdrawal] = sorted(database.hgetall(REWRITE), reverse=True)
+    [of_the_salt, of_the_withdrawal] = sorted(database.hgetall(store.keys.rewrite(SHOP)), reverse=True)
     assert (int(of_the_withdrawal), int(of_the_salt) > end) == (NOW, True)
     [server] = await store.client.primaries()
     sent = server.run
 
     async def during(*unit: Command) -> list[Reply]:
-        database.hincrby(REWRITE, str(NOW), 1)
+        database.hincrby(store.keys.rewrite(SHOP), str(NOW), 1)
         return await sent(*unit)
 
     server.run = during  # type: ignore[method-assign]
     assert eventually(lambda: not database.info("persistence")["aof_rewrite_in_progress"])
-    assert await store.repair.rewrite_if_due(NOW + 3_300)
-    assert sorted(database.hgetall(REWRITE)) == [str(NOW), of_the_salt]
+    assert await store.repair.rewrite_if_due([SHOP], NOW + 3_300)
+    assert sorted(database.hgetall(store.keys.rewrite(SHOP))) == [str(NOW), of_the_salt]
     server.run = sent  # type: ignore[method-assign]
     assert eventually(lambda: not database.info("persistence")["aof_rewrite_in_progress"])
-    assert await store.repair.rewrite_if_due(NOW + 3_360)
-    assert list(database.hgetall(REWRITE)) == [of_the_salt]
+    assert await store.repair.rewrite_if_due([SHOP], NOW + 3_360)
+    assert list(database.hgetall(store.keys.rewrite(SHOP))) == [of_the_salt]
     assert eventually(lambda: not database.info("persistence")["aof_rewrite_in_progress"])
-    assert not await store.repair.rewrite_if_due(end)
-    assert await store.repair.rewrite_if_due(int(of_the_salt) + 300)
-    assert not database.exists(REWRITE)
+    assert not await store.repair.rewrite_if_due([SHOP], end)
+    assert await store.repair.rewrite_if_due([SHOP], int(of_the_salt) + 300)
+    assert not database.exists(store.keys.rewrite(SHOP))
     await store.client.close()
 
 
@@ -125,18 +134,15 @@ async def test_after_the_rewrite_the_file_has_forgotten_who_was_erased() -> None
         direct: redis.Redis = redis.Redis.from_url(url)
         directory = Path(str(url).removeprefix("unix://")).parent / "appendonlydir"
         store = made(url)
-        visitor = await live(store, 1)
-        handle = Handles("p").of_email(SHOP, "p1@example.com")
-        needles = [store.keys.visitor_digest(SHOP, visitor).encode(), handle.digest.encode()]
-        await store.removals.erase(SHOP, handle, Millis(NOW * 1000))
+        visitor = await link(store)
+        needles = [store.keys.visitor_digest(SHOP, visitor).encode(), EMAIL.digest.encode()]
+        await store.removals.erase(SHOP, EMAIL, Millis(NOW * 1000))
         assert all(needle in on_disk(directory) for needle in needles)
-        for seconds in (61, 130):
-            await store.repair.run([SHOP], Millis((NOW + seconds) * 1000))
-        assert await store.repair.rewrite_if_due(NOW + 3_400)
+        assert await store.repair.rewrite_if_due([SHOP], NOW + 3_400)
         assert eventually(lambda: not direct.info("persistence")["aof_rewrite_in_progress"])
-        assert handle.digest.encode() not in on_disk(directory)
+        assert EMAIL.digest.encode() not in on_disk(directory)
         kept = on_disk(directory)
-        assert kept.count(needles[0]) == kept.count(needles[0] + b"}:gone")
+        assert kept.count(needles[0]) == kept.count(needles[0] + b":gone")
         direct.close()
         await store.client.close()
 
@@ -147,10 +153,22 @@ def on_disk(directory: Path) -> bytes:
 
 async def test_a_server_that_refuses_to_rewrite_is_asked_again(store_url: str, database: redis.Redis) -> None:
     store = made(store_url)
-    database.hset(REWRITE, mapping={str(NOW): 1})
+    database.hset(store.keys.rewrite(SHOP), mapping={str(NOW): 1})
     database.acl_setuser("default", enabled=True, commands=["-bgrewriteaof"])
-    assert not await store.repair.rewrite_if_due(NOW + 3_400)
+    assert not await store.repair.rewrite_if_due([SHOP], NOW + 3_400)
     database.acl_setuser("default", enabled=True, commands=["+bgrewriteaof"])
     assert eventually(lambda: not database.info("persistence")["aof_rewrite_in_progress"])
-    assert await store.repair.rewrite_if_due(NOW + 3_400)
+    assert await store.repair.rewrite_if_due([SHOP], NOW + 3_400)
+    await store.client.close()
+
+
+async def test_a_server_rewrites_once_for_all_shops_that_it_holds(store_url: str, database: redis.Redis) -> None:
+    store, shops = made(store_url), [ShopId("demo"), ShopId("other"), ShopId("strict")]
+    for shop, noted in zip(shops, (NOW, NOW, NOW + 3_399), strict=True):
+        database.hset(store.keys.rewrite(shop), mapping={str(noted): 1})
+    assert eventually(lambda: not database.info("persistence")["aof_rewrite_in_progress"])
+    asked = database.info("commandstats").get("cmdstat_bgrewriteaof", {}).get("calls", 0)
+    assert await store.repair.rewrite_if_due(shops, NOW + 3_400)
+    assert database.info("commandstats")["cmdstat_bgrewriteaof"]["calls"] == asked + 1
+    assert [database.exists(store.keys.rewrite(shop)) for shop in shops] == [0, 0, 1]
     await store.client.close()

@@ -2,6 +2,7 @@
 -- Purpose: move: write a key whole, with its expiry, unless it is there.
 -- KEYS[1]  key
 -- ARGV[1]  expiry, ms since 1970, or -1   ARGV[2]  SET, HSET, RPUSH, SADD or ZADD   ARGV[3...]  what follows the key in that command
+-- Touches  all elements of one key
 -- Returns  nothing
 if redis.call('EXISTS', KEYS[1]) == 1 then return end
 for i = 3, #ARGV, 1000 do

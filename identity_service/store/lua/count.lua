@@ -3,6 +3,7 @@
 -- KEYS[1]  counters (hash: "kind name" -> number)
 -- ARGV[1]  most names before labels have to be known   ARGV[2]  life in seconds   ARGV[3]  highest number
 -- ARGV[4...]  pairs of "kind name" and number
+-- Touches  the names given
 -- Returns  nothing. A number stops at the highest, or below zero at the lowest: one sale must not keep the others from being counted.
 local labelled = {click = true, order = true, revenue = true}
 for i = 4, #ARGV, 2 do

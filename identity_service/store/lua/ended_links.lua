@@ -2,6 +2,7 @@
 -- Purpose: which links of a handle have ended?
 -- KEYS[1]  links (hash)
 -- ARGV[1]  time, s   ARGV[2]  most of them
+-- Touches  all links of the handle
 -- Returns  pairs of visitor and link
 local ended, stored = {}, redis.call('HGETALL', KEYS[1])
 for i = 1, #stored, 2 do

@@ -1,8 +1,54 @@
 #!lua
--- Purpose: grant in one step, where one server holds all keys: the receipt, and what it proves.
--- Uses     store_receipt, grant_visitor
--- KEYS[1]  receipt (string, JSON)   KEYS[2...]  as of grant_visitor
--- ARGV[1..2]  as of store_receipt   ARGV[3...]  as of grant_visitor
--- Returns  what grant_visitor returns; the receipt of the choice is kept all the same
-store_receipt(KEYS, ARGV)
-return grant_visitor({unpack(KEYS, 2)}, {unpack(ARGV, 3)})
+-- Purpose: write a grant into a visitor's record, unless something newer stands against it, with the receipt that proves it. Its links end
+--          with the record; where the grant refuses them they go.
+-- Uses     links, rewrite, visitors
+-- KEYS[1]  record (hash)   KEYS[2]  gone (string: ms)   KEYS[3]  earlier receipts (list)   KEYS[4]  events   KEYS[5]  receipt (string)
+-- KEYS[6]  rewrite (hash)   KEYS[7...]  links of each handle that the visitor points to
+-- ARGV[1]  now, s          ARGV[2]  record expires, s   ARGV[3]  granted at, ms
+-- ARGV[4]  source          ARGV[5]  linking: granted, refused or empty   ARGV[6]  policy version or empty
+-- ARGV[7]  sale/share opt-out: 1 or empty               ARGV[8], ARGV[9]  GPC and DNT seen at, ms, or empty
+-- ARGV[10] receipt ID      ARGV[11] receipt key         ARGV[12] digest of the bridged visitor or empty
+-- ARGV[13] first characters of the signal's digest, or empty   ARGV[14] end of events, s
+-- ARGV[15] receipt         ARGV[16] its life, s         ARGV[17] visitor   ARGV[18...] names of the handles
+-- Touches  all handles of the visitor
+-- Returns  {granted}, {gone} (withdrawn after the grant), {older} (a newer grant is stored, and it is the person's), when only the receipt
+--          of the choice is kept, or {otherwise, names} where the visitor points to other handles
+local links, names = declared_links(KEYS[1], {unpack(ARGV, 18)}, {unpack(KEYS, 7)})
+if not links then return {'otherwise', names} end
+redis.call('SET', KEYS[5], ARGV[15], 'EX', ARGV[16])
+local now, gone = tonumber(ARGV[1]), redis.call('GET', KEYS[2])
+if gone and tonumber(gone) >= tonumber(ARGV[3]) then return {'gone'} end
+local found = redis.call('HMGET', KEYS[1], 'k', 'g', 'x', 'r', 's')
+local known, earlier = found[1], found[4]
+if found[3] and tonumber(found[3]) <= now then
+  redis.call('DEL', KEYS[1])
+  known, earlier, names = false, false, {}
+elseif known == 'p' and found[5] ~= 'shop' and tonumber(found[2]) > tonumber(ARGV[3]) then
+  return {'older'}
+end
+if gone then redis.call('DEL', KEYS[2]) end
+local fields = {'k', 'p', 'l', ARGV[1], 'x', ARGV[2], 'g', ARGV[3], 's', ARGV[4], 'r', ARGV[10]}
+local function write(field, value) fields[#fields + 1], fields[#fields + 2] = field, value end
+for field, value in pairs({n = ARGV[5], v = ARGV[6], d = ARGV[13]}) do
+  if value ~= '' then write(field, value) elseif known then redis.call('HDEL', KEYS[1], field) end
+end
+if ARGV[7] ~= '' then write('w', ARGV[7]) end
+for field, value in pairs({f = ARGV[1], q = ARGV[11], o = ARGV[8], t = ARGV[9], b = ARGV[12]}) do
+  if value ~= '' and not (known and redis.call('HEXISTS', KEYS[1], field) == 1) then write(field, value) end
+end
+redis.call('HSET', KEYS[1], unpack(fields))
+local expires = tonumber(ARGV[2])
+redis.call('EXPIRE', KEYS[1], expires - now)
+if earlier then list_receipt(KEYS[3], earlier, expires - now) end
+redis.call('EXPIRE', KEYS[4], tonumber(ARGV[14]) - now)
+if ARGV[5] == 'refused' and #names > 0 then note_rewrite(KEYS[6], ARGV[1]) end
+for _, name in ipairs(names) do
+  local link = read_link(redis.call('HGET', links[name], ARGV[17]))
+  if ARGV[5] == 'refused' then
+    drop_link(links[name], KEYS[1], name, ARGV[17])
+  elseif link and link.expires > now then
+    link.expires = expires
+    keep_link(links[name], ARGV[17], link, now)
+  end
+end
+return {'granted'}

@@ -1,9 +1,15 @@
 #!lua
--- Purpose: link in one step, where one server holds both slots: nothing can come between, and a crash leaves nothing open.
--- Uses     link_room, link_and_point
--- KEYS[1]  links (hash)   KEYS[2]  intents (hash)   KEYS[3]  removals (hash)   KEYS[4]  record (hash)   KEYS[5]  gone (string)
--- ARGV[1..6]  as of handle_room: nonce, visitor, now ...   ARGV[7..15]  as of link_point   ARGV[16]  source letter
--- Returns  what link_room returns; nothing is written unless that is ok
-local room = link_room(KEYS, ARGV)
-if room[1] == 'ok' then link_and_point(KEYS, ARGV) end
-return room
+-- Purpose: link a visitor to a handle, in place of those who give way.
+-- Uses     links, room
+-- KEYS[1]  links (hash)   KEYS[2]  record (hash)   KEYS[3]  gone (string)
+-- KEYS[4...]  of each that gives way: the record of a visitor, or the links of a handle
+-- ARGV     as of asked_link; then who gives way, as an earlier call was told, three texts each
+-- Touches  all links of the handle and all pointers of the visitor where either is full; 33 that give way
+-- Returns  {ok}, or what obstacle returns, when nothing is written
+local new, given = asked_link(ARGV)
+local at = {links = KEYS[1], record = KEYS[2], gone = KEYS[3]}
+local answer = obstacle(at, new, given)
+if answer then return answer end
+give_way(at, new, given, {unpack(KEYS, 4)})
+write_link(at, new)
+return {'ok'}

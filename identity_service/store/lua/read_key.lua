@@ -1,6 +1,7 @@
 #!lua flags=no-writes
 -- Purpose: move: read a key whole.
 -- KEYS[1]  key
+-- Touches  all elements of one key
 -- Returns  {type (none for no key), expiry in ms since 1970 or -1, value: text, elements, or names and values by turns}
 local kind = redis.call('TYPE', KEYS[1]).ok
 local expiry = redis.call('PEXPIRETIME', KEYS[1])

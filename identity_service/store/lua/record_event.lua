@@ -1,13 +1,14 @@
 #!lua
 -- Purpose: keep an event under its visitor, unless the visitor is gone; a click without labels takes those of the newest results that
 --          showed its product.
--- Uses     as_assumed, keep_event
+-- Uses     visitors
 -- KEYS[1]  record (hash)   KEYS[2]  gone (string)   KEYS[3]  events (list of JSON, newest first)
 -- ARGV[1..5]  as of keep_event
 -- ARGV[6]  product to look for, or empty   ARGV[7]  the visitor as assumed; empty: unchecked   ARGV[8]  newest results to look through
+-- Touches  all events of the visitor where a click has no labels
 -- Returns  {kept, labels found}, {gone}, or {otherwise} where the visitor is not as assumed
 local gone = redis.call('GET', KEYS[2])
-if ARGV[7] ~= '' and not as_assumed(KEYS, {ARGV[7], gone}) then return {'otherwise'} end
+if ARGV[7] ~= '' and not as_assumed(KEYS[1], ARGV[7], gone) then return {'otherwise'} end
 if gone then return {'gone'} end
 local event, labels, left = ARGV[1], {}, ARGV[6] ~= '' and tonumber(ARGV[8]) or 0
 local beginning = '{"type":"results"' -- before anything is decoded: a caller may have made every event long
@@ -26,5 +27,5 @@ for _, stored in ipairs(left > 0 and redis.call('LRANGE', KEYS[3], 0, -1) or {})
     end
   end
 end
-keep_event(KEYS, {event, unpack(ARGV, 2, 5)})
+keep_event(KEYS[1], KEYS[3], {event, unpack(ARGV, 2, 5)})
 return {'kept', labels}

@@ -1,20 +1,29 @@
 #!lua flags=allow-oom
--- Purpose: remember that a visitor refused links to emails, also without a grant, and the receipt that proves it.
--- Uses     list_receipt, handles_of
--- KEYS[1]  record (hash)   KEYS[2]  gone (string)   KEYS[3]  earlier receipts (list)
--- ARGV[1]  kind of a new record   ARGV[2]  now, s   ARGV[3]  expiry of a new record, s   ARGV[4]  length of a handle's name
--- ARGV[5]  receipt ID, or empty where the refusal is known already   ARGV[6]  receipt key
--- Returns  names of the handles that have to be unlinked; none where the visitor is gone, whose withdrawal sees to it
-if redis.call('EXISTS', KEYS[2]) == 1 then return {} end
+-- Purpose: remember that a visitor refused links to emails, also without a grant, with the receipt that proves it; its links go.
+-- Uses     links, rewrite, visitors
+-- KEYS[1]  record (hash)   KEYS[2]  gone (string)   KEYS[3]  earlier receipts (list)   KEYS[4]  receipt (string)   KEYS[5]  rewrite (hash)
+-- KEYS[6...]  links of each handle that the visitor points to
+-- ARGV[1]  visitor   ARGV[2]  kind of a new record   ARGV[3]  now, s   ARGV[4]  expiry of a new record, s
+-- ARGV[5]  receipt ID, or empty where the refusal is known already   ARGV[6]  receipt key   ARGV[7]  receipt   ARGV[8]  its life, s
+-- ARGV[9...]  names of the handles
+-- Touches  all handles of the visitor
+-- Returns  {done}, {gone}, when only the receipt is kept, or {otherwise, names} where the visitor points to others
+local links, names = declared_links(KEYS[1], {unpack(ARGV, 9)}, {unpack(KEYS, 6)})
+if not links then return {'otherwise', names} end
+if ARGV[5] ~= '' then redis.call('SET', KEYS[4], ARGV[7], 'EX', ARGV[8]) end
+if redis.call('EXISTS', KEYS[2]) == 1 then return {'gone'} end
 if redis.call('EXISTS', KEYS[1]) == 0 then
-  redis.call('HSET', KEYS[1], 'k', ARGV[1], 'f', ARGV[2], 'l', ARGV[2], 'x', ARGV[3])
-  redis.call('EXPIRE', KEYS[1], tonumber(ARGV[3]) - tonumber(ARGV[2]))
+  if tonumber(ARGV[4]) <= tonumber(ARGV[3]) then return {'done'} end -- an ID that has ended, which nothing is kept of
+  redis.call('HSET', KEYS[1], 'k', ARGV[2], 'f', ARGV[3], 'l', ARGV[3], 'x', ARGV[4])
+  redis.call('EXPIRE', KEYS[1], tonumber(ARGV[4]) - tonumber(ARGV[3]))
 end
 redis.call('HSET', KEYS[1], 'n', 'refused')
 if ARGV[5] ~= '' then
   redis.call('HSETNX', KEYS[1], 'q', ARGV[6])
   local earlier = redis.call('HGET', KEYS[1], 'r')
-  if earlier then list_receipt({KEYS[3]}, {earlier, redis.call('TTL', KEYS[1])}) end
+  if earlier then list_receipt(KEYS[3], earlier, redis.call('TTL', KEYS[1])) end
   redis.call('HSET', KEYS[1], 'r', ARGV[5])
 end
-return handles_of(KEYS, {ARGV[4]})
+if #names > 0 then note_rewrite(KEYS[5], ARGV[3]) end
+for _, name in ipairs(names) do drop_link(links[name], KEYS[1], name, ARGV[1]) end
+return {'done'}

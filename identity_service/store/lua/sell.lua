@@ -1,35 +1,83 @@
 #!lua
--- Purpose: sell in one step, where one server holds all keys: as the steps would, with nobody between and nothing left open.
--- Uses     sales_room, link_room, index_sale, name_sale, write_sale, list_order, keep_event, link_and_point
--- KEYS[1]  sale (hash)   KEYS[2]  orders (sorted set)   then, of a sale with a visitor, its record, gone, sales and events
--- KEYS     then links, intents, removals and sales of each handle that the sale names
--- ARGV     groups, each behind its length: as of write_sale, list_order and index_under_handle; with a visitor also as of index_sale and
---          keep_event; then, where the handles are to be linked, as of link for each of them
--- Returns  sold; or why not: known (a sale has this ID), or as of index_sale, when nothing was written; full or no room, when it is indexed
---          under its visitor, as the first of the steps would do next
-local at = 0
+-- Purpose: a sale, once for each ID: the sale itself, its place in the shop's list, the indexes by which a withdrawal and an erasure find
+--          it, its event and its links. What a public key said of a sale is taken back where a private key says it now.
+-- Uses     links, room, visitors, orders
+-- KEYS[1]  sale (hash)   KEYS[2]  orders (sorted set of digests)   of a sale with a visitor: its record, gone, sales (set) and events (list)
+-- KEYS     then, of a sale that takes the place of another: record, sales and events of that one's visitor, links and sales of its handles
+-- KEYS     then of each handle that came with it: links, sales, and as of link for each that gives way
+-- ARGV     groups of texts, each behind its number: 1. the sale: life in seconds, names and values by turns   2. the listing: time in s
+--          with fractions, digest, most orders, life in s   3. the index: digest, life in s, most sales   4. the visitor as assumed, or none
+--          5. the event, as of keep_event, or none   6. none, or of the sale whose place it takes: time in s, visitor or empty, number
+--          and forms of its event, names of its handles   then of each handle: 1 where the sale names it or empty, and how it is to be linked, as
+--          of link, or nothing
+-- Touches  as of link for each handle; all events of the visitor of a sale whose place it takes
+-- Returns  {sold}, or why not, when nothing is written: {known}: there is a sale, and it is not the one to take the place of; {otherwise},
+--          where the visitor is not as assumed; {gone}; {full}, when the visitor has too many sales; {of a handle, its place from 1 on,
+--          full}, when that has; {of a handle, its place, obstacle, what obstacle returns}
+local position, next_key = 0, 3
 local function next_group()
-  local size = tonumber(ARGV[at + 1] or '')
-  if not size then return nil end
-  at = at + 1 + size
-  return {unpack(ARGV, at - size + 1, at)}
+  local size = tonumber(ARGV[position + 1])
+  position = position + 1 + size
+  return {unpack(ARGV, position - size + 1, position)}
 end
-local claim, listing, naming, indexing, recording = next_group(), next_group(), next_group(), next_group(), next_group()
-if redis.call('EXISTS', KEYS[1]) == 1 then return 'known' end
-local indexed = indexing and index_sale({KEYS[3], KEYS[4], KEYS[5]}, indexing) or 'indexed'
-if indexed ~= 'indexed' then return indexed end
+local function next_keys(count)
+  next_key = next_key + count
+  return unpack(KEYS, next_key - count, next_key - 1)
+end
+local sale, listing, index, assumed, event, former = next_group(), next_group(), next_group(), next_group(), next_group(), next_group()
+
+local time, verified, stored_visitor = unpack(redis.call('HMGET', KEYS[1], 'time', 'verified', 'visitor'))
+if time and (verified or time ~= former[1] or (stored_visitor or '') ~= former[2]) then return {'known'} end
+local visitor = nil
+if #assumed > 0 then
+  visitor = {}
+  visitor.record, visitor.gone, visitor.sales, visitor.events = next_keys(4)
+  local gone = redis.call('GET', visitor.gone)
+  if not as_assumed(visitor.record, assumed[1], gone) then return {'otherwise'} end
+  if gone then return {'gone'} end
+  if not has_room(visitor.sales, index) then return {'full'} end
+end
+local earlier, of_earlier = {}, {}
+if former[2] and former[2] ~= '' then earlier.record, earlier.sales, earlier.events = next_keys(3) end
+local events = {unpack(former, 4, 3 + (former[3] or 0))}
+for i = 4 + #events, #former do
+  local links, sales = next_keys(2)
+  of_earlier[#of_earlier + 1] = {name = former[i], links = links, sales = sales}
+end
 local handles = {}
-for i = indexing and 7 or 3, #KEYS, 4 do
-  local handle = {link = {KEYS[i], KEYS[i + 1], KEYS[i + 2], KEYS[3], KEYS[4]}, sales = {KEYS[i + 3]}, linking = next_group()}
-  if not sales_room(handle.sales, naming) then return 'full' end
-  if handle.linking and link_room(handle.link, handle.linking)[1] ~= 'ok' then return 'no room' end
-  handles[#handles + 1] = handle
+while next_key <= #KEYS do
+  local one, asked = {}, next_group()
+  one.links, one.sales = next_keys(2)
+  one.named = asked[1] == '1'
+  if one.named and not has_room(one.sales, index) then return {'of a handle', #handles + 1, 'full'} end
+  if #asked > 1 then
+    one.new, one.given = asked_link({unpack(asked, 2)})
+    one.record, one.gone = visitor.record, visitor.gone
+    local answer = obstacle(one, one.new, one.given)
+    if answer then return {'of a handle', #handles + 1, 'obstacle', unpack(answer)} end
+    one.keys = {next_keys(#one.given / 3)}
+  end
+  handles[#handles + 1] = one
 end
-for _, handle in ipairs(handles) do name_sale(handle.sales, naming) end
-write_sale({KEYS[1]}, claim)
-list_order({KEYS[2]}, listing)
-if recording then keep_event({KEYS[3], KEYS[4], KEYS[6]}, recording) end
-for _, handle in ipairs(handles) do
-  if handle.linking then link_and_point(handle.link, handle.linking) end
+
+if time then
+  take_back(former, events, earlier, of_earlier, index[1])
+  redis.call('DEL', KEYS[1])
 end
-return 'sold'
+redis.call('HSET', KEYS[1], unpack(sale, 2))
+redis.call('EXPIRE', KEYS[1], sale[1])
+redis.call('ZADD', KEYS[2], 'GT', listing[1], listing[2])
+redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -tonumber(listing[3]) - 1)
+if redis.call('TTL', KEYS[2]) < tonumber(listing[4]) * 0.999 then redis.call('EXPIRE', KEYS[2], listing[4]) end
+if visitor then
+  put_into(visitor.sales, index)
+  if #event > 0 then keep_event(visitor.record, visitor.events, event) end
+end
+for _, one in ipairs(handles) do
+  if one.named then put_into(one.sales, index) end
+  if one.new then
+    give_way(one, one.new, one.given, one.keys)
+    write_link(one, one.new)
+  end
+end
+return {'sold'}

@@ -1,0 +1,52 @@
+"""The first schema of keys, whose visitors and handles lay in slots of their own: what a move brings from it into the second one.
+
+    first                                    second
+    id:v1:V{SHOP:digest}, E, S, R            id:v2:{SHOP}:V:digest, and what follows it
+    id:v1:Z{SHOP:window}                     id:v2:{SHOP}:Z:window
+    id:v1:orders{SHOP:lists}, hour, ...      id:v2:{SHOP}:orders, and what follows it
+    Q, E:intents, E:removals, {rewrite}      nothing: they were of steps, which `first_steps` has ended
+
+A pointer was a nonce and the proof, and is the proof. A gone mark could hold a nonce behind its time, and is the time. A sale told what its
+steps needed, among it the proof of its links, and tells whether a private key said it.
+"""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from identity_service.store.entries import Entry
+from identity_service.store.kinds import UnknownKeyError
+from identity_service.store.visitors import NAME_LENGTH
+
+PREFIX = "id:v1:"
+OF_SHOPS = f"{PREFIX}[^{{]*"
+"""As SCAN looks for names: all but the marks of the store."""
+NAME = re.compile(rb"id:v1:(?P<kind>[A-Za-z]+)\{(?P<owner>[^:}]+):(?P<own>[^}]+)\}(:(?P<part>.+))?")
+OF_STEPS = frozenset({b"Q", b"E:intents", b"E:removals"})
+LISTS = b"lists"
+OF_A_SALES_STEPS = frozenset({b"kind", b"expires", b"proof", b"verified", b"linked"})
+
+
+def brought_forward(entry: Entry) -> Entry | None:
+    """As the second schema has it; None for what it has no more. Raises UnknownKeyError."""
+    found = NAME.fullmatch(entry.name)
+    if found is None:
+        raise UnknownKeyError
+    kind, owner, own, part = (found[name] for name in ("kind", "owner", "own", "part"))
+    if b":".join(filter(None, (kind, part))) in OF_STEPS:
+        return None
+    name = b":".join(text for text in (b"id:v2:{%b}" % owner, kind, None if own == LISTS else own, part) if text)
+    return replace(entry, name=name, value=_value(kind, part, entry))
+
+
+def _value(kind: bytes, part: bytes | None, entry: Entry) -> Any:
+    """That of a type which the kind never had stays as it is, for whoever refuses it."""
+    if kind == b"V" and part is None and entry.type == "hash":
+        return {field: text[-1:] if len(field) == NAME_LENGTH else text for field, text in entry.value.items()}
+    if kind == b"V" and part == b"gone" and entry.type == "string":
+        return entry.value.partition(b" ")[0]
+    if kind == b"S" and entry.type == "hash":
+        private = entry.value.get(b"proof", b"key" if entry.value.get(b"verified") == b"1" else b"") == b"key"
+        kept = {field: text for field, text in entry.value.items() if field not in OF_A_SALES_STEPS}
+        return kept | ({b"verified": b"1"} if private else {})
+    return entry.value

@@ -1,0 +1,7 @@
+#!lua flags=allow-oom
+-- Purpose: note an erasure that is about to begin, also when memory is full: repair goes on with one that was cut off.
+-- KEYS[1]  erasures under way (sorted set, score = time in ms)
+-- ARGV[1]  time, ms   ARGV[2]  note
+-- Touches  one element
+-- Returns  nothing
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])

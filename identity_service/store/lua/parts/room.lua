@@ -1,0 +1,91 @@
+-- May a visitor be linked to a handle, and who has to give way for it? Links that have ended give way to any, those without proof to those
+-- by token, and these to those by key: the oldest of the weakest kind first. Links that no key made never take the last half of a cap.
+-- Uses  links
+local MOST_ENDED = 32
+
+-- `at`: links, record, gone. `new`: as of write_link, with need (p: persistent visitors only, a: any), lapsed (seconds that a persistent
+-- record outlives its consent), handle_cap and visitor_cap. Returns gone or refused; nil where a link is allowed.
+local function forbidden(at, new)
+  if redis.call('EXISTS', at.gone) == 1 then return 'gone' end
+  local kind, expires, linking = unpack(redis.call('HMGET', at.record, 'k', 'x', 'n'))
+  if expires and tonumber(expires) <= new.now then kind, linking = false, false end
+  if kind == 'p' and tonumber(expires) - new.lapsed <= new.now then return 'gone' end
+  if linking == 'refused' or (new.need == 'p' and kind ~= 'p') then return 'refused' end
+  if not kind and (new.kind == 'p' or tonumber(new.expires) <= new.now) then return 'gone' end
+end
+
+local function room_of(cap, proof)
+  return proof == 'v' and cap or math.floor(cap / 2)
+end
+
+local function add(list, ...)
+  for _, text in ipairs({...}) do list[#list + 1] = text end
+end
+
+-- Adds who gives way at the handle to `found`: handle, visitor, link. Returns whether there is room then.
+local function at_handle(at, new, found)
+  local own, room = read_link(redis.call('HGET', at.links, new.visitor)), room_of(new.handle_cap, new.proof)
+  if own and own.expires > new.now then return true end
+  if redis.call('HLEN', at.links) - (own and 1 or 0) < room then return true end
+  local living, ended, weakest = 0, {}, nil
+  local lowest, oldest, stored = RANK[new.proof], math.huge, redis.call('HGETALL', at.links)
+  for i = 1, #stored, 2 do
+    local link = read_link(stored[i + 1])
+    if link and link.expires > new.now then
+      living = living + 1
+      local rank = RANK[link.proof]
+      if rank < lowest or (weakest and rank == lowest and link.last < oldest) then weakest, lowest, oldest = i, rank, link.last end
+    elseif stored[i] ~= new.visitor and #ended < 3 * MOST_ENDED then
+      add(ended, 'handle', stored[i], stored[i + 1])
+    end
+  end
+  if living < room then
+    add(found, unpack(ended))
+  elseif weakest then
+    add(found, 'handle', stored[weakest], stored[weakest + 1])
+  end
+  return living < room or weakest ~= nil
+end
+
+-- The same at the visitor: visitor, name of a handle, proof.
+local function at_visitor(at, new, found)
+  local letter = string.sub(new.name, 1, 1)
+  local expires, pointer, held = unpack(redis.call('HMGET', at.record, 'x', new.name, letter))
+  if not expires or tonumber(expires) <= new.now or pointer then return true end
+  if tonumber(held or 0) < room_of(new.visitor_cap, new.proof) then return true end
+  local stored, weakest, lowest = redis.call('HGETALL', at.record), nil, new.proof
+  for i = 1, #stored, 2 do
+    local proof = #stored[i] == LENGTH_OF_A_NAME and string.sub(stored[i], 1, 1) == letter and stored[i + 1]
+    if proof and RANK[proof] < RANK[lowest] then weakest, lowest = stored[i], proof end
+  end
+  if not weakest then return false end
+  add(found, 'visitor', weakest, lowest)
+  return true
+end
+
+-- Returns nil where the link may be written: nobody is in its way but those of `given`, as the caller has read them. Else the answer to the
+-- caller: {gone}, {refused}, {full, handle or visitor}, or {yield, who gives way, three texts each}. Writes nothing.
+local function obstacle(at, new, given)
+  local outcome = forbidden(at, new)
+  if outcome then return {outcome} end
+  local found = {}
+  if not at_handle(at, new, found) then return {'full', 'handle'} end
+  if not at_visitor(at, new, found) then return {'full', 'visitor'} end
+  if table.concat(found, '\n') ~= table.concat(given, '\n') then return {'yield', unpack(found)} end
+end
+
+-- `keys`: of each of `given`, the record of a visitor that gives way at the handle, or the links of a handle that does at the visitor.
+local function give_way(at, new, given, keys)
+  for i, key in ipairs(keys) do
+    local place, who = given[3 * i - 2], given[3 * i - 1]
+    if place == 'handle' then drop_link(at.links, key, new.name, who) else drop_link(key, at.record, who, new.visitor) end
+  end
+end
+
+-- A link as the caller asks for it, from texts: visitor, name, now, handle cap, visitor cap, proof, need, kind, expires, lapsed, source.
+local function asked_link(texts)
+  return {
+    visitor = texts[1], name = texts[2], now = tonumber(texts[3]), handle_cap = tonumber(texts[4]), visitor_cap = tonumber(texts[5]),
+    proof = texts[6], need = texts[7], kind = texts[8], expires = texts[9], lapsed = tonumber(texts[10]), source = texts[11],
+  }, {unpack(texts, 12)}
+end

@@ -1,9 +1,0 @@
-#!lua flags=allow-oom
--- Purpose: forget entries that are dealt with, unless a newer value has taken their place.
--- KEYS[1]  removals (hash name -> "kind time"), rewrite (hash time -> count) or links that have ended (hash)
--- ARGV     pairs of field and value as read
--- Returns  how many remain
-for i = 1, #ARGV, 2 do
-  if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then redis.call('HDEL', KEYS[1], ARGV[i]) end
-end
-return redis.call('HLEN', KEYS[1])

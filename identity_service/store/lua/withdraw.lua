@@ -1,0 +1,19 @@
+#!lua flags=allow-oom
+-- Purpose: withdraw or erase a visitor: everything that it holds goes, and a mark stays; with the receipt that proves why.
+-- Uses     links, removal, rewrite
+-- KEYS[1]  rewrite (hash)   KEYS[2]  receipt (string, JSON)   KEYS[3...]  as of held_of
+-- ARGV[1]  visitor   ARGV[2]  time, ms   ARGV[3]  life of the mark, s   ARGV[4]  receipt, or empty   ARGV[5]  its life, s
+-- ARGV[6]  now: in any case   unless newer: where no newer mark or grant stands
+-- ARGV[7]  number of handles   ARGV[8...]  names of handles, then digests of sales
+-- Touches  all handles and sales of the visitor
+-- Returns  {done, 1 where there was a record, links, events}, {stands}, or {otherwise} where more is held than was declared
+local last = 7 + tonumber(ARGV[7])
+local held = held_of({unpack(KEYS, 3)}, ARGV[1], {unpack(ARGV, 8, last)}, {unpack(ARGV, last + 1)})
+local withdrawn_at, marked, granted = tonumber(ARGV[2]), redis.call('GET', held.gone), redis.call('HGET', held.record, 'g')
+local newer = tonumber(marked or 0) > withdrawn_at or tonumber(granted or 0) > withdrawn_at
+if ARGV[6] == 'unless newer' and newer then return {'stands'} end
+local orders = own_orders(held)
+if not orders then return {'otherwise'} end
+if ARGV[4] ~= '' then redis.call('SET', KEYS[2], ARGV[4], 'EX', ARGV[5]) end
+note_rewrite(KEYS[1], math.floor(withdrawn_at / 1000))
+return {'done', unpack(take_all(held, orders, withdrawn_at, tonumber(ARGV[3])))}
