@@ -88,8 +88,7 @@ def without_prefix(route: Route, base: str) -> None:
         route.fulfill(status=404)
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_everything_it_shows_can_be_read_by_everybody(browser: Browser, service: Service, scheme: Any, width: int) -> None:
     source = axe_source()
     reference = Reference(browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme), service.url)
