@@ -140,3 +140,22 @@ def test_slots_that_are_half_moved_lose_nothing(tmp_path: Path, writes: int, pat
         assert moved
         assert any(refused), "no script met keys on both sides"
         assert_kept(load.history, service)
+
+
+def test_a_shop_that_moves_whole_loses_nothing_and_refuses_nobody(
+    tmp_path: Path, writes: int, patience: float, assert_kept: AssertKept
+) -> None:
+    """By `CLUSTER MIGRATESLOTS`, as Valkey 9 moves a slot."""
+    slot = slot_of("demo")
+    with cluster(*GUARDED) as store, served(store, tmp_path, patience) as service:
+        source, target = store.data[:2]
+        with Load(service.url, seed=47) as load:
+            load.wait(writes // 2)
+            began = time.monotonic()
+            source.ask("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", target.ask("CLUSTER", "MYID"))
+            eventually(lambda: source.ask("CLUSTER", "COUNTKEYSINSLOT", slot) == 0, "the shop on the other primary")
+            during = Counter(one.status for one in load.history.between(began, time.monotonic()))
+            load.wait(writes - load.history.acknowledged)
+        assert target.ask("CLUSTER", "COUNTKEYSINSLOT", slot) > 0
+        assert during[503] <= 0.005 * during.total() + 1, during
+        assert_kept(load.history, service)
