@@ -47,7 +47,7 @@ def ready(store: Store, shops: Sequence[ShopId]) -> Callable[[], Awaitable[Reply
             if len(away) == len(shops):
                 raise
             faults = []
-        if faults or len(away) == len(shops):
+        if faults or (away and len(away) == len(shops)):
             raise StoreUnavailable("The store is not fit for use; `identity-service check --store` says why.")
         return Reply(HealthAnswer("ok", list(away)) if away else OK)
 
