@@ -1,5 +1,6 @@
 """What a server must be like before the service trusts it with links: it never evicts, is new enough, and can be written."""
 
+import asyncio
 from collections.abc import Mapping
 
 from identity_service.errors import StoreUnavailable
@@ -20,17 +21,14 @@ async def examine(client: Client) -> list[str]:
 
 async def examine_servers(client: Client) -> list[str]:
     """Of those primaries that answer. Raises StoreUnavailable where none does."""
-    found, failures, servers = list[str](), list[StoreUnavailable](), await client.primaries()
-    for server in servers:
-        try:
-            [told] = await server.run(read("INFO"))
-        except StoreUnavailable as error:
-            failures.append(error)
-        else:
-            found += [f"store.url: the server {fault}" for fault in unfit(information(told))]
-    if len(failures) == len(servers):
-        raise StoreUnavailable from next(iter(failures), None)
-    return found
+    asked = [server.run(read("INFO")) for server in await client.primaries()]
+    told = await asyncio.gather(*asked, return_exceptions=True)
+    failures = [one for one in told if isinstance(one, BaseException)]
+    for failure in failures:
+        if not isinstance(failure, StoreUnavailable) or len(failures) == len(told):
+            raise failure
+    texts = [text for one in told if not isinstance(one, BaseException) for text in one]
+    return [f"store.url: the server {fault}" for text in texts for fault in unfit(information(text))]
 
 
 def information(told: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Health, metrics, the description of the API, and its documentation page. None of them needs a key."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -37,21 +38,22 @@ def ready(store: Store, shops: Sequence[ShopId]) -> Callable[[], Awaitable[Reply
     shops can be, it says which cannot."""
 
     async def answer() -> Reply:
-        away = await store.away(shops)
-        try:
-            await store.check_marks()
-            faults = await examine_servers(store.client)
-        except StoreRefused:
-            raise
-        except StoreUnavailable:
-            if len(away) == len(shops):
-                raise
-            faults = []
-        if faults or (away and len(away) == len(shops)):
+        asked = (store.away(shops), store.check_marks(), examine_servers(store.client))
+        away, marks, faults = await asyncio.gather(*asked, return_exceptions=True)
+        if isinstance(away, BaseException):
+            raise away
+        for failure in (marks, faults):
+            if isinstance(failure, BaseException) and (len(away) == len(shops) or not _is_away(failure)):
+                raise failure
+        if (faults and not isinstance(faults, BaseException)) or (away and len(away) == len(shops)):
             raise StoreUnavailable("The store is not fit for use; `identity-service check --store` says why.")
         return Reply(HealthAnswer("ok", list(away)) if away else OK)
 
     return answer
+
+
+def _is_away(failure: BaseException) -> bool:
+    return isinstance(failure, StoreUnavailable) and not isinstance(failure, StoreRefused)
 
 
 def scrape(client: Client) -> Callable[[], Awaitable[Reply]]:

@@ -159,3 +159,18 @@ def test_a_shop_that_moves_whole_loses_nothing_and_refuses_nobody(
         assert target.ask("CLUSTER", "COUNTKEYSINSLOT", slot) > 0
         assert during[503] <= 0.005 * during.total() + 1, during
         assert_kept(load.history, service)
+
+
+def test_the_service_is_ready_while_some_shops_can_be_served_and_says_which_cannot(tmp_path: Path) -> None:
+    shop = "demo"
+    with cluster(*GUARDED) as store, served(store, tmp_path, 0.5) as service:
+        number = next(number for number in range(3) if slot_of(shop) in store.slots(number))
+        away = (store.data[number], store.data[number + 3])
+        for server in away:
+            server.hold()
+        eventually(lambda: service.call("/readyz") == (200, {"status": "ok", "away": [shop]}), "ready without a shop")
+        assert service.call("/v1/links", {"email": "a@example.com", "visitor": "v"}, "other-private-key")[0] == 200
+        assert service.call("/v1/links", {"email": "a@example.com", "visitor": "v"})[0] == 503
+        for server in away:
+            server.release()
+        eventually(lambda: service.call("/readyz") == (200, {"status": "ok"}), "ready with all shops")
