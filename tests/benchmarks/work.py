@@ -16,7 +16,8 @@ NUMBER = "#"
 """Stands in a body where every request has a number of its own, so that no sale and no buyer comes twice; or one of `among`."""
 
 COUNTED = ("CLIENT_PER_SECOND", "KEY_PER_SECOND", "LOOKUPS_PER_SECOND", "WRONG_KEYS_PER_MINUTE")
-NEVER_LIMITED = {f"IDENTITY_LIMITS__{name}": "1000000" for name in COUNTED}
+QUOTAS = ("CLIENT_BYTES_PER_HOUR", "PUBLIC_KEY_BYTES_PER_HOUR")
+NEVER_LIMITED = {f"IDENTITY_LIMITS__{name}": "1000000" for name in COUNTED} | {f"IDENTITY_LIMITS__{name}": str(10**15) for name in QUOTAS}
 """Settings by which callers are counted as ever, and no load is too much."""
 
 
