@@ -67,10 +67,13 @@ def told(attribution: Attribution) -> tuple[Credits, Break | None]:
     return credited, attribution.missing
 
 
-@settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(PRODUCTS, min_size=1, max_size=3), st.lists(EVENTS, max_size=6))
-def test_the_plain_reference_agrees_on_every_history(bought: list[ProductId], events: list[Event]) -> None:
-    assert told(attribute(bought, events, NOW, WINDOW)) == reference(bought, events)
+def test_the_plain_reference_agrees_on_every_history(long: bool) -> None:
+    @settings(max_examples=10_000 if long else 3_000, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(PRODUCTS, min_size=1, max_size=3), st.lists(EVENTS, max_size=6))
+    def agrees(bought: list[ProductId], events: list[Event]) -> None:
+        assert told(attribute(bought, events, NOW, WINDOW)) == reference(bought, events)
+
+    agrees()
 
 
 @settings(max_examples=500, deadline=None)

@@ -12,11 +12,6 @@ from tests.faults.running import RunningService
 
 
 @pytest.fixture(scope="session")
-def long(pytestconfig: pytest.Config) -> bool:
-    return bool(pytestconfig.getoption("--long"))
-
-
-@pytest.fixture(scope="session")
 def writes(long: bool) -> int:
     """Acknowledged writes of a scenario, at least."""
     return 10_000 if long else 2_000

@@ -9,11 +9,6 @@ from tests.test_command import Service, served
 HEADER_SECONDS, BODY_SECONDS = 1.0, 1.5
 
 
-@pytest.fixture(scope="session")
-def long(pytestconfig: pytest.Config) -> bool:
-    return bool(pytestconfig.getoption("--long"))
-
-
 @pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     environment = {
