@@ -161,7 +161,7 @@ async def test_wrong_keys_of_clients_behind_a_proxy_of_ours_are_told_apart(envir
 
 
 async def test_a_wrong_key_never_reaches_the_store(environment: dict[str, str], clock: Clock, database: redis.Redis) -> None:
-    """Before and after the limit it costs the same: one hash and one look-up in memory. Replicas and sentinels send commands of their own."""
+    """Before and after the limit it costs the same: one hash and one look-up in memory. Replicas and sentinels send other commands."""
     ours = {f"cmdstat_{command[0].lower()}" for command in COMMANDS} - {"cmdstat_info", "cmdstat_ping"}
 
     def sent() -> int:
