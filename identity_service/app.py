@@ -10,13 +10,14 @@ from types import FrameType
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from identity_service.errors import ServiceError, StoreRefused, StoreUnavailable
+from identity_service.errors import ServiceError, StoreRefused
 from identity_service.logs import log, where
 from identity_service.metrics import tell_counts, tell_store
 from identity_service.sections import Settings
 from identity_service.slots import SharedMemory, private_memory
 from identity_service.store import Clock
-from identity_service.store.repair import INTERVAL, noted
+from identity_service.store.failures import Failures
+from identity_service.store.repair import INTERVAL
 from identity_service.store.schema import SeenMark
 from identity_service.web.middleware import Edge
 from identity_service.web.routes import build
@@ -100,24 +101,23 @@ class Application:
     async def keep_up(self) -> int:
         """One round of repair and sweep, by one worker a minute; returns how many erasures it ended. A server of a cluster that is away
         keeps nothing from being done elsewhere. Raises StoreUnavailable, once all has been tried."""
-        store, failures, ended, ours = self.services.store, list[StoreUnavailable](), 0, True
-        with noted(failures):
+        store, failures, ended, ours = self.services.store, Failures(), 0, True
+        with failures.noted():
             await store.check_marks()
         now, shops = self.services.links.now(), [shop.shop_id for shop in self.services.shops]
         store.salts.forget_destroyed(now // 1000)
-        with noted(failures):
+        with failures.noted():
             ours = await store.repair.claim_turn()
         if ours:
-            with noted(failures):
+            with failures.noted():
                 ended = await store.repair.run(shops, now)
-            with noted(failures):
+            with failures.noted():
                 if await store.repair.rewrite_if_due(shops, now // 1000):
                     log.info("append-only file is being rewritten")
-            with noted(failures):
+            with failures.noted():
                 if swept := await store.sweep.round(shops, self.services.links.now):
                     log.info("links that had ended were taken off", links=swept)
         if ended:
             log.info("repaired", erasures=ended)
-        for failure in failures:
-            raise failure
+        failures.tell()
         return ended

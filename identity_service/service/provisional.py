@@ -34,6 +34,11 @@ class Counted:
         return {"counted": compact({"revenue": f"{self.revenue:f}", "labels": labels})}
 
 
+def is_provisional(stored: Mapping[str, str]) -> bool:
+    """Whether a sale is there that no private key has said."""
+    return bool(stored) and "verified" not in stored
+
+
 def counted_in(stored: Mapping[str, str]) -> Counted:
     """From a sale: also after a withdrawal took away whom it was of, and what it was credited to."""
     found = json.loads(stored.get("counted", "{}"))

@@ -14,7 +14,7 @@ from identity_service.handle import Handle
 from identity_service.link import LinkSource, Proof
 from identity_service.metrics import LINK_CONFLICTS, SALE_CONFLICTS
 from identity_service.policy import Asked
-from identity_service.service.provisional import Counted, counted_in, former_sale, of_session, sale_event, session_fields
+from identity_service.service.provisional import Counted, counted_in, former_sale, is_provisional, of_session, sale_event, session_fields
 from identity_service.service.subjects import ATTEMPTS, CHANGING, NO_SESSION, NOBODY, Subject, Subjects
 from identity_service.service.tally import Tally
 from identity_service.service.tracking import Tracking
@@ -28,7 +28,6 @@ from identity_service.visitor import VisitorId
 
 MOST_ANSWERS = 24
 """How often a sale may be told that something is not as it was read: others that have to give way, a full list, a sale that has gone."""
-WEAKEST = (Proof.NONE, Proof.TOKEN, Proof.KEY)
 LAST_OF_SECOND = 0.999
 """Orders are listed within the second of their sale, however late they come."""
 
@@ -64,9 +63,6 @@ class Known:
     assumed: str = ""
     session: str = ""
 
-    def may_be_replaced(self, told: ToldSale) -> bool:
-        return told.private and bool(self.stored) and "verified" not in self.stored
-
 
 class Sales:
     """`clock`: seconds since 1970."""
@@ -85,9 +81,7 @@ class Sales:
             if assumed and subject.visitor is None and not subject.unread:
                 continue
             known = await self._known(visit, subject, told)
-            if known.stored and not known.may_be_replaced(told) and await self._store.sales.confirm(visit.shop.shop_id, told.sale.sale):
-                return _repeated(told.sale, known.stored, known.subject)
-            sold = await self._sell(visit.shop, told, known)
+            sold = await self._repeated(visit.shop, told, known.stored, known.subject) or await self._sell(visit.shop, told, known)
             if sold:
                 return sold
         raise StoreUnavailable(CHANGING)
@@ -102,7 +96,7 @@ class Sales:
         if not told.private:
             return Known(subject, Proof.NONE, {})
         stored = await self._store.sales.by_id(shop, sale) or {}
-        if not subject.personal or "by_token" not in stored or "verified" in stored:
+        if not subject.personal or "by_token" not in stored or not is_provisional(stored):
             return Known(subject, Proof.NONE, stored)
         return await self._of_session(visit, told, stored)
 
@@ -112,7 +106,7 @@ class Sales:
         found = await self._subjects.find(own)
         if found.visitor is None:
             return Known(NO_SESSION, Proof.NONE, stored)
-        subject, proof = of_session(found, stored["by_token"]), min(told.claimed, Proof.TOKEN, key=WEAKEST.index)
+        subject, proof = of_session(found, stored["by_token"]), Proof.NONE if told.claimed is Proof.NONE else Proof.TOKEN
         assumed = self._store.events.assumption(visit.shop.shop_id, found.visitor)
         again = await self._store.sales.before(visit.shop.shop_id, told.sale.sale, found.visitor, found.bridged_from)
         return Known(subject, proof, *again, assumed, stored["by_token"])
@@ -120,7 +114,7 @@ class Sales:
     async def _sell(self, shop: Shop, told: ToldSale, known: Known) -> Sold | None:
         """None where something is not as it was read. The sale names no visitor that is gone or has too many sales, and no handle that
         has."""
-        subject, former = known.subject, known.stored if known.may_be_replaced(told) else None
+        subject, former = known.subject, known.stored if told.private and is_provisional(known.stored) else None
         same = former is not None and subject.visitor is not None and former.get("visitor") == subject.visitor
         sale = replace(told.sale, time=int(former["time"])) if former and same and "by_token" in former else told.sale
         attribution = _attribution(shop, subject, sale, known.events)
@@ -137,7 +131,7 @@ class Sales:
                 self._count(shop, sale, counted, former)
                 return Sold(subject, attribution)
             if answer.outcome == "known":
-                return await self._known_meanwhile(shop, told, subject)
+                return await self._repeated(shop, told, await self._store.sales.by_id(shop.shop_id, sale.sale) or {}, subject)
             if answer.outcome == "otherwise":
                 return None
             if answer.place is not None:
@@ -147,11 +141,13 @@ class Sales:
                 attribution = _attribution(shop, subject, sale, [])
         raise StoreUnavailable(CHANGING)
 
-    async def _known_meanwhile(self, shop: Shop, told: ToldSale, subject: Subject) -> Sold | None:
-        stored = await self._store.sales.by_id(shop.shop_id, told.sale.sale)
-        if not stored or (told.private and "verified" not in stored):
+    async def _repeated(self, shop: Shop, told: ToldSale, stored: Mapping[str, str], subject: Subject) -> Sold | None:
+        """What a later call changes: nothing. None where the sale is to be written: there is none, or a private key's first word takes the
+        place of it."""
+        if not stored or (told.private and is_provisional(stored)) or not await self._store.sales.confirm(shop.shop_id, told.sale.sale):
             return None
-        return _repeated(told.sale, stored, subject) if await self._store.sales.confirm(shop.shop_id, told.sale.sale) else None
+        SALE_CONFLICTS.inc(stored["products"] != _products(told.sale))
+        return Sold(subject, None)
 
     def _count(self, shop: Shop, sale: Sale, counted: Counted, former: Mapping[str, str] | None) -> None:
         """Each at the time of its order."""
@@ -169,11 +165,6 @@ class Sales:
 
     def _listed_at(self, time: int) -> float:
         return min(max(self._clock(), time), time + LAST_OF_SECOND)
-
-
-def _repeated(sale: Sale, stored: Mapping[str, str], subject: Subject) -> Sold:
-    SALE_CONFLICTS.inc(stored["products"] != _products(sale))
-    return Sold(subject, None)
 
 
 def _without_obstacle(told: Sequence[HandleOfSale], place: int, answer: SaleAnswer, *, patient: bool) -> list[HandleOfSale]:

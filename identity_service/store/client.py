@@ -62,10 +62,6 @@ class Client:
         """The store proved not to be this service's: from now on every call raises StoreUnavailable. `refused` keeps the reason."""
         self.refused = reason
 
-    async def servers(self) -> list[Node]:
-        """Every server that holds data, replicas too. Raises StoreUnavailable."""
-        return await self._topology.servers()
-
     async def primaries(self) -> list[Node]:
         """Raises StoreUnavailable."""
         return await self._topology.primaries()

@@ -44,18 +44,11 @@ class Cluster:
         await self._watch.looked()
         return list(dict.fromkeys(self._owners.values()))
 
-    async def servers(self) -> list[Node]:
-        primaries = await self.primaries()
-        return [*primaries, *(replica for primary in primaries for replica in self._replicas_of(primary))]
-
     async def shard_of(self, key: str) -> list[Node]:
         primaries, owner = await self.primaries(), self._owners.get(slot_of(key))
         if owner not in primaries:
             raise StoreUnavailable
-        return [owner, *self._replicas_of(owner)]
-
-    def _replicas_of(self, primary: Node) -> list[Node]:
-        return [self._node(url) for url in sorted(self._followers.get(primary, ()))]
+        return [owner, *(self._node(url) for url in sorted(self._followers.get(owner, ())))]
 
     def nodes(self) -> list[Node]:
         return list(dict.fromkeys(self._owners.values()))

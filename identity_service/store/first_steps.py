@@ -20,7 +20,7 @@ from identity_service.handle import Handles
 from identity_service.store.entries import Entry, Side, Word
 from identity_service.store.first_schema import NAME, PREFIX
 from identity_service.store.kinds import UnknownKeyError
-from identity_service.store.visitors import NAME_LENGTH
+from identity_service.store.visitors import handle_names
 
 GONE_LIFE = 400 * 86_400
 """Seconds that a gone mark made here stays: no setting allows less, and no token lives longer."""
@@ -122,13 +122,13 @@ class _Steps:
                     self._ask([("HSET", of.record, "m", "1")] if by_proof else [])  # what it did may be the erased person's
                 elif int(record.get("g", 0)) <= at:
                     self._ask([("SET", of.part("gone"), f"{at} {OPEN}", "NX", "EX", GONE_LIFE)])
-            self._drop_pointers(of, record, [name])
+            self._drophandle_names(of, record, [name])
         if kind != "u":
             self._withdraw(of, 0)
 
-    def _drop_pointers(self, of: _Visitor, record: Mapping[str, str], names: Iterable[str]) -> None:
+    def _drophandle_names(self, of: _Visitor, record: Mapping[str, str], names: Iterable[str]) -> None:
         """Counts what is left, so that it can be repeated."""
-        left = {name: record[name] for name in _pointers(record) if name not in names}
+        left = {name: record[name] for name in handle_names(record) if name not in names}
         counts: list[Word] = []
         for letter, unproven in (("e", "i"), ("c", "j")):
             proofs = [pointer[-1] for name, pointer in left.items() if name[0] == letter]
@@ -139,7 +139,7 @@ class _Steps:
     def _end_withdrawal(self, visitor: str, at: int) -> None:
         of = self._visitor(visitor)
         self._withdraw(of, at)
-        for name in _pointers(self._side.hash_of(of.record)):
+        for name in handle_names(self._side.hash_of(of.record)):
             self._settle(name, visitor, "u", 0)
 
     def _withdraw(self, of: _Visitor, at: int) -> None:
@@ -165,7 +165,7 @@ class _Steps:
         named = self._ask([("HMGET", key, "visitor", "email", "customer") for key in keys])
         own = {digest: names for digest, (owner, *names) in zip(digests, named, strict=True) if owner == of.visitor.encode()}
         kept = {digest: names for digest, (_, *names) in zip(digests, named, strict=True) if digest not in own}
-        handles = {name.decode() for names in own.values() for name in names if name}.union(_pointers(record))
+        handles = {name.decode() for names in own.values() for name in names if name}.union(handle_names(record))
         for name in handles:
             links = self._key("E", name[1:])
             taken = [digest for digest in digests if name.encode() not in kept.get(digest, ())]
@@ -177,10 +177,10 @@ class _Steps:
         """Unless a newer choice allows links."""
         of = self._visitor(visitor)
         record = self._side.hash_of(of.record)
-        names = _pointers(record)
+        names = handle_names(record)
         if record.get("n") == "refused" and names:
             self._ask([("HDEL", self._key("E", name[1:]), visitor) for name in names])
-            self._drop_pointers(of, record, names)
+            self._drophandle_names(of, record, names)
 
     def _end_sale(self, visitor: str, digest: str) -> None:
         """A sale may name a visitor only where the visitor's withdrawal finds it."""
@@ -199,11 +199,6 @@ class _Steps:
     def _ask(self, commands: Sequence[tuple[Word, ...]]) -> list[Any]:
         """Each has its key behind its name."""
         return self._side.ask([(str(words[1]), words) for words in commands])
-
-
-def _pointers(record: Mapping[str, str]) -> list[str]:
-    """Names of handles."""
-    return sorted(field for field in record if len(field) == NAME_LENGTH)
 
 
 def _proven(record: Mapping[str, str]) -> int:

@@ -16,7 +16,7 @@ from identity_service.store.batch import read, write
 from identity_service.store.entries import Entry, Side
 from identity_service.store.keys import VisitorKeys, of_shop
 from identity_service.store.kinds import Rekey, name_of
-from identity_service.store.visitors import NAME_LENGTH
+from identity_service.store.visitors import handle_names
 from identity_service.visitor import VisitorId
 
 
@@ -63,9 +63,8 @@ async def _clear_id(store: Store, gone: Gone, keys: VisitorKeys) -> VisitorId | 
     """From where others name the visitor: links at its handles, and its orders."""
     fields, sales = await store.client.run(read("HKEYS", keys.record), read("SMEMBERS", keys.sales))
     candidates = await store.client.read_many([read("HGET", store.keys.sale_of(gone.shop, sale), "visitor") for sale in sales])
-    for name in fields:
-        if len(name) == NAME_LENGTH:
-            at = store.keys.handle(gone.shop, handle_named(name))
-            [linked] = await store.client.run(read("HKEYS", at.links))
-            candidates += linked
+    for name in handle_names(fields):
+        at = store.keys.handle(gone.shop, handle_named(name))
+        [linked] = await store.client.run(read("HKEYS", at.links))
+        candidates += linked
     return next((VisitorId(one) for one in candidates if one and store.keys.visitor_digest(gone.shop, one) == gone.digest), None)

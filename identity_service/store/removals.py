@@ -18,13 +18,11 @@ from identity_service.shop import ShopId
 from identity_service.store.batch import Part, call, read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import Keys
-from identity_service.store.visitors import NAME_LENGTH, NO_RECEIPT, StoredReceipt
+from identity_service.store.visitors import MOST_READS, NO_RECEIPT, StoredReceipt, handle_names
 from identity_service.visitor import VisitorId
 
 SHORTEST_GONE = 3_600
 """Seconds that a gone mark stays at least."""
-MOST_READS = 12
-"""How often a removal may find that its visitor has changed since it was read."""
 VISITORS_AT_ONCE = 64
 """Of an erasure by a handle, so that nobody waits long behind it."""
 CHANGING = "The visitor changed again and again while it was removed; repeat the call."
@@ -152,9 +150,8 @@ class RemovalStore:
         named = iter(await self._client.read_many(reads))
         held = []
         for visitor, fields, digests in zip(visitors, found[::2], sales, strict=True):
-            pointers = [field for field in fields if len(field) == NAME_LENGTH]
             owned = [names for owner, *names in (next(named) for _ in digests) if owner == visitor]
-            names = [*([first] if first else []), *pointers, *(name for names in owned for name in names if name)]
+            names = [*([first] if first else []), *handle_names(fields), *(name for names in owned for name in names if name)]
             held.append(Held(list(dict.fromkeys(names)), digests))
         return held
 

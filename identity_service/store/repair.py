@@ -5,14 +5,14 @@ notes what it destroyed, and only the servers that hold it rewrite.
 """
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 
 from identity_service.consent import Millis
-from identity_service.errors import StoreRefused, StoreUnavailable
+from identity_service.errors import StoreUnavailable
 from identity_service.shop import ShopId
 from identity_service.store.batch import call, read, write
 from identity_service.store.client import Client
+from identity_service.store.failures import Failures
 from identity_service.store.keys import REPAIR_LOCK, Keys
 from identity_service.store.node import Node
 from identity_service.store.removals import RemovalStore
@@ -22,17 +22,6 @@ MOST_ERASURES = 1_000
 """Of a shop in one round."""
 QUIET_SECONDS = 300
 LATEST_SECONDS = 3_300
-
-
-@contextmanager
-def noted(failures: list[StoreUnavailable]) -> Iterator[None]:
-    """Whatever a server that is away keeps from being done; a store that is refused ends everything."""
-    try:
-        yield
-    except StoreRefused:
-        raise
-    except StoreUnavailable as error:
-        failures.append(error)
 
 
 class Repair:
@@ -49,29 +38,27 @@ class Repair:
     async def run(self, shops: Iterable[ShopId], now: Millis) -> int:
         """Ends all erasures that were noted 60 seconds ago or earlier; returns how many. A shop whose server is away keeps no other
         waiting. Raises StoreUnavailable, once all have been seen to."""
-        ended, failures = 0, list[StoreUnavailable]()
+        ended, failures = 0, Failures()
         limits = ("-inf", now - INTERVAL * 1000, "WITHSCORES", "LIMIT", 0, MOST_ERASURES)
         for shop in shops:
-            with noted(failures):
+            with failures.noted():
                 [notes] = await self._client.run(read("ZRANGEBYSCORE", self._keys.erasures(shop), *limits))
                 for note, at in notes:
-                    with noted(failures):
+                    with failures.noted():
                         await self._removals.erase_noted(shop, note, Millis(int(at)))
                         ended += 1
-        for failure in failures:
-            raise failure
+        failures.tell()
         return ended
 
     async def rewrite_if_due(self, shops: Iterable[ShopId], now: int) -> bool:
         """Asks servers to rewrite their append-only files if something destroyed has waited there long enough; returns whether any does.
         A server is asked once for all its shops. Where a primary refuses, or is busy with a rewrite, all of its shard are asked again a
         minute later. Raises StoreUnavailable, once all shops have been seen to."""
-        asked, failures = dict[Node, bool](), list[StoreUnavailable]()
+        asked, failures = dict[Node, bool](), Failures()
         for shop in shops:
-            with noted(failures):
+            with failures.noted():
                 await self._rewrite_for(shop, now, asked)
-        for failure in failures:
-            raise failure
+        failures.tell()
         return any(asked.values())
 
     async def _rewrite_for(self, shop: ShopId, now: int, asked: dict[Node, bool]) -> None:

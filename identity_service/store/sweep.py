@@ -14,6 +14,7 @@ from identity_service.handle import Handle, HandleKind
 from identity_service.shop import ShopId
 from identity_service.store.batch import call, read
 from identity_service.store.client import Client
+from identity_service.store.failures import Failures
 from identity_service.store.keys import PREFIX, SWEEP, HandleKeys, Keys
 from identity_service.store.links import LinkStore
 from identity_service.store.node import Node
@@ -46,15 +47,12 @@ class Sweep:
     async def round(self, shops: Collection[ShopId], now: Callable[[], Millis]) -> int:
         """Goes on where the last one ended, of whichever worker, and from the end to the beginning. Returns how many links it took away.
         Raises StoreUnavailable, once every server that can be reached has been looked at."""
-        taken, failures = 0, list[StoreUnavailable]()
+        taken, failures = 0, Failures()
         [cursors] = await self._client.run(read("HGETALL", SWEEP))
         for node in await self._client.primaries():
-            try:
+            with failures.noted():
                 taken += await self._sweep(node, cursors.get(place_of(node.url), BEGINNING), shops, now)
-            except StoreUnavailable as error:
-                failures.append(error)
-        for failure in failures:
-            raise failure
+        failures.tell()
         return taken
 
     async def _sweep(self, node: Node, cursor: str, shops: Collection[ShopId], now: Callable[[], Millis]) -> int:

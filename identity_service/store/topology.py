@@ -22,14 +22,10 @@ class Topology(Protocol):
         """A reply for each command, errors in their places. Raises StoreUnavailable."""
         ...
 
-    async def servers(self) -> list[Node]:
-        """Every server that holds data, replicas too, as far as they are known. Raises StoreUnavailable."""
-        ...
-
     async def primaries(self) -> list[Node]: ...
 
     async def shard_of(self, key: str) -> list[Node]:
-        """The servers that hold the key, the primary first. Raises StoreUnavailable."""
+        """The servers that hold the key, the primary first, replicas as far as they are known. Raises StoreUnavailable."""
         ...
 
     def nodes(self) -> list[Node]:
@@ -44,13 +40,11 @@ class Single:
         self._node = make_node(address.servers[0])
         self.submit = self._node.submit
 
-    async def servers(self) -> list[Node]:
+    async def primaries(self) -> list[Node]:
         return [self._node]
 
-    primaries = servers
-
     async def shard_of(self, key: str) -> list[Node]:  # noqa: ARG002 it holds every key
-        return await self.servers()
+        return [self._node]
 
     def nodes(self) -> list[Node]:
         return [self._node]
@@ -118,7 +112,7 @@ class Sentinels:
             await self._watch.looked()
         return self.nodes()
 
-    async def servers(self) -> list[Node]:
+    async def shard_of(self, key: str) -> list[Node]:  # noqa: ARG002 they hold every key
         primaries = await self.primaries()
         told = await self._ask("REPLICAS")
         for state in (replica for answer in told for replica in answer):
@@ -126,9 +120,6 @@ class Sentinels:
             if not self._primary or url != self._primary.url:
                 self._replicas.setdefault(url, self._make_node(url))
         return [*primaries, *self._replicas.values()]
-
-    async def shard_of(self, key: str) -> list[Node]:  # noqa: ARG002 they hold every key
-        return await self.servers()
 
     def nodes(self) -> list[Node]:
         return [self._primary] if self._primary else []

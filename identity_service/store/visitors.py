@@ -15,7 +15,7 @@ from identity_service.store.keys import Keys, VisitorKeys
 from identity_service.visitor import LAPSED, Kind, VisitorId, VisitorRecord, VisitorState
 
 MOST_READS = 12
-"""How often a call may find that the visitor's links are others than it was told."""
+"""How often a call may find that the visitor holds something else than was read, or told."""
 NAME_LENGTH = 23
 """Characters of a handle's name; the record's own fields are one letter each."""
 
@@ -91,7 +91,7 @@ class VisitorStore:
     async def pointers(self, shop: ShopId, visitor: VisitorId) -> list[str]:
         """Names of the handles that the visitor points to."""
         [fields] = await self._client.run(read("HKEYS", self._keys.visitor(shop, visitor).record))
-        return sorted(field for field in fields if len(field) == NAME_LENGTH)
+        return sorted(handle_names(fields))
 
     async def grant(self, shop: ShopId, visitor: VisitorId, grant: Grant, now: int) -> str:
         """Returns the outcome: granted, gone or older. Its links end with the record; where it refuses them they go."""
@@ -161,6 +161,11 @@ class VisitorStore:
 
     async def store_receipt(self, shop: ShopId, receipt: StoredReceipt) -> None:
         await self._client.run(call("store_receipt", [self._keys.receipt(shop, receipt.receipt_id)], receipt.body, receipt.life))
+
+
+def handle_names(fields: Iterable[str]) -> list[str]:
+    """Those fields of a record that are pointers."""
+    return [field for field in fields if len(field) == NAME_LENGTH]
 
 
 def _texts(seen: OptOutsSeen) -> tuple[str, str]:
