@@ -83,7 +83,7 @@ def test_a_killed_move_goes_on_and_no_service_starts_on_either_half(tmp_path: Pa
     with valkey() as source, valkey() as target, redis.Redis.from_url(source) as there, redis.Redis.from_url(target) as here:
         with there.pipeline(transaction=False) as pipe:
             for number in range(20_000):
-                pipe.set(f"id:v2:{{demo}}:R:{number:022d}", "receipt", ex=100_000)
+                pipe.set(f"id:v2:{{demo}}:Z:{number}", "salt", ex=100_000)
             pipe.execute()
         moving = subprocess.Popen([sys.executable, "-m", "identity_service", "move", source, target], stdout=subprocess.PIPE)
         assert eventually(lambda: here.dbsize() > 5_000)

@@ -1,34 +1,73 @@
 """Receipts: signed proof of each consent decision, and what they say about a moment."""
 
 import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from identity_service.consent import Choice, Receipt, Signal, visitor_digest
 from identity_service.cookieless import DAY
 from identity_service.event import compact
 from identity_service.service.scene import Scene
-from identity_service.shop import Shop
+from identity_service.shop import Shop, ShopId
 from identity_service.signing import Signing
-from identity_service.store import Store
+from identity_service.store import Clock, Store
+from identity_service.store.keys import PIECE_LENGTH
 from identity_service.store.visitors import StoredReceipt
 from identity_service.visitor import Mode, VisitorId
 
-ID_BYTES = 12
-"""A record holds the newest one's, and with one email takes 152 bytes then, where the server's own allocator has a step."""
+CHECK_LENGTH = 10
+"""Characters of an ID that tell a receipt from its neighbours, so that nobody can guess one: 60 random bits."""
+RECEIPTS_OF_A_PIECE = 64
+"""One is read with all its neighbours."""
+PURPOSES = ("storage", "measurement", "linking")
+LETTERS = {"granted": "g", "refused": "r"}
+WORDS = {letter: word for word, letter in LETTERS.items()}
+
+
+@dataclass(slots=True)
+class Piece:
+    """Receipts of one shop and worker that lie together. `opened_at`: seconds since 1970; `left`: how many more it takes."""
+
+    name: str
+    opened_at: int
+    left: int = RECEIPTS_OF_A_PIECE
+
+
+class Packed(Struct, frozen=True, array_like=True):
+    """A receipt as it is stored, in this order. `check`: its ID behind the piece; `purposes`: a letter for each of PURPOSES, `-` for one
+    that was not asked; `raw_digest`: 43 characters in place of 64."""
+
+    check: str
+    time: int
+    mode: str
+    purposes: str
+    source: str
+    policy: str
+    policy_version: str | None
+    raw_digest: str | None
+    region: str | None
+    override_reason: str | None
+    visitor_digest: str | None
+    signature: str
 
 
 class Receipts:
     """`life_days`: how long a receipt is kept."""
 
-    def __init__(self, store: Store, signing: Signing, life_days: int) -> None:
+    def __init__(self, store: Store, signing: Signing, clock: Clock, life_days: int) -> None:
         self._store = store
         self._signing = signing
+        self._clock = clock
         self._life = life_days * DAY
+        self._pieces: dict[ShopId, Piece] = {}
 
     def as_stored(self, receipt: Receipt) -> StoredReceipt:
-        return StoredReceipt(receipt.receipt_id, compact(receipt), self._life)
+        return StoredReceipt(receipt.receipt_id, compact(_packed(receipt)), self._life)
 
     def make(self, scene: Scene, choice: Signal, mode: Mode, visitor: VisitorId | None, receipt_key: str | None) -> Receipt:
         """`choice.choice` None proves a choice about linking alone. `receipt_key` None: the visitor's record is gone or never was, so the
@@ -36,7 +75,7 @@ class Receipts:
         shop, region, now = scene.visit.shop, scene.visit.surroundings.region, scene.seconds
         purposes = {"storage": choice.choice, "measurement": choice.choice, "linking": choice.linking or choice.choice}
         receipt = Receipt(
-            receipt_id=secrets.token_urlsafe(ID_BYTES),
+            receipt_id=self._new_id(shop.shop_id, now),
             time=now,
             mode=mode,
             purposes={
@@ -54,12 +93,24 @@ class Receipts:
 
     async def of_visitor(self, shop: Shop, visitor: VisitorId) -> list[Receipt]:
         """Newest first; empty for an unknown or erased visitor."""
-        ids = await self._store.visitors.receipt_ids(shop.shop_id, visitor)
-        return [_read(body) for body in await self._store.visitors.receipts(shop.shop_id, ids)]
+        return await self._kept(shop, await self._store.visitors.receipt_ids(shop.shop_id, visitor))
 
     async def by_id(self, shop: Shop, receipt_id: str) -> Receipt | None:
-        found = await self._store.visitors.receipts(shop.shop_id, [receipt_id])
-        return _read(found[0]) if found else None
+        found = await self._kept(shop, [receipt_id])
+        return found[0] if found else None
+
+    async def _kept(self, shop: Shop, receipt_ids: Sequence[str]) -> list[Receipt]:
+        """Their piece may outlive them by a day."""
+        found = [_unpacked(*one) for one in await self._store.visitors.receipts(shop.shop_id, receipt_ids)]
+        return [receipt for receipt in found if receipt.time + self._life > self._clock()]
+
+    def _new_id(self, shop: ShopId, now: int) -> str:
+        """In a piece that is no older than a day, so that no receipt is kept much longer than it has to be."""
+        piece = self._pieces.get(shop)
+        if piece is None or not piece.left or not 0 <= now - piece.opened_at < DAY:
+            piece = self._pieces[shop] = Piece(_random(PIECE_LENGTH), now)
+        piece.left -= 1
+        return piece.name + _random(CHECK_LENGTH)
 
 
 def canonical(receipt: Receipt) -> str:
@@ -69,7 +120,33 @@ def canonical(receipt: Receipt) -> str:
     return msgspec.json.encode(body, order="sorted").decode()
 
 
-_read = msgspec.json.Decoder(Receipt).decode
+_of_first_schema = msgspec.json.Decoder(Receipt).decode
+_of_packed = msgspec.json.Decoder(Packed).decode
+
+
+def _packed(receipt: Receipt) -> Packed:
+    fields = asdict(receipt) | {"check": receipt.receipt_id[PIECE_LENGTH:]}
+    fields["purposes"] = "".join(LETTERS.get(receipt.purposes.get(name, ""), "-") for name in PURPOSES)
+    if receipt.raw_digest:
+        fields["raw_digest"] = urlsafe_b64encode(bytes.fromhex(receipt.raw_digest)).decode().rstrip("=")
+    del fields["receipt_id"]
+    return Packed(**fields)
+
+
+def _unpacked(receipt_id: str, body: str) -> Receipt:
+    if body.startswith("{"):
+        return _of_first_schema(body)
+    packed = _of_packed(body)
+    fields = asdict(packed) | {"receipt_id": receipt_id}
+    fields["purposes"] = {name: WORDS[letter] for name, letter in zip(PURPOSES, packed.purposes, strict=True) if letter in WORDS}
+    if packed.raw_digest:
+        fields["raw_digest"] = urlsafe_b64decode(f"{packed.raw_digest}=").hex()
+    del fields["check"]
+    return Receipt(**fields)
+
+
+def _random(length: int) -> str:
+    return secrets.token_urlsafe(length)[:length]
 
 
 def new_receipt_key() -> str:

@@ -6,8 +6,9 @@
     id:v1:orders{SHOP:lists}, hour, ...      id:v2:{SHOP}:orders, and what follows it
     Q, E:intents, E:removals, {rewrite}      nothing: they were of steps, which `first_steps` has ended
 
-A pointer was a nonce and the proof, and is the proof. A gone mark could hold a nonce behind its time, and is the time. A sale told what its
-steps needed, among it the proof of its links, and tells whether a private key said it.
+A receipt was a string, and is a piece by itself. A pointer was a nonce and the proof, and is the proof. A gone mark could hold a nonce
+behind its time, and is the time. A sale told what its steps needed, among it the proof of its links, and tells whether a private key said
+it.
 """
 
 import re
@@ -35,6 +36,8 @@ def brought_forward(entry: Entry) -> Entry | None:
     kind, owner, own, part = (found[name] for name in ("kind", "owner", "own", "part"))
     if b":".join(filter(None, (kind, part))) in OF_STEPS:
         return None
+    if kind == b"R" and entry.type == "string":
+        entry = replace(entry, type="list", value=[entry.value])
     name = b":".join(text for text in (b"id:v2:{%b}" % owner, kind, None if own == LISTS else own, part) if text)
     return replace(entry, name=name, value=_value(kind, part, entry))
 

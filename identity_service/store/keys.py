@@ -1,7 +1,7 @@
 """Every key in the store, and nowhere else: `id:v2:{SHOP}:…`. The part in braces is the hash tag, so that all keys of a shop share one slot
 (Redis Cluster specification), and every change of it is one script on one server.
 
-V visitor · E handle · S sale · R receipt · Z salt · Q erasures under way; lists and counters of the shop by their names. E is public: the
+V visitor · E handle · S sale · R receipts · Z salt · Q erasures under way; lists and counters of the shop by their names. E is public: the
 manual documents it for services that read it directly. Visitors and sales appear as 22 characters of a keyed digest.
 """
 
@@ -13,6 +13,8 @@ from identity_service.shop import ShopId
 PREFIX = "id:v2:"
 ANY_SCHEMA = "id:v?:"
 """As SCAN looks for names."""
+PIECE_LENGTH = 6
+"""Characters that name a piece of receipts."""
 PROBE = f"{PREFIX}{{probe}}"
 PROBES = f"{PREFIX}{{probe-"
 PROBE_OF_A_SHOP = "}:probe"
@@ -96,6 +98,11 @@ class Keys:
         return of_shop(shop, f"S:{digest}")
 
     def receipt(self, shop: ShopId, receipt_id: str) -> str:
+        """The piece that it lies in, by the first characters of its ID."""
+        return of_shop(shop, f"R:{receipt_id[:PIECE_LENGTH]}")
+
+    def lone_receipt(self, shop: ShopId, receipt_id: str) -> str:
+        """One that was brought over from the first schema."""
         return of_shop(shop, f"R:{receipt_id}")
 
     def salt(self, shop: ShopId, window_start: int) -> str:

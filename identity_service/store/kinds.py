@@ -107,7 +107,7 @@ KINDS: Mapping[str, Kind] = {
     "E": Kind("hash", named=True),
     "E:sales": Kind("set", named=True, rewrite=_members),
     "S": Kind("hash", named=True, rewrite=_sale),
-    "R": Kind("string"),
+    "R": Kind("list"),
     "Z": Kind("string"),
     "Q": Kind("zset", rewrite=_notes),
     "orders": Kind("zset", rewrite=_orders),

@@ -11,7 +11,7 @@ from identity_service.shop import ShopId
 from identity_service.store.assumed import AssumedVisitors, Stored
 from identity_service.store.batch import call, read, write
 from identity_service.store.client import Client
-from identity_service.store.keys import Keys, VisitorKeys
+from identity_service.store.keys import PIECE_LENGTH, Keys, VisitorKeys
 from identity_service.visitor import LAPSED, Kind, VisitorId, VisitorRecord, VisitorState
 
 MOST_READS = 12
@@ -31,7 +31,7 @@ UNKNOWN = VisitorState(None, None)
 
 
 class StoredReceipt(Struct, frozen=True):
-    """`body`: JSON; `life` in seconds."""
+    """`body`: what is kept of it, a JSON list that begins with the part of its ID behind the piece; `life` in seconds."""
 
     receipt_id: str
     body: str
@@ -152,12 +152,15 @@ class VisitorStore:
         [sales] = await self._client.run(read("SMEMBERS", self._keys.visitor(shop, visitor).sales))
         return sorted(sales)
 
-    async def receipts(self, shop: ShopId, receipt_ids: Sequence[str]) -> list[str]:
-        """Stored receipts in the order asked; those past their life are left out."""
-        if not receipt_ids:
-            return []
-        found = await self._client.run(*(read("GET", self._keys.receipt(shop, receipt_id)) for receipt_id in receipt_ids))
-        return [receipt for receipt in found if receipt]
+    async def receipts(self, shop: ShopId, receipt_ids: Sequence[str]) -> list[tuple[str, str]]:
+        """ID and body of each in the order asked; unknown ones are left out. Those of the first schema are JSON objects."""
+        places = [place for one in receipt_ids for place in (self._keys.receipt(shop, one), self._keys.lone_receipt(shop, one))]
+        found = await self._client.read_many([read("LRANGE", place, 0, -1) for place in places])
+        told = []
+        for receipt_id, piece, lone in zip(receipt_ids, found[::2], found[1::2], strict=True):
+            beginning = f'["{receipt_id[PIECE_LENGTH:]}",'
+            told += [(receipt_id, body) for body in (*piece, *lone[:1]) if body.startswith((beginning, "{"))]
+        return told
 
     async def store_receipt(self, shop: ShopId, receipt: StoredReceipt) -> None:
         await self._client.run(call("store_receipt", [self._keys.receipt(shop, receipt.receipt_id)], receipt.body, receipt.life))

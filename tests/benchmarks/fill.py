@@ -2,13 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
+from decimal import Decimal
 
 from identity_service.app import Application
 from identity_service.consent import Millis
+from identity_service.event import Event, EventType, Sale, SaleLine
 from identity_service.link import LinkSource, Proof
 from identity_service.policy import Asked
+from identity_service.service.sales import ToldSale
 from identity_service.service.visits import Visit
 from identity_service.settings import load
 from identity_service.shop import Shop
@@ -51,6 +54,48 @@ async def link(services: Services, links: Iterable[tuple[str, VisitorId]]) -> No
     found = ((services.handles.of_email(shop.shop_id, email), visitor) for email, visitor in links)
     await in_flight(services.links.link(shop, handle, visitor, Proof.KEY, LinkSource.LINK) for handle, visitor in found)
     await services.store.client.drain()
+
+
+async def link_each(services: Services, visitors: Sequence[VisitorId]) -> None:
+    """Each to an email of its own."""
+    await link(services, [(email_of(visitor), visitor) for visitor in visitors])
+
+
+async def refuse(services: Services, count: int) -> None:
+    """Choices of people who have no ID: nothing but a receipt is kept."""
+    shop = demo(services)
+
+    async def say() -> None:
+        signals = Reader(shop.signals, Millis(int(time.time() * 1000))).of_word("refused")
+        assert (await services.visitors.identify(Visit(shop, True, Asked.NOTHING, signals=signals, event=True))).receipt
+
+    await in_flight(say() for _ in range(count))
+
+
+async def click(services: Services, visitors: Sequence[VisitorId]) -> None:
+    """One of each visitor, with a label of 27 characters."""
+    event = Event(EventType.CLICK, int(services.clock()), ("SKU-10042",), ("Home / Bestsellers / Slider",))
+    await in_flight(services.tracking.log(of(services, visitor), event) for visitor in visitors)
+
+
+async def sell(services: Services, visitors: Sequence[VisitorId]) -> None:
+    """One of each visitor, of two lines, with the email that it is linked to; one line is attributed to its clicks."""
+    shop, now = demo(services), int(services.clock())
+    lines = (SaleLine("SKU-10042", 1, Decimal("129.90")), SaleLine("SKU-20077", 2, Decimal("9.50")))
+
+    async def log(visitor: VisitorId) -> None:
+        told = ToldSale(Sale(f"sale-{visitor}", lines, now), [services.handles.of_email(shop.shop_id, email_of(visitor))], Proof.KEY, True)
+        assert (await services.sales.log(of(services, visitor), told)).attribution
+
+    await in_flight(map(log, visitors))
+
+
+def of(services: Services, visitor: VisitorId) -> Visit:
+    return Visit(demo(services), True, Asked.OWN, own=visitor)
+
+
+def email_of(visitor: VisitorId) -> str:
+    return f"{visitor}@example.com".replace("-", "x").replace("_", "y").lower()
 
 
 async def in_flight(jobs: Iterable[Coroutine[object, object, object]]) -> None:

@@ -1,12 +1,11 @@
-"""Bytes of visitors and links in the store, on Valkey and, where it is installed, on Redis; and what a worker holds after many requests."""
+"""Bytes of all that a visitor leaves in the store, on Valkey and, where it is installed, on Redis; and what a worker holds after many
+requests."""
 
 import argparse
-import itertools
 import shutil
-import statistics
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,8 +22,8 @@ from tests.benchmarks.work import CLICK, COOKIELESS, KNOWN, LOOKUP, NEW, NUMBER,
 from tests.server import valkey
 from tests.test_command import descendants
 
-SIZES = (1_000, 10_000, 100_000, 1_000_000)
-SAMPLE = 500
+VISITORS = 200_000
+FURTHER_CLICKS = 4
 SECONDS = 5
 """Of one kind of request, before the next kind's turn."""
 
@@ -32,30 +31,36 @@ CLICKS = replace(CLICK, body=CLICK.body | {"visitor": f"clicker-{NUMBER}"}, stor
 REQUESTS = (COOKIELESS, NEW, KNOWN, LOOKUP, CLICKS, SALE)
 
 
+STAGES: Mapping[str, tuple[Callable[[Services, Sequence[VisitorId]], Awaitable[None]], int]] = {
+    "link to an email of its own": (fill.link_each, 1),
+    "first click": (fill.click, 1),
+    "further click": (fill.click, FURTHER_CLICKS),
+    "sale": (fill.sell, 1),
+}
+"""Each adds something for every visitor, so often."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bytes:
-    """Of one, on average, in a store. `visitors` and `links` by their number: a visitor is its record and the receipt of its consent; a
-    link is its key under the email's digest and a pointer in the visitor's record. The others are those parts, at the last number."""
+    """What one of each kind takes on average, in a store of many."""
 
     server: str
-    visitors: Mapping[float, float]
-    links: Mapping[float, float]
-    record: float
-    receipt: float
-    key: float
-    pointer: float
+    of: Mapping[str, float]
+
+    @property
+    def year(self) -> float:
+        """Of a visitor: a consent with its receipt, a link, 15 clicks and a sale."""
+        once = (self.of[name] for name in ("consent with its receipt", "link to an email of its own", "first click", "sale"))
+        return sum(once) + 14 * self.of["further click"]
 
 
 def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
     install(set())
-    sizes = [size for size in SIZES if size < options.links] + [options.links]
     programs = [str(server_binary()), *filter(None, [shutil.which("redis-server")])]
     with ProcessPoolExecutor(len(programs)) as pool:
-        found = list(pool.map(in_store, programs, [sizes] * len(programs)))
-    lines = {f"{kind}, {one.server}": by_number for one in found for kind, by_number in (("visitor", one.visitors), ("link", one.links))}
-    plot = plots.curves("Bytes in the store: of a visitor, of a link", "visitors, then as many links", lines)
-    tables.write(options.output, {"memory-store.md": table(found), "memory-store.svg": plot})
+        found = list(pool.map(in_store, programs, [options.visitors] * len(programs)))
+    tables.write(options.output, {"memory-store.md": table(found)})
     resident = in_worker(options.requests)
     plot = plots.curves("Resident MiB of a worker", "requests", {"worker": resident})
     tables.write(options.output, {"memory-worker.md": worker_table(resident), "memory-worker.svg": plot})
@@ -64,59 +69,48 @@ def main(arguments: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(prog="python -m tests.benchmarks memory", description=__doc__)
-    found.add_argument("--links", type=int, default=SIZES[-1], help=f"in each store ({SIZES[-1]})")
+    found.add_argument("--visitors", type=int, default=VISITORS, help=f"in each store ({VISITORS})")
     found.add_argument("--requests", type=int, default=1_000_000, help="to the worker, at least (1000000)")
     found.add_argument("--output", type=Path, default=tables.OUTPUT, help="folder of the tables and plots (build/benchmarks)")
     return found
 
 
-def in_store(program: str, sizes: Sequence[int]) -> Bytes:
+def in_store(program: str, visitors: int) -> Bytes:
     with valkey(program=program) as store, redis.Redis.from_url(store, decode_responses=True) as connection:
-        return uvloop.run(filled(store, connection, sizes))
+        return uvloop.run(filled(store, connection, visitors))
 
 
-async def filled(store: str, connection: redis.Redis, sizes: Sequence[int]) -> Bytes:
-    """Visitors first and links after, so that each stage adds keys of its own."""
+async def filled(store: str, connection: redis.Redis, count: int) -> Bytes:
+    """In stages, so that each adds keys of its own. A small round before them has the server load its scripts."""
     server = connection.info("server")
-    visitors: list[VisitorId] = []
     async with fill.opened(store) as services:
-        await fill.link(services, [("first@example.com", one) for one in await fill.grant(services, 1)])  # the server loads its scripts
-        before, by_visitors, by_links = used(connection), dict[float, float](), dict[float, float]()
-        for size in sizes:
-            visitors += await fill.grant(services, size - len(visitors))
-            by_visitors[size] = (used(connection) - before) / size
-        record, receipt = parts(services, connection, visitors)
+        warm = await fill.grant(services, 1)
+        for stage, _ in STAGES.values():
+            await stage(services, warm)
+        await fill.refuse(services, 1)
         before = used(connection)
-        for start, size in itertools.pairwise((0, *sizes)):
-            await fill.link(services, ((f"person-{number}@example.com", visitors[number]) for number in range(start, size)))
-            by_links[size] = (used(connection) - before) / size
-        pointer = parts(services, connection, visitors)[0] - record
-    key = (by_visitors[sizes[-1]] - record - receipt) / 2
+        visitors = await fill.grant(services, count)
+        found = {"consent with its receipt": (used(connection) - before) / count}
+        for name, (stage, times) in STAGES.items():
+            before = used(connection)
+            for _ in range(times):
+                await stage(services, visitors)
+            found[name] = (used(connection) - before) / count / times
+        before = used(connection)
+        await fill.refuse(services, count)
+        found["receipt of a refusal"] = (used(connection) - before) / count
     name = f"Valkey {server['valkey_version']}" if "valkey_version" in server else f"Redis {server['redis_version']}"
-    return Bytes(name, by_visitors, by_links, record + key, receipt + key, by_links[sizes[-1]] - pointer, pointer)
+    return Bytes(name, found)
 
 
 def used(connection: redis.Redis) -> int:
     return int(connection.info("memory")["used_memory"])
 
 
-def parts(services: Services, connection: redis.Redis, visitors: Sequence[VisitorId]) -> tuple[float, float]:
-    """Bytes of a record and of a receipt, without their places in the server's tables of keys."""
-    shop, keys = fill.demo(services).shop_id, services.store.keys
-    records = [keys.visitor(shop, visitor).record for visitor in visitors[:SAMPLE]]
-    receipts = [keys.receipt(shop, str(connection.hget(record, "r"))) for record in records]
-    first, second = (statistics.mean(int(connection.memory_usage(key, 0) or 0) for key in some) for some in (records, receipts))
-    return first, second
-
-
 def table(found: Sequence[Bytes]) -> str:
-    lines = [
-        "| bytes | visitor's record | receipt | link's own key | its pointer in the record | record, link and pointer |",
-        f"|{'---|' * 6}",
-    ]
-    for one in found:
-        figures = (one.record, one.receipt, one.key, one.pointer, one.record + one.key + one.pointer)
-        lines.append(f"| {one.server} | {' | '.join(f'{figure:.0f}' for figure in figures)} |")
+    lines = [f"| bytes | {' | '.join(one.server for one in found)} |", f"|{'---|' * (1 + len(found))}"]
+    lines += [f"| {kind} | {' | '.join(f'{one.of[kind]:.0f}' for one in found)} |" for kind in found[0].of]
+    lines.append(f"| a visitor's year | {' | '.join(f'{one.year:.0f}' for one in found)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -35,7 +35,7 @@ BOUNDS = {
     "E:[^:]*": (CAPS["VISITORS_PER_HANDLE"], 120),
     "E:[^:]*:sales": (SALES, 40),
     "S:[^:]*": (16, 4 * BODY),
-    "R:[^:]*": (1, 2_048),
+    "R:[^:]*": (64, 2_048),
     "Z:[^:]*": (1, 64),
     "Q": (UNBOUNDED, 120),
     "orders": (CAPS["ORDERS_PER_SHOP"], 40),

@@ -257,10 +257,10 @@ def test_a_marked_store_is_not_touched_under_other_peppers(two: tuple[str, str],
 def test_a_store_without_a_mark_is_of_the_schema_whose_keys_it_holds(two: tuple[str, str]) -> None:
     source, target = two
     with direct(source, 10.0) as there:
-        there.set("id:v2:{demo}:R:one", "receipt")
+        there.rpush("id:v2:{demo}:R:one", "receipt")
     moved(source, target, OLD)
     with direct(target, 10.0) as here:
-        assert here.get("id:v2:{demo}:R:one") == b"receipt"
+        assert here.lrange("id:v2:{demo}:R:one", 0, -1) == [b"receipt"]
 
 
 def test_a_gone_mark_that_is_open_though_nobody_noted_it_still_counts(two: tuple[str, str]) -> None:

@@ -72,7 +72,7 @@ def opened(url: str) -> redis.Redis:
     return redis.Redis.from_url(url, decode_responses=True)
 
 
-MAKERS = {"probe", "visitor", "visitor_of", "visitor_digest", "handle", "sale_digest", "sale_of", "receipt", "salt", "hour"}
+MAKERS = {"probe", "visitor", "visitor_of", "visitor_digest", "handle", "sale_digest", "sale_of", "receipt", "lone_receipt", "salt", "hour"}
 OF_A_SHOP = {"erasures", "rewrite", "orders", "products", "calls", "failures", "latest"}
 
 
@@ -299,10 +299,10 @@ def test_refused_without_a_change(two: tuple[str, str]) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda there: there.set("id:v2:{demo}:R:new", "1"),
-        lambda there: there.set(f"id:v2:{{demo}}:R:{'R' * 22}", "1"),
-        lambda there: there.pexpireat(f"id:v2:{{demo}}:R:{'R' * 22}", LATER + 1),
-        lambda there: there.delete(f"id:v2:{{demo}}:R:{'R' * 22}"),
+        lambda there: there.rpush("id:v2:{demo}:R:new", "1"),
+        lambda there: there.rpush(f"id:v2:{{demo}}:R:{'R' * 6}", "1"),
+        lambda there: there.pexpireat(f"id:v2:{{demo}}:R:{'R' * 6}", LATER + 1),
+        lambda there: there.delete(f"id:v2:{{demo}}:R:{'R' * 6}"),
         lambda there: there.hset(f"id:v2:{{demo}}:V:{'D' * 22}", "l", "1"),
     ],
 )
@@ -345,7 +345,7 @@ def test_keys_of_others_and_keys_that_end_are_left_alone(two: tuple[str, str]) -
     source, target = two
     with direct(source, 10.0) as there:
         there.set("somebody:else", "1")
-        there.set("id:v2:{demo}:R:short", "1", px=1)
+        there.set("id:v2:{demo}:Z:60", "1", px=1)
     moved(source, target, OLD)
     with direct(target, 10.0) as here:
         assert here.keys() == [SCHEMA.encode()]

@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- Purpose: keep a receipt, also when memory is full: a refusal must be provable then too.
--- KEYS[1]  receipt (string, JSON)
+-- Uses     receipts
+-- KEYS[1]  piece of receipts (list)
 -- ARGV[1]  receipt   ARGV[2]  life in seconds
--- Touches  one key
+-- Touches  one element
 -- Returns  nothing
-redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+keep_receipt(KEYS[1], ARGV[1], ARGV[2])

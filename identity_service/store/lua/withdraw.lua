@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Purpose: withdraw or erase a visitor: everything that it holds goes, and a mark stays; with the receipt that proves why.
--- Uses     links, removal, rewrite
--- KEYS[1]  rewrite (hash)   KEYS[2]  receipt (string, JSON)   KEYS[3...]  as of held_of
+-- Uses     links, receipts, removal, rewrite
+-- KEYS[1]  rewrite (hash)   KEYS[2]  piece of receipts (list)   KEYS[3...]  as of held_of
 -- ARGV[1]  visitor   ARGV[2]  time, ms   ARGV[3]  life of the mark, s   ARGV[4]  receipt, or empty   ARGV[5]  its life, s
 -- ARGV[6]  now: in any case   unless newer: where no newer mark or grant stands
 -- ARGV[7]  number of handles   ARGV[8...]  names of handles, then digests of sales
@@ -14,6 +14,6 @@ local newer = tonumber(marked or 0) > withdrawn_at or tonumber(granted or 0) > w
 if ARGV[6] == 'unless newer' and newer then return {'stands'} end
 local orders = own_orders(held)
 if not orders then return {'otherwise'} end
-if ARGV[4] ~= '' then redis.call('SET', KEYS[2], ARGV[4], 'EX', ARGV[5]) end
+if ARGV[4] ~= '' then keep_receipt(KEYS[2], ARGV[4], ARGV[5]) end
 note_rewrite(KEYS[1], math.floor(withdrawn_at / 1000))
 return {'done', unpack(take_all(held, orders, withdrawn_at, tonumber(ARGV[3])))}

@@ -1,4 +1,4 @@
--- A visitor as a worker assumed it when it decided, and the event and the receipt that are put before its earlier ones.
+-- A visitor as a worker assumed it when it decided, and the event that is put before its earlier ones.
 
 -- `assumed`: decisive fields and gone, a line each. `gone`: as stored, false for none.
 local function as_assumed(record, assumed, gone)
@@ -16,11 +16,4 @@ local function keep_event(record, events, entry)
   local left = held > 1 and redis.call('TTL', events) or -1
   if left < 0 or (from_first == '' and left < tonumber(life)) then redis.call('EXPIRE', events, life) end
   if redis.call('EXISTS', record) == 1 then redis.call('HSET', record, 'l', now) end
-end
-
--- A newer receipt takes its place in the record. `earlier`: its ID.
-local function list_receipt(receipts, earlier, life)
-  redis.call('LPUSH', receipts, earlier)
-  redis.call('LTRIM', receipts, 0, 98)
-  redis.call('EXPIRE', receipts, life)
 end
