@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 ProductId = str | int
 Quantity = int | Decimal
@@ -21,8 +21,11 @@ PRODUCTS_OF_AN_EVENT = 100
 MOST_PRODUCT_BYTES = 2_048
 NEWEST_RESULTS = 20
 """Results among which a click's labels are looked for."""
+MOST_SHOWN_LENGTH = 64
+"""Characters of a product ID that results keep, since every click without labels looks through them."""
 EMAIL = re.compile("[^\\s@\uff20\ufe6b]+([@\uff20\ufe6b]|%40|%ef%bc%a0|%ef%b9%ab)[^\\s@\uff20\ufe6b]+", re.IGNORECASE)
 """Also with the wide and the small sign, which some keyboards type."""
+ABSENT_AT_END = re.compile(r"(,(null|false))+\]$")
 
 
 def compact(value: Any) -> str:
@@ -43,11 +46,11 @@ class EventType(StrEnum):
     SALE = "sale"
 
 
-class Event(Struct, frozen=True, omit_defaults=True):
-    """`time` in seconds since 1970. `products`: one for a click, those shown for results, those held for a basket. `labels` None: not
-    sent; empty: sent, but blank. `api` is the call that filled the element. `text`: the category, the words searched, the sale's ID, or
-    what was done to a cart. `override`: under an ID that somebody typed into the address, to test. `backtracked`: the labels are those of
-    the results before it."""
+class Event(Struct, frozen=True, array_like=True):
+    """Stored as a JSON list of these members, without absent ones at its end. `time` in seconds since 1970. `products`: one for a click,
+    those shown for results, those held for a basket. `labels` None: not sent; empty: sent, but blank. `api` is the call that filled the
+    element. `text`: the category, the words searched, the sale's ID, or what was done to a cart. `override`: under an ID that somebody
+    typed into the address, to test. `backtracked`: the labels are those of the results before it."""
 
     type: EventType
     time: int
@@ -60,11 +63,17 @@ class Event(Struct, frozen=True, omit_defaults=True):
 
     def members(self) -> dict[str, Any]:
         """As it is exported and shown."""
-        found: dict[str, Any] = msgspec.to_builtins(self)
-        return found
+        return {
+            name: value for name, value in msgspec.to_builtins(structs.asdict(self)).items() if value or (name == "labels" and value == [])
+        }
 
     def stored(self) -> str:
-        return compact(self)
+        return ABSENT_AT_END.sub("]", compact(self))
+
+    def around_labels(self) -> tuple[str, str, str]:
+        """As it is stored with labels that are found for it: what stands before them, its api or nothing, and what follows that."""
+        kind, time, products, _, api, text, override, _ = structs.astuple(self)
+        return f"{compact([kind, time, products])[:-1]},", compact(api) if api else "", f",{compact([text, override, True])[1:]}"
 
 
 event_of: Callable[[str], Event] = msgspec.json.Decoder(Event).decode
@@ -73,7 +82,7 @@ event_of: Callable[[str], Event] = msgspec.json.Decoder(Event).decode
 
 def events_of(stored: Iterable[str], kind: EventType, most: int | None = None) -> list[Event]:
     """The first of one kind; others are not even decoded."""
-    beginning = f'{{"type":"{kind}"'
+    beginning = f'["{kind}",'
     return [event_of(one) for one in islice((one for one in stored if one.startswith(beginning)), most)]
 
 
@@ -92,6 +101,11 @@ def first_products(products: Iterable[ProductId | None]) -> tuple[ProductId, ...
     """As many as an event keeps, so that nobody's events slow the store."""
     known = [product for product in products if product is not None]
     return first_bytes(known[:PRODUCTS_OF_AN_EVENT], MOST_PRODUCT_BYTES)
+
+
+def shown_products(products: Iterable[ProductId | None]) -> tuple[ProductId, ...]:
+    """Those of results."""
+    return first_products(product for product in products if len(str(product)) <= MOST_SHOWN_LENGTH)
 
 
 def total(amounts: Iterable[Decimal]) -> Decimal:

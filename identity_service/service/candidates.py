@@ -1,8 +1,7 @@
 """Which ID cookieless mode would hand out: the caller's own, the one its token holds, the derived one, or a random one."""
 
-import json
-
 from identity_service.cookieless import DAY, GRACE, Window, derive, window_at
+from identity_service.event import event_of
 from identity_service.service.visits import Candidate, Visit
 from identity_service.shop import Shop
 from identity_service.signing import Token
@@ -60,7 +59,7 @@ class Candidates:
 
     async def _in_session(self, shop: Shop, visitor: VisitorId, now: int) -> bool:
         newest = await self._store.events.newest(shop.shop_id, visitor)
-        return newest is not None and int(json.loads(newest)["time"]) > now - GRACE
+        return newest is not None and event_of(newest).time > now - GRACE
 
 
 def _carried_over(visitor: VisitorId, window: Window) -> Candidate:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from identity_service.consent import Millis
+from identity_service.event import event_of
 from identity_service.handle import Handle, HandleKind, handle_named
 from identity_service.link import Link, Proof
 from identity_service.service.receipts import Receipts
@@ -113,7 +114,7 @@ class Rights:
             "emails": [handle.digest for handle in pointers if handle.kind is HandleKind.EMAIL],
             "customers": [handle.digest for handle in pointers if handle.kind is HandleKind.CUSTOMER],
             "receipts": [asdict(receipt) for receipt in await self._receipts.of_visitor(shop, visitor)],
-            "events": [json.loads(event) for event in await self._store.events.of(shop.shop_id, visitor)],
+            "events": [event_of(event).members() for event in await self._store.events.of(shop.shop_id, visitor)],
         }
         if record:
             held |= {"mode": record.mode, "first_seen": record.first_seen, "last_seen": record.last_seen, "expires_at": record.expires}

@@ -22,11 +22,18 @@ class Kept(Struct, frozen=True):
 
 
 class Entry(Struct, frozen=True):
-    """An event as it is written: its JSON, how long it stays, and the time in seconds since 1970."""
+    """An event as it is written: as it is stored, how long it stays, and the time in seconds since 1970."""
 
     event: str
     kept: Kept
     now: int
+
+
+class Unlabelled(Struct, frozen=True):
+    """A click without labels, which takes those of the newest results that showed its product. `around`: see `Event.around_labels`."""
+
+    product: str
+    around: tuple[str, str, str]
 
 
 class EventStore:
@@ -35,11 +42,13 @@ class EventStore:
         self._keys = keys
         self._assumed = assumed
 
-    async def record(self, shop: ShopId, visitor: VisitorId, entry: Entry, *, shown: str = "", expected: str = "") -> tuple[str, list[str]]:
-        """Returns kept, gone or otherwise: the visitor is not as `expected`, and nothing was written. `shown`: the product of a click
-        without labels; then those of the newest results that showed it are taken, and returned, as far as `NEWEST_RESULTS` reach."""
+    async def record(
+        self, shop: ShopId, visitor: VisitorId, entry: Entry, *, click: Unlabelled | None = None, expected: str = ""
+    ) -> tuple[str, list[str]]:
+        """Returns kept, gone or otherwise: the visitor is not as `expected`, and nothing was written; and the labels that were found for
+        `click`, as far as `NEWEST_RESULTS` reach."""
         keys = self._keys.visitor(shop, visitor)
-        arguments = (*keeping(entry), shown, expected, NEWEST_RESULTS)
+        arguments = (*keeping(entry), expected, *((NEWEST_RESULTS, click.product, *click.around) if click else ()))
         [reply] = await self._client.run(call("record_event", (keys.record, keys.gone, keys.events), *arguments))
         return reply[0], reply[1] if len(reply) > 1 else []
 

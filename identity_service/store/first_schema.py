@@ -15,6 +15,9 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from msgspec import DecodeError, json
+
+from identity_service.event import Event
 from identity_service.store.entries import Entry
 from identity_service.store.kinds import UnknownKeyError
 from identity_service.store.visitors import NAME_LENGTH
@@ -48,8 +51,18 @@ def _value(kind: bytes, part: bytes | None, entry: Entry) -> Any:
         return {field: text[-1:] if len(field) == NAME_LENGTH else text for field, text in entry.value.items()}
     if kind == b"V" and part == b"gone" and entry.type == "string":
         return entry.value.partition(b" ")[0]
+    if kind == b"V" and part == b"events" and entry.type == "list":
+        return [_event(text) for text in entry.value]
     if kind == b"S" and entry.type == "hash":
         private = entry.value.get(b"proof", b"key" if entry.value.get(b"verified") == b"1" else b"") == b"key"
         kept = {field: text for field, text in entry.value.items() if field not in OF_A_SALES_STEPS}
         return kept | ({b"verified": b"1"} if private else {})
     return entry.value
+
+
+def _event(text: bytes) -> bytes:
+    """From its members by name. Raises UnknownKeyError."""
+    try:
+        return Event(**json.decode(text)).stored().encode()
+    except (DecodeError, TypeError):
+        raise UnknownKeyError from None

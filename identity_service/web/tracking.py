@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from identity_service.errors import Invalid
-from identity_service.event import Event, EventType, ProductId, Sale, first_products, without_emails
+from identity_service.event import Event, EventType, ProductId, Sale, first_products, shown_products, without_emails
 from identity_service.handle import Handle
 from identity_service.link import Proof
 from identity_service.metrics import UNUSABLE_HANDLES
@@ -63,7 +63,8 @@ async def log_click(call: Call) -> Reply:
 
 async def log_results(call: Call) -> Reply:
     unread = Unread()
-    labels, shown = label_texts(call.body.labels, unread), _products(call, unread)
+    labels = label_texts(call.body.labels, unread)
+    shown = shown_products(line.product for line in sale_lines(call.body.products, _ids(call), unread))
     if not labels:
         raise Invalid("Invalid Syntax In Argument: labels")
     return await _log(call, unread, EventType.RESULTS, shown, labels=labels, api=_text(call.body.api))

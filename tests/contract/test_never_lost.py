@@ -566,7 +566,7 @@ def test_no_value_of_a_detail_loses_an_order_or_is_in_the_log(environment: dict[
 async def fill_with_results(shopper: Shopper) -> None:
     """As many as a visitor keeps, each as large as a body can be."""
     labels = [f"{number:02}{LONG}" for number in range(20)]
-    products = [f"{number:x>250}" for number in range(100)]
+    products = [f"{number:x>64}" for number in range(100)]
     body = {"products": products, "labels": labels, "api": LONG, "visitor": "one"}
     answers = await asyncio.gather(*(shopper.post("/v2/log/results", body) for _ in range(200)))
     assert {answer.status_code for answer in answers} == {200}
@@ -582,10 +582,22 @@ async def test_what_results_keep_is_bounded(shopper: Shopper, database: redis.Re
     kept = [str(one) for one in database.lrange(events_key(database), 0, -1)]
     assert len(kept) == 200
     assert max(map(len, kept)) < MOST_PRODUCT_BYTES + MOST_LABEL_BYTES + 600
-    [event] = {one.split(',"products"')[1] for one in kept}
-    found = event_of(kept[0])
+    [members] = {one.split(",", 2)[2] for one in kept}
+    found = event_of(f'["results",1,{members}')
+    assert len(found.products) > 20
     assert sum(len(json.dumps(product)) + 1 for product in found.products) <= MOST_PRODUCT_BYTES
-    assert event
+
+
+async def test_results_keep_no_id_that_is_longer_than_64_characters(shopper: Shopper) -> None:
+    """What is looked through for every click without labels stays small; such a click has none then."""
+    kept, long = "k" * 64, "l" * 65
+    await shopper.post("/v2/log/results", {"products": [long, kept, 7], "labels": ["Home"], "visitor": "one"})
+    [event] = (await shopper.post("/v1/events", {"visitor": "one"})).json()["events"]
+    assert event["products"] == [kept, 7]
+    for product, labels in ((kept, ["Home"]), (long, None)):
+        await shopper.post("/v2/log/click", {"product": product, "visitor": "one"})
+        [event, *_] = (await shopper.post("/v1/events", {"visitor": "one"})).json()["events"]
+        assert (event["products"], event.get("labels")) == ([product], labels)
 
 
 async def test_an_event_of_a_sale_is_bounded_and_the_order_is_whole(shopper: Shopper, database: redis.Redis) -> None:
@@ -601,10 +613,9 @@ def decoded_by_script(database: redis.Redis, key: str, product: str) -> int:
     local cjson = {encode = real.encode, decode = function(text) decoded = decoded + 1 return real.decode(text) end}
     """
     source = script("record_event").source.replace("#!lua\n", f"#!lua\n{counting}").replace("return {'kept', labels}", "return decoded")
-    click = Event(EventType.CLICK, 1, (product,)).stored()
-    found = database.eval(
-        source, 3, key.replace("events", "record"), key.replace("events", "gone"), key, click, 200, 60, 1, "", product, "", NEWEST_RESULTS
-    )
+    click = Event(EventType.CLICK, 1, (product,))
+    keys = (key.replace("events", "record"), key.replace("events", "gone"), key)
+    found = database.eval(source, 3, *keys, click.stored(), 200, 60, 1, "", "", NEWEST_RESULTS, product, *click.around_labels())
     assert isinstance(found, int)
     return found
 
@@ -613,10 +624,10 @@ async def test_a_click_looks_through_few_results(shopper: Shopper, database: red
     await fill_with_results(shopper)
     key = events_key(database)
     assert decoded_by_script(database, key, "nowhere") == NEWEST_RESULTS
-    assert decoded_by_script(database, key, f"{0:x>250}") == 1
+    assert decoded_by_script(database, key, f"{0:x>64}") == 1
     for _ in range(30):
-        await shopper.post("/v2/log/search", {"query": '{"type":"results"', "visitor": "one"})
-    assert decoded_by_script(database, key, f"{0:x>250}") == 1
+        await shopper.post("/v2/log/search", {"query": '["results",', "visitor": "one"})
+    assert decoded_by_script(database, key, f"{0:x>64}") == 1
     database.delete(key)
     await shopper.post("/v2/log/search", {"query": "shoes", "visitor": "one"})
     assert decoded_by_script(database, key, "nowhere") == 0
@@ -636,16 +647,16 @@ async def test_a_click_takes_labels_of_the_newest_results_only(shopper: Shopper)
 async def test_a_sale_decodes_clicks_alone(shopper: Shopper, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[str] = []
     await fill_with_results(shopper)
-    await shopper.post("/v2/log/click", {"product": f"{0:x>250}", "visitor": "one"})
+    await shopper.post("/v2/log/click", {"product": f"{0:x>64}", "visitor": "one"})
 
     def counting(stored: str) -> Event:
         decoded.append(stored)
         return event_of(stored)
 
     monkeypatch.setattr(identity_service.event, "event_of", counting)
-    order = await sell(shopper, [f"{0:x>250}"], visitor="one")
+    order = await sell(shopper, [f"{0:x>64}"], visitor="one")
     assert order["attributed"]
-    assert {one[:15] for one in decoded} == {'{"type":"click"'}
+    assert {one[:9] for one in decoded} == {'["click",'}
     assert len(decoded) <= 2  # a sale that was decided from what the worker last knew may be decided again
 
 

@@ -7,7 +7,7 @@ local function as_assumed(record, assumed, gone)
   return table.concat(stored, '\n') .. '\n' .. (gone or '') == assumed
 end
 
--- `entry`: event (JSON), most, life in seconds, now in seconds, and 1 where the life counts from the first event (an ID without a signature),
+-- `entry`: event, most, life in seconds, now in seconds, and 1 where the life counts from the first event (an ID without a signature),
 -- empty where it is the ID's own end.
 local function keep_event(record, events, entry)
   local event, most, life, now, from_first = unpack(entry)
