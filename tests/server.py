@@ -13,6 +13,7 @@ import redis
 
 from identity_service.store.binary import server_binary
 from identity_service.store.direct import direct
+from identity_service.store.sales import unpacked
 
 
 @contextmanager
@@ -33,6 +34,11 @@ def valkey(*flags: str, program: str = "") -> Iterator[str]:
 def view(url: str) -> redis.Redis:
     """Of all data of a store on any topology; replies come as text. To be closed by the caller."""
     return cast(redis.Redis, direct(f"{url}{'&' if '?' in url else '?'}decode_responses=1", 10))
+
+
+def sale_at(database: redis.Redis, key: str | bytes) -> dict[str, str]:
+    """Fields of a stored sale; none where there is none."""
+    return unpacked(str(database.get(key) or ""))
 
 
 def _wait(path: Path) -> None:

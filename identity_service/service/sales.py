@@ -120,13 +120,15 @@ class Sales:
         attribution = _attribution(shop, subject, sale, known.events)
         named = told.handles if subject.personal and (subject.visitor is None or subject.linkable) else ()
         handles = [HandleOfSale(handle, self._linking(shop, subject, handle, known.proof, told.sale.time)) for handle in named]
+        leaving: dict[str, dict[str, str]] = {}
         for attempt in range(MOST_ANSWERS):
             counted = _counted(sale, attribution, told)
             fields = _fields(subject, sale, [one.handle for one in handles if one.named], attribution)
             fields |= _kept(told, known, subject, counted)
             of = OfVisitor(subject.visitor, known.assumed, None if same else self._entry(shop, subject, sale)) if subject.visitor else None
             takes = former_sale(former, same_visitor=same) if former else None
-            answer = await self._store.sales.sell(shop.shop_id, NewSale(sale.sale, fields, self._listed_at(sale.time), of, handles, takes))
+            new = NewSale(sale.sale, fields, self._listed_at(sale.time), of, handles, takes, leaving)
+            answer = await self._store.sales.sell(shop.shop_id, new)
             if answer.outcome == "sold":
                 self._count(shop, sale, counted, former)
                 return Sold(subject, attribution)
@@ -134,6 +136,10 @@ class Sales:
                 return await self._repeated(shop, told, await self._store.sales.by_id(shop.shop_id, sale.sale) or {}, subject)
             if answer.outcome == "otherwise":
                 return None
+            if answer.outcome == "leaves":
+                leaving |= await self._store.sales.named_by(shop.shop_id, answer.told)
+                continue
+            leaving = {}
             if answer.place is not None:
                 handles = _without_obstacle(handles, answer.place, answer, patient=attempt < MOST_YIELDS)
             else:

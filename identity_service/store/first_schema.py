@@ -7,19 +7,21 @@
     Q, E:intents, E:removals, {rewrite}      nothing: they were of steps, which `first_steps` has ended
 
 A receipt was a string, and is a piece by itself. A pointer was a nonce and the proof, and is the proof. A gone mark could hold a nonce
-behind its time, and is the time. A sale told what its steps needed, among it the proof of its links, and tells whether a private key said
-it.
+behind its time, and is the time. A sale was a hash that told what its steps needed, among it the proof of its links, and is
+one text that tells whether a private key said it. Lists of sales were in no order; those that come over are older than all that follow.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from msgspec import DecodeError, json
+from msgspec import json
 
 from identity_service.event import Event
 from identity_service.store.entries import Entry
 from identity_service.store.kinds import UnknownKeyError
+from identity_service.store.sales import packed
 from identity_service.store.visitors import NAME_LENGTH
 
 PREFIX = "id:v1:"
@@ -39,30 +41,41 @@ def brought_forward(entry: Entry) -> Entry | None:
     kind, owner, own, part = (found[name] for name in ("kind", "owner", "own", "part"))
     if b":".join(filter(None, (kind, part))) in OF_STEPS:
         return None
-    if kind == b"R" and entry.type == "string":
-        entry = replace(entry, type="list", value=[entry.value])
     name = b":".join(text for text in (b"id:v2:{%b}" % owner, kind, None if own == LISTS else own, part) if text)
-    return replace(entry, name=name, value=_value(kind, part, entry))
+    try:
+        return replace(_as_second(kind, part, entry), name=name)
+    except (ValueError, TypeError):
+        raise UnknownKeyError from None
+
+
+def _as_second(kind: bytes, part: bytes | None, entry: Entry) -> Entry:
+    """A type which the kind never had stays as it is, for whoever refuses it."""
+    if kind == b"R" and entry.type == "string":
+        return replace(entry, type="list", value=[entry.value])
+    if part == b"sales" and entry.type == "set":
+        return replace(entry, type="zset", value=dict.fromkeys(entry.value, 0.0))
+    if kind == b"S" and entry.type == "hash":
+        return replace(entry, type="string", value=_sale(entry.value))
+    return replace(entry, value=_value(kind, part, entry))
 
 
 def _value(kind: bytes, part: bytes | None, entry: Entry) -> Any:
-    """That of a type which the kind never had stays as it is, for whoever refuses it."""
     if kind == b"V" and part is None and entry.type == "hash":
         return {field: text[-1:] if len(field) == NAME_LENGTH else text for field, text in entry.value.items()}
     if kind == b"V" and part == b"gone" and entry.type == "string":
         return entry.value.partition(b" ")[0]
     if kind == b"V" and part == b"events" and entry.type == "list":
         return [_event(text) for text in entry.value]
-    if kind == b"S" and entry.type == "hash":
-        private = entry.value.get(b"proof", b"key" if entry.value.get(b"verified") == b"1" else b"") == b"key"
-        kept = {field: text for field, text in entry.value.items() if field not in OF_A_SALES_STEPS}
-        return kept | ({b"verified": b"1"} if private else {})
     return entry.value
 
 
+def _sale(fields: Mapping[bytes, bytes]) -> bytes:
+    """Raises ValueError for what is no text."""
+    private = fields.get(b"proof", b"key" if fields.get(b"verified") == b"1" else b"") == b"key"
+    kept = {name.decode(): text.decode() for name, text in fields.items() if name not in OF_A_SALES_STEPS}
+    return packed(kept | ({"verified": "1"} if private else {})).encode()
+
+
 def _event(text: bytes) -> bytes:
-    """From its members by name. Raises UnknownKeyError."""
-    try:
-        return Event(**json.decode(text)).stored().encode()
-    except (DecodeError, TypeError):
-        raise UnknownKeyError from None
+    """From its members by name. Raises ValueError or TypeError for what is none."""
+    return Event(**json.decode(text)).stored().encode()

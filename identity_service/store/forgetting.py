@@ -61,8 +61,8 @@ async def forget(store: Store, restored: Side, gone: Gone, now: Millis) -> bool:
 
 async def _clear_id(store: Store, gone: Gone, keys: VisitorKeys) -> VisitorId | None:
     """From where others name the visitor: links at its handles, and its orders."""
-    fields, sales = await store.client.run(read("HKEYS", keys.record), read("SMEMBERS", keys.sales))
-    candidates = await store.client.read_many([read("HGET", store.keys.sale_of(gone.shop, sale), "visitor") for sale in sales])
+    fields, sales = await store.client.run(read("HKEYS", keys.record), read("ZRANGE", keys.sales, 0, -1))
+    candidates = [sale.get("visitor") for sale in await store.sales.read(gone.shop, sales)]
     for name in handle_names(fields):
         at = store.keys.handle(gone.shop, handle_named(name))
         [linked] = await store.client.run(read("HKEYS", at.links))

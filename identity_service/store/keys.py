@@ -59,7 +59,7 @@ class VisitorKeys(Struct, frozen=True):
 
     @property
     def sales(self) -> str:
-        """Set of sale digests."""
+        """Sorted set of sale digests, those that only a public key said below zero."""
         return f"{self.record}:sales"
 
 
@@ -70,7 +70,7 @@ class HandleKeys(Struct, frozen=True):
 
     @property
     def sales(self) -> str:
-        """Set of sale digests."""
+        """As a visitor's."""
         return f"{self.links}:sales"
 
 

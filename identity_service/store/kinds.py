@@ -3,10 +3,10 @@
     kind           type    in the name   in the value
     V              hash    visitor       fields of 23 characters: a letter and a handle's digest; value of b: a visitor's
     V:gone :events :receipts             visitor       none (string, list, list)
-    V:sales        set     visitor       members: sales'
+    V:sales        zset    visitor       members: sales'
     E              hash    handle        none
-    E:sales        set     handle        members: sales'
-    S              hash    sale          values of email and customer: a letter and a handle's
+    E:sales        zset    handle        members: sales'
+    S              string  sale          lines of email and customer: a letter and a handle's
     Q              zset    none          erasures under way: `e` or `a`, a handle by letter and digest, and a nonce
     orders         zset    none          members: sales'
     R, Z, hour, products, calls, failures, latest, rewrite   none anywhere
@@ -19,11 +19,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from identity_service.store.sales import FIELDS, OTHERS
 from identity_service.store.visitors import NAME_LENGTH
 
 Rekey = Callable[[bytes], bytes]
 """From one digest to another."""
-Type = Literal["string", "hash", "list", "set", "zset"]
+Type = Literal["string", "hash", "list", "zset"]
 
 NAME = re.compile(rb"id:v2:\{(?P<owner>[^:}]+)\}:(?P<kind>[A-Za-z]+)(:(?P<own>[^:]+))?(:(?P<part>[a-z]+))?")
 
@@ -77,15 +78,17 @@ def _record(fields: Mapping[bytes, bytes], rekey: Rekey) -> dict[bytes, bytes]:
     }
 
 
-def _sale(fields: Mapping[bytes, bytes], rekey: Rekey) -> dict[bytes, bytes]:
-    return {field: _name(value, rekey) if field in {b"email", b"customer"} else value for field, value in fields.items()}
+def _sale(stored: bytes, rekey: Rekey) -> bytes:
+    """Raises ValueError for what is none."""
+    lines = stored.split(b"\n")
+    if len(lines) < len(FIELDS) + len(OTHERS):
+        raise ValueError
+    for number in map(FIELDS.index, ("email", "customer")):
+        lines[number] = _name(lines[number], rekey) if lines[number] else b""
+    return b"\n".join(lines)
 
 
-def _members(members: set[bytes], rekey: Rekey) -> set[bytes]:
-    return {rekey(member) for member in members}
-
-
-def _orders(members: Mapping[bytes, float], rekey: Rekey) -> dict[bytes, float]:
+def _sales(members: Mapping[bytes, float], rekey: Rekey) -> dict[bytes, float]:
     return {rekey(member): score for member, score in members.items()}
 
 
@@ -103,14 +106,14 @@ KINDS: Mapping[str, Kind] = {
     "V:gone": Kind("string", named=True),
     "V:events": Kind("list", named=True),
     "V:receipts": Kind("list", named=True),
-    "V:sales": Kind("set", named=True, rewrite=_members),
+    "V:sales": Kind("zset", named=True, rewrite=_sales),
     "E": Kind("hash", named=True),
-    "E:sales": Kind("set", named=True, rewrite=_members),
-    "S": Kind("hash", named=True, rewrite=_sale),
+    "E:sales": Kind("zset", named=True, rewrite=_sales),
+    "S": Kind("string", named=True, rewrite=_sale),
     "R": Kind("list"),
     "Z": Kind("string"),
     "Q": Kind("zset", rewrite=_notes),
-    "orders": Kind("zset", rewrite=_orders),
+    "orders": Kind("zset", rewrite=_sales),
     "hour": Kind("hash"),
     "products": Kind("hash"),
     "calls": Kind("list"),

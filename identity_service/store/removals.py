@@ -18,6 +18,7 @@ from identity_service.shop import ShopId
 from identity_service.store.batch import Part, call, read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import Keys
+from identity_service.store.sales import names_in, unpacked
 from identity_service.store.visitors import MOST_READS, NO_RECEIPT, StoredReceipt, handle_names
 from identity_service.visitor import VisitorId
 
@@ -96,9 +97,9 @@ class RemovalStore:
         that it holds without proof, and nobody by proof, go whole, too. `at` is made no earlier than what is there now: another worker's
         clock may be ahead."""
         keys = self._keys.handle(shop, handle)
-        links, [digests] = await self.links_at(shop, handle), await self._client.run(read("SMEMBERS", keys.sales))
-        times = await self._client.read_many([read("HGET", self._keys.sale_of(shop, digest), "time") for digest in digests])
-        seconds = max([0, *(link.last_seen for link in links), *(int(time) for time in times if time)])
+        links, [digests] = await self.links_at(shop, handle), await self._client.run(read("ZRANGE", keys.sales, 0, -1))
+        stored = await self._client.read_many([read("GET", self._keys.sale_of(shop, digest)) for digest in digests])
+        seconds = max([0, *(link.last_seen for link in links), *(int(unpacked(sale)["time"]) for sale in stored if sale)])
         at = at if seconds <= at // 1000 else Millis(seconds * 1000 + 999)
         note = f"{'a' if unproven else 'e'} {handle.name} {secrets.token_urlsafe(8)}"
         await self._client.run(call("note_erasure", [self._keys.erasures(shop)], at, note))
@@ -135,7 +136,7 @@ class RemovalStore:
 
     async def _scrub(self, shop: ShopId, handle: Handle, at: Millis) -> None:
         keys = self._keys.handle(shop, handle)
-        [digests] = await self._client.run(read("SMEMBERS", keys.sales))
+        [digests] = await self._client.run(read("ZRANGE", keys.sales, 0, -1))
         if digests:
             sales = [self._keys.sale_of(shop, digest) for digest in digests]
             places = (keys.sales, self._keys.rewrite(shop), *sales)
@@ -144,14 +145,14 @@ class RemovalStore:
     async def _held_by(self, shop: ShopId, visitors: Sequence[VisitorId], first: str | None = None) -> list[Held]:
         """`first`: name of the handle that has to be the first one of each."""
         keys = [self._keys.visitor(shop, visitor) for visitor in visitors]
-        found = await self._client.read_many([one for of in keys for one in (read("HKEYS", of.record), read("SMEMBERS", of.sales))])
+        found = await self._client.read_many([one for of in keys for one in (read("HKEYS", of.record), read("ZRANGE", of.sales, 0, -1))])
         sales = [sorted(digests) for digests in found[1::2]]
-        reads = [read("HMGET", self._keys.sale_of(shop, sale), "visitor", "email", "customer") for digests in sales for sale in digests]
-        named = iter(await self._client.read_many(reads))
+        reads = [read("GET", self._keys.sale_of(shop, sale)) for digests in sales for sale in digests]
+        stored = iter(map(unpacked, await self._client.read_many(reads)))
         held = []
         for visitor, fields, digests in zip(visitors, found[::2], sales, strict=True):
-            owned = [names for owner, *names in (next(named) for _ in digests) if owner == visitor]
-            names = [*([first] if first else []), *handle_names(fields), *(name for names in owned for name in names if name)]
+            owned = [sale for sale in (next(stored) for _ in digests) if sale.get("visitor") == visitor]
+            names = [*([first] if first else []), *handle_names(fields), *(name for sale in owned for name in names_in(sale))]
             held.append(Held(list(dict.fromkeys(names)), digests))
         return held
 

@@ -1,7 +1,7 @@
 """Sales, once for each ID: read, and written in one step with all that they write elsewhere."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from identity_service.handle import Handle, handle_named
 from identity_service.shop import ShopId
@@ -14,8 +14,28 @@ from identity_service.store.links import LinkCall, LinkStore
 from identity_service.visitor import VisitorId
 
 MOST_SALES = 500
-"""Of a visitor, and of a handle; later ones are kept without naming it, so that whatever names it is found. What public keys say never
-takes the last half."""
+"""Of a visitor, and of a handle. The oldest make room, those first that only a public key said, and name nobody then, so that whatever
+names somebody is found. What public keys say never takes the last half."""
+FIELDS = ("time", "visitor", "email", "customer", "verified", "by_token", "attribution")
+"""Those that scripts read; then the others."""
+NAMING = ("visitor", "email", "customer")
+OTHERS = ("mode", "revenue", "missing", "counted", "products", "sale")
+
+
+def packed(fields: Mapping[str, str]) -> str:
+    """As it is stored: a line each. The shop's own ID of the sale is the last, and may be several."""
+    return "\n".join([fields.get(name, "") for name in (*FIELDS, *OTHERS)])
+
+
+def unpacked(stored: str | None) -> dict[str, str]:
+    """The fields that it has; empty where there is no sale."""
+    lines = (stored or "").split("\n", len(FIELDS) + len(OTHERS) - 1)
+    return {name: line for name, line in zip((*FIELDS, *OTHERS), lines, strict=False) if line}
+
+
+def names_in(fields: Mapping[str, str]) -> list[str]:
+    """Of the handles that a sale names."""
+    return [fields[name] for name in ("email", "customer") if name in fields]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +57,7 @@ class FormerSale:
 
     @property
     def handles(self) -> list[Handle]:
-        return [handle_named(self.fields[name]) for name in ("email", "customer") if name in self.fields]
+        return [handle_named(name) for name in names_in(self.fields)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +71,7 @@ class OfVisitor:
 
 @dataclass(frozen=True, slots=True)
 class NewSale:
-    """`fields` as stored; `listed_at`: seconds since 1970 with fractions."""
+    """`listed_at`: seconds since 1970 with fractions. `leaving`: by digest, fields of those that make room for it."""
 
     sale: str
     fields: Mapping[str, str]
@@ -59,13 +79,14 @@ class NewSale:
     of: OfVisitor | None
     handles: Sequence[HandleOfSale]
     former: FormerSale | None = None
+    leaving: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class SaleAnswer:
-    """`outcome`: sold, or why nothing was written: known (a sale has this ID, and not as `former` tells); otherwise (the visitor is not as
-    this worker assumed), gone or full, of the visitor; or, of the handle at `place`, full, or `link` and what that script returns, with
-    what it tells beside it."""
+    """`outcome`: sold, or why nothing was written: known (a sale has this ID, and not as `former` tells); otherwise (something is not as it
+    was read); leaves (a sale has to, which it tells); gone or full, of the visitor; or, of the handle at `place`, full, or `link` and what
+    that script returns, with what it tells beside it."""
 
     outcome: str
     place: int | None = None
@@ -73,7 +94,7 @@ class SaleAnswer:
 
 
 class SaleStore:
-    """`life`: seconds a sale is kept."""
+    """`life`: seconds a sale is kept. `most`: of a visitor, and of a handle."""
 
     def __init__(self, client: Client, keys: Keys, links: LinkStore, activity: ActivityStore, life: int) -> None:
         self._client = client
@@ -81,19 +102,20 @@ class SaleStore:
         self._links = links
         self._activity = activity
         self._life = life
+        self.most = MOST_SALES
 
     async def before(self, shop: ShopId, sale: str, visitor: VisitorId, bridged_from: str | None) -> tuple[dict[str, str], list[str]]:
         """What a sale is decided from: what an earlier call of it stored, and the visitor's events, newest first, then those of the session
         before its grant."""
         lists = [self._keys.visitor_digest(shop, visitor), *([bridged_from] if bridged_from else [])]
         events = (read("LRANGE", self._keys.visitor_of(shop, one).events, 0, -1) for one in lists)
-        stored, *found = await self._client.run(read("HGETALL", self._key(shop, sale)), *events)
-        return stored, [event for events in found for event in events]
+        stored, *found = await self._client.run(read("GET", self._key(shop, sale)), *events)
+        return unpacked(stored), [event for events in found for event in events]
 
     async def sell(self, shop: ShopId, new: NewSale) -> SaleAnswer:
         [[outcome, *rest]] = await self._client.run(self._selling(shop, new))
         if outcome != "of a handle":
-            return SaleAnswer(outcome)
+            return SaleAnswer(outcome, told=tuple(rest))
         place, outcome, *told = rest
         if outcome == "full":
             return SaleAnswer(outcome, place - 1)
@@ -102,8 +124,7 @@ class SaleStore:
 
     def _selling(self, shop: ShopId, new: NewSale) -> Command:
         digest = self._keys.sale_digest(shop, new.sale)
-        sale: Sequence[str | int] = (self._life, *(text for pair in new.fields.items() for text in pair))
-        index = (digest, self._life, MOST_SALES if "verified" in new.fields else MOST_SALES // 2)
+        index = (digest, new.fields["time"], new.fields.get("verified", ""), self._life, self.most)
         orders, listing = self._activity.listing(shop, digest, new.listed_at)
         keys = [self._key(shop, new.sale), *orders]
         assumed: Sequence[str] = ()
@@ -112,9 +133,12 @@ class SaleStore:
             of = self._keys.visitor(shop, new.of.visitor)
             keys += [of.record, of.gone, of.sales, of.events]
             assumed, event = (new.of.assumed,), keeping(new.of.entry) if new.of.entry else ()
-        groups: list[Sequence[str | int]] = [sale, listing, index, assumed, event, _former(new.former) if new.former else ()]
+        former = _former(new.former) if new.former else ()
+        groups: list[Sequence[str | int]] = [(self._life, packed(new.fields)), listing, index, assumed, event, former]
         if new.former:
             keys += self._keys_of(shop, new.former)
+        groups.append([text for one, fields in new.leaving.items() for text in (one, *(fields.get(name, "") for name in NAMING))])
+        keys += [key for one, fields in new.leaving.items() for key in self._keys_of_leaving(shop, one, fields)]
         for one in new.handles:
             at = self._keys.handle(shop, one.handle)
             keys += [at.links, at.sales, *(self._links.keys_giving_way(one.link) if one.link else ())]
@@ -128,11 +152,20 @@ class SaleStore:
             keys += [of.record, of.sales, of.events]
         return keys + [key for at in (self._keys.handle(shop, one) for one in former.handles) for key in (at.links, at.sales)]
 
+    def _keys_of_leaving(self, shop: ShopId, digest: str, fields: Mapping[str, str]) -> list[str]:
+        lists = [self._keys.visitor(shop, VisitorId(fields["visitor"])).sales] if "visitor" in fields else []
+        return [self._keys.sale_of(shop, digest), *lists, *(self._keys.handle(shop, handle_named(name)).sales for name in names_in(fields))]
+
     async def confirm(self, shop: ShopId, sale: str) -> bool:
         """Returns once replicas have a sale that an earlier call stored, and that perhaps heard that they do not. False where it is lost
         meanwhile."""
         [stored] = await self._client.run(call("known_sale", [self._key(shop, sale)]))
         return bool(stored)
+
+    async def named_by(self, shop: ShopId, digests: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Fields of each; none where it has ended."""
+        found = await self._client.run(*(read("GET", self._keys.sale_of(shop, digest)) for digest in digests))
+        return dict(zip(digests, map(unpacked, found), strict=True))
 
     async def by_id(self, shop: ShopId, sale: str) -> dict[str, str] | None:
         found = await self.read(shop, [self._keys.sale_digest(shop, sale)])
@@ -140,14 +173,14 @@ class SaleStore:
 
     async def of_handle(self, shop: ShopId, handle: Handle) -> list[str]:
         """Digests of the sales that name the handle."""
-        [sales] = await self._client.run(read("SMEMBERS", self._keys.handle(shop, handle).sales))
+        [sales] = await self._client.run(read("ZRANGE", self._keys.handle(shop, handle).sales, 0, -1))
         return sorted(sales)
 
     async def read(self, shop: ShopId, digests: Sequence[str]) -> list[dict[str, str]]:
         if not digests:
             return []
-        found = await self._client.run(*(read("HGETALL", self._keys.sale_of(shop, digest)) for digest in digests))
-        return [sale for sale in found if sale]
+        found = await self._client.run(*(read("GET", self._keys.sale_of(shop, digest)) for digest in digests))
+        return [unpacked(sale) for sale in found if sale]
 
     def _key(self, shop: ShopId, sale: str) -> str:
         return self._keys.sale_of(shop, self._keys.sale_digest(shop, sale))

@@ -149,7 +149,7 @@ class VisitorStore:
         return [newest, *earlier] if newest else []
 
     async def sale_digests(self, shop: ShopId, visitor: VisitorId) -> list[str]:
-        [sales] = await self._client.run(read("SMEMBERS", self._keys.visitor(shop, visitor).sales))
+        [sales] = await self._client.run(read("ZRANGE", self._keys.visitor(shop, visitor).sales, 0, -1))
         return sorted(sales)
 
     async def receipts(self, shop: ShopId, receipt_ids: Sequence[str]) -> list[tuple[str, str]]:

@@ -22,6 +22,7 @@ from redis.cluster import RedisCluster
 from identity_service.settings import load
 from tests.conftest import START, Clock, Shopper, shopping
 from tests.contract.attribution_model import BROWSERS, DAY, GRACE, HOUR, OWN, SERVER, Line, Model, Order, Terms, Visitor
+from tests.server import sale_at
 
 HISTORIES = int(os.environ.get("HISTORIES", "0"))
 USUAL = 150
@@ -333,7 +334,7 @@ class Player:
         """What an order keeps of a person: its visitor, email, customer and history, and after a removal none of them."""
         kept: dict[str, set[str]] = {}
         for key in self.database.scan_iter("id:v2:{*}:S:*"):
-            stored: Any = self.database.hgetall(key)
+            stored = sale_at(self.database, key)
             kept[stored["sale"]] = set(stored) & {"visitor", "email", "customer", "attribution"}
         for number, order in self.model.orders.items():
             personal = {"visitor"} if order.visitor else set()

@@ -16,6 +16,7 @@ from identity_service.settings import load
 from identity_service.shop import ShopId
 from identity_service.store import activity, sales
 from tests.conftest import Clock, Shopper, shopping
+from tests.server import sale_at
 
 pytestmark = pytest.mark.anyio
 CAPS = {"VISITORS_PER_HANDLE": 6, "EMAILS_PER_VISITOR": 4, "EVENTS_PER_VISITOR": 10, "ORDERS_PER_SHOP": 12}
@@ -34,7 +35,7 @@ BOUNDS = {
     "V:[^:]*:sales": (SALES, 40),
     "E:[^:]*": (CAPS["VISITORS_PER_HANDLE"], 120),
     "E:[^:]*:sales": (SALES, 40),
-    "S:[^:]*": (16, 4 * BODY),
+    "S:[^:]*": (1, 6 * BODY),
     "R:[^:]*": (64, 2_048),
     "Z:[^:]*": (1, 64),
     "Q": (UNBOUNDED, 120),
@@ -194,59 +195,86 @@ async def order(shopper: Shopper, sale: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("handle", [{"email": LUKE}, {"customer": "C-7"}], ids=["email", "customer"])
-async def test_orders_of_a_handle(shopper: Shopper, database: redis.Redis, handle: dict[str, str]) -> None:
-    """Every order is kept; those past the cap do not name the handle, so that an erasure still finds all that do."""
+async def test_orders_of_a_handle(shopper: Shopper, database: redis.Redis, clock: Clock, handle: dict[str, str]) -> None:
+    """Every order is kept; the oldest past the cap do not name the handle any more, so that an erasure still finds all that do."""
     for number in range(3 * SALES):
         await sell(shopper, f"S-{number}", **handle)
+        clock.forward(1)
     assert size(database, "E:[^:]*:sales") == [SALES]
-    named = [key for key in database.scan_iter("id:v2:{*}:S:*") if database.hexists(key, next(iter(handle)))]
-    assert len(named) == SALES
+    named = [sale_at(database, key) for key in database.scan_iter("id:v2:{*}:S:*")]
+    assert {one["sale"] for one in named if next(iter(handle)) in one} == {f"S-{number}" for number in range(2 * SALES, 3 * SALES)}
     assert [(await order(shopper, f"S-{number}"))["revenue"] for number in range(3 * SALES)] == ["2"] * 3 * SALES
     assert len((await shopper.post("/v1/exports", handle)).json()["orders"]) == SALES
     await shopper.post("/v1/erasures", handle)
-    assert [key for key in database.scan_iter("id:v2:{*}:S:*") if database.hexists(key, next(iter(handle)))] == []
+    assert [key for key in database.scan_iter("id:v2:{*}:S:*") if next(iter(handle)) in sale_at(database, key)] == []
     await sell(shopper, "S-new", **handle)
     assert size(database, "E:[^:]*:sales") == [1]
 
 
-async def test_what_public_keys_say_never_takes_the_last_half(shopper: Shopper, database: redis.Redis) -> None:
-    """Of the orders that a handle and a visitor are found by: the shop's own find their place."""
+async def test_what_public_keys_say_never_takes_the_last_half(shopper: Shopper, database: redis.Redis, clock: Clock) -> None:
+    """Of the orders that a handle and a visitor are found by: the shop's own find their place, and these leave first."""
     for number in range(3 * SALES):
         await sell(shopper, f"P-{number}", key="demo-public-key", email=LUKE, visitor="one")
+        clock.forward(1)
     assert size(database, "E:[^:]*:sales") == size(database, "V:[^:]*:sales") == [SALES // 2]
-    for number in range(3 * SALES):
+    kept = [f"P-{number}" for number in range(3 * SALES - SALES // 2, 3 * SALES)]
+    assert await of_visitor(shopper, [f"P-{number}" for number in range(3 * SALES)]) == kept
+    for number in range(SALES):
         await sell(shopper, f"S-{number}", email=LUKE, visitor="one")
+        assert await of_visitor(shopper, kept) == kept[max(0, number + 1 - SALES // 2) :]
     assert size(database, "E:[^:]*:sales") == size(database, "V:[^:]*:sales") == [SALES]
-    assert (await order(shopper, "S-0"))["visitor"] == "one"
+    await sell(shopper, "P-late", key="demo-public-key", email=LUKE, visitor="one")
+    assert await of_visitor(shopper, ["P-late", "S-0"]) == ["S-0"]
 
 
-async def test_repeated_orders_of_a_full_handle(shopper: Shopper, database: redis.Redis) -> None:
+async def test_repeated_orders_of_a_full_handle(shopper: Shopper, database: redis.Redis, clock: Clock) -> None:
     """They neither lose the handle's name nor add to it."""
     for number in [*range(2 * SALES), *range(2 * SALES)]:
         await sell(shopper, f"S-{number}", email=LUKE)
+        clock.forward(1)
     assert size(database, "E:[^:]*:sales") == [SALES]
     exported = (await shopper.post("/v1/exports", {"email": LUKE})).json()["orders"]
-    assert {one["sale"] for one in exported} == {f"S-{number}" for number in range(SALES)}
+    assert {one["sale"] for one in exported} == {f"S-{number}" for number in range(SALES, 2 * SALES)}
 
 
-async def test_an_order_past_the_cap_links_its_visitor_all_the_same(shopper: Shopper) -> None:
+async def test_an_order_that_leaves_the_list_of_its_email_names_nobody(shopper: Shopper, database: redis.Redis, clock: Clock) -> None:
+    """Not its visitor either, which an erasure of the email would have reached through it; and no list tells of it."""
+    await sell(shopper, "S-first", email=LUKE, customer="C-7", visitor="early", key="demo-private-key")
+    clock.forward(1)
+    for number in range(SALES):
+        await sell(shopper, f"S-{number}", email=LUKE, visitor="late")
+    first = next(one for one in (sale_at(database, key) for key in database.scan_iter("id:v2:{*}:S:*")) if one["sale"] == "S-first")
+    assert not {"visitor", "email", "customer", "attribution"} & set(first)
+    assert sorted(size(database, "[VE]:[^:]*:sales")) == [SALES, SALES]
+    assert [one["visitor"] for one in await shopper.visitors(email=LUKE)] == ["late", "early"]
+
+
+async def test_an_order_that_has_ended_leaves_a_full_list_all_the_same(shopper: Shopper, database: redis.Redis, clock: Clock) -> None:
     for number in range(SALES):
         await sell(shopper, f"S-{number}", email=LUKE)
-    await sell(shopper, "S-late", email=LUKE, visitor="late", key="demo-private-key")
-    assert [one["visitor"] for one in await shopper.visitors(email=LUKE)] == ["late"]
-    assert (await order(shopper, "S-late"))["visitor"] == "late"
-    await shopper.post("/v1/erasures", {"email": LUKE})
-    assert (await order(shopper, "S-late"))["visitor"] is None
+        clock.forward(1)
+    [first] = [key for key in database.scan_iter("id:v2:{*}:S:*") if sale_at(database, str(key))["sale"] == "S-0"]
+    database.delete(first)
+    await sell(shopper, "S-new", email=LUKE)
+    assert size(database, "E:[^:]*:sales") == [SALES]
+    exported = (await shopper.post("/v1/exports", {"email": LUKE})).json()["orders"]
+    assert {one["sale"] for one in exported} == {"S-new", *(f"S-{number}" for number in range(1, SALES))}
 
 
-async def test_orders_of_a_visitor(shopper: Shopper, database: redis.Redis) -> None:
-    for number in range(3 * SALES):
-        await sell(shopper, f"S-{number}", visitor="one", email=LUKE)
+async def test_orders_of_a_visitor(shopper: Shopper, database: redis.Redis, clock: Clock) -> None:
+    sales = [f"S-{number}" for number in range(3 * SALES)]
+    for sale in sales:
+        await sell(shopper, sale, visitor="one", email=LUKE)
+        clock.forward(1)
     assert size(database, "V:[^:]*:sales") == [SALES]
-    visitors = [(await order(shopper, f"S-{number}"))["visitor"] for number in range(3 * SALES)]
-    assert visitors == ["one"] * SALES + [None] * 2 * SALES
+    assert await of_visitor(shopper, sales) == sales[-SALES:]
     await shopper.post("/v1/erasures", {"visitor": "one"})
-    assert [(await order(shopper, f"S-{number}"))["visitor"] for number in range(3 * SALES)] == [None] * 3 * SALES
+    assert await of_visitor(shopper, sales) == []
+
+
+async def of_visitor(shopper: Shopper, sales: list[str]) -> list[str]:
+    """Those of them that name one."""
+    return [sale for sale in sales if (await order(shopper, sale))["visitor"]]
 
 
 async def test_orders_listed_of_a_shop(shopper: Shopper, database: redis.Redis) -> None:

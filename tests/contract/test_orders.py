@@ -14,6 +14,7 @@ from identity_service.settings import load
 from identity_service.shop import ShopId
 from identity_service.store.batch import Command
 from tests.conftest import Clock, Shopper, shopping
+from tests.server import sale_at
 
 pytestmark = pytest.mark.anyio
 EMAIL = "luke@skywalker.com"
@@ -166,7 +167,7 @@ async def test_row_44_a_null_sale_counts_without_any_context(shopper: Shopper, d
     await log(shopper, "sale", SALE | {"visitor": None, "email": EMAIL, "customer": 7})
     told = await get(shopper, "/v1/labels")
     assert (told["other_orders"], told["other_revenue"], told["attributed_orders"]) == (1, "7.5", 0)
-    [stored] = [database.hgetall(key) for key in database.scan_iter("id:v2:{*}:S:*")]
+    [stored] = [sale_at(database, key) for key in database.scan_iter("id:v2:{*}:S:*")]
     assert set(stored) == {"sale", "time", "products", "revenue", "mode", "missing"}
 
 
@@ -282,7 +283,7 @@ async def test_what_is_erased_leaves_the_order_and_nothing_of_its_visitor(shoppe
     order = await get(shopper, "/v1/orders/1")
     assert (order["revenue"], order["visitor"], order["labels"], order["attribution"]) == ("7.5", None, [], [])
     assert (await get(shopper, "/v1/orders/1/attribution"))["broken"] == "erased"
-    [stored] = [database.hgetall(key) for key in database.scan_iter("id:v2:{*}:S:*")]
+    [stored] = [sale_at(database, key) for key in database.scan_iter("id:v2:{*}:S:*")]
     assert not {"visitor", "email", "customer", "attribution"} & set(stored)
 
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import redis
 
+from identity_service.event import event_of
 from identity_service.handle import Handles
 from identity_service.settings import load
 from identity_service.shop import ShopId
 from identity_service.store.keys import PREFIX, Keys
+from identity_service.store.sales import unpacked
 from identity_service.store.visitors import NAME_LENGTH
 from tests.faults.connection import Connection
 from tests.faults.history import Operation
@@ -78,7 +80,7 @@ def dumped(database: redis.Redis, operations: list[Operation]) -> dict[str, Kept
 
 
 def _everything(database: redis.Redis) -> dict[str, Any]:
-    """Hashes, lists and sorted sets with their values, other keys without, in the order of keys."""
+    """Hashes, lists, sorted sets and sales with their values, other keys without, in the order of keys."""
     keys = sorted(database.scan_iter(match=f"{PREFIX}*", count=1000))
     kinds, values = database.pipeline(transaction=False), database.pipeline(transaction=False)
     for key in keys:
@@ -86,6 +88,8 @@ def _everything(database: redis.Redis) -> dict[str, Any]:
     for key, kind in zip(keys, kinds.execute(), strict=True):
         if kind == "hash":
             values.hgetall(key)
+        elif kind == "string" and ":S:" in str(key):
+            values.get(key)
         elif kind in {"list", "zset"}:
             (values.lrange if kind == "list" else values.zrange)(key, 0, -1)
         else:
@@ -101,7 +105,7 @@ def _read_visitor(kept: Kept, names: Names, digest: str, part: str | None, value
     elif part == "gone":
         kept.gone.add(visitor)
     elif part == "events":
-        events = Counter(re.findall(r'"(c\d+|text":"[^"]+)"', " ".join(value)))
+        events = Counter(event.text or str(event.products[0]) for event in map(event_of, value))
         kept.clicks |= {(visitor, event) for event in events if event.startswith("c")}
         kept.twice += [f"{event} of {visitor}" for event, times in events.items() if times > 1]
     elif part is None:
@@ -120,7 +124,8 @@ def _read_handle(kept: Kept, names: Names, digest: str, part: str | None, value:
         kept.links |= {(email, visitor) for visitor in value}
 
 
-def _read_sale(kept: Kept, names: Names, digest: str, part: str | None, sale: Any) -> None:
+def _read_sale(kept: Kept, names: Names, digest: str, part: str | None, stored: str) -> None:
+    sale = unpacked(stored)
     email = names.emails.get(sale["email"][1:], "of a stranger") if "email" in sale else None
     product = re.findall(r'"id":"(i\d+)"', sale["products"])
     kept.orders.append((sale["sale"], Order(sale.get("visitor"), email, product[0])))

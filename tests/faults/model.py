@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from identity_service.link import LinkCaps, parse_link
+from identity_service.store.sales import unpacked
 from identity_service.store.visitors import NAME_LENGTH
 from tests.faults.whole import Dump
 from tests.faults.world import KEPT, SHOP
@@ -131,7 +132,7 @@ class Model:
         self.change(visitor, events=min(self.of(visitor).events + 1, KEPT.most))
         return "kept"
 
-    def sell(self, sale: str, visitor: str | None, names: list[str], proof: str, now: int, caps: LinkCaps) -> str:
+    def sell(self, sale: str, visitor: str | None, names: list[str], proof: str, now: int, caps: LinkCaps, most_sales: int) -> str:
         if sale in self.orders:
             return "known"
         if visitor and self.of(visitor).gone:
@@ -142,6 +143,11 @@ class Model:
             self.click(visitor)
             for name in names:
                 self.link(name, visitor, proof, now, caps)
+        for one in (visitor, *names):
+            listed = [sale for sale, order in self.orders.items() if one and one in (order.visitor, *order.names)]
+            if len(listed) >= most_sales:
+                oldest = min(listed, key=lambda sale: self.orders[sale].time)
+                self.orders[oldest] = Order(self.orders[oldest].time, None, frozenset())
         self.orders[sale] = Order(now, visitor, frozenset(names))
         return "sold"
 
@@ -176,8 +182,9 @@ def observed(dump: Dump, digests: Mapping[str, str]) -> Model:
         for name in (one for one in record if len(one) == NAME_LENGTH):
             link = parse_link(visitor, values["E", name[1:]][visitor])
             found.links[name, visitor] = Linked(link.proof.letter, link.last_seen)
-    for (kind, _), sale in values.items():
+    for (kind, _), value in values.items():
         if kind == "S":
+            sale = unpacked(value)
             names = frozenset(sale[one] for one in ("email", "customer") if one in sale)
             found.orders[sale["sale"]] = Order(int(sale["time"]), sale.get("visitor"), names)
     return found

@@ -27,7 +27,8 @@ from tests.topologies import TOPOLOGIES
 EMAILS = [HANDLES.of_email(SHOP, f"{name}@example.com") for name in "abc"]
 VISITORS = [VisitorId(f"v{number}") for number in range(4)]
 CAPS = LinkCaps(visitors_per_handle=2, emails_per_visitor=2)
-"""There are more visitors and emails than have room, so that some give way."""
+MOST_SALES = 2
+"""There are more visitors, emails and sales than have room, so that some give way."""
 visitors, emails, customers = st.sampled_from(VISITORS), st.sampled_from(EMAILS), st.just(HANDLES.of_customer(SHOP, "C-1"))
 handles, proofs = st.one_of(emails, customers), st.sampled_from(Proof)
 offsets = st.sampled_from([-7, 0, 0, 30])
@@ -43,7 +44,7 @@ class Operations(RuleBasedStateMachine):
         super().__init__()
         database.flushall()
         self.runner = asyncio.Runner()
-        self.world = World(url, database, caps=CAPS)
+        self.world = World(url, database, caps=CAPS, most_sales=MOST_SALES)
         self.digests = {self.world.store.keys.visitor_digest(SHOP, visitor): visitor for visitor in VISITORS}
         self.model, self.now = Model(), NOW
 
@@ -128,7 +129,7 @@ class Operations(RuleBasedStateMachine):
         self.run(self.world.click(visitor, self.now + 1), lambda model: model.click(visitor), dies)
 
     @rule(
-        sale=st.integers(1, 8),
+        sale=st.integers(1, 12),
         visitor=st.one_of(st.none(), visitors),
         email=st.one_of(st.none(), emails),
         customer=st.one_of(st.none(), customers),
@@ -144,7 +145,7 @@ class Operations(RuleBasedStateMachine):
             return (await self.world.sell(str(sale), visitor, named, proof, now)).outcome
 
         names = [one.name for one in named]
-        self.run(sold(), lambda model: model.sell(str(sale), visitor, names, proof.letter, now, CAPS), dies)
+        self.run(sold(), lambda model: model.sell(str(sale), visitor, names, proof.letter, now, CAPS, MOST_SALES), dies)
 
     @rule(handle=handles, unproven=st.booleans(), dies=crashes)
     def erase(self, handle: Handle, unproven: bool, dies: DeathAt) -> None:

@@ -9,6 +9,7 @@ import redis
 
 from identity_service.shop import ShopId
 from identity_service.store.keys import Keys
+from identity_service.store.sales import packed
 from tests.faults.checker import check
 from tests.faults.connection import Connection
 from tests.faults.history import History, Kind, Outcome
@@ -16,6 +17,7 @@ from tests.faults.kept import HANDLES
 from tests.faults.load import Load, perform, request
 from tests.faults.lying import LyingProxy
 from tests.faults.running import RunningService, RunningStore
+from tests.server import sale_at
 
 SHOP = ShopId("demo")
 KEYS = Keys(HANDLES)
@@ -96,7 +98,8 @@ def click_twice(database: redis.Redis) -> None:
 
 
 def order_of_the_repetition(database: redis.Redis) -> None:
-    database.hset(KEYS.sale_of(SHOP, KEYS.sale_digest(SHOP, "s")), "products", '[{"id":"i2","quantity":1}]')
+    key = KEYS.sale_of(SHOP, KEYS.sale_digest(SHOP, "s"))
+    database.set(key, packed(sale_at(database, key) | {"products": '[{"id":"i2","quantity":1}]'}))
 
 
 def link_without_pointer(database: redis.Redis) -> None:

@@ -19,6 +19,7 @@ from identity_service.store.scripts import script
 from identity_service.visitor import VisitorId
 from tests.conftest import Clock, Shopper
 from tests.faults.whole import dumped, faults_of
+from tests.server import sale_at
 
 pytestmark = pytest.mark.anyio
 SHOP = ShopId("demo")
@@ -86,8 +87,7 @@ def assert_whole(application: Application, database: redis.Redis) -> None:
 
 def sale_of(application: Application, database: redis.Redis, sale: str) -> dict[str, str]:
     keys = application.services.store.keys
-    found = database.hgetall(keys.sale_of(SHOP, keys.sale_digest(SHOP, sale)))
-    return {str(field): str(value) for field, value in found.items()}
+    return sale_at(database, keys.sale_of(SHOP, keys.sale_digest(SHOP, sale)))
 
 
 async def granted(shopper: Shopper) -> tuple[str, str]:

@@ -10,13 +10,13 @@ from identity_service.link import LinkCaps, parse_link
 from identity_service.shop import ShopId
 from identity_service.store.keys import Keys, is_of_the_store
 from identity_service.store.kinds import KINDS, UnknownKeyError, name_of
+from identity_service.store.sales import unpacked
 from identity_service.store.visitors import NAME_LENGTH
 
 READ: dict[str, Callable[[Any, str], Any]] = {
     "string": lambda pipe, key: pipe.get(key),
     "hash": lambda pipe, key: pipe.hgetall(key),
     "list": lambda pipe, key: pipe.lrange(key, 0, -1),
-    "set": lambda pipe, key: pipe.smembers(key),
     "zset": lambda pipe, key: pipe.zrange(key, 0, -1, withscores=True),
 }
 Dump = dict[tuple[str, str, str], Any]
@@ -55,7 +55,8 @@ class Shop:
 
     def of(self, kind: str) -> dict[str, Any]:
         """By digest."""
-        return {own: value for (shop, one, own), value in self.dump.items() if (shop, one) == (self.shop, kind)}
+        found = {own: value for (shop, one, own), value in self.dump.items() if (shop, one) == (self.shop, kind)}
+        return {own: unpacked(value) for own, value in found.items()} if kind == "S" else found
 
     def digest(self, visitor: str) -> str:
         return self.keys.visitor_digest(ShopId(self.shop), visitor)
@@ -112,7 +113,7 @@ def indexes(shop: Shop, caps: LinkCaps) -> Iterator[str]:
     for kind, fields in (("V:sales", ("visitor",)), ("E:sales", ("email", "customer"))):
         named = {(sale[field], own) for own, sale in shop.of("S").items() for field in fields if field in sale}
         named = {(shop.digest(who) if kind == "V:sales" else who[1:], own) for who, own in named}
-        indexed = {(own, sale) for own, sales in shop.of(kind).items() for sale in sales}
+        indexed = {(own, sale) for own, sales in shop.of(kind).items() for sale, _ in sales}
         yield from (f"{kind} lacks {one}" for one in sorted(named - indexed))
         yield from (f"{kind} tells {one}, which does not name it" for one in sorted(indexed - named))
 

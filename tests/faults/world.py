@@ -12,7 +12,7 @@ from identity_service.shop import ShopId
 from identity_service.store import Retention, Store
 from identity_service.store.events import Entry, Kept
 from identity_service.store.links import Linkable, LinkCall
-from identity_service.store.sales import HandleOfSale, NewSale, OfVisitor, SaleAnswer
+from identity_service.store.sales import MOST_SALES, HandleOfSale, NewSale, OfVisitor, SaleAnswer
 from identity_service.store.visitors import Grant, StoredReceipt
 from identity_service.visitor import Kind, VisitorId
 from tests.faults.steps import Crash, SteppedClient
@@ -29,9 +29,12 @@ FIELDS = {HandleKind.EMAIL: "email", HandleKind.CUSTOMER: "customer"}
 
 
 class World:
-    def __init__(self, url: str, database: redis.Redis, client: SteppedClient | None = None, caps: LinkCaps = CAPS) -> None:
+    def __init__(
+        self, url: str, database: redis.Redis, client: SteppedClient | None = None, caps: LinkCaps = CAPS, most_sales: int = MOST_SALES
+    ) -> None:
         self.client = client or SteppedClient(url)
         self.store = Store(self.client, HANDLES, caps, Retention(390, 400, 1_095, 400), 100)
+        self.store.sales.most = most_sales
         self.caps = caps
         self.database = database
 
@@ -79,15 +82,20 @@ class World:
         if visitor:
             await self.store.visitors.look_up(SHOP, [visitor], now)
         named = [HandleOfSale(one, link_call(one, visitor, proof, now, NOW + YEAR) if visitor else None) for one in handles]
+        leaving: dict[str, dict[str, str]] = {}
         while True:
             fields = {"sale": sale, "time": str(now), "products": "[]", "verified": "1"} | ({"visitor": visitor} if visitor else {})
             fields |= {FIELDS[one.handle.kind]: one.handle.name for one in named if one.named}
             of = None
             if visitor:
                 of = OfVisitor(visitor, self.store.events.assumption(SHOP, visitor), Entry(f'{{"n":{now}}}', KEPT, now))
-            answer = await self.store.sales.sell(SHOP, NewSale(sale, fields, float(now), of, named))
+            answer = await self.store.sales.sell(SHOP, NewSale(sale, fields, float(now), of, named, leaving=leaving))
             if answer.outcome in {"sold", "known", "otherwise"}:
                 return answer
+            if answer.outcome == "leaves":
+                leaving |= await self.store.sales.named_by(SHOP, answer.told)
+                continue
+            leaving = {}
             if answer.place is None:
                 visitor, named = None, []
             else:

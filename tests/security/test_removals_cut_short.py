@@ -16,6 +16,7 @@ from identity_service.store.batch import Command
 from identity_service.store.keys import REPAIR_LOCK
 from tests.conftest import Clock, Shopper
 from tests.contract.test_provisional_orders import BUYER, PRIVATE, PUBLIC, clicked, order, sell
+from tests.server import sale_at
 from tests.test_privacy import dump
 
 pytestmark = pytest.mark.anyio
@@ -87,7 +88,7 @@ async def test_an_order_is_not_credited_to_clicks_that_were_withdrawn_while_it_w
     shopper, own = shopper_of(application), {"visitor": "own-1"}
     await shopper.post("/v1/consents", own | {"consent": "granted"})
     await shopper.post("/v2/log/click", own | {"product": "real", "labels": ["Erased"]})
-    gate = HeldReply(application, "HGETALL", ":events")
+    gate = HeldReply(application, "GET", ":events")
     sale = asyncio.create_task(sell(shopper, PRIVATE, **own))
     await asyncio.wait_for(gate.held.wait(), 10)
     clock.forward(1)
@@ -181,7 +182,7 @@ async def test_a_half_sale_is_found_by_an_erasure(application: Application, shop
     for _ in range(2):
         await shopper.post("/v2/log/sale", body)
     await shopper.post("/v1/erasures", {"customer": "77"})
-    stored = [database.hgetall(key) for key in database.scan_iter("*:S:*")]
+    stored = [sale_at(database, key) for key in database.scan_iter("*:S:*")]
     assert [one["sale"] for one in stored if "customer" in one] == []
 
 

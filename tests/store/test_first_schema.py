@@ -16,6 +16,7 @@ from identity_service.store.entries import Entry
 from identity_service.store.keys import MOVE, SCHEMA
 from identity_service.store.kinds import UnknownKeyError, name_of
 from identity_service.store.moving import MoveRefused, Moving, undo
+from identity_service.store.sales import unpacked
 from identity_service.store.schema import FIRST, Schema, SeenMark, examine_marks, schema_of
 from tests.conftest import Clock, Shopper
 from tests.filled import NEW, OLD, SHOP, service, told_of, under
@@ -83,10 +84,9 @@ def whole(url: str, *peppers: str) -> None:
 
 
 def names_of_sales(handles: Handles, held: dict[str, Entry]) -> None:
-    stored = {entry.value[b"sale"].decode(): entry.value for _, entry in of_kind(held, "S")}
-    assert not {b"kind", b"expires", b"proof", b"linked"} & {field for one in stored.values() for field in one}
+    stored = {sale["sale"]: sale for sale in (unpacked(entry.value.decode()) for _, entry in of_kind(held, "S"))}
     expected = {sale: (visitor, email and handle_of(handles, email).name) for sale, (visitor, email) in SALES.items()}
-    assert {sale: tuple(text(one.get(field)) for field in (b"visitor", b"email")) for sale, one in stored.items()} == expected
+    assert {sale: tuple(one.get(field) for field in ("visitor", "email")) for sale, one in stored.items()} == expected
     by = {sale: handles.digest("sale", SHOP, sale).encode() for sale in SALES}
     under_handles = {(of_name(name), sale) for name, entry in of_kind(held, "E:sales") for sale in entry.value}
     assert under_handles == {(name[1:], by[sale]) for sale, (_, name) in expected.items() if name}
@@ -100,10 +100,6 @@ def of_kind(held: dict[str, Entry], kind: str) -> list[tuple[str, Entry]]:
 
 def of_name(name: str) -> str:
     return name_of(name.encode()).own.decode()
-
-
-def text(value: bytes | None) -> str | None:
-    return value.decode() if value else None
 
 
 def open_steps(url: str) -> list[bytes]:

@@ -1,10 +1,11 @@
 #!lua
 -- Purpose: is there a sale? It is written once more: or a repeated call would be acknowledged before replicas have what the first one
 --          wrote, and a failover would lose it.
--- KEYS[1]  sale (hash)
--- Touches  one field
+-- Uses     sales
+-- KEYS[1]  sale (string)
+-- Touches  one key
 -- Returns  1, or 0 where there is no sale
-local time = redis.call('HGET', KEYS[1], 'time')
-if not time then return 0 end
-redis.call('HSET', KEYS[1], 'time', time)
+local sale = read_sale(KEYS[1])
+if not sale then return 0 end
+keep_sale(KEYS[1], sale)
 return 1

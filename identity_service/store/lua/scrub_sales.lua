@@ -1,17 +1,19 @@
 #!lua flags=allow-oom
 -- Purpose: erase: take a handle out of sales that name it; the orders and their visitors stay.
--- Uses     rewrite
--- KEYS[1]  sales of the handle (set of digests)   KEYS[2]  rewrite (hash)   KEYS[3...]  sales (hashes)
+-- Uses     rewrite, sales
+-- KEYS[1]  sales of the handle (sorted set of digests)   KEYS[2]  rewrite (hash)   KEYS[3...]  sales (strings)
 -- ARGV[1]  handle's name   ARGV[2]  time of the erasure, s   ARGV[3...]  digests of the sales
 -- Touches  the sales given
 -- Returns  nothing
 note_rewrite(KEYS[2], ARGV[2])
 for i = 3, #ARGV do
-  local sale = KEYS[i]
-  local time, email, customer = unpack(redis.call('HMGET', sale, 'time', 'email', 'customer'))
-  if not time or tonumber(time) <= tonumber(ARGV[2]) then
-    if email == ARGV[1] then redis.call('HDEL', sale, 'email') end
-    if customer == ARGV[1] then redis.call('HDEL', sale, 'customer') end
-    redis.call('SREM', KEYS[1], ARGV[i])
+  local sale = read_sale(KEYS[i])
+  if not sale or tonumber(sale.time) <= tonumber(ARGV[2]) then
+    if sale then
+      if sale.email == ARGV[1] then sale.email = '' end
+      if sale.customer == ARGV[1] then sale.customer = '' end
+      keep_sale(KEYS[i], sale)
+    end
+    redis.call('ZREM', KEYS[1], ARGV[i])
   end
 end

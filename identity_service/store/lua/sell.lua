@@ -1,19 +1,21 @@
 #!lua
--- Purpose: a sale, once for each ID: the sale itself, its place in the shop's list, the indexes by which a withdrawal and an erasure find
+-- Purpose: a sale, once for each ID: the sale itself, its place in the shop's list, the lists by which a withdrawal and an erasure find
 --          it, its event and its links. What a public key said of a sale is taken back where a private key says it now.
--- Uses     links, room, visitors, orders
--- KEYS[1]  sale (hash)   KEYS[2]  orders (sorted set of digests)   of a sale with a visitor: its record, gone, sales (set) and events (list)
+-- Uses     links, room, visitors, sales, orders
+-- KEYS[1]  sale (string)   KEYS[2]  orders (sorted set of digests)   of a sale with a visitor: its record, gone, sales and events
 -- KEYS     then, of a sale that takes the place of another: record, sales and events of that one's visitor, links and sales of its handles
+-- KEYS     then of each sale that leaves a full list: itself, and sales of whom it names: visitor, email, customer
 -- KEYS     then of each handle that came with it: links, sales, and as of link for each that gives way
--- ARGV     groups of texts, each behind its number: 1. the sale: life in seconds, names and values by turns   2. the listing: time in s
---          with fractions, digest, most orders, life in s   3. the index: digest, life in s, most sales   4. the visitor as assumed, or none
---          5. the event, as of keep_event, or none   6. none, or of the sale whose place it takes: time in s, visitor or empty, number
---          and forms of its event, names of its handles   then of each handle: 1 where the sale names it or empty, and how it is to be linked, as
---          of link, or nothing
+-- ARGV     groups of texts, each behind its number: 1. life of the sale in seconds, the sale   2. the listing: time in s with fractions,
+--          digest, most orders, life in s   3. of the lists: digest, time in s, 1 where a private key says the sale, life in s, most sales
+--          4. the visitor as assumed, or none   5. the event, as of keep_event, or none   6. none, or of the sale whose place it takes:
+--          time in s, visitor or empty, number and forms of its event, names of its handles   7. of each sale that leaves: digest, and
+--          visitor, email and customer, empty where it names none   then of each handle: 1 where the sale names it or empty, and how it is
+--          to be linked, as of link, or nothing
 -- Touches  as of link for each handle; all events of the visitor of a sale whose place it takes
 -- Returns  {sold}, or why not, when nothing is written: {known}: there is a sale, and it is not the one to take the place of; {otherwise},
---          where the visitor is not as assumed; {gone}; {full}, when the visitor has too many sales; {of a handle, its place from 1 on,
---          full}, when that has; {of a handle, its place, obstacle, what obstacle returns}
+--          where something is not as it was read; {gone}; {leaves, digest of a sale that has to leave first}; {full}, when the visitor has
+--          too many sales; {of a handle, its place from 1 on, full}, when that has; {of a handle, its place, obstacle, what obstacle returns}
 local position, next_key = 0, 3
 local function next_group()
   local size = tonumber(ARGV[position + 1])
@@ -25,17 +27,18 @@ local function next_keys(count)
   return unpack(KEYS, next_key - count, next_key - 1)
 end
 local sale, listing, index, assumed, event, former = next_group(), next_group(), next_group(), next_group(), next_group(), next_group()
+local new = {digest = index[1], time = tonumber(index[2]), verified = index[3] == '1', life = tonumber(index[4]), most = tonumber(index[5])}
 
-local time, verified, stored_visitor = unpack(redis.call('HMGET', KEYS[1], 'time', 'verified', 'visitor'))
-if time and (verified or time ~= former[1] or (stored_visitor or '') ~= former[2]) then return {'known'} end
-local visitor = nil
+local stored = read_sale(KEYS[1])
+if stored and (stored.verified ~= '' or stored.time ~= former[1] or stored.visitor ~= former[2]) then return {'known'} end
+local visitor, lists = nil, {}
 if #assumed > 0 then
   visitor = {}
   visitor.record, visitor.gone, visitor.sales, visitor.events = next_keys(4)
   local gone = redis.call('GET', visitor.gone)
   if not as_assumed(visitor.record, assumed[1], gone) then return {'otherwise'} end
   if gone then return {'gone'} end
-  if not has_room(visitor.sales, index) then return {'full'} end
+  lists[1] = visitor.sales
 end
 local earlier, of_earlier = {}, {}
 if former[2] and former[2] ~= '' then earlier.record, earlier.sales, earlier.events = next_keys(3) end
@@ -44,12 +47,19 @@ for i = 4 + #events, #former do
   local links, sales = next_keys(2)
   of_earlier[#of_earlier + 1] = {name = former[i], links = links, sales = sales}
 end
+local leaving = those_leaving(next_group(), next_keys)
+if not leaving then return {'otherwise'} end
+local obstacle_at = visitor and obstacle_in(visitor.sales, new, leaving)
+if obstacle_at then return obstacle_at == 'full' and {'full'} or {'leaves', obstacle_at} end
 local handles = {}
 while next_key <= #KEYS do
   local one, asked = {}, next_group()
   one.links, one.sales = next_keys(2)
-  one.named = asked[1] == '1'
-  if one.named and not has_room(one.sales, index) then return {'of a handle', #handles + 1, 'full'} end
+  if asked[1] == '1' then
+    obstacle_at = obstacle_in(one.sales, new, leaving)
+    if obstacle_at then return obstacle_at == 'full' and {'of a handle', #handles + 1, 'full'} or {'leaves', obstacle_at} end
+    lists[#lists + 1] = one.sales
+  end
   if #asked > 1 then
     one.new, one.given = asked_link({unpack(asked, 2)})
     one.record, one.gone = visitor.record, visitor.gone
@@ -59,22 +69,17 @@ while next_key <= #KEYS do
   end
   handles[#handles + 1] = one
 end
+for _, one in pairs(leaving) do
+  if not one.due then return {'otherwise'} end
+end
 
-if time then
-  take_back(former, events, earlier, of_earlier, index[1])
-  redis.call('DEL', KEYS[1])
-end
-redis.call('HSET', KEYS[1], unpack(sale, 2))
-redis.call('EXPIRE', KEYS[1], sale[1])
-redis.call('ZADD', KEYS[2], 'GT', listing[1], listing[2])
-redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -tonumber(listing[3]) - 1)
-if redis.call('TTL', KEYS[2]) < tonumber(listing[4]) * 0.999 then redis.call('EXPIRE', KEYS[2], listing[4]) end
-if visitor then
-  put_into(visitor.sales, index)
-  if #event > 0 then keep_event(visitor.record, visitor.events, event) end
-end
+if stored then take_back(former, events, earlier, of_earlier, new.digest) end
+redis.call('SET', KEYS[1], sale[2], 'EX', sale[1])
+list_order(KEYS[2], listing)
+for _, one in pairs(leaving) do let_go(one, lists) end
+for _, list in ipairs(lists) do put_into(list, new) end
+if #event > 0 then keep_event(visitor.record, visitor.events, event) end
 for _, one in ipairs(handles) do
-  if one.named then put_into(one.sales, index) end
   if one.new then
     give_way(one, one.new, one.given, one.keys)
     write_link(one, one.new)

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Purpose: withdraw or erase a visitor: everything that it holds goes, and a mark stays; with the receipt that proves why.
--- Uses     links, receipts, removal, rewrite
+-- Uses     links, sales, receipts, removal, rewrite
 -- KEYS[1]  rewrite (hash)   KEYS[2]  piece of receipts (list)   KEYS[3...]  as of held_of
 -- ARGV[1]  visitor   ARGV[2]  time, ms   ARGV[3]  life of the mark, s   ARGV[4]  receipt, or empty   ARGV[5]  its life, s
 -- ARGV[6]  now: in any case   unless newer: where no newer mark or grant stands

@@ -1,6 +1,6 @@
 -- What a visitor holds, and taking all of it away. The caller reads first which handles and sales those are, declares their keys, and is
 -- told to read again where they are others by now.
--- Uses  links
+-- Uses  links, sales
 
 -- `keys`: record, gone, events, receipts, sales; links and sales of each handle; each sale. `names`: of the handles; `digests`: of the sales.
 local function held_of(keys, visitor, names, digests)
@@ -18,14 +18,17 @@ local function own_orders(held)
     if not held.handles[name] then return nil end
   end
   local own = {}
-  for _, digest in ipairs(redis.call('SMEMBERS', held.sales)) do
+  for _, digest in ipairs(redis.call('ZRANGE', held.sales, 0, -1)) do
     local key = held.orders[digest]
     if not key then return nil end
-    local visitor, email, customer, verified, by_token = unpack(redis.call('HMGET', key, 'visitor', 'email', 'customer', 'verified', 'by_token'))
-    if verified and by_token then email, customer = false, false end -- the shop's word, beside a session that only a browser told
-    if visitor == held.visitor then
-      if (email and not held.handles[email]) or (customer and not held.handles[customer]) then return nil end
-      own[#own + 1] = {key = key, digest = digest, email = email, customer = customer}
+    local sale = read_sale(key)
+    if sale and sale.visitor == held.visitor then
+      local of_the_shop = sale.verified ~= '' and sale.by_token ~= '' -- the shop's word, beside a session that only a browser told
+      local named = {email = not of_the_shop and sale.email or '', customer = not of_the_shop and sale.customer or ''}
+      for _, name in pairs(named) do
+        if name ~= '' and not held.handles[name] then return nil end
+      end
+      own[#own + 1] = {key = key, digest = digest, sale = sale, named = named}
     end
   end
   return own
@@ -38,11 +41,14 @@ local function take_all(held, orders, at, life)
   local existed, links, events = redis.call('EXISTS', held.record), 0, redis.call('LLEN', held.events)
   for _, handle in pairs(held.handles) do links = links + redis.call('HDEL', handle.links, held.visitor) end
   for _, order in ipairs(orders) do
-    redis.call('HDEL', order.key, 'visitor', 'by_token', 'attribution')
-    for field, name in pairs({email = order.email or nil, customer = order.customer or nil}) do
-      redis.call('HDEL', order.key, field)
-      redis.call('SREM', held.handles[name].sales, order.digest)
+    forget_visitor(order.sale)
+    for field, name in pairs(order.named) do
+      if name ~= '' then
+        order.sale[field] = ''
+        redis.call('ZREM', held.handles[name].sales, order.digest)
+      end
     end
+    keep_sale(order.key, order.sale)
   end
   redis.call('DEL', held.record, held.events, held.receipts, held.sales)
   local mark = string.format('%.0f', math.max(at, tonumber(marked or 0), tonumber(granted or 0)))
