@@ -6,6 +6,7 @@ COMMANDS = tuple(
     tuple(line.split())
     for line in """
 BGREWRITEAOF
+DBSIZE
 DEL KEY
 EVAL return 1 KEY
 EVALSHA 0 1 KEY

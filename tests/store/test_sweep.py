@@ -11,7 +11,7 @@ from identity_service.handle import Handle, Handles
 from identity_service.link import LinkSource, Proof
 from identity_service.store import Store, sweep
 from identity_service.store.batch import Command, Reply
-from identity_service.store.keys import of_shop
+from identity_service.store.keys import SWEEP, of_shop
 from identity_service.store.links import Linkable, LinkCall
 from identity_service.store.node import Node
 from identity_service.visitor import Kind, VisitorId
@@ -76,10 +76,23 @@ async def test_whatever_has_ended_leaves_the_memory_as_the_sweep_passes() -> Non
         while database.exists(of_shop(SHOP, "R:0")):
             pass
         assert int(database.dbsize()) > 1_000
-        await swept(store)
+        for _ in range(2):
+            await swept(store)
         assert int(database.dbsize()) < 20
         assert held(store, database) == ["living"]
         await store.client.close()
+
+
+@pytest.mark.parametrize(("keys", "rounds"), [(3_000, 3), (130_000, 44), (300_000, 50)])
+async def test_a_pass_through_a_store_takes_an_hour_at_most(store: Store, database: redis.Redis, keys: int, rounds: int) -> None:
+    """More keys are looked at in a round where there are more of them."""
+    for start in range(0, keys, 10_000):
+        database.mset({of_shop(SHOP, f"S:{number}"): "1" for number in range(start, min(start + 10_000, keys))})
+    passed = 0
+    while not passed or database.hvals(SWEEP) != ["0"]:
+        await swept(store)
+        passed += 1
+    assert rounds - 1 <= passed <= sweep.ROUNDS_OF_A_PASS
 
 
 @pytest.mark.parametrize("recorded", [False, True])
@@ -106,7 +119,7 @@ async def test_a_link_that_is_made_again_meanwhile_stays(
 
 
 async def test_a_round_goes_on_where_the_last_one_ended(store: Store, database: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "SCANS", 1)
+    monkeypatch.setattr(sweep, "MOST_SCANS", 1)
     monkeypatch.setattr(sweep, "KEYS_A_SCAN", 10)
     handles = [Handles("p").of_customer(SHOP, f"c{number}") for number in range(60)]
     for number, handle in enumerate(handles):
