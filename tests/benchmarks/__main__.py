@@ -1,12 +1,12 @@
-"""`python -m tests.benchmarks`: the service beside its peers; with `scaling`, `memory`, `profile` or `gate` in front of the options, one of
-those; with `all` everything, as it stands without options."""
+"""`python -m tests.benchmarks`: the service beside its peers; with the name of another run before the options, that one; with `all`
+everything, as it stands without options."""
 
 import signal
 import sys
 
-from tests.benchmarks import comparison, gate, memory, profile, scaling
+from tests.benchmarks import caps, comparison, gate, memory, profile, scaling
 
-RUNS = {"scaling": scaling.main, "memory": memory.main, "profile": profile.main, "gate": gate.main}
+RUNS = {"scaling": scaling.main, "memory": memory.main, "caps": caps.main, "profile": profile.main, "gate": gate.main}
 
 
 def main(arguments: list[str]) -> int:

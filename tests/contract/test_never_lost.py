@@ -612,7 +612,9 @@ def decoded_by_script(database: redis.Redis, key: str, product: str) -> int:
     counting = """local real, decoded = cjson, 0
     local cjson = {encode = real.encode, decode = function(text) decoded = decoded + 1 return real.decode(text) end}
     """
-    source = script("record_event").source.replace("#!lua\n", f"#!lua\n{counting}").replace("return {'kept', labels}", "return decoded")
+    source = (
+        script("record_event").source.replace("#!lua\n", f"#!lua\n{counting}").replace("return {'kept', labels or {}}", "return decoded")
+    )
     click = Event(EventType.CLICK, 1, (product,))
     keys = (key.replace("events", "record"), key.replace("events", "gone"), key)
     found = database.eval(source, 3, *keys, click.stored(), 200, 60, 1, "", "", NEWEST_RESULTS, product, *click.around_labels())
@@ -623,7 +625,9 @@ def decoded_by_script(database: redis.Redis, key: str, product: str) -> int:
 async def test_a_click_looks_through_few_results(shopper: Shopper, database: redis.Redis) -> None:
     await fill_with_results(shopper)
     key = events_key(database)
-    assert decoded_by_script(database, key, "nowhere") == NEWEST_RESULTS
+    assert decoded_by_script(database, key, "nowhere") == 0
+    assert decoded_by_script(database, key, "x") == NEWEST_RESULTS
+    assert decoded_by_script(database, key, 'with "quotes"') == NEWEST_RESULTS
     assert decoded_by_script(database, key, f"{0:x>64}") == 1
     for _ in range(30):
         await shopper.post("/v2/log/search", {"query": '["results",', "visitor": "one"})

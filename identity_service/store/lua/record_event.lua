@@ -22,18 +22,26 @@ local function shows(stored, results, product)
   end
 end
 
-local event, labels, left = ARGV[1], {}, tonumber(ARGV[7] or 0)
-local beginning = '["results",' -- before anything is decoded: a caller may have made every event long
-for _, stored in ipairs(left > 0 and redis.call('LRANGE', KEYS[3], 0, -1) or {}) do
-  if left > 0 and string.sub(stored, 1, #beginning) == beginning then
-    left = left - 1
-    local results = cjson.decode(stored)
-    if type(results[4]) == 'table' and #results[4] > 0 and shows(stored, results, ARGV[8]) then
-      labels, left = results[4], 0
-      local api = ARGV[10] ~= '' and ARGV[10] or cjson.encode(results[5] or cjson.null)
-      event = ARGV[9] .. cjson.encode(labels) .. ',' .. api .. ARGV[11]
+local RESULTS = '["results",' -- looked at before anything is decoded: a caller may have made every event long
+local AT_ONCE = 20
+local function labels_for(product, most)
+  local plain, left = not string.find(product, '[%c"\\]'), most -- as it stands in JSON
+  for first = 0, redis.call('LLEN', KEYS[3]) - 1, AT_ONCE do
+    for _, stored in ipairs(redis.call('LRANGE', KEYS[3], first, first + AT_ONCE - 1)) do
+      if string.sub(stored, 1, #RESULTS) == RESULTS then
+        if left == 0 then return nil end
+        left = left - 1
+        local results = (not plain or string.find(stored, product, 1, true)) and cjson.decode(stored)
+        if results and type(results[4]) == 'table' and #results[4] > 0 and shows(stored, results, product) then return results[4], results[5] end
+      end
     end
   end
 end
+
+local event, labels, api = ARGV[1], nil, nil
+if ARGV[7] then labels, api = labels_for(ARGV[8], tonumber(ARGV[7])) end
+if labels then
+  event = ARGV[9] .. cjson.encode(labels) .. ',' .. (ARGV[10] ~= '' and ARGV[10] or cjson.encode(api or cjson.null)) .. ARGV[11]
+end
 keep_event(KEYS[1], KEYS[3], {event, unpack(ARGV, 2, 5)})
-return {'kept', labels}
+return {'kept', labels or {}}

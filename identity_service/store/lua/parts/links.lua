@@ -4,10 +4,16 @@
 local RANK = {v = 3, t = 2, u = 1}
 local LENGTH_OF_A_NAME = 23 -- no other field of a record has it
 
--- nil for none, and for what is none: whoever writes into the store by hand may err.
+-- First, last, expires, rank, source, proof; nil for none, and for what is none: whoever writes into the store by hand may err.
+local function read_times(text)
+  local first, last, life, source, proof = string.match(text, '^(%d+) (%d+) (%d+) (%a)(%a)$')
+  local rank = RANK[proof]
+  if rank then return first + 0, first + last, first + life, rank, source, proof end
+end
+
 local function read_link(text)
-  local first, last, life, source, proof = string.match(text or '', '^(%d+) (%d+) (%d+) (%a)(%a)$')
-  return first and RANK[proof] and {first = tonumber(first), last = first + last, expires = first + life, source = source, proof = proof}
+  local first, last, expires, _, source, proof = read_times(text or '')
+  return first and {first = first, last = last, expires = expires, source = source, proof = proof}
 end
 
 local function keep_link(links, visitor, link, now)

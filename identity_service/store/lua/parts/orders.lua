@@ -6,7 +6,7 @@
 -- full; or the digest of the sale that has to leave.
 local function obstacle_in(list, new, leaving)
   local most = new.verified and new.most or math.floor(new.most / 2)
-  if redis.call('ZSCORE', list, new.digest) or redis.call('ZCARD', list) < most then return nil end
+  if redis.call('ZCARD', list) < most or redis.call('ZSCORE', list, new.digest) then return nil end
   local lowest, score = unpack(redis.call('ZRANGE', list, 0, 0, 'WITHSCORES'))
   if leaving[lowest] then
     leaving[lowest].due = true

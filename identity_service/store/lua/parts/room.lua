@@ -30,11 +30,10 @@ local function at_handle(at, new, found)
   local living, ended, weakest = 0, {}, nil
   local lowest, oldest, stored = RANK[new.proof], math.huge, redis.call('HGETALL', at.links)
   for i = 1, #stored, 2 do
-    local link = read_link(stored[i + 1])
-    if link and link.expires > new.now then
+    local first, last, expires, rank = read_times(stored[i + 1])
+    if first and expires > new.now then
       living = living + 1
-      local rank = RANK[link.proof]
-      if rank < lowest or (weakest and rank == lowest and link.last < oldest) then weakest, lowest, oldest = i, rank, link.last end
+      if rank < lowest or (weakest and rank == lowest and last < oldest) then weakest, lowest, oldest = i, rank, last end
     elseif stored[i] ~= new.visitor and #ended < 3 * MOST_ENDED then
       add(ended, 'handle', stored[i], stored[i + 1])
     end
@@ -45,6 +44,23 @@ local function at_handle(at, new, found)
     add(found, 'handle', stored[weakest], stored[weakest + 1])
   end
   return living < room or weakest ~= nil
+end
+
+-- Whether those of `given` still make room at the handle, as its caller was told: then its links need not be gone through again.
+local function still_gives_way(at, new, given, found)
+  local told = {}
+  for i = 1, #given, 3 do
+    local link = given[i] == 'handle' and redis.call('HGET', at.links, given[i + 1])
+    if link then
+      local _, _, expires, rank = read_times(link)
+      if link ~= given[i + 2] or (expires and expires > new.now and rank >= RANK[new.proof]) then return false end
+      add(told, 'handle', given[i + 1], link)
+    end
+  end
+  if #told == 0 or redis.call('HEXISTS', at.links, new.visitor) == 1 then return false end
+  if redis.call('HLEN', at.links) - #told / 3 >= room_of(new.handle_cap, new.proof) then return false end
+  add(found, unpack(told))
+  return true
 end
 
 -- The same at the visitor: visitor, name of a handle, proof.
@@ -69,7 +85,7 @@ local function obstacle(at, new, given)
   local outcome = forbidden(at, new)
   if outcome then return {outcome} end
   local found = {}
-  if not at_handle(at, new, found) then return {'full', 'handle'} end
+  if not still_gives_way(at, new, given, found) and not at_handle(at, new, found) then return {'full', 'handle'} end
   if not at_visitor(at, new, found) then return {'full', 'visitor'} end
   if table.concat(found, '\n') ~= table.concat(given, '\n') then return {'yield', unpack(found)} end
 end
