@@ -2,8 +2,9 @@
 
 Digest = 128 bits of HMAC-SHA-256(pepper, shop, kind, SHA-256(normalised value)) as 22 characters of base64url, so that a caller who
 holds only the SHA-256 of a normalised email can be served. That is the oldest pepper; each newer one digests the digest again, so that a
-store can be re-keyed without anybody's email or visitor ID. Emails are normalised by: trim, NFC, ASCII lower-case, IDNA domain, NFC again
-(some letters compose only in lower case); no dot or plus rules of single providers, and no folding that could merge two people.
+store can be re-keyed without anybody's email or visitor ID. Emails are normalised by: no invisible characters, trim, NFC, a plain at sign,
+lower case of each letter, IDNA domain, NFC again (some letters compose only in lower case); no dot or plus rules of single providers, and
+no folding that could merge two people.
 """
 
 import hashlib
@@ -33,7 +34,13 @@ PLAIN = re.compile(
     r"(?=.{1,254}\Z)(?=[^@]{1,64}@)[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@(?:(?!..--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+([a-z]{2,63})"
 )
 """Emails, in lower case, that the library takes as they are; it needs 30 us to say so. The group is the top-level domain."""
-_ASCII_LOWER = {ord(upper): ord(upper) + 32 for upper in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0]"
+    "|[\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+"""Unicode's Default_Ignorable_Code_Point, bidi controls among them: a page's text is copied with them, and nobody sees them."""
+AT_SIGNS = {0xFF20: "@", 0xFE6B: "@"}
+"""The wide and the small one, which some keyboards type (their NFKC)."""
 
 
 class HandleKind(StrEnum):
@@ -130,7 +137,8 @@ def normalise_email(email: str) -> str:
     """Raises Invalid; the text never repeats the value."""
     if len(email) > LONGEST_TYPED_EMAIL or is_junk(email):
         raise Invalid("email: is not an email address")
-    trimmed = unicodedata.normalize("NFC", email.strip())
+    typed = email if email.isascii() else INVISIBLE.sub("", email).translate(AT_SIGNS)
+    trimmed = unicodedata.normalize("NFC", typed.strip())
     plain = PLAIN.fullmatch(trimmed.lower()) if trimmed.isascii() else None
     if plain and plain[1] not in SPECIAL_USE_DOMAIN_NAMES:
         return plain[0]
@@ -138,7 +146,13 @@ def normalise_email(email: str) -> str:
         parsed = validate_email(trimmed, check_deliverability=False)
     except (EmailNotValidError, UnicodeError, ValueError):
         raise Invalid("email: is not an email address") from None
-    return unicodedata.normalize("NFC", f"{parsed.local_part}@{parsed.ascii_domain}".translate(_ASCII_LOWER))
+    return unicodedata.normalize("NFC", "".join(map(_lower, f"{parsed.local_part}@{parsed.ascii_domain}")))
+
+
+def _lower(letter: str) -> str:
+    """Each letter by itself, so that a final sigma is any other, and the Turkish capital with a dot stays apart from i."""
+    lower = letter.lower()
+    return lower if len(lower) == 1 else letter
 
 
 def is_junk(text: str) -> bool:

@@ -16,7 +16,8 @@ ProofText = Literal["key", "token", "none"]
 SourceText = Literal["sale", "email", "link"]
 
 EMAIL = about(
-    "An email. It is trimmed, lower-cased and IDNA-encoded before it is digested, and never kept.", examples=["luke@skywalker.com"]
+    "An email. Invisible characters are removed, it is trimmed, lower-cased and IDNA-encoded before it is digested, and never kept.",
+    examples=["luke@skywalker.com"],
 )
 EMAIL_SHA256 = about("SHA-256 of the normalised email, in hexadecimal.")
 CUSTOMER = about("The shop's ID of a customer: a text, or a whole number. It is digested, and never kept.")
