@@ -33,7 +33,8 @@ class Application:
     ) -> None:
         self.services = make_services(settings, clock, memory or private_memory(), mark)
         limits, services = settings.limits, self.services
-        self._app: ASGIApp = Edge(build(services), services.shops.origins, limits.header_count, limits.header_bytes, services.stopping)
+        counts = (limits.header_count, limits.header_bytes)
+        self._app: ASGIApp = Edge(build(services), services.shops.origins, *counts, services.stopping, services.proxies.header)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

@@ -18,7 +18,7 @@ from uvicorn.server import ServerState
 
 from identity_service.metrics import CUT_OFF
 from identity_service.sections import Settings
-from identity_service.web.auth import Network, is_proxy, limited_client, parse_networks
+from identity_service.web.addresses import NO_PROXIES, Proxies, is_proxy, limited_client, proxies_of
 
 VERSIONS = frozenset({"1.0", "1.1"})
 LINE_FRAME = 4
@@ -54,7 +54,7 @@ class Allowances:
     target: int
     headers: int
     connections: int = 0
-    proxies: tuple[Network, ...] = ()
+    proxies: Proxies = NO_PROXIES
 
 
 def allowances(settings: Settings) -> Allowances:
@@ -69,7 +69,7 @@ def allowances(settings: Settings) -> Allowances:
         limits.target_bytes,
         limits.header_count,
         limits.connections_per_client if limits.enabled else 0,
-        parse_networks(settings.server.trusted_proxies),
+        proxies_of(settings.server),
     )
 
 

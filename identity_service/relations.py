@@ -20,6 +20,7 @@ from identity_service.store_address import EMBEDDED, check_options, parse_addres
 DEVELOPMENT_MARK = "development-only"
 DEMO_KEY = re.compile(r"(demo|other|strict)-(public|private)-key")
 PRIVATE_KEY_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+HEADER_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 COOKIE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|http://\[::1\](:[0-9]{1,5})?")
 SHOP_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
@@ -79,6 +80,8 @@ def _server_faults(settings: Settings) -> list[Fault]:
         found.append(Fault(("server", "host"), text, (PRODUCTION,)))
     if server.gpc_support_since and not _is_day(server.gpc_support_since):
         found.append(Fault(("server", "gpc_support_since"), "is a day like 2026-11-21, or empty"))
+    if not HEADER_NAME.fullmatch(server.client_address_header):
+        found.append(Fault(("server", "client_address_header"), "is the name of one header, as x-forwarded-for"))
     if server.region_header and not server.trusted_proxies:
         text = "counts only from your own proxies; name them in server.trusted_proxies"
         found.append(Fault(("server", "region_header"), text, (name,)))

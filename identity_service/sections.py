@@ -22,6 +22,7 @@ class ServerSettings(Section, frozen=True):
     production: bool
     demo: bool
     trusted_proxies: list[str]
+    client_address_header: str
     region_header: str
     gpc_support_since: str
     drain_seconds: Annotated[int, Meta(ge=1, le=600)]

@@ -36,7 +36,8 @@ class CookieRule:
 class Shop:
     """`policies`: every policy by name with this shop's own choices, for previews; `policy` is the one in force. `window_days`: life of a
     cookieless ID. `bridge`: whether the session before a grant counts for the new ID. `attribution_days`: window in
-    which clicks count for a sale. `link_overrides`: whether a test ID typed into the address may be linked to an email."""
+    which clicks count for a sale. `link_overrides`: whether a test ID typed into the address may be linked to an email. `development`: its
+    pages are on this machine alone, so that addresses of this machine and of its network are visitors' own."""
 
     shop_id: ShopId
     origins: frozenset[str]
@@ -50,6 +51,7 @@ class Shop:
     attribution_days: int
     link_overrides: bool
     cookie: CookieRule
+    development: bool = False
 
     def under(self, policy: str) -> "Shop":
         """The same shop as it would be under another policy."""

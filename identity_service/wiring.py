@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from functools import cache
+from urllib.parse import urlsplit
 
 from identity_service.handle import Handles
 from identity_service.limits import RateLimit
@@ -10,7 +11,9 @@ from identity_service.link import LinkCaps
 from identity_service.metrics import STORE_SECONDS
 from identity_service.policy import STANDARD, STRICT
 from identity_service.regions import strict_policy
+from identity_service.relations import is_loopback
 from identity_service.sections import Settings, ShopSettings, StoreSettings
+from identity_service.service.addresses import Addresses
 from identity_service.service.figures import FigureReader
 from identity_service.service.health import HealthCheck
 from identity_service.service.links import Links
@@ -31,7 +34,7 @@ from identity_service.store import Clock, Retention, Store
 from identity_service.store.activity import HOUR
 from identity_service.store.client import Client
 from identity_service.store.schema import SeenMark
-from identity_service.web.auth import parse_networks
+from identity_service.web.addresses import proxies_of
 from identity_service.web.bodies import BodyLimits
 from identity_service.web.endpoints import Services
 
@@ -45,7 +48,8 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
     store = make_store(settings, _client(settings.store), handles, mark)
     receipts = Receipts(store, signing, clock, kept.receipt_days)
     visitors = Visitors(store, signing, receipts, clock, kept.consent_days, kept.refusal_days)
-    links, subjects, tally = Links(store, signing, clock), Subjects(visitors), Tally(store, clock)
+    links, subjects = Links(store, signing, clock), Subjects(visitors)
+    tally, addresses = Tally(store, clock), Addresses(clock)
     tracking, orders = Tracking(store, subjects, links, clock, limits.events_per_visitor), Orders(store, tally, clock)
     return Services(
         shops=make_shops(settings.shops),
@@ -62,9 +66,10 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         tally=tally,
         orders=orders,
         figures=FigureReader(store, tally, clock),
-        health=HealthCheck(orders, clock),
+        health=HealthCheck(orders, addresses, clock),
+        addresses=addresses,
         clock=clock,
-        proxies=parse_networks(settings.server.trusted_proxies),
+        proxies=proxies_of(settings.server),
         limits=BodyLimits(limits.body_bytes, limits.lookup_body_bytes, limits.json_depth),
         client_limit=_limit(settings, memory, 0, limits.client_per_second, limits.burst),
         key_limit=_limit(settings, memory, 1, limits.key_per_second, limits.burst),
@@ -75,7 +80,6 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         wrong_keys=_limit(settings, memory, 3, limits.wrong_keys_per_minute / 60, 60),
         refusal_days=kept.refusal_days,
         consent_days=kept.consent_days,
-        region_header=settings.server.region_header.lower(),
         server=settings.server,
     )
 
@@ -108,6 +112,7 @@ def make_shops(settings: Mapping[str, ShopSettings]) -> Shops:
             attribution_days=one.attribution_days,
             link_overrides=one.link_overrides,
             cookie=CookieRule(one.cookie_name, one.cookie_domain),
+            development=bool(one.origins) and all(is_loopback(urlsplit(origin).hostname or "") for origin in one.origins),
         )
         shops.add(shop, map(key_digest, one.public_keys), map(written_digest, one.private_keys))
     return shops

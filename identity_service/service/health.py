@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from identity_service.service.addresses import Addresses
+from identity_service.service.addresses import Seen as SeenAddresses
 from identity_service.service.orders import Orders
 from identity_service.shop import Shop
 from identity_service.store import DAY, Clock
@@ -78,8 +80,9 @@ class Health:
 class HealthCheck:
     """`clock`: seconds since 1970."""
 
-    def __init__(self, orders: Orders, clock: Clock) -> None:
+    def __init__(self, orders: Orders, addresses: Addresses, clock: Clock) -> None:
         self._orders = orders
+        self._addresses = addresses
         self._clock = clock
 
     async def of_shop(self, shop: Shop) -> Health:
@@ -105,7 +108,21 @@ class HealthCheck:
         if beyond := hour["calls beyond quota"]:
             lights.append(Light.AMBER)
             reasons.append(f"{beyond:,} calls of the last hour were refused: a client, or the public key, sent more than its quota")
+        if hidden := hidden_visitors(self._addresses.seen(shop.shop_id)):
+            lights.append(Light.AMBER)
+            reasons.append(hidden)
         return Health(max(lights, key=LIGHTS.index, default=Light.GREEN), click, sale, rate, unlabelled, visitorless, reasons)
+
+
+def hidden_visitors(found: SeenAddresses) -> str | None:
+    """Where a proxy stands for its visitors, all of whom would share one ID, or have none that lasts."""
+    if found.from_one:
+        what = "all visitors of the last hour come from one address"
+    elif found.local_share > WORSE_SHARE:
+        what = f"{found.local_share:.0%} of the visits of the last hour come from a private, loopback or link-local address"
+    else:
+        return None
+    return f"{what}, as a proxy's is; name your proxies in server.trusted_proxies, and send each visitor's own address in client.ip"
 
 
 def seen(hours: Mapping[int, Counts], counter: str, last: int | None) -> Seen:

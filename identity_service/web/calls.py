@@ -17,7 +17,7 @@ from identity_service.service.visits import CookieAct, Identity, Surroundings, V
 from identity_service.signals.browser import browser_signals, is_agent, is_robot
 from identity_service.signals.statements import Delivery, Reader
 from identity_service.visitor import VisitorId, own_visitor_id
-from identity_service.web.auth import Network, client_address
+from identity_service.web.addresses import client_address, is_local
 from identity_service.web.cookies import (
     all_cookies,
     clear_refusals,
@@ -81,23 +81,34 @@ def surroundings_of(call: Call, client: Client | UnsetType | None, *, lenient: b
     if isinstance(client, Client) and not (lenient and not call.private):
         if not call.private:
             raise Forbidden("client: only a private key may describe a visitor.")
-        return _described(client, call.services.proxies)
+        return _described(call, client)
     if not call.device:
         return UNKNOWN_SURROUNDINGS
     browser, agent = browser_signals(call.headers), call.headers.get("user-agent")
     acts = is_agent(agent) or "signature-agent" in call.headers
-    return Surroundings(call.address, agent, call.region, browser.gpc, browser.dnt, browser.prefetch or acts or is_robot(agent), acts)
+    address = _own_address(call, call.address, agent)
+    return Surroundings(address, agent, call.region, browser.gpc, browser.dnt, browser.prefetch or acts or is_robot(agent), acts)
 
 
-def _described(client: Client, proxies: tuple[Network, ...]) -> Surroundings:
+def _described(call: Call, client: Client) -> Surroundings:
     """Servers hand on what they got, so what cannot be read is unknown; of a list of addresses the first is the visitor's. The address of a
     proxy of ours is unknown too: a server that hands it on does not know its visitors', and all of them would share one ID."""
-    address = client_address(client.ip.partition(",")[0].strip(), None, proxies) if isinstance(client.ip, str) else None
+    told = client.ip.partition(",")[0].strip() if isinstance(client.ip, str) else None
     agent = client.user_agent if isinstance(client.user_agent, str) and client.user_agent else None
+    address = _own_address(call, client_address(told, None, call.services.proxies), agent)
     region = client.region.upper() if isinstance(client.region, str) else ""
     acts = is_agent(agent)
     found = region if REGION.fullmatch(region) else None
     return Surroundings(address, agent, found, client.gpc in YES, client.dnt in YES, acts or is_robot(agent), acts)
+
+
+def _own_address(call: Call, address: str | None, agent: str | None) -> str | None:
+    """None where it can be no visitor's own. Health says where many visitors have such a one, or all have the same."""
+    if address is None or call.shop.development:
+        return address
+    local = is_local(address)
+    call.services.addresses.count(call.shop.shop_id, address, agent, local=local)
+    return None if local else address
 
 
 def reader_of(call: Call, *, posted: bool = False) -> Reader:

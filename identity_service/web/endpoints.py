@@ -16,6 +16,7 @@ from identity_service.handle import Handles
 from identity_service.limits import RateLimit
 from identity_service.regions import PLACE
 from identity_service.sections import ServerSettings
+from identity_service.service.addresses import Addresses
 from identity_service.service.figures import FigureReader
 from identity_service.service.health import HealthCheck
 from identity_service.service.links import Links
@@ -30,17 +31,8 @@ from identity_service.service.visitors import Visitors
 from identity_service.shop import NO_ORIGIN, Caller, Shop, Shops
 from identity_service.signing import Signing
 from identity_service.store import Clock, Store
-from identity_service.web.auth import (
-    Network,
-    authenticate,
-    bearer,
-    caller_source,
-    client_address,
-    count_wrong_key,
-    is_proxy,
-    limited_client,
-    speaks_for_device,
-)
+from identity_service.web.addresses import Proxies, caller_source, client_address, is_proxy, limited_client
+from identity_service.web.auth import authenticate, bearer, count_wrong_key, speaks_for_device
 from identity_service.web.bodies import (
     BodyLimits,
     all_members,
@@ -79,8 +71,9 @@ class Services:
     orders: Orders
     figures: FigureReader
     health: HealthCheck
+    addresses: Addresses
     clock: Clock
-    proxies: tuple[Network, ...]
+    proxies: Proxies
     limits: BodyLimits
     client_limit: RateLimit | None
     key_limit: RateLimit | None
@@ -91,7 +84,6 @@ class Services:
     wrong_keys: RateLimit | None
     refusal_days: int
     consent_days: int
-    region_header: str
     server: ServerSettings
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -256,7 +248,7 @@ def situation(services: Services, scope: Scope, caller: Caller, *, always_device
     peer = scope["client"][0] if scope["client"] else None
     device = speaks_for_device(caller, scope["method"], headers)
     device |= always_device and not caller.private and headers.get("origin") != NO_ORIGIN
-    address = None if caller.private else client_address(peer, headers.get("x-forwarded-for"), services.proxies)
+    address = None if caller.private else client_address(peer, headers.get(services.proxies.header), services.proxies)
     return Situation(device, address if device else None, _region(services, peer, headers) if device else None, address)
 
 
@@ -288,5 +280,6 @@ def counted_as(services: Services, scope: Scope, caller: Caller, where: Situatio
 
 def _region(services: Services, peer: str | None, headers: Mapping[str, str]) -> str | None:
     """As a proxy of ours tells it."""
-    region = headers.get(services.region_header, "").upper() if services.region_header else ""
+    header = services.server.region_header.lower()
+    region = headers.get(header, "").upper() if header else ""
     return region if region and is_proxy(peer, services.proxies) and REGION.fullmatch(region) else None

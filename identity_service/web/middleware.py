@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from starlette.exceptions import HTTPException
@@ -24,17 +24,25 @@ PREFLIGHT = [
 ]
 EXPOSED = (b"access-control-expose-headers", b"retry-after, x-request-id")
 """What a page's script may read of an answer beside its body: when to repeat the call, and by what name to ask about it."""
-JOINED = {"cookie": "; ", "x-forwarded-for": ", "}
-"""Headers that count as one when they come several times, and what stands between their values."""
 ID_BYTES = 9
 IDS_AT_ONCE = 64
 
 
 class Edge:
-    """`origins`: of all shops, for preflights, which carry no key. `stopping`: once set, an answer is the last one on its connection."""
+    """`origins`: of all shops, for preflights, which carry no key. `stopping`: once set, an answer is the last one on its connection.
+    `address_header`: in which the operator's own proxies name the client."""
 
-    def __init__(self, app: ASGIApp, origins: frozenset[str], header_count: int, header_bytes: int, stopping: asyncio.Event) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        origins: frozenset[str],
+        header_count: int,
+        header_bytes: int,
+        stopping: asyncio.Event,
+        address_header: str = "x-forwarded-for",
+    ) -> None:
         self._app = app
+        self._joined = {"cookie": "; ", address_header: ", "}
         self._stopping = stopping
         self._origins = {origin.encode(): origin for origin in origins}
         self._header_count = header_count
@@ -65,12 +73,12 @@ class Edge:
         log_answered(request_id, _method(scope), route, answered.status, milliseconds)
 
     def _checked_headers(self, raw: Sequence[tuple[bytes, bytes]], version: str) -> dict[str, str]:
-        """Names in lower case; of repeated ones the first, but cookies joined. Raises HeadersTooLarge or Malformed."""
+        """Names in lower case; of repeated ones the first, but cookies and addresses joined. Raises HeadersTooLarge or Malformed."""
         if len(raw) > self._header_count or sum(map(len, chain.from_iterable(raw))) > self._header_bytes:
             raise HeadersTooLarge(f"Send at most {self._header_count} headers of {self._header_bytes} bytes together.")
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
         if len(headers) < len(raw):
-            headers = _joined(raw)
+            headers = _joined(raw, self._joined)
         if version != "1.0" and not headers.get("host"):
             raise Malformed("Send a Host header.")
         return headers
@@ -121,14 +129,15 @@ class Answered:
         return self._send(message)
 
 
-def _joined(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+def _joined(raw: Sequence[tuple[bytes, bytes]], joined: Mapping[str, str]) -> dict[str, str]:
+    """`joined`: headers that count as one when they come several times, and what stands between their values."""
     headers: dict[str, str] = {}
     for raw_name, value in raw:
         name = raw_name.decode("latin-1")
         if name not in headers:
             headers[name] = value.decode("latin-1")
-        elif name in JOINED:
-            headers[name] += f"{JOINED[name]}{value.decode('latin-1')}"
+        elif name in joined:
+            headers[name] += f"{joined[name]}{value.decode('latin-1')}"
         elif name == "host":
             raise Malformed("Send one Host header.")
     return headers

@@ -173,4 +173,4 @@ class TrackingHealthAnswer(Struct, frozen=True):
     error_rate: Annotated[Share, about("Share of failed calls, this hour and the one before.")]
     without_labels: Annotated[Share, about("Share of clicks without labels, last day.")]
     without_visitor: Annotated[Share, about("Share of clicks without a visitor, last day.")]
-    reasons: Annotated[list[str], about("What is not green, or the next step, in sentences.", maxItems=5)]
+    reasons: Annotated[list[str], about("What is not green, or the next step, in sentences.", maxItems=7)]

@@ -8,9 +8,10 @@ from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import ServiceError, Unauthorized
 from identity_service.shop import Caller
+from identity_service.web.addresses import caller_source
 from identity_service.web.admin.pages import SAFE, Asked, read_form, redirect
 from identity_service.web.admin.sessions import NO_COOKIE, Sessions, check_origin
-from identity_service.web.auth import authenticate, caller_source
+from identity_service.web.auth import authenticate
 from identity_service.web.endpoints import Reply, Services, send_reply
 from identity_service.web.rendering import HTML, rendered
 
