@@ -127,7 +127,7 @@ async def test_under_strict_dnt_after_a_grant_withdraws_it(shopper: Shopper) -> 
     assert told(again) == ("null", "withdrawn")
 
 
-@pytest.mark.parametrize("agent", ["Googlebot/2.1", "curl/8.5", "Mozilla/5.0 HeadlessChrome/126", "facebookexternalhit/1.1"])
+@pytest.mark.parametrize("agent", ["Googlebot/2.1", "curl/8.5", "Mozilla/5.0 HeadlessChrome/126", "Mediapartners-Google"])
 async def test_a_bot_gets_no_id_and_loses_nothing(shopper: Shopper, database: redis.Redis, agent: str) -> None:
     token = (await issued(shopper, consent="granted"))["token"]
     before = sorted(database.scan_iter())
@@ -137,6 +137,13 @@ async def test_a_bot_gets_no_id_and_loses_nothing(shopper: Shopper, database: re
         assert cookies(answer) == []
     assert sorted(database.scan_iter()) == before
     assert await fault(shopper, token) is None
+
+
+@pytest.mark.parametrize("agent", ["okhttp/4.12.0", "Shop/5.1 CFNetwork/1410.0.3 Darwin/22.6.0", "Dart/3.2 (dart:io)", "axios/1.6.2"])
+async def test_a_person_who_uses_an_app_is_no_bot(shopper: Shopper, agent: str) -> None:
+    client = {"ip": "198.51.100.9", "user_agent": agent}
+    assert told(await shopper.post("/v1/visitors", {"client": client})) == ("cookieless", "no_signal")
+    assert told(await shopper.post("/v1/consents", {"consent": "granted", "client": client})) == ("persistent", "consent_granted")
 
 
 @pytest.mark.parametrize("header", [{"sec-purpose": "prefetch"}, {"sec-purpose": "prefetch;prerender"}, {"purpose": "prefetch"}])
