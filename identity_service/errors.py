@@ -36,12 +36,24 @@ class MethodNotAllowed(ServiceError):
     status, code, title = 405, "method_not_allowed", "The address does not take this method"
 
 
+class TooSlow(ServiceError):
+    status, code, title = 408, "too_slow", "The request came too slowly"
+
+
 class ConsentRequired(ServiceError):
     status, code, title = 409, "consent_required", "The visitor's consent does not allow this"
 
 
 class TooLarge(ServiceError):
     status, code, title = 413, "too_large", "The body is too large"
+
+
+class TargetTooLong(ServiceError):
+    status, code, title = 414, "target_too_long", "The address with its query is too long"
+
+
+class UnsupportedMedia(ServiceError):
+    status, code, title = 415, "unsupported_media", "The body is in a form that is not read"
 
 
 class Invalid(ServiceError):
@@ -67,6 +79,10 @@ class StoreUnavailable(ServiceError):
 
 class StoreRefused(StoreUnavailable):
     """The store proved not to be this service's; `detail` says why, to operators."""
+
+
+class UnknownVersion(ServiceError):
+    status, code, title = 505, "unknown_version", "This version of HTTP is not spoken"
 
 
 class SettingsError(Exception):

@@ -1,28 +1,52 @@
 """What the HTTP server leaves open: how long a request may take to come, and how much of it is read before the application sees it.
 
-Refused requests get a line of plain text and the connection is closed: 408 for one that comes too slowly, 414, 431, 413, 505, 429 for one
-on a connection too many of its client, and 400 for what proxies could read otherwise than this server. A connection that sends nothing at
-all is closed without an answer, and so is one whose client does not read.
+Refused requests are answered in the form of their address and the connection is closed: 408 for one that comes too slowly, 414, 431, 413,
+505, 429 for one on a connection too many of its client, and 400 for what proxies could read otherwise than this server. A connection that
+sends nothing at all is closed without an answer, and so is one whose client does not read. A wish for another protocol is ignored.
 """
 
 import asyncio
+import secrets
 from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
 from typing import Any
 
+import httptools
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from identity_service.errors import (
+    HeadersTooLarge,
+    Malformed,
+    RateLimited,
+    ServiceError,
+    TargetTooLong,
+    TooLarge,
+    TooSlow,
+    UnknownVersion,
+)
+from identity_service.logs import log_answered
 from identity_service.metrics import CUT_OFF
 from identity_service.sections import Settings
 from identity_service.web.addresses import NO_PROXIES, Proxies, is_proxy, limited_client, proxies_of
+from identity_service.web.problems import problem_body
 
 VERSIONS = frozenset({"1.0", "1.1"})
 LINE_FRAME = 4
 CHUNK_FRAMES = 2
+ID_BYTES = 9
+REFUSALS: dict[HTTPStatus, ServiceError] = {
+    HTTPStatus.BAD_REQUEST: Malformed("Send the request as RFC 9112 says."),
+    HTTPStatus.REQUEST_TIMEOUT: TooSlow("Send the whole request at once."),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TooLarge("Send less; /docs/contract#limits says how much."),
+    HTTPStatus.REQUEST_URI_TOO_LONG: TargetTooLong("Send the call as POST, with a body in place of the query."),
+    HTTPStatus.TOO_MANY_REQUESTS: RateLimited("Use fewer connections, and each for several calls.", retry_after=1),
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: HeadersTooLarge("Send fewer headers; /docs/contract#limits says how many."),
+    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED: UnknownVersion("Send HTTP/1.1."),
+}
 
 
 OPEN: Counter[str] = Counter()
@@ -77,9 +101,40 @@ class Refused(Exception):
     """Ends the parsing of a request; the protocol's `_status` says why."""
 
 
+class Parser(httptools.HttpRequestParser):
+    """Reads a request that asks for another protocol as if it did not ask. Servers may ignore it (RFC 9110 7.8), and Java's asks with
+    its first calls. The library leaves off after such a head: the same head follows without the wish, and then what came after it."""
+
+    def __init__(self, protocol: "GuardedProtocol") -> None:
+        super().__init__(protocol)
+        self._protocol = protocol
+
+    @property
+    def leaves_off(self) -> bool:
+        """Whether the head that was read wishes for another protocol. A tunnel is none."""
+        return self.should_upgrade() and self.get_method() != b"CONNECT"
+
+    def feed_data(self, data: bytes) -> None:  # type: ignore[override]  # nothing else comes
+        while True:
+            try:
+                super().feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as stopped:
+                if not self.leaves_off:
+                    raise
+                data = self._head() + data[stopped.args[0] :]
+
+    def _head(self) -> bytes:
+        lines = [b"%b: %b" % header for header in self._protocol.headers if header[0] != b"upgrade"]
+        first = b"%b %b HTTP/%b" % (self.get_method(), self._protocol.url, self.get_http_version().encode())
+        return b"\r\n".join((first, *lines, b"", b""))
+
+
 class GuardedProtocol(HttpToolsProtocol):
     """One timer a connection, set again when it rings early, so that a usual request sets none. `_part`: of a request that has begun;
     None for a connection that waits for one, or for its answer."""
+
+    parser: Parser
 
     def __init__(
         self,
@@ -91,6 +146,8 @@ class GuardedProtocol(HttpToolsProtocol):
         allowed: Allowances,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.parser = Parser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as the library's own
         self.url = b""
         self.headers = []
         self._allowed = allowed
@@ -160,6 +217,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._part, self._due = Part.HEAD, None
 
     def on_headers_complete(self) -> None:
+        if self.parser.leaves_off:
+            return
         status = self._fault_of_head(self.parser.get_http_version())
         if status:
             self._status = status
@@ -169,6 +228,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._part, self._due = Part.BODY, None
 
     def on_message_complete(self) -> None:
+        if self.parser.leaves_off:
+            return
         super().on_message_complete()
         self._part = self._due = None
         if self.cycle.response_complete:
@@ -225,16 +286,13 @@ class GuardedProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _fault_of_head(self, version: str) -> HTTPStatus | None:
-        """The parser takes the body of a request that asks for an upgrade for the next request, and bodies of HTTP/1.0 in chunks."""
+        """The parser takes bodies of HTTP/1.0 in chunks."""
         if len(self.url) > self._allowed.target:
             return HTTPStatus.REQUEST_URI_TOO_LONG
         if version not in VERSIONS:
             return HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
         codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
-        ambiguous = codings and (version == "1.0" or codings != [b"chunked"])
-        if ambiguous or (self.parser.should_upgrade() and (codings or any(name == b"content-length" for name, _ in self.headers))):
-            return HTTPStatus.BAD_REQUEST
-        return None
+        return HTTPStatus.BAD_REQUEST if codings and (version == "1.0" or codings != [b"chunked"]) else None
 
     def _refuse(self, status: HTTPStatus) -> None:
         """Silently where an answer is on its way already: another one would be taken for the next request's."""
@@ -244,7 +302,13 @@ class GuardedProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
             return
         if self._part is not Part.BODY or not (self.pipeline or self.cycle.response_started):
-            text = status.phrase.encode()
-            lines = (b"HTTP/1.1 %d %b" % (status, text), b"content-type: text/plain", b"content-length: %d" % len(text))
-            self.transport.write(b"\r\n".join((*lines, b"connection: close", b"", text)))
+            self.transport.write(self._refusal(status))
         self.transport.close()
+
+    def _refusal(self, status: HTTPStatus) -> bytes:
+        error, request_id = REFUSALS[status], secrets.token_urlsafe(ID_BYTES)
+        _, media, body = problem_body(error, request_id, self.url.partition(b"?")[0].decode("latin-1"))
+        log_answered(request_id, "other", "none", status.value, 0.0)
+        lines = [b"HTTP/1.1 %d %b" % (status, status.phrase.encode()), b"content-type: %b" % media.encode()]
+        lines += [b"retry-after: %d" % error.retry_after] if error.retry_after else []
+        return b"\r\n".join((*lines, b"content-length: %d" % len(body), b"connection: close", b"", body))

@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import fields
 from starlette.types import Receive
 
-from identity_service.errors import Invalid, Malformed, TooLarge
+from identity_service.errors import Invalid, Malformed, TooLarge, UnsupportedMedia
 
 NO_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^\[\]{}"]++', re.DOTALL)
 """Texts, also one that never ends, and all between them and brackets. No byte is looked at twice, whatever they are."""
@@ -18,7 +18,11 @@ ESCAPE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2
 """Of a whole character, of half of one (its group 1), which scripts leave where they cut a text within an emoji, or any other."""
 DIGITS = re.compile(rb"([0-9]{1000})[0-9]+")
 BOM = b"\xef\xbb\xbf"
+GZIP = b"\x1f\x8b"
+PACKED = frozenset({"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd"})
+"""Content codings. Any other word, like the name of a character set, says nothing of the body."""
 MEMBER = re.compile(r"unknown field `([A-Za-z_]{1,40})`")
+UNPACK = "Send the body as it is, without compression (gzip, deflate) and without content-encoding."
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 TOLD = ("Expected `", "Object missing required field `")
@@ -39,9 +43,11 @@ class KeyMembers(msgspec.Struct):
 
 
 async def read_body(headers: Mapping[str, str], receive: Receive, most: int) -> bytes:
-    """Raises TooLarge as soon as more than `most` bytes are announced or have come; an empty body is an empty object."""
-    if headers.get("content-encoding", "").strip().lower() not in {"", "identity"}:
-        raise Malformed("Bodies are taken without content-encoding.")
+    """Raises TooLarge as soon as more than `most` bytes are announced or have come, UnsupportedMedia for a compressed body or a
+    multipart form. An empty body is an empty object."""
+    coding = headers.get("content-encoding", "")
+    if coding and not PACKED.isdisjoint(map(str.strip, coding.lower().split(","))):
+        raise UnsupportedMedia(UNPACK)
     announced = headers.get("content-length", "0")
     digits = announced.lstrip("0") or "0"
     if len(digits) > len(str(most)) or not (announced.isascii() and announced.isdigit()) or int(digits) > most:
@@ -56,7 +62,13 @@ async def read_body(headers: Mapping[str, str], receive: Receive, most: int) -> 
         if size > most:
             raise TooLarge(f"A body may have {most} bytes here.")
         if not message.get("more_body"):
-            return b"".join(chunks).removeprefix(BOM) or b"{}"
+            break
+    raw = b"".join(chunks).removeprefix(BOM)
+    if raw.startswith(GZIP):
+        raise UnsupportedMedia(UNPACK)
+    if raw.startswith(b"--"):
+        raise UnsupportedMedia("Send the body as JSON; tracking calls take a form as application/x-www-form-urlencoded, too.")
+    return raw or b"{}"
 
 
 def check_text(raw: bytes, most: int) -> None:

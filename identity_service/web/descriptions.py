@@ -36,8 +36,8 @@ is not described is refused with 422, but in `consent`, in `client` and in banne
 
 SAME_AS_V2 = "The same call as under `/v2`."
 BY_QUERY = (
-    "The members come as a query. `products` is a JSON text. `labels` may be repeated, be named `labels[]`, or be a JSON text. With"
-    " `callback` the answer is a script that calls it, always with status 200."
+    "The members come as a query. `products` is a JSON text, or nested as `products[0][id]`. `labels` may be repeated, be named `labels[]`,"
+    " or be a JSON text. With `callback` the answer is a script that calls it, always with status 200."
 )
 
 VISITORS = Topic(

@@ -91,7 +91,7 @@ class Services:
 class Call(Struct, frozen=True):
     """`device`: the call speaks for the visitor's device. `address` and `region`: of that device, if known. `headers`: names in lower case.
     `parameters`: of the path. `members`: the body's members as they came, for bodies that are somebody else's. `name`: of a tracking call.
-    `from_query`: its values have no types of their own. `key`: what stands for the caller's key in limits. `request_id`: as answer and
+    `from_query`: its values are text. `key`: what stands for the caller's key in limits. `request_id`: as answer and
     log tell it. `counted_as`: whom its limits count. `fault`: why the call is refused unless it carries a refusal of consent, which is
     always taken; `body` holds what fits."""
 

@@ -25,6 +25,8 @@ ERRORS = {
         errors.NotFound,
         errors.ConsentRequired,
         errors.TooLarge,
+        errors.TargetTooLong,
+        errors.UnsupportedMedia,
         errors.Invalid,
         errors.RateLimited,
         errors.HeadersTooLarge,
@@ -171,7 +173,9 @@ def _can_happen(one: Described, status: int) -> bool:
         return one.path == "/v1/links"
     if status == 404:
         return "{" in one.path
-    if status == 413:
+    if status == 414:
+        return one.method == "GET" and one.tracking
+    if status in {413, 415}:
         return one.method == "POST"
     if status == 422:
         return not one.tracking and (one.method == "POST" or one.path in parameters.OF_PAGES)

@@ -1,4 +1,4 @@
-"""A tracking call as an ASGI application: body or query, key beside or in it, JSONP, and always an answer in Clerk's form."""
+"""A tracking call as an ASGI application: body, form or query, key beside or in it, JSONP, and always an answer in Clerk's form."""
 
 import re
 from collections.abc import Mapping
@@ -18,11 +18,10 @@ from identity_service.web.auth import authenticate, bearer, count_wrong_key
 from identity_service.web.bodies import check_text, key_members, read_body, told_to_plugin, with_bounded_numbers, with_whole_texts
 from identity_service.web.endpoints import Call, Handler, Reply, Services, count_call, counted_as, send_reply, situation
 from identity_service.web.problems import problem_body
+from identity_service.web.queries import NOTHING, as_json, form_as_json, is_form
 from identity_service.web.tracking_payloads import TrackingBody
 
 CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,63}", re.ASCII)
-LISTS = frozenset({"products", "labels"})
-NOTHING = frozenset({"null", "undefined"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,9 @@ class TrackingEndpoint:
         key, beside = bearer(headers.get("authorization")), dict(query)
         caller = self._by(key if key is not None or posted else beside.get("key"))
         try:
-            raw = await read_body(headers, receive, self.services.limits.body) if posted else _as_json(query)
+            raw = await read_body(headers, receive, self.services.limits.body) if posted else as_json(query)
+            from_query = not posted or is_form(raw)
+            raw = form_as_json(raw) if posted and from_query else raw
             check_text(raw, self.services.limits.depth)
             raw = with_whole_texts(raw)
             if key is None:
@@ -74,7 +75,7 @@ class TrackingEndpoint:
                 raise Unauthorized("Missing required argument: key")
             if self.private and not caller.private:
                 raise Unauthorized("Missing required argument: private_key")
-            return await self.handler(self._call(scope, headers, caller, raw))
+            return await self.handler(self._call(scope, headers, caller, raw, from_query=from_query))
         except ServiceError as error:
             if caller:
                 self.services.tally.called(caller.shop.shop_id, Called(self.name, "none", None, error.detail or error.title))
@@ -92,7 +93,7 @@ class TrackingEndpoint:
         private = authenticate(self.services.shops, beside)
         return private if private.private and private.shop is caller.shop else authenticate(self.services.shops, None)
 
-    def _call(self, scope: Scope, headers: Mapping[str, str], caller: Caller, raw: bytes) -> Call:
+    def _call(self, scope: Scope, headers: Mapping[str, str], caller: Caller, raw: bytes, *, from_query: bool) -> Call:
         where = situation(self.services, scope, caller, always_device=self.always_device)
         count_call(self.services, scope, caller, where, len(raw))
         return Call(
@@ -106,9 +107,9 @@ class TrackingEndpoint:
             query={},
             parameters={},
             members={},
-            body=self._decoded(raw, strict=scope["method"] == "POST"),
+            body=self._decoded(raw, strict=not from_query),
             name=self.name,
-            from_query=scope["method"] == "GET",
+            from_query=from_query,
             key=caller.digest,
             counted_as=counted_as(self.services, scope, caller, where),
         )
@@ -135,34 +136,6 @@ class TrackingEndpoint:
 def note_call(call: Call) -> None:
     """A call that is about no visit, in the counters and in the log."""
     call.services.tally.called(call.shop.shop_id, Called(call.name, None))
-
-
-def _as_json(query: list[tuple[str, str]]) -> bytes:
-    """A query as the object it means: lists as JSON (products also as an object with numeric keys), as `name[]=` or as repeated names; the
-    words null and undefined as null."""
-    members: dict[str, Any] = {}
-    for written, sent in query:
-        name = written.removesuffix("[]")
-        text = sent.lstrip(" \t\r\n\ufeff") if name == "products" else sent
-        if name not in LISTS:
-            members.setdefault(name, None if name == "visitor" and text in NOTHING else text)
-        elif text.startswith("[" if name == "labels" else ("[", "{")) and written == name and (found := _list_of(text)):
-            members[name] = found
-        elif name == "products" and (text.startswith("[") or any(sign in text for sign in "{},")):
-            raise Invalid("Invalid Syntax In Argument: products")
-        elif name == "products" and text in NOTHING:
-            members[name] = None
-        elif text not in NOTHING:
-            members.setdefault(name, []).append(text)
-    return msgspec.json.encode(members)
-
-
-def _list_of(text: str) -> msgspec.Raw | None:
-    """None for what is no JSON: a label may begin like a list."""
-    try:
-        return msgspec.json.decode(with_whole_texts(text.encode()), type=msgspec.Raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
-        return None
 
 
 def _wrapped(reply: Reply, callback: str) -> Reply:

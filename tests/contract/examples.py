@@ -9,16 +9,19 @@ import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 import anyio
 import httpx2 as httpx
 
 from identity_service.app import Application
+from identity_service.protocol import REFUSALS
 from identity_service.settings import load
 from identity_service.signing import SHAPE
 from identity_service.web.examples import PATH
 from identity_service.web.openapi import PAGES
+from identity_service.web.problems import problem_body
 from identity_service.web.routes import described
 from tests.conftest import Clock
 from tests.server import valkey
@@ -172,6 +175,7 @@ async def refused_for_its_number(post: Callable[[], Awaitable[httpx.Response]]) 
 async def refusals(run: Run, client: httpx.AsyncClient, limited: httpx.AsyncClient, cut_off: httpx.AsyncClient) -> tuple[Stored, Stored]:
     """Errors by code, as problems and as tracking calls answer them. `run`: whose visitor is gone."""
     private, public = {"authorization": f"Bearer {PRIVATE}"}, {"authorization": f"Bearer {PUBLIC}"}
+    packed = {"content-encoding": "gzip"}
     many = {f"x-header-{number}": "1" for number in range(70)}
     asked, sale = {"email": EMAIL}, {"key": PUBLIC, "sale": "1002", "products": [12793]}
     lookups, log = "/v1/lookups", "/v2/log/sale"
@@ -182,6 +186,7 @@ async def refusals(run: Run, client: httpx.AsyncClient, limited: httpx.AsyncClie
         await client.get("/v1/orders/0", headers=private),
         await client.post("/v1/links", json=asked | {"token": run.gone}, headers=private),
         await client.post("/v1/links", json=asked | {"x": "x" * 40_000}, headers=private),
+        await client.post("/v1/links", content=b"", headers=private | packed),
         await client.post(lookups, json={"email": "no email"}, headers=private),
         await refused_for_its_number(lambda: limited.post(lookups, json=asked, headers=private)),
         await client.post(lookups, json=asked, headers=private | many),
@@ -192,15 +197,33 @@ async def refusals(run: Run, client: httpx.AsyncClient, limited: httpx.AsyncClie
         await client.post(log, json={}),
         await client.post(log, json=sale, headers={"origin": "https://elsewhere.example"}),
         await client.post(log, json=sale | {"x": "x" * 40_000}),
+        await client.post(log, content=b"", headers=packed),
         await client.post(log, json={"key": PUBLIC, "products": [12793]}),
         await refused_for_its_number(lambda: limited.post(log, json=sale)),
         await client.post(log, json=sale, headers=many),
         await cut_off.post(log, json=sale),
     ]
-    codes = ["malformed", "unauthorized", "forbidden", "too_large", "invalid", "rate_limited", "headers_too_large", "store_unavailable"]
-    assert [answer.status_code for answer in tracking] == [400, 401, 403, 413, 400, 429, 431, 503]
-    told = [answer.json() for answer in problems]
-    return {one["code"]: one for one in told}, dict(zip(codes, (answer.json() for answer in tracking), strict=True))
+    codes = [
+        "malformed",
+        "unauthorized",
+        "forbidden",
+        "too_large",
+        "unsupported_media",
+        "invalid",
+        "rate_limited",
+        "headers_too_large",
+        "store_unavailable",
+    ]
+    assert [answer.status_code for answer in tracking] == [400, 401, 403, 413, 415, 400, 429, 431, 503]
+    by_code = {answer.json()["code"]: answer.json() for answer in problems}
+    tracking_errors = dict(zip(codes, (answer.json() for answer in tracking), strict=True))
+    return by_code | early("/v1/orders"), tracking_errors | early(log)
+
+
+def early(path: str) -> Stored:
+    """What the HTTP server refuses, which these calls do not pass."""
+    error = REFUSALS[HTTPStatus.REQUEST_URI_TOO_LONG]
+    return {error.code: json.loads(problem_body(error, "nXbQ2mUtL0sV", path)[2])}
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """Keys, origins and bad input: a stable answer, nothing stored, nothing of the input in the log."""
 
+import gzip
 import json
 from dataclasses import replace
 from typing import Any
@@ -188,11 +189,13 @@ HOST = (b"host", b"service.test")
         ([HOST, KEY, (b"content-length", b"99999999")], [], 413, "too_large"),
         ([HOST, KEY, (b"content-length", b"needle")], [], 413, "too_large"),
         ([HOST, KEY, (b"content-length", b"2")], [b" " * 20_000, b" " * 20_000], 413, "too_large"),
-        ([HOST, KEY, (b"content-encoding", b"gzip")], [], 400, "malformed"),
+        ([HOST, KEY, (b"content-encoding", b"gzip")], [], 415, "unsupported_media"),
+        ([HOST, KEY], [gzip.compress(b"{}")], 415, "unsupported_media"),
+        ([HOST, KEY, (b"content-encoding", b"utf-8")], [], 200, None),
         ([HOST, (b"authorization", b"Basic needle")], [], 401, "unauthorized"),
         ([HOST, KEY, (b"cookie", b"\xff\xfe;;;=; __Host-visitor=\xff; __Host-visitor")], [], 200, None),
     ],
-    ids=range(10),
+    ids=range(12),
 )
 async def test_hostile_requests_get_a_stable_code(
     application: Application, headers: list[tuple[bytes, bytes]], chunks: list[bytes], status: int, code: str | None

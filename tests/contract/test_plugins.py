@@ -333,7 +333,7 @@ async def test_whatever_is_refused_with_a_right_key_is_in_the_log(shopper: Shopp
     packed = await shopper.client.post("/v2/log/click", content=b"{}", headers=bearer | {"content-encoding": "gzip"})
     odd = await asked(shopper, "log/click", {"key": KEY, "product": ""})
     wrong = await asked(shopper, "log/click", {"key": KEY, "private_key": "wrong", "product": 1})
-    assert [one.status_code for one in (large, packed, odd, wrong)] == [413, 400, 400, 401]
+    assert [one.status_code for one in (large, packed, odd, wrong)] == [413, 415, 400, 401]
     logged = (await read(shopper, "/v1/calls"))["calls"]
     assert [(one["outcome"], one["error"]) for one in logged] == [("error", one.json()["error"]) for one in (wrong, odd, packed, large)]
 

@@ -44,7 +44,7 @@ async def test_the_description_is_complete(shopper: Shopper) -> None:
     named = set(json.dumps(api).split('"#/components/schemas/')[1:])
     assert {part.split('"')[0] for part in named} <= set(api["components"]["schemas"])
     statuses = api["paths"]["/v1/links"]["post"]["responses"]
-    assert {"200", "400", "401", "403", "409", "413", "422", "429", "431", "503"} == set(statuses)
+    assert {"200", "400", "401", "403", "409", "413", "415", "422", "429", "431", "503"} == set(statuses)
 
 
 def test_the_description_is_openapi_3_1_and_relative() -> None:

@@ -259,7 +259,7 @@ async def test_an_argument_that_is_missing_or_wrong_is_named_and_nothing_is_stor
 
 
 @VERSIONS
-@pytest.mark.parametrize("body", ["{", "[]", '"x"', "sale=1&products=5", '{"sale": NaN}', ""])
+@pytest.mark.parametrize("body", ["{", "[]", '"x"', "sale", '{"sale": NaN}', ""])
 async def test_a_body_that_cannot_be_read_is_a_parsing_error(shopper: Shopper, version: str, body: str) -> None:
     headers = {"authorization": "Bearer demo-public-key"}
     answer = await shopper.client.post(f"/{version}/log/sale", content=body, headers=headers)

@@ -1,5 +1,7 @@
 """Requests that two servers could read in two ways: one answer at most, a refusal, and what is hidden in them never happens."""
 
+import re
+
 import pytest
 
 from tests.security.wire import HEADERS, post, tell
@@ -51,8 +53,6 @@ REFUSED = {
     "a chunk's extension that ends with LF": CHUNKED + b"\r\n2;a\n{}\r\n0\r\n\r\n",
     "the last chunk ends with LF": CHUNKED + b"\r\n2\r\n{}\r\n0\n\n",
     "HTTP/1.0 in chunks": b"POST /v1/visitors HTTP/1.0\r\n" + HEADERS + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n" + EMPTY,
-    "an upgrade with a body": SIZED + b"connection: upgrade\r\nupgrade: h2c\r\n\r\n{}",
-    "an upgrade with chunks": CHUNKED + b"connection: upgrade\r\nupgrade: websocket\r\n\r\n" + EMPTY,
     "a tunnel": b"CONNECT evil.example:443 HTTP/1.1\r\n" + HEADERS + b"\r\n",
     "a version of tomorrow": b"GET /healthz HTTP/1.2\r\n" + HEADERS + b"\r\n",
     "a space before the method": b" GET /healthz HTTP/1.1\r\n" + HEADERS + b"\r\n",
@@ -96,6 +96,39 @@ def test_a_request_without_one_host_is_refused(service: Service, hosts: bytes) -
 def test_the_body_of_an_upgrade_is_no_request_of_its_own(service: Service, coding: bytes) -> None:
     heard = tell(service.url, HEAD + coding + b"\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n", SECOND, pause=0.1)
     assert heard.statuses in ([400], [])
+    assert_nothing_hidden_happened(service)
+
+
+@pytest.mark.parametrize("wish", [b"h2c", b"websocket", b"TLS/1.3, h2c"])
+@pytest.mark.parametrize("pause", [0.0, 0.05])
+def test_a_wish_for_another_protocol_is_ignored(service: Service, wish: bytes, pause: float) -> None:
+    """Java's client sends it with every first call: the body is the call's own, and the next request is the next."""
+    more = b"connection: Upgrade, HTTP2-Settings\r\nhttp2-settings: AAEAAEAAAAIAAAABAAMAAABk\r\nupgrade: %b\r\n" % wish
+    sized, get = post("/v1/visitors", b'{"visitor": "v-1"}', more=more), b"GET /healthz HTTP/1.1\r\n" + HEADERS + more + b"\r\n"
+    chunks = HEAD + more + b'transfer-encoding: chunked\r\n\r\n12\r\n{"visitor": "v-2"}\r\n0\r\n\r\n'
+    whole = sized + get + chunks + post("/v1/visitors", b'{"visitor": "v-3"}') + sized
+    pieces = [whole] if not pause else [whole[at : at + 150] for at in range(0, len(whole), 150)]
+    heard = tell(service.url, *pieces, pause=pause)
+    assert (heard.statuses, heard.closed) == ([200] * 5, False), heard.text
+    assert re.findall(r'"visitor":"(v-\d)"', heard.text) == ["v-1", "v-2", "v-3", "v-1"]
+
+
+def test_many_wishes_at_once_are_many_requests(service: Service) -> None:
+    one = b"GET /healthz HTTP/1.1\r\n" + HEADERS + b"connection: upgrade\r\nupgrade: h2c\r\n\r\n"
+    assert tell(service.url, one * 300).statuses == [200] * 300
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        b"transfer-encoding: gzip, chunked\r\n",
+        b"content-length: 2\r\ntransfer-encoding: chunked\r\n",
+        b"content-length: 2\r\ncontent-length: 3\r\n",
+    ],
+)
+def test_a_wish_for_another_protocol_hides_no_fault(service: Service, request_head: bytes) -> None:
+    head = HEAD + b"connection: upgrade\r\nupgrade: h2c\r\n" + request_head + b"\r\n"
+    assert tell(service.url, head + EMPTY + SECOND).statuses == [400]
     assert_nothing_hidden_happened(service)
 
 
