@@ -13,6 +13,7 @@ from identity_service.signals.statements import SOURCES
 from identity_service.visitor import own_visitor_id
 from identity_service.web.calls import count_lookup, reader_of, receipt_answer, visit_of
 from identity_service.web.endpoints import Call, Reply
+from identity_service.web.lists import keys_of_times, page_of
 from identity_service.web.payloads import ConsentObject, DecisionAnswer, DecisionsAnswer, ReceiptsAnswer, TraceStep
 from identity_service.web.visitors import identify
 
@@ -55,7 +56,7 @@ async def receipts(call: Call) -> Reply:
         raise Invalid("visitor: name the visitor, or one receipt by receipt_id")
     held = await call.services.receipts.of_visitor(call.shop, own_visitor_id(body.visitor))
     if isinstance(body.at, UnsetType):
-        return _receipts(held)
+        return _receipts(*page_of(held, keys_of_times([receipt.time for receipt in held]), body.cursor, body.limit))
     moment = int(body.at.timestamp())
     newest = next((receipt for receipt in held if receipt.time <= moment), None)
     in_force = newest is not None and newest.time > moment - call.services.consent_days * DAY
@@ -92,5 +93,5 @@ def _trace(scene: Scene) -> list[TraceStep]:
     return [TraceStep(name, str(value) if name == "region" else str(value).lower()) for name, value in steps]
 
 
-def _receipts(found: list[Receipt]) -> Reply:
-    return Reply(ReceiptsAnswer([receipt_answer(receipt) for receipt in found]))
+def _receipts(found: list[Receipt], following: str | None = None) -> Reply:
+    return Reply(ReceiptsAnswer([receipt_answer(receipt) for receipt in found], following))

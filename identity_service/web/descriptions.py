@@ -27,7 +27,7 @@ Issues, signs and keeps visitor IDs of webshops, decided on the server from cons
 **Keys.** A public key may be seen in a browser. A private key is for servers, and never stands in the URL of a `/v1` call. Send a key as
 `Authorization: Bearer KEY`, or as the member `key` of the body.
 
-**Calls.** Bodies and answers are JSON. Times are RFC 3339 in UTC, and seconds since 1970 in exports. A body of `/v1` with a member that
+**Calls.** Bodies and answers are JSON. Times are RFC 3339 in UTC. A body of `/v1` with a member that
 is not described is refused with 422, but in `consent`, in `client` and in banners' events, and never beside a readable refusal. A body of
 `/v2` and `/v3` may have others, which are ignored. Unknown names in a query are ignored everywhere. Every call is safe to repeat.
 

@@ -5,8 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from identity_service.consent import Choice
-from identity_service.event import EventType
-from identity_service.web.order_payloads import EventMembers, SoldLine
+from identity_service.web.order_payloads import CreditEntry, EventEntry, SoldLine
 from identity_service.web.payloads import Body, ReceiptAnswer, Time, VisitorText, about, listed
 
 Email = Annotated[str, Meta(max_length=1016)]
@@ -120,14 +119,11 @@ class ErasureBody(RightsBody, frozen=True):
     dry_run: Annotated[bool, about("Answer what would go, and change nothing.")] = False
 
 
-Seconds = Annotated[int, Meta(extra_json_schema={"format": "int64", "minimum": 0})]
-
-
 class ExportedLink(Struct, frozen=True):
     """How a visitor is linked to the email or customer ID that was named."""
 
-    first_seen: Annotated[Seconds, about("When the link was first made, in seconds since 1970.")]
-    last_seen: Annotated[Seconds, about("When the link was last made, in seconds since 1970.")]
+    first_seen: Annotated[Time, about("When the link was first made, in RFC 3339.")]
+    last_seen: Annotated[Time, about("When the link was last made, in RFC 3339.")]
     source: Annotated[SourceText, about("The call that made the link: a sale, `log/email`, or `/v1/links`.")]
     verified: Annotated[bool, VERIFIED]
     proof: Annotated[ProofText, PROOF]
@@ -136,24 +132,11 @@ class ExportedLink(Struct, frozen=True):
 class ExportedConsent(Struct, frozen=True):
     """The grant that is in force."""
 
-    granted_at: Annotated[Seconds, about("When the visitor granted, in seconds since 1970.")]
+    granted_at: Annotated[Time, about("When the visitor granted, in RFC 3339.")]
     source: Annotated[str, about("Who reported the choice: `plain`, `shop`, or a banner's name.")]
     linking: Annotated[Choice | None, about("The choice about links. Null where none was made.")]
     policy_version: Annotated[str | None, about("Version of the notice that the visitor saw, if it was sent.")]
     raw_digest: Annotated[str | None, about("The first characters of the signal's SHA-256.")]
-
-
-class ExportedReceipt(ReceiptAnswer, frozen=True):
-    """Proof of one decision, with its time in seconds."""
-
-    time: Annotated[Seconds, about("When the service took the choice, in seconds since 1970.")]  # type: ignore[assignment]
-
-
-class ExportedEvent(EventMembers, frozen=True, kw_only=True):
-    """What the visitor did, with its time in seconds."""
-
-    type: Annotated[EventType, about("What happened.")]
-    time: Annotated[Seconds, about("When it happened, in seconds since 1970.")]
 
 
 class ExportedVisitor(Struct, frozen=True):
@@ -163,41 +146,32 @@ class ExportedVisitor(Struct, frozen=True):
     shared: Annotated[bool, about("Whether it is another person's, too.")]
     emails: Annotated[list[str] | UnsetType, about("Digests of its emails, at most 20 (`emails_per_visitor`).")] = UNSET
     customers: Annotated[list[str] | UnsetType, about("Digests of its customer IDs, at most 20 (`emails_per_visitor`).")] = UNSET
-    receipts: Annotated[list[ExportedReceipt] | UnsetType, about("Its receipts, newest first.", maxItems=100)] = UNSET
-    events: Annotated[list[ExportedEvent] | UnsetType, about("Newest first, at most 200 (`events_per_visitor`).")] = UNSET
+    receipts: Annotated[list[ReceiptAnswer] | UnsetType, about("Its receipts, newest first.", maxItems=100)] = UNSET
+    events: Annotated[list[EventEntry] | UnsetType, about("Newest first, at most 200 (`events_per_visitor`).")] = UNSET
     mode: Annotated[Literal["cookieless", "persistent"] | UnsetType, about("The ID's mode.")] = UNSET
-    first_seen: Annotated[Seconds | UnsetType, about("When it was first seen, in seconds since 1970.")] = UNSET
-    last_seen: Annotated[Seconds | UnsetType, about("When it was last seen, in seconds since 1970.")] = UNSET
-    expires_at: Annotated[Seconds | UnsetType, about("When the ID ends, in seconds since 1970.")] = UNSET
+    first_seen: Annotated[Time | UnsetType, about("When it was first seen, in RFC 3339.")] = UNSET
+    last_seen: Annotated[Time | UnsetType, about("When it was last seen, in RFC 3339.")] = UNSET
+    expires_at: Annotated[Time | UnsetType, about("When the ID ends, in RFC 3339.")] = UNSET
     consent: Annotated[ExportedConsent | UnsetType | None, about("The grant that is in force, or null.")] = UNSET
     sale_share_opt_out: Annotated[bool | UnsetType, about("Whether it has opted out of sale and sharing.")] = UNSET
     link: Annotated[ExportedLink | UnsetType, about("How it is linked to the email or customer ID that was named.")] = UNSET
-
-
-class ExportedCredit(Struct, frozen=True):
-    """A product of an order and the click it is credited to."""
-
-    product: Annotated[str | int, about("The product's ID.")]
-    labels: Annotated[list[str], about("Labels of the clicks on it, newest first. The events that are kept bound them.")]
-    api: Annotated[str | None, about("The call that filled the element.")]
-    clicked_at: Annotated[Seconds, about("When it was last clicked, in seconds since 1970.")]
 
 
 class ExportedOrder(Struct, frozen=True):
     """An order. `visitor` and `attribution` are shown only with the visitor itself."""
 
     sale: Annotated[str, about("The shop's order ID.")]
-    time: Annotated[Seconds, about("When the sale was logged, in seconds since 1970.")]
+    time: Annotated[Time, about("When the sale was logged, in RFC 3339.")]
     revenue: Annotated[str, about("Unit price times quantity, summed; a decimal text.", format="decimal")]
     products: Annotated[list[SoldLine], about("The order's lines.", maxItems=1000)]
     visitor: Annotated[str | UnsetType, about("ID of the visitor who bought.")] = UNSET
     email: Annotated[str | UnsetType, about("Digest of the order's email.")] = UNSET
     customer: Annotated[str | UnsetType, about("Digest of the order's customer ID.")] = UNSET
-    attribution: Annotated[list[ExportedCredit] | UnsetType, about("What the order is credited to.", maxItems=1000)] = UNSET
+    attribution: Annotated[list[CreditEntry] | UnsetType, about("What the order is credited to.", maxItems=1000)] = UNSET
 
 
 class ExportAnswer(Struct, frozen=True):
-    """Everything held of the person. Times are seconds since 1970. Nothing known is three empty lists."""
+    """Everything held of the person. Nothing known is three empty lists."""
 
     visitors: Annotated[list[dict[str, Any]], listed(ExportedVisitor, "The person's visitors, at most 1,000 (`visitors_per_handle`).")]
     unproven: Annotated[

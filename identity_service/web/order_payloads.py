@@ -6,7 +6,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from identity_service.attribution import Break
 from identity_service.event import EventType
-from identity_service.web.payloads import Body, Time, VisitorText, about, listed
+from identity_service.web.lists import MOST_CALLS, MOST_EVENTS, MOST_LABELS, MOST_PRODUCTS
+from identity_service.web.payloads import CURSOR, LIMIT, NEXT, Body, Cursor, Time, VisitorText, about, listed
 
 Light = Literal["green", "not_started", "amber", "red"]
 Money = Annotated[str, Meta(extra_json_schema={"format": "decimal"})]
@@ -18,11 +19,15 @@ class EventsBody(Body, frozen=True):
     """One visitor."""
 
     visitor: Annotated[VisitorText, about("The visitor's ID.")]
+    limit: Annotated[int, Meta(ge=1, le=MOST_EVENTS), LIMIT] = MOST_EVENTS
+    cursor: Annotated[Cursor | None, CURSOR] = None
 
 
-class EventMembers(Struct, frozen=True, kw_only=True):
-    """What an event may have beside its type and time."""
+class EventEntry(Struct, frozen=True, kw_only=True):
+    """What a visitor did."""
 
+    type: Annotated[EventType, about("What happened.")]
+    time: Annotated[Time, about("When it happened, in RFC 3339.")]
     products: Annotated[list[str | int] | UnsetType, about("Product IDs: the one clicked, those shown, or those held.", maxItems=100)] = (
         UNSET
     )
@@ -33,17 +38,11 @@ class EventMembers(Struct, frozen=True, kw_only=True):
     backtracked: Annotated[bool | UnsetType, about("Whether the labels are those of results that were shown before.")] = UNSET
 
 
-class EventEntry(EventMembers, frozen=True, kw_only=True):
-    """What a visitor did."""
-
-    type: Annotated[EventType, about("What happened.")]
-    time: Annotated[Time, about("When it happened, in RFC 3339.")]
-
-
 class EventsAnswer(Struct, frozen=True):
     """What was logged under one visitor."""
 
-    events: Annotated[list[dict[str, Any]], listed(EventEntry, "Newest first, at most 200 (`events_per_visitor`).")]
+    events: Annotated[list[dict[str, Any]], listed(EventEntry, "Newest first, at most `limit`.", maxItems=MOST_EVENTS)]
+    next: Annotated[str | None, NEXT]
 
 
 class CreditEntry(Struct, frozen=True):
@@ -84,7 +83,7 @@ class OrdersAnswer(Struct, frozen=True):
     """One page of the orders."""
 
     orders: Annotated[list[OrderAnswer], about("Newest first, at most `limit`.", maxItems=200)]
-    next: Annotated[str | None, about("Cursor of the next page. Null on the last.")]
+    next: Annotated[str | None, NEXT]
 
 
 class AttributionAnswer(Struct, frozen=True):
@@ -112,11 +111,12 @@ class LabelsAnswer(Struct, frozen=True):
     """An order counts under each of its labels; the totals count it once."""
 
     days: Annotated[int, about("Days that were counted.", minimum=1, maximum=400)]
-    labels: Annotated[list[LabelEntry], about("By revenue, highest first, at most 500 new ones an hour of `days`.")]
+    labels: Annotated[list[LabelEntry], about("By revenue, highest first, at most `limit`.", maxItems=MOST_LABELS)]
     attributed_orders: Annotated[Count, about("Orders that a click led to.")]
     other_orders: Annotated[int, about("Orders that no click led to.")]
     attributed_revenue: Annotated[Money, about("Revenue of the orders that a click led to.")]
     other_revenue: Annotated[Money, about("Revenue of the other orders.")]
+    next: Annotated[str | None, NEXT]
 
 
 class CallEntry(Struct, frozen=True):
@@ -137,8 +137,9 @@ class CallsAnswer(Struct, frozen=True):
     """The log of tracking calls. It holds nothing personal."""
 
     calls: Annotated[
-        list[dict[str, Any]], listed(CallEntry, "Newest first, of 24 hours: at most 1,000 calls and 1,000 failures.", maxItems=2000)
+        list[dict[str, Any]], listed(CallEntry, "Newest first, of 24 hours: at most 1,000 calls and 1,000 failures.", maxItems=MOST_CALLS)
     ]
+    next: Annotated[str | None, NEXT]
 
 
 class SeenProduct(Struct, frozen=True):
@@ -152,7 +153,8 @@ class SeenProduct(Struct, frozen=True):
 class ProductsAnswer(Struct, frozen=True):
     """The products that calls named."""
 
-    products: Annotated[list[SeenProduct], about("Newest first, at most 10,000.", maxItems=10_000)]
+    products: Annotated[list[SeenProduct], about("Newest first, at most `limit`.", maxItems=MOST_PRODUCTS)]
+    next: Annotated[str | None, NEXT]
 
 
 class RhythmEntry(Struct, frozen=True):

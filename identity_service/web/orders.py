@@ -1,7 +1,6 @@
 """Reading what was tracked: events of a visitor, orders and their attribution, labels, the log, products, health."""
 
 import re
-from collections.abc import Mapping
 from decimal import Decimal
 
 from identity_service.attribution import ATTRIBUTED
@@ -12,6 +11,7 @@ from identity_service.service.orders import Order
 from identity_service.visitor import own_visitor_id
 from identity_service.web.calls import rfc3339
 from identity_service.web.endpoints import Call, Reply
+from identity_service.web.lists import MOST_CALLS, MOST_LABELS, MOST_PRODUCTS, TAKE_NEXT, keys_of_times, number, page_of
 from identity_service.web.order_payloads import (
     AttributionAnswer,
     CallsAnswer,
@@ -34,14 +34,15 @@ MOST_DAYS = 400
 
 async def events(call: Call) -> Reply:
     visitor = own_visitor_id(call.body.visitor)
-    found = await call.services.store.events.of(call.shop.shop_id, visitor)
-    return Reply(EventsAnswer([event_of(stored).members() | {"time": rfc3339(event_of(stored).time)} for stored in found]))
+    found = [event_of(stored) for stored in await call.services.store.events.of(call.shop.shop_id, visitor)]
+    shown, following = page_of(found, keys_of_times([event.time for event in found]), call.body.cursor, call.body.limit)
+    return Reply(EventsAnswer([event.members() | {"time": rfc3339(event.time)} for event in shown], following))
 
 
 async def page(call: Call) -> Reply:
-    cursor, most = call.query.get("cursor"), _number(call.query, "limit", USUAL_ORDERS, MOST_ORDERS)
+    cursor, most = call.query.get("cursor"), number(call.query, "limit", USUAL_ORDERS, MOST_ORDERS)
     if cursor is not None and not CURSOR.fullmatch(cursor):
-        raise Invalid("cursor: take it from the answer before, as `next`")
+        raise Invalid(TAKE_NEXT)
     found, following = await call.services.orders.page(call.shop, cursor, most)
     return Reply(OrdersAnswer([order_answer(order) for order in found], following))
 
@@ -57,33 +58,42 @@ async def attribution(call: Call) -> Reply:
 
 
 async def labels(call: Call) -> Reply:
-    days = _number(call.query, "days", call.shop.attribution_days, MOST_DAYS)
+    days = number(call.query, "days", call.shop.attribution_days, MOST_DAYS)
     figures, totals = await call.services.orders.labels(call.shop, days)
+    keys = [(-_micros(one.revenue), -one.clicks, one.label) for one in figures]
+    shown, following = page_of(figures, keys, call.query.get("cursor"), number(call.query, "limit", MOST_LABELS, MOST_LABELS))
     attributed, whole = totals["orders attributed"], totals["orders all"]
     money, all_money = totals["revenue_all attributed"], totals["revenue_all all"]
     return Reply(
         LabelsAnswer(
             days,
-            [LabelEntry(one.label, one.clicks, one.orders, f"{one.revenue:f}") for one in figures],
+            [LabelEntry(one.label, one.clicks, one.orders, f"{one.revenue:f}") for one in shown],
             attributed,
             whole - attributed,
             _money(money),
             _money(all_money - money),
+            following,
         )
     )
 
 
 async def calls(call: Call) -> Reply:
     found = await call.services.orders.calls(call.shop)
-    return Reply(CallsAnswer([entry | {"time": rfc3339(entry["time"])} for entry in found]))
+    limit = number(call.query, "limit", MOST_CALLS, MOST_CALLS)
+    shown, following = page_of(found, keys_of_times([entry["time"] for entry in found]), call.query.get("cursor"), limit)
+    return Reply(CallsAnswer([entry | {"time": rfc3339(entry["time"])} for entry in shown], following))
 
 
 async def products(call: Call) -> Reply:
-    seen = []
+    keys, seen = [], {}
     for product, value in (await call.services.orders.products(call.shop)).items():
         kind, _, time = value.partition(" ")
-        seen.append((int(time), SeenProduct(product, "integer" if kind == "i" else "string", rfc3339(int(time)))))
-    return Reply(ProductsAnswer([entry for _, entry in sorted(seen, key=lambda pair: (-pair[0], pair[1].product))]))
+        keys.append((-int(time), product))
+        seen[product] = SeenProduct(product, "integer" if kind == "i" else "string", rfc3339(int(time)))
+    keys.sort()
+    limit = number(call.query, "limit", MOST_PRODUCTS, MOST_PRODUCTS)
+    shown, following = page_of([seen[product] for _, product in keys], keys, call.query.get("cursor"), limit)
+    return Reply(ProductsAnswer(shown, following))
 
 
 async def health(call: Call) -> Reply:
@@ -122,12 +132,8 @@ async def _order(call: Call) -> Order:
     return found
 
 
-def _number(query: Mapping[str, str], name: str, usual: int, most: int) -> int:
-    text = query.get(name, str(usual))
-    number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(most)) else 0
-    if not 1 <= number <= most:
-        raise Invalid(f"{name}: is a number from 1 to {most}")
-    return number
+def _micros(amount: Decimal) -> int:
+    return int(amount.scaleb(6))
 
 
 def _money(micros: int) -> str:

@@ -4,9 +4,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from identity_service.signals.statements import SOURCES
+from identity_service.web.lists import MOST_CALLS, MOST_LABELS, MOST_PRODUCTS
 from identity_service.web.orders import MOST_DAYS, MOST_ORDERS, USUAL_ORDERS
 
 Parameter = dict[str, Any]
+
+
+def _page(most: int) -> dict[str, tuple[dict[str, Any], str]]:
+    return {
+        "cursor": ({"type": "string", "maxLength": 1_000}, "`next` of the page before. Absent, the first page."),
+        "limit": ({"type": "integer", "minimum": 1, "maximum": most, "default": most}, f"Entries of a page, 1 to {most:,}."),
+    }
+
 
 OF_PATHS: Mapping[str, tuple[dict[str, Any], str]] = {
     "source": ({"type": "string", "enum": list(SOURCES)}, "The banner that reports, or the framework whose string it is."),
@@ -23,7 +32,10 @@ OF_PAGES: Mapping[str, Mapping[str, tuple[dict[str, Any], str]]] = {
             f"Orders a page, 1 to {MOST_ORDERS}.",
         ),
     },
-    "/v1/labels": {
+    "/v1/calls": _page(MOST_CALLS),
+    "/v1/products": _page(MOST_PRODUCTS),
+    "/v1/labels": _page(MOST_LABELS)
+    | {
         "days": ({"type": "integer", "minimum": 1, "maximum": MOST_DAYS}, "Days to count. Absent, the shop's `attribution_days`."),
     },
 }

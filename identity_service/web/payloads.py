@@ -7,6 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from identity_service.consent import Choice
 from identity_service.policy import Reason
+from identity_service.web.lists import MOST_RECEIPTS
 
 
 def about(description: str, **schema: Any) -> Meta:
@@ -25,6 +26,12 @@ Key = Annotated[Any, about("The shop's key, where it is not in `Authorization: B
 VisitorText = Annotated[str, Meta(max_length=120)]
 Moment = Annotated[datetime, Meta(tz=True)]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+
+
+Cursor = Annotated[str, Meta(max_length=1_000)]
+LIMIT = about("Entries of a page. Absent, as many as there may be.")
+CURSOR = about("`next` of the page before. Absent, the first page.")
+NEXT = about("Cursor of the next page. Null on the last.")
 
 
 class Body(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -188,12 +195,15 @@ class ReceiptsBody(Body, frozen=True):
     visitor: Annotated[VisitorText | UnsetType, about("ID of the visitor whose receipts are asked for.")] = UNSET
     at: Annotated[Moment | UnsetType, about("The moment for which proof is asked, in RFC 3339 with its offset.")] = UNSET
     receipt_id: Annotated[Annotated[str, Meta(max_length=64)] | UnsetType, about("ID of one receipt.")] = UNSET
+    limit: Annotated[int, Meta(ge=1, le=MOST_RECEIPTS), LIMIT] = MOST_RECEIPTS
+    cursor: Annotated[Cursor | None, CURSOR] = None
 
 
 class ReceiptsAnswer(Struct, frozen=True):
     """Empty where nothing is known."""
 
-    receipts: Annotated[list[ReceiptAnswer], about("Newest first, at most 100 of a visitor.", maxItems=100)]
+    receipts: Annotated[list[ReceiptAnswer], about("Newest first, at most `limit`.", maxItems=MOST_RECEIPTS)]
+    next: Annotated[str | None, NEXT] = None
 
 
 class DecisionsBody(IssueBody, frozen=True):

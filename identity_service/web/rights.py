@@ -1,12 +1,17 @@
 """Calls for the person's rights: exports and erasures."""
 
+from typing import Any
+
 from msgspec import UnsetType
 
 from identity_service.visitor import VisitorId, own_visitor_id
-from identity_service.web.calls import count_lookup
+from identity_service.web.calls import count_lookup, rfc3339
 from identity_service.web.endpoints import Call, Reply
 from identity_service.web.link_payloads import ErasedCounts, ErasureAnswer, ExportAnswer, KeptCounts, RightsBody
 from identity_service.web.links import handle_of, one_of
+
+TIMES = frozenset({"time", "first_seen", "last_seen", "expires_at", "granted_at", "clicked_at"})
+"""Members of an export that are seconds since 1970 where they are held."""
 
 
 async def export(call: Call) -> Reply:
@@ -14,8 +19,19 @@ async def export(call: Call) -> Reply:
     count_lookup(call)
     visitor, rights = _visitor(call), call.services.rights
     if visitor:
-        return Reply(ExportAnswer(**await rights.export_visitor(call.shop, visitor)))
-    return Reply(ExportAnswer(**await rights.export_handle(call.shop, handle_of(call), unproven=call.body.unproven)))
+        held = await rights.export_visitor(call.shop, visitor)
+    else:
+        held = await rights.export_handle(call.shop, handle_of(call), unproven=call.body.unproven)
+    return Reply(ExportAnswer(**with_times(held)))
+
+
+def with_times(held: Any) -> Any:
+    """The same with its times in RFC 3339."""
+    if isinstance(held, list):
+        return [with_times(one) for one in held]
+    if not isinstance(held, dict):
+        return held
+    return {name: rfc3339(one) if name in TIMES and isinstance(one, int) else with_times(one) for name, one in held.items()}
 
 
 async def erase(call: Call) -> Reply:

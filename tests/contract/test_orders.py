@@ -303,6 +303,7 @@ async def test_labels_show_clicks_orders_and_revenue(shopper: Shopper) -> None:
         "other_orders": 1,
         "attributed_revenue": "12.5",
         "other_revenue": "7.5",
+        "next": None,
     }
 
 

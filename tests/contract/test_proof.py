@@ -21,6 +21,7 @@ from tests.conftest import Clock, Shopper
 pytestmark = pytest.mark.anyio
 OWNER, STRANGER = "luke@skywalker.com", "stranger@evil.example"
 CUSTOMER = "1234"
+WHEN = "2026-11-18T11:06:40Z"
 SECRET = "secret-query"
 SHOP = ShopId("demo")
 NOTHING: dict[str, list[object]] = {"visitors": [], "unproven": [], "orders": []}
@@ -91,7 +92,7 @@ async def test_an_export_by_a_link_without_proof_shows_how_it_was_linked_and_not
     shown = await exported(shopper, email=STRANGER)
     assert (shown["visitors"], shown["orders"]) == ([], [])
     [hidden] = shown["unproven"]
-    assert hidden == {"first_seen": 1795000000, "last_seen": 1795000000, "source": "email", "verified": False, "proof": "none"}
+    assert hidden == {"first_seen": WHEN, "last_seen": WHEN, "source": "email", "verified": False, "proof": "none"}
     assert not any(word in json.dumps(shown) for word in (SECRET, person.visitor, "mine"))
 
 

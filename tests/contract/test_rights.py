@@ -1,11 +1,13 @@
 """Exports and erasures: what one shows the other takes, and nothing of anybody else."""
 
+import re
 from typing import Any
 
 import pytest
 import redis
 
 from identity_service.app import Application
+from identity_service.web.calls import rfc3339
 from tests.conftest import Clock, Shopper
 from tests.server import sale_at
 
@@ -249,7 +251,10 @@ async def test_an_export_has_one_form_of_digests_and_times(shopper: Shopper, clo
     found = await exported(shopper, email=LUKE)
     [visitor], [order] = found["visitors"], found["orders"]
     assert ([order["email"]], [order["customer"]]) == (visitor["emails"], visitor["customers"])
-    assert visitor["consent"]["granted_at"] == order["time"] == int(clock())
+    assert visitor["consent"]["granted_at"] == order["time"] == rfc3339(int(clock()))
+    times = [visitor["first_seen"], visitor["link"]["last_seen"], visitor["receipts"][0]["time"], visitor["events"][0]["time"]]
+    assert set(times) == {order["time"]}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", visitor["expires_at"])
 
 
 async def test_what_was_done_to_a_cart_is_told(shopper: Shopper) -> None:

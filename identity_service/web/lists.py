@@ -1,0 +1,64 @@
+"""Pages of lists: `limit` and `cursor` of a call, and the `next` of its answer.
+
+A list is sorted by its keys, and a cursor is the key of the last entry shown: what comes in front meanwhile moves no later page.
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from identity_service.errors import Invalid
+
+T = TypeVar("T")
+Key = tuple[int | str, ...]
+MOST_EVENTS, MOST_RECEIPTS, MOST_CALLS, MOST_LABELS, MOST_PRODUCTS = 500, 100, 2_000, 10_000, 10_000
+"""Entries of a page, and as many where no `limit` is sent."""
+TAKE_NEXT = "cursor: take it from the answer before, as `next`"
+
+
+def page_of(entries: Sequence[T], keys: Sequence[Key], cursor: str | None, limit: int) -> tuple[list[T], str | None]:
+    """The entries after `cursor`, and the cursor of the next page. Raises Invalid for a cursor of no such list."""
+    found = list(zip(keys, entries, strict=True))
+    if cursor is not None:
+        found = _after(found, _key_of(cursor))
+    shown = found[:limit]
+    return [entry for _, entry in shown], _cursor_of(shown[-1][0]) if len(found) > limit else None
+
+
+def keys_of_times(times: Sequence[int]) -> list[Key]:
+    """Of entries that come newest first: those of one second are told apart by how many of it follow."""
+    following: Counter[int] = Counter()
+    keys: list[Key] = []
+    for time in reversed(times):
+        keys.append((-time, -following[time]))
+        following[time] += 1
+    return keys[::-1]
+
+
+def number(query: Mapping[str, str], name: str, usual: int, most: int) -> int:
+    text = query.get(name, str(usual))
+    found = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(most)) else 0
+    if not 1 <= found <= most:
+        raise Invalid(f"{name}: is a number from 1 to {most}")
+    return found
+
+
+def _after(found: list[tuple[Key, T]], last: Key) -> list[tuple[Key, T]]:
+    try:
+        return [(key, entry) for key, entry in found if key > last]
+    except TypeError:  # the cursor of another list
+        raise Invalid(TAKE_NEXT) from None
+
+
+def _cursor_of(key: Key) -> str:
+    return urlsafe_b64encode(msgspec.json.encode(key)).rstrip(b"=").decode()
+
+
+def _key_of(cursor: str) -> Key:
+    try:
+        return msgspec.json.decode(urlsafe_b64decode(cursor.encode() + b"=="), type=Key)
+    except ValueError:  # of base64 and of JSON alike
+        raise Invalid(TAKE_NEXT) from None
