@@ -67,7 +67,7 @@ async def read_body(headers: Mapping[str, str], receive: Receive, most: int) -> 
     if raw.startswith(GZIP):
         raise UnsupportedMedia(UNPACK)
     if raw.startswith(b"--"):
-        raise UnsupportedMedia("Send the body as JSON; tracking calls take a form as application/x-www-form-urlencoded, too.")
+        raise UnsupportedMedia("Send the body as JSON, or where a form is taken, as application/x-www-form-urlencoded.")
     return raw or b"{}"
 
 

@@ -769,7 +769,7 @@ BODIES = [
     (b"\xff\xfe", FORM, 400),
     (b"{}", "application/json", 400),
     (b"form_token=x", "text/plain", 400),
-    (b"--x\r\n\r\n--x--", "multipart/form-data; boundary=x", 400),
+    (b"--x\r\n\r\n--x--", "multipart/form-data; boundary=x", 415),
     (b"a=b&" * 8_000, FORM, 403),
     (b"x" * 40_000, FORM, 413),
 ]

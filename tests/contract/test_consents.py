@@ -210,7 +210,7 @@ async def test_an_erased_visitors_receipts_are_found_by_their_own_id_alone(shopp
     granted = await reported(shopper, "granted")
     erased = (await shopper.post("/v1/erasures", {"visitor": granted["visitor"]})).json()
     assert erased["erased"]["visitors"] == 1
-    assert (await shopper.post("/v1/receipts", {"visitor": granted["visitor"]})).json() == {"receipts": []}
+    assert (await shopper.post("/v1/receipts", {"visitor": granted["visitor"]})).json()["receipts"] == []
     proof = (await shopper.post("/v1/receipts", {"receipt_id": granted["receipt"]["receipt_id"]})).json()["receipts"]
     assert proof == [granted["receipt"]]
 
@@ -218,7 +218,7 @@ async def test_an_erased_visitors_receipts_are_found_by_their_own_id_alone(shopp
 async def test_receipts_of_another_shop_are_not_shown(shopper: Shopper) -> None:
     granted = await reported(shopper, "granted")
     for asked in ({"visitor": granted["visitor"]}, {"receipt_id": granted["receipt"]["receipt_id"]}):
-        assert (await shopper.post("/v1/receipts", asked, key="other-private-key")).json() == {"receipts": []}
+        assert (await shopper.post("/v1/receipts", asked, key="other-private-key")).json()["receipts"] == []
 
 
 @pytest.mark.parametrize("body", [{}, {"at": "2026-11-18T10:00:00Z"}, {"visitor": "own-id", "at": "yesterday"}, {"visitor": "a b"}])
