@@ -310,5 +310,6 @@ class GuardedProtocol(HttpToolsProtocol):
         _, media, body = problem_body(error, request_id, self.url.partition(b"?")[0].decode("latin-1"))
         log_answered(request_id, "other", "none", status.value, 0.0)
         lines = [b"HTTP/1.1 %d %b" % (status, status.phrase.encode()), b"content-type: %b" % media.encode()]
+        lines.append(b"x-request-id: %b" % request_id.encode())
         lines += [b"retry-after: %d" % error.retry_after] if error.retry_after else []
         return b"\r\n".join((*lines, b"content-length: %d" % len(body), b"connection: close", b"", body))
