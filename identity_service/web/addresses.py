@@ -15,7 +15,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 FORWARDED = "forwarded"
 """The header of RFC 7239; every other one holds an address, or a list of them with the nearest hop at its end."""
 WITH_PORT = re.compile(r"\[(.*)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
-PARAMETER = re.compile(r"""[ \t]*(?:([!#$%&'*+.^_`|~\w-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s",;]*)))?[ \t]*([,;]|\Z)""", re.ASCII)
+PARAMETER = re.compile(
+    r"""[ \t]*+(?:([!#$%&'*+.^_`|~\w-]++)[ \t]*+=[ \t]*+(?:"((?:[^"\\]|\\.)*+)"|([^\s",;]*+)))?[ \t]*+([,;]|\Z)""", re.ASCII
+)
 """Name, quoted value, plain value, and what ends it. Nothing between two separators is none."""
 LOCAL_IPV4 = re.compile(r"(?:10|127)\.|192\.168\.|169\.254\.|172\.(?:1[6-9]|2\d|3[01])\.|0\.0\.0\.0\Z", re.ASCII)
 PRIVATE_IPV6 = ipaddress.IPv6Network("fc00::/7")

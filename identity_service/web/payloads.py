@@ -51,7 +51,7 @@ class Client(Struct, frozen=True):
     """The visitor's own surroundings, told by a server with a private key, which hands on what it got: what is no address or no region is
     unknown."""
 
-    ip: Annotated[Any, about("Address of the visitor's device, IPv4 or IPv6.", **TEXT)] = None
+    ip: Annotated[Any, about("Address of the visitor's device. A loopback, private or link-local one is unknown.", **TEXT)] = None
     user_agent: Annotated[Any, about("`User-Agent` of the visitor's browser.", **TEXT)] = None
     region: Annotated[Any, about("ISO 3166 code of the visitor's country, or of country and subdivision: `FR`, `US-CA`.", **TEXT)] = None
     gpc: Annotated[Any, about("Whether the browser sends `Sec-GPC: 1`, an opt-out of sale and sharing. Also as 1 or `1`.", **FLAG)] = False
