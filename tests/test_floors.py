@@ -20,7 +20,6 @@ NOUNS = {
     "handle",
     "link",
     "event",
-    "robots",
     "signals",
 }
 SETTINGS = {"sections", "setting_types", "settings_file", "layers", "settings", "store_address"}

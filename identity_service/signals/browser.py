@@ -1,4 +1,4 @@
-"""What a visitor's browser says by itself: Global Privacy Control, Do Not Track, prefetching, and being a robot.
+"""What a visitor's browser says by itself: Global Privacy Control, Do Not Track, prefetching, and being an agent.
 
 `Sec-GPC: 1` as in the W3C draft (w3.org/TR/gpc); any other value is no signal. `DNT: 1` is no standard any more and still sent.
 """
@@ -7,14 +7,6 @@ import re
 from collections.abc import Mapping
 
 from msgspec import Struct
-
-BOT = re.compile(r"(?<!\bcu)bot(\b|_)")
-ROBOTS = (
-    *("crawl", "spider", "slurp", "facebookexternalhit", "headless", "lighthouse", "pingdom", "uptime", "monitor", "preview", "scan"),
-    *("archiver", "curl/", "wget/", "python-", "python/", "httpx", "aiohttp", "go-http-client", "java/", "okhttp", "libwww", "scrapy"),
-    *("phantomjs", "selenium", "puppeteer", "playwright"),
-)
-
 
 AGENT = re.compile(
     r"(?<![a-z])[a-z]+-user/[0-9]|"  # Claude-User, ChatGPT-User, Perplexity-User, MistralAI-User, Amzn-User
@@ -42,11 +34,3 @@ def is_agent(user_agent: str | None) -> bool:
     """Whether the visitor names itself as an agent. Agents of one vendor share addresses and a user agent, so that those for whom they act
     cannot be told apart by them."""
     return bool(user_agent) and AGENT.search(str(user_agent).lower()) is not None
-
-
-def is_robot(user_agent: str | None) -> bool:
-    """Judged by the visitor's own user agent; unknown is not a robot."""
-    if not user_agent:
-        return False
-    agent = user_agent.lower()
-    return any(map(agent.__contains__, ROBOTS)) or ("bot" in agent and BOT.search(agent) is not None)

@@ -12,10 +12,10 @@ from identity_service.consent import Choice, EarlierRefusal, Millis, OptOutsSeen
 from identity_service.errors import Forbidden, Invalid, ServiceError
 from identity_service.handle import Handle
 from identity_service.policy import Asked
-from identity_service.robots import is_robot
 from identity_service.service.identities import refused_at
 from identity_service.service.visits import CookieAct, Identity, Surroundings, Visit
 from identity_service.signals.browser import browser_signals, is_agent
+from identity_service.signals.robots import is_robot
 from identity_service.signals.statements import Delivery, Reader
 from identity_service.visitor import VisitorId, own_visitor_id
 from identity_service.web.addresses import client_address, is_local

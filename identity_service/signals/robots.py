@@ -10,17 +10,8 @@ WORDS = (
     *("uptime", "monitor", "preview", "scan", "archiver", "wget/", "python-", "python/", "httpx", "aiohttp", "go-http-client", "libwww"),
     *("scrapy", "phantomjs", "selenium", "puppeteer", "playwright", "heritrix", "nutch", "httrack", "w3c_validator", "zgrab", "gtmetrix"),
     *("mediapartners-google", "google-inspectiontool", "feedfetcher", "google-read-aloud", "google-site-verification", "apis-google"),
-    *(
-        "duplexweb-google",
-        "googleother",
-        "google-safety",
-        "google favicon",
-        "siteaudit",
-        "statuscake",
-        "site24x7",
-        "ptst/",
-        "datadogsynthetics",
-    ),
+    *("duplexweb-google", "googleother", "google-safety", "google favicon", "siteaudit", "statuscake", "site24x7", "ptst/"),
+    *("datadogsynthetics",),
 )
 """In lower case. developers.google.com/crawling/docs/crawlers-fetchers/overview-google-crawlers names Google's without `bot`."""
 BOT = re.compile(r"(?<!\bcu)bot(\b|_)")
