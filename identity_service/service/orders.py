@@ -128,8 +128,8 @@ class Orders:
         await self._tally.write_of(shop.shop_id)
         return await self._store.activity.latest(shop.shop_id)
 
-    async def products(self, shop: Shop) -> dict[str, str]:
-        """ID as text → type letter and time, of products seen in clicks and sales."""
+    async def products(self, shop: Shop) -> dict[str, int]:
+        """Of products seen in clicks and sales, type (i for an integer, s for text) and ID → when last."""
         await self._tally.write_of(shop.shop_id)
         return await self._store.activity.products(shop.shop_id)
 

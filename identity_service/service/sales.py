@@ -130,7 +130,7 @@ class Sales:
             new = NewSale(sale.sale, fields, self._listed_at(sale.time), of, handles, takes, leaving)
             answer = await self._store.sales.sell(shop.shop_id, new)
             if answer.outcome == "sold":
-                self._count(shop, sale, counted, former)
+                self._count(shop, sale, counted, former, private=told.private)
                 return Sold(subject, attribution)
             if answer.outcome == "known":
                 return await self._repeated(shop, told, await self._store.sales.by_id(shop.shop_id, sale.sale) or {}, subject)
@@ -155,12 +155,12 @@ class Sales:
         SALE_CONFLICTS.inc(stored["products"] != _products(told.sale))
         return Sold(subject, None)
 
-    def _count(self, shop: Shop, sale: Sale, counted: Counted, former: Mapping[str, str] | None) -> None:
+    def _count(self, shop: Shop, sale: Sale, counted: Counted, former: Mapping[str, str] | None, *, private: bool) -> None:
         """Each at the time of its order."""
         if former:
             earlier = counted_in(former)
             self._tally.taken_back(shop.shop_id, int(former["time"]), earlier.revenue, earlier.labels)
-        self._tally.sold(shop.shop_id, sale.time, counted.revenue, sale.products, counted.labels)
+        self._tally.sold(shop.shop_id, sale.time, counted.revenue, sale.products, counted.labels, private=private)
 
     def _entry(self, shop: Shop, subject: Subject, sale: Sale) -> Entry:
         return self._tracking.entry(shop, subject, sale_event(sale))

@@ -16,7 +16,7 @@ from identity_service.errors import StoreUnavailable
 from identity_service.event import ProductId, compact
 from identity_service.shop import ShopId
 from identity_service.store import Clock, Store
-from identity_service.store.activity import HOUR, MOST_COUNTERS, Log
+from identity_service.store.activity import HOUR, MOST_COUNTERS, Log, Shown
 
 MICROS = 1_000_000
 """Revenue is counted in millionths of the shop's currency; an order's own revenue is exact."""
@@ -32,7 +32,7 @@ class Gathered:
 
     calls: dict[tuple[int, tuple[str, ...]], int] = field(default_factory=dict)
     hours: dict[int, Counter[str]] = field(default_factory=dict)
-    products: dict[str, str] = field(default_factory=dict)
+    products: dict[str, Shown] = field(default_factory=dict)
     log: deque[tuple[int, "Called"]] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
     failures: deque[tuple[int, "Called"]] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
     last: dict[str, int] = field(default_factory=dict)
@@ -87,19 +87,21 @@ class Tally:
     def robot_clicked(self, shop: ShopId) -> None:
         self._count(self._of(shop), int(self._clock()), ("clicks bot",))
 
-    def clicked(self, shop: ShopId, product: ProductId, labels: Sequence[str], *, visitor: bool) -> None:
+    def clicked(self, shop: ShopId, product: ProductId, labels: Sequence[str], *, visitor: bool, private: bool) -> None:
         now, gathered = int(self._clock()), self._of(shop)
         names = [f"click {label[:LONGEST_LABEL]}" for label in labels] or ["clicks unlabelled"]
         self._count(gathered, now, ("clicks all", *names) if visitor else ("clicks all", "clicks visitorless", *names))
         gathered.last["click"] = now
-        self._see(gathered, [product], now)
+        self._see(gathered, [product], Shown(now, private))
 
-    def sold(self, shop: ShopId, time: int, revenue: Decimal, products: Sequence[ProductId], credited: Mapping[str, Decimal]) -> None:
+    def sold(
+        self, shop: ShopId, time: int, revenue: Decimal, products: Sequence[ProductId], credited: Mapping[str, Decimal], *, private: bool
+    ) -> None:
         """`time`: of the order. `credited`: revenue by label; empty for an order that is not attributed."""
         self._count_order(shop, time, revenue, credited, 1)
         now, gathered = int(self._clock()), self._of(shop)
         gathered.last["sale"] = now
-        self._see(gathered, products, now)
+        self._see(gathered, products, Shown(now, private))
 
     def taken_back(self, shop: ShopId, time: int, revenue: Decimal, credited: Mapping[str, Decimal]) -> None:
         """An order that counted at `time`, and in whose place another one is counted."""
@@ -170,11 +172,13 @@ class Tally:
             kind = name.partition(" ")[0] if full and name not in counts else ""
             counts[f"{kind} ..." if kind in LABELLED else name] += number
 
-    def _see(self, gathered: Gathered, products: Sequence[ProductId], now: int) -> None:
+    def _see(self, gathered: Gathered, products: Sequence[ProductId], seen: Shown) -> None:
+        waiting = gathered.products
         for product in products[:100]:
-            gathered.products[str(product)] = f"{'i' if isinstance(product, int) else 's'} {now}"
-        while len(gathered.products) > MOST_WAITING:
-            del gathered.products[next(iter(gathered.products))]
+            name = f"{'i' if isinstance(product, int) else 's'}{product}"
+            waiting[name] = seen if name not in waiting else Shown(seen.time, seen.private or waiting[name].private)
+        while len(waiting) > MOST_WAITING:
+            del waiting[next((name for name, one in waiting.items() if not one.private), next(iter(waiting)))]
 
 
 def _micros(amount: Decimal) -> int:

@@ -20,7 +20,17 @@ MOST_CALLS = 1_000
 CALLS_LIFE = DAY
 COUNTERS_LIFE = 400 * DAY
 
+PUBLIC_BELOW = 2**31
+"""Products that only public keys showed score by their time less this."""
+
 Counts = Mapping[str, int]
+
+
+class Shown(Struct, frozen=True):
+    """When a product was last seen, in seconds since 1970; `private`: a private key said so."""
+
+    time: int
+    private: bool
 
 
 class Log(Struct, frozen=True):
@@ -55,15 +65,15 @@ class ActivityStore:
         [found] = await self._client.run(read("ZREVRANGE", key, start, start + most - 1))
         return list(found)
 
-    async def write(self, shop: ShopId, hours: Mapping[int, Counts], products: Mapping[str, str], log: Log, last: Counts) -> None:
+    async def write(self, shop: ShopId, hours: Mapping[int, Counts], products: Mapping[str, Shown], log: Log, last: Counts) -> None:
         """Adds what was gathered: counters by the start of their hour, products seen, log entries oldest first, times of the last calls."""
         commands: list[Command] = []
         for start, counts in hours.items():
             pairs = [text for name, number in counts.items() for text in (name, max(-MOST_COUNTED, min(number, MOST_COUNTED)))]
             commands.append(call("count", [self._keys.hour(shop, start)], MOST_COUNTERS, COUNTERS_LIFE, MOST_COUNTED, *pairs))
         if products:
-            pairs = [text for pair in products.items() for text in pair]
-            commands.append(call("see_products", [self._keys.products(shop)], MOST_PRODUCTS, COUNTERS_LIFE, *pairs))
+            told = [text for name, one in products.items() for text in (name, one.time, "1" if one.private else "")]
+            commands.append(call("see_products", [self._keys.products(shop)], MOST_PRODUCTS, COUNTERS_LIFE, *told))
         for key, entries in ((self._keys.calls(shop), log.calls), (self._keys.failures(shop), log.failures)):
             if entries:
                 commands += [write("LPUSH", key, *entries), write("LTRIM", key, 0, MOST_CALLS - 1), write("EXPIRE", key, CALLS_LIFE)]
@@ -88,6 +98,7 @@ class ActivityStore:
         found = await self._client.run(*(read("LRANGE", key, 0, -1) for key in (self._keys.calls(shop), self._keys.failures(shop))))
         return Log(*found)
 
-    async def products(self, shop: ShopId) -> dict[str, str]:
-        [found] = await self._client.run(read("HGETALL", self._keys.products(shop)))
-        return dict(found)
+    async def products(self, shop: ShopId) -> dict[str, int]:
+        """Type (i for an integer, s for text) and ID → when it was last seen."""
+        [found] = await self._client.run(read("ZRANGE", self._keys.products(shop), 0, -1, "WITHSCORES"))
+        return {product: int(score) if score >= 0 else int(score) + PUBLIC_BELOW for product, score in found}

@@ -54,6 +54,9 @@ def _as_second(kind: bytes, part: bytes | None, entry: Entry) -> Entry:
         return replace(entry, type="list", value=[entry.value])
     if part == b"sales" and entry.type == "set":
         return replace(entry, type="zset", value=dict.fromkeys(entry.value, 0.0))
+    if kind == b"products" and entry.type == "hash":
+        value = {text[:1] + product: float(text[2:]) for product, text in entry.value.items()}
+        return replace(entry, type="zset", value=value)
     if kind == b"S" and entry.type == "hash":
         return replace(entry, type="string", value=_sale(entry.value))
     return replace(entry, value=_value(kind, part, entry))

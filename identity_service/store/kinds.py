@@ -115,7 +115,7 @@ KINDS: Mapping[str, Kind] = {
     "Q": Kind("zset", rewrite=_notes),
     "orders": Kind("zset", rewrite=_sales),
     "hour": Kind("hash"),
-    "products": Kind("hash"),
+    "products": Kind("zset"),
     "calls": Kind("list"),
     "failures": Kind("list"),
     "latest": Kind("hash"),

@@ -85,14 +85,9 @@ async def calls(call: Call) -> Reply:
 
 
 async def products(call: Call) -> Reply:
-    keys, seen = [], {}
-    for product, value in (await call.services.orders.products(call.shop)).items():
-        kind, _, time = value.partition(" ")
-        keys.append((-int(time), product))
-        seen[product] = SeenProduct(product, "integer" if kind == "i" else "string", rfc3339(int(time)))
-    keys.sort()
-    limit = number(call.query, "limit", MOST_PRODUCTS, MOST_PRODUCTS)
-    shown, following = page_of([seen[product] for _, product in keys], keys, call.query.get("cursor"), limit)
+    keys = sorted((-time, product) for product, time in (await call.services.orders.products(call.shop)).items())
+    seen = [SeenProduct(product[1:], "integer" if product[0] == "i" else "string", rfc3339(-time)) for time, product in keys]
+    shown, following = page_of(seen, keys, call.query.get("cursor"), number(call.query, "limit", MOST_PRODUCTS, MOST_PRODUCTS))
     return Reply(ProductsAnswer(shown, following))
 
 

@@ -57,7 +57,7 @@ async def log_click(call: Call) -> Reply:
     if subject.automated:
         call.services.tally.robot_clicked(call.shop.shop_id)
     else:
-        call.services.tally.clicked(call.shop.shop_id, product, found, visitor=subject.visitor is not None)
+        call.services.tally.clicked(call.shop.shop_id, product, found, visitor=subject.visitor is not None, private=call.private)
     return _done(call, subject, unread, found or labels)
 
 

@@ -391,3 +391,20 @@ async def test_the_walk_finds_what_has_no_bound(shopper: Shopper, database: redi
         put(key)
         assert len(beyond(database)) == 1
         database.delete(key)
+
+
+async def test_the_oldest_products_give_way_and_what_public_keys_show_pushes_out_none_of_the_shops(shopper: Shopper, clock: Clock) -> None:
+    async def shown(products: list[str], key: str) -> list[str]:
+        for product in products:
+            await shopper.post("/v2/log/click", {"product": product, "visitor": "one"}, key=key)
+            clock.forward(1)
+        answer = await shopper.client.get("/v1/products", headers={"authorization": "Bearer demo-private-key"})
+        return [one["product"] for one in answer.json()["products"]]
+
+    own, junk = [f"own-{number}" for number in range(PRODUCTS - 2)], [f"junk-{number}" for number in range(2 * PRODUCTS)]
+    await shown(own, "demo-private-key")
+    assert await shown(junk, "demo-public-key") == [junk[-1], junk[-2], *reversed(own)]
+    assert set(await shown([own[0]], "demo-public-key")) == {*junk[-2:], *own}
+    assert set(await shown([*junk, own[0]], "demo-public-key")) == {*junk[-2:], *own}
+    newer = [f"newer-{number}" for number in range(4)]
+    assert set(await shown(newer, "demo-private-key")) == {*newer, own[0], *own[3:]}

@@ -291,7 +291,7 @@ async def test_counters_stop_at_both_ends(application: Application, shopper: Sho
         (10**30, 10),
         (10**30, MOST_COUNTED),
     ):
-        services.tally.sold(demo, services.links.now() // 1000, Decimal(amount) / 10**6, [], {})
+        services.tally.sold(demo, services.links.now() // 1000, Decimal(amount) / 10**6, [], {}, private=True)
         assert (await services.orders.totals(shop, 3600))["revenue_all all"] == expected
         assert Decimal((await read(shopper, "/v1/labels"))["other_revenue"]) == Decimal(expected) / 10**6
 

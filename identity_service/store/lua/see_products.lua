@@ -1,13 +1,14 @@
 #!lua
--- Purpose: remember when a shop's products were last seen in clicks and sales, and with which type of ID; new ones up to a cap.
--- KEYS[1]  products (hash: ID as text -> "type time", type i: integer, s: string)
--- ARGV[1]  most products   ARGV[2]  life in seconds   ARGV[3...]  pairs of ID and value
+-- Purpose: remember when a shop's products were last seen in clicks and sales, the newest ones up to a cap. What only public keys showed
+--          scores below zero and gives way first; what a private key ever showed stays above.
+-- KEYS[1]  products (sorted set: type, i for an integer or s for text, and ID)
+-- ARGV[1]  most products   ARGV[2]  life in seconds   ARGV[3...]  of each: type and ID, time in s, 1 where a private key showed it or empty
 -- Touches  the products given
 -- Returns  nothing
-local held = redis.call('HLEN', KEYS[1])
-for i = 3, #ARGV, 2 do
-  local known = redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1
-  if known or held < tonumber(ARGV[1]) then redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-  if not known then held = held + 1 end
+for i = 3, #ARGV, 3 do
+  local score = redis.call('ZSCORE', KEYS[1], ARGV[i])
+  local private = ARGV[i + 2] == '1' or (score and tonumber(score) >= 0)
+  redis.call('ZADD', KEYS[1], string.format('%.0f', ARGV[i + 1] - (private and 0 or 2 ^ 31)), ARGV[i])
 end
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -tonumber(ARGV[1]) - 1)
 redis.call('EXPIRE', KEYS[1], ARGV[2])
