@@ -100,12 +100,18 @@ def summary(found: Inspection) -> str:
 
 
 def placement(found: Inspection, shops: Sequence[ShopId]) -> list[str]:
-    """In a cluster, a line for each shard: which shops it holds, each with its slot. Two that share one can never be parted."""
+    """In a cluster, a line for each shard: which shops it holds, each with its slot, and which are being moved. Two that share a slot can
+    never be parted."""
     slots = {shop: slot_of(of_shop(shop, "")) for shop in shops}
     lines = []
     for shard in found.shards:
         held = [f"{shop} (slot {slot})" for shop, slot in slots.items() if slot in shard.slots]
         lines.append(f"shard   {shard.primary} holds {', '.join(held) or 'no shop'}")
+        lines += [
+            f"shard   {shop} is being moved to another shard: what makes new keys of it is answered 503 until the end"
+            for shop, slot in slots.items()
+            if slot in shard.leaving
+        ]
     shared = [shop for shop, slot in slots.items() if list(slots.values()).count(slot) > 1]
     return lines + ([f"shard   {', '.join(shared)} share slots, and stay together wherever those go"] if found.shards and shared else [])
 

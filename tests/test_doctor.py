@@ -243,10 +243,11 @@ def test_what_one_machine_cannot_show(sharded: Cluster) -> None:
 
 def test_the_shard_of_each_shop_is_shown() -> None:
     """The slots are those of `CLUSTER KEYSLOT`."""
-    shards = [Shard("10.0.0.1:6379", [], range(8_000)), Shard("10.0.0.2:6379", [], range(8_000, 16_384))]
+    shards = [Shard("10.0.0.1:6379", [], range(8_000), [5061]), Shard("10.0.0.2:6379", [], range(8_000, 16_384))]
     told = placement(Inspection(shards=shards), [ShopId("demo"), ShopId("foo"), ShopId("bar")])
     assert told == [
         "shard   10.0.0.1:6379 holds demo (slot 903), bar (slot 5061)",
+        "shard   bar is being moved to another shard: what makes new keys of it is answered 503 until the end",
         "shard   10.0.0.2:6379 holds foo (slot 12182)",
     ]
     assert placement(Inspection(), [ShopId("demo")]) == []

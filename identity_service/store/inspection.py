@@ -1,5 +1,6 @@
 """What all servers of a store, and the sentinels that watch them, tell of themselves to an operator."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -13,11 +14,12 @@ from identity_service.store_address import StoreAddress, parse_address
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """`slots`: those of the cluster's 16,384 that it holds. `replicas`: their places."""
+    """`slots`: those of the cluster's 16,384 that it holds; `leaving`: of those, which are moved key by key. `replicas`: their places."""
 
     primary: str
     replicas: Sequence[str]
     slots: Collection[int]
+    leaving: Collection[int] = ()
 
 
 @dataclass(slots=True)
@@ -66,11 +68,23 @@ def _of_cluster(address: StoreAddress, timeout: float, replicas: int) -> Inspect
         slots.setdefault(primary, set()).update(range(first, last + 1))
         followers.setdefault(primary, {}).update(dict.fromkeys(address.server(other[0], other[1]) for other in others))
     for primary, held in slots.items():
-        found.shards.append(Shard(place_of(primary), [place_of(url) for url in followers[primary]], held))
+        leaving: Collection[int] = ()
         with _noting(found, place_of(primary)):
+            leaving = _leaving(primary, timeout)
             found.servers.append(examine_server(primary, timeout, replicas, held))
+        found.shards.append(Shard(place_of(primary), [place_of(url) for url in followers[primary]], held, leaving))
         _add_replicas(found, followers[primary], timeout)
     return found
+
+
+def _leaving(url: str, timeout: float) -> list[int]:
+    """A server tells of its own slots alone, in its own line, which of them it gives away: `[SLOT->-NODE]`."""
+    try:
+        with closing(Wire(url, timeout)) as wire:
+            lines = str(wire.ask("CLUSTER", "NODES")).splitlines()
+    except Refused:  # the service's own login need not be allowed to
+        return []
+    return [int(slot) for line in lines if ",myself" in line or " myself" in line for slot in re.findall(r"\[(\d+)->-", line)]
 
 
 def _ranges(address: StoreAddress, timeout: float, found: Inspection) -> Any:

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from redis.crc import key_slot
 
+from identity_service.doctor import placement
 from identity_service.shop import ShopId
+from identity_service.store.inspection import inspect
 from identity_service.store.keys import Keys
 from tests.faults.checker import AssertKept
 from tests.faults.history import History
@@ -133,6 +135,7 @@ def test_slots_that_are_half_moved_lose_nothing(tmp_path: Path, writes: int, pat
             migration = Migration([slot_of("demo")], store.data[0], store.data[1], store.data[:3])
             migration.begin()
             moved = migration.move(share=0.5)
+            assert any("demo is being moved" in line for line in placement(inspect(store.url, 5, 0), [ShopId("demo")]))
             load.wait(50)
             refused = [server.told("INFO", "errorstats").get("errorstat_TRYAGAIN", "") for server in store.data[:2]]
             migration.end()
