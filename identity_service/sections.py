@@ -102,6 +102,7 @@ class ShopSettings(Section, frozen=True):
     accept_unsigned: bool = True
     product_id_type: Literal["any", "integer", "string"] = "any"
     attribution_days: Annotated[int, Meta(ge=1, le=390)] = 30
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "EUR"
     link_overrides: bool = False
     cookie_name: str = "__Host-visitor"
     cookie_domain: str = ""

@@ -35,9 +35,9 @@ class CookieRule:
 @dataclass(frozen=True, slots=True)
 class Shop:
     """`policies`: every policy by name with this shop's own choices, for previews; `policy` is the one in force. `window_days`: life of a
-    cookieless ID. `bridge`: whether the session before a grant counts for the new ID. `attribution_days`: window in
-    which clicks count for a sale. `link_overrides`: whether a test ID typed into the address may be linked to an email. `development`: its
-    pages are on this machine alone, so that addresses of this machine and of its network are visitors' own."""
+    cookieless ID. `bridge`: whether the session before a grant counts for the new ID. `attribution_days`: window in which clicks count for
+    a sale. `currency`: of orders that tell none. `link_overrides`: whether a test ID typed into the address may be linked to an email.
+    `development`: its pages are on this machine alone, so that addresses of this machine and of its network are visitors' own."""
 
     shop_id: ShopId
     origins: frozenset[str]
@@ -49,6 +49,7 @@ class Shop:
     accept_unsigned: bool
     product_ids: ProductIds
     attribution_days: int
+    currency: str
     link_overrides: bool
     cookie: CookieRule
     development: bool = False

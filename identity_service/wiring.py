@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from urllib.parse import urlsplit
 
 from identity_service.handle import Handles
@@ -19,6 +19,7 @@ from identity_service.service.health import HealthCheck
 from identity_service.service.links import Links
 from identity_service.service.orders import Orders
 from identity_service.service.receipts import Receipts
+from identity_service.service.returns import Returns
 from identity_service.service.rights import Rights
 from identity_service.service.sales import Sales
 from identity_service.service.subjects import Subjects
@@ -44,12 +45,11 @@ REFUSALS_BEYOND = 10
 
 def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: SeenMark | None = None) -> Services:
     handles, signing = Handles(*settings.secrets.peppers), Signing(settings.secrets.signing_keys)
-    limits, kept = settings.limits, settings.retention
+    limits, kept, limit = settings.limits, settings.retention, partial(_limit, settings, memory)
     store = make_store(settings, _client(settings.store), handles, mark)
-    receipts = Receipts(store, signing, clock, kept.receipt_days)
+    receipts, links, tally = Receipts(store, signing, clock, kept.receipt_days), Links(store, signing, clock), Tally(store, clock)
     visitors = Visitors(store, signing, receipts, clock, kept.consent_days, kept.refusal_days)
-    links, subjects = Links(store, signing, clock), Subjects(visitors)
-    tally, addresses = Tally(store, clock), Addresses(clock)
+    subjects, addresses = Subjects(visitors), Addresses(clock)
     tracking, orders = Tracking(store, subjects, links, clock, limits.events_per_visitor), Orders(store, tally, clock)
     return Services(
         shops=make_shops(settings.shops),
@@ -63,6 +63,7 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         subjects=subjects,
         tracking=tracking,
         sales=Sales(store, subjects, tracking, tally, clock),
+        returns=Returns(store, tally, clock),
         tally=tally,
         orders=orders,
         figures=FigureReader(store, tally, clock),
@@ -71,13 +72,13 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         clock=clock,
         proxies=proxies_of(settings.server),
         limits=BodyLimits(limits.body_bytes, limits.lookup_body_bytes, limits.json_depth),
-        client_limit=_limit(settings, memory, 0, limits.client_per_second, limits.burst),
-        key_limit=_limit(settings, memory, 1, limits.key_per_second, limits.burst),
-        lookup_limit=_limit(settings, memory, 2, limits.lookups_per_second, limits.burst),
-        client_quota=_limit(settings, memory, 5, limits.client_bytes_per_hour / HOUR, HOUR),
-        public_key_quota=_limit(settings, memory, 6, limits.public_key_bytes_per_hour / HOUR, HOUR),
-        refusal_limit=_limit(settings, memory, 4, limits.client_per_second / REFUSALS_BEYOND, limits.burst),
-        wrong_keys=_limit(settings, memory, 3, limits.wrong_keys_per_minute / 60, 60),
+        client_limit=limit(0, limits.client_per_second, limits.burst),
+        key_limit=limit(1, limits.key_per_second, limits.burst),
+        lookup_limit=limit(2, limits.lookups_per_second, limits.burst),
+        client_quota=limit(5, limits.client_bytes_per_hour / HOUR, HOUR),
+        public_key_quota=limit(6, limits.public_key_bytes_per_hour / HOUR, HOUR),
+        refusal_limit=limit(4, limits.client_per_second / REFUSALS_BEYOND, limits.burst),
+        wrong_keys=limit(3, limits.wrong_keys_per_minute / 60, 60),
         refusal_days=kept.refusal_days,
         consent_days=kept.consent_days,
         server=settings.server,
@@ -110,6 +111,7 @@ def make_shops(settings: Mapping[str, ShopSettings]) -> Shops:
             accept_unsigned=one.accept_unsigned,
             product_ids=ProductIds(one.product_id_type),
             attribution_days=one.attribution_days,
+            currency=one.currency,
             link_overrides=one.link_overrides,
             cookie=CookieRule(one.cookie_name, one.cookie_domain),
             development=bool(one.origins) and all(is_loopback(urlsplit(origin).hostname or "") for origin in one.origins),

@@ -25,6 +25,7 @@ def shop(name: str, *origins: str) -> Shop:
         True,
         ProductIds.ANY,
         30,
+        "EUR",
         False,
         CookieRule("__Host-visitor"),
     )

@@ -9,7 +9,8 @@ from typing import Any
 
 from identity_service.attribution import ATTRIBUTED, EXPLANATIONS, ONE_LABEL, Break
 from identity_service.event import EventType, events_of
-from identity_service.service.tally import MICROS, Tally
+from identity_service.service.returns import shown_lines
+from identity_service.service.tally import LABELLED, MICROS, Tally
 from identity_service.shop import Shop
 from identity_service.store import DAY, Clock, Store
 from identity_service.store.activity import HOUR, Counts
@@ -22,14 +23,15 @@ ENOUGH_CLICKS = 10
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """`products`: as `SaleLine.stored` gives them. `credits`: members of attribution.Credit. `mode`: null, none, cookieless or persistent,
-    as it was. `verified`: a private key said so."""
+    """`products`: as `shown_lines` gives them. `revenue`: less what came back. `credits`: members of attribution.Credit. `mode`: null,
+    none, cookieless or persistent, as it was. `verified`: a private key said so."""
 
     sale: str
     time: int
     verified: bool
     mode: str
     revenue: Decimal
+    currency: str
     products: list[dict[str, Any]]
     visitor: VisitorId | None
     credits: list[dict[str, Any]]
@@ -52,10 +54,16 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class LabelFigures:
+    """`revenue`: in the shop's currency; `revenues`: in each, the shop's first."""
+
     label: str
     clicks: int
     orders: int
-    revenue: Decimal
+    revenues: dict[str, Decimal]
+
+    @property
+    def revenue(self) -> Decimal:
+        return next(iter(self.revenues.values()))
 
 
 class Orders:
@@ -70,11 +78,11 @@ class Orders:
         """Newest first, and the cursor of the next page."""
         listed = await self._store.activity.orders(shop.shop_id, cursor, most + 1)
         found = await self._store.sales.read(shop.shop_id, listed[:most])
-        return [_order(one) for one in found], listed[most - 1] if len(listed) > most else None
+        return [_order(shop, one) for one in found], listed[most - 1] if len(listed) > most else None
 
     async def order(self, shop: Shop, sale: str) -> Order | None:
         stored = await self._store.sales.by_id(shop.shop_id, sale)
-        return _order(stored) if stored else None
+        return _order(shop, stored) if stored else None
 
     async def explain(self, shop: Shop, order: Order) -> Explanation:
         if order.credits:
@@ -90,15 +98,12 @@ class Orders:
     async def labels(self, shop: Shop, days: int) -> tuple[list[LabelFigures], Counter[str]]:
         """By revenue, highest first, and the totals under `orders` and `revenue_all`, each `all` and `attributed`."""
         totals = await self.totals(shop, days * DAY)
-        named: dict[str, dict[str, int]] = {}
+        named: dict[str, Counter[str]] = {}
         for field, number in totals.items():
             kind, _, label = field.partition(" ")
-            if kind in {"click", "order", "revenue"}:
-                named.setdefault(label, {})[kind] = number
-        figures = [
-            LabelFigures(label, one.get("click", 0), one.get("order", 0), Decimal(one.get("revenue", 0)) / MICROS)
-            for label, one in named.items()
-        ]
+            if kind.partition(":")[0] in LABELLED:
+                named.setdefault(label, Counter())[kind] = number
+        figures = [LabelFigures(label, one["click"], one["order"], revenues(shop, one, "revenue")) for label, one in named.items()]
         return sorted(figures, key=lambda one: (-one.revenue, -one.clicks, one.label)), totals
 
     async def totals(self, shop: Shop, seconds: int) -> Counter[str]:
@@ -158,7 +163,17 @@ def one_character_away(visitor: str) -> Iterator[VisitorId]:
     return (VisitorId(one) for one in sorted(found - {visitor, ""}))
 
 
-def _order(stored: dict[str, str]) -> Order:
+def revenues(shop: Shop, counts: Counter[str], kind: str, name: str = "") -> dict[str, Decimal]:
+    """By currency, the shop's own first. `name`: of the counter, behind its kind."""
+    found = {shop.currency: Decimal(counts[f"{kind}{name}"]) / MICROS}
+    for field, number in sorted(counts.items()):
+        currency = field.removeprefix(f"{kind}:").removesuffix(name)
+        if number and field == f"{kind}:{currency}{name}":
+            found[currency] = Decimal(number) / MICROS
+    return found
+
+
+def _order(shop: Shop, stored: dict[str, str]) -> Order:
     missing = stored.get("missing")
     return Order(
         sale=stored["sale"],
@@ -166,7 +181,8 @@ def _order(stored: dict[str, str]) -> Order:
         verified="verified" in stored,
         mode=stored["mode"],
         revenue=Decimal(stored["revenue"]),
-        products=json.loads(stored["products"]),
+        currency=stored.get("currency", shop.currency),
+        products=shown_lines(stored),
         visitor=VisitorId(stored["visitor"]) if "visitor" in stored else None,
         credits=json.loads(stored.get("attribution", "[]")),
         missing=Break(missing) if missing else None,

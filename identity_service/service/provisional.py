@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 
 from msgspec import structs
 
 from identity_service.event import Event, EventType, Sale, compact, first_products, lines_of
 from identity_service.service.subjects import Subject
+from identity_service.service.tally import Counted
 from identity_service.store.sales import FormerSale
 from identity_service.visitor import Kind
 
@@ -16,22 +16,17 @@ MOST_COUNTED = Decimal(10**9)
 """Of a provisional amount in the shop's figures, so that a stranger's number cannot end a counter, and with it what others added."""
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """How an order stands in the shop's figures: its revenue, and that of each label that it is credited to. Nothing of it is personal."""
+def bounded(counted: Counted) -> Counted:
+    labels = {label: _bounded(amount) for label, amount in counted.labels.items()}
+    return Counted(_bounded(counted.revenue), labels, counted.currency)
 
-    revenue: Decimal
-    labels: Mapping[str, Decimal]
 
-    def bounded(self) -> "Counted":
-        return Counted(_bounded(self.revenue), {label: _bounded(amount) for label, amount in self.labels.items()})
-
-    def fields(self) -> dict[str, str]:
-        """As it is stored in the sale; nothing where its revenue tells all."""
-        if not self.labels and abs(self.revenue) < MOST_COUNTED:
-            return {}
-        labels = {label: f"{amount:f}" for label, amount in self.labels.items()}
-        return {"counted": compact({"revenue": f"{self.revenue:f}", "labels": labels})}
+def counted_fields(counted: Counted) -> dict[str, str]:
+    """As it is stored in the sale; nothing where its revenue tells all."""
+    if not counted.labels and abs(counted.revenue) < MOST_COUNTED:
+        return {}
+    labels = {label: f"{amount:f}" for label, amount in counted.labels.items()}
+    return {"counted": compact({"revenue": f"{counted.revenue:f}", "labels": labels})}
 
 
 def is_provisional(stored: Mapping[str, str]) -> bool:
@@ -39,11 +34,17 @@ def is_provisional(stored: Mapping[str, str]) -> bool:
     return bool(stored) and "verified" not in stored
 
 
-def counted_in(stored: Mapping[str, str]) -> Counted:
+def counted_in(stored: Mapping[str, str], own_currency: str) -> Counted:
     """From a sale: also after a withdrawal took away whom it was of, and what it was credited to."""
     found = json.loads(stored.get("counted", "{}"))
     labels = {label: Decimal(amount) for label, amount in found.get("labels", {}).items()}
-    return Counted(Decimal(found.get("revenue", stored["revenue"])), labels)
+    return Counted(Decimal(found.get("revenue", stored["revenue"])), labels, foreign(stored, own_currency))
+
+
+def foreign(stored: Mapping[str, str], own_currency: str) -> str:
+    """The currency of a sale, empty where it is the shop's own."""
+    currency = stored.get("currency", own_currency)
+    return "" if currency == own_currency else currency
 
 
 def session_fields(subject: Subject) -> dict[str, str]:

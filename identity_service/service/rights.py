@@ -18,6 +18,7 @@ from identity_service.event import event_of
 from identity_service.handle import Handle, HandleKind, handle_named
 from identity_service.link import Link, Proof
 from identity_service.service.receipts import Receipts
+from identity_service.service.returns import shown_lines
 from identity_service.shop import Shop
 from identity_service.store import Clock, Store
 from identity_service.store.removals import Erased
@@ -160,5 +161,6 @@ def _order(stored: dict[str, str], visitors: Iterable[VisitorId]) -> Export:
     told = stored.get("visitor") in set(visitors)
     shown: Export = {"sale": stored["sale"]} | ({"visitor": stored["visitor"]} if told else {})
     shown |= {name: handle_named(stored[name]).digest for name in ("email", "customer") if name in stored}
-    shown |= {"time": int(stored["time"]), "revenue": stored["revenue"], "products": json.loads(stored["products"])}
+    shown |= {"time": int(stored["time"]), "revenue": stored["revenue"], "products": shown_lines(stored)}
+    shown |= {name: stored[name] for name in ("currency",) if name in stored}
     return shown | ({"attribution": json.loads(stored["attribution"])} if told and "attribution" in stored else {})

@@ -14,9 +14,19 @@ from identity_service.handle import Handle
 from identity_service.link import LinkSource, Proof
 from identity_service.metrics import LINK_CONFLICTS, SALE_CONFLICTS
 from identity_service.policy import Asked
-from identity_service.service.provisional import Counted, counted_in, former_sale, is_provisional, of_session, sale_event, session_fields
+from identity_service.service.provisional import (
+    bounded,
+    counted_fields,
+    counted_in,
+    foreign,
+    former_sale,
+    is_provisional,
+    of_session,
+    sale_event,
+    session_fields,
+)
 from identity_service.service.subjects import ATTEMPTS, CHANGING, NO_SESSION, NOBODY, Subject, Subjects
-from identity_service.service.tally import Tally
+from identity_service.service.tally import Counted, Tally
 from identity_service.service.tracking import Tracking
 from identity_service.service.visits import Visit
 from identity_service.shop import Shop
@@ -35,12 +45,13 @@ LAST_OF_SECOND = 0.999
 @dataclass(frozen=True, slots=True)
 class ToldSale:
     """What a call tells of a sale. `handles`: email and customer ID; `claimed`: see `Subject.proof`. `private`: by a private key, whose
-    first word takes the place of what a public key said."""
+    first word takes the place of what a public key said. `currency`: None where it tells none; then it is the shop's."""
 
     sale: Sale
     handles: Sequence[Handle]
     claimed: Proof
     private: bool
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +133,7 @@ class Sales:
         handles = [HandleOfSale(handle, self._linking(shop, subject, handle, known.proof, told.sale.time)) for handle in named]
         leaving: dict[str, dict[str, str]] = {}
         for attempt in range(MOST_ANSWERS):
-            counted = _counted(sale, attribution, told)
+            counted = _counted(shop, sale, attribution, told)
             fields = _fields(subject, sale, [one.handle for one in handles if one.named], attribution)
             fields |= _kept(told, known, subject, counted)
             of = OfVisitor(subject.visitor, known.assumed, None if same else self._entry(shop, subject, sale)) if subject.visitor else None
@@ -158,9 +169,8 @@ class Sales:
     def _count(self, shop: Shop, sale: Sale, counted: Counted, former: Mapping[str, str] | None, *, private: bool) -> None:
         """Each at the time of its order."""
         if former:
-            earlier = counted_in(former)
-            self._tally.taken_back(shop.shop_id, int(former["time"]), earlier.revenue, earlier.labels)
-        self._tally.sold(shop.shop_id, sale.time, counted.revenue, sale.products, counted.labels, private=private)
+            self._tally.taken_back(shop.shop_id, int(former["time"]), counted_in(former, shop.currency))
+        self._tally.sold(shop.shop_id, sale.time, counted, sale.products, private=private)
 
     def _entry(self, shop: Shop, subject: Subject, sale: Sale) -> Entry:
         return self._tracking.entry(shop, subject, sale_event(sale))
@@ -193,17 +203,21 @@ def _without_obstacle(told: Sequence[HandleOfSale], place: int, answer: SaleAnsw
 
 
 def _kept(told: ToldSale, known: Known, subject: Subject, counted: Counted) -> dict[str, str]:
-    """Who said the sale, and what would have to be taken back."""
+    """In which currency the sale was told, by whom, and what would have to be taken back."""
     if told.private:
-        return {"verified": "1"} | ({"by_token": known.session} if known.session and subject.visitor else {})
+        return _currency(told) | {"verified": "1"} | ({"by_token": known.session} if known.session and subject.visitor else {})
     shown = subject.visitor is not None and subject.presented and known.proof is Proof.TOKEN
-    return counted.fields() | (session_fields(subject) if shown else {})
+    return _currency(told) | counted_fields(counted) | (session_fields(subject) if shown else {})
 
 
-def _counted(sale: Sale, attribution: Attribution, told: ToldSale) -> Counted:
+def _counted(shop: Shop, sale: Sale, attribution: Attribution, told: ToldSale) -> Counted:
     credited = _credited(sale.lines, {str(credit.product): credit.labels for credit in attribution.credits})
-    found = Counted(sale.revenue, credited)
-    return found if told.private else found.bounded()
+    found = Counted(sale.revenue, credited, foreign(_currency(told), shop.currency))
+    return found if told.private else bounded(found)
+
+
+def _currency(told: ToldSale) -> dict[str, str]:
+    return {"currency": told.currency} if told.currency else {}
 
 
 def _products(sale: Sale) -> str:

@@ -26,6 +26,20 @@ LABELLED = frozenset({"click", "order", "revenue"})
 """Kinds of counters that are named by labels, which anybody may send."""
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How an order stands in the shop's figures: its revenue, and that of each label that it is credited to. Nothing of it is personal.
+    `currency`: empty where it is the shop's own; amounts of two are never added."""
+
+    revenue: Decimal
+    labels: Mapping[str, Decimal]
+    currency: str = ""
+
+    @property
+    def negative(self) -> "Counted":
+        return Counted(-self.revenue, {label: -amount for label, amount in self.labels.items()}, self.currency)
+
+
 @dataclass(slots=True)
 class Gathered:
     """`calls`: how often names were counted together in an hour since the last write; `hours`: the same by name, and amounts."""
@@ -94,26 +108,28 @@ class Tally:
         gathered.last["click"] = now
         self._see(gathered, [product], Shown(now, private))
 
-    def sold(
-        self, shop: ShopId, time: int, revenue: Decimal, products: Sequence[ProductId], credited: Mapping[str, Decimal], *, private: bool
-    ) -> None:
-        """`time`: of the order. `credited`: revenue by label; empty for an order that is not attributed."""
-        self._count_order(shop, time, revenue, credited, 1)
+    def sold(self, shop: ShopId, time: int, counted: Counted, products: Sequence[ProductId], *, private: bool) -> None:
+        """`time`: of the order."""
+        self._count_order(shop, time, counted, 1, attributed=bool(counted.labels))
         now, gathered = int(self._clock()), self._of(shop)
         gathered.last["sale"] = now
         self._see(gathered, products, Shown(now, private))
 
-    def taken_back(self, shop: ShopId, time: int, revenue: Decimal, credited: Mapping[str, Decimal]) -> None:
+    def taken_back(self, shop: ShopId, time: int, counted: Counted) -> None:
         """An order that counted at `time`, and in whose place another one is counted."""
-        self._count_order(shop, time, revenue, credited, -1)
+        self._count_order(shop, time, counted.negative, -1, attributed=bool(counted.labels))
 
-    def _count_order(self, shop: ShopId, time: int, revenue: Decimal, credited: Mapping[str, Decimal], number: int) -> None:
-        gathered = self._of(shop)
-        for kind in ["all", *(["attributed"] if credited else [])]:
-            self._add(gathered, time, {f"orders {kind}": number, f"revenue_all {kind}": number * _micros(revenue)})
-        for label, amount in credited.items():
+    def returned(self, shop: ShopId, time: int, counted: Counted, *, attributed: bool) -> None:
+        """What came back of an order that counted at `time`, which stays one, attributed or not."""
+        self._count_order(shop, time, counted.negative, 0, attributed=attributed)
+
+    def _count_order(self, shop: ShopId, time: int, counted: Counted, number: int, *, attributed: bool) -> None:
+        gathered, foreign = self._of(shop), f":{counted.currency}" if counted.currency else ""
+        for kind in ["all", *(["attributed"] if attributed else [])]:
+            self._add(gathered, time, {f"orders {kind}": number, f"revenue_all{foreign} {kind}": _micros(counted.revenue)})
+        for label, amount in counted.labels.items():
             name = label[:LONGEST_LABEL]
-            self._add(gathered, time, {f"order {name}": number, f"revenue {name}": number * _micros(amount)})
+            self._add(gathered, time, {f"order {name}": number, f"revenue{foreign} {name}": _micros(amount)})
 
     async def write(self) -> None:
         """What cannot be written now waits for the next time, and keeps no other shop from being written."""
@@ -162,7 +178,8 @@ class Tally:
             self._add(gathered, hour, dict.fromkeys(names, number))
 
     def _add(self, gathered: Gathered, now: int, numbers: dict[str, int]) -> None:
-        """As the store does: labels beyond the cap are counted together, however long the store is away."""
+        """As the store does: labels beyond the cap are counted together, and amounts in other currencies not at all, however long the
+        store is away."""
         start = now - now % HOUR
         counts = gathered.hours.get(start)
         if counts is None:
@@ -170,7 +187,8 @@ class Tally:
         full = len(counts) >= MOST_COUNTERS
         for name, number in numbers.items():
             kind = name.partition(" ")[0] if full and name not in counts else ""
-            counts[f"{kind} ..." if kind in LABELLED else name] += number
+            if ":" not in kind:
+                counts[f"{kind} ..." if kind in LABELLED else name] += number
 
     def _see(self, gathered: Gathered, products: Sequence[ProductId], seen: Shown) -> None:
         waiting = gathered.products

@@ -19,7 +19,7 @@ names somebody is found. What public keys say never takes the last half."""
 FIELDS = ("time", "visitor", "email", "customer", "verified", "by_token", "attribution")
 """Those that scripts read; then the others."""
 NAMING = ("visitor", "email", "customer")
-OTHERS = ("mode", "revenue", "missing", "counted", "products", "sale")
+OTHERS = ("mode", "revenue", "currency", "returned", "missing", "counted", "products", "sale")
 
 
 def packed(fields: Mapping[str, str]) -> str:
@@ -155,6 +155,11 @@ class SaleStore:
     def _keys_of_leaving(self, shop: ShopId, digest: str, fields: Mapping[str, str]) -> list[str]:
         lists = [self._keys.visitor(shop, VisitorId(fields["visitor"])).sales] if "visitor" in fields else []
         return [self._keys.sale_of(shop, digest), *lists, *(self._keys.handle(shop, handle_named(name)).sales for name in names_in(fields))]
+
+    async def amend(self, shop: ShopId, stored: Mapping[str, str], fields: Mapping[str, str]) -> bool:
+        """Puts a sale in place of what was read of it; False where it has changed since."""
+        [amended] = await self._client.run(call("amend_sale", [self._key(shop, stored["sale"])], packed(stored), packed(fields)))
+        return bool(amended)
 
     async def confirm(self, shop: ShopId, sale: str) -> bool:
         """Returns once replicas have a sale that an earlier call stored, and that perhaps heard that they do not. False where it is lost

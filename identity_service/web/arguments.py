@@ -33,6 +33,7 @@ JUNK_SALES = frozenset({"", "undefined", "null", "nan", "none", "[object object]
 ASKED = frozenset({"auto", "persistent"})
 BLANKS = " \t\r\n\f\v"
 NUMERIC = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?0*(?:1?\d|2[0-8]))?", re.ASCII)
+CURRENCY = re.compile(r"[A-Z]{3}")
 INDEX = re.compile(r"\d{1,9}", re.ASCII)
 ROUNDED = Context(prec=MOST_DIGITS)
 NO_NUMBER = Decimal("NaN")
@@ -135,6 +136,17 @@ def unit_price(value: Any, name: str, unread: Unread) -> Decimal | None:
     if number is None:
         unread.add(name)
     return number
+
+
+def currency(value: Any, unread: Unread) -> str | None:
+    """Three letters, of ISO 4217 or not: amounts of any two are kept apart."""
+    if value is None or value is UNSET or value == "":
+        return None
+    code = value.strip().upper() if isinstance(value, str) else ""
+    if CURRENCY.fullmatch(code):
+        return code
+    unread.add("currency")
+    return None
 
 
 def sale_lines(value: Any, rule: IdRule, unread: Unread) -> tuple[SaleLine, ...]:

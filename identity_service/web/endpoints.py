@@ -22,6 +22,7 @@ from identity_service.service.health import HealthCheck
 from identity_service.service.links import Links
 from identity_service.service.orders import Orders
 from identity_service.service.receipts import Receipts
+from identity_service.service.returns import Returns
 from identity_service.service.rights import Rights
 from identity_service.service.sales import Sales
 from identity_service.service.subjects import Subjects
@@ -67,6 +68,7 @@ class Services:
     subjects: Subjects
     tracking: Tracking
     sales: Sales
+    returns: Returns
     tally: Tally
     orders: Orders
     figures: FigureReader

@@ -60,6 +60,7 @@ class SoldLine(Struct, frozen=True):
     id: Annotated[str | int | None, about("The product's ID. Null where none was named.")]
     quantity: Annotated[int | str, about("How many were bought; a decimal text where it is not whole. Below zero, given back.")]
     price: Annotated[Money | UnsetType, about("Price of one, where it is known.")] = UNSET
+    returned: Annotated[int | str | UnsetType, about("How many came back; a decimal text where it is not whole.")] = UNSET
 
 
 class OrderAnswer(Struct, frozen=True):
@@ -73,7 +74,8 @@ class OrderAnswer(Struct, frozen=True):
     ]
     visitor: Annotated[str | None, about("ID of the visitor who bought. Null where it was not known or was erased.")]
     products: Annotated[list[dict[str, Any]], listed(SoldLine, "The order's lines.", maxItems=1000)]
-    revenue: Annotated[Money, about("Unit price times quantity, summed.")]
+    revenue: Annotated[Money, about("Unit price times quantity, summed, less what came back.")]
+    currency: Annotated[str, about("ISO 4217: as the sale told, or the shop's.")]
     attributed: Annotated[bool, about("Whether a click led to the order.")]
     labels: Annotated[list[str], about("Labels the order is credited to. The events that are kept bound them.")]
     attribution: Annotated[list[CreditEntry], about("Which click each product is credited to.", maxItems=1000)]
@@ -104,7 +106,8 @@ class LabelEntry(Struct, frozen=True):
     label: Annotated[str, about("Its first 120 characters. `...` stands for labels beyond an hour's 500 counters.", maxLength=120)]
     clicks: Annotated[Count, about("Clicks that carried it.")]
     orders: Annotated[Count, about("Orders credited to it.")]
-    revenue: Annotated[Money, about("Revenue of what is credited to it.")]
+    revenue: Annotated[Money, about("Revenue of what is credited to it, in the shop's currency, less what came back.")]
+    revenues: Annotated[dict[str, Money], about("The same in each currency that orders had. Amounts of two are never added.")]
 
 
 class LabelsAnswer(Struct, frozen=True):
@@ -114,8 +117,11 @@ class LabelsAnswer(Struct, frozen=True):
     labels: Annotated[list[LabelEntry], about("By revenue, highest first, at most `limit`.", maxItems=MOST_LABELS)]
     attributed_orders: Annotated[Count, about("Orders that a click led to.")]
     other_orders: Annotated[int, about("Orders that no click led to.")]
+    currency: Annotated[str, about("The shop's. `attributed_revenue`, `other_revenue` and each `revenue` are in it.")]
     attributed_revenue: Annotated[Money, about("Revenue of the orders that a click led to.")]
     other_revenue: Annotated[Money, about("Revenue of the other orders.")]
+    attributed_revenues: Annotated[dict[str, Money], about("By currency, of the orders that a click led to.")]
+    other_revenues: Annotated[dict[str, Money], about("By currency, of the other orders.")]
     next: Annotated[str | None, NEXT]
 
 

@@ -1,13 +1,14 @@
 """Reading what was tracked: events of a visitor, orders and their attribution, labels, the log, products, health."""
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 
 from identity_service.attribution import ATTRIBUTED
 from identity_service.errors import Invalid, NotFound
 from identity_service.event import event_of
 from identity_service.service.health import Rhythm
-from identity_service.service.orders import Order
+from identity_service.service.orders import Order, revenues
 from identity_service.visitor import own_visitor_id
 from identity_service.web.calls import rfc3339
 from identity_service.web.endpoints import Call, Reply
@@ -63,15 +64,19 @@ async def labels(call: Call) -> Reply:
     keys = [(-_micros(one.revenue), -one.clicks, one.label) for one in figures]
     shown, following = page_of(figures, keys, call.query.get("cursor"), number(call.query, "limit", MOST_LABELS, MOST_LABELS))
     attributed, whole = totals["orders attributed"], totals["orders all"]
-    money, all_money = totals["revenue_all attributed"], totals["revenue_all all"]
+    money, all_money = (revenues(call.shop, totals, "revenue_all", f" {kind}") for kind in ("attributed", "all"))
+    other = {currency: amount - money.get(currency, Decimal(0)) for currency, amount in all_money.items()}
     return Reply(
         LabelsAnswer(
             days,
-            [LabelEntry(one.label, one.clicks, one.orders, f"{one.revenue:f}") for one in shown],
+            [LabelEntry(one.label, one.clicks, one.orders, _text(one.revenue), _texts(one.revenues)) for one in shown],
             attributed,
             whole - attributed,
-            _money(money),
-            _money(all_money - money),
+            call.shop.currency,
+            _text(money[call.shop.currency]),
+            _text(other[call.shop.currency]),
+            _texts(money),
+            _texts(other),
             following,
         )
     )
@@ -110,6 +115,7 @@ def order_answer(order: Order) -> OrderAnswer:
         visitor=order.visitor,
         products=order.products,
         revenue=f"{order.revenue:f}",
+        currency=order.currency,
         attributed=bool(order.credits),
         labels=order.labels,
         attribution=_credits(order),
@@ -131,5 +137,9 @@ def _micros(amount: Decimal) -> int:
     return int(amount.scaleb(6))
 
 
-def _money(micros: int) -> str:
-    return f"{Decimal(micros).scaleb(-6).normalize():f}"
+def _texts(amounts: Mapping[str, Decimal]) -> dict[str, str]:
+    return {currency: _text(amount) for currency, amount in amounts.items()}
+
+
+def _text(amount: Decimal) -> str:
+    return f"{amount.normalize():f}"

@@ -17,6 +17,7 @@ from identity_service.visitor import Kind
 from identity_service.web.arguments import (
     IdRule,
     Unread,
+    currency,
     email_text,
     handle_text,
     label_texts,
@@ -43,7 +44,8 @@ async def log_sale(call: Call) -> Reply:
         raise Invalid("Invalid Syntax In Argument: products")
     sold = Sale(sale_id(call.body.sale, "sale"), lines, _now(call))
     handles = [handle for handle in (_email(call, unread), _customer(call, unread)) if handle]
-    logged = await call.services.sales.log(tracked_visit(call, unread), ToldSale(sold, handles, _claimed(call), call.private))
+    told = ToldSale(sold, handles, _claimed(call), call.private, currency(call.body.currency, unread))
+    logged = await call.services.sales.log(tracked_visit(call, unread), told)
     subject, attribution = logged.subject, logged.attribution
     await keep_opt_out(call, subject.visitor if subject.signed else None)
     return _done(call, subject, unread, attribution.labels if attribution else None)
@@ -97,8 +99,9 @@ async def log_basket(call: Call) -> Reply:
 
 async def log_returned(call: Call) -> Reply:
     unread, order = Unread(), sale_id(call.body.order, "order")
-    pieces(call.body.quantity, "quantity", unread)
-    return await _log(call, unread, EventType.RETURNED, (_product(call),), text=order)
+    product, quantity = _product(call), pieces(call.body.quantity, "quantity", unread)
+    await call.services.returns.log(call.shop, order, product, quantity)
+    return await _log(call, unread, EventType.RETURNED, (product,), text=order)
 
 
 async def log_email(call: Call) -> Reply:

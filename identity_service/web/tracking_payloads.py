@@ -73,6 +73,7 @@ class SaleBody(LoggedBody, frozen=True):
     products: Products = UNSET
     email: EmailMember = UNSET
     customer: CustomerMember = UNSET
+    currency: Annotated[Any, read("ISO 4217, in any case; the shop's own where it is absent.", "string", "null")] = UNSET
 
 
 class ClickBody(LoggedBody, frozen=True):
@@ -206,6 +207,7 @@ class HeldOrder(Struct, frozen=True):
     time: Annotated[Time, about("When the sale was logged, in RFC 3339.")]
     revenue: Annotated[Money, about("Unit price times quantity, summed.")]
     products: Annotated[list[SoldLine], about("The order's lines.", maxItems=1000)]
+    currency: Annotated[str | UnsetType, about("Currency of the amounts, where the sale told one.")] = UNSET
     visitor: Annotated[str | UnsetType, about("ID of the visitor who bought.")] = UNSET
     email: Annotated[str | UnsetType, about("Digest of the order's email.")] = UNSET
     customer: Annotated[str | UnsetType, about("Digest of the order's customer ID.")] = UNSET

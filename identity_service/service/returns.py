@@ -1,0 +1,113 @@
+"""Returns: what came back of an order lowers its revenue and that of its labels, once."""
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from msgspec import Struct
+
+from identity_service.cookieless import DAY
+from identity_service.errors import StoreUnavailable
+from identity_service.event import ProductId, Quantity, SaleLine, compact, lines_of, total
+from identity_service.service.provisional import counted_fields, counted_in, foreign, is_provisional
+from identity_service.service.tally import Counted, Tally
+from identity_service.shop import Shop
+from identity_service.store import Clock, Store
+
+MOST_ATTEMPTS = 8
+MOST_RETURNS = 1_000
+"""Of an order; later ones change nothing, so that a sale stays small."""
+
+
+class Return(Struct, frozen=True, array_like=True):
+    """As it is stored in the sale. `quantity`: as it was told; `at`: seconds since 1970; `pieces`: index of a line and how many of it came
+    back, by turns; decimals are text."""
+
+    product: str
+    quantity: str
+    at: int
+    pieces: tuple[tuple[int, str], ...]
+
+
+class Returns:
+    """`clock`: seconds since 1970."""
+
+    def __init__(self, store: Store, tally: Tally, clock: Clock) -> None:
+        self._store = store
+        self._tally = tally
+        self._clock = clock
+
+    async def log(self, shop: Shop, sale: str, product: ProductId, quantity: Quantity) -> None:
+        """Of an order that is not known nothing changes, nor by the same return within a day. No more comes back than was bought."""
+        for _ in range(MOST_ATTEMPTS):
+            stored = await self._store.sales.by_id(shop.shop_id, sale)
+            told = _return(stored, str(product), Decimal(quantity), int(self._clock())) if stored else None
+            if stored is None or told is None:
+                return
+            lowered = _lowered(stored, told, shop.currency)
+            if await self._store.sales.amend(shop.shop_id, stored, _amended(stored, told, lowered, shop.currency)):
+                self._tally.returned(shop.shop_id, int(stored["time"]), lowered, attributed="missing" not in stored)
+                return
+        raise StoreUnavailable("The order changed again and again while the call was made; repeat it.")
+
+
+def returned_pieces(stored: Mapping[str, str]) -> dict[int, Decimal]:
+    """By index of the line."""
+    found: dict[int, Decimal] = {}
+    for one in _returns(stored):
+        for line, pieces in one.pieces:
+            found[line] = found.get(line, Decimal(0)) + Decimal(pieces)
+    return found
+
+
+def shown_lines(stored: Mapping[str, str]) -> list[dict[str, object]]:
+    """As `SaleLine.stored` gives them, with `returned` where something came back."""
+    returned = returned_pieces(stored)
+    lines = [line.stored() for line in lines_of(stored["products"])]
+    return [line | ({"returned": _number(returned[at])} if at in returned else {}) for at, line in enumerate(lines)]
+
+
+def _returns(stored: Mapping[str, str]) -> list[Return]:
+    return [Return(*one) for one in json.loads(stored.get("returned", "[]"))]
+
+
+def _return(stored: Mapping[str, str], product: str, quantity: Decimal, now: int) -> Return | None:
+    """None where nothing came back that had not before. Of several lines of a product the first come back first."""
+    before, returned, text = _returns(stored), returned_pieces(stored), f"{quantity.normalize():f}"
+    if len(before) >= MOST_RETURNS or any((one.product, one.quantity) == (product, text) and now - one.at < DAY for one in before):
+        return None
+    left, pieces = quantity, []
+    for at, line in enumerate(lines_of(stored["products"])):
+        taken = min(left, line.quantity - returned.get(at, Decimal(0))) if str(line.product) == product else Decimal(0)
+        if taken > 0:
+            left -= taken
+            pieces.append((at, f"{taken.normalize():f}"))
+    return Return(product, text, now, tuple(pieces)) if pieces else None
+
+
+def _lowered(stored: Mapping[str, str], told: Return, own_currency: str) -> Counted:
+    """By how much. Labels that the product is not credited to keep theirs."""
+    lines = lines_of(stored["products"])
+    amount = total(_revenue(lines, at, Decimal(pieces)) for at, pieces in told.pieces)
+    credited = json.loads(stored.get("attribution", "[]"))
+    labels = {label: amount for credit in credited if str(credit["product"]) == told.product for label in credit["labels"]}
+    return Counted(amount, labels, foreign(stored, own_currency))
+
+
+def _revenue(lines: Sequence[SaleLine], at: int, pieces: Decimal) -> Decimal:
+    return SaleLine(None, pieces, lines[at].price).revenue
+
+
+def _amended(stored: Mapping[str, str], told: Return, lowered: Counted, own_currency: str) -> dict[str, str]:
+    fields = {**stored, "revenue": f"{total([Decimal(stored['revenue']), -lowered.revenue]):f}"}
+    fields["returned"] = compact([*_returns(stored), told])
+    if is_provisional(stored):
+        before = counted_in(stored, own_currency)
+        labels = {label: total([amount, -lowered.labels.get(label, Decimal(0))]) for label, amount in before.labels.items()}
+        fields.pop("counted", None)
+        fields |= counted_fields(Counted(total([before.revenue, -lowered.revenue]), labels))
+    return fields
+
+
+def _number(quantity: Decimal) -> int | str:
+    return int(quantity) if quantity == quantity.to_integral_value() else f"{quantity.normalize():f}"
