@@ -35,39 +35,45 @@ class GppReading:
 
 @dataclass(frozen=True, slots=True)
 class _Core:
-    """The core of a US section: a version of 6 bits, then `size` fields of 2 bits, of which `opt_outs` are the sale, sharing and
-    targeted advertising opt-outs (0 not applicable, 1 opted out, 2 did not opt out, 3 invalid). `gpc`: its sub-sections start with
-    a type; the others carry sensitive data there, without a type, that would read as one."""
+    """The core of a US section: six bits, then fields of 2 bits, of which `opt_outs` are the sale, sharing and targeted advertising
+    opt-outs (0 not applicable, 1 opted out, 2 did not opt out, 3 invalid). `sizes`: how many fields, by the version that the six bits tell,
+    from 1 on. `of_mspa`: the six bits tell the version of the MSPA instead, and every value of it has the same fields. `gpc`: its
+    sub-sections start with a type; the others carry sensitive data there, without a type, that would read as one."""
 
     opt_outs: tuple[int, ...]
-    size: int
+    sizes: tuple[int, ...]
+    of_mspa: bool = False
     gpc: bool = True
 
+    def size(self, version: int) -> int | None:
+        """None for a version that nobody described: what follows its opt-outs is not known."""
+        if self.of_mspa:
+            return self.sizes[0]
+        return self.sizes[version - 1] if 1 <= version <= len(self.sizes) else None
 
-# By section ID and version.
+
 _CORES = {
-    (7, 1): _Core((6, 7, 8), 27),  # usnat
-    (7, 2): _Core((6, 7, 8), 32),  # usnat
-    (8, 1): _Core((3, 4), 20),  # usca: sale and sharing; the states below: sale and targeted advertising
-    (9, 1): _Core((3, 4), 17),  # usva
-    (10, 1): _Core((3, 4), 16),  # usco
-    (11, 1): _Core((4, 5), 18),  # usut
-    (12, 1): _Core((3, 4), 19),  # usct
-    (13, 1): _Core((3, 4), 20),  # usfl
-    (14, 1): _Core((3, 4), 20),  # usmt
-    (15, 1): _Core((3, 4), 23),  # usor
-    (16, 1): _Core((3, 4), 18),  # ustx
-    (17, 1): _Core((3, 4), 23),  # usde
-    (18, 1): _Core((4, 5), 18),  # usia
-    (19, 1): _Core((3, 4), 18),  # usne
-    (20, 1): _Core((3, 4), 20),  # usnh
-    (21, 1): _Core((3, 4), 24),  # usnj
-    (22, 1): _Core((3, 4), 18),  # ustn
-    (23, 1): _Core((3, 4), 18),  # usmn
-    (24, 1): _Core((5, 6), 8),  # usmd
-    (25, 1): _Core((5, 6), 9, gpc=False),  # usin
-    (26, 1): _Core((5, 6), 9, gpc=False),  # usky
-    (27, 1): _Core((5, 6), 9, gpc=False),  # usri
+    7: _Core((6, 7, 8), (27, 32)),  # usnat
+    8: _Core((3, 4), (20,)),  # usca: sale and sharing; the states below: sale and targeted advertising
+    9: _Core((3, 4), (17,)),  # usva
+    10: _Core((3, 4), (16,)),  # usco
+    11: _Core((4, 5), (18,)),  # usut
+    12: _Core((3, 4), (19,)),  # usct
+    13: _Core((3, 4), (20,)),  # usfl
+    14: _Core((3, 4), (20,)),  # usmt
+    15: _Core((3, 4), (23,)),  # usor
+    16: _Core((3, 4), (18,)),  # ustx
+    17: _Core((3, 4), (23,)),  # usde
+    18: _Core((4, 5), (18,)),  # usia
+    19: _Core((3, 4), (18,)),  # usne
+    20: _Core((3, 4), (20,)),  # usnh
+    21: _Core((3, 4), (24,)),  # usnj
+    22: _Core((3, 4), (18,)),  # ustn
+    23: _Core((3, 4), (18,)),  # usmn
+    24: _Core((5, 6), (8,), of_mspa=True),  # usmd
+    25: _Core((5, 6), (9,), of_mspa=True, gpc=False),  # usin
+    26: _Core((5, 6), (9,), of_mspa=True, gpc=False),  # usky
+    27: _Core((5, 6), (9,), of_mspa=True, gpc=False),  # usri
 }
 
 
@@ -143,14 +149,16 @@ def _us_opt_out(section_id: int, section: str) -> bool | None:
 
 
 def _read_us_section(section_id: int, section: str) -> bool | None:
-    """Raises ValueError for a core that is not whole: what a cut took away could have been the opt-out."""
-    core_text, *others = section.split(".")
-    bits = Bits(core_text)
-    core = _CORES.get((section_id, bits.take(6)))
+    """Raises ValueError for a core that is not whole: what a cut took away could have been the opt-out. Of a version that nobody described
+    the opt-outs are read where the described ones have them, and only an opt-out counts."""
+    core = _CORES.get(section_id)
     if core is None:
         return None
+    core_text, *others = section.split(".")
+    bits = Bits(core_text)
+    size = core.size(bits.take(6))
 
-    fields = [bits.take(2) for _ in range(core.size)]
+    fields = [bits.take(2) for _ in range(size or max(core.opt_outs) + 1)]
     choices = {fields[at] for at in core.opt_outs}
     if _INVALID in choices:
         return None
@@ -158,7 +166,7 @@ def _read_us_section(section_id: int, section: str) -> bool | None:
     signals = [_gpc(Bits(other)) for other in others] if core.gpc else []
     if _OPTED_OUT in choices or True in signals:
         return True
-    return False if _DID_NOT_OPT_OUT in choices else None
+    return False if size and _DID_NOT_OPT_OUT in choices else None
 
 
 def _gpc(sub_section: Bits) -> bool:

@@ -11,6 +11,7 @@ beginning and a refusal until its end, so that a replay never renews a grant nor
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
@@ -147,8 +148,7 @@ class Reader:
         if not isinstance(ping, Mapping) or _first(ping, "signal_status", "signalStatus") not in (None, "ready"):
             return ()
         text, sections = _first(ping, "gpp_string", "gppString"), _first(ping, "applicable_sections", "applicableSections")
-        told = [one for one in sections if isinstance(one, int)] if isinstance(sections, list) else []
-        applicable = None if sections is None else frozenset(told)
+        applicable = None if sections is None else frozenset(map(_section_id, sections if isinstance(sections, list) else []))
         reading = read_gpp(text, applicable) if isinstance(text, str) else None
         if reading is None or not isinstance(text, str):
             return ()
@@ -211,6 +211,11 @@ class Reader:
         if decided_at is not None and decided_at <= self.now + MOST_ASKEW:
             return min(decided_at, said), True
         return said, self.delivery.age is not None
+
+
+def _section_id(told: object) -> int:
+    """Some senders tell numbers as text. 0 is no section."""
+    return int(told) if isinstance(told, int) or (isinstance(told, str) and re.fullmatch(r"[0-9]{1,3}", told)) else 0
 
 
 def _us_privacy_text(cookie: str) -> str:

@@ -78,7 +78,7 @@ class Gpp(Struct, frozen=True, omit_defaults=True):
     """As `__gpp('addEventListener')` tells it; only the applicable sections of a ready signal count."""
 
     gpp_string: Annotated[str | None, about("The GPP string.")] = None
-    applicable_sections: Annotated[list[int] | None, about("Numbers of the sections that apply to the visitor.")] = None
+    applicable_sections: Annotated[list[int | str] | None, about("Numbers of the sections that apply to the visitor, or as text.")] = None
     signal_status: Annotated[str | None, about("`ready` once the visitor has decided.")] = None
 
 

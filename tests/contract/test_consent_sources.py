@@ -74,8 +74,10 @@ async def test_gpp_carries_a_tc_string_and_opts_out_of_sale_and_sharing(shopper:
     assert await mode(shopper, "/v1/consents/gpp", ping) == ("null", "gpp")
     not_ready = {"consent": {"gpp": {"gpp_string": f"DBABMA~{ACCEPT}", "signal_status": "not ready"}}}
     assert await mode(shopper, "/v1/consents", not_ready) == ("cookieless", None)
-    us = (await shopper.post("/v1/visitors", {"consent": {"gpp": {"gpp_string": CALIFORNIA, "applicable_sections": [7]}}})).json()
-    assert (us["mode"], us["sale_share_opt_out"]) == ("cookieless", True)
+    for sections, opted_out in (([7], True), (["7"], True), (["8"], False), (["", "x", "٧", "7000"], False), ([], False)):
+        us = {"consent": {"gpp": {"gpp_string": CALIFORNIA, "applicable_sections": sections}}}
+        told = (await shopper.post("/v1/visitors", us)).json()
+        assert (told["mode"], told["sale_share_opt_out"]) == ("cookieless", opted_out), sections
 
 
 @pytest.mark.parametrize(("text", "opted_out"), [("1YYN", True), ("1YNN", False), ("1---", False), ("1yyn", False)])

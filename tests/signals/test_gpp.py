@@ -46,6 +46,7 @@ SECTIONS = {
     "usri": (27, 1, 5, 2, 2),
 }
 UNTYPED = {"usin", "usky", "usri"}
+OF_MSPA = {"usmd", *UNTYPED}
 
 
 def text_of(bits: str, padded_to: int = 6) -> str:
@@ -129,14 +130,28 @@ def test_every_value_of_every_opt_out_of_every_section_is_read(name: str) -> Non
         assert opt_out(section_id, core(name, *choices, other=other)) is merged(choices), (choices, other)
 
 
-@pytest.mark.parametrize("name", SECTIONS)
-def test_a_version_nobody_described_is_absent_alone(name: str) -> None:
-    section_id, version, _, count, _ = SECTIONS[name]
-    told = core_bits(name, *[1] * count)[6:]
+def with_version(name: str, version: int, *opt_outs: int) -> str:
+    return text_of(f"{version:06b}{core_bits(name, *opt_outs)[6:]}")
+
+
+@pytest.mark.parametrize("name", sorted(set(SECTIONS) - OF_MSPA))
+def test_of_a_version_nobody_described_an_opt_out_counts_and_nothing_else(name: str) -> None:
+    section_id, _, before, count, _ = SECTIONS[name]
     for other in set(range(64)) - {entry[1] for entry in SECTIONS.values() if entry[0] == section_id}:
-        sections = {6: "1YNN", section_id: text_of(f"{other:06b}{told}")}
-        assert read_gpp(gpp_text(sections), None) == GppReading(None, False)
-    assert opt_out(section_id, text_of(f"{version:06b}{told}")) is True
+        for choices in itertools.product(range(4), repeat=count):
+            told = True if merged(choices) else None
+            assert opt_out(section_id, with_version(name, other, *choices)) is told, (other, choices)
+        beside = {6: "1YNN", section_id: with_version(name, other, *[2] * count)}
+        assert read_gpp(gpp_text(beside), None) == GppReading(None, False)
+        whole = with_version(name, other, *[1] * count)
+        assert opt_out(section_id, whole[: 1 + (2 * (before + count)) // 6 - 1]) is None
+
+
+@pytest.mark.parametrize("name", sorted(OF_MSPA))
+def test_a_section_that_begins_with_the_version_of_the_mspa_is_read_at_any_value(name: str) -> None:
+    section_id, _, _, count, _ = SECTIONS[name]
+    for version, choices in itertools.product(range(64), itertools.product(range(4), repeat=count)):
+        assert opt_out(section_id, with_version(name, version, *choices)) is merged(choices), (version, choices)
 
 
 @pytest.mark.parametrize("name", sorted(set(SECTIONS) - UNTYPED))
