@@ -7,6 +7,7 @@ stands in the receipts of the decisions that it made.
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from functools import cache
 from typing import Literal
 
@@ -26,7 +27,7 @@ UNKNOWN, ELSEWHERE = "unknown", "elsewhere"
 
 
 class Region(Struct, frozen=True, forbid_unknown_fields=True):
-    """A row of the table. `places`: ISO 3166 codes."""
+    """A row of the table. `places`: ISO 3166 codes. `source`: the law it follows. `checked`: the day on which it was compared with it."""
 
     places: list[str]
     no_signal: Literal["null", "cookieless"]
@@ -35,6 +36,7 @@ class Region(Struct, frozen=True, forbid_unknown_fields=True):
     consent_first: bool
     refusal_opts_out: bool
     source: str
+    checked: date
 
 
 @cache

@@ -1,19 +1,24 @@
 """The policies by region, as `config/strict.toml` tells them with its sources, asked through the preview; where a region comes from; and
 what an operator changes."""
 
+from collections import Counter
+from datetime import date
 from typing import Any
 
 import pytest
 
+from identity_service.regions import region_table
 from identity_service.relations import faults
 from identity_service.settings import load
 from tests.conftest import Clock, Shopper, shopping
 
 pytestmark = pytest.mark.anyio
 STRICT = "strict-private-key"
-OPT_IN = ["FR", "FR-IDF", "CH", "NO", None, "XX", "T1"]
-SIGNAL_STATES = ["US-CA", "US-TX"]
-EVERYWHERE = [*OPT_IN, *SIGNAL_STATES, "GB", "UK", "BR", "US-NY", "US"]
+OPT_IN = ["FR", "FR-IDF", "CH", "NO", None, "XX", "T1", "NC", "BL", "AD", "VA", "TR", "CA-QC", "VN"]
+SIGNAL_STATES = ["US-CA", "US-TX", "US-MN"]
+EVERYWHERE = [*OPT_IN, *SIGNAL_STATES, "GB", "UK", "BR", "CA-ON", "US-NY", "US-VA", "US"]
+MUST_HONOUR = {"CA", "CO", "CT", "DE", "MD", "MN", "MT", "NE", "NH", "NJ", "OR", "TX"}
+CHECKED = date(2026, 12, 1)
 
 
 def expected(region: str | None, facts: str) -> tuple[str, bool]:
@@ -22,6 +27,8 @@ def expected(region: str | None, facts: str) -> tuple[str, bool]:
     gpc = "gpc" in facts
     if facts in {"robot"}:
         return "null", False
+    if facts.startswith("refused") and region == "US":  # one of the states that ask for more, as far as anybody knows
+        return "null", True
     if facts.startswith("refused"):
         return ("cookieless", True) if region in SIGNAL_STATES else ("null", gpc)
     if facts.startswith("granted"):
@@ -31,6 +38,18 @@ def expected(region: str | None, facts: str) -> tuple[str, bool]:
     if facts == "usp":
         return ("null" if first else "cookieless"), True
     return ("null" if first else "cookieless"), False
+
+
+def test_every_row_has_its_source_and_day_and_no_place_two_rows() -> None:
+    rows = region_table()
+    assert all(row.source.strip() and row.checked == CHECKED for row in rows.values())
+    assert Counter(place for row in rows.values() for place in row.places).most_common(1)[0][1] == 1
+
+
+def test_every_american_state_has_a_row_of_its_own_and_those_with_a_duty_opt_out() -> None:
+    named = {place.removeprefix("US-"): row for row in region_table().values() for place in row.places if place.startswith("US-")}
+    assert len(named) == 50 + len({"DC", "AS", "GU", "MP", "PR", "UM", "VI"})
+    assert {place for place, row in named.items() if row.refusal_opts_out} == MUST_HONOUR
 
 
 FACTS: dict[str, dict[str, Any]] = {
