@@ -13,7 +13,7 @@ from identity_service.regions import PLACE, looser_choices, region_table
 from identity_service.sections import Settings, ShopSettings
 from identity_service.settings import read
 from identity_service.shop import NO_ORIGIN, written_digest
-from identity_service.signals.cmp import BANNERS
+from identity_service.signals.banners import BANNERS
 from identity_service.signals.statements import COOKIE_SOURCES
 from identity_service.store_address import EMBEDDED, check_options, parse_address
 

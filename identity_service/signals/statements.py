@@ -19,8 +19,8 @@ from urllib.parse import unquote
 from msgspec.structs import replace
 
 from identity_service.consent import Choice, Millis, Purpose, Signal, purposes_choice
-from identity_service.signals.banners import json_object
-from identity_service.signals.cmp import BANNERS, BannerReading, read_cookies, read_event
+from identity_service.signals.answers import json_object
+from identity_service.signals.banners import BANNERS, BannerReading, read_cookies, read_event, standards_spoken, tc_string_of
 from identity_service.signals.google import google_choice
 from identity_service.signals.gpp import read_gpp
 from identity_service.signals.tcf import TcChoice, TcfRule, tc_choice
@@ -99,13 +99,14 @@ class Reader:
         if source not in BANNERS:
             return tuple(self._heard(self._uncontradicted(source, one)) for one in self._standard(source, event, None)), None
         reading = read_event(source, event, self.rules.categories.get(source))
+        spoken = tuple(self._heard(self._uncontradicted(source, one)) for one in self._spoken(source, event))
         if reading is None:
-            return (), None
+            return spoken, None
         signal = self._uncontradicted(source, self._of_reading(source, reading, event))
         signal = replace(signal, remembered=reading.stored and self.delivery.said != "now")
         if reading.visitor and not signal.dated and signal.choice is Choice.GRANTED:
             signal = replace(signal, choice=None)
-        return (signal if reading.visitor else self._heard(signal),), reading.visitor  # a webhook's clock is a server's
+        return (signal if reading.visitor else self._heard(signal), *spoken), reading.visitor  # a webhook's clock is a server's
 
     def of_cookies(self) -> tuple[Signal, ...]:
         """What the cookies say of the banners that the shop wants read on every call."""
@@ -118,7 +119,15 @@ class Reader:
         if source == "us_privacy":
             return self._us_privacy(_us_privacy_text(self.cookies.get(US_PRIVACY_COOKIE, "")))
         reading = read_cookies(source, self.cookies, self.rules.categories.get(source))
-        return (self._of_reading(source, reading, {}),) if reading else ()
+        own = (self._of_reading(source, reading, {}),) if reading else ()
+        return own + self._spoken(source, self.cookies)
+
+    def _spoken(self, source: str, members: Mapping[str, object]) -> tuple[Signal, ...]:
+        """What a banner says in the words of a standard, under the banner's name."""
+        found = [one for standard in standards_spoken(source) for one in self._standard(standard, members, None)]
+        if text := tc_string_of(source, members):
+            found += self._tcf({"tc_string": text, "event_status": "tcloaded"}, None)
+        return tuple(replace(one, source=source) for one in found)
 
     def _standard(self, source: str, member: Mapping[str, object], decided_at: Millis | None) -> tuple[Signal, ...]:
         if source == "tcf":
@@ -179,9 +188,13 @@ class Reader:
         return Signal(source, choice.choice, at, None, _digest(text), f"tcf-{choice.policy_version}", dated=dated, remembered=of_the_day)
 
     def _of_reading(self, source: str, reading: BannerReading, event: Mapping[str, object]) -> Signal:
+        """A grant that the banner itself counts as ended is none."""
         at, dated = self._moment(reading.decided_at)
         opted_out = reading.sale_share_opt_out is True
-        return Signal(source, reading.choice, at, reading.linking, _digest(dict(event)), reading.policy_version, opted_out, dated)
+        ended = reading.ends_at is not None and reading.ends_at <= self.now and reading.choice is Choice.GRANTED
+        return Signal(
+            source, None if ended else reading.choice, at, reading.linking, _digest(dict(event)), reading.policy_version, opted_out, dated
+        )
 
     def _uncontradicted(self, source: str, signal: Signal) -> Signal:
         """A grant needs the stronger proof, a refusal none."""

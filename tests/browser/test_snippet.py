@@ -87,6 +87,38 @@ def test_a_banners_decided_choice_is_posted_and_its_revocation_withdraws(profile
     assert told(page) == [None, "null"]
 
 
+HEARD = {
+    "cookiefirst": "dispatchEvent(new CustomEvent('cf_consent', {detail: {necessary: true, performance: %s}}))",
+    "complianz": """['functional', 'statistics', 'marketing'].forEach((name) => document.dispatchEvent(
+        new CustomEvent('cmplz_status_change', {detail: {category: name, value: name === 'functional' || %s ? 'allow' : 'deny'}})))""",
+    "axeptio": """_axcb.forEach((go) => go({on: (name, done) => name === 'cookies:complete' &&
+        done({$$date: new Date().toISOString(), $$completed: true, visitor_id: %s})}))""",
+    "cookie-information": """{ const yes = %s, name = ['cookie_cat_statistic'], at = new Date().toISOString();
+        document.cookie = 'CookieInformationConsent=' + encodeURIComponent(JSON.stringify(
+            {timestamp: at, consents_approved: yes ? name : [], consents_denied: yes ? [] : name}));
+        dispatchEvent(new Event('CookieInformationConsentGiven')); }""",
+    "borlabs": """{ document.cookie = 'borlabs-cookie=' + encodeURIComponent(JSON.stringify(
+            {consents: {essential: ['borlabs-cookie'], statistics: %s ? ['ours'] : []}}));
+        dispatchEvent(new Event('borlabs-cookie-consent-saved')); }""",
+    "termly": "callback({consentState: {essential: true, analytics: %s}})",
+    "ketch": "callback({purposes: {analytics: %s}})",
+}
+CALLBACKS = "<script>var callback, Termly = {on: (name, go) => { callback = go; }}, ketch = (on, name, go) => { callback = go; };</script>"
+
+
+@pytest.mark.parametrize("source", sorted(HEARD))
+def test_a_banner_is_heard_in_its_own_way(profile: BrowserContext, shop_pages: Pages, source: str) -> None:
+    own = {"termly": CALLBACKS.replace("ketch =", "other ="), "ketch": CALLBACKS.replace("Termly =", "Other =")}.get(source, "")
+    page, errors = open_page(profile, shop_pages, "/heard", own + CONFIG % "")
+    assert told(page)[1] == "cookieless"
+    assert eventually(lambda: own == "" or page.evaluate("typeof callback") == "function")
+    page.evaluate(HEARD[source] % "true")
+    assert eventually(lambda: told(page)[1] == "persistent")
+    page.evaluate(HEARD[source] % "false")
+    assert eventually(lambda: told(page) == [None, "null"])
+    assert errors == []
+
+
 def test_google_and_tcf_are_heard_without_configuration(profile: BrowserContext, shop_pages: Pages) -> None:
     tcf = """<script>window.__tcfapi = (command, version, done) => { done({eventStatus: 'cmpuishown', tcString: ''}, true); };</script>"""
     page, errors = open_page(profile, shop_pages, "/google", tcf + CONFIG % "")

@@ -256,15 +256,26 @@
       }
       return heard(w, 'CookiebotOnAccept')(read) && heard(w, 'CookiebotOnDecline')(read);
     },
-    onetrust: function (say) {
-      w.addEventListener('OneTrustGroupsUpdated', function () {
-        var found = {};
-        d.cookie.split('; ').forEach(function (one) {
-          if (/^Optanon(Consent|AlertBoxClosed)=/.test(one)) found[one.split('=')[0]] = one.slice(one.indexOf('=') + 1);
-        });
-        say(found);
+    onetrust: kept('OneTrustGroupsUpdated', /^Optanon(Consent|AlertBoxClosed)=/),
+    'cookie-information': kept('CookieInformationConsentGiven', /^CookieInformationConsent=/),
+    borlabs: kept('borlabs-cookie-consent-saved', /^borlabs-cookie=/),
+    cookiefirst: heard(w, 'cf_consent'),
+    complianz: function (say) {
+      return heard(d, 'cmplz_status_change')(function (told) { say(told, told.category); });
+    },
+    axeptio: function (say) {
+      (w._axcb = w._axcb || []).push(function (sdk) {
+        sdk.on('cookies:complete', function (choices) { say({ event: 'cookies:complete', choices: choices }); });
       });
       return true;
+    },
+    ketch: function (say) {
+      return w.ketch && (w.ketch('on', 'userConsentUpdated', function (told) {
+        say({ event: 'userConsentUpdated', purposes: told.purposes });
+      }), true);
+    },
+    termly: function (say) {
+      return w.Termly && w.Termly.on && (w.Termly.on('consent', function (told) { say({ consentState: told.consentState }); }), true);
     },
     usercentrics: function (say) {
       function status(told) { if (told && told.type === 'explicit') say(told, 'status'); }
@@ -335,6 +346,20 @@
   function heard(target, name) {
     return function (say) {
       target.addEventListener(name, function (event) { attempt(function () { say(event.detail); }); });
+      return true;
+    };
+  }
+
+  /* A banner whose event says nothing: what it keeps in its cookies does. */
+  function kept(name, own) {
+    return function (say) {
+      w.addEventListener(name, function () {
+        var found = {};
+        d.cookie.split('; ').forEach(function (one) {
+          if (own.test(one)) found[one.split('=')[0]] = one.slice(one.indexOf('=') + 1);
+        });
+        say(found);
+      });
       return true;
     };
   }

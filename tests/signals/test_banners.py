@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_service.consent import Choice, Millis
-from identity_service.signals import banners
-from identity_service.signals.cmp import BANNERS, BannerReading, read_cookies, read_event
+from identity_service.signals import answers
+from identity_service.signals.banners import BANNERS, BannerReading, read_cookies, read_event
 
 CLOSED = "2026-11-20T10:00:00.000Z"
 CLOSED_AT = 1795168800000
@@ -65,6 +65,78 @@ def klaro(ours: object, kind: str = "saveConsents") -> dict[str, Any]:
     return {"type": kind, "data": {"changes": {}, "consents": {"visitor-id": ours, "ads": False}, "type": "accept"}}
 
 
+def cookie_information(*approved: str, denied: tuple[str, ...] = (), **more: object) -> dict[str, Any]:
+    names = [f"cookie_cat_{name}" for name in ("necessary", *approved)]
+    return {"website_uuid": "u", "timestamp": CLOSED, "consents_approved": names, "consents_denied": [*denied], **more}
+
+
+def axeptio(ours: object, completed: object = True) -> dict[str, Any]:
+    return {
+        "$$token": "t",
+        "$$date": CLOSED,
+        "$$cookiesVersion": {},
+        "$$completed": completed,
+        "visitor_id": ours,
+        "google_analytics": True,
+    }
+
+
+def borlabs(**groups: list[str]) -> dict[str, Any]:
+    consents = {"essential": ["borlabs-cookie"], **groups}
+    return {"consents": consents, "domainPath": "shop.example/", "expires": ENDS, "uid": "anonymous", "v3": True, "version": 1}
+
+
+def cookiefirst(performance: object, **more: object) -> dict[str, Any]:
+    return {"necessary": True, "performance": performance, "functional": True, "advertising": False, "timestamp": SECONDS, **more}
+
+
+def in_base64(state: object) -> str:
+    return base64.b64encode(json.dumps(state).encode()).decode()
+
+
+def cookiehub(analytics: object = True, answered: object = True, **more: object) -> dict[str, Any]:
+    categories = [{"cid": 1, "id": "necessary", "value": True}, {"cid": 3, "id": "analytics", "value": analytics}]
+    return {"answered": answered, "revision": 1, "dnt": False, "timestamp": CLOSED, "categories": categories, **more}
+
+
+def ketch(allowed: str, basis: str = "consent_optin", **more: object) -> dict[str, str]:
+    purposes = {"analytics": {"allowed": allowed, "legalBasisCode": basis}}
+    return {"_swb_consent_": in_base64({"purposes": purposes, "collectedAt": SECONDS, **more})}
+
+
+def ketch_public(status: str) -> dict[str, str]:
+    return {"_ketch_consent_v1_": in_base64({"analytics": {"status": status, "canonicalPurposes": ["analytics"]}})}
+
+
+def trustarc(prefs: str, level: str, behavior: str = "expressed,eu") -> dict[str, str]:
+    cookies = {"notice_gdpr_prefs": prefs, "notice_preferences": level, "notice_behavior": behavior}
+    return {name: text for name, text in cookies.items() if text}
+
+
+def cc_cookie_2(*categories: str, **more: object) -> dict[str, Any]:
+    accepted = ["necessary", *categories]
+    times = {"consent_date": "2026-11-01T10:00:00.000Z", "consent_uuid": "u", "last_consent_update": CLOSED}
+    return {"categories": accepted, "level": accepted, "revision": 0, "data": None, "rfc_cookie": False, **times, **more}
+
+
+def cc_level(*categories: str) -> dict[str, Any]:
+    return {"level": ["necessary", *categories], "revision": 0, "data": None, "rfc_cookie": False}
+
+
+def cmp_data(purposes: object, chosen: object = True, **more: object) -> dict[str, Any]:
+    listed = [{"id": 1}, {"id": "8"}]
+    return {"userChoiceExists": chosen, "purposesList": listed, "purposeConsents": purposes, "vendorConsents": {}, **more}
+
+
+def c15t(measurement: bool, **more: object) -> dict[str, Any]:
+    return {"consents": {"necessary": True, "measurement": measurement}, "consentInfo": {"time": CLOSED_AT, "subjectId": "sub_1"}, **more}
+
+
+C15T_CHANGED = {"allowedCategories": ["necessary"], "deniedCategories": ["measurement"], "previousPreferences": {}}
+SILKTIDE = "silktideCookieBanner_InitialChoice"
+ENDS = "Sun, 11 Jan 2027 08:07:14 GMT"
+ENDS_AT = 1799654834000
+SECONDS = CLOSED_AT // 1000
 BOTH_PURPOSES = ["cookies", "measure_content_performance"]
 OSANO = {"ESSENTIAL": "ACCEPT", "ANALYTICS": "ACCEPT", "OPT_OUT": "DENY"}
 
@@ -80,6 +152,27 @@ GRANTED_COOKIES = [
     ("tarteaucitron", {"tarteaucitron": "!visitorid=true!other=false!third=wait"}),
     ("vanilla-cookieconsent", {"cc_cookie": packed(cc_cookie("analytics"))}),
     ("wordpress", {"wp_consent_statistics": "allow", "wp_consent_marketing": "deny"}),
+    ("vanilla-cookieconsent", {"cc_cookie": packed(cc_cookie_2("analytics"))}),
+    ("vanilla-cookieconsent", {"cc_cookie": json.dumps(cc_cookie_2("analytics"))}),
+    ("vanilla-cookieconsent", {"cc_cookie": packed(cc_level("analytics"))}),
+    ("cookie-information", {"CookieInformationConsent": packed(cookie_information("statistic"))}),
+    ("complianz", {"cmplz_statistics": "allow", "cmplz_marketing": "deny", "cmplz_functional": "allow", "cmplz_policy_id": "14"}),
+    ("complianz", {"cmplz_rt_statistics": "allow", "cmplz_rt_banner-status": "dismissed"}),
+    ("borlabs", {"borlabs-cookie": packed(borlabs(statistics=["google-analytics"]))}),
+    ("axeptio", {"axeptio_cookies": packed(axeptio(True))}),
+    ("axeptio", {"axeptio_cookies": json.dumps(axeptio(True)).replace('"', "%22")}),
+    ("trustarc", trustarc("0,1,2:", "2:")),
+    ("trustarc", trustarc("0|1:", "1:", "")),
+    ("trustarc", trustarc("", "2:")),
+    ("cookiefirst", {"cookiefirst-consent": packed(cookiefirst(True, type="category"))}),
+    ("cookiehub", {"cookiehub": in_base64(cookiehub())}),
+    ("cookiehub", {"cookiehub": in_base64(cookiehub(categories=[], allAllowed=True, implicit=False))}),
+    ("ketch", ketch("true")),
+    ("ketch", ketch("true", "consent_optout", context={"source": "banner.saveCurrentState"})),
+    ("c15t", {"c15t": f"c.necessary:1,c.measurement:1,i.t:{CLOSED_AT},i.sid:sub_1,i.mpf:"}),
+    ("orejime", {"orejime": packed({"visitor-id": True, "ads": False})}),
+    ("react-cookie-consent", {"CookieConsent": "true"}),
+    ("react-cookie-consent", {"CookieConsent": "true", "CookieConsent-legacy": "true"}),
 ]
 
 REFUSED_COOKIES = [
@@ -94,6 +187,28 @@ REFUSED_COOKIES = [
     ("tarteaucitron", {"tarteaucitron": "!visitorid=false!other=true"}),
     ("vanilla-cookieconsent", {"cc_cookie": packed(cc_cookie())}),
     ("wordpress", {"wp_consent_statistics": "deny"}),
+    ("vanilla-cookieconsent", {"cc_cookie": packed(cc_cookie_2())}),
+    ("vanilla-cookieconsent", {"cc_cookie": packed(cc_level("ads"))}),
+    ("cookie-information", {"CookieInformationConsent": packed(cookie_information(denied=("cookie_cat_statistic",)))}),
+    ("complianz", {"cmplz_statistics": "deny", "cmplz_marketing": "allow"}),
+    ("complianz", {"cmplz_statistics": "deny", "cmplz_banner-status": "show"}),
+    ("borlabs", {"borlabs-cookie": packed(borlabs(marketing=["meta-pixel"]))}),
+    ("borlabs", {"borlabs-cookie": packed(borlabs(statistics=[]))}),
+    ("axeptio", {"axeptio_cookies": packed(axeptio(False))}),
+    ("trustarc", trustarc("0:", "0:")),
+    ("trustarc", trustarc("0,2:", "2:")),
+    ("trustarc", trustarc("0::implied,eu", "0:", "implied,eu")),
+    ("trustarc", trustarc("", "0:")),
+    ("cookiefirst", {"cookiefirst-consent": packed(cookiefirst(False))}),
+    ("cookiehub", {"cookiehub": in_base64(cookiehub(False, allAllowed=False))}),
+    ("cookiehub", {"cookiehub": in_base64(cookiehub(categories=[], allAllowed=False))}),
+    ("ketch", ketch("false", context={"source": "banner.rejectAll"})),
+    ("ketch", ketch("false", "consent_optout")),
+    ("ketch", ketch_public("denied")),
+    ("ketch", ketch("true") | ketch_public("denied")),
+    ("c15t", {"c15t": f"c.necessary:1,c.marketing:1,i.t:{CLOSED_AT},i.sid:sub_1"}),
+    ("orejime", {"orejime": packed({"visitor-id": False, "ads": True})}),
+    ("react-cookie-consent", {"CookieConsent": "false"}),
 ]
 
 ABSENT_COOKIES = [
@@ -155,6 +270,57 @@ ABSENT_COOKIES = [
     ("wordpress", {"wp_consent_marketing": "allow"}),
     ("shopify", {"_tracking_consent": packed({"analytics": "yes"})}),
     ("usercentrics", {"uc_settings": packed({"functional": True})}),
+    ("vanilla-cookieconsent", {"cc_cookie": packed(cc_cookie_2("analytics", consent_uuid=None))}),
+    ("vanilla-cookieconsent", {"cc_cookie": packed(cc_cookie_2("analytics", last_consent_update="soon"))}),
+    ("vanilla-cookieconsent", {"cc_cookie": packed(cc_cookie_2("analytics", level=["necessary"]))}),
+    ("vanilla-cookieconsent", {"cc_cookie": packed({"level": ["necessary", "analytics"]})}),
+    ("vanilla-cookieconsent", {"cc_cookie": packed({**cc_level("analytics"), "level": "analytics"})}),
+    ("cookie-information", {"CookieInformationConsent": packed(cookie_information("statistic", timestamp=None))}),
+    ("cookie-information", {"CookieInformationConsent": packed(cookie_information("statistic", denied=("cookie_cat_statistic",)))}),
+    ("cookie-information", {"CookieInformationConsent": packed(cookie_information("statistic", consents_approved="all"))}),
+    ("complianz", {"cmplz_statistics": "allow", "cmplz_banner-status": "show"}),
+    ("complianz", {"cmplz_statistics": "allow", "cmplz_rt_statistics": "deny"}),
+    ("complianz", {"cmplz_statistics": ""}),
+    ("complianz", {"cmplz_statistics": "optin"}),
+    ("complianz", {"cmplz_statistics-anonymous": "allow"}),
+    ("complianz", {"cmplz_banner-status": "dismissed"}),
+    ("borlabs", {"borlabs-cookie": packed({"consents": {}})}),
+    ("borlabs", {"borlabs-cookie": packed({"consents": {"statistics": ["google-analytics"]}})}),
+    ("borlabs", {"borlabs-cookie": packed([])}),
+    ("axeptio", {"axeptio_cookies": packed(axeptio(True, completed=False))}),
+    ("axeptio", {"axeptio_cookies": packed(axeptio("true"))}),
+    ("axeptio", {"axeptio_cookies": packed({"visitor_id": True})}),
+    ("axeptio", {"axeptio_authorized_vendors": ",visitor_id,"}),
+    ("trustarc", trustarc("0,1,2::implied,eu", "2:")),
+    ("trustarc", trustarc("0,1,2:", "2:", "implied,us")),
+    ("trustarc", trustarc("0,2:", "1:")),
+    ("trustarc", trustarc("0,1,2", "")),
+    ("trustarc", trustarc("0,1,2:", "all")),
+    ("trustarc", trustarc("", "", "expressed,eu")),
+    ("trustarc", {"cmapi_cookie_privacy": "permit 1,2,3"}),
+    ("cookiefirst", {"cookiefirst-consent": packed({"performance": True})}),
+    ("cookiefirst", {"cookiefirst-consent": packed(cookiefirst(1))}),
+    ("cookiehub", {"cookiehub": in_base64(cookiehub(answered=False))}),
+    ("cookiehub", {"cookiehub": in_base64(cookiehub(implicit=True))}),
+    ("cookiehub", {"cookiehub": in_base64(cookiehub(implict=True))}),
+    ("cookiehub", {"cookiehub": in_base64(cookiehub(categories=[]))}),
+    ("cookiehub", {"cookiehub": in_base64(cookiehub(categories={"analytics": True}))}),
+    ("ketch", ketch("true", "consent_optout")),
+    ("ketch", ketch("true", "disclosure")),
+    ("ketch", ketch("true", "disclosure", context={"source": "banner.saveCurrentState"})),
+    ("ketch", ketch("true", context={"source": "legalBasisDefault"})),
+    ("ketch", ketch("false", context={"source": "legalBasisDefault"})),
+    ("ketch", ketch("false")),
+    ("ketch", ketch_public("granted")),
+    ("ketch", {"_swb_consent_": "a-token"}),
+    ("c15t", {"c15t": "c.necessary:1,c.measurement:1"}),
+    ("c15t", {"c15t": f"i.t:{CLOSED_AT},i.sid:sub_1"}),
+    ("c15t", {"c15t": f"c.necessary:1,c.measurement:yes,i.t:{CLOSED_AT}"}),
+    ("c15t", {"c15t": f"c.necessary:1,c.measurement:1,c.measurement:1,i.t:{CLOSED_AT}"}),
+    ("orejime", {"orejime": packed({"visitor-id": None})}),
+    ("react-cookie-consent", {"CookieConsent": "1"}),
+    ("react-cookie-consent", {"CookieConsent": cookiebot()}),
+    ("react-cookie-consent", {"CookieConsent": "true", "CookieConsent-legacy": "false"}),
 ]
 
 GRANTED_EVENTS: list[tuple[str, dict[str, Any]]] = [
@@ -186,6 +352,34 @@ GRANTED_EVENTS: list[tuple[str, dict[str, Any]]] = [
     ("shopify", {"marketing": "no", "analytics": "yes", "preferences": "", "sale_of_data": ""}),
     ("wordpress", {"statistics": "allow"}),
     ("wordpress", {"type": "wp_listen_for_consent_change", "detail": {"statistics": "allow"}}),
+    ("vanilla-cookieconsent", {"cookie": cc_cookie_2("analytics"), "changed_preferences": ["analytics"]}),
+    ("tarteaucitron", {"type": "visitorid_loaded"}),
+    ("cookie-information", cookie_information("statistic")),
+    ("cookie-information", {"type": "CookieInformationConsentGiven", "detail": cookie_information("statistic")}),
+    ("complianz", {"type": "cmplz_status_change", "detail": {"category": "statistics", "value": "allow", "region": "eu"}}),
+    ("borlabs", borlabs(statistics=["google-analytics"])),
+    ("axeptio", axeptio(True)),
+    ("axeptio", {"event": "cookies:complete", "choices": {"visitor_id": True}}),
+    ("trustarc", {"consentDecision": [1, 2, 3], "source": "asserted"}),
+    ("trustarc", {"source": "preference_manager", "message": "submit_preferences", "data": "0,1,2"}),
+    ("consentmanager", {"event": "consentapproved"}),
+    ("consentmanager", cmp_data({"1": True, "8": True})),
+    ("consentmanager", {"event": "consent", "data": cmp_data({"1": True, "8": True})}),
+    ("cookiefirst", {"type": "cf_consent", "detail": cookiefirst(True)}),
+    ("cookiefirst", {"type": "cf_consent_loaded", "detail": cookiefirst(True)}),
+    ("cookiefirst", cookiefirst(True, type="category")),
+    ("cookiehub", {"event": "onAllow", "category": "analytics"}),
+    ("cookiehub", {"event": "onStatusChange", "status": cookiehub()}),
+    ("termly", {"consentState": {"essential": True, "analytics": True}}),
+    ("termly", {"event": "consent", "categories": ["essential", "analytics"]}),
+    ("ketch", {"event": "userConsentUpdated", "purposes": {"analytics": True, "essential_services": True}}),
+    ("c15t", {"event": "onConsentChanged", "preferences": {"necessary": True, "measurement": True}, **C15T_CHANGED}),
+    ("c15t", c15t(True)),
+    ("silktide", {"event": "onAcceptAll"}),
+    ("silktide", {"silktideCookieChoice_analytics": "true", SILKTIDE: "1"}),
+    ("silktide", {"stcm.consent.analytics": "true", "stcm.hasConsented": "1"}),
+    ("orejime", {"event": "update", "updatedConsents": {"visitor-id": True}, "allConsents": {"visitor-id": True, "ads": False}}),
+    ("react-cookie-consent", {"event": "onAccept", "acceptedByScrolling": False}),
 ]
 
 REFUSED_EVENTS: list[tuple[str, dict[str, Any]]] = [
@@ -207,6 +401,27 @@ REFUSED_EVENTS: list[tuple[str, dict[str, Any]]] = [
     ("vanilla-cookieconsent", {"cookie": cc_cookie()}),
     ("shopify", {"analytics": "no", "sale_of_data": "no"}),
     ("wordpress", {"statistics": "deny"}),
+    ("vanilla-cookieconsent", {"cookie": cc_cookie_2()}),
+    ("cookie-information", cookie_information(denied=("cookie_cat_statistic",))),
+    ("complianz", {"type": "cmplz_status_change", "detail": {"category": "statistics", "value": "deny", "categories": ["functional"]}}),
+    ("borlabs", borlabs()),
+    ("axeptio", axeptio(False)),
+    ("trustarc", {"consentDecision": [1], "source": "asserted"}),
+    ("trustarc", {"source": "preference_manager", "message": "submit_preferences", "data": "0"}),
+    ("consentmanager", {"event": "consentrejected"}),
+    ("consentmanager", cmp_data({"1": True})),
+    ("consentmanager", cmp_data({"1": True, "8": False})),
+    ("cookiefirst", {"type": "cf_consent", "detail": cookiefirst(False)}),
+    ("cookiehub", {"event": "onRevoke", "category": "analytics"}),
+    ("termly", {"event": "consent", "consentState": {"essential": True, "analytics": False}}),
+    ("termly", {"categories": ["essential"]}),
+    ("ketch", {"event": "userConsentUpdated", "purposes": {"analytics": False}}),
+    ("c15t", {"preferences": {"necessary": True, "measurement": False}, **C15T_CHANGED}),
+    ("c15t", c15t(False)),
+    ("silktide", {"event": "onRejectAll"}),
+    ("silktide", {"silktideCookieChoice_analytics": "false"}),
+    ("orejime", {"updatedConsents": {"visitor-id": False}, "allConsents": {"visitor-id": False}}),
+    ("react-cookie-consent", {"event": "onDecline"}),
 ]
 
 ABSENT_EVENTS: list[tuple[str, dict[str, Any]]] = [
@@ -266,6 +481,40 @@ ABSENT_EVENTS: list[tuple[str, dict[str, Any]]] = [
     ("wordpress", {"statistics-anonymous": "allow"}),
     ("wordpress", {"marketing": "allow"}),
     ("wordpress", {"statistics": True}),
+    ("tarteaucitron", {"type": "other_loaded"}),
+    ("complianz", {"type": "cmplz_status_change", "detail": {"category": "marketing", "value": "allow"}}),
+    ("complianz", {"type": "cmplz_fire_categories", "detail": {"categories": ["functional", "statistics"]}}),
+    ("complianz", {"type": "cmplz_fire_categories", "detail": {"category": "statistics", "value": "allow"}}),
+    ("axeptio", {"choices": {"visitor_id": True}}),
+    ("axeptio", {"event": "cookies:complete", "choices": {"visitor_id": True, "$$completed": False}}),
+    ("axeptio", {"event": "ready", **axeptio(True, completed=False)}),
+    ("trustarc", {"consentDecision": [1, 2, 3], "source": "implied"}),
+    ("trustarc", {"consentDecision": 3, "source": "asserted"}),
+    ("trustarc", {"source": "preference_manager", "message": "submit_preferences", "data": "2"}),
+    ("trustarc", {"source": "preference_manager", "message": "open", "data": "0,1,2"}),
+    ("consentmanager", {"event": "consent"}),
+    ("consentmanager", cmp_data({"1": True, "8": True}, chosen=False)),
+    ("consentmanager", cmp_data({"1": True, "8": 1})),
+    ("consentmanager", cmp_data({"51": True}, purposesList=[{"id": "51"}])),
+    ("cookiefirst", {"type": "cf_init", "detail": cookiefirst(True)}),
+    ("cookiehub", {"event": "onAllow", "category": "marketing"}),
+    ("cookiehub", {"event": "onInitialise", "status": cookiehub(answered=False)}),
+    ("termly", {"event": "initialized", "consentState": {"essential": True, "analytics": True}}),
+    ("termly", {"categories": ["analytics"]}),
+    ("ketch", {"event": "consent", "purposes": {"analytics": True}}),
+    ("ketch", {"event": "consent", "purposes": {"analytics": False}}),
+    ("ketch", {"purposes": {"analytics": True}}),
+    ("c15t", {"event": "onConsentSet", "preferences": {"necessary": True, "measurement": True}}),
+    ("c15t", {"event": "onConsentSet", "preferences": {"necessary": True, "measurement": True}, **C15T_CHANGED}),
+    ("c15t", c15t(True, consentInfo={"subjectId": "sub_1"})),
+    ("c15t", c15t(True, consents={"measurement": True})),
+    ("silktide", {"silktideCookieChoice_analytics": "true"}),
+    ("silktide", {"silktideCookieChoice_analytics": "true", "stcm.consent.analytics": "false", SILKTIDE: "1"}),
+    ("silktide", {"event": "onAccept", "id": "analytics"}),
+    ("orejime", {"event": "clear", "updatedConsents": {"visitor-id": True}, "allConsents": {"visitor-id": True}}),
+    ("orejime", {"event": "dirty", "isDirty": True}),
+    ("orejime", {"allConsents": {"visitor-id": True}}),
+    ("react-cookie-consent", {"event": "onAccept", "acceptedByScrolling": True}),
 ]
 
 
@@ -275,7 +524,15 @@ def choice_of(reading: BannerReading | None) -> Choice | None:
 
 def test_the_banners_are_those_of_the_interface() -> None:
     text = "cookiebot onetrust usercentrics didomi iubenda cookieyes osano klaro tarteaucitron vanilla-cookieconsent shopify wordpress"
+    text += " cookie-information complianz borlabs axeptio sourcepoint trustarc consentmanager cookiefirst cookiehub termly ketch c15t"
+    text += " silktide orejime react-cookie-consent"
     assert sorted(text.split()) == sorted(BANNERS)
+
+
+@pytest.mark.parametrize("table", [GRANTED_EVENTS, REFUSED_EVENTS, ABSENT_EVENTS])
+def test_every_banner_has_its_examples(table: list[tuple[str, Any]]) -> None:
+    """Sourcepoint tells nothing but strings of the IAB, which other tests read."""
+    assert {source for source, _ in table} | {"sourcepoint"} == set(BANNERS)
 
 
 @pytest.mark.parametrize(("source", "cookies"), GRANTED_COOKIES)
@@ -335,6 +592,13 @@ CUSTOM: list[tuple[str, dict[str, Any], set[str], Choice | None]] = [
     ("tarteaucitron", {"type": "a_allowed"}, {"a", "b"}, None),
     ("vanilla-cookieconsent", cc_cookie("stats"), {"stats"}, Choice.GRANTED),
     ("shopify", {"analytics": "yes", "preferences": ""}, {"analytics", "preferences"}, None),
+    ("axeptio", {"axeptio_cookies": packed(axeptio(True))}, {"google_analytics"}, Choice.GRANTED),
+    ("borlabs", borlabs(marketing=["our-shop"]), {"our-shop"}, Choice.GRANTED),
+    ("trustarc", trustarc("0,1:", "1:"), {"2"}, Choice.REFUSED),
+    ("consentmanager", cmp_data({}, vendorConsents={"s26": True}), {"s26"}, Choice.GRANTED),
+    ("consentmanager", cmp_data({}, vendorsList=[{"id": "s26"}]), {"s26"}, Choice.REFUSED),
+    ("consentmanager", cmp_data({}), {"s26"}, None),
+    ("react-cookie-consent", {"CookieConsent": "true"}, {"anything"}, Choice.GRANTED),
     ("wordpress", {"wp_consent_statistics-anonymous": "allow"}, {"statistics-anonymous"}, Choice.GRANTED),
 ]
 
@@ -360,7 +624,7 @@ def test_a_quote_that_breaks_out_of_cookiebots_text_never_grants(injected: str) 
     assert read_cookies("cookiebot", {"CookieConsent": cookiebot("false", more=f",x:'{injected}'")}) is None
 
 
-@pytest.mark.parametrize("spoilt", ["%00", "%0a", "%ff", "%E2%82", "%", "%zz", "\x00", "x" * banners.LONGEST])
+@pytest.mark.parametrize("spoilt", ["%00", "%0a", "%ff", "%E2%82", "%", "%zz", "\x00", "x" * answers.LONGEST])
 @pytest.mark.parametrize(("source", "cookies"), GRANTED_COOKIES)
 def test_a_spoilt_or_overlong_cookie_never_grants(source: str, cookies: dict[str, str], spoilt: str) -> None:
     name, raw = next(iter(cookies.items()))
@@ -404,7 +668,45 @@ TIMED: list[tuple[str, dict[str, Any], int | None]] = [
     ("vanilla-cookieconsent", cc_cookie("analytics", lastConsentTimestamp=None, consentTimestamp=CLOSED), CLOSED_AT),
     ("klaro", klaro(True), None),
     ("shopify", {"analytics": "yes"}, None),
+    ("vanilla-cookieconsent", cc_cookie_2("analytics"), CLOSED_AT),
+    ("vanilla-cookieconsent", cc_level("analytics"), None),
+    ("cookie-information", cookie_information("statistic"), CLOSED_AT),
+    ("axeptio", axeptio(True), CLOSED_AT),
+    ("cookiefirst", cookiefirst(True), CLOSED_AT),
+    ("cookiehub", {"cookiehub": in_base64(cookiehub())}, CLOSED_AT),
+    ("ketch", ketch("true"), CLOSED_AT),
+    ("c15t", {"c15t": f"c.necessary:1,c.measurement:1,i.t:{CLOSED_AT}"}, CLOSED_AT),
+    ("c15t", c15t(True), CLOSED_AT),
 ]
+
+
+@pytest.mark.parametrize(
+    ("source", "event", "ends_at"),
+    [
+        ("borlabs", borlabs(statistics=["a"]), ENDS_AT),
+        ("borlabs", {**borlabs(statistics=["a"]), "expires": "never"}, None),
+        ("borlabs", {**borlabs(statistics=["a"]), "expires": "Sun, 99 Jan 9999 08:07:14 GMT"}, None),
+        ("vanilla-cookieconsent", cc_cookie("analytics", expirationTime=ENDS_AT), ENDS_AT),
+        ("vanilla-cookieconsent", cc_cookie("analytics"), None),
+    ],
+)
+def test_a_banner_tells_when_it_asks_again(source: str, event: dict[str, Any], ends_at: int | None) -> None:
+    reading = read_event(source, event)
+    assert reading
+    assert reading.ends_at == ends_at
+
+
+STORED = [
+    *("axeptio", "borlabs", "cookie-information", "termly"),
+    *("consentmanager", "cookiebot"),
+]
+
+
+@pytest.mark.parametrize("source", STORED)
+def test_what_a_banner_repeats_at_each_load_is_no_event(source: str) -> None:
+    reading = read_event(source, next(event for name, event in GRANTED_EVENTS if name == source))
+    assert reading
+    assert reading.stored
 
 
 @pytest.mark.parametrize(("source", "event", "time"), TIMED)
@@ -434,7 +736,7 @@ NO_TIMES += ["2024-10-26", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:
     ],
 )
 def test_times_are_read_in_milliseconds_seconds_and_iso_with_a_zone(time: object, read: int | None) -> None:
-    assert banners.millis(time) == (None if read is None else Millis(read))
+    assert answers.millis(time) == (None if read is None else Millis(read))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,154 @@
+"""What a banner answers in its own names, and the strict grammars in which banners write it.
+
+None of these readers raises. A name that is given twice makes the whole text unreadable, as either could be the forged one.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+from urllib.parse import unquote
+
+from identity_service.consent import Millis
+
+LONGEST: Final = 16 * 1024
+_BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_YES: Final = {"true", "1", "yes", "allow", "ACCEPT", "granted"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A decided banner in its own names. `others`: what holds for a name that `states` lacks: False where the banner lists only what
+    was accepted, the one choice where it is a single switch. `ends_at`: when the banner asks again. `stored`: told at each load, too, not
+    only when the person acts."""
+
+    states: Mapping[str, bool | None] = field(default_factory=dict)
+    others: bool | None = None
+    decided_at: Millis | None = None
+    policy_version: str | None = None
+    sale_share_opt_out: bool | None = None
+    visitor: str | None = None
+    stored: bool = False
+    ends_at: Millis | None = None
+
+
+def millis(time: object) -> Millis | None:
+    """Milliseconds, seconds (as number or digits) or ISO 8601 with its zone, between 2001 and 2286; a local time could be any."""
+    if isinstance(time, str):
+        return millis(int(time)) if re.fullmatch(r"[0-9]{10,13}", time) else _iso_millis(time)
+    if isinstance(time, bool) or not isinstance(time, int | float):
+        return None
+    if 10**12 <= time < 10**13:
+        return Millis(int(time))
+    return Millis(int(time * 1000)) if 10**9 <= time < 10**10 else None
+
+
+def _iso_millis(text: str) -> Millis | None:
+    try:
+        moment = datetime.fromisoformat(text) if len(text) <= 40 else None
+    except ValueError:
+        return None
+    if moment is None or moment.tzinfo is None or not 2002 <= moment.year <= 2285:
+        return None
+    return Millis(round(moment.timestamp() * 1000))
+
+
+def version(value: object) -> str | None:
+    """A banner's version of its texts; 0 is how banners write that they keep none."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    text = str(value) if isinstance(value, str) or 0 <= value < 10**16 else ""
+    return text if text != "0" and 0 < len(text) <= 64 and text.isprintable() else None
+
+
+def text_of(raw: str) -> str | None:
+    """Percent-decoded; None for a broken escape, no UTF-8, a control character, or more than 16 KiB."""
+    if len(raw) > LONGEST or _BROKEN_ESCAPE.search(raw):
+        return None
+    try:
+        text = unquote(raw, errors="strict")
+    except UnicodeDecodeError:
+        return None
+    return None if _CONTROL.search(text) else text
+
+
+def json_object(text: str | None) -> Mapping[str, object]:
+    """Empty when `text` is no JSON object."""
+    try:
+        return mapping(json.loads(text or "", object_pairs_hook=once))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def once(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+    told = list(pairs)
+    if len(found := dict(told)) < len(told):
+        raise ValueError("a name is given twice")
+    return found
+
+
+def pairs_of(grammar: re.Pattern[str], parts: Iterable[str]) -> dict[str, str] | None:
+    """Every part must match the whole grammar, and no name may return."""
+    found: dict[str, str] = {}
+    for part in parts:
+        match = grammar.fullmatch(part)
+        if match is None or match[1] in found:
+            return None
+        found[match[1]] = match[2]
+    return found
+
+
+def base64_object(raw: str) -> Mapping[str, object]:
+    """Of a cookie that holds JSON in base64; empty when it does not."""
+    try:
+        return json_object(base64.b64decode(text_of(raw) or "", validate=True).decode())
+    except ValueError:
+        return {}
+
+
+def mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def names(value: object) -> list[str]:
+    return [name for name in value if isinstance(name, str)] if isinstance(value, list | tuple) else []
+
+
+def booleans(value: object) -> dict[str, bool | None]:
+    """What is not exactly true or false is undecided: `1` and `"true"` are not."""
+    return {name: state if isinstance(state, bool) else None for name, state in mapping(value).items()}
+
+
+def worded(value: object, *words: str) -> dict[str, bool | None]:
+    """States said by two `words` of this banner; any other word is undecided."""
+    return {name: word in _YES if isinstance(word, str) and word in words else None for name, word in mapping(value).items()}
+
+
+def listed(accepted: object, rejected: object) -> dict[str, bool | None]:
+    """A name in both lists is undecided."""
+    yes, no = set(names(accepted)), set(names(rejected))
+    return {name: None if name in yes & no else name in yes for name in yes | no}
+
+
+def detail_of(event: Mapping[str, object]) -> Mapping[str, object]:
+    """A DOM event carries the banner's own object as `detail`."""
+    return mapping(event.get("detail")) or event
+
+
+def called(event: Mapping[str, object]) -> list[str]:
+    """The event's names: a callback's as `event`, a DOM event's as `type`."""
+    return [name for name in (event.get("event"), event.get("type")) if isinstance(name, str)]
+
+
+def only(read: Callable[[str], Answer | None]) -> Callable[[Mapping[str, str]], Answer | None]:
+    """Two cookies of one banner, as of two sites, are nobody's one choice."""
+    return lambda cookies: read(*cookies.values()) if len(cookies) == 1 else None
+
+
+def of_json(read: Callable[[Mapping[str, object]], Answer | None]) -> Callable[[Mapping[str, str]], Answer | None]:
+    """From the one cookie that holds JSON, percent-encoded or not."""
+    return only(lambda raw: read(json_object(text_of(raw))))

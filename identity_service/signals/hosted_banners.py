@@ -1,0 +1,374 @@
+"""Banners that a vendor hosts: what each tells in its event and in its cookie.
+
+A reader returns what the banner says in its own names, or None when that is undecided or not exactly of its shape. Banners call back
+before anybody chose, so each reader asks for a proof of the choice: a member, a second cookie, or the event's own name. None raises.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import parse_qsl
+
+from identity_service.signals.answers import (
+    Answer,
+    base64_object,
+    booleans,
+    called,
+    detail_of,
+    listed,
+    mapping,
+    millis,
+    names,
+    once,
+    pairs_of,
+    text_of,
+    version,
+    worded,
+)
+
+_NO_ACT: Final = ("oninitialpageload", "onnoneuregion", "onsessionrestored", "onmobilesessionrestore", "onessentialchange")
+_LITERAL_MEMBER: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,31}):(true|false|[0-9]{1,16}|'[^'\\]*')(?:,(?=.)|$)")
+_GROUP: Final = re.compile(r"([A-Za-z0-9_-]{1,64}):([01])")
+_PAIR: Final = re.compile(r"([A-Za-z0-9_-]{1,64}):([A-Za-z0-9+/=_.-]*)")
+_BUCKETS: Final = re.compile(r"([0-9](?:[,|][0-9])*):.*")
+_LEVEL: Final = re.compile(r"([0-9]):.*")
+
+
+def cookiebot_event(event: Mapping[str, object]) -> Answer | None:
+    state = mapping(event.get("consent")) or event
+    responses = [each["hasResponse"] for each in (event, state) if "hasResponse" in each]
+    if state.get("method") != "explicit" or any(response is not True for response in responses):
+        return None
+    return Answer(booleans(state), decided_at=millis(event.get("consentUTC")), stored=True)
+
+
+def cookiebot(raw: str) -> Answer | None:
+    """`{stamp:'…',necessary:true,…,method:'explicit',ver:1,utc:1729950414219}`: a JavaScript literal (cookiebot.com/en/developer), read
+    member by member, so that no text inside quotes can pass for a member."""
+    text = text_of(raw) or ""
+    if not (text.startswith("{") and text.endswith("}")):
+        return None
+    body, found, at = text[1:-1], dict[str, str](), 0
+    while at < len(body):
+        match = _LITERAL_MEMBER.match(body, at)
+        if match is None or match[1] in found:
+            return None
+        found[match[1]], at = match[2], match.end()
+    if found.get("method") != "'explicit'":
+        return None
+    return Answer(worded(found, "true", "false"), None, millis(found.get("utc")), version(found.get("ver")))
+
+
+def onetrust_event(event: Mapping[str, object]) -> Answer | None:
+    """`OneTrustGroupsUpdated` and its like fire at each load too: the alert box's cookie must come along."""
+    closed, groups = event.get("OptanonAlertBoxClosed"), event.get("detail")
+    decided_at = millis(text_of(closed)) if isinstance(closed, str) else None
+    active = [name for joined in names(groups) for name in joined.split(",") if name]
+    return Answer(dict.fromkeys(active, True), False, decided_at) if decided_at and active else None
+
+
+def onetrust(cookies: Mapping[str, str]) -> Answer | None:
+    """`groups=C0001:1,C0002:0&interactionCount=1&isGpcEnabled=0`, form-encoded; before a choice it holds the defaults, so only the time
+    at which the alert box was closed makes it a choice (developer.onetrust.com/onetrust/docs/javascript-events-guide). While it waits to
+    ask again there is none."""
+    raw, decided_at = cookies.get("OptanonConsent", ""), millis(text_of(cookies.get("OptanonAlertBoxClosed", "")))
+    if text_of(raw) is None:
+        return None
+    try:
+        fields = once(parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=100))
+    except ValueError:
+        return None
+    opted_out = True if fields.get("isGpcEnabled") == "1" else None
+    acted = decided_at is not None and re.fullmatch(r"0*[1-9][0-9]*", str(fields.get("interactionCount", "1")))
+    asking_again = str(fields.get("AwaitingReconsent", "")).lower() == "true"
+    groups = pairs_of(_GROUP, str(fields.get("groups", "")).split(",")) if acted and not asking_again else None
+    return Answer(worded(groups or {}, "1", "0"), None, decided_at, None, opted_out) if groups or opted_out else None
+
+
+def usercentrics_event(event: Mapping[str, object]) -> Answer | None:
+    """`consent_status`: its services and `ucCategory`, where `null` is a mixed category; `UC_UI_CMP_EVENT` tells all or nothing
+    (usercentrics.com/docs/web/features/v2/events_v2)."""
+    status = detail_of(event)
+    if status.get("type") in ("ACCEPT_ALL", "DENY_ALL"):
+        return Answer(others=status["type"] == "ACCEPT_ALL")
+    action = status.get("action")
+    if status.get("type") != "explicit" or not isinstance(action, str) or not action or action.lower() in _NO_ACT:
+        return None
+    services, categories = booleans(status), booleans(status.get("ucCategory"))
+    return Answer({**services, **{name: state if services.get(name, state) is state else None for name, state in categories.items()}})
+
+
+def didomi_event(event: Mapping[str, object]) -> Answer | None:
+    """A server's webhook, or the browser's status; a deleted event and a changed user are no choice, and another law's event may
+    carry defaults (developers.didomi.io/api-and-platform/consents/events/consent-event-schema)."""
+    if "parameters" not in event:
+        status = detail_of(event)
+        return _didomi_browser(status) if status.get("regulation", "gdpr") == "gdpr" else None
+    kind, members = event.get("type"), mapping(event["parameters"])
+    entity = mapping(members.get("entity") if kind == "event.created" else members.get("new_entity") if kind == "event.updated" else None)
+    if entity.get("regulation", "gdpr") != "gdpr" or entity.get("status", "confirmed") != "confirmed":
+        return None
+    consents = mapping(entity.get("consents"))
+    states = _didomi_entries(consents.get("vendors")) | _didomi_entries(consents.get("purposes"))
+    visitor = mapping(entity.get("user")).get("organization_user_id")
+    known = visitor if isinstance(visitor, str) and 0 < len(visitor) <= 256 else None
+    return Answer(states, decided_at=millis(entity.get("created_at")), visitor=known)
+
+
+def _didomi_entries(entries: object) -> dict[str, bool | None]:
+    """An ID that is listed twice with two answers is undecided."""
+    told = [mapping(entry) for entry in entries] if isinstance(entries, list | tuple) else []
+    accepted = [entry.get("id") for entry in told if entry.get("enabled") is True]
+    return listed(accepted, [entry.get("id") for entry in told if entry.get("enabled") is False])
+
+
+def _didomi_browser(status: Mapping[str, object]) -> Answer:
+    """`getCurrentUserStatus()` holds an object for each purpose, the older status two lists as the cookie does."""
+    purposes = mapping(status.get("purposes"))
+    if "enabled" in purposes or "disabled" in purposes:
+        return _didomi_status(status)
+    told = {**mapping(status.get("vendors")), **purposes}
+    return Answer(booleans({name: mapping(each).get("enabled") for name, each in told.items()}), decided_at=millis(status.get("updated")))
+
+
+def didomi(raw: str) -> Answer | None:
+    """`didomi_token`: base64 of JSON with `updated`, `purposes` and `vendors` as lists of enabled and disabled."""
+    return _didomi_status(base64_object(raw))
+
+
+def _didomi_status(status: Mapping[str, object]) -> Answer:
+    vendors, purposes = mapping(status.get("vendors")), mapping(status.get("purposes"))
+    states = [listed(each.get("enabled"), each.get("disabled")) for each in (vendors, purposes)]
+    return Answer(states[0] | states[1], None, millis(status.get("updated")))
+
+
+def iubenda_event(event: Mapping[str, object]) -> Answer | None:
+    return iubenda(detail_of(event))
+
+
+def iubenda(preference: Mapping[str, object]) -> Answer | None:
+    """The JSON of `_iub_cs-<site>`, which `onPreferenceExpressed` gets too: `purposes`, or one `consent` where they are not asked for
+    separately; only `{"id": …}` is no choice (iubenda.com/en/help/1205)."""
+    whole, purposes = preference.get("consent"), booleans(preference.get("purposes"))
+    if whole is not False and "purposes" in preference:
+        return Answer(purposes, None, millis(preference.get("timestamp")))
+    return Answer(others=whole, decided_at=millis(preference.get("timestamp"))) if isinstance(whole, bool) else None
+
+
+def cookieyes_event(event: Mapping[str, object]) -> Answer | None:
+    """`cookieyes_consent_update`, or the state as `getCkyConsent()` and `cookieyes_banner_load` give it."""
+    state = detail_of(event)
+    if "accepted" in state or "rejected" in state:
+        return Answer(listed(state.get("accepted"), state.get("rejected")))
+    return Answer(booleans(state.get("categories")), stored=True) if state.get("isUserActionCompleted") is True else None
+
+
+def cookieyes(raw: str) -> Answer | None:
+    """`consentid:…,consent:yes,action:yes,…,analytics:no`; `action` is empty until the person acts, while the categories of an opt-out
+    region already say yes (cookieyes.com/documentation)."""
+    pairs = pairs_of(_PAIR, (text_of(raw) or "").split(",")) or {}
+    if pairs.get("action") != "yes":
+        return None
+    states = worded(pairs, "yes", "no")
+    return Answer({name: state and pairs.get("consent") != "no" for name, state in states.items()})
+
+
+def osano_event(event: Mapping[str, object]) -> Answer | None:
+    """`osano-cm-consent-saved`, never the unsaved toggle `…-changed`; or the open-source banner's one switch, where `dismiss` is no
+    choice, and nor is what an opt-out banner allows by itself."""
+    state = detail_of(event)
+    if "onRevokeChoice" in called(event):
+        return Answer(others=False)
+    if "status" in state:
+        asked = state["status"] == "deny" or state.get("type") in (None, "opt-in", "onStatusChange")
+        return osano(state["status"]) if asked and "onInitialise" not in called(event) else None
+    if any(name != "osano-cm-consent-saved" for name in called(event)):
+        return None
+    told = mapping(state.get("consent")) or state
+    states = worded(told, "ACCEPT", "DENY")
+    return Answer(states, sale_share_opt_out=states.get("OPT_OUT"))
+
+
+def osano(status: object) -> Answer | None:
+    """`cookieconsent_status` of the open-source banner: one switch, where `dismiss` only closed the notice."""
+    return Answer(others=status == "allow") if status in ("allow", "deny") else None
+
+
+def shopify_event(event: Mapping[str, object]) -> Answer:
+    """`currentVisitorConsent()` of shopify.dev/docs/api/customer-privacy: empty is no choice; `…Allowed` mixes in a region's default."""
+    states = worded(detail_of(event), "yes", "no")
+    sale = states.get("sale_of_data")
+    return Answer(states, sale_share_opt_out=None if sale is None else not sale)
+
+
+def cookie_information_event(event: Mapping[str, object]) -> Answer | None:
+    """The cookie's object; `CookieInformationConsentGiven`, which comes at each load too, carries nothing itself."""
+    return cookie_information(detail_of(event), stored=True)
+
+
+def cookie_information(consent: Mapping[str, object], *, stored: bool = False) -> Answer | None:
+    """The JSON of `CookieInformationConsent`: `{"timestamp": …, "consents_approved": ["cookie_cat_statistic"], "consents_denied": […]}`
+    (support.cookieinformation.com). It is written with the choice."""
+    approved, decided_at = consent.get("consents_approved"), millis(consent.get("timestamp"))
+    if decided_at is None or not isinstance(approved, list | tuple):
+        return None
+    return Answer(listed(approved, consent.get("consents_denied")), None, decided_at, stored=stored)
+
+
+def axeptio_event(event: Mapping[str, object]) -> Answer | None:
+    """The choices of `cookies:complete`, which comes at each load of a page, too (developers.axeptio.eu)."""
+    choices = mapping(event.get("choices")) or detail_of(event)
+    return axeptio(choices, told_complete="cookies:complete" in called(event), stored=True)
+
+
+def axeptio(choices: Mapping[str, object], *, told_complete: bool = False, stored: bool = False) -> Answer | None:
+    """The JSON of `axeptio_cookies`: `{"$$date": …, "$$completed": true, "google_analytics": false}`, a member for each of the shop's
+    vendors. `$$completed` is false until the person is through."""
+    if choices.get("$$completed", told_complete) is not True:
+        return None
+    states = {name: state for name, state in booleans(choices).items() if not name.startswith("$$")}
+    return Answer(states, None, millis(choices.get("$$date")), stored=stored)
+
+
+def trustarc_event(event: Mapping[str, object]) -> Answer | None:
+    """`getGDPRConsentDecision`: buckets counted from 1, and `asserted` where the person chose; or the preference manager's message
+    `submit_preferences`, a list of buckets counted from 0."""
+    state = detail_of(event)
+    decision = state.get("consentDecision")
+    if state.get("source") == "asserted" and isinstance(decision, list | tuple) and decision:
+        return Answer({str(bucket - 1): True for bucket in decision if isinstance(bucket, int)}, False, stored=True)
+    if state.get("message") != "submit_preferences" or state.get("source") != "preference_manager":
+        return None
+    buckets = re.fullmatch(r"0(?:,[0-9])*", str(state.get("data")))
+    return Answer(dict.fromkeys(buckets[0].split(","), True), False) if buckets else None
+
+
+def trustarc(cookies: Mapping[str, str]) -> Answer | None:
+    """`notice_gdpr_prefs=0,1:…` lists the buckets that are permitted: 0 required, 1 functional (which is TrustArc's word for analytics,
+    too), 2 advertising. `notice_preferences=2:…` is the highest of them; alone, as where a slider asks, it stands for all below. What
+    follows the colon, and `notice_behavior`, begin with `implied` where nobody had to choose: no grant, while 0 alone is a refusal."""
+    texts = {name: text_of(raw) for name, raw in cookies.items()}
+    told, highest = texts.get("notice_gdpr_prefs", ""), texts.get("notice_preferences", "")
+    if not all(texts.values()) or told is None or highest is None:
+        return None
+    buckets, level = _BUCKETS.fullmatch(told), _LEVEL.fullmatch(highest)
+    if (told and not buckets) or (highest and not level) or not (told or highest):
+        return None
+    permitted = set(re.split("[,|]", buckets[1]) if buckets else map(str, range(int(highest[0]) + 1)))
+    implied = any("implied" in str(text) for text in texts.values())
+    states = {name: None if implied and name != "0" else True for name in permitted}
+    contradicted = {highest[0]: None} if level and level[1] not in permitted else {}
+    return Answer({**states, **contradicted}, False)
+
+
+def consentmanager_event(event: Mapping[str, object]) -> Answer | None:
+    """`__cmp('getCMPData')`: purposes and vendors by ID, those of the lists that are missing among them refused; `userChoiceExists` is
+    false before the choice (help.consentmanager.net, JavaScript API). Or the events that tell all or nothing."""
+    for name in called(event):
+        if name in ("consentapproved", "consentrejected"):
+            return Answer(others=name == "consentapproved", stored=True)
+    state = mapping(event.get("data")) or detail_of(event)
+    if state.get("userChoiceExists") is not True:
+        return None
+    offered = [mapping(one).get("id") for ids in ("purposesList", "vendorsList") for one in _members(state.get(ids))]
+    unlisted: dict[str, bool | None] = {str(name): False for name in offered if isinstance(name, str | int)}
+    return Answer(unlisted | booleans(state.get("purposeConsents")) | booleans(state.get("vendorConsents")), stored=True)
+
+
+def _members(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def consentmanager_tc(members: Mapping[str, object]) -> str | None:
+    """The TC string in the cookie `__cmpconsent<id>`, or `…x<id>` and `…s<id>` where several sites share it."""
+    found = [text for name, text in members.items() if isinstance(text, str) and re.fullmatch("__cmpconsent[xs]?[0-9]{1,9}", name)]
+    return found[0] if len(found) == 1 else None
+
+
+def sourcepoint_tc(members: Mapping[str, object]) -> str | None:
+    """What `onConsentReady` gets: `(consentUUID, euconsent)`, or `(message_type, uuid, string, info)` with the type `gdpr`. It comes at
+    each load, too (docs.sourcepoint.com)."""
+    text = members.get("euconsent") or (members.get("string") if members.get("message_type") == "gdpr" else None)
+    return text if isinstance(text, str) else None
+
+
+def cookiefirst_event(event: Mapping[str, object]) -> Answer | None:
+    """`cf_consent` with the categories as its detail; `cf_consent_loaded` repeats what is stored (docs.cookiefirst.com)."""
+    named = [name for name in called(event) if name.startswith("cf_")]
+    if any(name not in ("cf_consent", "cf_consent_loaded") for name in named):
+        return None
+    return cookiefirst(detail_of(event), stored="cf_consent" not in named)
+
+
+def cookiefirst(consent: Mapping[str, object], *, stored: bool = False) -> Answer | None:
+    """The JSON of `cookiefirst-consent`: `{"necessary": true, "performance": false, …, "timestamp": 1679215079, "version": "…"}`. It is
+    written with the choice; the necessary category is always granted."""
+    states = booleans(consent)
+    if states.get("necessary") is not True:
+        return None
+    return Answer(states, None, millis(consent.get("timestamp")), version(consent.get("version")), stored=stored)
+
+
+def cookiehub_event(event: Mapping[str, object]) -> Answer | None:
+    """`onAllow` and `onRevoke` with their category, which come when the person acts; or the status that the others get."""
+    category = event.get("category")
+    for name in called(event):
+        if name in ("onAllow", "onRevoke") and isinstance(category, str):
+            return Answer({category: name == "onAllow"})
+    status = mapping(event.get("status")) or detail_of(event)
+    answer = cookiehub_status(status)
+    return Answer(answer.states, answer.others, answer.decided_at, answer.policy_version, stored=True) if answer else None
+
+
+def cookiehub(raw: str) -> Answer | None:
+    """`cookiehub`: base64 of JSON."""
+    return cookiehub_status(base64_object(raw))
+
+
+def cookiehub_status(status: Mapping[str, object]) -> Answer | None:
+    """`{"answered": true, "implicit": false, "allAllowed": true, "categories": [{"id": "analytics", "value": true}]}`. The categories may
+    be missing where all are allowed; `implicit` (older: `implict`) is a choice that nobody made (support.cookiehub.com)."""
+    if status.get("answered") is not True or True in (status.get("implicit"), status.get("implict")):
+        return None
+    told = [mapping(one) for one in _members(status.get("categories"))]
+    states = booleans({name: one.get("value") for one in told if isinstance(name := one.get("id"), str)})
+    whole = status.get("allAllowed")
+    others = whole if isinstance(whole, bool) else None
+    return Answer(states, others, millis(status.get("timestamp")), version(status.get("revision")))
+
+
+def termly_event(event: Mapping[str, object]) -> Answer | None:
+    """What `Termly.on('consent')` gets: `consentState` by category, or `categories`, which lists the approved ones. A listener that comes
+    late hears it again, and `initialized` carries defaults (support.termly.io, JavaScript API)."""
+    if any(name != "consent" for name in called(event)):
+        return None
+    state = detail_of(event)
+    if isinstance(state.get("consentState"), Mapping):
+        return Answer(booleans(state["consentState"]), stored=True)
+    approved = names(state.get("categories"))
+    return Answer(dict.fromkeys(approved, True), False, stored=True) if "essential" in approved else None
+
+
+def ketch_event(event: Mapping[str, object]) -> Answer | None:
+    """`userConsentUpdated`, which comes once a person's update is saved. `consent` comes at each load, with the defaults
+    (docs.ketch.com, events of the Smart Tag)."""
+    return Answer(booleans(detail_of(event).get("purposes"))) if "userConsentUpdated" in called(event) else None
+
+
+def ketch(cookies: Mapping[str, str]) -> Answer | None:
+    """`_swb_consent_`, base64 of JSON: the purposes with their legal basis, and as `context.source` what set them, `legalBasisDefault`
+    where nobody did. `_ketch_consent_v1_` has the same states without that, so that its grants prove nothing."""
+    whole, public = (base64_object(cookies.get(name, "")) for name in ("_swb_consent_", "_ketch_consent_v1_"))
+    source = mapping(whole.get("context")).get("source")
+    told = mapping(whole.get("purposes")) if source != "legalBasisDefault" else {}
+    states = {name: _ketch_state(mapping(one), acted=bool(source)) for name, one in told.items()}
+    denied = {name: False for name, one in public.items() if "denied" in (one, mapping(one).get("status"))}
+    return Answer({**states, **denied}, None, millis(whole.get("collectedAt")) if states else None)
+
+
+def _ketch_state(purpose: Mapping[str, object], *, acted: bool) -> bool | None:
+    """Without a source only what differs from the default of its legal basis was somebody's choice."""
+    allowed, basis = purpose.get("allowed"), purpose.get("legalBasisCode")
+    if allowed == "true":
+        return True if basis == "consent_optin" or (acted and basis == "consent_optout") else None
+    return False if allowed == "false" and (acted or basis == "consent_optout") else None

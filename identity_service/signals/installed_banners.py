@@ -1,0 +1,210 @@
+"""Banners that a shop installs, as a library or a plugin: what each tells in its event and in its cookie.
+
+A reader returns what the banner says in its own names, or None when that is undecided or not exactly of its shape. None raises.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from identity_service.consent import Millis
+from identity_service.signals.answers import (
+    Answer,
+    booleans,
+    called,
+    detail_of,
+    listed,
+    mapping,
+    millis,
+    names,
+    pairs_of,
+    text_of,
+    version,
+    worded,
+)
+
+_FLAG: Final = re.compile(r"!([A-Za-z0-9_-]{1,64})=(true|false|wait)")
+_C15T_PAIR: Final = re.compile(r"([A-Za-z0-9_.-]{1,64}):([^,]*)")
+_COMPLIANZ: Final = re.compile(r"cmplz_(?:rt_)?([a-z_-]{1,40})")
+_SILKTIDE: Final = re.compile(r"silktideCookieChoice_([A-Za-z0-9-]{1,40})|stcm\.consent\.([A-Za-z0-9_-]{1,40})")
+_SILKTIDE_CHOSEN: Final = ("silktideCookieBanner_InitialChoice", "stcm.hasConsented")
+_TARTEAUCITRON: Final = re.compile(r"([A-Za-z0-9_-]{1,64})_(allowed|disallowed|loaded)")
+
+
+def klaro_event(event: Mapping[str, object]) -> Answer | None:
+    """`{changes, consents, type}` of `saveConsents`. Its other calls carry the toggles before they are saved, or the load's false. A
+    service that the shop marks as required stays true when a person declines all: that is the shop's word."""
+    unnamed = "data" in event and "saveConsents" not in called(event)
+    saved = mapping(event["data"]) if "data" in event else detail_of(event)
+    unsaved = any(name in ("consents", "applyConsents") for name in called(event)) or not isinstance(saved.get("changes"), Mapping)
+    if unnamed or unsaved:
+        return None
+    return Answer(others=False) if saved.get("type") == "decline" else Answer(booleans(saved.get("consents")))
+
+
+def services(states: Mapping[str, object]) -> Answer:
+    """Klaro's cookie, and that of Orejime, which comes from it: JSON with a boolean for each service, written when it is saved."""
+    return Answer(booleans(states))
+
+
+def orejime_event(event: Mapping[str, object]) -> Answer | None:
+    """The manager's `update(updatedConsents, allConsents)`, by these names (github.com/boscop-fr/orejime). `clear` calls it, too, with the
+    defaults, and is named then."""
+    if any(name != "update" for name in called(event)) or not isinstance(event.get("updatedConsents"), Mapping):
+        return None
+    return Answer(booleans(event.get("allConsents")) | booleans(event["updatedConsents"]))
+
+
+def tarteaucitron_event(event: Mapping[str, object]) -> Answer:
+    """The document's event `<key>_allowed` or `<key>_disallowed`; before 1.9 only `<key>_loaded`, at each load of an allowed service.
+    `_added` and `tac.consent_updated` also come while nothing is decided."""
+    told = [match for name in called(event) if (match := _TARTEAUCITRON.fullmatch(name))]
+    states = {match[1]: match[2] != "disallowed" for match in told}
+    return Answer(states, stored=any(match[2] == "loaded" for match in told))
+
+
+def tarteaucitron(raw: str) -> Answer | None:
+    """`!key=true!other=false!third=wait`; `wait` is no choice (github.com/AmauriC/tarteaucitron.js)."""
+    first, *parts = (text_of(raw) or "").split("!")
+    flags = pairs_of(_FLAG, (f"!{part}" for part in parts))
+    return Answer(worded(flags, "true", "false")) if flags and not first else None
+
+
+def vanilla_event(event: Mapping[str, object]) -> Answer | None:
+    """The `cookie` that the callbacks of both versions get."""
+    return vanilla(mapping(detail_of(event).get("cookie")) or detail_of(event))
+
+
+def vanilla(cookie: Mapping[str, object]) -> Answer | None:
+    """The JSON of `cc_cookie`: the accepted categories, so a refusal is a list without ours; without `consentTimestamp` nobody chose
+    (cookieconsent.orestbida.com)."""
+    if "level" in cookie:
+        return _vanilla_2(cookie)
+    accepted, chosen = _whole_list(cookie.get("categories")), millis(cookie.get("consentTimestamp"))
+    if accepted is None or chosen is None:
+        return None
+    decided_at, ends_at = millis(cookie.get("lastConsentTimestamp")) or chosen, millis(cookie.get("expirationTime"))
+    return Answer(dict.fromkeys(accepted, True), False, decided_at, version(cookie.get("revision")), ends_at=ends_at)
+
+
+def _vanilla_2(cookie: Mapping[str, object]) -> Answer | None:
+    """Version 2 names the list `level` and is written with the choice. Since 2.8 the same list is `categories`, too, and the library asks
+    again unless all of `consent_date`, `last_consent_update` and `consent_uuid` are there."""
+    accepted, latest = _whole_list(cookie["level"]), millis(cookie.get("last_consent_update"))
+    dated = bool(latest and millis(cookie.get("consent_date")) and cookie.get("consent_uuid"))
+    since_2_8 = any(name in cookie for name in ("categories", "consent_date", "consent_uuid", "last_consent_update"))
+    differs = cookie.get("categories", cookie["level"]) != cookie["level"]
+    if accepted is None or differs or "revision" not in cookie or (since_2_8 and not dated):
+        return None
+    return Answer(dict.fromkeys(accepted, True), False, latest, version(cookie["revision"]))
+
+
+def _whole_list(value: object) -> list[str] | None:
+    """None unless it is a list, and all of it text."""
+    return names(value) if isinstance(value, list | tuple) and len(names(value)) == len(value) else None
+
+
+def react_event(event: Mapping[str, object]) -> Answer | None:
+    """The callbacks `onAccept(acceptedByScrolling)` and `onDecline` by name. Who scrolls on accepts nothing."""
+    if "onDecline" in called(event):
+        return Answer(others=False)
+    accepted = "onAccept" in called(event) and event.get("acceptedByScrolling", False) is False
+    return Answer(others=True) if accepted else None
+
+
+def react(cookies: Mapping[str, str]) -> Answer | None:
+    """`CookieConsent=true` or `false`, and the same in `CookieConsent-legacy` (github.com/Mastermindzh/react-cookie-consent): one switch.
+    Cookiebot's cookie of this name holds more and is another's."""
+    told = set(cookies.values())
+    return Answer(others=told == {"true"}) if told in ({"true"}, {"false"}) else None
+
+
+def wordpress(members: Mapping[str, object]) -> Answer:
+    """What changed, and only that; `statistics-anonymous` is another category and grants nothing here (wp-consent-api)."""
+    return Answer({name.removeprefix("wp_consent_"): state for name, state in worded(detail_of(members), "allow", "deny").items()})
+
+
+def complianz_event(event: Mapping[str, object]) -> Answer | None:
+    """`cmplz_status_change`, once for each category that a person's choice concerns. `cmplz_fire_categories` comes at each load, too."""
+    if any(name != "cmplz_status_change" for name in called(event)):
+        return None
+    change = detail_of(event)
+    category = change.get("category")
+    return Answer(worded({category: change.get("value")}, "allow", "deny")) if isinstance(category, str) else None
+
+
+def complianz(cookies: Mapping[str, str]) -> Answer | None:
+    """`cmplz_statistics=allow` or `deny` and its like, written with the choice (complianz.io). `cmplz_banner-status` is `dismissed` after
+    it; some sites put `rt_` before the names. Two that differ are undecided."""
+    texts = [(match[1], text) for name, text in cookies.items() if (match := _COMPLIANZ.fullmatch(name))]
+    undecided = any(name == "banner-status" and text != "dismissed" for name, text in texts)
+    states = listed([name for name, text in texts if text == "allow"], [name for name, text in texts if text == "deny"])
+    policy = {text for name, text in texts if name == "policy_id"}
+    decided = {name: state if state is False or not undecided else None for name, state in states.items()}
+    return Answer(decided, policy_version=version(policy.pop()) if len(policy) == 1 else None)
+
+
+def borlabs_event(event: Mapping[str, object]) -> Answer | None:
+    """The cookie's object; `borlabs-cookie-consent-saved` carries nothing itself."""
+    answer = borlabs(detail_of(event))
+    return Answer(answer.states, False, None, answer.policy_version, stored=True, ends_at=answer.ends_at) if answer else None
+
+
+def borlabs(consent: Mapping[str, object]) -> Answer | None:
+    """The JSON of `borlabs-cookie`, versions 2 and 3: `{"consents": {"essential": ["borlabs-cookie"], "statistics": ["matomo"]}, "expires":
+    "Sun, 11 Jan 2026 08:07:14 GMT", "version": 1}` (borlabs.io). It is written with the choice and lists what was accepted: a group, and
+    the services in it; the essential group is always there."""
+    groups = {name: names(services) for name, services in mapping(consent.get("consents")).items()}
+    if not groups.get("essential"):
+        return None
+    accepted = {name for group, services in groups.items() if services for name in (group, *services)}
+    return Answer(
+        dict.fromkeys(accepted, True), False, policy_version=version(consent.get("version")), ends_at=_date(consent.get("expires"))
+    )
+
+
+def _date(text: object) -> Millis | None:
+    """As HTTP writes dates."""
+    try:
+        moment = parsedate_to_datetime(text) if isinstance(text, str) and len(text) <= 40 else None
+        return millis(int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())) if moment else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def silktide_event(event: Mapping[str, object]) -> Answer | None:
+    """The callbacks of its two buttons, or what it keeps in the page's storage as members by name (github.com/silktide/consent-manager):
+    `silktideCookieChoice_analytics`, in version 2 `stcm.consent.analytics`, each `true` or `false`. A grant needs the mark that somebody
+    chose beside it. The callbacks of single types run at each load."""
+    for name in called(event):
+        if name in ("onAcceptAll", "onRejectAll"):
+            return Answer(others=name == "onAcceptAll")
+    told = [(match[1] or match[2], text) for name, text in event.items() if (match := _SILKTIDE.fullmatch(name))]
+    states = listed([name for name, text in told if text == "true"], [name for name, text in told if text == "false"])
+    chosen = any(str(event.get(name)) == "1" for name in _SILKTIDE_CHOSEN)
+    return Answer({name: state if chosen or state is False else None for name, state in states.items()}, stored=True)
+
+
+def c15t_event(event: Mapping[str, object]) -> Answer | None:
+    """`onConsentChanged`, which comes after a person's save and lists both sides; `onConsentSet` comes with the defaults, too. Or the
+    object that it keeps in the page's storage (c15t.com, 2.2)."""
+    change = detail_of(event)
+    kept = mapping(change.get("consentInfo"))
+    if kept:
+        states, decided_at = booleans(change.get("consents")), millis(kept.get("time"))
+        return Answer(states, None, decided_at, stored=True) if decided_at and states.get("necessary") is True else None
+    explicit = isinstance(change.get("allowedCategories"), list) and isinstance(change.get("deniedCategories"), list)
+    return Answer(booleans(change.get("preferences"))) if explicit and "onConsentSet" not in called(event) else None
+
+
+def c15t(raw: str) -> Answer | None:
+    """`c15t=c.necessary:1,c.measurement:1,i.t:1790000000000,i.sid:…`: what is granted, and when it was saved; what is refused is left
+    out. Without the necessary category nothing was saved yet."""
+    pairs = pairs_of(_C15T_PAIR, (text_of(raw) or "").split(",")) or {}
+    decided_at = millis(pairs.get("i.t"))
+    if decided_at is None or pairs.get("c.necessary") != "1":
+        return None
+    granted = {name.removeprefix("c."): text == "1" or None for name, text in pairs.items() if name.startswith("c.")}
+    return Answer(granted, False, decided_at)
