@@ -49,6 +49,10 @@ class Link:
     def verified(self) -> bool:
         return self.proof is Proof.KEY
 
+    @property
+    def proven(self) -> bool:
+        return self.proof is not Proof.NONE
+
 
 @dataclass(frozen=True, slots=True)
 class LinkCaps:

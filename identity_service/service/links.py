@@ -1,9 +1,10 @@
 """Linking visitors to emails and customer IDs, and looking them up."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from identity_service.consent import Millis
 from identity_service.cookieless import DAY
@@ -29,12 +30,14 @@ class TokenFault(StrEnum):
 
 
 class LinkedVisitor(Struct, frozen=True):
-    """A link with what its visitor's record adds. `emails`: their digests, in a look-up by visitor."""
+    """A link with what its visitor's record adds. `mode`: null once the consent has ended. `consent_ends_at`: in seconds since 1970, of a
+    persistent visitor. `emails`: their digests, in a look-up by visitor."""
 
     link: Link
     mode: Mode
     shared: bool
     sale_share_opt_out: bool
+    consent_ends_at: int | None = None
     emails: tuple[str, ...] | None = None
 
 
@@ -98,10 +101,12 @@ class Links:
     async def of_handles(self, shop: Shop, handles: Sequence[Handle], most: int) -> list[list[LinkedVisitor]]:
         """In the order asked, `most` of each and one more where there are more."""
         now = int(self._clock())
-        found = [links[: most + 1] for links in await self._store.links.living(shop.shop_id, handles, now)]
-        visitors = list(dict.fromkeys(link.visitor for links in found for link in links))
-        states = dict(zip(visitors, await self._store.visitors.states(shop.shop_id, visitors, now), strict=True))
-        return [[_linked(link, states[link.visitor]) for link in links] for links in found]
+        found = await self._store.links.living(shop.shop_id, handles, now)
+        states = await self._states(shop, [link for links in found for link in _told_of(links, most + 1)], now)
+        opted_out = [_opted_out(links, states) for links in found]
+        return [
+            [_linked(link, states[link.visitor], out) for link in links[: most + 1]] for links, out in zip(found, opted_out, strict=True)
+        ]
 
     async def of_visitor(self, shop: Shop, visitor: VisitorId) -> list[LinkedVisitor]:
         """One entry with the digests of its emails, or none for a visitor without links."""
@@ -109,13 +114,20 @@ class Links:
         handles = [handle_named(name) for name in await self._store.visitors.pointers(shop.shop_id, visitor)]
         if not handles:
             return []
-        links = [link for found in await self._store.links.living(shop.shop_id, handles, now) for link in found if link.visitor == visitor]
-        [state] = await self._store.visitors.states(shop.shop_id, [visitor], now)
+        found = await self._store.links.living(shop.shop_id, handles, now)
+        links = [link for links in found for link in links if link.visitor == visitor]
         if not links:
             return []
-        newest = max(links, key=lambda link: link.last_seen)
+        of_person = [links for links in found if any(link.visitor == visitor and link.proven for link in links)]
+        states = await self._states(shop, [*links, *(link for links in of_person for link in links if link.proven)], now)
+        opted_out = any(_opted_out(links, states) for links in of_person)
+        newest = _linked(max(links, key=lambda link: link.last_seen), states[visitor], False)
         emails = tuple(handle.digest for handle in handles if handle.kind is HandleKind.EMAIL)
-        return [_linked(newest, state, emails)]
+        return [replace(newest, sale_share_opt_out=newest.sale_share_opt_out or opted_out, emails=emails)]
+
+    async def _states(self, shop: Shop, links: Sequence[Link], now: int) -> dict[VisitorId, VisitorState]:
+        visitors = list(dict.fromkeys(link.visitor for link in links))
+        return dict(zip(visitors, await self._store.visitors.states(shop.shop_id, visitors, now), strict=True))
 
     def named_token(self, shop: Shop, text: str) -> Token:
         """Raises Invalid for what this shop's keys did not sign."""
@@ -129,8 +141,23 @@ class Links:
         return Millis(int(self._clock() * 1000))
 
 
-def _linked(link: Link, state: VisitorState, emails: tuple[str, ...] | None = None) -> LinkedVisitor:
-    record = state.record
+def _told_of(links: Sequence[Link], most: int) -> list[Link]:
+    """Those that are shown, and those whose opt-out holds for them."""
+    return [*links[:most], *(link for link in links[most:] if link.proven)]
+
+
+def _opted_out(links: Sequence[Link], states: Mapping[VisitorId, VisitorState]) -> bool:
+    """An opt-out of sale and sharing seen with one visitor of a person, whose link proves that, holds for all such
+    (Cal. Code Regs. tit. 11 para 7025(c)(1))."""
+    records = (states[link.visitor].record for link in links if link.proven)
+    return any(record is not None and record.opted_out for record in records)
+
+
+def _linked(link: Link, state: VisitorState, person_opted_out: bool) -> LinkedVisitor:
+    record, opted_out = state.record, person_opted_out and link.proven
     if record is None:
-        return LinkedVisitor(link, Mode.COOKIELESS, False, False, emails)
-    return LinkedVisitor(link, record.mode, record.shared, record.opted_out, emails)
+        return LinkedVisitor(link, Mode.COOKIELESS, False, opted_out)
+    if record.kind is not Kind.PERSISTENT:
+        return LinkedVisitor(link, record.mode, record.shared, opted_out or record.opted_out)
+    mode = record.mode if record.granted else Mode.NULL
+    return LinkedVisitor(link, mode, record.shared, opted_out or record.opted_out, record.expires)

@@ -71,14 +71,17 @@ class LookedUpVisitor(Struct, frozen=True, omit_defaults=True):
     """A visitor and the link by which it was found."""
 
     visitor: Annotated[str, about("The visitor's ID.")]
-    mode: Annotated[Literal["cookieless", "persistent"], about("The ID's mode.")]
+    mode: Annotated[Literal["cookieless", "persistent", "null"], about("The ID's mode: `null` once the visitor's consent has ended.")]
     first_seen: Annotated[Time, about("When the link was first made, in RFC 3339.")]
     last_seen: Annotated[Time, about("When the link was last made, in RFC 3339.")]
     source: Annotated[SourceText, about("The call that made the link: a sale, `log/email`, or `/v1/links`.")]
     verified: Annotated[bool, VERIFIED]
     proof: Annotated[ProofText, PROOF]
     shared: Annotated[bool, about("Whether several emails hold the visitor by proof, as on a family's device.")]
-    sale_share_opt_out: Annotated[bool, about("Whether the visitor has opted out of sale and sharing.")]
+    sale_share_opt_out: Annotated[
+        bool, about("Whether the person opted out of sale and sharing, with this visitor or with another that the same link proves.")
+    ]
+    consent_ends_at: Annotated[Time | UnsetType, about("When the consent to a persistent ID ends or ended, in RFC 3339.")] = UNSET
     emails: Annotated[
         list[str] | UnsetType, about("Digests of the visitor's emails, in a look-up by `visitor`: at most 20 (`emails_per_visitor`).")
     ] = UNSET

@@ -109,7 +109,7 @@ def _shown(linked: LinkedVisitor) -> LookedUpVisitor:
     link = linked.link
     return LookedUpVisitor(
         visitor=link.visitor,
-        mode=linked.mode.value,  # type: ignore[arg-type]
+        mode=linked.mode.value,
         first_seen=rfc3339(link.first_seen),
         last_seen=rfc3339(link.last_seen),
         source=link.source.value,
@@ -117,5 +117,6 @@ def _shown(linked: LinkedVisitor) -> LookedUpVisitor:
         proof=link.proof.value,
         shared=linked.shared,
         sale_share_opt_out=linked.sale_share_opt_out,
+        consent_ends_at=UNSET if linked.consent_ends_at is None else rfc3339(linked.consent_ends_at),
         emails=UNSET if linked.emails is None else list(linked.emails),
     )

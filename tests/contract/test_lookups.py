@@ -36,8 +36,67 @@ async def test_a_found_visitor_is_told_in_full(shopper: Shopper, clock: Clock) -
             "proof": "key",
             "shared": False,
             "sale_share_opt_out": True,
+            "consent_ends_at": granted["expires_at"],
         }
     ]
+
+
+async def test_a_visitor_whose_consent_has_ended_is_null_from_that_second_on(shopper: Shopper, clock: Clock) -> None:
+    granted = (await shopper.post("/v1/consents", {"consent": "granted"})).json()
+    await linked(shopper, granted["visitor"], email=EMAIL)
+    await linked(shopper, "own-id", email=EMAIL)
+    for seconds, mode in ((390 * 86_400 - 1, "persistent"), (1, "null")):
+        clock.forward(seconds)
+        for asked in ({"email": EMAIL}, {"visitor": granted["visitor"]}):
+            [found] = [one for one in await shopper.visitors(**asked) if one["visitor"] == granted["visitor"]]
+            assert (found["mode"], found["consent_ends_at"]) == (mode, granted["expires_at"])
+
+
+async def test_a_cookieless_visitor_has_no_end_of_consent(shopper: Shopper) -> None:
+    await linked(shopper, "own-id", email=EMAIL)
+    [found] = await shopper.visitors(email=EMAIL)
+    assert (found["mode"], "consent_ends_at" in found) == ("cookieless", False)
+
+
+async def opted_out_of(shopper: Shopper, **asked: Any) -> dict[str, bool]:
+    return {one["visitor"]: one["sale_share_opt_out"] for one in await shopper.visitors(**asked)}
+
+
+async def test_an_opt_out_seen_with_one_visitor_holds_for_all_that_the_email_has_by_proof(shopper: Shopper) -> None:
+    given = [(await shopper.post("/v1/consents", {"consent": "granted"})).json() for _ in range(3)]
+    first, second, later = (one["visitor"] for one in given)
+    for one in given[:2]:
+        await shopper.post("/v1/links", {"email": EMAIL, "token": one["token"]}, key="demo-public-key")
+    await shopper.post("/v1/links", {"email": EMAIL, "token": given[2]["token"], "markup": True})
+    await linked(shopper, "own-id", email="other@example.com")
+    assert await opted_out_of(shopper, email=EMAIL) == dict.fromkeys((first, second, later), False)
+    await shopper.post("/v1/visitors", {"token": given[0]["token"], "client": {"gpc": True}})
+    assert await opted_out_of(shopper, email=EMAIL) == {first: True, second: True, later: False}
+    assert await opted_out_of(shopper, visitor=second) == {second: True}
+    assert await opted_out_of(shopper, visitor=later) == {later: False}
+    await linked(shopper, later, email=EMAIL)
+    await linked(shopper, "own-id", email=EMAIL)
+    assert await opted_out_of(shopper, email=EMAIL) == dict.fromkeys((first, second, later, "own-id"), True)
+    assert await opted_out_of(shopper, visitor="own-id") == {"own-id": True}
+    assert await opted_out_of(shopper, email="other@example.com") == {"own-id": False}
+
+
+async def test_an_opt_out_of_an_unproven_visitor_is_its_own(shopper: Shopper) -> None:
+    given = (await shopper.post("/v1/consents", {"consent": "granted", "client": {"gpc": True}})).json()
+    await shopper.post("/v1/links", {"email": EMAIL, "token": given["token"], "markup": True})
+    await linked(shopper, "own-id", email=EMAIL)
+    assert await opted_out_of(shopper, email=EMAIL) == {given["visitor"]: True, "own-id": False}
+
+
+async def test_an_opt_out_reaches_a_batch_from_beyond_what_it_shows(shopper: Shopper, clock: Clock) -> None:
+    oldest = (await shopper.post("/v1/consents", {"consent": "granted", "client": {"gpc": True}})).json()
+    await linked(shopper, oldest["visitor"], email=EMAIL)
+    clock.forward(1)
+    for number in range(22):
+        await linked(shopper, f"own-{number}", email=EMAIL)
+    [result] = (await shopper.post("/v1/lookups", {"emails": [EMAIL]})).json()["results"]
+    assert {one["sale_share_opt_out"] for one in result["visitors"]} == {True}
+    assert oldest["visitor"] not in {one["visitor"] for one in result["visitors"]}
 
 
 @pytest.mark.parametrize("spelled", ["luke@skywalker.com", " luke@skywalker.com\t", "LUKE@SKYWALKER.COM", "Luke@Skywalker.Com"])
