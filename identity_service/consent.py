@@ -83,6 +83,17 @@ class Consent(Struct, frozen=True):
         return Signal(self.source, Choice.GRANTED, self.granted_at, self.linking, policy_version=self.policy_version)
 
 
+class NoticeVersion(Struct, frozen=True):
+    """Which text a shop shows where it asks. `since`: when it began to; None where the shop does not tell."""
+
+    name: str
+    since: Millis | None = None
+
+    def covers(self, version: str | None, decided_at: Millis) -> bool:
+        """Whether a grant was given to this text: it says so, or is younger than the text."""
+        return version == self.name or (self.since is not None and decided_at > self.since)
+
+
 class EarlierRefusal(Struct, frozen=True):
     """What the refusal cookie tells. `at`: the last moment at which the refusal may have been said; a grant lifts it that is said now, or
     dated later. `refuses`: False once it is so old that it only keeps such older grants from counting."""

@@ -11,7 +11,18 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from identity_service.consent import NEVER_SEEN, SHOP, Choice, Consent, EarlierRefusal, Millis, OptOutsSeen, Signal, choice_said
+from identity_service.consent import (
+    NEVER_SEEN,
+    SHOP,
+    Choice,
+    Consent,
+    EarlierRefusal,
+    Millis,
+    NoticeVersion,
+    OptOutsSeen,
+    Signal,
+    choice_said,
+)
 from identity_service.visitor import Mode
 
 
@@ -101,7 +112,8 @@ class Facts(Struct, frozen=True):
     `signals` came with this request. `consent` is the living ID's stored grant, `opt_outs_seen` when GPC and DNT first came with
     it. `refusal` is the refusal cookie. `gone_at` is when the ID presented or named was withdrawn; `candidate_gone_at` when the ID was that
     cookieless mode would hand out; `derived_gone_at` when the client's derived one was. `automated`: a robot, a prefetch or an agent;
-    `agent`: it names itself as one that acts for a person. `opted_out`: the stored opt-out of sale and sharing.
+    `agent`: it names itself as one that acts for a person. `opted_out`: the stored opt-out of sale and sharing. `notice`: the text that a
+    stored grant has to be given to; None: any.
     """
 
     asked: Asked
@@ -119,6 +131,7 @@ class Facts(Struct, frozen=True):
     region: str | None = None
     opted_out: bool = False
     derived_gone_at: Millis | None = None
+    notice: NoticeVersion | None = None
 
 
 class Decision(Struct, frozen=True):
@@ -182,10 +195,14 @@ def _choice(policy: Policy, rules: Rules, facts: Facts) -> Signal | None:
 
 
 def _stored(policy: Policy, facts: Facts) -> Signal | None:
-    """The record's grant; the shop's word only where it may stand for the person's today."""
-    if facts.consent is None or (facts.consent.is_of_the_shop and not _shop_may_say(policy, facts)):
+    """The record's grant, if it was given to the text that the shop shows now; the shop's word only where it may stand for the person's
+    today."""
+    stored, notice = facts.consent, facts.notice
+    if stored is None:
         return None
-    return facts.consent.as_signal()
+    if stored.is_of_the_shop:
+        return stored.as_signal() if _shop_may_say(policy, facts) else None
+    return stored.as_signal() if notice is None or notice.covers(stored.policy_version, stored.granted_at) else None
 
 
 def _shop_may_say(policy: Policy, facts: Facts) -> bool:

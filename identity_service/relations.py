@@ -13,6 +13,7 @@ from identity_service.regions import PLACE, looser_choices, region_table
 from identity_service.sections import Settings, ShopSettings
 from identity_service.settings import read
 from identity_service.shop import NO_ORIGIN, written_digest
+from identity_service.signals.answers import millis
 from identity_service.signals.banners import BANNERS
 from identity_service.signals.statements import COOKIE_SOURCES
 from identity_service.store_address import EMBEDDED, check_options, parse_address
@@ -178,7 +179,13 @@ def _without_path(origin: str) -> str:
 def _banner_faults(shop: ShopSettings) -> list[Wrong]:
     known = ", ".join(sorted(COOKIE_SOURCES))
     found = [("banner_cookies", f"{name!r} is none of {known}") for name in shop.banner_cookies if name not in COOKIE_SOURCES]
-    return found + [(f"banner_categories.{name}", f"is none of {known}") for name in shop.banner_categories if name not in BANNERS]
+    found += [(f"banner_categories.{name}", f"is none of {known}") for name in shop.banner_categories if name not in BANNERS]
+    since = shop.consent_version_since
+    if since and millis(since) is None:
+        found.append(("consent_version_since", "is a time in RFC 3339 with its offset, like 2026-12-01T00:00:00Z"))
+    if since and not shop.consent_version:
+        found.append(("consent_version_since", "tells since when consent_version holds; set that, too"))
+    return found
 
 
 def _region_faults(shop: ShopSettings) -> list[Wrong]:

@@ -111,6 +111,8 @@ class ShopSettings(Section, frozen=True):
     tcf_vendor: Annotated[int, Meta(ge=0, le=65_535)] = 0
     banner_categories: dict[str, list[str]] = {}
     banner_cookies: list[str] = []
+    consent_version: Annotated[str, Meta(max_length=64)] = ""
+    consent_version_since: str = ""
 
 
 class Settings(Section, frozen=True):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from functools import cache, partial
 from urllib.parse import urlsplit
 
+from identity_service.consent import NoticeVersion
 from identity_service.handle import Handles
 from identity_service.limits import RateLimit
 from identity_service.link import LinkCaps
@@ -27,6 +28,7 @@ from identity_service.service.tally import Tally
 from identity_service.service.tracking import Tracking
 from identity_service.service.visitors import Visitors
 from identity_service.shop import CookieRule, ProductIds, Shop, ShopId, Shops, key_digest, written_digest
+from identity_service.signals.answers import millis
 from identity_service.signals.statements import SignalRules
 from identity_service.signals.tcf import TcfRule
 from identity_service.signing import Signing
@@ -122,7 +124,9 @@ def make_shops(settings: Mapping[str, ShopSettings]) -> Shops:
 
 def _signal_rules(one: ShopSettings) -> SignalRules:
     categories = {source: frozenset(names) for source, names in one.banner_categories.items()}
-    return SignalRules(TcfRule(frozenset(one.tcf_purposes), one.tcf_vendor or None), categories, tuple(one.banner_cookies))
+    tcf = TcfRule(frozenset(one.tcf_purposes), one.tcf_vendor or None)
+    notice = NoticeVersion(one.consent_version, millis(one.consent_version_since)) if one.consent_version else None
+    return SignalRules(tcf, categories, tuple(one.banner_cookies), notice)
 
 
 def _limit(settings: Settings, memory: SharedMemory, table: int, per_second: float, burst: float) -> RateLimit | None:

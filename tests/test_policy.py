@@ -3,8 +3,9 @@
 import itertools
 
 import pytest
+from msgspec.structs import replace
 
-from identity_service.consent import SHOP, Choice, Consent, EarlierRefusal, Millis, OptOutsSeen, Signal, newest_choice
+from identity_service.consent import SHOP, Choice, Consent, EarlierRefusal, Millis, NoticeVersion, OptOutsSeen, Signal, newest_choice
 from identity_service.policy import STANDARD, STRICT, Asked, Facts, Reason, decide
 from identity_service.visitor import Mode
 
@@ -88,6 +89,31 @@ def test_the_source_of_the_choice_is_told() -> None:
     assert decide(POLICIES["standard"], Facts(Asked.NOTHING, NOW, (GRANT,))).signal == "plain"
     assert decide(POLICIES["standard"], Facts(Asked.NOTHING, NOW)).signal is None
     assert decide(POLICIES["strict"], Facts(Asked.NOTHING, NOW, consent=STORED, dnt=True)).signal == "dnt"
+
+
+@pytest.mark.parametrize(
+    ("version", "notice", "counts"),
+    [
+        ("2", NoticeVersion("2"), True),
+        ("1", NoticeVersion("2"), False),
+        (None, NoticeVersion("2"), False),
+        ("1", NoticeVersion("2", Millis(EARLIER - 1)), True),
+        (None, NoticeVersion("2", Millis(EARLIER - 1)), True),
+        ("1", NoticeVersion("2", EARLIER), False),
+        ("2", NoticeVersion("2", NOW), True),
+    ],
+)
+@pytest.mark.parametrize("policy", ["standard", "strict"])
+def test_a_stored_grant_counts_for_the_text_it_was_given_to(policy: str, version: str | None, notice: NoticeVersion, counts: bool) -> None:
+    facts = Facts(Asked.NOTHING, NOW, consent=Consent(EARLIER, "plain", None, version), notice=notice)
+    assert (decide(POLICIES[policy], facts).mode is Mode.PERSISTENT) is counts
+    said_now = replace(facts, signals=(GRANT,))
+    assert decide(POLICIES[policy], said_now).reason is Reason.CONSENT_GRANTED
+
+
+def test_the_shops_word_is_given_to_no_text() -> None:
+    facts = Facts(Asked.NOTHING, NOW, consent=SHOPS_WORD, notice=NoticeVersion("2"))
+    assert decide(POLICIES["standard"], facts).reason is Reason.PERSISTENT_REQUESTED
 
 
 def test_an_opt_out_of_a_signal_counts_like_gpc() -> None:

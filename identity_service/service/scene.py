@@ -53,6 +53,7 @@ class Scene(Struct, frozen=True):
             automated=surroundings.automated,
             agent=surroundings.agent,
             region=surroundings.region,
+            notice=self.visit.shop.signals.notice_at(self.now),
         )
 
 

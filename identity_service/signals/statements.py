@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from msgspec.structs import replace
 
-from identity_service.consent import Choice, Millis, Purpose, Signal, purposes_choice
+from identity_service.consent import Choice, Millis, NoticeVersion, Purpose, Signal, purposes_choice
 from identity_service.signals.answers import json_object
 from identity_service.signals.banners import BANNERS, BannerReading, read_cookies, read_event, standards_spoken, tc_string_of
 from identity_service.signals.google import google_choice
@@ -42,11 +42,17 @@ COOKIE_SOURCES = frozenset({"tcf", "us_privacy", *BANNERS})
 
 @dataclass(frozen=True, slots=True)
 class SignalRules:
-    """A shop's own: how a TC string addresses it, its names of banners' categories, and the banners whose cookies it wants read."""
+    """A shop's own: how a TC string addresses it, its names of banners' categories, the banners whose cookies it wants read, and the text
+    that it shows where it asks."""
 
     tcf: TcfRule = field(default_factory=TcfRule)
     categories: Mapping[str, frozenset[str]] = field(default_factory=dict)
     cookies: tuple[str, ...] = ()
+    notice: NoticeVersion | None = None
+
+    def notice_at(self, now: Millis) -> NoticeVersion | None:
+        """None also before its text is shown."""
+        return self.notice if self.notice and (self.notice.since or 0) <= now else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +112,13 @@ class Reader:
         signal = replace(signal, remembered=reading.stored and self.delivery.said != "now")
         if reading.visitor and not signal.dated and signal.choice is Choice.GRANTED:
             signal = replace(signal, choice=None)
-        return (signal if reading.visitor else self._heard(signal), *spoken), reading.visitor  # a webhook's clock is a server's
+        heard = self._of_notice(signal) if reading.visitor else self._heard(signal)  # a webhook's clock is a server's
+        return (heard, *spoken), reading.visitor
 
     def of_cookies(self) -> tuple[Signal, ...]:
         """What the cookies say of the banners that the shop wants read on every call."""
-        return tuple(replace(signal, remembered=True, of_cookie=True) for source in self.rules.cookies for signal in self._cookie(source))
+        found = [signal for source in self.rules.cookies for signal in self._cookie(source)]
+        return tuple(self._of_notice(replace(signal, remembered=True, of_cookie=True)) for signal in found)
 
     def _cookie(self, source: str) -> tuple[Signal, ...]:
         if source == "tcf":
@@ -215,8 +223,19 @@ class Reader:
         refuses = signal.choice is Choice.REFUSED or (signal.choice is None and signal.linking is Choice.REFUSED)
         lately = signal.dated and self.delivery.age is None and self.now - MOST_ASKEW <= signal.decided_at
         if lately and (not signal.remembered or (self.delivery.live and refuses)):
-            return replace(signal, decided_at=self.now, dated=False)
-        return signal
+            signal = replace(signal, decided_at=self.now, dated=False)
+        return self._of_notice(signal)
+
+    def _of_notice(self, signal: Signal) -> Signal:
+        """A grant that is said now was given to the text that the shop shows now, unless it names another. One that is remembered, or is
+        told late, counts only if it was given to that text."""
+        notice = self.rules.notice_at(self.now)
+        if notice is None or signal.choice is not Choice.GRANTED:
+            return signal
+        if self._happened and not signal.remembered and self.now - MOST_ASKEW <= signal.decided_at:
+            return signal if signal.policy_version else replace(signal, policy_version=notice.name)
+        covered = notice.covers(signal.policy_version, signal.decided_at if signal.dated else Millis(0))
+        return signal if covered else replace(signal, choice=None)
 
     def _moment(self, decided_at: Millis | None) -> tuple[Millis, bool]:
         """The time that counts, and whether the sender told it. Of a time and an age the older one: a clock may be ahead."""
