@@ -29,7 +29,6 @@ _FLAG: Final = re.compile(r"!([A-Za-z0-9_-]{1,64})=(true|false|wait)")
 _C15T_PAIR: Final = re.compile(r"([A-Za-z0-9_.-]{1,64}):([^,]*)")
 _COMPLIANZ: Final = re.compile(r"cmplz_(?:rt_)?([a-z_-]{1,40})")
 _SILKTIDE: Final = re.compile(r"silktideCookieChoice_([A-Za-z0-9-]{1,40})|stcm\.consent\.([A-Za-z0-9_-]{1,40})")
-_SILKTIDE_CHOSEN: Final = ("silktideCookieBanner_InitialChoice", "stcm.hasConsented")
 _TARTEAUCITRON: Final = re.compile(r"([A-Za-z0-9_-]{1,64})_(allowed|disallowed|loaded)")
 
 
@@ -107,9 +106,10 @@ def _whole_list(value: object) -> list[str] | None:
 
 
 def react_event(event: Mapping[str, object]) -> Answer | None:
-    """The callbacks `onAccept(acceptedByScrolling)` and `onDecline` by name. Who scrolls on accepts nothing."""
-    if "onDecline" in called(event):
-        return Answer(others=False)
+    """The callbacks `onAccept(acceptedByScrolling)` and `onDecline` by name. Who scrolls on accepts nothing. Or its cookie as a boolean."""
+    kept = event.get("CookieConsent")
+    if "onDecline" in called(event) or isinstance(kept, bool):
+        return Answer(others=kept is True and "onDecline" not in called(event))
     accepted = "onAccept" in called(event) and event.get("acceptedByScrolling", False) is False
     return Answer(others=True) if accepted else None
 
@@ -155,9 +155,9 @@ def borlabs_event(event: Mapping[str, object]) -> Answer | None:
 def borlabs(consent: Mapping[str, object]) -> Answer | None:
     """The JSON of `borlabs-cookie`, versions 2 and 3: `{"consents": {"essential": ["borlabs-cookie"], "statistics": ["matomo"]}, "expires":
     "Sun, 11 Jan 2026 08:07:14 GMT", "version": 1}` (borlabs.io). It is written with the choice and lists what was accepted: a group, and
-    the services in it; the essential group is always there."""
+    the services in it; the essential group, which nobody is asked for, is always there."""
     groups = {name: names(services) for name, services in mapping(consent.get("consents")).items()}
-    if not groups.get("essential"):
+    if not any(groups.values()):
         return None
     accepted = {name for group, services in groups.items() if services for name in (group, *services)}
     return Answer(
@@ -176,15 +176,13 @@ def _date(text: object) -> Millis | None:
 
 def silktide_event(event: Mapping[str, object]) -> Answer | None:
     """The callbacks of its two buttons, or what it keeps in the page's storage as members by name (github.com/silktide/consent-manager):
-    `silktideCookieChoice_analytics`, in version 2 `stcm.consent.analytics`, each `true` or `false`. A grant needs the mark that somebody
-    chose beside it. The callbacks of single types run at each load."""
+    `silktideCookieChoice_analytics`, in version 2 `stcm.consent.analytics`, each `true` or `false`. It keeps `true` also for who only
+    closes its dialog, where a type is on by default, and calls back for single types at each load: those prove no grant."""
     for name in called(event):
         if name in ("onAcceptAll", "onRejectAll"):
             return Answer(others=name == "onAcceptAll")
     told = [(match[1] or match[2], text) for name, text in event.items() if (match := _SILKTIDE.fullmatch(name))]
-    states = listed([name for name, text in told if text == "true"], [name for name, text in told if text == "false"])
-    chosen = any(str(event.get(name)) == "1" for name in _SILKTIDE_CHOSEN)
-    return Answer({name: state if chosen or state is False else None for name, state in states.items()}, stored=True)
+    return Answer({name: False for name, text in told if text == "false"})
 
 
 def c15t_event(event: Mapping[str, object]) -> Answer | None:

@@ -133,7 +133,6 @@ def c15t(measurement: bool, **more: object) -> dict[str, Any]:
 
 
 C15T_CHANGED = {"allowedCategories": ["necessary"], "deniedCategories": ["measurement"], "previousPreferences": {}}
-SILKTIDE = "silktideCookieBanner_InitialChoice"
 ENDS = "Sun, 11 Jan 2027 08:07:14 GMT"
 ENDS_AT = 1799654834000
 SECONDS = CLOSED_AT // 1000
@@ -285,7 +284,8 @@ ABSENT_COOKIES = [
     ("complianz", {"cmplz_statistics-anonymous": "allow"}),
     ("complianz", {"cmplz_banner-status": "dismissed"}),
     ("borlabs", {"borlabs-cookie": packed({"consents": {}})}),
-    ("borlabs", {"borlabs-cookie": packed({"consents": {"statistics": ["google-analytics"]}})}),
+    ("borlabs", {"borlabs-cookie": packed({"consents": {"essential": []}})}),
+    ("borlabs", {"borlabs-cookie": packed({"consents": ["statistics"]})}),
     ("borlabs", {"borlabs-cookie": packed([])}),
     ("axeptio", {"axeptio_cookies": packed(axeptio(True, completed=False))}),
     ("axeptio", {"axeptio_cookies": packed(axeptio("true"))}),
@@ -376,10 +376,9 @@ GRANTED_EVENTS: list[tuple[str, dict[str, Any]]] = [
     ("c15t", {"event": "onConsentChanged", "preferences": {"necessary": True, "measurement": True}, **C15T_CHANGED}),
     ("c15t", c15t(True)),
     ("silktide", {"event": "onAcceptAll"}),
-    ("silktide", {"silktideCookieChoice_analytics": "true", SILKTIDE: "1"}),
-    ("silktide", {"stcm.consent.analytics": "true", "stcm.hasConsented": "1"}),
     ("orejime", {"event": "update", "updatedConsents": {"visitor-id": True}, "allConsents": {"visitor-id": True, "ads": False}}),
     ("react-cookie-consent", {"event": "onAccept", "acceptedByScrolling": False}),
+    ("react-cookie-consent", {"CookieConsent": True}),
 ]
 
 REFUSED_EVENTS: list[tuple[str, dict[str, Any]]] = [
@@ -420,8 +419,11 @@ REFUSED_EVENTS: list[tuple[str, dict[str, Any]]] = [
     ("c15t", c15t(False)),
     ("silktide", {"event": "onRejectAll"}),
     ("silktide", {"silktideCookieChoice_analytics": "false"}),
+    ("silktide", {"stcm.consent.analytics": "false", "stcm.consent.marketing": "true", "stcm.hasConsented": "1"}),
     ("orejime", {"updatedConsents": {"visitor-id": False}, "allConsents": {"visitor-id": False}}),
     ("react-cookie-consent", {"event": "onDecline"}),
+    ("react-cookie-consent", {"CookieConsent": False}),
+    ("react-cookie-consent", {"CookieConsent": True, "event": "onDecline"}),
 ]
 
 ABSENT_EVENTS: list[tuple[str, dict[str, Any]]] = [
@@ -508,8 +510,8 @@ ABSENT_EVENTS: list[tuple[str, dict[str, Any]]] = [
     ("c15t", {"event": "onConsentSet", "preferences": {"necessary": True, "measurement": True}, **C15T_CHANGED}),
     ("c15t", c15t(True, consentInfo={"subjectId": "sub_1"})),
     ("c15t", c15t(True, consents={"measurement": True})),
-    ("silktide", {"silktideCookieChoice_analytics": "true"}),
-    ("silktide", {"silktideCookieChoice_analytics": "true", "stcm.consent.analytics": "false", SILKTIDE: "1"}),
+    ("silktide", {"silktideCookieChoice_analytics": "true", "silktideCookieBanner_InitialChoice": "1"}),
+    ("silktide", {"stcm.consent.analytics": "true", "stcm.hasConsented": "1"}),
     ("silktide", {"event": "onAccept", "id": "analytics"}),
     ("orejime", {"event": "clear", "updatedConsents": {"visitor-id": True}, "allConsents": {"visitor-id": True}}),
     ("orejime", {"event": "dirty", "isDirty": True}),
