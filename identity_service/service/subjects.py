@@ -79,13 +79,14 @@ class Subjects:
             return NOBODY if visit.refused_before else NO_SESSION
         scene, decision = await self._visitors.preview(visit, tokens, assumed=assumed)
         if decision.mode is not Mode.NULL and scene.gone_at is None:
-            return _of(scene)
+            return _of(scene, decision.mode)
         if not assumed:
             await self._visitors.confirm_read(scene)
         return NOBODY
 
 
-def _of(scene: Scene) -> Subject:
+def _of(scene: Scene, decided: Mode) -> Subject:
+    """A persistent ID whose grant does not count today, as one to an earlier text, is nobody's session."""
     visit, record = scene.visit, scene.record
     bridged = record.bridged_from if record else None
     if visit.asked is Asked.AUTO:
@@ -93,8 +94,9 @@ def _of(scene: Scene) -> Subject:
             return NO_SESSION
     elif scene.tokens and not visit.own:
         token = scene.living or scene.tokens[0]
-        dead = scene.living is None if token.kind is Kind.PERSISTENT else token_expires(token, visit.shop) <= scene.seconds
-        if dead:
+        lasts = scene.living is not None and decided is Mode.PERSISTENT
+        alive = lasts if token.kind is Kind.PERSISTENT else token_expires(token, visit.shop) > scene.seconds
+        if not alive:
             return NOBODY if visit.refused_before else NO_SESSION
         expires = record.expires if record else token_expires(token, visit.shop)
         mode = Mode.PERSISTENT if token.kind is Kind.PERSISTENT else Mode.COOKIELESS

@@ -83,3 +83,16 @@ def test_a_version_without_sense_is_named(environment: dict[str, str]) -> None:
     wrong = {"IDENTITY_SHOPS__DEMO__CONSENT_VERSION_SINCE": "yesterday"}
     assert {".".join(fault.name) for fault in faults(load("development", environment | wrong))} == {"shops.demo.consent_version_since"}
     assert len(faults(load("development", environment | wrong))) == 2
+
+
+async def test_what_is_logged_under_a_yes_to_another_text_has_no_session(environment: dict[str, str], clock: Clock) -> None:
+    version = "IDENTITY_SHOPS__DEMO__CONSENT_VERSION"
+    async with shopping(load("development", environment | {version: "1"}), clock) as shop:
+        given = (await shop.post("/v1/consents", {"consent": "granted"})).json()
+    async with shopping(load("development", environment | {version: "2"}), clock) as shop:
+        sale = {"sale": "1", "products": [{"id": 1, "price": 5}], "email": "luke@skywalker.com"}
+        for path, body in (("/v2/log/click", {"product": 1}), ("/v2/log/sale", sale), ("/v2/log/email", {"email": "leia@example.com"})):
+            assert (await shop.post(path, body | {"visitor": given["token"]})).json() == {"status": "ok"}
+        assert (await shop.post("/v1/events", {"visitor": given["visitor"]})).json()["events"] == []
+        assert [await shop.visitors(email=email) for email in ("luke@skywalker.com", "leia@example.com")] == [[], []]
+        assert (await shop.client.get("/v1/orders/1", headers={"authorization": "Bearer demo-private-key"})).json()["revenue"] == "5"
