@@ -236,17 +236,20 @@ def trustarc_event(event: Mapping[str, object]) -> Answer | None:
     state = detail_of(event)
     decision = state.get("consentDecision")
     if state.get("source") == "asserted" and isinstance(decision, list | tuple) and decision:
-        return Answer({str(bucket - 1): True for bucket in decision if isinstance(bucket, int)}, False, stored=True)
+        buckets = [bucket for bucket in decision if isinstance(bucket, int) and not isinstance(bucket, bool) and bucket > 0]
+        states = {str(bucket - 1): True for bucket in buckets}
+        return Answer(states, False, stored=True) if len(buckets) == len(decision) else None
     if state.get("message") != "submit_preferences" or state.get("source") != "preference_manager":
         return None
-    buckets = re.fullmatch(r"0(?:,[0-9])*", str(state.get("data")))
-    return Answer(dict.fromkeys(buckets[0].split(","), True), False) if buckets else None
+    submitted = re.fullmatch(r"0(?:,[0-9])*", str(state.get("data")))
+    return Answer(dict.fromkeys(submitted[0].split(","), True), False) if submitted else None
 
 
 def trustarc(cookies: Mapping[str, str]) -> Answer | None:
     """`notice_gdpr_prefs=0,1:…` lists the buckets that are permitted: 0 required, 1 functional (which is TrustArc's word for analytics,
     too), 2 advertising. `notice_preferences=2:…` is the highest of them; alone, as where a slider asks, it stands for all below. What
-    follows the colon, and `notice_behavior`, begin with `implied` where nobody had to choose: no grant, while 0 alone is a refusal."""
+    follows the colon, or `notice_behavior`, says `expressed` where people choose and `implied` where nobody has to: a grant needs the
+    first and bars the second, while 0 alone is a refusal."""
     texts = {name: text_of(raw) for name, raw in cookies.items()}
     told, highest = texts.get("notice_gdpr_prefs", ""), texts.get("notice_preferences", "")
     if not all(texts.values()) or told is None or highest is None:
@@ -255,8 +258,9 @@ def trustarc(cookies: Mapping[str, str]) -> Answer | None:
     if (told and not buckets) or (highest and not level) or not (told or highest):
         return None
     permitted = set(re.split("[,|]", buckets[1]) if buckets else map(str, range(int(highest[0]) + 1)))
-    implied = any("implied" in str(text) for text in texts.values())
-    states = {name: None if implied and name != "0" else True for name in permitted}
+    written = " ".join(map(str, texts.values()))
+    expressed = "expressed" in written and "implied" not in written
+    states = {name: True if expressed or name == "0" else None for name in permitted}
     contradicted = {highest[0]: None} if level and level[1] not in permitted else {}
     return Answer({**states, **contradicted}, False)
 
@@ -333,7 +337,7 @@ def cookiehub_status(status: Mapping[str, object]) -> Answer | None:
     told = [mapping(one) for one in _members(status.get("categories"))]
     states = booleans({name: one.get("value") for one in told if isinstance(name := one.get("id"), str)})
     whole = status.get("allAllowed")
-    others = whole if isinstance(whole, bool) else None
+    others = whole if isinstance(whole, bool) and not (whole and set(states.values()) - {True}) else None
     return Answer(states, others, millis(status.get("timestamp")), version(status.get("revision")))
 
 

@@ -29,7 +29,7 @@ _FLAG: Final = re.compile(r"!([A-Za-z0-9_-]{1,64})=(true|false|wait)")
 _C15T_PAIR: Final = re.compile(r"([A-Za-z0-9_.-]{1,64}):([^,]*)")
 _COMPLIANZ: Final = re.compile(r"cmplz_(?:rt_)?([a-z_-]{1,40})")
 _SILKTIDE: Final = re.compile(r"silktideCookieChoice_([A-Za-z0-9-]{1,40})|stcm\.consent\.([A-Za-z0-9_-]{1,40})")
-_TARTEAUCITRON: Final = re.compile(r"([A-Za-z0-9_-]{1,64})_(allowed|disallowed|loaded)")
+_TARTEAUCITRON: Final = re.compile(r"([A-Za-z0-9_-]{1,64})_(allowed|disallowed)")
 
 
 def klaro_event(event: Mapping[str, object]) -> Answer | None:
@@ -49,19 +49,17 @@ def services(states: Mapping[str, object]) -> Answer:
 
 
 def orejime_event(event: Mapping[str, object]) -> Answer | None:
-    """The manager's `update(updatedConsents, allConsents)`, by these names (github.com/boscop-fr/orejime). `clear` calls it, too, with the
-    defaults, and is named then."""
+    """The manager's `update(updatedConsents, allConsents)`, by these names (github.com/boscop-fr/orejime). One that `clear` follows carries
+    the defaults, which nothing in it shows: its sender has to leave it out."""
     if any(name != "update" for name in called(event)) or not isinstance(event.get("updatedConsents"), Mapping):
         return None
     return Answer(booleans(event.get("allConsents")) | booleans(event["updatedConsents"]))
 
 
 def tarteaucitron_event(event: Mapping[str, object]) -> Answer:
-    """The document's event `<key>_allowed` or `<key>_disallowed`; before 1.9 only `<key>_loaded`, at each load of an allowed service.
-    `_added` and `tac.consent_updated` also come while nothing is decided."""
-    told = [match for name in called(event) if (match := _TARTEAUCITRON.fullmatch(name))]
-    states = {match[1]: match[2] != "disallowed" for match in told}
-    return Answer(states, stored=any(match[2] == "loaded" for match in told))
+    """The document's event `<key>_allowed` or `<key>_disallowed`. `_loaded` also comes where nobody was asked (a service without consent, a
+    bypassed region, browsing on without `highPrivacy`), `_added` and `tac.consent_updated` while nothing is decided."""
+    return Answer({match[1]: match[2] == "allowed" for name in called(event) if (match := _TARTEAUCITRON.fullmatch(name))})
 
 
 def tarteaucitron(raw: str) -> Answer | None:
@@ -106,11 +104,12 @@ def _whole_list(value: object) -> list[str] | None:
 
 
 def react_event(event: Mapping[str, object]) -> Answer | None:
-    """The callbacks `onAccept(acceptedByScrolling)` and `onDecline` by name. Who scrolls on accepts nothing. Or its cookie as a boolean."""
+    """The callbacks `onAccept(acceptedByScrolling)` and `onDecline` by name. Who scrolls on accepts nothing, so a call has to say that
+    nobody did. Or its cookie as a boolean."""
     kept = event.get("CookieConsent")
     if "onDecline" in called(event) or isinstance(kept, bool):
         return Answer(others=kept is True and "onDecline" not in called(event))
-    accepted = "onAccept" in called(event) and event.get("acceptedByScrolling", False) is False
+    accepted = "onAccept" in called(event) and event.get("acceptedByScrolling") is False
     return Answer(others=True) if accepted else None
 
 
@@ -127,22 +126,24 @@ def wordpress(members: Mapping[str, object]) -> Answer:
 
 
 def complianz_event(event: Mapping[str, object]) -> Answer | None:
-    """`cmplz_status_change`, once for each category that a person's choice concerns. `cmplz_fire_categories` comes at each load, too."""
+    """`cmplz_status_change`, once for each category that a choice concerns. In the region `other`, which is not asked, it allows all at
+    the first load. `cmplz_fire_categories` comes at each load, too."""
     if any(name != "cmplz_status_change" for name in called(event)):
         return None
     change = detail_of(event)
-    category = change.get("category")
-    return Answer(worded({category: change.get("value")}, "allow", "deny")) if isinstance(category, str) else None
+    category, region = change.get("category"), change.get("region")
+    asked = isinstance(region, str) and region not in ("", "other")
+    words = ("allow", "deny") if asked else ("deny",)
+    return Answer(worded({category: change.get("value")}, *words)) if isinstance(category, str) else None
 
 
 def complianz(cookies: Mapping[str, str]) -> Answer | None:
-    """`cmplz_statistics=allow` or `deny` and its like, written with the choice (complianz.io). `cmplz_banner-status` is `dismissed` after
-    it; some sites put `rt_` before the names. Two that differ are undecided."""
+    """`cmplz_statistics=allow` or `deny` and its like (complianz.io). `allow` also stands where nobody is asked; only a choice makes
+    `cmplz_banner-status` `dismissed`. Some sites put `rt_` before the names. Two that differ are undecided."""
     texts = [(match[1], text) for name, text in cookies.items() if (match := _COMPLIANZ.fullmatch(name))]
-    undecided = any(name == "banner-status" and text != "dismissed" for name, text in texts)
     states = listed([name for name, text in texts if text == "allow"], [name for name, text in texts if text == "deny"])
-    policy = {text for name, text in texts if name == "policy_id"}
-    decided = {name: state if state is False or not undecided else None for name, state in states.items()}
+    status, policy = ({text for name, text in texts if name == own} for own in ("banner-status", "policy_id"))
+    decided = {name: state if state is False or status == {"dismissed"} else None for name, state in states.items()}
     return Answer(decided, policy_version=version(policy.pop()) if len(policy) == 1 else None)
 
 
@@ -193,8 +194,11 @@ def c15t_event(event: Mapping[str, object]) -> Answer | None:
     if kept:
         states, decided_at = booleans(change.get("consents")), millis(kept.get("time"))
         return Answer(states, None, decided_at, stored=True) if decided_at and states.get("necessary") is True else None
-    explicit = isinstance(change.get("allowedCategories"), list) and isinstance(change.get("deniedCategories"), list)
-    return Answer(booleans(change.get("preferences"))) if explicit and "onConsentSet" not in called(event) else None
+    allowed, denied = change.get("allowedCategories"), change.get("deniedCategories")
+    if not isinstance(allowed, list) or not isinstance(denied, list) or "onConsentSet" in called(event):
+        return None
+    sides, states = listed(allowed, denied), booleans(change.get("preferences"))
+    return Answer({name: state if state is False or sides.get(name) is True else None for name, state in states.items()})
 
 
 def c15t(raw: str) -> Answer | None:

@@ -89,8 +89,8 @@ def test_a_banners_decided_choice_is_posted_and_its_revocation_withdraws(profile
 
 HEARD = {
     "cookiefirst": "dispatchEvent(new CustomEvent('cf_consent', {detail: {necessary: true, performance: %s}}))",
-    "complianz": """['functional', 'statistics', 'marketing'].forEach((name) => document.dispatchEvent(
-        new CustomEvent('cmplz_status_change', {detail: {category: name, value: name === 'functional' || %s ? 'allow' : 'deny'}})))""",
+    "complianz": """['functional', 'statistics', 'marketing'].forEach((name) => document.dispatchEvent(new CustomEvent(
+        'cmplz_status_change', {detail: {category: name, region: 'eu', value: name === 'functional' || %s ? 'allow' : 'deny'}})))""",
     "axeptio": """_axcb.forEach((go) => go({on: (name, done) => name === 'cookies:complete' &&
         done({$$date: new Date().toISOString(), $$completed: true, visitor_id: %s})}))""",
     "cookie-information": """{ const yes = %s, name = ['cookie_cat_statistic'], at = new Date().toISOString();

@@ -113,6 +113,10 @@ def trustarc(prefs: str, level: str, behavior: str = "expressed,eu") -> dict[str
     return {name: text for name, text in cookies.items() if text}
 
 
+def complianz(**cookies: str) -> dict[str, str]:
+    return {**cookies, "cmplz_banner-status": "dismissed"}
+
+
 def cc_cookie_2(*categories: str, **more: object) -> dict[str, Any]:
     accepted = ["necessary", *categories]
     times = {"consent_date": "2026-11-01T10:00:00.000Z", "consent_uuid": "u", "last_consent_update": CLOSED}
@@ -132,7 +136,12 @@ def c15t(measurement: bool, **more: object) -> dict[str, Any]:
     return {"consents": {"necessary": True, "measurement": measurement}, "consentInfo": {"time": CLOSED_AT, "subjectId": "sub_1"}, **more}
 
 
-C15T_CHANGED = {"allowedCategories": ["necessary"], "deniedCategories": ["measurement"], "previousPreferences": {}}
+def c15t_changed(measurement: bool, **more: object) -> dict[str, Any]:
+    sides = {"allowedCategories": ["necessary"], "deniedCategories": []}
+    sides["allowedCategories" if measurement else "deniedCategories"].append("measurement")
+    return {"preferences": {"necessary": True, "measurement": measurement}, "previousPreferences": {}, **sides, **more}
+
+
 ENDS = "Sun, 11 Jan 2027 08:07:14 GMT"
 ENDS_AT = 1799654834000
 SECONDS = CLOSED_AT // 1000
@@ -155,13 +164,13 @@ GRANTED_COOKIES = [
     ("vanilla-cookieconsent", {"cc_cookie": json.dumps(cc_cookie_2("analytics"))}),
     ("vanilla-cookieconsent", {"cc_cookie": packed(cc_level("analytics"))}),
     ("cookie-information", {"CookieInformationConsent": packed(cookie_information("statistic"))}),
-    ("complianz", {"cmplz_statistics": "allow", "cmplz_marketing": "deny", "cmplz_functional": "allow", "cmplz_policy_id": "14"}),
+    ("complianz", complianz(cmplz_statistics="allow", cmplz_marketing="deny", cmplz_functional="allow", cmplz_policy_id="14")),
     ("complianz", {"cmplz_rt_statistics": "allow", "cmplz_rt_banner-status": "dismissed"}),
     ("borlabs", {"borlabs-cookie": packed(borlabs(statistics=["google-analytics"]))}),
     ("axeptio", {"axeptio_cookies": packed(axeptio(True))}),
     ("axeptio", {"axeptio_cookies": json.dumps(axeptio(True)).replace('"', "%22")}),
     ("trustarc", trustarc("0,1,2:", "2:")),
-    ("trustarc", trustarc("0|1:", "1:", "")),
+    ("trustarc", trustarc("0|1::expressed,eu", "1:", "")),
     ("trustarc", trustarc("", "2:")),
     ("cookiefirst", {"cookiefirst-consent": packed(cookiefirst(True, type="category"))}),
     ("cookiehub", {"cookiehub": in_base64(cookiehub())}),
@@ -278,10 +287,12 @@ ABSENT_COOKIES = [
     ("cookie-information", {"CookieInformationConsent": packed(cookie_information("statistic", denied=("cookie_cat_statistic",)))}),
     ("cookie-information", {"CookieInformationConsent": packed(cookie_information("statistic", consents_approved="all"))}),
     ("complianz", {"cmplz_statistics": "allow", "cmplz_banner-status": "show"}),
-    ("complianz", {"cmplz_statistics": "allow", "cmplz_rt_statistics": "deny"}),
+    ("complianz", {"cmplz_statistics": "allow", "cmplz_policy_id": "14"}),
+    ("complianz", complianz(cmplz_statistics="allow") | {"cmplz_rt_banner-status": "show"}),
+    ("complianz", complianz(cmplz_statistics="allow", cmplz_rt_statistics="deny")),
     ("complianz", {"cmplz_statistics": ""}),
     ("complianz", {"cmplz_statistics": "optin"}),
-    ("complianz", {"cmplz_statistics-anonymous": "allow"}),
+    ("complianz", complianz(**{"cmplz_statistics-anonymous": "allow"})),
     ("complianz", {"cmplz_banner-status": "dismissed"}),
     ("borlabs", {"borlabs-cookie": packed({"consents": {}})}),
     ("borlabs", {"borlabs-cookie": packed({"consents": {"essential": []}})}),
@@ -293,6 +304,8 @@ ABSENT_COOKIES = [
     ("axeptio", {"axeptio_authorized_vendors": ",visitor_id,"}),
     ("trustarc", trustarc("0,1,2::implied,eu", "2:")),
     ("trustarc", trustarc("0,1,2:", "2:", "implied,us")),
+    ("trustarc", trustarc("0,1,2:", "2:", "")),
+    ("trustarc", trustarc("0,1,2::expressed,eu", "2:", "implied,us")),
     ("trustarc", trustarc("0,2:", "1:")),
     ("trustarc", trustarc("0,1,2", "")),
     ("trustarc", trustarc("0,1,2:", "all")),
@@ -304,6 +317,7 @@ ABSENT_COOKIES = [
     ("cookiehub", {"cookiehub": in_base64(cookiehub(implicit=True))}),
     ("cookiehub", {"cookiehub": in_base64(cookiehub(implict=True))}),
     ("cookiehub", {"cookiehub": in_base64(cookiehub(categories=[]))}),
+    ("cookiehub", {"cookiehub": in_base64(cookiehub(categories=[{"id": "marketing", "value": False}], allAllowed=True))}),
     ("cookiehub", {"cookiehub": in_base64(cookiehub(categories={"analytics": True}))}),
     ("ketch", ketch("true", "consent_optout")),
     ("ketch", ketch("true", "disclosure")),
@@ -353,7 +367,6 @@ GRANTED_EVENTS: list[tuple[str, dict[str, Any]]] = [
     ("wordpress", {"statistics": "allow"}),
     ("wordpress", {"type": "wp_listen_for_consent_change", "detail": {"statistics": "allow"}}),
     ("vanilla-cookieconsent", {"cookie": cc_cookie_2("analytics"), "changed_preferences": ["analytics"]}),
-    ("tarteaucitron", {"type": "visitorid_loaded"}),
     ("cookie-information", cookie_information("statistic")),
     ("cookie-information", {"type": "CookieInformationConsentGiven", "detail": cookie_information("statistic")}),
     ("complianz", {"type": "cmplz_status_change", "detail": {"category": "statistics", "value": "allow", "region": "eu"}}),
@@ -373,7 +386,7 @@ GRANTED_EVENTS: list[tuple[str, dict[str, Any]]] = [
     ("termly", {"consentState": {"essential": True, "analytics": True}}),
     ("termly", {"event": "consent", "categories": ["essential", "analytics"]}),
     ("ketch", {"event": "userConsentUpdated", "purposes": {"analytics": True, "essential_services": True}}),
-    ("c15t", {"event": "onConsentChanged", "preferences": {"necessary": True, "measurement": True}, **C15T_CHANGED}),
+    ("c15t", c15t_changed(True, event="onConsentChanged")),
     ("c15t", c15t(True)),
     ("silktide", {"event": "onAcceptAll"}),
     ("orejime", {"event": "update", "updatedConsents": {"visitor-id": True}, "allConsents": {"visitor-id": True, "ads": False}}),
@@ -415,7 +428,8 @@ REFUSED_EVENTS: list[tuple[str, dict[str, Any]]] = [
     ("termly", {"event": "consent", "consentState": {"essential": True, "analytics": False}}),
     ("termly", {"categories": ["essential"]}),
     ("ketch", {"event": "userConsentUpdated", "purposes": {"analytics": False}}),
-    ("c15t", {"preferences": {"necessary": True, "measurement": False}, **C15T_CHANGED}),
+    ("c15t", c15t_changed(False)),
+    ("c15t", c15t_changed(False, deniedCategories=[])),
     ("c15t", c15t(False)),
     ("silktide", {"event": "onRejectAll"}),
     ("silktide", {"silktideCookieChoice_analytics": "false"}),
@@ -484,14 +498,20 @@ ABSENT_EVENTS: list[tuple[str, dict[str, Any]]] = [
     ("wordpress", {"marketing": "allow"}),
     ("wordpress", {"statistics": True}),
     ("tarteaucitron", {"type": "other_loaded"}),
+    ("tarteaucitron", {"type": "visitorid_loaded"}),
     ("complianz", {"type": "cmplz_status_change", "detail": {"category": "marketing", "value": "allow"}}),
     ("complianz", {"type": "cmplz_fire_categories", "detail": {"categories": ["functional", "statistics"]}}),
-    ("complianz", {"type": "cmplz_fire_categories", "detail": {"category": "statistics", "value": "allow"}}),
+    ("complianz", {"type": "cmplz_fire_categories", "detail": {"category": "statistics", "value": "allow", "region": "eu"}}),
+    ("complianz", {"type": "cmplz_status_change", "detail": {"category": "statistics", "value": "allow", "region": "other"}}),
+    ("complianz", {"type": "cmplz_status_change", "detail": {"category": "statistics", "value": "allow"}}),
     ("axeptio", {"choices": {"visitor_id": True}}),
     ("axeptio", {"event": "cookies:complete", "choices": {"visitor_id": True, "$$completed": False}}),
     ("axeptio", {"event": "ready", **axeptio(True, completed=False)}),
     ("trustarc", {"consentDecision": [1, 2, 3], "source": "implied"}),
     ("trustarc", {"consentDecision": 3, "source": "asserted"}),
+    ("trustarc", {"consentDecision": ["1", "2", "3"], "source": "asserted"}),
+    ("trustarc", {"consentDecision": [True], "source": "asserted"}),
+    ("trustarc", {"consentDecision": [1, -1], "source": "asserted"}),
     ("trustarc", {"source": "preference_manager", "message": "submit_preferences", "data": "2"}),
     ("trustarc", {"source": "preference_manager", "message": "open", "data": "0,1,2"}),
     ("consentmanager", {"event": "consent"}),
@@ -507,7 +527,10 @@ ABSENT_EVENTS: list[tuple[str, dict[str, Any]]] = [
     ("ketch", {"event": "consent", "purposes": {"analytics": False}}),
     ("ketch", {"purposes": {"analytics": True}}),
     ("c15t", {"event": "onConsentSet", "preferences": {"necessary": True, "measurement": True}}),
-    ("c15t", {"event": "onConsentSet", "preferences": {"necessary": True, "measurement": True}, **C15T_CHANGED}),
+    ("c15t", c15t_changed(True, event="onConsentSet")),
+    ("c15t", c15t_changed(True, deniedCategories=["measurement"])),
+    ("c15t", c15t_changed(True, allowedCategories=["necessary"])),
+    ("c15t", c15t_changed(True, allowedCategories="all")),
     ("c15t", c15t(True, consentInfo={"subjectId": "sub_1"})),
     ("c15t", c15t(True, consents={"measurement": True})),
     ("silktide", {"silktideCookieChoice_analytics": "true", "silktideCookieBanner_InitialChoice": "1"}),
@@ -517,6 +540,7 @@ ABSENT_EVENTS: list[tuple[str, dict[str, Any]]] = [
     ("orejime", {"event": "dirty", "isDirty": True}),
     ("orejime", {"allConsents": {"visitor-id": True}}),
     ("react-cookie-consent", {"event": "onAccept", "acceptedByScrolling": True}),
+    ("react-cookie-consent", {"event": "onAccept"}),
 ]
 
 
