@@ -12,7 +12,7 @@ beginning and a refusal until its end, so that a replay never renews a grant nor
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -93,27 +93,28 @@ class Reader:
             found.append(Signal("plain", purposes_choice(choices), at, choices.get(Purpose.LINKING), _digest(purposes), dated=dated))
         for source in ("google", "tcf", "gpp"):
             if isinstance(member := consent.get(source), Mapping) and member:
-                found += [self._uncontradicted(source, one) for one in self._standard(source, member, decided_at)]
+                found += self._uncontradicted(source, self._standard(source, member, decided_at))
         if isinstance(text := consent.get("us_privacy"), str):
             found += self._us_privacy(text)
         versioned = [replace(one, policy_version=version) for one in found] if isinstance(version, str) else found
         return tuple(map(self._heard, versioned))
 
     def of_event(self, source: str, event: Mapping[str, object]) -> tuple[tuple[Signal, ...], str | None]:
-        """A banner's event, or its cookies as members, and the visitor that a server's webhook names in it. A choice that the banner's
-        own cookie contradicts is no grant; nor is a webhook's that tells no time, since nobody knows what came after it."""
+        """A banner's event, or its cookies as members, and the visitor that a server's webhook names in it. A choice that the rest of
+        the event or the banner's own cookie contradicts is no grant; nor is a webhook's that tells no time, since nobody knows what came
+        after it."""
         if source not in BANNERS:
-            return tuple(self._heard(self._uncontradicted(source, one)) for one in self._standard(source, event, None)), None
+            return tuple(map(self._heard, self._uncontradicted(source, self._standard(source, event, None)))), None
         reading = read_event(source, event, self.rules.categories.get(source))
-        spoken = tuple(self._heard(self._uncontradicted(source, one)) for one in self._spoken(source, event))
+        spoken = self._spoken(source, event)
         if reading is None:
-            return spoken, None
-        signal = self._uncontradicted(source, self._of_reading(source, reading, event))
-        signal = replace(signal, remembered=reading.stored and self.delivery.said != "now")
-        if reading.visitor and not signal.dated and signal.choice is Choice.GRANTED:
-            signal = replace(signal, choice=None)
-        heard = self._of_notice(signal) if reading.visitor else self._heard(signal)  # a webhook's clock is a server's
-        return (heard, *spoken), reading.visitor
+            return tuple(map(self._heard, self._uncontradicted(source, spoken))), None
+        stored = reading.stored and self.delivery.said != "now"
+        own, *spoken = self._uncontradicted(source, [replace(self._of_reading(source, reading, event), remembered=stored), *spoken])
+        if reading.visitor and not own.dated and own.choice is Choice.GRANTED:
+            own = replace(own, choice=None)
+        heard = self._of_notice(own) if reading.visitor else self._heard(own)  # a webhook's clock is a server's
+        return (heard, *map(self._heard, spoken)), reading.visitor
 
     def of_cookies(self) -> tuple[Signal, ...]:
         """What the cookies say of the banners that the shop wants read on every call."""
@@ -127,15 +128,15 @@ class Reader:
         if source == "us_privacy":
             return self._us_privacy(_us_privacy_text(self.cookies.get(US_PRIVACY_COOKIE, "")))
         reading = read_cookies(source, self.cookies, self.rules.categories.get(source))
-        own = (self._of_reading(source, reading, {}),) if reading else ()
-        return own + self._spoken(source, self.cookies)
+        own = [self._of_reading(source, reading, {})] if reading else []
+        return (*own, *self._spoken(source, self.cookies))
 
-    def _spoken(self, source: str, members: Mapping[str, object]) -> tuple[Signal, ...]:
+    def _spoken(self, source: str, members: Mapping[str, object]) -> list[Signal]:
         """What a banner says in the words of a standard, under the banner's name."""
         found = [one for standard in standards_spoken(source) for one in self._standard(standard, members, None)]
         if text := tc_string_of(source, members):
             found += self._tcf({"tc_string": text, "event_status": "tcloaded"}, None)
-        return tuple(replace(one, source=source) for one in found)
+        return [replace(one, source=source) for one in found]
 
     def _standard(self, source: str, member: Mapping[str, object], decided_at: Millis | None) -> tuple[Signal, ...]:
         if source == "tcf":
@@ -204,10 +205,10 @@ class Reader:
             source, None if ended else reading.choice, at, reading.linking, _digest(dict(event)), reading.policy_version, opted_out, dated
         )
 
-    def _uncontradicted(self, source: str, signal: Signal) -> Signal:
-        """A grant needs the stronger proof, a refusal none."""
-        contradicted = signal.choice is Choice.GRANTED and any(one.choice is Choice.REFUSED for one in self._cookie(source))
-        return replace(signal, choice=None) if contradicted else signal
+    def _uncontradicted(self, source: str, signals: Sequence[Signal]) -> list[Signal]:
+        """Those of one event. A grant needs the stronger proof, a refusal none."""
+        refused = any(one.choice is Choice.REFUSED for one in (*signals, *self._cookie(source)))
+        return [replace(one, choice=None) if refused and one.choice is Choice.GRANTED else one for one in signals]
 
     @property
     def _happened(self) -> bool:
@@ -246,8 +247,10 @@ class Reader:
 
 
 def _section_id(told: object) -> int:
-    """Some senders tell numbers as text. 0 is no section."""
-    return int(told) if isinstance(told, int) or (isinstance(told, str) and re.fullmatch(r"[0-9]{1,3}", told)) else 0
+    """Some senders tell numbers as text, or write 7.0. 0 is no section."""
+    if isinstance(told, str):
+        return int(told) if re.fullmatch(r"[0-9]{1,3}", told) else 0
+    return int(told) if isinstance(told, int) or (isinstance(told, float) and told.is_integer()) else 0
 
 
 def _us_privacy_text(cookie: str) -> str:

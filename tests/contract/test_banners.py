@@ -143,3 +143,18 @@ async def test_a_banners_unencoded_json_is_read_from_the_cookie_header(environme
         for accepted, mode in (('["necessary","analytics"]', "persistent"), ('["necessary"]', "null")):
             cookie = f'cc_cookie={{"categories":{accepted},"level":{accepted},"revision":0,"data":null,"rfc_cookie":false,{times}}}'
             assert (await edge.browser("/v1/visitors", {}, cookie=f"a=1; {cookie}; b=2")).json()["mode"] == mode
+
+
+TODAYS_NO = tc_string(frozenset[int](), updated=datetime.fromtimestamp(START, UTC))
+
+
+@pytest.mark.parametrize(
+    ("source", "event"),
+    [
+        ("consentmanager", {"event": "consentapproved", "said": "now", "__cmpconsent7": TODAYS_NO}),
+        ("sourcepoint", {"euconsent": TODAYS_NO, "tcString": ACCEPT, "eventStatus": "useractioncomplete"}),
+    ],
+)
+async def test_a_post_that_contradicts_itself_is_no_grant(shopper: Shopper, clock: Clock, source: str, event: dict[str, Any]) -> None:
+    clock.forward(DAYS)
+    assert (await told(shopper, source, event))["decision"]["reason"] == "consent_refused"

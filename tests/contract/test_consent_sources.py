@@ -72,6 +72,8 @@ async def test_gpp_carries_a_tc_string_and_opts_out_of_sale_and_sharing(shopper:
     assert await mode(shopper, "/v1/consents/gpp", {"gppString": f"DBABMA~{ACCEPT}", "applicableSections": [2]}) == ("persistent", "gpp")
     ping = {"pingData": {"gppString": f"DBABM~{REJECT}", "applicableSections": [2], "signalStatus": "ready"}}
     assert await mode(shopper, "/v1/consents/gpp", ping) == ("null", "gpp")
+    assert await mode(shopper, "/v1/consents/gpp", ping["pingData"] | {"applicableSections": [2.0]}) == ("null", "gpp")
+    assert await mode(shopper, "/v1/consents/gpp", ping["pingData"] | {"applicableSections": [2.5, None]}) == ("cookieless", None)
     not_ready = {"consent": {"gpp": {"gpp_string": f"DBABMA~{ACCEPT}", "signal_status": "not ready"}}}
     assert await mode(shopper, "/v1/consents", not_ready) == ("cookieless", None)
     for sections, opted_out in (([7], True), (["7"], True), (["8"], False), (["", "x", "٧", "7000"], False), ([], False)):
