@@ -66,6 +66,17 @@ class Signal(Struct, frozen=True):
         return self.dated and self.decided_at < moment
 
 
+class NoticeVersion(Struct, frozen=True):
+    """Which text a shop shows where it asks. `since`: when it began to; None where the shop does not tell."""
+
+    name: str
+    since: Millis | None = None
+
+    def covers(self, version: str | None, decided_at: Millis) -> bool:
+        """Whether a grant was given to this text: it says so, or is younger than the text."""
+        return version == self.name or (self.since is not None and decided_at > self.since)
+
+
 class Consent(Struct, frozen=True):
     """A grant as the visitor's record keeps it. `raw_digest`: the first characters of the signal's, by which a replay is known."""
 
@@ -79,19 +90,12 @@ class Consent(Struct, frozen=True):
     def is_of_the_shop(self) -> bool:
         return self.source == SHOP
 
+    def is_given_to(self, notice: NoticeVersion | None) -> bool:
+        """None: to any text. The shop's word is given to none."""
+        return notice is None or self.is_of_the_shop or notice.covers(self.policy_version, self.granted_at)
+
     def as_signal(self) -> Signal:
         return Signal(self.source, Choice.GRANTED, self.granted_at, self.linking, policy_version=self.policy_version)
-
-
-class NoticeVersion(Struct, frozen=True):
-    """Which text a shop shows where it asks. `since`: when it began to; None where the shop does not tell."""
-
-    name: str
-    since: Millis | None = None
-
-    def covers(self, version: str | None, decided_at: Millis) -> bool:
-        """Whether a grant was given to this text: it says so, or is younger than the text."""
-        return version == self.name or (self.since is not None and decided_at > self.since)
 
 
 class EarlierRefusal(Struct, frozen=True):

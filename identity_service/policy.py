@@ -197,12 +197,10 @@ def _choice(policy: Policy, rules: Rules, facts: Facts) -> Signal | None:
 def _stored(policy: Policy, facts: Facts) -> Signal | None:
     """The record's grant, if it was given to the text that the shop shows now; the shop's word only where it may stand for the person's
     today."""
-    stored, notice = facts.consent, facts.notice
-    if stored is None:
+    stored = facts.consent
+    if stored is None or not stored.is_given_to(facts.notice):
         return None
-    if stored.is_of_the_shop:
-        return stored.as_signal() if _shop_may_say(policy, facts) else None
-    return stored.as_signal() if notice is None or notice.covers(stored.policy_version, stored.granted_at) else None
+    return stored.as_signal() if not stored.is_of_the_shop or _shop_may_say(policy, facts) else None
 
 
 def _shop_may_say(policy: Policy, facts: Facts) -> bool:

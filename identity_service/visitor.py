@@ -8,7 +8,7 @@ from typing import NewType
 
 from msgspec import Struct
 
-from identity_service.consent import NEVER_SEEN, Choice, Consent, Millis, OptOutsSeen
+from identity_service.consent import NEVER_SEEN, Choice, Consent, Millis, NoticeVersion, OptOutsSeen
 from identity_service.errors import Invalid
 
 LAPSED = 30 * 86_400
@@ -65,6 +65,10 @@ class VisitorRecord(Struct, frozen=True):
     def granted(self) -> bool:
         """Persistent, by a consent that has not expired."""
         return self.kind is Kind.PERSISTENT and self.consent is not None
+
+    def granted_to(self, notice: NoticeVersion | None) -> bool:
+        """As `granted`, to the text that the shop shows now."""
+        return self.granted and self.consent is not None and self.consent.is_given_to(notice)
 
     @property
     def shared(self) -> bool:

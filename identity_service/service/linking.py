@@ -30,6 +30,10 @@ class LinkingRefusals:
         await self._store.visitors.refuse_linking(shop.shop_id, visitor, kind, expires, scene.seconds, stored, key)
         return receipt
 
+    async def keep(self, scene: Scene, visitor: VisitorId, kind: Kind, expires: int) -> None:
+        """For the ID that follows one whose links were refused, which has its receipt."""
+        await self._store.visitors.refuse_linking(scene.visit.shop.shop_id, visitor, kind, expires, scene.seconds, None, new_receipt_key())
+
 
 def refuses_links(scene: Scene) -> bool:
     return bool(_refusals(scene))

@@ -6,9 +6,9 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from identity_service.consent import Millis
+from identity_service.consent import Millis, NoticeVersion
 from identity_service.cookieless import DAY
-from identity_service.errors import Invalid, ServiceError
+from identity_service.errors import ConsentRequired, Invalid, ServiceError
 from identity_service.handle import Handle, HandleKind, handle_named
 from identity_service.link import Link, LinkSource, Proof
 from identity_service.metrics import BAD_SIGNATURES, LINK_CONFLICTS
@@ -30,7 +30,8 @@ class TokenFault(StrEnum):
 
 
 class LinkedVisitor(Struct, frozen=True):
-    """A link with what its visitor's record adds. `mode`: null once the consent has ended. `consent_ends_at`: in seconds since 1970, of a
+    """A link with what its visitor's record adds. `mode`: null once the consent has ended, or while it is one to an
+    earlier text. `consent_ends_at`: in seconds since 1970, of a
     persistent visitor. `emails`: their digests, in a look-up by visitor."""
 
     link: Link
@@ -64,7 +65,7 @@ class Links:
             return TokenFault.WITHDRAWN
         if token.kind is not Kind.PERSISTENT:
             return TokenFault.EXPIRED if token_expires(token, shop) <= now else None
-        alive = state.record is not None and state.record.granted
+        alive = state.record is not None and state.record.granted_to(self._notice(shop))
         return None if alive else TokenFault.EXPIRED
 
     async def link(self, shop: Shop, handle: Handle, who: Token | VisitorId, proof: Proof, source: LinkSource) -> VisitorId:
@@ -74,8 +75,19 @@ class Links:
             linkable = self._of_token(shop, who, proof)
         else:
             linkable = Linkable(who, Kind.CHOSEN, now + shop.window_days * DAY, Mode.COOKIELESS not in shop.policy.linkable, proof)
+        await self._check_text(shop, linkable.visitor, now)
         await self.link_as(shop, handle, linkable, source)
         return linkable.visitor
+
+    async def _check_text(self, shop: Shop, visitor: VisitorId, now: int) -> None:
+        """The store knows whether a visitor granted, not to which text. Raises ConsentRequired."""
+        notice = self._notice(shop)
+        if notice is None:
+            return
+        [state] = await self._store.visitors.states(shop.shop_id, [visitor], now)
+        if state.record and state.record.granted and not state.record.granted_to(notice):
+            LINK_CONFLICTS.labels(ConsentRequired.code).inc()
+            raise ConsentRequired("The visitor's grant was given to an earlier text; link again only after a new one.")
 
     async def link_as(self, shop: Shop, handle: Handle, linkable: Linkable, source: LinkSource) -> None:
         try:
@@ -103,10 +115,11 @@ class Links:
         now = int(self._clock())
         found = await self._store.links.living(shop.shop_id, handles, now)
         states = await self._states(shop, [link for links in found for link in _told_of(links, most + 1)], now)
-        opted_out = [_opted_out(links, states) for links in found]
-        return [
-            [_linked(link, states[link.visitor], out) for link in links[: most + 1]] for links, out in zip(found, opted_out, strict=True)
-        ]
+        notice, results = self._notice(shop), []
+        for links in found:
+            opted_out = _opted_out(links, states)
+            results.append([_linked(link, states[link.visitor], opted_out, notice) for link in links[: most + 1]])
+        return results
 
     async def of_visitor(self, shop: Shop, visitor: VisitorId) -> list[LinkedVisitor]:
         """One entry with the digests of its emails, or none for a visitor without links."""
@@ -121,7 +134,7 @@ class Links:
         of_person = [links for links in found if any(link.visitor == visitor and link.proven for link in links)]
         states = await self._states(shop, [*links, *(link for links in of_person for link in links if link.proven)], now)
         opted_out = any(_opted_out(links, states) for links in of_person)
-        newest = _linked(max(links, key=lambda link: link.last_seen), states[visitor], False)
+        newest = _linked(max(links, key=lambda link: link.last_seen), states[visitor], False, self._notice(shop))
         emails = tuple(handle.digest for handle in handles if handle.kind is HandleKind.EMAIL)
         return [replace(newest, sale_share_opt_out=newest.sale_share_opt_out or opted_out, emails=emails)]
 
@@ -136,6 +149,9 @@ class Links:
             BAD_SIGNATURES.inc()
             raise Invalid("token: is not one that this shop was given; ask POST /v1/visitors for one")
         return token
+
+    def _notice(self, shop: Shop) -> NoticeVersion | None:
+        return shop.signals.notice_at(self.now())
 
     def now(self) -> Millis:
         return Millis(int(self._clock() * 1000))
@@ -153,11 +169,11 @@ def _opted_out(links: Sequence[Link], states: Mapping[VisitorId, VisitorState]) 
     return any(record is not None and record.opted_out for record in records)
 
 
-def _linked(link: Link, state: VisitorState, person_opted_out: bool) -> LinkedVisitor:
+def _linked(link: Link, state: VisitorState, person_opted_out: bool, notice: NoticeVersion | None) -> LinkedVisitor:
     record, opted_out = state.record, person_opted_out and link.proven
     if record is None:
         return LinkedVisitor(link, Mode.COOKIELESS, False, opted_out)
     if record.kind is not Kind.PERSISTENT:
         return LinkedVisitor(link, record.mode, record.shared, opted_out or record.opted_out)
-    mode = record.mode if record.granted else Mode.NULL
+    mode = record.mode if record.granted_to(notice) else Mode.NULL
     return LinkedVisitor(link, mode, record.shared, opted_out or record.opted_out, record.expires)

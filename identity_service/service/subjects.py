@@ -101,6 +101,8 @@ def _of(scene: Scene, decided: Mode) -> Subject:
         expires = record.expires if record else token_expires(token, visit.shop)
         mode = Mode.PERSISTENT if token.kind is Kind.PERSISTENT else Mode.COOKIELESS
         return Subject(True, token.visitor, token.kind, expires, True, True, _may_link(scene, token.visitor, mode), bridged)
+    elif record and record.granted and decided is not Mode.PERSISTENT:
+        return NOBODY if visit.refused_before else NO_SESSION
     mode = record.mode if record else Mode.COOKIELESS
     expires = record.expires if record else scene.candidate.expires
     if scene.candidate.kind is Kind.DERIVED:

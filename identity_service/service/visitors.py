@@ -201,6 +201,9 @@ class Visitors:
             if signed:
                 proof = await self._linking.refuse(scene, candidate.visitor, candidate.kind, candidate.expires)
                 receipt = receipt or proof
+        elif not refused and scene.record is not None and scene.record.linking is Choice.REFUSED:
+            refused = True
+            await self._linking.keep(scene, candidate.visitor, candidate.kind, candidate.expires)
         if signed and state.record and decision.sale_share_opt_out and not state.record.opted_out:
             await self._store.visitors.touch(shop.shop_id, candidate.visitor, scene.seconds, True)
         token = candidate.text or self._signing.sign(shop.shop_id, candidate.kind, candidate.visitor, candidate.issued_at)

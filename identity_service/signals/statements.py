@@ -233,7 +233,8 @@ class Reader:
         notice = self.rules.notice_at(self.now)
         if notice is None or signal.choice is not Choice.GRANTED:
             return signal
-        if self._happened and not signal.remembered and self.now - MOST_ASKEW <= signal.decided_at:
+        before = notice.since is not None and signal.decided_at <= notice.since
+        if self._happened and not signal.remembered and self.now - MOST_ASKEW <= signal.decided_at and not before:
             return signal if signal.policy_version else replace(signal, policy_version=notice.name)
         covered = notice.covers(signal.policy_version, signal.decided_at if signal.dated else Millis(0))
         return signal if covered else replace(signal, choice=None)

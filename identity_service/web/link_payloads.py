@@ -71,7 +71,10 @@ class LookedUpVisitor(Struct, frozen=True, omit_defaults=True):
     """A visitor and the link by which it was found."""
 
     visitor: Annotated[str, about("The visitor's ID.")]
-    mode: Annotated[Literal["cookieless", "persistent", "null"], about("The ID's mode: `null` once the visitor's consent has ended.")]
+    mode: Annotated[
+        Literal["cookieless", "persistent", "null"],
+        about("The ID's mode: `null` once the visitor's consent has ended, or while it is one to an earlier text."),
+    ]
     first_seen: Annotated[Time, about("When the link was first made, in RFC 3339.")]
     last_seen: Annotated[Time, about("When the link was last made, in RFC 3339.")]
     source: Annotated[SourceText, about("The call that made the link: a sale, `log/email`, or `/v1/links`.")]

@@ -96,3 +96,55 @@ async def test_what_is_logged_under_a_yes_to_another_text_has_no_session(environ
         assert (await shop.post("/v1/events", {"visitor": given["visitor"]})).json()["events"] == []
         assert [await shop.visitors(email=email) for email in ("luke@skywalker.com", "leia@example.com")] == [[], []]
         assert (await shop.client.get("/v1/orders/1", headers={"authorization": "Bearer demo-private-key"})).json()["revenue"] == "5"
+
+
+@pytest.fixture
+async def of_version_1(environment: dict[str, str], clock: Clock) -> dict[str, dict[str, Any]]:
+    """Persistent visitors by their links: each one's email is linked where links are granted."""
+    given: dict[str, dict[str, Any]] = {}
+    async with shopping(load("development", environment | {"IDENTITY_SHOPS__DEMO__CONSENT_VERSION": "1"}), clock) as shop:
+        for linking in ("granted", "refused"):
+            given[linking] = (await shop.post("/v1/consents", {"consent": {"purposes": BOTH | {"linking": linking}}})).json()
+        await shop.post("/v1/links", {"email": "luke@skywalker.com", "token": given["granted"]["token"]})
+    clock.forward(3_600)
+    return given
+
+
+async def test_a_yes_to_another_text_is_nowhere_a_persistent_visitor(
+    environment: dict[str, str], clock: Clock, of_version_1: dict[str, dict[str, Any]]
+) -> None:
+    given = of_version_1["granted"]
+    named = ({"token": given["token"]}, {"visitor": given["visitor"]})
+    async with shopping(load("development", environment | {"IDENTITY_SHOPS__DEMO__CONSENT_VERSION": "2"}), clock) as shop:
+        assert (await shop.post("/v1/verifications", named[0])).json() == {"valid": False, "reason": "expired"}
+        for who in named:
+            linked = await shop.post("/v1/links", who | {"email": "leia@example.com"})
+            assert (linked.status_code, linked.json()["code"]) == (409, "consent_required")
+        for path, body in (("/v2/log/click", {"product": 1}), ("/v2/log/email", {"email": "leia@example.com"})):
+            assert (await shop.post(path, body | named[1])).json() == {"status": "ok"}
+        assert (await shop.post("/v1/events", named[1])).json()["events"] == []
+        assert await shop.visitors(email="leia@example.com") == []
+        for asked in ({"email": "luke@skywalker.com"}, named[1]):
+            assert [one["mode"] for one in await shop.visitors(**asked)] == ["null"]
+        again = (await shop.post("/v1/consents", {"consent": "granted", "token": given["token"]})).json()
+        assert again["visitor"] == given["visitor"]
+        assert [one["mode"] for one in await shop.visitors(email="luke@skywalker.com")] == ["persistent"]
+
+
+async def test_links_that_were_refused_under_another_text_stay_refused(
+    environment: dict[str, str], clock: Clock, of_version_1: dict[str, dict[str, Any]]
+) -> None:
+    async with shopping(load("development", environment | {"IDENTITY_SHOPS__DEMO__CONSENT_VERSION": "2"}), clock) as shop:
+        told = (await shop.post("/v1/visitors", {"token": of_version_1["refused"]["token"]})).json()
+        assert (told["mode"], told["linkable"]) == ("cookieless", False)
+        linked = await shop.post("/v1/links", {"token": told["token"], "email": "leia@example.com"})
+        assert (linked.status_code, linked.json()["code"]) == (409, "consent_required")
+        allowed = (await shop.post("/v1/visitors", {"token": of_version_1["granted"]["token"]})).json()
+        assert (allowed["mode"], allowed["linkable"]) == ("cookieless", True)
+
+
+async def test_a_late_yes_that_is_older_than_the_text_was_given_to_another(environment: dict[str, str], clock: Clock) -> None:
+    minute_ago = {"IDENTITY_SHOPS__DEMO__CONSENT_VERSION": "2", "IDENTITY_SHOPS__DEMO__CONSENT_VERSION_SINCE": "2026-11-18T11:05:40Z"}
+    async with shopping(load("development", environment | minute_ago), clock) as shop:
+        for age, expected in ((30_000, GRANTED), (90_000, ASKED_AGAIN)):
+            assert await mode_of(shop, "/v1/consents", {"consent": "granted", "age_ms": age}) == expected
