@@ -297,9 +297,11 @@ def sourcepoint_tc(members: Mapping[str, object]) -> str | None:
 
 
 def cookiefirst_event(event: Mapping[str, object]) -> Answer | None:
-    """`cf_consent` with the categories as its detail; `cf_consent_loaded` repeats what is stored (docs.cookiefirst.com)."""
+    """`cf_consent` with the categories as its detail; `cf_consent_loaded` repeats what is stored (docs.cookiefirst.com). Without a name
+    it is what is stored, which has its time."""
     named = [name for name in called(event) if name.startswith("cf_")]
-    if any(name not in ("cf_consent", "cf_consent_loaded") for name in named):
+    nameless = not named and millis(detail_of(event).get("timestamp")) is None
+    if nameless or any(name not in ("cf_consent", "cf_consent_loaded") for name in named):
         return None
     return cookiefirst(detail_of(event), stored="cf_consent" not in named)
 
@@ -343,8 +345,8 @@ def cookiehub_status(status: Mapping[str, object]) -> Answer | None:
 
 def termly_event(event: Mapping[str, object]) -> Answer | None:
     """What `Termly.on('consent')` gets: `consentState` by category, or `categories`, which lists the approved ones. A listener that comes
-    late hears it again, and `initialized` carries defaults (support.termly.io, JavaScript API)."""
-    if any(name != "consent" for name in called(event)):
+    late hears it again. Without that name it may be what `initialized` gets, which are defaults (support.termly.io, JavaScript API)."""
+    if called(event) != ["consent"]:
         return None
     state = detail_of(event)
     if isinstance(state.get("consentState"), Mapping):

@@ -259,7 +259,9 @@
     onetrust: kept('OneTrustGroupsUpdated', /^Optanon(Consent|AlertBoxClosed)=/),
     'cookie-information': kept('CookieInformationConsentGiven', /^CookieInformationConsent=/),
     borlabs: kept('borlabs-cookie-consent-saved', /^borlabs-cookie=/),
-    cookiefirst: heard(w, 'cf_consent'),
+    cookiefirst: function (say) {
+      return heard(w, 'cf_consent')(function (told) { say({ type: 'cf_consent', detail: told }); });
+    },
     complianz: function (say) {
       return heard(d, 'cmplz_status_change')(function (told) { say(told, told.category); });
     },
@@ -275,7 +277,9 @@
       }), true);
     },
     termly: function (say) {
-      return w.Termly && w.Termly.on && (w.Termly.on('consent', function (told) { say({ consentState: told.consentState }); }), true);
+      return w.Termly && w.Termly.on && (w.Termly.on('consent', function (told) {
+        say({ event: 'consent', consentState: told.consentState });
+      }), true);
     },
     usercentrics: function (say) {
       function status(told) { if (told && told.type === 'explicit') say(told, 'status'); }
