@@ -22,7 +22,6 @@ class BannerReading:
     `stored`: the banner's state, rather than what happened to it just now. `ends_at`: when the banner asks again."""
 
     choice: Choice | None
-    linking: Choice | None = None
     decided_at: Millis | None = None
     policy_version: str | None = None
     sale_share_opt_out: bool | None = None
@@ -118,5 +117,8 @@ def _reading(answer: Answer | None, needed: Collection[str]) -> BannerReading | 
     if answer is None or not told:
         return None
     choice = Choice.REFUSED if False in told else None if None in told else Choice.GRANTED
-    own = (answer.decided_at, answer.policy_version, answer.sale_share_opt_out, answer.visitor, answer.stored, answer.ends_at)
-    return BannerReading(choice, None, *own) if choice or answer.sale_share_opt_out else None
+    if choice is None and not answer.sale_share_opt_out:
+        return None
+    return BannerReading(
+        choice, answer.decided_at, answer.policy_version, answer.sale_share_opt_out, answer.visitor, answer.stored, answer.ends_at
+    )

@@ -6,6 +6,7 @@ before anybody chose, so each reader asks for a proof of the choice: a member, a
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -322,16 +323,16 @@ def cookiehub_event(event: Mapping[str, object]) -> Answer | None:
         if name in ("onAllow", "onRevoke") and isinstance(category, str):
             return Answer({category: name == "onAllow"})
     status = mapping(event.get("status")) or detail_of(event)
-    answer = cookiehub_status(status)
-    return Answer(answer.states, answer.others, answer.decided_at, answer.policy_version, stored=True) if answer else None
+    answer = _cookiehub_status(status)
+    return replace(answer, stored=True) if answer else None
 
 
 def cookiehub(raw: str) -> Answer | None:
     """`cookiehub`: base64 of JSON."""
-    return cookiehub_status(base64_object(raw))
+    return _cookiehub_status(base64_object(raw))
 
 
-def cookiehub_status(status: Mapping[str, object]) -> Answer | None:
+def _cookiehub_status(status: Mapping[str, object]) -> Answer | None:
     """`{"answered": true, "implicit": false, "allAllowed": true, "categories": [{"id": "analytics", "value": true}]}`. The categories may
     be missing where all are allowed; `implicit` (older: `implict`) is a choice that nobody made (support.cookiehub.com)."""
     if status.get("answered") is not True or True in (status.get("implicit"), status.get("implict")):

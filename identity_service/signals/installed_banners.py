@@ -5,6 +5,7 @@ A reader returns what the banner says in its own names, or None when that is und
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -150,7 +151,7 @@ def complianz(cookies: Mapping[str, str]) -> Answer | None:
 def borlabs_event(event: Mapping[str, object]) -> Answer | None:
     """The cookie's object; `borlabs-cookie-consent-saved` carries nothing itself."""
     answer = borlabs(detail_of(event))
-    return Answer(answer.states, False, None, answer.policy_version, stored=True, ends_at=answer.ends_at) if answer else None
+    return replace(answer, stored=True) if answer else None
 
 
 def borlabs(consent: Mapping[str, object]) -> Answer | None:

@@ -201,9 +201,7 @@ class Reader:
         at, dated = self._moment(reading.decided_at)
         opted_out = reading.sale_share_opt_out is True
         ended = reading.ends_at is not None and reading.ends_at <= self.now and reading.choice is Choice.GRANTED
-        return Signal(
-            source, None if ended else reading.choice, at, reading.linking, _digest(dict(event)), reading.policy_version, opted_out, dated
-        )
+        return Signal(source, None if ended else reading.choice, at, None, _digest(dict(event)), reading.policy_version, opted_out, dated)
 
     def _uncontradicted(self, source: str, signals: Sequence[Signal]) -> list[Signal]:
         """Those of one event. A grant needs the stronger proof, a refusal none."""
