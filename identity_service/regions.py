@@ -27,7 +27,7 @@ UNKNOWN, ELSEWHERE = "unknown", "elsewhere"
 
 
 class Region(Struct, frozen=True, forbid_unknown_fields=True):
-    """A row of the table. `places`: ISO 3166 codes. `source`: the law it follows. `checked`: the day on which it was compared with it."""
+    """A row of the table. `places`: ISO 3166 codes. `source`: the law it follows. `revised`: the day on which it was last gone through."""
 
     places: list[str]
     no_signal: Literal["null", "cookieless"]
@@ -36,7 +36,7 @@ class Region(Struct, frozen=True, forbid_unknown_fields=True):
     consent_first: bool
     refusal_opts_out: bool
     source: str
-    checked: date
+    revised: date
 
 
 @cache

@@ -18,7 +18,7 @@ OPT_IN = ["FR", "FR-IDF", "CH", "NO", None, "XX", "T1", "NC", "BL", "AD", "VA", 
 SIGNAL_STATES = ["US-CA", "US-TX", "US-MN"]
 EVERYWHERE = [*OPT_IN, *SIGNAL_STATES, "GB", "UK", "BR", "CA-ON", "US-NY", "US-VA", "US"]
 MUST_HONOUR = {"CA", "CO", "CT", "DE", "MD", "MN", "MT", "NE", "NH", "NJ", "OR", "TX"}
-CHECKED = date(2026, 12, 1)
+REVISED = date(2026, 12, 1)
 
 
 def expected(region: str | None, facts: str) -> tuple[str, bool]:
@@ -42,7 +42,7 @@ def expected(region: str | None, facts: str) -> tuple[str, bool]:
 
 def test_every_row_has_its_source_and_day_and_no_place_two_rows() -> None:
     rows = region_table()
-    assert all(row.source.strip() and row.checked == CHECKED for row in rows.values())
+    assert all(row.source.strip() and row.revised == REVISED for row in rows.values())
     assert Counter(place for row in rows.values() for place in row.places).most_common(1)[0][1] == 1
 
 
