@@ -83,20 +83,9 @@ async def test_a_form_without_products_is_told_so(shopper: Shopper) -> None:
 SALE = json.dumps({"key": KEY, "sale": "packed", "products": [5]}).encode()
 
 
-@pytest.mark.parametrize(
-    ("content", "coding"),
-    [
-        (gzip.compress(SALE), "gzip"),
-        (gzip.compress(SALE), "GZIP"),
-        (gzip.compress(SALE), "x-gzip"),
-        (gzip.compress(SALE), "identity, gzip"),
-        (gzip.compress(SALE), ""),
-        (zlib.compress(SALE), "deflate"),
-        (SALE, "br"),
-        (SALE, "zstd"),
-    ],
-)
-async def test_a_packed_body_is_refused_in_clear_words(shopper: Shopper, content: bytes, coding: str) -> None:
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip", "identity, gzip", "", "deflate", "br", "zstd"])
+async def test_a_packed_body_is_refused_in_clear_words(shopper: Shopper, coding: str) -> None:
+    content = SALE if coding in {"br", "zstd"} else zlib.compress(SALE) if coding == "deflate" else gzip.compress(SALE)
     told = {"content-encoding": coding} if coding else {}
     refused = await posted(shopper, content, "application/json", **told)
     assert (refused.status_code, refused.json()["status"], refused.json()["type"]) == (415, "error", "LogicalError")
