@@ -9,9 +9,9 @@ import hmac
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import NewType
+from typing import Any, Literal, NewType
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 Millis = NewType("Millis", int)
 """Milliseconds since 1970, for the times of choices: they are ordered by it. All other times are whole seconds."""
@@ -39,7 +39,8 @@ class Purpose(StrEnum):
 class Signal(Struct, frozen=True):
     """`decided_at`: when the person chose; `dated` says that the sender told it, else it is the time of arrival. `raw_digest`: SHA-256
     of the signal as it came, in hex. `remembered`: repeated from where it is kept (a banner's cookie, a shop's session, a banner's state at
-    load) rather than said with this call; `of_cookie`: in a banner's cookie that came along."""
+    load) rather than said with this call; `of_cookie`: in a banner's cookie that came along. `purposes`: the choices by name, where they
+    were told so."""
 
     source: str
     choice: Choice | None
@@ -51,6 +52,7 @@ class Signal(Struct, frozen=True):
     dated: bool = False
     remembered: bool = False
     of_cookie: bool = False
+    purposes: tuple[tuple[Purpose, Choice], ...] = ()
 
     @property
     def said_now(self) -> bool:
@@ -117,7 +119,8 @@ NEVER_SEEN = OptOutsSeen()
 
 
 class Receipt(Struct, frozen=True, omit_defaults=True):
-    """Signed proof of a consent decision; what is not known takes no room where it is stored.
+    """Signed proof of a consent decision; what is not known takes no room where it is stored. `time`: of its arrival, `decided_at`: of the
+    choice, both in seconds since 1970; those of the first schema tell no time of the choice. `purposes`: those that were asked.
 
     `visitor_digest` is keyed by a random key that only the visitor's record holds: once the record is erased nobody can tell whose
     receipt it is, and it stays as proof by its own `receipt_id`.
@@ -135,6 +138,17 @@ class Receipt(Struct, frozen=True, omit_defaults=True):
     override_reason: str | None = None
     visitor_digest: str | None = None
     signature: str = ""
+    decided_at: int | None = None
+
+    @property
+    def basis(self) -> Literal["person", "shop"]:
+        """Whose word it is; the shop's proves no consent."""
+        return "shop" if self.source == SHOP else "person"
+
+    def members(self) -> dict[str, Any]:
+        """As it is exported and shown."""
+        decided_at = self.time if self.decided_at is None else self.decided_at
+        return {**structs.asdict(self), "decided_at": decided_at, "basis": self.basis}
 
 
 def purposes_choice(purposes: dict[Purpose, Choice]) -> Choice | None:

@@ -87,6 +87,10 @@ class Signing:
         """The signature alone, for a receipt whose canonical JSON is `body`."""
         return self._signed(f"receipt:{shop}", body, time).removeprefix(f"{body}.")
 
+    def verify_receipt(self, shop: str, body: str, signature: str) -> bool:
+        """Whether one of the keys gave this signature to this canonical JSON."""
+        return len(signature) <= MOST_CHARACTERS and self._opened(f"receipt:{shop}", f"{body}.{signature}") is not None
+
     def sign_session(self, payload: str, time: int) -> str:
         """For whoever has signed in to the admin pages."""
         return self._signed("admin", payload, time)

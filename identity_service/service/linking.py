@@ -25,7 +25,7 @@ class LinkingRefusals:
             await self._store.visitors.confirm(shop.shop_id, visitor, scene.seconds)
             return None
         unproved = known or scene.visit.over_limit
-        receipt = None if unproved else self._receipts.make(scene, _refusal(scene, kind), _mode(kind), visitor, key)
+        receipt = None if unproved else self._receipts.make(scene, _refusal(scene), _mode(kind), visitor, key)
         stored = self._receipts.as_stored(receipt) if receipt else None
         await self._store.visitors.refuse_linking(shop.shop_id, visitor, kind, expires, scene.seconds, stored, key)
         return receipt
@@ -46,9 +46,9 @@ def _refusals(scene: Scene) -> list[Signal]:
     return [signal for signal in refusals if consent is None or not signal.is_older(consent.granted_at)]
 
 
-def _refusal(scene: Scene, kind: Kind) -> Signal:
-    """As the receipt tells it: a persistent visitor's storage stays granted, a cookieless one chose nothing about it."""
-    return replace(_refusals(scene)[-1], choice=Choice.GRANTED if kind is Kind.PERSISTENT else None)
+def _refusal(scene: Scene) -> Signal:
+    """As the receipt tells it: nothing but what was said of links, unless purposes were told by name."""
+    return replace(_refusals(scene)[-1], choice=None)
 
 
 def _mode(kind: Kind) -> Mode:

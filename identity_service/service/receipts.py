@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from identity_service.consent import Choice, Receipt, Signal, visitor_digest
+from identity_service.consent import SHOP, Purpose, Receipt, Signal, visitor_digest
 from identity_service.cookieless import DAY
 from identity_service.event import compact
 from identity_service.service.scene import Scene
@@ -54,6 +54,7 @@ class Packed(Struct, frozen=True, array_like=True):
     override_reason: str | None
     visitor_digest: str | None
     signature: str
+    decided_at: int
 
 
 class Receipts:
@@ -73,14 +74,12 @@ class Receipts:
         """`choice.choice` None proves a choice about linking alone. `receipt_key` None: the visitor's record is gone or never was, so the
         receipt names nobody."""
         shop, region, now = scene.visit.shop, scene.visit.surroundings.region, scene.seconds
-        purposes = {"storage": choice.choice, "measurement": choice.choice, "linking": choice.linking or choice.choice}
         receipt = Receipt(
             receipt_id=self._new_id(shop.shop_id, now),
             time=now,
             mode=mode,
-            purposes={
-                purpose: "refused" if choice.choice is Choice.REFUSED else str(value) for purpose, value in purposes.items() if value
-            },
+            purposes=_said(choice),
+            decided_at=choice.decided_at // 1000,
             source=choice.source,
             policy=shop.policy.name,
             policy_version=choice.policy_version,
@@ -90,6 +89,11 @@ class Receipts:
             visitor_digest=visitor_digest(receipt_key, visitor) if receipt_key and visitor else None,
         )
         return replace(receipt, signature=self._signing.sign_receipt(shop.shop_id, canonical(receipt), now))
+
+    def is_valid(self, shop: Shop, receipt: Receipt) -> bool:
+        """Whether the service signed it for this shop, with a key that it still has, and nothing of it was changed."""
+        of_first_edition = [replace(receipt, decided_at=None)] if receipt.decided_at == receipt.time else []
+        return any(self._signing.verify_receipt(shop.shop_id, canonical(one), receipt.signature) for one in (receipt, *of_first_edition))
 
     async def of_visitor(self, shop: Shop, visitor: VisitorId) -> list[Receipt]:
         """Newest first; empty for an unknown or erased visitor."""
@@ -114,9 +118,12 @@ class Receipts:
 
 
 def canonical(receipt: Receipt) -> str:
-    """What is signed: JSON in UTF-8 with sorted members, no spaces, without the signature."""
+    """What is signed: JSON in UTF-8 with sorted members, no spaces, without the signature, and without a time of the choice that it does
+    not tell."""
     body = asdict(receipt)
     del body["signature"]
+    if receipt.decided_at is None:
+        del body["decided_at"]
     return msgspec.json.encode(body, order="sorted").decode()
 
 
@@ -143,6 +150,14 @@ def _unpacked(receipt_id: str, body: str) -> Receipt:
         fields["raw_digest"] = urlsafe_b64decode(f"{packed.raw_digest}=").hex()
     del fields["check"]
     return Receipt(**fields)
+
+
+def _said(choice: Signal) -> dict[str, str]:
+    """By purpose, in their order: only what was asked. A banner's one choice is of storage and measurement; the shop's word is nobody's."""
+    if choice.source == SHOP:
+        return {}
+    told = dict(choice.purposes) or dict.fromkeys((Purpose.STORAGE, Purpose.MEASUREMENT), choice.choice) | {Purpose.LINKING: choice.linking}
+    return {name: str(told[name]) for name in Purpose if told.get(name)}
 
 
 def _random(length: int) -> str:

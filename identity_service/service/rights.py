@@ -114,7 +114,7 @@ class Rights:
         held: Export = {
             "emails": [handle.digest for handle in pointers if handle.kind is HandleKind.EMAIL],
             "customers": [handle.digest for handle in pointers if handle.kind is HandleKind.CUSTOMER],
-            "receipts": [asdict(receipt) for receipt in await self._receipts.of_visitor(shop, visitor)],
+            "receipts": [receipt.members() for receipt in await self._receipts.of_visitor(shop, visitor)],
             "events": [event_of(event).members() for event in await self._store.events.of(shop.shop_id, visitor)],
         }
         if record:

@@ -90,7 +90,8 @@ class Reader:
         found = []
         if isinstance(purposes := consent.get("purposes"), Mapping) and purposes:
             choices = {Purpose(name): Choice(value) for name, value in purposes.items()}
-            found.append(Signal("plain", purposes_choice(choices), at, choices.get(Purpose.LINKING), _digest(purposes), dated=dated))
+            linking, named = choices.get(Purpose.LINKING), tuple(choices.items())
+            found.append(Signal("plain", purposes_choice(choices), at, linking, _digest(purposes), dated=dated, purposes=named))
         for source in ("google", "tcf", "gpp"):
             if isinstance(member := consent.get(source), Mapping) and member:
                 found += self._uncontradicted(source, self._standard(source, member, decided_at))

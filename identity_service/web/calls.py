@@ -1,8 +1,9 @@
 """From a call to a visit, and from an identity to an answer: what all calls about a visitor share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -209,7 +210,26 @@ def with_refusal_kept(call: Call, error: ServiceError, visit: Visit) -> ServiceE
 
 
 def receipt_answer(receipt: Receipt) -> ReceiptAnswer:
-    return ReceiptAnswer(**{**asdict(receipt), "time": rfc3339(receipt.time)})
+    members = receipt.members()
+    return ReceiptAnswer(**{**members, "time": rfc3339(members["time"]), "decided_at": rfc3339(members["decided_at"])})
+
+
+def receipt_from(members: Mapping[str, Any]) -> Receipt | None:
+    """From what `receipt_answer` gave, now or in the first edition; None for what it cannot have given."""
+    of_first_edition = {"decided_at": members.get("time"), "basis": "person"}
+    try:
+        told = msgspec.convert(of_first_edition | dict(members), ReceiptAnswer)
+        fields = asdict(told) | {"time": _seconds(told.time), "decided_at": _seconds(told.decided_at)}
+    except (msgspec.ValidationError, ValueError):
+        return None
+    del fields["basis"]
+    receipt = Receipt(**fields)
+    return receipt if receipt.basis == told.basis and members.keys() <= asdict(told).keys() else None
+
+
+def _seconds(text: str) -> int:
+    """Raises ValueError."""
+    return int(datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp())
 
 
 @lru_cache(maxsize=1024)

@@ -11,10 +11,17 @@ from identity_service.service.scene import Scene
 from identity_service.service.visits import Visit
 from identity_service.signals.statements import SOURCES
 from identity_service.visitor import own_visitor_id
-from identity_service.web.calls import count_lookup, reader_of, receipt_answer, visit_of
+from identity_service.web.calls import count_lookup, reader_of, receipt_answer, receipt_from, visit_of
 from identity_service.web.endpoints import Call, Reply
 from identity_service.web.lists import keys_of_times, page_of
-from identity_service.web.payloads import ConsentObject, DecisionAnswer, DecisionsAnswer, ReceiptsAnswer, TraceStep
+from identity_service.web.payloads import (
+    ConsentObject,
+    DecisionAnswer,
+    DecisionsAnswer,
+    ReceiptsAnswer,
+    ReceiptVerificationAnswer,
+    TraceStep,
+)
 from identity_service.web.visitors import identify
 
 OURS = frozenset({"key", "private_key", "token", "visitor", "client", "said", "age_ms"})
@@ -61,6 +68,11 @@ async def receipts(call: Call) -> Reply:
     newest = next((receipt for receipt in held if receipt.time <= moment), None)
     in_force = newest is not None and newest.time > moment - call.services.consent_days * DAY
     return _receipts([newest] if newest and in_force else [])
+
+
+async def verify(call: Call) -> Reply:
+    receipt = receipt_from(call.body.receipt)
+    return Reply(ReceiptVerificationAnswer(receipt is not None and call.services.receipts.is_valid(call.shop, receipt)))
 
 
 async def decisions(call: Call) -> Reply:

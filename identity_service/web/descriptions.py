@@ -78,6 +78,11 @@ CONSENT = Topic(
             "Answers the receipts of a visitor, newest first, the one in force at a moment, or one by its ID. With a private key. A visitor"
             " that is not known, was erased or has withdrawn has none. The visitor's ID itself is in no receipt.",
         ),
+        "verifyReceipt": Wording(
+            "Verify a receipt",
+            "Tells whether a receipt is as the service signed it: for this shop, with a key that it still has, and unchanged. With a"
+            " private key. The receipt need not be kept any more.",
+        ),
         "previewDecision": Wording(
             "Preview a decision",
             "Answers what a call with this body would be decided, with every fact that was looked at. With a private key. It changes"

@@ -166,9 +166,13 @@ class ReceiptAnswer(Struct, frozen=True):
     """Proof of one decision, signed by the service."""
 
     receipt_id: Annotated[str, about("The receipt's own ID, by which it is found.")]
-    time: Annotated[Time, about("When the service took the choice, in RFC 3339.")]
+    time: Annotated[Time, about("When the choice arrived, in RFC 3339.")]
+    decided_at: Annotated[Time, about("When it was made, in RFC 3339; the same where nobody told.")]
+    basis: Annotated[Literal["person", "shop"], about("Whose word it is. The shop's proves no consent.")]
     mode: Annotated[str, about("Mode of the visitor after the choice.", enum=["cookieless", "persistent", "null"])]
-    purposes: Annotated[dict[str, str], about("`granted` or `refused` by purpose: `storage`, `measurement`, `linking`.")]
+    purposes: Annotated[
+        dict[str, str], about("`granted` or `refused`, of the purposes that were asked: `storage`, `measurement`, `linking`.")
+    ]
     source: Annotated[str, about("Who reported the choice: `plain`, `shop`, or a banner's name.")]
     policy: Annotated[str, about("The shop's policy at that time.")]
     policy_version: Annotated[str | None, about("Version of the notice that the visitor saw, if it was sent.")]
@@ -242,6 +246,18 @@ class VerificationAnswer(Struct, frozen=True, omit_defaults=True):
     mode: Annotated[Literal["cookieless", "persistent"] | UnsetType, about("The ID's mode, of a valid token.")] = UNSET
     issued_at: Annotated[Time | UnsetType, about("When a valid token was signed, in RFC 3339.")] = UNSET
     reason: Annotated[Literal["bad_signature", "expired", "withdrawn"] | UnsetType, about("Why a token is not valid.")] = UNSET
+
+
+class ReceiptVerificationBody(Body, frozen=True):
+    """One receipt."""
+
+    receipt: Annotated[dict[str, Any], about("The receipt as it was answered, all members.")]
+
+
+class ReceiptVerificationAnswer(Struct, frozen=True):
+    """Whether the receipt is as the service signed it."""
+
+    valid: Annotated[bool, about("Whether this service signed it for this shop, and nothing of it was changed.")]
 
 
 class HealthAnswer(Struct, frozen=True):

@@ -10,7 +10,7 @@ from identity_service.web.endpoints import Call, Reply
 from identity_service.web.link_payloads import ErasedCounts, ErasureAnswer, ExportAnswer, KeptCounts, RightsBody
 from identity_service.web.links import handle_of, one_of
 
-TIMES = frozenset({"time", "first_seen", "last_seen", "expires_at", "granted_at", "clicked_at"})
+TIMES = frozenset({"time", "decided_at", "first_seen", "last_seen", "expires_at", "granted_at", "clicked_at"})
 """Members of an export that are seconds since 1970 where they are held."""
 
 

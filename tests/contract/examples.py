@@ -97,7 +97,8 @@ class Run:
         await self.call("reportBannerConsent", "Cookiebot's event", {"client": CLIENT} | BANNER, path={"source": "cookiebot"})
         preview = {"consent": "unknown", "client": CLIENT | {"region": "FR"}, "policy": "strict"}
         await self.call("previewDecision", "Without a choice, under the strict policy", preview)
-        await self.call("listReceipts", "All receipts of a visitor", {"visitor": self.visitor})
+        listed = await self.call("listReceipts", "All receipts of a visitor", {"visitor": self.visitor})
+        await self.call("verifyReceipt", "A receipt as it was answered", {"receipt": listed["receipts"][0]})
         await self.call("linkVisitor", "The visitor gives its email", {"email": EMAIL, "token": self.token})
         await self.call("lookUp", "The visitors of an email", {"email": EMAIL})
         await self.call("lookUp", "Several emails at once", {"emails": [EMAIL, "no email"]})

@@ -226,7 +226,7 @@ async def test_receipts_prove_each_choice_and_outlive_the_visitor(shopper: Shopp
     then = (await shopper.post("/v1/receipts", body | {"at": first["receipt"]["time"]})).json()["receipts"]
     assert then == [first["receipt"]]
     refused = (await shopper.post("/v1/consents", {"consent": "refused", "token": second["token"]})).json()
-    assert refused["receipt"]["purposes"] == {"storage": "refused", "measurement": "refused", "linking": "refused"}
+    assert refused["receipt"]["purposes"] == {"storage": "refused", "measurement": "refused"}
     assert (await shopper.post("/v1/receipts", body)).json()["receipts"] == []
     proof = (await shopper.post("/v1/receipts", {"receipt_id": first["receipt"]["receipt_id"]})).json()["receipts"]
     assert proof == [first["receipt"]]

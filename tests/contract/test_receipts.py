@@ -1,10 +1,13 @@
-"""Receipts lie in pieces, many in one key: each is found by its own ID alone, for as long as it is kept and no longer."""
+"""Receipts say what was said and nothing else, and can be verified. They lie in pieces, many in one key: each is found by its own ID alone,
+for as long as it is kept and no longer."""
 
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 
+from identity_service.app import Application
 from identity_service.service.receipts import RECEIPTS_OF_A_PIECE
 from identity_service.store.keys import PIECE_LENGTH
 from tests.conftest import Clock, Shopper
@@ -65,3 +68,72 @@ async def test_a_piece_lives_as_long_as_its_newest_receipt(shopper: Shopper, clo
     await said(shopper, "granted")
     assert database.ttl(key) > 1_094 * DAY
     assert await found(shopper, told["receipt_id"]) == [told]
+
+
+BOTH = {"storage": "granted", "measurement": "granted"}
+
+
+@pytest.mark.parametrize(
+    ("consent", "purposes"),
+    [
+        ("granted", BOTH),
+        ("refused", {"storage": "refused", "measurement": "refused"}),
+        ({"purposes": BOTH}, BOTH),
+        ({"purposes": BOTH | {"linking": "granted"}}, BOTH | {"linking": "granted"}),
+        ({"purposes": {"storage": "granted", "measurement": "refused"}}, {"storage": "granted", "measurement": "refused"}),
+        ({"purposes": {"storage": "refused"}}, {"storage": "refused"}),
+        ({"purposes": {"linking": "refused"}}, {"linking": "refused"}),
+        ({"google": {"analytics_storage": "granted", "ad_storage": "denied"}}, BOTH),
+    ],
+)
+async def test_purposes_that_were_not_asked_are_in_no_receipt(shopper: Shopper, consent: Any, purposes: dict[str, str]) -> None:
+    told = await said(shopper, consent)
+    assert (told["purposes"], told["basis"]) == (purposes, "person")
+
+
+async def test_the_shops_word_proves_no_grant(shopper: Shopper) -> None:
+    visitor = (await shopper.post("/v1/visitors", {"visitor": "persistent"})).json()["visitor"]
+    [told] = (await shopper.post("/v1/receipts", {"visitor": visitor})).json()["receipts"]
+    assert (told["basis"], told["source"], told["purposes"]) == ("shop", "shop", {})
+
+
+async def test_a_receipt_tells_when_it_was_chosen_beside_when_it_arrived(shopper: Shopper, clock: Clock) -> None:
+    told = await said(shopper, {"purposes": BOTH, "decided_at": "2026-11-10T12:00:00.750Z"})
+    assert (told["decided_at"], told["time"]) == ("2026-11-10T12:00:00Z", "2026-11-18T11:06:40Z")
+    told = await said(shopper, "granted")
+    assert told["decided_at"] == told["time"]
+
+
+async def verified(shopper: Shopper, receipt: Any, key: str = "demo-private-key") -> bool:
+    answer = await shopper.post("/v1/receipts/verifications", {"receipt": receipt}, key=key)
+    assert answer.status_code == 200, answer.text
+    valid: bool = answer.json()["valid"]
+    return valid
+
+
+async def test_a_receipt_is_verified_as_long_as_nothing_of_it_was_changed(shopper: Shopper, clock: Clock) -> None:
+    told = await said(shopper, {"purposes": BOTH, "decided_at": "2026-11-10T12:00:00Z"}, visitor="one", client={"region": "FR"})
+    clock.forward(1_096 * DAY)
+    assert await verified(shopper, told)
+    for name, value in told.items():
+        changed = {"purposes": {**told["purposes"], "linking": "granted"}}.get(name, f"{value}x" if value else "x")
+        assert not await verified(shopper, told | {name: changed}), name
+        assert not await verified(shopper, {other: one for other, one in told.items() if other != name}) or name in {"basis"}, name
+    assert not await verified(shopper, told | {"decided_at": told["time"]})
+    assert not await verified(shopper, told | {"basis": "shop"})
+    assert not await verified(shopper, told | {"more": "said"})
+    assert not await verified(shopper, told, key="other-private-key")
+    assert not await verified(shopper, {})
+
+
+async def test_a_receipt_of_the_first_edition_stays_verifiable(application: Application, shopper: Shopper) -> None:
+    """It told no time of the choice, and no basis."""
+    first = {"receipt_id": "kept___________0", "time": 1_794_999_980, "mode": "persistent", "purposes": BOTH, "source": "plain"}
+    first |= {"policy": "standard", "visitor_digest": "yDXvqg_HyjrWJ3oq4E64yg", "raw_digest": None, "region": None}
+    first |= {"override_reason": None, "policy_version": None}
+    body = msgspec.json.encode(first, order="sorted").decode()
+    signature = application.services.signing.sign_receipt("demo", body, 1_794_999_980)
+    told = first | {"time": "2026-11-18T11:06:20Z", "signature": signature}
+    assert await verified(shopper, told)
+    assert await verified(shopper, told | {"decided_at": told["time"], "basis": "person"})
+    assert not await verified(shopper, told | {"purposes": BOTH | {"linking": "granted"}})
