@@ -86,7 +86,7 @@ def allowances(settings: Settings) -> Allowances:
     measures to the byte."""
     limits = settings.limits
     head = limits.target_bytes + limits.header_bytes + LINE_FRAME * (limits.header_count + 4)
-    body = CHUNK_FRAMES * max(limits.body_bytes, limits.lookup_body_bytes)
+    body = CHUNK_FRAMES * max(limits.body_bytes, limits.sale_body_bytes, limits.lookup_body_bytes)
     return Allowances(
         Allowance(limits.header_seconds, head),
         Allowance(limits.body_seconds, body),

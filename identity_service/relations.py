@@ -41,9 +41,9 @@ def sound_settings(named: str, environment: Mapping[str, str], flags: Mapping[st
 
 def faults(settings: Settings) -> list[Fault]:
     found = _server_faults(settings) + _secret_faults(settings)
-    if settings.limits.lookup_body_bytes < settings.limits.body_bytes:
-        other = ("limits", "body_bytes")
-        found.append(Fault(("limits", "lookup_body_bytes"), "must not be smaller than limits.body_bytes", (other,)))
+    for name in ("sale_body_bytes", "lookup_body_bytes"):
+        if getattr(settings.limits, name) < settings.limits.body_bytes:
+            found.append(Fault(("limits", name), "must not be smaller than limits.body_bytes", (("limits", "body_bytes"),)))
     if settings.retention.gone_days < settings.retention.consent_days:
         text = "must not be shorter than retention.consent_days, or a withdrawn token could revive"
         found.append(Fault(("retention", "gone_days"), text, (("retention", "consent_days"),)))

@@ -61,6 +61,7 @@ class LimitSettings(Section, frozen=True):
     client_bytes_per_hour: Annotated[int, Meta(ge=65_536)]
     public_key_bytes_per_hour: Annotated[int, Meta(ge=65_536)]
     body_bytes: Count
+    sale_body_bytes: Count
     lookup_body_bytes: Count
     connections_per_client: Count
     header_count: Count

@@ -73,7 +73,7 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         addresses=addresses,
         clock=clock,
         proxies=proxies_of(settings.server),
-        limits=BodyLimits(limits.body_bytes, limits.lookup_body_bytes, limits.json_depth),
+        limits=BodyLimits(limits.body_bytes, limits.sale_body_bytes, limits.lookup_body_bytes, limits.json_depth),
         client_limit=limit(0, limits.client_per_second, limits.burst),
         key_limit=limit(1, limits.key_per_second, limits.burst),
         lookup_limit=limit(2, limits.lookups_per_second, limits.burst),

@@ -143,7 +143,8 @@ def test_every_command_is_listed_with_its_options() -> None:
 def test_limits_in_the_manual_are_the_defaults() -> None:
     limits = tomllib.loads(DEFAULT)["limits"]
     told = part("contract", "Limits") + part("contract", "Errors")
-    assert (limits["body_bytes"], limits["lookup_body_bytes"], limits["header_bytes"]) == (32 << 10, 1 << 20, 16 << 10)
+    bodies = (limits["body_bytes"], limits["sale_body_bytes"], limits["lookup_body_bytes"])
+    assert (*bodies, limits["header_bytes"]) == (32 << 10, 128 << 10, 1 << 20, 16 << 10)
     assert limits["target_bytes"] == 4 << 10
     assert limits["burst"] == 2
     assert f"more than {limits['header_count']} headers or 16 KiB" in told

@@ -30,9 +30,10 @@ TOLD = ("Expected `", "Object missing required field `")
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """Bytes of a body, bytes of a batch look-up with the key in the header, and depth of its lists and objects."""
+    """Bytes of a body, of a sale or results, of a batch look-up with the key in the header, and depth of its lists and objects."""
 
     body: int
+    sale: int
     lookup: int
     depth: int
 

@@ -21,6 +21,8 @@ from identity_service.web.problems import problem_body
 from identity_service.web.queries import NOTHING, as_json, form_as_json, is_form
 from identity_service.web.tracking_payloads import TrackingBody
 
+LARGE = frozenset({"log/sale", "log/results"})
+"""They may name a thousand products."""
 CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,63}", re.ASCII)
 
 
@@ -62,7 +64,8 @@ class TrackingEndpoint:
         key, beside = bearer(headers.get("authorization")), dict(query)
         caller = self._by(key if key is not None or posted else beside.get("key"))
         try:
-            raw = await read_body(headers, receive, self.services.limits.body) if posted else as_json(query)
+            most = self.services.limits.sale if self.name in LARGE else self.services.limits.body
+            raw = await read_body(headers, receive, most) if posted else as_json(query)
             from_query = not posted or is_form(raw)
             raw = form_as_json(raw) if posted and from_query else raw
             check_text(raw, self.services.limits.depth)

@@ -247,7 +247,7 @@ async def test_an_extreme_number_is_never_a_fault(shopper: Shopper, path: str, f
 
 @pytest.mark.parametrize("path", CALLS)
 async def test_more_than_the_limit_is_413_on_every_call(shopper: Shopper, database: redis.Redis, path: str) -> None:
-    size = 1_048_577 if path == "/v1/lookups" else 32_769
+    size = {"/v1/lookups": 1_048_577, "/v2/log/sale": 131_073, "/v2/log/results": 131_073}.get(path, 32_769)
     answer = await shopper.client.post(path, content=b'{"unknown": "' + b"x" * (size - 15) + b'"}', headers=HEADERS)
     assert answer.status_code == 413
     assert database.keys() == []

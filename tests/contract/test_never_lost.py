@@ -570,6 +570,20 @@ def test_no_value_of_a_detail_loses_an_order_or_is_in_the_log(environment: dict[
     check()
 
 
+async def test_an_order_of_a_thousand_lines_as_shops_write_them_is_kept_whole(shopper: Shopper) -> None:
+    lines = [
+        {"id": f"SKU-{number:06}-RED-XL", "quantity": "1.0000", "price": "1234.5600", "name": "A shirt, red, extra large"}
+        for number in range(1_000)
+    ]
+    assert 32_768 < len(json.dumps(lines)) < 131_072
+    order = await sell(shopper, lines)
+    assert (len(order["products"]), order["revenue"]) == (1_000, "1234560.0000")
+    refused = await shopper.post("/v2/log/sale", {"sale": "1", "products": [{"id": 5, "name": "x" * 131_072}]})
+    assert (refused.status_code, refused.json()["status"]) == (413, "error")
+    refused = await shopper.post("/v2/log/click", {"product": 5, "api": "x" * 32_768})
+    assert refused.status_code == 413
+
+
 async def fill_with_results(shopper: Shopper) -> None:
     """As many as a visitor keeps, each as large as a body can be."""
     labels = [f"{number:02}{LONG}" for number in range(20)]
