@@ -7,14 +7,12 @@ from decimal import Decimal
 from msgspec import Struct
 
 from identity_service.cookieless import DAY
-from identity_service.errors import StoreUnavailable
 from identity_service.event import ProductId, Quantity, SaleLine, compact, lines_of, total
 from identity_service.service.provisional import counted_fields, counted_in, foreign, is_provisional
 from identity_service.service.tally import Counted, Tally
 from identity_service.shop import Shop
 from identity_service.store import Clock, Store
 
-MOST_ATTEMPTS = 8
 MOST_RETURNS = 1_000
 """Of an order; later ones change nothing, so that a sale stays small."""
 
@@ -39,16 +37,19 @@ class Returns:
 
     async def log(self, shop: Shop, sale: str, product: ProductId, quantity: Quantity) -> None:
         """Of an order that is not known nothing changes, nor by the same return within a day. No more comes back than was bought."""
-        for _ in range(MOST_ATTEMPTS):
-            stored = await self._store.sales.by_id(shop.shop_id, sale)
-            told = _return(stored, str(product), Decimal(quantity), int(self._clock())) if stored else None
-            if stored is None or told is None:
-                return
-            lowered = _lowered(stored, told, shop.currency)
-            if await self._store.sales.amend(shop.shop_id, stored, _amended(stored, told, lowered, shop.currency)):
-                self._tally.returned(shop.shop_id, int(stored["time"]), lowered, attributed="missing" not in stored)
-                return
-        raise StoreUnavailable("The order changed again and again while the call was made; repeat it.")
+        before: Mapping[str, str] = {}
+        lowered = Counted(Decimal(0), {})
+
+        def amended(stored: Mapping[str, str]) -> dict[str, str] | None:
+            nonlocal before, lowered
+            told = _return(stored, str(product), Decimal(quantity), int(self._clock()))
+            if told is None:
+                return None
+            before, lowered = stored, _lowered(stored, told, shop.currency)
+            return _amended(stored, told, lowered, shop.currency)
+
+        if await self._store.sales.amend(shop.shop_id, sale, amended):
+            self._tally.returned(shop.shop_id, int(before["time"]), lowered, attributed="missing" not in before)
 
 
 def returned_pieces(stored: Mapping[str, str]) -> dict[int, Decimal]:

@@ -1,8 +1,9 @@
 """Sales, once for each ID: read, and written in one step with all that they write elsewhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from identity_service.errors import StoreUnavailable
 from identity_service.handle import Handle, handle_named
 from identity_service.shop import ShopId
 from identity_service.store.activity import ActivityStore
@@ -11,6 +12,7 @@ from identity_service.store.client import Client
 from identity_service.store.events import Entry, keeping
 from identity_service.store.keys import Keys
 from identity_service.store.links import LinkCall, LinkStore
+from identity_service.store.visitors import MOST_READS
 from identity_service.visitor import VisitorId
 
 MOST_SALES = 500
@@ -156,10 +158,18 @@ class SaleStore:
         lists = [self._keys.visitor(shop, VisitorId(fields["visitor"])).sales] if "visitor" in fields else []
         return [self._keys.sale_of(shop, digest), *lists, *(self._keys.handle(shop, handle_named(name)).sales for name in names_in(fields))]
 
-    async def amend(self, shop: ShopId, stored: Mapping[str, str], fields: Mapping[str, str]) -> bool:
-        """Puts a sale in place of what was read of it; False where it has changed since."""
-        [amended] = await self._client.run(call("amend_sale", [self._key(shop, stored["sale"])], packed(stored), packed(fields)))
-        return bool(amended)
+    async def amend(self, shop: ShopId, sale: str, change: Callable[[Mapping[str, str]], Mapping[str, str] | None]) -> bool:
+        """Puts what `change` makes of a sale in its place, and asks it anew where the sale has changed meanwhile. False where there is no
+        such sale, or `change` returns None. Raises StoreUnavailable."""
+        for _ in range(MOST_READS):
+            [stored] = await self._client.run(read("GET", self._key(shop, sale)))
+            changed = change(unpacked(stored)) if stored else None
+            if changed is None:
+                return False
+            [amended] = await self._client.run(call("amend_sale", [self._key(shop, sale)], stored, packed(changed)))
+            if amended:
+                return True
+        raise StoreUnavailable("The order changed again and again while the call was made; repeat it.")
 
     async def confirm(self, shop: ShopId, sale: str) -> bool:
         """Returns once replicas have a sale that an earlier call stored, and that perhaps heard that they do not. False where it is lost
