@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from identity_service.event import Event, EventType, ProductId
+from identity_service.event import Event, EventType, ProductId, first_bytes
+
+MOST_LABEL_BYTES = 2_048
+"""Of a credit: its newest labels."""
+MOST_CREDIT_BYTES = 16_384
+"""Of an order: its first credits. A withdrawal has to take them away from hundreds of orders in one step."""
 
 
 class Break(StrEnum):
@@ -57,7 +62,7 @@ class Credit:
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """Credits, or why there are none."""
+    """Credits, as many as an order keeps, or why there are none."""
 
     credits: tuple[Credit, ...] = ()
     missing: Break | None = None
@@ -78,7 +83,7 @@ def attribute(products: Sequence[ProductId], events: Sequence[Event], now: int, 
             by_product.setdefault(clicked, []).append(click)
     found = tuple(credit for product in dict.fromkeys(products) if (credit := _credit(product, by_product.get(str(product), ()))))
     if found:
-        return Attribution(found)
+        return Attribution(first_bytes(found, MOST_CREDIT_BYTES))
     if not clicks:
         return Attribution(missing=Break.NO_CLICK)
     matching = [click for product in products for click in by_product.get(str(product), ())]
@@ -93,5 +98,5 @@ def _credit(product: ProductId, clicks: Sequence[Event]) -> Credit | None:
     labelled = [click for click in clicks if click.labels]
     if not labelled:
         return None
-    labels = tuple(dict.fromkeys(label for click in labelled for label in click.labels or ()))
-    return Credit(product, labels, labelled[0].api, labelled[0].time)
+    labels = dict.fromkeys(label for click in labelled for label in click.labels or ())
+    return Credit(product, first_bytes(labels, MOST_LABEL_BYTES), labelled[0].api, labelled[0].time)

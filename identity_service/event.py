@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 
 ProductId = str | int
 Quantity = int | Decimal
-T = TypeVar("T", str, ProductId)
+T = TypeVar("T")
 EXACT = Context(prec=200)
 """More digits than prices, quantities and lines can add up to."""
 PRODUCTS_OF_AN_EVENT = 100

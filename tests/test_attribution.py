@@ -3,8 +3,8 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from identity_service.attribution import Attribution, Break, attribute
-from identity_service.event import Event, EventType, ProductId
+from identity_service.attribution import MOST_CREDIT_BYTES, Attribution, Break, attribute
+from identity_service.event import Event, EventType, ProductId, compact
 
 Credits = list[tuple[ProductId, list[str], str | None, int]]
 NOW, WINDOW = 1_000, 100
@@ -138,3 +138,11 @@ def test_each_product_is_credited_to_its_own_clicks_newest_label_first() -> None
 
 def test_a_product_on_two_lines_is_credited_once() -> None:
     assert len(attribute([5, 5], [click(5, ("Home",))], NOW, WINDOW).credits) == 1
+
+
+def test_an_order_keeps_its_first_credits_and_the_newest_labels_of_each() -> None:
+    """Or a withdrawal could not take them away from hundreds of orders in one step."""
+    events = [click(product, (f"{product} {time:x>1000}",), time) for product in range(20) for time in (950, 960, 970)]
+    found = attribute(range(20), events, NOW, WINDOW)
+    assert [(one.product, len(one.labels), one.clicked_at) for one in found.credits] == [(number, 2, 970) for number in range(7)]
+    assert len(compact([credit.members() for credit in found.credits])) < MOST_CREDIT_BYTES

@@ -18,10 +18,11 @@ from typing import Any
 
 from msgspec import json
 
-from identity_service.event import Event
+from identity_service.attribution import MOST_CREDIT_BYTES
+from identity_service.event import Event, event_of
 from identity_service.store.entries import Entry
 from identity_service.store.kinds import UnknownKeyError
-from identity_service.store.sales import packed
+from identity_service.store.sales import FIELDS, OTHERS, packed
 from identity_service.store.visitors import NAME_LENGTH
 
 PREFIX = "id:v1:"
@@ -73,12 +74,22 @@ def _value(kind: bytes, part: bytes | None, entry: Entry) -> Any:
 
 
 def _sale(fields: Mapping[bytes, bytes]) -> bytes:
-    """Raises ValueError for what is no text."""
+    """Without credits that are longer than a script reads. Raises ValueError for what is none, which no erasure could read later."""
     private = fields.get(b"proof", b"key" if fields.get(b"verified") == b"1" else b"") == b"key"
     kept = {name.decode(): text.decode() for name, text in fields.items() if name not in OF_A_SALES_STEPS}
+    if (
+        not kept.get("time", "").isdecimal()
+        or kept.keys() - {*FIELDS, *OTHERS}
+        or "\n" in "".join(kept[name] for name in kept.keys() - {"sale"})
+    ):
+        raise ValueError
+    if len(fields.get(b"attribution", b"")) > MOST_CREDIT_BYTES:
+        del kept["attribution"]
     return packed(kept | ({"verified": "1"} if private else {})).encode()
 
 
 def _event(text: bytes) -> bytes:
     """From its members by name. Raises ValueError or TypeError for what is none."""
-    return Event(**json.decode(text)).stored().encode()
+    stored = Event(**json.decode(text)).stored()
+    event_of(stored)
+    return stored.encode()

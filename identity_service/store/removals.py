@@ -18,7 +18,7 @@ from identity_service.shop import ShopId
 from identity_service.store.batch import Part, call, read, write
 from identity_service.store.client import Client
 from identity_service.store.keys import Keys
-from identity_service.store.sales import names_in, unpacked
+from identity_service.store.sales import names_in, read_head, unpacked
 from identity_service.store.visitors import MOST_READS, NO_RECEIPT, StoredReceipt, handle_names
 from identity_service.visitor import VisitorId
 
@@ -98,7 +98,7 @@ class RemovalStore:
         clock may be ahead."""
         keys = self._keys.handle(shop, handle)
         links, [digests] = await self.links_at(shop, handle), await self._client.run(read("ZRANGE", keys.sales, 0, -1))
-        stored = await self._client.read_many([read("GET", self._keys.sale_of(shop, digest)) for digest in digests])
+        stored = await self._client.read_many([read_head(self._keys.sale_of(shop, digest)) for digest in digests])
         seconds = max([0, *(link.last_seen for link in links), *(int(unpacked(sale)["time"]) for sale in stored if sale)])
         at = at if seconds <= at // 1000 else Millis(seconds * 1000 + 999)
         note = f"{'a' if unproven else 'e'} {handle.name} {secrets.token_urlsafe(8)}"
@@ -147,7 +147,7 @@ class RemovalStore:
         keys = [self._keys.visitor(shop, visitor) for visitor in visitors]
         found = await self._client.read_many([one for of in keys for one in (read("HKEYS", of.record), read("ZRANGE", of.sales, 0, -1))])
         sales = [sorted(digests) for digests in found[1::2]]
-        reads = [read("GET", self._keys.sale_of(shop, sale)) for digests in sales for sale in digests]
+        reads = [read_head(self._keys.sale_of(shop, sale)) for digests in sales for sale in digests]
         stored = iter(map(unpacked, await self._client.read_many(reads)))
         held = []
         for visitor, fields, digests in zip(visitors, found[::2], sales, strict=True):

@@ -19,8 +19,10 @@ MOST_SALES = 500
 """Of a visitor, and of a handle. The oldest make room, those first that only a public key said, and name nobody then, so that whatever
 names somebody is found. What public keys say never takes the last half."""
 FIELDS = ("time", "visitor", "email", "customer", "verified", "by_token", "attribution")
-"""Those that scripts read; then the others."""
+"""Those that scripts read and write in place: spaces behind the last one fill what was taken away. Then the others."""
 NAMING = ("visitor", "email", "customer")
+HEAD = 255
+"""Bytes within which time and names of any sale stand; all of it may be a hundred times as many."""
 OTHERS = ("mode", "revenue", "currency", "returned", "missing", "counted", "products", "sale")
 
 
@@ -30,9 +32,14 @@ def packed(fields: Mapping[str, str]) -> str:
 
 
 def unpacked(stored: str | None) -> dict[str, str]:
-    """The fields that it has; empty where there is no sale."""
+    """The fields that it has; empty where there is no sale. The last one may be cut off where only the beginning was read."""
     lines = (stored or "").split("\n", len(FIELDS) + len(OTHERS) - 1)
-    return {name: line for name, line in zip((*FIELDS, *OTHERS), lines, strict=False) if line}
+    return {name: line for name, line in zip((*FIELDS, *OTHERS), lines, strict=False) if line.strip(" ")}
+
+
+def read_head(key: str) -> Command:
+    """Enough of a sale to be unpacked into its time and whom it names."""
+    return read("GETRANGE", key, 0, HEAD)
 
 
 def names_in(fields: Mapping[str, str]) -> list[str]:
@@ -178,8 +185,8 @@ class SaleStore:
         return bool(stored)
 
     async def named_by(self, shop: ShopId, digests: Sequence[str]) -> dict[str, dict[str, str]]:
-        """Fields of each; none where it has ended."""
-        found = await self._client.run(*(read("GET", self._keys.sale_of(shop, digest)) for digest in digests))
+        """Whom each names; nobody where it has ended."""
+        found = await self._client.run(*(read_head(self._keys.sale_of(shop, digest)) for digest in digests))
         return dict(zip(digests, map(unpacked, found), strict=True))
 
     async def by_id(self, shop: ShopId, sale: str) -> dict[str, str] | None:

@@ -35,7 +35,7 @@ BOUNDS = {
     "V:[^:]*:sales": (SALES, 40),
     "E:[^:]*": (CAPS["VISITORS_PER_HANDLE"], 120),
     "E:[^:]*:sales": (SALES, 40),
-    "S:[^:]*": (1, 6 * BODY),
+    "S:[^:]*": (1, 2 * BODY),
     "R:[^:]*": (64, 2_048),
     "Z:[^:]*": (1, 64),
     "Q": (UNBOUNDED, 120),
@@ -294,6 +294,18 @@ async def test_one_order(shopper: Shopper, database: redis.Redis) -> None:
     await sell(shopper, "long", products=[1] * 1001)
     [order] = [one for one in await orders(shopper) if one["sale"] == "long"]
     assert len(order["products"]) == 1000
+
+
+async def test_a_withdrawal_reads_and_writes_no_more_of_long_orders_than_whom_they_name(shopper: Shopper, database: redis.Redis) -> None:
+    lines = [{"id": f"{number:y>80}"} for number in range(300)]
+    for number in range(SALES):
+        await sell(shopper, f"S-{number}", visitor="one", email=LUKE, products=lines)
+    database.config_resetstat()
+    await shopper.post("/v1/erasures", {"visitor": "one"})
+    commands = database.info("commandstats")
+    assert database.info("stats")["total_net_output_bytes"] < 8_192
+    assert (commands["cmdstat_setrange"]["calls"], commands["cmdstat_set"]["calls"]) == (SALES, 1)
+    assert await of_visitor(shopper, [f"S-{number}" for number in range(SALES)]) == []
 
 
 LONG = "w" * 255

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from identity_service.attribution import MOST_CREDIT_BYTES
 from identity_service.handle import Handles
 from identity_service.store import entries, first_steps
 from identity_service.store.direct import direct
 from identity_service.store.entries import Entry
+from identity_service.store.first_schema import brought_forward
 from identity_service.store.keys import MOVE, SCHEMA
 from identity_service.store.kinds import UnknownKeyError, name_of
 from identity_service.store.moving import MoveRefused, Moving, undo
@@ -299,3 +301,46 @@ def test_a_move_that_is_given_up_leaves_a_store_of_the_first_schema(two: tuple[s
     assert open_steps(source) == []
     with direct(source, 10.0) as left:
         assert left.exists(MOVE, SCHEMA) == 0
+
+
+def first(kind: bytes, part: bytes, type_: str, value: Any) -> Entry:
+    found = brought_forward(Entry(b"id:v1:%b{demo:own}%b" % (kind, part), type_, 1, value))
+    assert found
+    return found
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {b"sale": b"S-1"},
+        {b"sale": b"S-1", b"time": b"soon"},
+        {b"sale": b"S-1", b"time": b"1", b"visitor": b"two\nlines"},
+        {b"sale": b"S-1", b"time": b"1", b"phone": b"+31"},
+        {b"sale": b"S-1", b"time": b"1", b"products": b"\xff"},
+    ],
+)
+def test_a_sale_that_no_erasure_could_read_is_not_brought_over(value: dict[bytes, bytes]) -> None:
+    with pytest.raises(UnknownKeyError):
+        first(b"S", b"", "hash", value)
+
+
+def test_a_sale_of_several_lines_comes_over_without_credits_that_no_script_reads() -> None:
+    value = {b"sale": b"\nS\n1", b"time": b"1", b"attribution": b"[%s]" % (b"1," * MOST_CREDIT_BYTES)}
+    assert unpacked(first(b"S", b"", "hash", value).value.decode()) == {"sale": "\nS\n1", "time": "1"}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b"",
+        b"[1]",
+        b"{}",
+        b'{"type":"click"}',
+        b'{"type":"walk","time":1}',
+        b'{"type":"click","time":"1"}',
+        b'{"type":"click","time":1,"a":1}',
+    ],
+)
+def test_an_event_that_could_not_be_read_is_not_brought_over(event: bytes) -> None:
+    with pytest.raises(UnknownKeyError):
+        first(b"V", b":events", "list", [b'{"type":"click","time":1}', event])

@@ -3,9 +3,9 @@
 --          wrote, and a failover would lose it.
 -- Uses     sales
 -- KEYS[1]  sale (string)
--- Touches  one key
+-- Touches  one text
 -- Returns  1, or 0 where there is no sale
 local sale = read_sale(KEYS[1])
 if not sale then return 0 end
-keep_sale(KEYS[1], sale)
+redis.call('SETRANGE', KEYS[1], 0, sale.time)
 return 1
