@@ -38,6 +38,8 @@ from identity_service.visitor import VisitorId
 
 MOST_ANSWERS = 24
 """How often a sale may be told that something is not as it was read: others that have to give way, a full list, a sale that has gone."""
+MOST_LEAVES = 12
+"""After so many answers a sale whose lists are full names nobody: others are faster again and again."""
 LAST_OF_SECOND = 0.999
 """Orders are listed within the second of their sale, however late they come."""
 
@@ -124,21 +126,21 @@ class Sales:
 
     async def _sell(self, shop: Shop, told: ToldSale, known: Known) -> Sold | None:
         """None where something is not as it was read. The sale names no visitor that is gone or has too many sales, and no handle that
-        has."""
+        has; and nobody where there is no room again and again."""
         subject, former = known.subject, known.stored if told.private and is_provisional(known.stored) else None
         same = former is not None and subject.visitor is not None and former.get("visitor") == subject.visitor
         sale = replace(told.sale, time=int(former["time"])) if former and same and "by_token" in former else told.sale
         attribution = _attribution(shop, subject, sale, known.events)
         named = told.handles if subject.personal and (subject.visitor is None or subject.linkable) else ()
         handles = [HandleOfSale(handle, self._linking(shop, subject, handle, known.proof, told.sale.time)) for handle in named]
-        leaving: dict[str, dict[str, str]] = {}
+        leaving, told_leaving = dict[str, dict[str, str]](), 0
         for attempt in range(MOST_ANSWERS):
             counted = _counted(shop, sale, attribution, told)
             fields = _fields(subject, sale, [one.handle for one in handles if one.named], attribution)
             fields |= _kept(told, known, subject, counted)
             of = OfVisitor(subject.visitor, known.assumed, None if same else self._entry(shop, subject, sale)) if subject.visitor else None
             takes = former_sale(former, same_visitor=same) if former else None
-            new = NewSale(sale.sale, fields, self._listed_at(sale.time), of, handles, takes, leaving)
+            new = NewSale(sale.sale, fields, self._listed_at(sale.time), of, handles, takes, leaving, told_leaving)
             answer = await self._store.sales.sell(shop.shop_id, new)
             if answer.outcome == "sold":
                 self._count(shop, sale, counted, former, private=told.private)
@@ -147,11 +149,9 @@ class Sales:
                 return await self._repeated(shop, told, await self._store.sales.by_id(shop.shop_id, sale.sale) or {}, subject)
             if answer.outcome == "otherwise":
                 return None
-            if answer.outcome == "leaves":
-                leaving |= await self._store.sales.named_by(shop.shop_id, answer.told)
-                continue
-            leaving = {}
-            if answer.place is not None:
+            if answer.outcome == "leaves" and told_leaving < MOST_LEAVES:
+                leaving, told_leaving = await self._store.sales.named_by(shop.shop_id, answer.told), told_leaving + 1
+            elif answer.place is not None:
                 handles = _without_obstacle(handles, answer.place, answer, patient=attempt < MOST_YIELDS)
             else:
                 subject, handles, same = NOBODY, [], False

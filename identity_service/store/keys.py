@@ -59,7 +59,7 @@ class VisitorKeys(Struct, frozen=True):
 
     @property
     def sales(self) -> str:
-        """Sorted set of sale digests, those that only a public key said below zero."""
+        """Sorted set of sale digests by time, those that a public key said below zero, and those without a token below them."""
         return f"{self.record}:sales"
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from identity_service.errors import StoreUnavailable
 from identity_service.handle import Handle, handle_named
+from identity_service.link import Proof
 from identity_service.shop import ShopId
 from identity_service.store.activity import ActivityStore
 from identity_service.store.batch import Command, call, read
@@ -16,8 +17,8 @@ from identity_service.store.visitors import MOST_READS
 from identity_service.visitor import VisitorId
 
 MOST_SALES = 500
-"""Of a visitor, and of a handle. The oldest make room, those first that only a public key said, and name nobody then, so that whatever
-names somebody is found. What public keys say never takes the last half."""
+"""Of a visitor, and of a handle. The oldest make room, those first that a public key said without a token, then those with one, and name
+nobody then, so that whatever names somebody is found. What public keys say never takes the last half."""
 FIELDS = ("time", "visitor", "email", "customer", "verified", "by_token", "attribution")
 """Those that scripts read and write in place: spaces behind the last one fill what was taken away. Then the others."""
 NAMING = ("visitor", "email", "customer")
@@ -80,7 +81,8 @@ class OfVisitor:
 
 @dataclass(frozen=True, slots=True)
 class NewSale:
-    """`listed_at`: seconds since 1970 with fractions. `leaving`: by digest, fields of those that make room for it."""
+    """`listed_at`: seconds since 1970 with fractions. `leaving`: by digest, whom those name that can make room for it;
+    `told`: how often it was told who has to."""
 
     sale: str
     fields: Mapping[str, str]
@@ -89,13 +91,19 @@ class NewSale:
     handles: Sequence[HandleOfSale]
     former: FormerSale | None = None
     leaving: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    told: int = 0
+
+    @property
+    def proof(self) -> Proof:
+        """By what it was said, as of a link."""
+        return Proof.KEY if "verified" in self.fields else Proof.TOKEN if "by_token" in self.fields else Proof.NONE
 
 
 @dataclass(frozen=True, slots=True)
 class SaleAnswer:
-    """`outcome`: sold, or why nothing was written: known (a sale has this ID, and not as `former` tells); otherwise (something is not as it
-    was read); leaves (a sale has to, which it tells); gone or full, of the visitor; or, of the handle at `place`, full, or `link` and what
-    that script returns, with what it tells beside it."""
+    """`outcome`: sold, or why nothing was written: known (a sale has this ID, and not as `former` tells); otherwise (the visitor is not as
+    this worker assumed); leaves (sales have to, whose digests it tells); gone or full, of the visitor; or, of the handle at `place`, full,
+    or `link` and what that script returns, with what it tells beside it."""
 
     outcome: str
     place: int | None = None
@@ -133,7 +141,7 @@ class SaleStore:
 
     def _selling(self, shop: ShopId, new: NewSale) -> Command:
         digest = self._keys.sale_digest(shop, new.sale)
-        index = (digest, new.fields["time"], new.fields.get("verified", ""), self._life, self.most)
+        index = (digest, new.fields["time"], new.proof.letter, new.told, self._life, self.most)
         orders, listing = self._activity.listing(shop, digest, new.listed_at)
         keys = [self._key(shop, new.sale), *orders]
         assumed: Sequence[str] = ()

@@ -3,6 +3,7 @@
 Every test ends with a walk over the whole store, so that a key that has no bound yet is found by whatever fills it.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -225,6 +226,34 @@ async def test_what_public_keys_say_never_takes_the_last_half(shopper: Shopper, 
     assert size(database, "E:[^:]*:sales") == size(database, "V:[^:]*:sales") == [SALES]
     await sell(shopper, "P-late", key="demo-public-key", email=LUKE, visitor="one")
     assert await of_visitor(shopper, ["P-late", "S-0"]) == ["S-0"]
+
+
+async def test_what_is_said_without_proof_pushes_out_nothing_that_was_said_with_a_token(shopper: Shopper, clock: Clock) -> None:
+    """Whoever knows an email or an ID may say orders of it, and takes nothing from those of the person; its own leave first."""
+    told = (await shopper.post("/v1/visitors")).json()
+    shown, bare = [f"T-{number}" for number in range(SALES // 2 - 1)], [f"P-{number}" for number in range(SALES)]
+    for sale in shown:
+        await sell(shopper, sale, key="demo-public-key", email=LUKE, visitor=told["token"])
+        clock.forward(1)
+    for number, sale in enumerate(bare, 1):
+        await sell(shopper, sale, key="demo-public-key", email=LUKE, visitor=told["visitor"])
+        assert await of_visitor(shopper, [*shown, *bare[:number]]) == [*shown, sale]
+    await sell(shopper, "T-last", key="demo-public-key", email=LUKE, visitor=told["token"])
+    assert await of_visitor(shopper, [*shown, *bare, "T-last"]) == [*shown, "T-last"]
+    await sell(shopper, "P-last", key="demo-public-key", email=LUKE, visitor=told["visitor"])
+    assert await of_visitor(shopper, [*shown, "P-last", "T-last"]) == [*shown, "T-last"]
+    clock.forward(1)
+    await sell(shopper, "T-newest", key="demo-public-key", email=LUKE, visitor=told["token"])
+    assert await of_visitor(shopper, [*shown, "T-last", "T-newest"]) == [*shown[1:], "T-last", "T-newest"]
+
+
+async def test_many_orders_of_one_moment_and_a_full_handle(shopper: Shopper, database: redis.Redis) -> None:
+    """A marketplace's address: each makes room for itself, whoever was faster."""
+    for number in range(SALES):
+        await sell(shopper, f"S-{number}", email=LUKE)
+    await asyncio.gather(*(sell(shopper, f"S-{number}", email=LUKE, visitor=f"buyer-{number}") for number in range(SALES, 9 * SALES)))
+    assert size(database, "E:[^:]*:sales") == [SALES]
+    assert len([key for key in database.scan_iter("*:S:*") if "email" in sale_at(database, key)]) == SALES
 
 
 async def test_repeated_orders_of_a_full_handle(shopper: Shopper, database: redis.Redis, clock: Clock) -> None:

@@ -82,21 +82,19 @@ class World:
         if visitor:
             await self.store.visitors.look_up(SHOP, [visitor], now)
         named = [HandleOfSale(one, link_call(one, visitor, proof, now, NOW + YEAR) if visitor else None) for one in handles]
-        leaving: dict[str, dict[str, str]] = {}
+        leaving, told_leaving = dict[str, dict[str, str]](), 0
         while True:
             fields = {"sale": sale, "time": str(now), "products": "[]", "verified": "1"} | ({"visitor": visitor} if visitor else {})
             fields |= {FIELDS[one.handle.kind]: one.handle.name for one in named if one.named}
             of = None
             if visitor:
                 of = OfVisitor(visitor, self.store.events.assumption(SHOP, visitor), Entry(f'{{"n":{now}}}', KEPT, now))
-            answer = await self.store.sales.sell(SHOP, NewSale(sale, fields, float(now), of, named, leaving=leaving))
+            answer = await self.store.sales.sell(SHOP, NewSale(sale, fields, float(now), of, named, None, leaving, told_leaving))
             if answer.outcome in {"sold", "known", "otherwise"}:
                 return answer
             if answer.outcome == "leaves":
-                leaving |= await self.store.sales.named_by(SHOP, answer.told)
-                continue
-            leaving = {}
-            if answer.place is None:
+                leaving, told_leaving = await self.store.sales.named_by(SHOP, answer.told), told_leaving + 1
+            elif answer.place is None:
                 visitor, named = None, []
             else:
                 named = _without_obstacle(named, answer.place, answer, patient=True)

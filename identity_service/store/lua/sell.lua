@@ -7,14 +7,14 @@
 -- KEYS     then of each sale that leaves a full list: itself, and sales of whom it names: visitor, email, customer
 -- KEYS     then of each handle that came with it: links, sales, and as of link for each that gives way
 -- ARGV     groups of texts, each behind its number: 1. life of the sale in seconds, the sale   2. the listing: time in s with fractions,
---          digest, most orders, life in s   3. of the lists: digest, time in s, 1 where a private key says the sale, life in s, most sales
---          4. the visitor as assumed, or none   5. the event, as of keep_event, or none   6. none, or of the sale whose place it takes:
+--          digest, most orders, life in s   3. of the lists: digest, time in s, proof as of a link, how often it was told which sales
+--          have to leave, life in s, most sales   4. the visitor as assumed, or none   5. the event, as of keep_event, or none   6. none, or of the sale whose place it takes:
 --          time in s, visitor or empty, number and forms of its event, names of its handles   7. of each sale that leaves: digest, and
 --          visitor, email and customer, empty where it names none   then of each handle: 1 where the sale names it or empty, and how it is
 --          to be linked, as of link, or nothing
 -- Touches  as of link for each handle; all events of the visitor of a sale whose place it takes
 -- Returns  {sold}, or why not, when nothing is written: {known}: there is a sale, and it is not the one to take the place of; {otherwise},
---          where something is not as it was read; {gone}; {leaves, digest of a sale that has to leave first}; {full}, when the visitor has
+--          where the visitor is not as assumed; {gone}; {leaves, digests of the sales that have to leave}; {full}, when the visitor has
 --          too many sales; {of a handle, its place from 1 on, full}, when that has; {of a handle, its place, obstacle, what obstacle returns}
 local position, next_key = 0, 3
 local function next_group()
@@ -27,7 +27,8 @@ local function next_keys(count)
   return unpack(KEYS, next_key - count, next_key - 1)
 end
 local sale, listing, index, assumed, event, former = next_group(), next_group(), next_group(), next_group(), next_group(), next_group()
-local new = {digest = index[1], time = tonumber(index[2]), verified = index[3] == '1', life = tonumber(index[4]), most = tonumber(index[5])}
+local new = {digest = index[1], time = tonumber(index[2]), proof = index[3], told = tonumber(index[4]), life = tonumber(index[5])}
+new.most = tonumber(index[6])
 
 local stored = read_sale(KEYS[1])
 if stored and (stored.verified ~= '' or stored.time ~= former[1] or stored.visitor ~= former[2]) then return {'known'} end
@@ -47,17 +48,14 @@ for i = 4 + #events, #former do
   local links, sales = next_keys(2)
   of_earlier[#of_earlier + 1] = {name = former[i], links = links, sales = sales}
 end
-local leaving = those_leaving(next_group(), next_keys)
-if not leaving then return {'otherwise'} end
-local obstacle_at = visitor and obstacle_in(visitor.sales, new, leaving)
-if obstacle_at then return obstacle_at == 'full' and {'full'} or {'leaves', obstacle_at} end
+local leaving, needed = those_leaving(next_group(), next_keys), {}
+if visitor and not room_in(visitor.sales, new, leaving, needed) then return {'full'} end
 local handles = {}
 while next_key <= #KEYS do
   local one, asked = {}, next_group()
   one.links, one.sales = next_keys(2)
   if asked[1] == '1' then
-    obstacle_at = obstacle_in(one.sales, new, leaving)
-    if obstacle_at then return obstacle_at == 'full' and {'of a handle', #handles + 1, 'full'} or {'leaves', obstacle_at} end
+    if not room_in(one.sales, new, leaving, needed) then return {'of a handle', #handles + 1, 'full'} end
     lists[#lists + 1] = one.sales
   end
   if #asked > 1 then
@@ -69,14 +67,14 @@ while next_key <= #KEYS do
   end
   handles[#handles + 1] = one
 end
-for _, one in pairs(leaving) do
-  if not one.due then return {'otherwise'} end
+for _, digest in ipairs(needed) do
+  if not leaving[digest] then return {'leaves', unpack(needed)} end
 end
 
 if stored then take_back(former, events, earlier, of_earlier, new.digest) end
 redis.call('SET', KEYS[1], sale[2], 'EX', sale[1])
 list_order(KEYS[2], listing)
-for _, one in pairs(leaving) do let_go(one, lists) end
+for _, digest in ipairs(needed) do let_go(leaving[digest], lists) end
 for _, list in ipairs(lists) do put_into(list, new) end
 if #event > 0 then keep_event(visitor.record, visitor.events, event) end
 for _, one in ipairs(handles) do

@@ -1,30 +1,41 @@
 -- The lists by which a withdrawal and an erasure find a sale: sorted sets of digests, one of each visitor and handle. A full one lets go of
--- its oldest, first of those that only a public key said, which score below zero; what such keys say never takes the last half.
+-- its oldest: first of those that a public key said without proof, then of those with a token. What such keys say pushes out nothing that
+-- was said with more, and never takes the last half.
 -- Uses  links, sales
+local BELOW = {v = 0, t = 2 ^ 32, u = 2 ^ 33} -- by proof: how far below its time a sale is scored
+local WEAKER = {v = math.huge, t = 0, u = -2 ^ 32} -- what scores less may leave for it
+local OLDEST = 16 -- any of them may leave, so that calls of one moment do not all wait for the same
 
--- `new`: digest, time, verified, life in s, most. `leaving`: by digest, what the caller lets go of. Returns nil where there is room then;
--- full; or the digest of the sale that has to leave.
-local function obstacle_in(list, new, leaving)
-  local most = new.verified and new.most or math.floor(new.most / 2)
-  if redis.call('ZCARD', list) < most or redis.call('ZSCORE', list, new.digest) then return nil end
-  local lowest, score = unpack(redis.call('ZRANGE', list, 0, 0, 'WITHSCORES'))
-  if leaving[lowest] then
-    leaving[lowest].due = true
-    return nil
+-- `new`: digest, time, proof, told (how often it was told what has to leave), life in s, most. `leaving`: by digest, what the caller can let
+-- go of; adds to `needed` what has to leave. Returns whether there is room then.
+local function room_in(list, new, leaving, needed)
+  local most = new.proof == 'v' and new.most or math.floor(new.most / 2)
+  if redis.call('ZCARD', list) < most or redis.call('ZSCORE', list, new.digest) then return true end
+  for _, digest in ipairs(needed) do
+    if redis.call('ZSCORE', list, digest) then return true end
   end
-  for digest in pairs(leaving) do
-    if redis.call('ZSCORE', list, digest) then return nil end
+  local oldest, found = {}, redis.call('ZRANGE', list, 0, OLDEST - 1, 'WITHSCORES')
+  for i = 1, #found, 2 do
+    if tonumber(found[i + 1]) < WEAKER[new.proof] then
+      oldest[#oldest + 1] = found[i]
+      if leaving[found[i]] then
+        needed[#needed + 1] = found[i]
+        return true
+      end
+    end
   end
-  return (new.verified or tonumber(score) < 0) and lowest or 'full'
+  local place = new.told == 0 and 0 or string.byte(new.digest, 1 + new.told % #new.digest) % math.max(#oldest, 1)
+  needed[#needed + 1] = oldest[1 + place]
+  return #oldest > 0
 end
 
 local function put_into(list, new)
-  redis.call('ZADD', list, string.format('%.0f', new.time - (new.verified and 0 or 2 ^ 31)), new.digest)
+  redis.call('ZADD', list, string.format('%.0f', new.time - BELOW[new.proof]), new.digest)
   if redis.call('TTL', list) < new.life then redis.call('EXPIRE', list, new.life) end
 end
 
--- The sales that a caller lets go of, by digest. `texts`: of each its digest, and visitor, email and customer as the caller read them, empty
--- where it names none. nil where one is not so.
+-- The sales that a caller can let go of, by digest. `texts`: of each its digest, and visitor, email and customer as the caller read them,
+-- empty where it names none. Those that are not so any more are left out.
 local function those_leaving(texts, next_keys)
   local leaving = {}
   for i = 1, #texts, 4 do
@@ -32,20 +43,19 @@ local function those_leaving(texts, next_keys)
     for _, name in ipairs(named) do
       if name ~= '' then one.lists[#one.lists + 1] = next_keys(1) end
     end
-    local sale = read_sale(one.key) or {visitor = '', email = '', customer = ''}
-    if table.concat({sale.visitor, sale.email, sale.customer}, '\n') ~= table.concat(named, '\n') then return nil end
-    leaving[one.digest] = one
+    one.sale = read_sale(one.key)
+    local sale = one.sale or {visitor = '', email = '', customer = ''}
+    if table.concat({sale.visitor, sale.email, sale.customer}, '\n') == table.concat(named, '\n') then leaving[one.digest] = one end
   end
   return leaving
 end
 
 -- A sale that leaves a list leaves all, and names nobody any more. `one`: with the lists of whom it names; `lists`: those of the new sale.
 local function let_go(one, lists)
-  local sale = read_sale(one.key)
-  if sale then
-    forget_visitor(sale)
-    sale.email, sale.customer = '', ''
-    keep_sale(one.key, sale)
+  if one.sale then
+    forget_visitor(one.sale)
+    one.sale.email, one.sale.customer = '', ''
+    keep_sale(one.key, one.sale)
   end
   for _, list in ipairs(one.lists) do redis.call('ZREM', list, one.digest) end
   for _, list in ipairs(lists) do redis.call('ZREM', list, one.digest) end
