@@ -43,7 +43,7 @@ def dumped(database: redis.Redis) -> Dump:
 def faults_of(dump: Dump, keys: Keys, caps: LinkCaps) -> list[str]:
     """What does not hold, in words."""
     shops = sorted({shop for shop, _, _ in dump})
-    checks = (directions, ends, counts, remains, indexes, fullness, listing)
+    checks = (directions, ends, counts, remains, indexes, ranks, fullness, listing)
     return [fault for shop in shops for check in checks for fault in check(Shop(shop, dump, keys), caps)]
 
 
@@ -116,6 +116,22 @@ def indexes(shop: Shop, caps: LinkCaps) -> Iterator[str]:
         indexed = {(own, sale) for own, sales in shop.of(kind).items() for sale, _ in sales}
         yield from (f"{kind} lacks {one}" for one in sorted(named - indexed))
         yield from (f"{kind} tells {one}, which does not name it" for one in sorted(indexed - named))
+
+
+BELOW = {"key": 0, "token": 2**32, "none": 2**33}
+"""How far below its time a sale stands in the lists, by what it was said with."""
+
+
+def ranks(shop: Shop, caps: LinkCaps) -> Iterator[str]:
+    """A sale stands in every list at its time, below all that was said with more proof."""
+    sold = shop.of("S")
+    for kind in ("V:sales", "E:sales"):
+        for own, sales in shop.of(kind).items():
+            for digest, score in sales:
+                sale = sold.get(digest, {})
+                proof = "key" if "verified" in sale else "token" if "by_token" in sale else "none"
+                if sale and score != int(sale["time"]) - BELOW[proof]:
+                    yield f"{kind} of {own} tells {digest} at {score}, which was said with {proof} at {sale['time']}"
 
 
 def fullness(shop: Shop, caps: LinkCaps) -> Iterator[str]:
