@@ -56,7 +56,8 @@ class Crowd:
         body: dict[str, Any] = {"sale": sale, "products": BOUGHT, "markup": self.random.random() < 0.2}
         for handle in handles:
             body |= handle
-        shown = self.random.choice([{}, {"visitor": None}, *({"visitor": one} for one in (*self.visitors, *self.texts()))])
+        none: dict[str, Any] = {}
+        shown = self.random.choice([none, {"visitor": None}, *({"visitor": one} for one in (*self.visitors, *self.texts()))])
         answer = await self.shopper.post("/v2/log/sale", body | shown, key=self.key())
         assert answer.json() == {"status": "ok"}
         self.sold.add(sale)
