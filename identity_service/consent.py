@@ -119,7 +119,7 @@ NEVER_SEEN = OptOutsSeen()
 
 
 class Receipt(Struct, frozen=True, omit_defaults=True):
-    """Signed proof of a consent decision; what is not known takes no room where it is stored. `time`: of its arrival, `decided_at`: of the
+    """Signed proof of a consent decision; what is not known is left out of what is signed. `time`: of its arrival, `decided_at`: of the
     choice, both in seconds since 1970; those of the first schema tell no time of the choice. `purposes`: those that were asked.
 
     `visitor_digest` is keyed by a random key that only the visitor's record holds: once the record is erased nobody can tell whose

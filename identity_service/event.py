@@ -63,9 +63,8 @@ class Event(Struct, frozen=True, array_like=True):
 
     def members(self) -> dict[str, Any]:
         """As it is exported and shown."""
-        return {
-            name: value for name, value in msgspec.to_builtins(structs.asdict(self)).items() if value or (name == "labels" and value == [])
-        }
+        members = msgspec.to_builtins(structs.asdict(self)) | ({} if self.products else {"products": None})
+        return {name: value for name, value in members.items() if value is not None and value is not False}
 
     def stored(self) -> str:
         return ABSENT_AT_END.sub("]", compact(self))

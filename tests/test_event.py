@@ -45,6 +45,20 @@ def test_labels_that_were_not_sent_are_other_than_blank_ones() -> None:
         assert event_of(event.stored()).labels == labels
 
 
+@pytest.mark.parametrize("labels", [None, (), ("null",)])
+@pytest.mark.parametrize("products", [(), (1, "]")])
+@pytest.mark.parametrize("text", [None, "", ",null]"])
+def test_an_event_is_shown_with_what_was_said_and_stored_without_what_was_not(
+    labels: tuple[str, ...] | None, products: tuple[ProductId, ...], text: str | None
+) -> None:
+    event = Event(EventType.SEARCH, 1, products, labels, text=text, backtracked=True)
+    said = {"products": products or None, "labels": labels, "text": text, "backtracked": True}
+    assert event.members() == {"type": "search", "time": 1} | {name: value for name, value in said.items() if value is not None}
+    for one in (event, Event(EventType.SEARCH, 1, products, labels, text=text)):
+        assert event_of(one.stored()) == one
+        assert not one.stored().endswith((",null]", ",false]"))
+
+
 @pytest.mark.parametrize(
     "text",
     ["a@example.com", "find a.b+c@x.co now", "Mail%20a%40b.de", "<a@b>", "a@b,c@d", "a\uff20b.de", "a\ufe6bb.de", "a%EF%BC%A0b.de"],

@@ -8,7 +8,8 @@
 
 A receipt was a string, and is a piece by itself. A pointer was a nonce and the proof, and is the proof. A gone mark could hold a nonce
 behind its time, and is the time. A sale was a hash that told what its steps needed, among it the proof of its links, and is
-one text that tells whether a private key said it. Lists of sales were in no order; those that come over are older than all that follow.
+one text that tells whether a private key said it. Lists of sales were in no order; in those that come over all count as
+said by a private key, and as older than what such keys say later.
 """
 
 import re

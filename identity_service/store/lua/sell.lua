@@ -12,7 +12,7 @@
 --          time in s, visitor or empty, number and forms of its event, names of its handles   7. of each sale that leaves: digest, and
 --          visitor, email and customer, empty where it names none   then of each handle: 1 where the sale names it or empty, and how it is
 --          to be linked, as of link, or nothing
--- Touches  as of link for each handle; all events of the visitor of a sale whose place it takes
+-- Touches  as of link for each handle; the heads of 3 sales that leave, and 16 elements of each full list; all events of the visitor of a sale whose place it takes
 -- Returns  {sold}, or why not, when nothing is written: {known}: there is a sale, and it is not the one to take the place of; {otherwise},
 --          where the visitor is not as assumed; {gone}; {leaves, digests of the sales that have to leave}; {full}, when the visitor has
 --          too many sales; {of a handle, its place from 1 on, full}, when that has; {of a handle, its place, obstacle, what obstacle returns}
