@@ -36,7 +36,7 @@ from identity_service.store.links import MOST_YIELDS, LinkCall, refusal
 from identity_service.store.sales import HandleOfSale, NewSale, OfVisitor, SaleAnswer
 from identity_service.visitor import VisitorId
 
-MOST_ANSWERS = 24
+MOST_ANSWERS = 32
 """How often a sale may be told that something is not as it was read: others that have to give way, a full list, a sale that has gone."""
 MOST_LEAVES = 12
 """After so many answers a sale whose lists are full names nobody: others are faster again and again."""

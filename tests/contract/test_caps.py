@@ -16,6 +16,7 @@ from identity_service.service import tally
 from identity_service.settings import load
 from identity_service.shop import ShopId
 from identity_service.store import activity, sales
+from identity_service.store.sales import NewSale, SaleAnswer
 from tests.conftest import Clock, Shopper, shopping
 from tests.server import sale_at
 
@@ -254,6 +255,26 @@ async def test_many_orders_of_one_moment_and_a_full_handle(shopper: Shopper, dat
     await asyncio.gather(*(sell(shopper, f"S-{number}", email=LUKE, visitor=f"buyer-{number}") for number in range(SALES, 9 * SALES)))
     assert size(database, "E:[^:]*:sales") == [SALES]
     assert len([key for key in database.scan_iter("*:S:*") if "email" in sale_at(database, key)]) == SALES
+
+
+async def test_an_order_is_kept_however_often_others_are_faster(
+    shopper: Shopper, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each handle is waited for first, then a place in its lists; then it names nobody."""
+    store = application.services.store.sales
+    sell_at_last, others = store.sell, ("handle", "somebody", "link")
+    answers = [
+        *[SaleAnswer("link yield", 0, others)] * 11,
+        SaleAnswer("link yield", 1, others),
+        *[SaleAnswer("leaves", None, ("other",))] * 13,
+    ]
+
+    async def sold(shop: ShopId, new: NewSale) -> SaleAnswer:
+        return answers.pop(0) if answers else await sell_at_last(shop, new)
+
+    monkeypatch.setattr(store, "sell", sold)
+    await sell(shopper, "S-1", email=LUKE, customer="C-7", visitor="one")
+    assert (await order(shopper, "S-1"))["visitor"] is None
 
 
 async def test_repeated_orders_of_a_full_handle(shopper: Shopper, database: redis.Redis, clock: Clock) -> None:
