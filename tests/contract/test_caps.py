@@ -311,6 +311,24 @@ async def test_an_order_that_has_ended_leaves_a_full_list_all_the_same(shopper: 
     assert {one["sale"] for one in exported} == {"S-new", *(f"S-{number}" for number in range(1, SALES))}
 
 
+async def test_orders_past_their_time_leave_first_for_anybody(shopper: Shopper, database: redis.Redis, clock: Clock) -> None:
+    """A good customer's list is full of them."""
+    for number in range(SALES):
+        await sell(shopper, f"S-{number}", email=LUKE)
+    clock.forward(400 * 86_400)
+    for number in range(SALES):
+        await sell(shopper, f"P-{number}", key="demo-public-key", email=LUKE, visitor="one")
+        clock.forward(1)
+    half = [f"P-{number}" for number in range(SALES // 2, SALES)]
+    assert await of_visitor(shopper, [f"P-{number}" for number in range(SALES)]) == half
+    for number in range(SALES // 2):
+        await sell(shopper, f"T-{number}", email=LUKE, visitor="two")
+    assert await of_visitor(shopper, half) == half
+    await sell(shopper, "T-last", email=LUKE, visitor="two")
+    assert await of_visitor(shopper, half) == half[1:]
+    assert size(database, "E:[^:]*:sales") == [SALES]
+
+
 async def test_orders_of_a_visitor(shopper: Shopper, database: redis.Redis, clock: Clock) -> None:
     sales = [f"S-{number}" for number in range(3 * SALES)]
     for sale in sales:

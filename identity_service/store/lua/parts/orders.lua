@@ -1,10 +1,19 @@
 -- The lists by which a withdrawal and an erasure find a sale: sorted sets of digests, one of each visitor and handle. A full one lets go of
--- its oldest: first of those that a public key said without proof, then of those with a token. What such keys say pushes out nothing that
--- was said with more, and never takes the last half.
+-- its oldest: first of those past their time, then of those that a public key said without proof, then of those with a token. What such keys
+-- say pushes out nothing living that was said with more, and never takes the last half.
 -- Uses  links, sales
 local BELOW = {v = 0, t = 2 ^ 32, u = 2 ^ 33} -- by proof: how far below its time a sale is scored
-local WEAKER = {v = math.huge, t = 0, u = -2 ^ 32} -- what scores less may leave for it
+local WEAKER = {v = '+inf', t = '(0', u = '(-4294967296'} -- up to where a sale may leave for it
 local OLDEST = 16 -- any of them may leave, so that calls of one moment do not all wait for the same
+
+-- Of a list, for a new sale: the oldest that may leave. `most`: of those said with as much proof, or less.
+local function oldest_in(list, new, most)
+  if new.proof == 'v' or redis.call('ZCOUNT', list, '-inf', '(0') < most then
+    local ended = redis.call('ZRANGEBYSCORE', list, '(0', new.time - new.life, 'LIMIT', 0, OLDEST)
+    if #ended > 0 then return ended end
+  end
+  return redis.call('ZRANGEBYSCORE', list, '-inf', WEAKER[new.proof], 'LIMIT', 0, OLDEST)
+end
 
 -- `new`: digest, time, proof, told (how often it was told what has to leave), life in s, most. `leaving`: by digest, what the caller can let
 -- go of; adds to `needed` what has to leave. Returns whether there is room then.
@@ -14,19 +23,14 @@ local function room_in(list, new, leaving, needed)
   for _, digest in ipairs(needed) do
     if redis.call('ZSCORE', list, digest) then return true end
   end
-  local oldest, found = {}, redis.call('ZRANGE', list, 0, OLDEST - 1, 'WITHSCORES')
-  for i = 1, #found, 2 do
-    if tonumber(found[i + 1]) < WEAKER[new.proof] then
-      oldest[#oldest + 1] = found[i]
-      if leaving[found[i]] then
-        needed[#needed + 1] = found[i]
-        return true
-      end
-    end
+  local oldest = oldest_in(list, new, most)
+  local place = new.told > 0 and #oldest > 0 and string.byte(new.digest, 1 + new.told % #new.digest) % #oldest or 0
+  local chosen = oldest[1 + place]
+  for _, digest in ipairs(oldest) do
+    if leaving[digest] then chosen = digest end
   end
-  local place = new.told == 0 and 0 or string.byte(new.digest, 1 + new.told % #new.digest) % math.max(#oldest, 1)
-  needed[#needed + 1] = oldest[1 + place]
-  return #oldest > 0
+  needed[#needed + 1] = chosen
+  return chosen ~= nil
 end
 
 local function put_into(list, new)
