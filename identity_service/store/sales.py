@@ -17,8 +17,8 @@ from identity_service.store.visitors import MOST_READS
 from identity_service.visitor import VisitorId
 
 MOST_SALES = 500
-"""Of a visitor, and of a handle. The oldest make room, those first that a public key said without a token, then those with one, and name
-nobody then, so that whatever names somebody is found. What public keys say never takes the last half."""
+"""Of a visitor, and of a handle. The oldest make room: those past their time, those that a public key said without a token, then those with
+one. They name nobody then, so that whatever names somebody is found. What public keys say never takes the last half."""
 FIELDS = ("time", "visitor", "email", "customer", "verified", "by_token", "attribution")
 """Those that scripts read and write in place: spaces behind the last one fill what was taken away. Then the others."""
 NAMING = ("visitor", "email", "customer")
