@@ -122,11 +122,11 @@ class _Steps:
                     self._ask([("HSET", of.record, "m", "1")] if by_proof else [])  # what it did may be the erased person's
                 elif int(record.get("g", 0)) <= at:
                     self._ask([("SET", of.part("gone"), f"{at} {OPEN}", "NX", "EX", GONE_LIFE)])
-            self._drophandle_names(of, record, [name])
+            self._drop_pointers(of, record, [name])
         if kind != "u":
             self._withdraw(of, 0)
 
-    def _drophandle_names(self, of: _Visitor, record: Mapping[str, str], names: Iterable[str]) -> None:
+    def _drop_pointers(self, of: _Visitor, record: Mapping[str, str], names: Iterable[str]) -> None:
         """Counts what is left, so that it can be repeated."""
         left = {name: record[name] for name in handle_names(record) if name not in names}
         counts: list[Word] = []
@@ -180,7 +180,7 @@ class _Steps:
         names = handle_names(record)
         if record.get("n") == "refused" and names:
             self._ask([("HDEL", self._key("E", name[1:]), visitor) for name in names])
-            self._drophandle_names(of, record, names)
+            self._drop_pointers(of, record, names)
 
     def _end_sale(self, visitor: str, digest: str) -> None:
         """A sale may name a visitor only where the visitor's withdrawal finds it."""

@@ -1,4 +1,4 @@
-"""Every key in the store, and nowhere else: `id:v2:{SHOP}:…`. The part in braces is the hash tag, so that all keys of a shop share one slot
+"""Every key of this schema: `id:v2:{SHOP}:…`. The part in braces is the hash tag, so that all keys of a shop share one slot
 (Redis Cluster specification), and every change of it is one script on one server.
 
 V visitor · E handle · S sale · R receipts · Z salt · Q erasures under way; lists and counters of the shop by their names. E is public: the

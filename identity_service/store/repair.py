@@ -36,7 +36,7 @@ class Repair:
         return bool(claimed)
 
     async def run(self, shops: Iterable[ShopId], now: Millis) -> int:
-        """Ends all erasures that were noted 60 seconds ago or earlier; returns how many. A shop whose server is away keeps no other
+        """Ends all erasures whose time is 60 seconds past; returns how many. A shop whose server is away keeps no other
         waiting. Raises StoreUnavailable, once all have been seen to."""
         ended, failures = 0, Failures()
         limits = ("-inf", now - INTERVAL * 1000, "WITHSCORES", "LIMIT", 0, MOST_ERASURES)

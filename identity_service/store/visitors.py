@@ -126,7 +126,7 @@ class VisitorStore:
         return bool(found)
 
     async def confirm(self, shop: ShopId, visitor: VisitorId, now: int) -> None:
-        """Returns once replicas have a choice that an earlier call stored, and that perhaps heard that they do not. Raises StoreUnavailable
+        """Waits until replicas have a choice that an earlier call stored, which may have failed for lack of them. Raises StoreUnavailable
         also where the record is lost meanwhile."""
         if self._client.replicas and not await self.touch(shop, visitor, now, opted_out=False):
             raise StoreUnavailable

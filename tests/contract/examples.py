@@ -197,7 +197,7 @@ async def refusals(run: Run, client: httpx.AsyncClient, limited: httpx.AsyncClie
         await client.post(log, content=b"{", headers=public),
         await client.post(log, json={}),
         await client.post(log, json=sale, headers={"origin": "https://elsewhere.example"}),
-        await client.post(log, json=sale | {"x": "x" * 40_000}),
+        await client.post(log, json=sale | {"x": "x" * 140_000}),
         await client.post(log, content=b"", headers=packed),
         await client.post(log, json={"key": PUBLIC, "products": [12793]}),
         await refused_for_its_number(lambda: limited.post(log, json=sale)),

@@ -164,6 +164,17 @@ async def test_a_script_touches_only_keys_that_it_was_given(store_url: str, data
 
 
 @pytest.mark.anyio
+async def test_a_grant_follows_a_refusal_of_links_that_found_no_record(store_url: str, database: redis.Redis) -> None:
+    """It made one of a persistent visitor that has granted nothing."""
+    store, visitor = made(store_url), VisitorId("v")
+    await store.visitors.refuse_linking(SHOP, visitor, Kind.PERSISTENT, NOW + 60, NOW, None, "q")
+    assert database.hgetall(store.keys.visitor(SHOP, visitor).record)["k"] == "p"
+    grant = Grant(Consent(Millis(NOW * 1000), "plain", None), NOW + 99, False, OptOutsSeen(), RECEIPT, "q", None)
+    assert await store.visitors.grant(SHOP, visitor, grant, NOW) == "granted"
+    await store.client.close()
+
+
+@pytest.mark.anyio
 async def test_the_largest_removal_touches_each_thing_that_a_visitor_holds_a_few_times(store_url: str, database: redis.Redis) -> None:
     """Fifty handles and as many sales as are indexed, which is the most that settings allow."""
     store, visitor = Store(Client(store_url, 5.0), Handles("p"), LinkCaps(2_000, 50), Retention(390, 400, 1_095, 400), 100), VisitorId("v")

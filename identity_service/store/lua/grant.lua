@@ -23,7 +23,7 @@ local known, earlier = found[1], found[4]
 if found[3] and tonumber(found[3]) <= now then
   redis.call('DEL', KEYS[1])
   known, earlier, names = false, false, {}
-elseif known == 'p' and found[5] ~= 'shop' and tonumber(found[2]) > tonumber(ARGV[3]) then
+elseif known == 'p' and found[5] ~= 'shop' and tonumber(found[2] or 0) > tonumber(ARGV[3]) then
   return {'older'}
 end
 if gone then redis.call('DEL', KEYS[2]) end

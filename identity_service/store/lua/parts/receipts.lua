@@ -1,5 +1,5 @@
--- Receipts of a shop lie in pieces of a few dozen each, in the order in which they came, since a key of its own takes more than a receipt.
--- Nothing ever leaves a piece; it ends with its newest one.
+-- Receipts of a shop lie in pieces of a few dozen each, since a key of its own takes more than a receipt.
+-- Nothing ever leaves a piece; it ends with the last of them to end.
 
 local function keep_receipt(piece, receipt, life)
   redis.call('RPUSH', piece, receipt)

@@ -34,8 +34,9 @@ local function own_orders(held)
   return own
 end
 
--- Marks the visitor gone and takes everything that it holds; orders stay, without whom they were of. A grant dated ahead (a banner's clock
--- may be) is marked as withdrawn too: the mark is never older than it. Returns {1 where there was a record, links, events}.
+-- Marks the visitor gone and takes everything that it holds; orders stay, without whom they were of, but for a handle that the shop itself
+-- told. A grant dated ahead (a banner's clock may be) is marked as withdrawn too: the mark is never older than it. Returns {1 where there
+-- was a record, links, events}.
 local function take_all(held, orders, at, life)
   local marked, granted = redis.call('GET', held.gone), redis.call('HGET', held.record, 'g')
   local existed, links, events = redis.call('EXISTS', held.record), 0, redis.call('LLEN', held.events)

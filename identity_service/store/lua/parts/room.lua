@@ -1,5 +1,6 @@
 -- May a visitor be linked to a handle, and who has to give way for it? Links that have ended give way to any, those without proof to those
--- by token, and these to those by key: the oldest of the weakest kind first. Links that no key made never take the last half of a cap.
+-- by token, and these to those by key: of the weakest kind the oldest first, or at a visitor any. Links that no key made never take the
+-- last half of a cap.
 -- Uses  links
 local MOST_ENDED = 32
 
