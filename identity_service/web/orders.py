@@ -90,8 +90,11 @@ async def calls(call: Call) -> Reply:
 
 
 async def products(call: Call) -> Reply:
-    keys = sorted((-time, product) for product, time in (await call.services.orders.products(call.shop)).items())
-    seen = [SeenProduct(product[1:], "integer" if product[0] == "i" else "string", rfc3339(-time)) for time, product in keys]
+    newest = {}
+    for time, product in sorted((time, product) for product, time in (await call.services.orders.products(call.shop)).items()):
+        newest[product[1:]] = (time, product[0])  # one that was seen in both types is of the last one
+    keys = sorted((-time, product) for product, (time, _) in newest.items())
+    seen = [SeenProduct(product, "integer" if newest[product][1] == "i" else "string", rfc3339(-time)) for time, product in keys]
     shown, following = page_of(seen, keys, call.query.get("cursor"), number(call.query, "limit", MOST_PRODUCTS, MOST_PRODUCTS))
     return Reply(ProductsAnswer(shown, following))
 

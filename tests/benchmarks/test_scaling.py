@@ -25,7 +25,7 @@ def shapes(database: redis.Redis) -> dict[str, Any]:
             stored = database.hgetall(key)
             found[name] = sorted(("…" if len(field) >= POINTER - 1 else field, len(value)) for field, value in stored.items())
         else:
-            found[name] = int(database.strlen(key))
+            found[re.sub(r":R:[\w-]+$", ":R:…", name)] = [len(one) for one in database.lrange(key, 0, -1)]
         assert int(database.ttl(key)) > 0, key
     return found
 

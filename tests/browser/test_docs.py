@@ -171,7 +171,7 @@ def test_a_call_is_tried_behind_a_prefix_with_a_key_that_nothing_keeps(behind_pr
     page.locator(".modal-ux").get_by_role("button", name="Close").last.click()
     call = reference.unfold("GET", "/v1/products")
     call.get_by_role("button", name="Try it out").click()
-    with page.expect_response(f"{reference.base}/v1/products") as answered:
+    with page.expect_response(re.compile(re.escape(f"{reference.base}/v1/products") + r"(\?limit=\d+)?")) as answered:
         call.get_by_role("button", name="Execute").click()
     assert (answered.value.status, answered.value.request.headers["authorization"]) == (200, f"Bearer {KEY}")
     expect(call.locator(".live-responses-table .response-col_status").last).to_contain_text("200")
