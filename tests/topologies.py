@@ -61,10 +61,12 @@ def eventually(holds: Callable[[], object], what: str, seconds: float = 20) -> N
 
 
 class Server:
-    """One process on one port of 127.0.0.1. What it wrote into `directory` is there when it starts again."""
+    """One process on one port of 127.0.0.1. What it wrote into `directory` is there when it starts again. `program`: another server than
+    the embedded store's."""
 
-    def __init__(self, name: str, port: int, directory: Path, *flags: str, password: str | None = None) -> None:
+    def __init__(self, name: str, port: int, directory: Path, *flags: str, password: str | None = None, program: str = "") -> None:
         self.name = name
+        self.program = program or str(server_binary())
         self.port = port
         self.directory = directory
         self.flags = flags
@@ -82,7 +84,7 @@ class Server:
 
     def start(self) -> None:
         """Returns once it answers."""
-        command = [sys.executable, "-I", "-S", "-c", SHIM, str(os.getpid()), str(server_binary()), *self.flags]
+        command = [sys.executable, "-I", "-S", "-c", SHIM, str(os.getpid()), self.program, *self.flags]
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(command, cwd=self.directory, stdout=log, stderr=log, start_new_session=True)
         eventually(self.client.ping, f"an answer of {self.name}")
@@ -257,11 +259,11 @@ def sentinels(*flags: str) -> Iterator[Sentinels]:
 
 
 @contextmanager
-def cluster(*flags: str) -> Iterator[Cluster]:
-    """`flags`: of every server, DURABLE for what must survive a kill."""
+def cluster(*flags: str, program: str = "") -> Iterator[Cluster]:
+    """`flags`: of every server, DURABLE for what must survive a kill. `program`: another server than the embedded store's."""
     own = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS), "--cluster-require-full-coverage", "no")
     with _directory() as directory:
-        topology = Cluster([_data_server(f"server-{number}", directory, *own, *flags) for number in range(6)])
+        topology = Cluster([_data_server(f"server-{number}", directory, *own, *flags, program=program) for number in range(6)])
         with _running(topology.data):
             _form(topology)
             eventually(topology.is_whole, "a whole cluster")
@@ -286,14 +288,14 @@ def _publish_every(watching: Sequence[Server], milliseconds: int) -> None:
         sentinel.ask("SENTINEL", "DEBUG", "PUBLISH-PERIOD", milliseconds)
 
 
-def _data_server(name: str, directory: Path, *flags: str, password: str | None = None) -> Server:
+def _data_server(name: str, directory: Path, *flags: str, password: str | None = None, program: str = "") -> Server:
     own = directory / name
     own.mkdir()
     port = free_port(apart=10_000)
     place = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(own), "--save", "", "--repl-diskless-sync-delay", "0"]
     users = [word for user in PEERS for word in ("--user", *_user(user))]
     login = ["--masteruser", "replica", "--masterauth", "replica", *(["--requirepass", password] if password else [])]
-    return Server(name, port, own, *place, *users, *login, *flags, password=password)
+    return Server(name, port, own, *place, *users, *login, *flags, password=password, program=program)
 
 
 def _user(name: str) -> list[str]:

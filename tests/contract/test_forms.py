@@ -106,5 +106,5 @@ async def test_a_multipart_form_is_refused_in_clear_words(shopper: Shopper) -> N
 
 
 async def test_a_large_body_is_refused_in_clerks_form(shopper: Shopper) -> None:
-    refused = await posted(shopper, f"key={KEY}&sale=1&products=5&x={'y' * 40_000}")
+    refused = await posted(shopper, f"key={KEY}&sale=1&products=5&x={'y' * 140_000}")
     assert (refused.status_code, refused.json()["status"], refused.json()["type"]) == (413, "error", "LogicalError")

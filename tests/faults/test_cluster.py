@@ -1,6 +1,7 @@
 """A primary of a cluster that dies, hangs or is replaced, and slots that move, under load: nothing acknowledged is lost, and shops that
 need no server that is away are served all the while."""
 
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from tests.topologies import DURABLE, Cluster, Migration, Server, cluster, event
 KEYS = Keys(HANDLES)
 GUARDED = (*DURABLE, "--min-replicas-to-write", "1", "--min-replicas-max-lag", "2")
 SERVED = frozenset({200, 409})
+REDIS = shutil.which("redis-server") or ""
 
 
 def slot_of(shop: str) -> int:
@@ -127,9 +129,12 @@ def test_slots_that_move_lose_nothing_and_refuse_little(
         assert_kept(load.history, service)
 
 
-def test_slots_that_are_half_moved_lose_nothing(tmp_path: Path, writes: int, patience: float, assert_kept: AssertKept) -> None:
+@pytest.mark.parametrize("program", ["", pytest.param(REDIS, marks=pytest.mark.skipif(not REDIS, reason="needs Debian's redis-server"))])
+def test_slots_that_are_half_moved_lose_nothing(
+    tmp_path: Path, writes: int, patience: float, assert_kept: AssertKept, program: str
+) -> None:
     """The keys of a shop are on both sides while the load goes on, which scripts on several of them are told (TRYAGAIN)."""
-    with cluster(*GUARDED) as store, served(store, tmp_path, patience) as service:
+    with cluster(*GUARDED, program=program) as store, served(store, tmp_path, patience) as service:
         with Load(service.url, seed=46) as load:
             load.wait(writes // 2)
             migration = Migration([slot_of("demo")], store.data[0], store.data[1], store.data[:3])
