@@ -329,6 +329,25 @@ async def test_orders_past_their_time_leave_first_for_anybody(shopper: Shopper, 
     assert size(database, "E:[^:]*:sales") == [SALES]
 
 
+async def test_the_oldest_order_leaves_each_list_though_a_younger_one_would_make_room_in_both(
+    shopper: Shopper, database: redis.Redis, clock: Clock
+) -> None:
+    await sell(shopper, "S-oldest", email=LUKE)
+    clock.forward(1)
+    await sell(shopper, "S-shared", email=LUKE, customer="C-7")
+    for number in range(SALES - 1):
+        clock.forward(1)
+        await sell(shopper, f"S-{number}", customer="C-7")
+    for number in range(SALES - 2):
+        clock.forward(1)
+        await sell(shopper, f"E-{number}", email=LUKE)
+    clock.forward(1)
+    await sell(shopper, "S-new", email=LUKE, customer="C-7")
+    stored = {one["sale"]: one for one in (sale_at(database, key) for key in database.scan_iter("id:v2:{*}:S:*"))}
+    named = {sale for sale, one in stored.items() if {"email", "customer"} & set(one)}
+    assert set(stored) - named == {"S-oldest", "S-shared"}
+
+
 async def test_orders_of_a_visitor(shopper: Shopper, database: redis.Redis, clock: Clock) -> None:
     sales = [f"S-{number}" for number in range(3 * SALES)]
     for sale in sales:

@@ -26,8 +26,8 @@ local function room_in(list, new, leaving, needed)
   local oldest = oldest_in(list, new, most)
   local place = new.told > 0 and #oldest > 0 and string.byte(new.digest, 1 + new.told % #new.digest) % #oldest or 0
   local chosen = oldest[1 + place]
-  for _, digest in ipairs(oldest) do
-    if leaving[digest] then chosen = digest end
+  for i = #oldest, 1, -1 do
+    if leaving[oldest[i]] then chosen = oldest[i] end
   end
   needed[#needed + 1] = chosen
   return chosen ~= nil
