@@ -18,7 +18,7 @@ MOST_ADDRESSES = 2
 
 
 @dataclass(slots=True)
-class Seen:
+class SeenAddresses:
     """`local`: visits from addresses that can be nobody's. `addresses` and `agents`: digests of the first few."""
 
     visits: int = 0
@@ -26,8 +26,9 @@ class Seen:
     addresses: set[bytes] = field(default_factory=set)
     agents: set[bytes] = field(default_factory=set)
 
-    def __add__(self, other: "Seen") -> "Seen":
-        return Seen(self.visits + other.visits, self.local + other.local, self.addresses | other.addresses, self.agents | other.agents)
+    def __add__(self, other: "SeenAddresses") -> "SeenAddresses":
+        visits, local = self.visits + other.visits, self.local + other.local
+        return SeenAddresses(visits, local, self.addresses | other.addresses, self.agents | other.agents)
 
     @property
     def local_share(self) -> float:
@@ -46,7 +47,7 @@ class Addresses:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._key = secrets.token_bytes(32)
-        self._hours: dict[tuple[ShopId, int], Seen] = {}
+        self._hours: dict[tuple[ShopId, int], SeenAddresses] = {}
 
     def count(self, shop: ShopId, address: str, user_agent: str | None, *, local: bool) -> None:
         """One visit."""
@@ -54,7 +55,7 @@ class Addresses:
         seen = self._hours.get((shop, hour))
         if seen is None:
             self._hours = {name: one for name, one in self._hours.items() if name[1] >= hour - 1}
-            seen = self._hours[shop, hour] = Seen()
+            seen = self._hours[shop, hour] = SeenAddresses()
         seen.visits += 1
         seen.local += local
         if len(seen.addresses) < MOST_ADDRESSES:
@@ -62,9 +63,9 @@ class Addresses:
         if len(seen.agents) < ENOUGH_AGENTS:
             seen.agents.add(self._digest(user_agent or ""))
 
-    def seen(self, shop: ShopId) -> Seen:
+    def seen(self, shop: ShopId) -> SeenAddresses:
         hour = int(self._clock()) // HOUR
-        return self._hours.get((shop, hour - 1), Seen()) + self._hours.get((shop, hour), Seen())
+        return self._hours.get((shop, hour - 1), SeenAddresses()) + self._hours.get((shop, hour), SeenAddresses())
 
     def _digest(self, text: str) -> bytes:
         return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8, key=self._key).digest()

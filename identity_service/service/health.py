@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from identity_service.service.addresses import Addresses
-from identity_service.service.addresses import Seen as SeenAddresses
+from identity_service.service.addresses import Addresses, SeenAddresses
 from identity_service.service.orders import Orders
 from identity_service.shop import Shop
 from identity_service.store import DAY, Clock

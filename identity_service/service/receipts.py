@@ -24,7 +24,6 @@ CHECK_LENGTH = 10
 """Characters of an ID that tell a receipt from its neighbours, so that nobody can guess one: 60 random bits."""
 RECEIPTS_OF_A_PIECE = 64
 """One is read with all its neighbours."""
-PURPOSES = ("storage", "measurement", "linking")
 LETTERS = {"granted": "g", "refused": "r"}
 WORDS = {letter: word for word, letter in LETTERS.items()}
 
@@ -39,7 +38,7 @@ class Piece:
 
 
 class Packed(Struct, frozen=True, array_like=True):
-    """A receipt as it is stored, in this order. `check`: its ID behind the piece; `purposes`: a letter for each of PURPOSES, `-` for one
+    """A receipt as it is stored, in this order. `check`: its ID behind the piece; `purposes`: a letter for each Purpose, `-` for one
     that was not asked; `raw_digest`: 43 characters in place of 64."""
 
     check: str
@@ -133,7 +132,7 @@ _of_packed = msgspec.json.Decoder(Packed).decode
 
 def _packed(receipt: Receipt) -> Packed:
     fields = asdict(receipt) | {"check": receipt.receipt_id[PIECE_LENGTH:]}
-    fields["purposes"] = "".join(LETTERS.get(receipt.purposes.get(name, ""), "-") for name in PURPOSES)
+    fields["purposes"] = "".join(LETTERS.get(receipt.purposes.get(name, ""), "-") for name in Purpose)
     if receipt.raw_digest:
         fields["raw_digest"] = urlsafe_b64encode(bytes.fromhex(receipt.raw_digest)).decode().rstrip("=")
     del fields["receipt_id"]
@@ -145,7 +144,7 @@ def _unpacked(receipt_id: str, body: str) -> Receipt:
         return _of_first_schema(body)
     packed = _of_packed(body)
     fields = asdict(packed) | {"receipt_id": receipt_id}
-    fields["purposes"] = {name: WORDS[letter] for name, letter in zip(PURPOSES, packed.purposes, strict=True) if letter in WORDS}
+    fields["purposes"] = {name: WORDS[letter] for name, letter in zip(Purpose, packed.purposes, strict=True) if letter in WORDS}
     if packed.raw_digest:
         fields["raw_digest"] = urlsafe_b64decode(f"{packed.raw_digest}=").hex()
     del fields["check"]

@@ -37,18 +37,16 @@ class Returns:
 
     async def log(self, shop: Shop, sale: str, product: ProductId, quantity: Quantity) -> None:
         """Of an order that is not known nothing changes, nor by the same return within a day. No more comes back than was bought."""
-        before: Mapping[str, str] = {}
-        lowered = Counted(Decimal(0), {})
 
-        def amended(stored: Mapping[str, str]) -> dict[str, str] | None:
-            nonlocal before, lowered
+        def change(stored: dict[str, str]) -> tuple[dict[str, str], tuple[dict[str, str], Counted]] | None:
             told = _return(stored, str(product), Decimal(quantity), int(self._clock()))
             if told is None:
                 return None
-            before, lowered = stored, _lowered(stored, told, shop.currency)
-            return _amended(stored, told, lowered, shop.currency)
+            lowered = _lowered(stored, told, shop.currency)
+            return _amended(stored, told, lowered, shop.currency), (stored, lowered)
 
-        if await self._store.sales.amend(shop.shop_id, sale, amended):
+        if changed := await self._store.sales.amend(shop.shop_id, sale, change):
+            before, lowered = changed
             self._tally.returned(shop.shop_id, int(before["time"]), lowered, attributed="missing" not in before)
 
 

@@ -162,5 +162,5 @@ def _order(stored: dict[str, str], visitors: Iterable[VisitorId]) -> Export:
     shown: Export = {"sale": stored["sale"]} | ({"visitor": stored["visitor"]} if told else {})
     shown |= {name: handle_named(stored[name]).digest for name in ("email", "customer") if name in stored}
     shown |= {"time": int(stored["time"]), "revenue": stored["revenue"], "products": shown_lines(stored)}
-    shown |= {name: stored[name] for name in ("currency",) if name in stored}
+    shown |= {"currency": stored["currency"]} if "currency" in stored else {}
     return shown | ({"attribution": json.loads(stored["attribution"])} if told and "attribution" in stored else {})

@@ -73,7 +73,7 @@ class ActivityStore:
             commands.append(call("count", [self._keys.hour(shop, start)], MOST_COUNTERS, COUNTERS_LIFE, MOST_COUNTED, *pairs))
         if products:
             told = [text for name, one in products.items() for text in (name, one.time, "1" if one.private else "")]
-            commands.append(call("see_products", [self._keys.products(shop)], MOST_PRODUCTS, COUNTERS_LIFE, *told))
+            commands.append(call("see_products", [self._keys.products(shop)], MOST_PRODUCTS, COUNTERS_LIFE, PUBLIC_BELOW, *told))
         for key, entries in ((self._keys.calls(shop), log.calls), (self._keys.failures(shop), log.failures)):
             if entries:
                 commands += [write("LPUSH", key, *entries), write("LTRIM", key, 0, MOST_CALLS - 1), write("EXPIRE", key, CALLS_LIFE)]

@@ -84,7 +84,7 @@ def _leaving(url: str, timeout: float) -> list[int]:
             lines = str(wire.ask("CLUSTER", "NODES")).splitlines()
     except Refused:  # the service's own login need not be allowed to
         return []
-    return [int(slot) for line in lines if ",myself" in line or " myself" in line for slot in re.findall(r"\[(\d+)->-", line)]
+    return [int(slot) for line in lines if "myself" in line.split(" ")[2] for slot in re.findall(r"\[(\d+)->-", line)]
 
 
 def _ranges(address: StoreAddress, timeout: float, found: Inspection) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from identity_service.errors import StoreUnavailable
 from identity_service.handle import Handle, handle_named
@@ -16,6 +17,7 @@ from identity_service.store.links import LinkCall, LinkStore
 from identity_service.store.visitors import MOST_READS
 from identity_service.visitor import VisitorId
 
+T = TypeVar("T")
 MOST_SALES = 500
 """Of a visitor, and of a handle. The oldest make room: those past their time, those that a public key said without a token, then those with
 one. They name nobody then, so that whatever names somebody is found. What public keys say never takes the last half."""
@@ -173,17 +175,18 @@ class SaleStore:
         lists = [self._keys.visitor(shop, VisitorId(fields["visitor"])).sales] if "visitor" in fields else []
         return [self._keys.sale_of(shop, digest), *lists, *(self._keys.handle(shop, handle_named(name)).sales for name in names_in(fields))]
 
-    async def amend(self, shop: ShopId, sale: str, change: Callable[[Mapping[str, str]], Mapping[str, str] | None]) -> bool:
-        """Puts what `change` makes of a sale in its place, and asks it anew where the sale has changed meanwhile. False where there is no
-        such sale, or `change` returns None. Raises StoreUnavailable."""
+    async def amend(self, shop: ShopId, sale: str, change: Callable[[dict[str, str]], tuple[Mapping[str, str], T] | None]) -> T | None:
+        """Puts what `change` makes of a sale in its place, and asks it anew where the sale has changed meanwhile; returns what it tells
+        beside that. None where there is no such sale, or `change` returns None. Raises StoreUnavailable."""
         for _ in range(MOST_READS):
             [stored] = await self._client.run(read("GET", self._key(shop, sale)))
             changed = change(unpacked(stored)) if stored else None
             if changed is None:
-                return False
-            [amended] = await self._client.run(call("amend_sale", [self._key(shop, sale)], stored, packed(changed)))
+                return None
+            fields, told = changed
+            [amended] = await self._client.run(call("amend_sale", [self._key(shop, sale)], stored, packed(fields)))
             if amended:
-                return True
+                return told
         raise StoreUnavailable("The order changed again and again while the call was made; repeat it.")
 
     async def confirm(self, shop: ShopId, sale: str) -> bool:

@@ -4,9 +4,11 @@
 local RANK = {v = 3, t = 2, u = 1}
 local LENGTH_OF_A_NAME = 23 -- no other field of a record has it
 
+local LINK = '^(%d+) (%d+) (%d+) (%a)(%a)$'
+
 -- First, last, expires, rank, source, proof; nil for none, and for what is none: whoever writes into the store by hand may err.
 local function read_times(text)
-  local first, last, life, source, proof = string.match(text, '^(%d+) (%d+) (%d+) (%a)(%a)$')
+  local first, last, life, source, proof = string.match(text, LINK)
   local rank = RANK[proof]
   if rank then return first + 0, first + last, first + life, rank, source, proof end
 end
