@@ -17,25 +17,26 @@ from urllib.parse import quote
 
 from msgspec.structs import replace
 
-from identity_service.doctor import diagnose, placement, summary
+from identity_service.app import create
 from identity_service.errors import SettingsError, StoreUnavailable
-from identity_service.forget import forget_gone
-from identity_service.init import CannotWrite, Choices, NewKeys, init, keys_text
-from identity_service.logs import configure, log, open_standard_files
-from identity_service.move import move, undo_move
-from identity_service.relations import sound_settings
-from identity_service.sections import ServerSettings, Settings
-from identity_service.serving import CannotListen, bind, run_workers
-from identity_service.settings import CONFIG_VARIABLE
-from identity_service.shop import ShopId
-from identity_service.store.backup import back_up
-from identity_service.store.binary import EmbeddedError
-from identity_service.store.client import Client
-from identity_service.store.embedded import EmbeddedStore
+from identity_service.model.shop import ShopId
+from identity_service.ops.doctor import diagnose, placement, summary
+from identity_service.ops.forget import forget_gone
+from identity_service.ops.init import CannotWrite, Choices, NewKeys, init, keys_text
+from identity_service.ops.inspect import inspect
+from identity_service.ops.move import move, undo_move
+from identity_service.server.logs import configure, log, open_standard_files
+from identity_service.server.supervisor import CannotListen, bind, run_workers
+from identity_service.settings.check import sound_settings
+from identity_service.settings.load import CONFIG_VARIABLE
+from identity_service.settings.schema import ServerSettings, Settings
+from identity_service.settings.store_url import EMBEDDED, store_name
+from identity_service.store.embedded.backup import back_up
+from identity_service.store.embedded.binary import EmbeddedError
+from identity_service.store.embedded.server import EmbeddedStore
 from identity_service.store.examination import examine
-from identity_service.store.inspection import inspect
+from identity_service.store.redis.client import Client
 from identity_service.store.schema import MARK_VARIABLE, SeenMark, examine_marks, schema_of
-from identity_service.store_address import EMBEDDED, store_name
 from identity_service.version import VERSION
 
 DEVELOPMENT = "development"
@@ -85,7 +86,7 @@ def serve(asked: argparse.Namespace) -> int:
                 settings = found
                 return found
 
-            run_workers(settings, bound, read_again)
+            run_workers(settings, bound, read_again, create)
     finally:
         if store:
             store.stop()

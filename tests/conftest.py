@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from identity_service.app import Application
-from identity_service.sections import Settings
-from identity_service.settings import load
+from identity_service.settings.load import load
+from identity_service.settings.schema import Settings
 from tests.server import view
 from tests.topologies import TOPOLOGIES, Topology
 

@@ -9,10 +9,10 @@ from typing import Any
 import httpx2 as httpx
 
 from identity_service.app import Application
-from identity_service.handle import Handles
-from identity_service.settings import load
-from identity_service.shop import ShopId
-from identity_service.store.batch import write
+from identity_service.model.handle import Handles
+from identity_service.model.shop import ShopId
+from identity_service.settings.load import load
+from identity_service.store.redis.batch import write
 from tests.conftest import Clock, Shopper
 
 SHOP = ShopId("demo")

@@ -6,8 +6,8 @@ Its visitors are called by what became of them. `LINKED`, `GONE`, `UNKNOWN`, `SA
 from collections.abc import Mapping
 from typing import Any
 
-from identity_service.handle import Handle, Handles
-from identity_service.store.direct import direct
+from identity_service.model.handle import Handle, Handles
+from identity_service.store.redis.direct import direct
 from tests.filled import OLD, SHOP
 
 NOW = 1_795_000_000

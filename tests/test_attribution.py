@@ -3,8 +3,8 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from identity_service.attribution import MOST_CREDIT_BYTES, Attribution, Break, attribute
-from identity_service.event import Event, EventType, ProductId, compact
+from identity_service.model.attribution import MOST_CREDIT_BYTES, Attribution, Break, attribute
+from identity_service.model.event import Event, EventType, ProductId, compact
 
 Credits = list[tuple[ProductId, list[str], str | None, int]]
 NOW, WINDOW = 1_000, 100

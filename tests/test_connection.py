@@ -10,9 +10,9 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from identity_service.connection import Connection
-from identity_service.protocol import allowances
-from identity_service.settings import load
+from identity_service.server.connection import Connection
+from identity_service.server.protocol import allowances
+from identity_service.settings.load import load
 
 pytestmark = pytest.mark.anyio
 IDLE = 1

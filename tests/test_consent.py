@@ -7,7 +7,7 @@ from base64 import urlsafe_b64encode
 
 import pytest
 
-from identity_service.consent import Choice, Consent, Millis, Purpose, Signal, newest_choice, purposes_choice, visitor_digest
+from identity_service.model.consent import Choice, Consent, Millis, Purpose, Signal, newest_choice, purposes_choice, visitor_digest
 
 GRANTED, REFUSED = Choice.GRANTED, Choice.REFUSED
 AT = Millis(1_000)

@@ -12,16 +12,16 @@ import msgspec
 import pytest
 from prometheus_client import REGISTRY
 
-import identity_service.metrics  # noqa: F401 its metrics are registered by that
+import identity_service.server.metrics  # noqa: F401 its metrics are registered by that
 from identity_service import errors
 from identity_service.cli import _parser as command_line
-from identity_service.handle import Handles, normalise_email
-from identity_service.sections import Settings, ShopSettings
-from identity_service.settings import config_directory
-from identity_service.shop import ShopId
-from identity_service.signals.statements import SOURCES
+from identity_service.model.handle import Handles, normalise_email
+from identity_service.model.shop import ShopId
+from identity_service.settings.load import config_directory
+from identity_service.settings.schema import Settings, ShopSettings
+from identity_service.signals.reader import SOURCES
 from identity_service.store.keys import Keys
-from identity_service.web.endpoints import SMALLEST_KEPT
+from identity_service.web.endpoint import SMALLEST_KEPT
 from identity_service.web.manual.book import FOLDER, NAMES, pages
 from identity_service.web.openapi import ERRORS
 from identity_service.web.routes import OPERATIONS, TRACKING

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_service.event import Event, EventType, ProductId, Sale, SaleLine, clean_labels, event_of, without_emails
+from identity_service.model.event import Event, EventType, ProductId, Sale, SaleLine, clean_labels, event_of, without_emails
 
 PRODUCTS = st.one_of(st.text(max_size=20), st.integers())
 

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from identity_service.errors import Invalid
-from identity_service.handle import JUNK, Handle, HandleKind, Handles, handle_named, is_junk, normalise_email
+from identity_service.model.handle import JUNK, Handle, HandleKind, Handles, handle_named, is_junk, normalise_email
 
 HANDLES = Handles("pepper")
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from identity_service import cli
-from identity_service.relations import sound_settings
-from identity_service.settings import load
-from identity_service.shop import key_digest
+from identity_service.model.shop import key_digest
+from identity_service.settings.check import sound_settings
+from identity_service.settings.load import load
 from tests.test_command import PATIENCE, free_port, served
 
 SNIPPET = Path(__file__).parent.parent / "identity_service/web/demo/static/snippet.js"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_service.link import Link, LinkCaps, LinkSource, Proof, living_links, parse_link
-from identity_service.visitor import VisitorId
+from identity_service.model.link import Link, LinkCaps, LinkSource, Proof, living_links, parse_link
+from identity_service.model.visitor import VisitorId
 
 SECONDS = st.integers(0, 2**33)
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import structlog
 
-from identity_service import logs
+from identity_service.server import logs
 
 NEEDLE = "luke@skywalker.com"
 
@@ -131,7 +131,7 @@ def test_the_servers_warnings_keep_their_template_alone(capsys: pytest.CaptureFi
 
 def test_the_server_writes_through_this_form_only() -> None:
     assert logs.SERVER_LOGGING["loggers"]["uvicorn"]["propagate"] is False
-    assert logging.config.DictConfigurator(logs.SERVER_LOGGING).configure_handler({"()": "identity_service.logs.ServerLines"})
+    assert logging.config.DictConfigurator(logs.SERVER_LOGGING).configure_handler({"()": "identity_service.server.logs.ServerLines"})
 
 
 class Broken(io.BytesIO):

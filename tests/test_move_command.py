@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from identity_service.handle import Handles
+from identity_service.model.handle import Handles
 from identity_service.store.keys import MOVE, PROBE, REPAIR_LOCK, SCHEMA
 from identity_service.store.schema import VERSION, Schema, schema_of
 from tests.filled import NEW, OLD, SHOP, environment

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_service.consent import Choice, Consent, Millis, Purpose, purposes_choice, visitor_digest
-from identity_service.cookieless import DAY, GRACE, derive, window_at
+from identity_service.app import make_shops
 from identity_service.errors import Invalid
-from identity_service.event import SaleLine
-from identity_service.handle import HandleKind, Handles, handle_named, normalise_email
-from identity_service.link import LinkSource, living_links, parse_link
-from identity_service.settings import load
-from identity_service.shop import Shops, key_digest
-from identity_service.visitor import Kind, Mode, VisitorRecord, new_visitor_id, own_visitor_id
-from identity_service.wiring import make_shops
+from identity_service.model.consent import Choice, Consent, Millis, Purpose, purposes_choice, visitor_digest
+from identity_service.model.cookieless import DAY, GRACE, derive, window_at
+from identity_service.model.event import SaleLine
+from identity_service.model.handle import HandleKind, Handles, handle_named, normalise_email
+from identity_service.model.link import LinkSource, living_links, parse_link
+from identity_service.model.shop import Shops, key_digest
+from identity_service.model.visitor import Kind, Mode, VisitorRecord, new_visitor_id, own_visitor_id
+from identity_service.settings.load import load
 
 SAME = [
     (" Luke@SKYWALKER.com ", "luke@skywalker.com"),

@@ -5,9 +5,9 @@ import itertools
 import pytest
 from msgspec.structs import replace
 
-from identity_service.consent import SHOP, Choice, Consent, EarlierRefusal, Millis, NoticeVersion, OptOutsSeen, Signal, newest_choice
-from identity_service.policy import STANDARD, STRICT, Asked, Facts, Reason, decide
-from identity_service.visitor import Mode
+from identity_service.model.consent import SHOP, Choice, Consent, EarlierRefusal, Millis, NoticeVersion, OptOutsSeen, Signal, newest_choice
+from identity_service.model.policy import STANDARD, STRICT, Asked, Facts, Reason, decide
+from identity_service.model.visitor import Mode
 
 POLICIES = {policy.name: policy for policy in (STANDARD, STRICT)}
 NOW = Millis(1_795_000_000_000)

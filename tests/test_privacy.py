@@ -12,8 +12,8 @@ import pytest
 import redis
 
 from identity_service.app import Application
-from identity_service.handle import normalise_email
-from identity_service.shop import ShopId
+from identity_service.model.handle import normalise_email
+from identity_service.model.shop import ShopId
 from identity_service.store.keys import REPAIR_LOCK
 from tests.conftest import Clock, Shopper
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from identity_service.settings import load
+from identity_service.settings.load import load
 from identity_service.web.manual.book import FOLDER, anchor_of
 from tests.conftest import Shopper
 

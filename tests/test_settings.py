@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_service.errors import SettingsError
-from identity_service.relations import faults, sound_settings
-from identity_service.sections import Settings
-from identity_service.settings import load
-from identity_service.settings_file import key_lines
-from identity_service.shop import key_digest
+from identity_service.model.shop import key_digest
+from identity_service.settings.check import faults, sound_settings
+from identity_service.settings.load import load
+from identity_service.settings.schema import Settings
+from identity_service.settings.toml_file import key_lines
 from identity_service.version import VERSION
 
 KEY, OTHER_KEY, PEPPER = "A" * 43, "B" * 43, "C" * 43

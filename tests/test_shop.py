@@ -5,12 +5,11 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_service.policy import STANDARD
-from identity_service.regions import strict_policy
-from identity_service.settings import load
-from identity_service.shop import CookieRule, ProductIds, Shop, ShopId, Shops, key_digest
-from identity_service.signals.statements import SignalRules
-from identity_service.wiring import make_shops
+from identity_service.app import make_shops
+from identity_service.model.policy import STANDARD
+from identity_service.model.shop import CookieRule, ProductIds, Shop, ShopId, Shops, SignalRules, key_digest
+from identity_service.settings.load import load
+from identity_service.settings.regions import strict_policy
 
 
 def shop(name: str, *origins: str) -> Shop:

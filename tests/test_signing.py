@@ -5,8 +5,8 @@ import string
 
 import pytest
 
-from identity_service.signing import MOST_CHARACTERS, Signing
-from identity_service.visitor import Kind, VisitorId
+from identity_service.model.token import MOST_CHARACTERS, Signing
+from identity_service.model.visitor import Kind, VisitorId
 
 OLD, NEW, RETIRED = (secrets.token_urlsafe(32) for _ in range(3))
 VISITOR = VisitorId("D9TXmal_nBNbOR-ObSkWbg")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from identity_service.app import Application
-from identity_service.settings import load
-from identity_service.visitor import LAPSED
+from identity_service.model.visitor import LAPSED
+from identity_service.settings.load import load
 from tests.conftest import Clock
 
 EMAILS = ["a@example.com", "b@example.com", "c@example.com"]

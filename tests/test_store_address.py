@@ -2,7 +2,7 @@
 
 import pytest
 
-from identity_service.store_address import parse_address, store_name
+from identity_service.settings.store_url import parse_address, store_name
 
 
 @pytest.mark.parametrize("url", ["redis://h:6379/1", "rediss://u:p@h", "unix:///run/valkey.sock?db=2"])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_service.errors import Invalid
-from identity_service.visitor import NEVER_AN_ID, Kind, Mode, VisitorRecord, VisitorState, new_visitor_id, own_visitor_id
+from identity_service.model.visitor import NEVER_AN_ID, Kind, Mode, VisitorRecord, VisitorState, new_visitor_id, own_visitor_id
 
 ALPHABET = string.ascii_letters + string.digits + "_.-"
 

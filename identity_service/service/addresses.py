@@ -8,9 +8,9 @@ import hashlib
 import secrets
 from dataclasses import dataclass, field
 
-from identity_service.shop import ShopId
+from identity_service.model.shop import ShopId
 from identity_service.store import Clock
-from identity_service.store.activity import HOUR
+from identity_service.store.counters import HOUR
 
 ENOUGH_VISITS, ENOUGH_AGENTS = 10, 5
 """With fewer visits, or fewer browsers at one public address, it may be one household."""

@@ -1,12 +1,12 @@
 """Which ID cookieless mode would hand out: the caller's own, the one its token holds, the derived one, or a random one."""
 
-from identity_service.cookieless import DAY, GRACE, Window, derive, window_at
-from identity_service.event import event_of
-from identity_service.service.visits import Candidate, Visit
-from identity_service.shop import Shop
-from identity_service.signing import Token
+from identity_service.model.cookieless import DAY, GRACE, Window, derive, window_at
+from identity_service.model.event import event_of
+from identity_service.model.shop import Shop
+from identity_service.model.token import Token
+from identity_service.model.visitor import Kind, VisitorId, new_visitor_id
+from identity_service.service.visit import Candidate, Visit
 from identity_service.store import Store
-from identity_service.visitor import Kind, VisitorId, new_visitor_id
 
 
 def token_expires(token: Token, shop: Shop) -> int:

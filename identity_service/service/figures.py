@@ -3,10 +3,10 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from identity_service.service.tally import MICROS, Tally
-from identity_service.shop import Shop
+from identity_service.model.shop import Shop
+from identity_service.service.counters import MICROS, Tally
 from identity_service.store import DAY, Clock, Store
-from identity_service.store.activity import HOUR
+from identity_service.store.counters import HOUR
 
 HOURLY_DAYS = 2
 """Up to so many days a point is an hour, beyond it a day; the first day is not whole, so that charts and totals are of the same hours."""

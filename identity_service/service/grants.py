@@ -2,17 +2,17 @@
 
 from msgspec.structs import replace
 
-from identity_service.consent import SHOP, Choice, Consent, Receipt, Signal
-from identity_service.policy import Decision, Reason
+from identity_service.model.consent import SHOP, Choice, Consent, Receipt, Signal
+from identity_service.model.policy import Decision, Reason
+from identity_service.model.token import Signing, Token
+from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorRecord, new_visitor_id
 from identity_service.service.identities import identity_of, null_identity, refusal_cookie
+from identity_service.service.known import Scene
 from identity_service.service.linking import LinkingRefusals, refuses_links
 from identity_service.service.receipts import Receipts, new_receipt_key
-from identity_service.service.scene import Scene
-from identity_service.service.visits import CookieAct, Identity
-from identity_service.signing import Signing, Token
+from identity_service.service.visit import CookieAct, Identity
 from identity_service.store import Store
 from identity_service.store.visitors import Grant
-from identity_service.visitor import Kind, Mode, VisitorId, VisitorRecord, new_visitor_id
 
 TOUCH_AFTER = 3_600
 RAW_LENGTH = 11

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from identity_service.model.shop import Shop
 from identity_service.service.addresses import Addresses, SeenAddresses
 from identity_service.service.orders import Orders
-from identity_service.shop import Shop
 from identity_service.store import DAY, Clock
-from identity_service.store.activity import HOUR, Counts
+from identity_service.store.counters import HOUR, Counts
 
 RHYTHM = 14 * DAY
 """Seconds from which a shop's usual distance between clicks, and between sales, is taken."""

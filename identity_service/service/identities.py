@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from identity_service.consent import Choice, EarlierRefusal, Millis, Receipt, Signal
-from identity_service.policy import Asked, Decision, Reason
-from identity_service.service.scene import Scene
-from identity_service.service.visits import CookieAct, Identity, Visit
-from identity_service.visitor import Mode, VisitorId
+from identity_service.model.consent import Choice, EarlierRefusal, Millis, Receipt, Signal
+from identity_service.model.policy import Asked, Decision, Reason
+from identity_service.model.visitor import Mode, VisitorId
+from identity_service.service.known import Scene
+from identity_service.service.visit import CookieAct, Identity, Visit
 
 CLEARING = frozenset({Reason.CONSENT_REFUSED, Reason.VISITOR_DISABLED, Reason.WITHDRAWN, Reason.OPTED_OUT})
 UNTOUCHED = frozenset({Reason.BOT, Reason.AGENT})

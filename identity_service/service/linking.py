@@ -2,11 +2,11 @@
 
 from msgspec.structs import replace
 
-from identity_service.consent import Choice, Receipt, Signal
+from identity_service.model.consent import Choice, Receipt, Signal
+from identity_service.model.visitor import Kind, Mode, VisitorId
+from identity_service.service.known import Scene
 from identity_service.service.receipts import Receipts, new_receipt_key
-from identity_service.service.scene import Scene
 from identity_service.store import Store
-from identity_service.visitor import Kind, Mode, VisitorId
 
 
 class LinkingRefusals:

@@ -6,18 +6,18 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from identity_service.consent import Millis, NoticeVersion
-from identity_service.cookieless import DAY
 from identity_service.errors import ConsentRequired, Invalid, ServiceError
-from identity_service.handle import Handle, HandleKind, handle_named
-from identity_service.link import Link, LinkSource, Proof
-from identity_service.metrics import BAD_SIGNATURES, LINK_CONFLICTS
+from identity_service.model.consent import Millis, NoticeVersion
+from identity_service.model.cookieless import DAY
+from identity_service.model.handle import Handle, HandleKind, handle_named
+from identity_service.model.link import Link, LinkSource, Proof
+from identity_service.model.shop import Shop
+from identity_service.model.token import Signing, Token
+from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorState
+from identity_service.server.metrics import BAD_SIGNATURES, LINK_CONFLICTS
 from identity_service.service.candidates import token_expires
-from identity_service.shop import Shop
-from identity_service.signing import Signing, Token
 from identity_service.store import Clock, Store
 from identity_service.store.links import Linkable, LinkCall
-from identity_service.visitor import Kind, Mode, VisitorId, VisitorState
 
 MOST_IN_LOOKUP = 1_000
 MOST_IN_BATCH = 20

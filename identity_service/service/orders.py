@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from identity_service.attribution import ATTRIBUTED, EXPLANATIONS, ONE_LABEL, Break
-from identity_service.event import EventType, events_of
+from identity_service.model.attribution import ATTRIBUTED, EXPLANATIONS, ONE_LABEL, Break
+from identity_service.model.event import EventType, events_of
+from identity_service.model.shop import Shop
+from identity_service.model.visitor import VisitorId
+from identity_service.service.counters import LABELLED, MICROS, Tally
 from identity_service.service.returns import shown_lines
-from identity_service.service.tally import LABELLED, MICROS, Tally
-from identity_service.shop import Shop
 from identity_service.store import DAY, Clock, Store
-from identity_service.store.activity import HOUR, Counts
-from identity_service.visitor import VisitorId
+from identity_service.store.counters import HOUR, Counts
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 ENOUGH_CLICKS = 10

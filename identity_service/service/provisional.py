@@ -6,11 +6,11 @@ from decimal import Decimal
 
 from msgspec import structs
 
-from identity_service.event import Event, EventType, Sale, compact, first_products, lines_of
+from identity_service.model.event import Event, EventType, Sale, compact, first_products, lines_of
+from identity_service.model.visitor import Kind
+from identity_service.service.counters import Counted
 from identity_service.service.subjects import Subject
-from identity_service.service.tally import Counted
 from identity_service.store.sales import FormerSale
-from identity_service.visitor import Kind
 
 MOST_COUNTED = Decimal(10**9)
 """Of a provisional amount in the shop's figures, so that a stranger's number cannot end a counter, and with it what others added."""

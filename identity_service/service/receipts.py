@@ -9,16 +9,16 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from identity_service.consent import SHOP, Purpose, Receipt, Signal, visitor_digest
-from identity_service.cookieless import DAY
-from identity_service.event import compact
-from identity_service.service.scene import Scene
-from identity_service.shop import Shop, ShopId
-from identity_service.signing import Signing
+from identity_service.model.consent import SHOP, Purpose, Receipt, Signal, visitor_digest
+from identity_service.model.cookieless import DAY
+from identity_service.model.event import compact
+from identity_service.model.shop import Shop, ShopId
+from identity_service.model.token import Signing
+from identity_service.model.visitor import Mode, VisitorId
+from identity_service.service.known import Scene
 from identity_service.store import Clock, Store
 from identity_service.store.keys import PIECE_LENGTH
 from identity_service.store.visitors import StoredReceipt
-from identity_service.visitor import Mode, VisitorId
 
 CHECK_LENGTH = 10
 """Characters of an ID that tell a receipt from its neighbours, so that nobody can guess one: 60 random bits."""

@@ -13,16 +13,16 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from identity_service.consent import Millis
-from identity_service.event import event_of
-from identity_service.handle import Handle, HandleKind, handle_named
-from identity_service.link import Link, Proof
+from identity_service.model.consent import Millis
+from identity_service.model.event import event_of
+from identity_service.model.handle import Handle, HandleKind, handle_named
+from identity_service.model.link import Link, Proof
+from identity_service.model.shop import Shop
+from identity_service.model.visitor import VisitorId, VisitorRecord, VisitorState
 from identity_service.service.receipts import Receipts
 from identity_service.service.returns import shown_lines
-from identity_service.shop import Shop
 from identity_service.store import Clock, Store
 from identity_service.store.removals import Erased
-from identity_service.visitor import VisitorId, VisitorRecord, VisitorState
 
 Export = dict[str, Any]
 

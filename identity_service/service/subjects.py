@@ -3,15 +3,15 @@
 from msgspec import Struct
 from msgspec.structs import replace
 
-from identity_service.consent import Choice
-from identity_service.cookieless import window_at
-from identity_service.link import Proof
-from identity_service.policy import Asked
+from identity_service.model.consent import Choice
+from identity_service.model.cookieless import window_at
+from identity_service.model.link import Proof
+from identity_service.model.policy import Asked
+from identity_service.model.visitor import Kind, Mode, VisitorId
 from identity_service.service.candidates import token_expires
-from identity_service.service.scene import Scene
-from identity_service.service.visitors import Visitors
-from identity_service.service.visits import Visit
-from identity_service.visitor import Kind, Mode, VisitorId
+from identity_service.service.identify import Visitors
+from identity_service.service.known import Scene
+from identity_service.service.visit import Visit
 
 CHANGING = "The visitor's consent changed again and again while the call was made; repeat it."
 ATTEMPTS = (True, *[False] * 12)

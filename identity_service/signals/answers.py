@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import unquote
 
-from identity_service.consent import Millis
+from identity_service.model.consent import Millis
 
 LONGEST: Final = 16 * 1024
 _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from identity_service.consent import Choice, Millis
+from identity_service.model.consent import Choice, Millis
 from identity_service.signals import hosted_banners as hosted
 from identity_service.signals import installed_banners as installed
 from identity_service.signals.answers import Answer, of_json, only

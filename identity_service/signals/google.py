@@ -6,7 +6,7 @@ must not post a `default`.
 
 from collections.abc import Mapping
 
-from identity_service.consent import Choice
+from identity_service.model.consent import Choice
 
 _CHOICES = {"granted": Choice.GRANTED, "denied": Choice.REFUSED}
 

@@ -10,7 +10,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from identity_service.consent import Millis
+from identity_service.model.consent import Millis
 from identity_service.signals.answers import (
     Answer,
     booleans,

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from identity_service.consent import Choice, Millis
+from identity_service.model.consent import Choice, Millis
+from identity_service.model.shop import TcfRule
 from identity_service.signals.bits import Bits
 
 LONGEST = 16 * 1024
@@ -26,15 +27,6 @@ _LAST_VENDOR = 0xFFFF
 _NO_VENDOR = 0
 _PURPOSES = 24
 _LONGEST_KEPT = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class TcfRule:
-    """How a shop is addressed by a TC string. `purposes`: all need consent. `vendor`: our number on the Global Vendor List; None: we are
-    the publisher's own tool."""
-
-    purposes: frozenset[int] = frozenset({1, 8})
-    vendor: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Mapping
 
 from identity_service.errors import StoreUnavailable
-from identity_service.store.batch import read, write
-from identity_service.store.client import Client
 from identity_service.store.keys import PROBE
+from identity_service.store.redis.batch import read, write
+from identity_service.store.redis.client import Client
 
 OLDEST_VERSION = (7, 0)
 

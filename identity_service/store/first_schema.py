@@ -19,8 +19,8 @@ from typing import Any
 
 from msgspec import json
 
-from identity_service.attribution import MOST_CREDIT_BYTES
-from identity_service.event import Event, event_of
+from identity_service.model.attribution import MOST_CREDIT_BYTES
+from identity_service.model.event import Event, event_of
 from identity_service.store.entries import Entry
 from identity_service.store.kinds import UnknownKeyError
 from identity_service.store.sales import FIELDS, OTHERS, packed

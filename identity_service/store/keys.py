@@ -7,8 +7,8 @@ manual documents it for services that read it directly. Visitors and sales appea
 
 from msgspec import Struct
 
-from identity_service.handle import Handle, Handles
-from identity_service.shop import ShopId
+from identity_service.model.handle import Handle, Handles
+from identity_service.model.shop import ShopId
 
 PREFIX = "id:v2:"
 ANY_SCHEMA = "id:v?:"

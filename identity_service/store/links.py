@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from identity_service.errors import ConsentRequired, Invalid, StoreUnavailable
-from identity_service.handle import Handle, handle_named
-from identity_service.link import Link, LinkCaps, LinkSource, Proof, living_links
-from identity_service.shop import ShopId
-from identity_service.store.batch import call, read
-from identity_service.store.client import Client
+from identity_service.model.handle import Handle, handle_named
+from identity_service.model.link import Link, LinkCaps, LinkSource, Proof, living_links
+from identity_service.model.shop import ShopId
+from identity_service.model.visitor import LAPSED, Kind, VisitorId
 from identity_service.store.keys import Keys
-from identity_service.visitor import LAPSED, Kind, VisitorId
+from identity_service.store.redis.batch import call, read
+from identity_service.store.redis.client import Client
 
 MOST_YIELDS = 10
 """How often a link may find that others than it was told have to give way."""

@@ -10,17 +10,17 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from identity_service.consent import Millis
 from identity_service.errors import StoreUnavailable
-from identity_service.handle import Handle, handle_named
-from identity_service.link import Link, parse_link
-from identity_service.shop import ShopId
-from identity_service.store.batch import Part, call, read, write
-from identity_service.store.client import Client
+from identity_service.model.consent import Millis
+from identity_service.model.handle import Handle, handle_named
+from identity_service.model.link import Link, parse_link
+from identity_service.model.shop import ShopId
+from identity_service.model.visitor import VisitorId
 from identity_service.store.keys import Keys
+from identity_service.store.redis.batch import Part, call, read, write
+from identity_service.store.redis.client import Client
 from identity_service.store.sales import names_in, read_head, unpacked
 from identity_service.store.visitors import MOST_READS, NO_RECEIPT, StoredReceipt, handle_names
-from identity_service.visitor import VisitorId
 
 SHORTEST_GONE = 3_600
 """Seconds that a gone mark stays at least."""

@@ -7,14 +7,14 @@ notes what it destroyed, and only the servers that hold it rewrite.
 import secrets
 from collections.abc import Iterable, Sequence
 
-from identity_service.consent import Millis
 from identity_service.errors import StoreUnavailable
-from identity_service.shop import ShopId
-from identity_service.store.batch import call, read, write
-from identity_service.store.client import Client
+from identity_service.model.consent import Millis
+from identity_service.model.shop import ShopId
 from identity_service.store.failures import Failures
 from identity_service.store.keys import REPAIR_LOCK, Keys
-from identity_service.store.node import Node
+from identity_service.store.redis.batch import call, read, write
+from identity_service.store.redis.client import Client
+from identity_service.store.redis.node import Node
 from identity_service.store.removals import RemovalStore
 
 INTERVAL = 60

@@ -5,17 +5,17 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from identity_service.errors import StoreUnavailable
-from identity_service.handle import Handle, handle_named
-from identity_service.link import Proof
-from identity_service.shop import ShopId
-from identity_service.store.activity import ActivityStore
-from identity_service.store.batch import Command, call, read
-from identity_service.store.client import Client
+from identity_service.model.handle import Handle, handle_named
+from identity_service.model.link import Proof
+from identity_service.model.shop import ShopId
+from identity_service.model.visitor import VisitorId
+from identity_service.store.counters import ActivityStore
 from identity_service.store.events import Entry, keeping
 from identity_service.store.keys import Keys
 from identity_service.store.links import LinkCall, LinkStore
+from identity_service.store.redis.batch import Command, call, read
+from identity_service.store.redis.client import Client
 from identity_service.store.visitors import MOST_READS
-from identity_service.visitor import VisitorId
 
 T = TypeVar("T")
 MOST_SALES = 500

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from identity_service.handle import Handles
-from identity_service.store.batch import read, write
-from identity_service.store.client import Client
+from identity_service.model.handle import Handles
 from identity_service.store.entries import Side
 from identity_service.store.first_schema import OF_SHOPS
 from identity_service.store.keys import MOVE, SCHEMA
+from identity_service.store.redis.batch import read, write
+from identity_service.store.redis.client import Client
 
 FIRST, VERSION = 1, 2
 """Of the schema of keys. Every change of it has a step in `moving`."""

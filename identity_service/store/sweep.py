@@ -8,18 +8,18 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
-from identity_service.consent import Millis
 from identity_service.errors import StoreUnavailable
-from identity_service.handle import Handle, HandleKind
-from identity_service.shop import ShopId
-from identity_service.store.batch import call, read
-from identity_service.store.client import Client
+from identity_service.model.consent import Millis
+from identity_service.model.handle import Handle, HandleKind
+from identity_service.model.shop import ShopId
+from identity_service.model.visitor import VisitorId
 from identity_service.store.failures import Failures
 from identity_service.store.keys import PREFIX, SWEEP, HandleKeys, Keys
 from identity_service.store.links import LinkStore
-from identity_service.store.node import Node
-from identity_service.store.wire import place_of
-from identity_service.visitor import VisitorId
+from identity_service.store.redis.batch import call, read
+from identity_service.store.redis.client import Client
+from identity_service.store.redis.node import Node
+from identity_service.store.redis.wire import place_of
 
 KEYS_A_SCAN = 1_000
 ROUNDS_OF_A_PASS = 60

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from starlette.types import Receive, Scope, Send
 
-from identity_service.web.endpoints import Reply, send_reply
+from identity_service.web.endpoint import Reply, send_reply
 
 STATIC = Path(__file__).parent / "static"
 SNIPPET = STATIC / "visitor.js"

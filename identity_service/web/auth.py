@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 from starlette.types import Scope
 
 from identity_service.errors import Forbidden, Unauthorized
-from identity_service.limits import RateLimit
-from identity_service.shop import NO_ORIGIN, Caller, Shops
-from identity_service.web.addresses import Proxies, caller_source
+from identity_service.model.shop import NO_ORIGIN, Caller, Shops
+from identity_service.server.addresses import Proxies, caller_source
+from identity_service.server.limits import RateLimit
 
 WRONG_KEY = "The key is missing or wrong; send it as `Authorization: Bearer KEY` or as the member `key`."
 

@@ -8,8 +8,8 @@ how the service wrote it once: it is still read.
 import re
 from collections.abc import Iterator
 
-from identity_service.consent import EarlierRefusal, Millis
-from identity_service.shop import CookieRule
+from identity_service.model.consent import EarlierRefusal, Millis
+from identity_service.model.shop import CookieRule
 
 OF_HOST, OF_DOMAIN, WITHOUT_TIME = "__Host-visitor-choice", "__Secure-visitor-choice", "visitor-choice"
 REFUSED = "refused"

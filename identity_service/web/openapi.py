@@ -7,14 +7,14 @@ from typing import Any
 from msgspec import Struct
 
 from identity_service import errors
+from identity_service.server.problems import Problem, TrackingError, is_tracking
 from identity_service.version import VERSION
 from identity_service.web import parameters
+from identity_service.web.calls.payloads import Body, HealthAnswer
+from identity_service.web.calls.tracking_payloads import TrackingBody
 from identity_service.web.descriptions import ABOUT, BY_QUERY, SAME_AS_V2, SECTIONS, SERVICE, TRACKING_V3
 from identity_service.web.examples import Example, examples
-from identity_service.web.payloads import Body, HealthAnswer, Problem
-from identity_service.web.problems import is_tracking
 from identity_service.web.schemas import schemas_of
-from identity_service.web.tracking_payloads import TrackingBody, TrackingError
 
 ERRORS = {
     error.status: error

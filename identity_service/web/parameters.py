@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from identity_service.signals.statements import SOURCES
+from identity_service.signals.reader import SOURCES
+from identity_service.web.calls.orders import MOST_DAYS, MOST_ORDERS, USUAL_ORDERS
 from identity_service.web.lists import MOST_CALLS, MOST_LABELS, MOST_PRODUCTS
-from identity_service.web.orders import MOST_DAYS, MOST_ORDERS, USUAL_ORDERS
 
 Parameter = dict[str, Any]
 

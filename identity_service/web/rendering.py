@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from identity_service.service.health import every
-from identity_service.web.calls import rfc3339
+from identity_service.web.visit import rfc3339
 
 HTML = "text/html; charset=utf-8"
 POLICY = (

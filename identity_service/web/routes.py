@@ -8,14 +8,12 @@ import msgspec
 from msgspec import Struct
 from starlette.types import ASGIApp
 
-from identity_service.web import consents, descriptions, health, links, orders, privacy, rights, tracking, visitors
-from identity_service.web.admin.door import Lead
-from identity_service.web.admin.surface import admin_routes
+from identity_service.web import descriptions
+from identity_service.web.admin.routes import admin_routes
+from identity_service.web.admin.sign_in import Lead
 from identity_service.web.assets import SNIPPET, Asset, AssetPage, DocumentPage, asset_of
-from identity_service.web.demo.surface import demo_shop
-from identity_service.web.descriptions import section_of
-from identity_service.web.endpoints import Endpoint, Handler, Services
-from identity_service.web.link_payloads import (
+from identity_service.web.calls import consents, health, links, orders, privacy, rights, tracking, visitors
+from identity_service.web.calls.link_payloads import (
     ErasureAnswer,
     ErasureBody,
     ExportAnswer,
@@ -26,9 +24,7 @@ from identity_service.web.link_payloads import (
     RightsBody,
     UnlinkAnswer,
 )
-from identity_service.web.manual.surface import manual_routes
-from identity_service.web.openapi import DEVICE, EITHER, PRIVATE, Described, document
-from identity_service.web.order_payloads import (
+from identity_service.web.calls.order_payloads import (
     AttributionAnswer,
     CallsAnswer,
     EventsAnswer,
@@ -39,7 +35,7 @@ from identity_service.web.order_payloads import (
     ProductsAnswer,
     TrackingHealthAnswer,
 )
-from identity_service.web.payloads import (
+from identity_service.web.calls.payloads import (
     BannerBody,
     Body,
     ConsentAnswer,
@@ -55,9 +51,7 @@ from identity_service.web.payloads import (
     VerificationAnswer,
     VerificationBody,
 )
-from identity_service.web.routing import ByPort, ByRawPath, Named, Surface
-from identity_service.web.tracking_endpoint import TrackingEndpoint
-from identity_service.web.tracking_payloads import (
+from identity_service.web.calls.tracking_payloads import (
     BasketBody,
     CategoryBody,
     ClickBody,
@@ -76,6 +70,13 @@ from identity_service.web.tracking_payloads import (
     TrackingBody,
     VisitorIdAnswer,
 )
+from identity_service.web.demo.routes import demo_shop
+from identity_service.web.descriptions import section_of
+from identity_service.web.endpoint import Endpoint, Handler, Services
+from identity_service.web.manual.routes import manual_routes
+from identity_service.web.openapi import DEVICE, EITHER, PRIVATE, Described, document
+from identity_service.web.routing import ByPort, ByRawPath, Named, Surface
+from identity_service.web.tracking_endpoint import TrackingEndpoint
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import NotFound
-from identity_service.web.endpoints import Endpoint
+from identity_service.web.endpoint import Endpoint
 
 
 class AnyText(PathConvertor):

@@ -6,10 +6,11 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from identity_service.web.link_payloads import ExportedLink, ExportedOrder, ExportedVisitor
-from identity_service.web.order_payloads import CallEntry, EventEntry, SoldLine
-from identity_service.web.payloads import Body, HealthAnswer, Problem
-from identity_service.web.tracking_payloads import HeldOrder, ProductLine, TrackingBody, TrackingError
+from identity_service.server.problems import Problem, TrackingError
+from identity_service.web.calls.link_payloads import ExportedLink, ExportedOrder, ExportedVisitor
+from identity_service.web.calls.order_payloads import CallEntry, EventEntry, SoldLine
+from identity_service.web.calls.payloads import Body, HealthAnswer
+from identity_service.web.calls.tracking_payloads import HeldOrder, ProductLine, TrackingBody
 
 SHOWN = (Problem, TrackingError, HealthAnswer, ProductLine, SoldLine, EventEntry, CallEntry, HeldOrder)
 """Structs that no body and no answer names as the type of a member, beside the entries of an export."""

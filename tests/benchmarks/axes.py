@@ -11,7 +11,7 @@ from pathlib import Path
 import redis
 import uvloop
 
-from identity_service.visitor import VisitorId
+from identity_service.model.visitor import VisitorId
 from tests.benchmarks import calls, checks, fill, load, sides
 from tests.benchmarks.load import Round
 from tests.benchmarks.work import AGAIN, CLICK, COOKIELESS, KNOWN, LINK, LOOKUP, NEW, NUMBER, SALE, SERVICE, VERIFY, Work

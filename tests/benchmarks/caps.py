@@ -11,15 +11,15 @@ from pathlib import Path
 import redis
 import uvloop
 
-from identity_service.consent import Millis
-from identity_service.event import MOST_SHOWN_LENGTH, Event, EventType, Sale, SaleLine, shown_products
-from identity_service.handle import Handle
-from identity_service.link import LinkSource, Proof
-from identity_service.service.sales import ToldSale
-from identity_service.store.batch import write
-from identity_service.store.binary import server_binary
-from identity_service.visitor import VisitorId
-from identity_service.web.endpoints import Services
+from identity_service.model.consent import Millis
+from identity_service.model.event import MOST_SHOWN_LENGTH, Event, EventType, Sale, SaleLine, shown_products
+from identity_service.model.handle import Handle
+from identity_service.model.link import LinkSource, Proof
+from identity_service.model.visitor import VisitorId
+from identity_service.service.sell import ToldSale
+from identity_service.store.embedded.binary import server_binary
+from identity_service.store.redis.batch import write
+from identity_service.web.endpoint import Services
 from tests.benchmarks import fill, tables
 from tests.benchmarks.install import install
 from tests.server import valkey

@@ -7,17 +7,17 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 
 from identity_service.app import Application
-from identity_service.consent import Millis
-from identity_service.event import Event, EventType, Sale, SaleLine
-from identity_service.link import LinkSource, Proof
-from identity_service.policy import Asked
-from identity_service.service.sales import ToldSale
-from identity_service.service.visits import Visit
-from identity_service.settings import load
-from identity_service.shop import Shop
-from identity_service.signals.statements import Reader
-from identity_service.visitor import VisitorId
-from identity_service.web.endpoints import Services
+from identity_service.model.consent import Millis
+from identity_service.model.event import Event, EventType, Sale, SaleLine
+from identity_service.model.link import LinkSource, Proof
+from identity_service.model.policy import Asked
+from identity_service.model.shop import Shop
+from identity_service.model.visitor import VisitorId
+from identity_service.service.sell import ToldSale
+from identity_service.service.visit import Visit
+from identity_service.settings.load import load
+from identity_service.signals.reader import Reader
+from identity_service.web.endpoint import Services
 
 AT_ONCE = 256
 

@@ -29,10 +29,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from identity_service.app import Application
-from identity_service.connection import Connection
-from identity_service.logs import configure
-from identity_service.protocol import allowances
-from identity_service.settings import load
+from identity_service.server.connection import Connection
+from identity_service.server.logs import configure
+from identity_service.server.protocol import allowances
+from identity_service.settings.load import load
 from tests.benchmarks.work import (
     AGAIN,
     CLICK,

@@ -13,9 +13,9 @@ from pathlib import Path
 import redis
 import uvloop
 
-from identity_service.store.binary import server_binary
-from identity_service.visitor import VisitorId
-from identity_service.web.endpoints import Services
+from identity_service.model.visitor import VisitorId
+from identity_service.store.embedded.binary import server_binary
+from identity_service.web.endpoint import Services
 from tests.benchmarks import checks, fill, load, plots, sides, tables
 from tests.benchmarks.install import install
 from tests.benchmarks.work import CLICK, COOKIELESS, KNOWN, LOOKUP, NEW, NUMBER, SALE, SERVICE

@@ -6,12 +6,12 @@ import time
 
 import redis
 
-from identity_service.handle import Handles
-from identity_service.shop import ShopId
-from identity_service.store.direct import direct
+from identity_service.model.handle import Handles
+from identity_service.model.shop import ShopId
+from identity_service.ops.key_copy import Moving
 from identity_service.store.entries import Side
 from identity_service.store.keys import Keys
-from identity_service.store.moving import Moving
+from identity_service.store.redis.direct import direct
 from tests.server import valkey
 
 SHOP = ShopId("demo")

@@ -17,18 +17,18 @@ from tests.server import valkey
 from tests.test_command import descendants
 
 PARTS: Mapping[str, Sequence[str]] = {
-    "HTTP server, sending": ("uvicorn/protocols/", "identity_service/protocol", "identity_service/connection"),
+    "HTTP server, sending": ("uvicorn/protocols/", "identity_service/server/protocol", "identity_service/server/connection"),
     "headers, route, log, counts": (
-        *("identity_service/web/middleware", "identity_service/web/routing", "identity_service/app", "identity_service/logs"),
-        *("identity_service/metrics", "identity_service/wiring", "identity_service/service/tally"),
+        *("identity_service/web/edge", "identity_service/web/routing", "identity_service/app", "identity_service/server/logs"),
+        *("identity_service/server/metrics", "identity_service/service/counters"),
     ),
     "key, limits, body, answer": (
-        *("identity_service/web/auth", "identity_service/web/bodies", "identity_service/web/endpoints", "identity_service/shop"),
-        *("identity_service/web/tracking_endpoint", "identity_service/limits", "identity_service/slots"),
+        *("identity_service/web/auth", "identity_service/web/bodies", "identity_service/web/endpoint", "identity_service/model/shop"),
+        *("identity_service/web/tracking_endpoint", "identity_service/server/limits", "identity_service/server/slots"),
     ),
-    "signing, digests": ("identity_service/signing", "identity_service/handle", "identity_service/cookieless"),
+    "signing, digests": ("identity_service/model/token", "identity_service/model/handle", "identity_service/model/cookieless"),
     "store": ("identity_service/store/",),
-    "the call itself": ("identity_service/web/", "identity_service/event", "identity_service/attribution"),
+    "the call itself": ("identity_service/web/", "identity_service/model/event", "identity_service/model/attribution"),
     "decision": ("identity_service/",),
 }
 """By how the path of a module begins; the first that fits."""

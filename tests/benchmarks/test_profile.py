@@ -5,12 +5,12 @@ from tests.benchmarks.profile import LOOP, by_part, table
 
 def test_a_sample_counts_for_the_innermost_part_that_called() -> None:
     served = "run (uvicorn/server.py:70);run (asyncio/runners.py:118)"
-    request = f"{served};run_asgi (uvicorn/protocols/http/httptools_impl.py:400);__call__ (identity_service/web/middleware.py:50)"
+    request = f"{served};run_asgi (uvicorn/protocols/http/httptools_impl.py:400);__call__ (identity_service/web/edge.py:50)"
     stacks = [
         f"{served} 5",
         f"{request} 3",
         f"{request};record (identity_service/store/events.py:40);loads (json/decoder.py:9) 2",
-        f"{request};decide (identity_service/policy.py:7) 4",
+        f"{request};decide (identity_service/model/policy.py:7) 4",
         f"{request};#!lua flags=allow-oom",  # a name that was overwritten while it was read
         "-- ARGV[1]  receipt   ARGV[2]",
         "local now = 7",

@@ -10,10 +10,10 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from identity_service.settings import load
-from identity_service.signing import Signing
+from identity_service.model.token import Signing
+from identity_service.settings.load import load
+from identity_service.web.admin.routes import READ
 from identity_service.web.admin.sessions import COOKIE
-from identity_service.web.admin.surface import READ
 from tests.browser.axe import axe_source, serious_findings
 from tests.browser.pages import Pages
 from tests.test_command import Service, eventually

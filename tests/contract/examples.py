@@ -16,12 +16,12 @@ import anyio
 import httpx2 as httpx
 
 from identity_service.app import Application
-from identity_service.protocol import REFUSALS
-from identity_service.settings import load
-from identity_service.signing import SHAPE
+from identity_service.model.token import SHAPE
+from identity_service.server.problems import problem_body
+from identity_service.server.protocol import REFUSALS
+from identity_service.settings.load import load
 from identity_service.web.examples import PATH
 from identity_service.web.openapi import PAGES
-from identity_service.web.problems import problem_body
 from identity_service.web.routes import described
 from tests.conftest import Clock
 from tests.server import valkey

@@ -10,9 +10,9 @@ import pytest
 import redis
 
 from identity_service.app import Application
-from identity_service.metrics import ISSUED, tell_counts
-from identity_service.settings import load
-from identity_service.store.commands import COMMANDS
+from identity_service.ops.commands import COMMANDS
+from identity_service.server.metrics import ISSUED, tell_counts
+from identity_service.settings.load import load
 from tests.conftest import Clock, Shopper
 from tests.contract.desk import Desk, desk_of, text_of
 

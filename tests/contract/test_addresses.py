@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from identity_service.settings import load
+from identity_service.settings.load import load
 from tests.conftest import Clock, Shopper, shopping
 
 pytestmark = pytest.mark.anyio

@@ -13,10 +13,10 @@ import pytest
 import structlog
 
 from identity_service.app import Application
-from identity_service.settings import load
+from identity_service.settings.load import load
 from identity_service.web.admin import stream
+from identity_service.web.admin.routes import POSTED, READ
 from identity_service.web.admin.sessions import COOKIE
-from identity_service.web.admin.surface import POSTED, READ
 from tests.conftest import Clock, Shopper
 from tests.contract.desk import OWN, Desk, desk_of, filled, log, streaming, text_of
 

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.cluster import RedisCluster
 
-from identity_service.settings import load
+from identity_service.settings.load import load
 from tests.conftest import START, Clock, Shopper, shopping
 from tests.contract.attribution_model import BROWSERS, DAY, GRACE, HOUR, OWN, SERVER, Line, Model, Order, Terms, Visitor
 from tests.server import sale_at

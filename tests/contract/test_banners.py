@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from identity_service.settings import load
+from identity_service.settings.load import load
 from identity_service.signals.banners import BANNERS
 from tests.conftest import START, Clock, Shopper, shopping
 from tests.signals.tc_strings import tc_string

@@ -12,10 +12,11 @@ import pytest
 import redis
 
 from identity_service.app import Application
-from identity_service.service import tally
-from identity_service.settings import load
-from identity_service.shop import ShopId
-from identity_service.store import activity, sales
+from identity_service.model.shop import ShopId
+from identity_service.service import counters
+from identity_service.settings.load import load
+from identity_service.store import counters as stored_counters
+from identity_service.store import sales
 from identity_service.store.sales import NewSale, SaleAnswer
 from tests.conftest import Clock, Shopper, shopping
 from tests.server import sale_at
@@ -88,10 +89,10 @@ def beyond(database: redis.Redis) -> list[str]:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Caps that are no settings, as small as the others."""
     monkeypatch.setattr(sales, "MOST_SALES", SALES)
-    monkeypatch.setattr(activity, "MOST_COUNTERS", COUNTERS)
-    monkeypatch.setattr(tally, "MOST_COUNTERS", 2 * COUNTERS)
-    monkeypatch.setattr(activity, "MOST_PRODUCTS", PRODUCTS)
-    monkeypatch.setattr(activity, "MOST_CALLS", CALLS)
+    monkeypatch.setattr(stored_counters, "MOST_COUNTERS", COUNTERS)
+    monkeypatch.setattr(counters, "MOST_COUNTERS", 2 * COUNTERS)
+    monkeypatch.setattr(stored_counters, "MOST_PRODUCTS", PRODUCTS)
+    monkeypatch.setattr(stored_counters, "MOST_CALLS", CALLS)
 
 
 @pytest.fixture
@@ -446,21 +447,21 @@ async def test_labels_of_an_hour(shopper: Shopper, application: Application, dat
 
 async def test_labels_that_wait_for_a_store_that_is_away(shopper: Shopper, application: Application) -> None:
     """In the worker's memory, within one second or while the store is away, they have a cap too."""
-    for number in range(tally.MOST_WAITING + 100):
+    for number in range(counters.MOST_WAITING + 100):
         labels = [f"label {number} {index}" for index in range(20)]
         await shopper.post("/v2/log/click", {"product": number, "labels": labels, "visitor": "one"}, key="demo-public-key")
     [gathered] = application.services.tally._shops.values()
-    assert len(gathered.calls) <= tally.MOST_WAITING
+    assert len(gathered.calls) <= counters.MOST_WAITING
     assert max(map(len, gathered.hours.values())) <= 2 * COUNTERS + CLOSED_NAMES
-    assert len(gathered.products) <= tally.MOST_WAITING
-    assert len(gathered.log) <= tally.MOST_WAITING
+    assert len(gathered.products) <= counters.MOST_WAITING
+    assert len(gathered.log) <= counters.MOST_WAITING
 
 
 async def test_products_that_wait_to_be_seen(shopper: Shopper, application: Application) -> None:
-    for start in range(0, 3 * tally.MOST_WAITING, 100):
+    for start in range(0, 3 * counters.MOST_WAITING, 100):
         await sell(shopper, f"S-{start}", products=list(range(start, start + 100)))
     [gathered] = application.services.tally._shops.values()
-    assert len(gathered.products) <= tally.MOST_WAITING
+    assert len(gathered.products) <= counters.MOST_WAITING
     await written(application)
 
 

@@ -8,8 +8,8 @@ import httpx2 as httpx
 import pytest
 import redis
 
-from identity_service.attribution import ONE_LABEL
-from identity_service.settings import load
+from identity_service.model.attribution import ONE_LABEL
+from identity_service.settings.load import load
 from tests.conftest import Clock, Shopper, shopping
 from tests.contract.test_tracking_calls import PRINTED
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from identity_service.settings import load
+from identity_service.settings.load import load
 from tests.conftest import START, Clock, Shopper, shopping
 from tests.signals.tc_strings import tc_string
 

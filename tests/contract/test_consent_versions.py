@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from identity_service.relations import faults
-from identity_service.settings import load
+from identity_service.settings.check import faults
+from identity_service.settings.load import load
 from tests.conftest import START, Clock, Shopper, shopping
 
 pytestmark = pytest.mark.anyio

@@ -11,12 +11,12 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from identity_service.policy import Reason
-from identity_service.relations import faults
-from identity_service.settings import load
+from identity_service.model.policy import Reason
+from identity_service.settings.check import faults
+from identity_service.settings.load import load
 from identity_service.web.demo.catalogue import PRODUCTS, cart_of
 from identity_service.web.demo.panel import REASONS
-from identity_service.web.demo.surface import STATIC
+from identity_service.web.demo.routes import STATIC
 from tests.conftest import Clock, Shopper, shopping
 
 PAGES = ["/shop", "/shop/product/101", "/shop/cart", "/shop/cart?item=101&item=101&item=999", "/shop/confirmation"]

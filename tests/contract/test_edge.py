@@ -11,10 +11,10 @@ import redis
 import structlog
 
 from identity_service.app import Application
-from identity_service.limits import RateLimit
-from identity_service.settings import load
-from identity_service.slots import private_memory
-from identity_service.web.middleware import Edge
+from identity_service.server.limits import RateLimit
+from identity_service.server.slots import private_memory
+from identity_service.settings.load import load
+from identity_service.web.edge import Edge
 from identity_service.web.routes import build
 from tests.conftest import Clock, Shopper, shopping
 

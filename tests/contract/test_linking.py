@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from identity_service.app import Application
-from identity_service.settings import load
+from identity_service.settings.load import load
 from tests.conftest import Clock, Shopper
 from tests.server import sale_at
 

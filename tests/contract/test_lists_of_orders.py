@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from identity_service.app import Application
-from identity_service.link import LinkCaps
-from identity_service.settings import load
-from identity_service.shop import ShopId
+from identity_service.model.link import LinkCaps
+from identity_service.model.shop import ShopId
+from identity_service.settings.load import load
 from identity_service.store import sales
 from tests.conftest import Clock, Shopper, shopping
 from tests.faults.whole import dumped, faults_of

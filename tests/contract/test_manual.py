@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import pytest
 
 from identity_service.errors import ServiceError
+from identity_service.server.problems import problem_body
 from identity_service.web.manual.book import FILES, FOLDER, NAMES
-from identity_service.web.problems import problem_body
 from tests.conftest import Shopper
 
 PAGES = ["/docs", *(f"/docs/{name}" for name in NAMES), "/docs/search", "/docs/search?q=refusal"]

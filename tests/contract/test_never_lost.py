@@ -14,16 +14,16 @@ from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-import identity_service.event
+import identity_service.model.event
 from identity_service.app import Application
-from identity_service.attribution import Break
-from identity_service.event import MOST_PRODUCT_BYTES, NEWEST_RESULTS, Event, EventType, event_of, events_of
-from identity_service.service.tally import Called, Counted
-from identity_service.settings import load
-from identity_service.shop import ShopId
-from identity_service.store.activity import MOST_COUNTED
-from identity_service.store.scripts import script
-from identity_service.web.arguments import MOST_LABEL_BYTES
+from identity_service.model.attribution import Break
+from identity_service.model.event import MOST_PRODUCT_BYTES, NEWEST_RESULTS, Event, EventType, event_of, events_of
+from identity_service.model.shop import ShopId
+from identity_service.service.counters import Called, Counted
+from identity_service.settings.load import load
+from identity_service.store.counters import MOST_COUNTED
+from identity_service.store.redis.scripts import script
+from identity_service.web.calls.arguments import MOST_LABEL_BYTES
 from tests.conftest import Clock, Shopper, shopping
 from tests.contract.desk import desk_of
 from tests.server import valkey
@@ -678,7 +678,7 @@ async def test_a_sale_decodes_clicks_alone(shopper: Shopper, monkeypatch: pytest
         decoded.append(stored)
         return event_of(stored)
 
-    monkeypatch.setattr(identity_service.event, "event_of", counting)
+    monkeypatch.setattr(identity_service.model.event, "event_of", counting)
     order = await sell(shopper, [f"{0:x>64}"], visitor="one")
     assert order["attributed"]
     assert {one[:9] for one in decoded} == {'["click",'}

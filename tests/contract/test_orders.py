@@ -8,11 +8,11 @@ import pytest
 import redis
 
 from identity_service.app import Application
-from identity_service.attribution import ATTRIBUTED, EXPLANATIONS, Break
+from identity_service.model.attribution import ATTRIBUTED, EXPLANATIONS, Break
+from identity_service.model.shop import ShopId
 from identity_service.service.health import duration, every
-from identity_service.settings import load
-from identity_service.shop import ShopId
-from identity_service.store.batch import Command
+from identity_service.settings.load import load
+from identity_service.store.redis.batch import Command
 from tests.conftest import Clock, Shopper, shopping
 from tests.server import sale_at
 

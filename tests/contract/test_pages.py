@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
 from starlette.types import Receive, Scope, Send
 
 from identity_service.app import Application
-from identity_service.settings import load
+from identity_service.settings.load import load
 from identity_service.web.routes import OPERATIONS, TRACKING
 from tests.conftest import Clock, Shopper
 

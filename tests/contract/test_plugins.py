@@ -9,7 +9,7 @@ import httpx2 as httpx
 import pytest
 import redis
 
-from identity_service.settings import load
+from identity_service.settings.load import load
 from tests.conftest import Clock, Shopper, shopping
 
 pytestmark = pytest.mark.anyio

@@ -8,14 +8,14 @@ import pytest
 import redis
 
 from identity_service.app import Application
-from identity_service.consent import Millis
-from identity_service.handle import Handle
-from identity_service.link import LinkSource, Proof
-from identity_service.shop import ShopId
-from identity_service.store.batch import call
+from identity_service.model.consent import Millis
+from identity_service.model.handle import Handle
+from identity_service.model.link import LinkSource, Proof
+from identity_service.model.shop import ShopId
+from identity_service.model.visitor import Kind, VisitorId
 from identity_service.store.links import Linkable, LinkCall
+from identity_service.store.redis.batch import call
 from identity_service.store.visitors import NAME_LENGTH
-from identity_service.visitor import Kind, VisitorId
 from tests.conftest import Clock, Shopper
 
 pytestmark = pytest.mark.anyio

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from identity_service.settings import load
+from identity_service.settings.load import load
 from tests.conftest import START, Clock, Shopper, shopping
 
 pytestmark = pytest.mark.anyio

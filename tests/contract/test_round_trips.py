@@ -7,12 +7,12 @@ import pytest
 import redis
 
 from identity_service.app import Application
-from identity_service.sections import Settings
-from identity_service.shop import ShopId
-from identity_service.store.batch import Command
-from identity_service.store.connection import Connection
-from identity_service.store.line import Line
-from identity_service.store.scripts import DIRECTORY, script
+from identity_service.model.shop import ShopId
+from identity_service.settings.schema import Settings
+from identity_service.store.redis.batch import Command
+from identity_service.store.redis.connection import Connection
+from identity_service.store.redis.line import Line
+from identity_service.store.redis.scripts import DIRECTORY, script
 from tests.conftest import Shopper
 from tests.topologies import Topology
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import redis
 
-from identity_service.settings import load
+from identity_service.settings.load import load
 from tests.conftest import Clock, Shopper, shopping
 from tests.server import sale_at
 

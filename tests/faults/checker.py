@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from identity_service.app import Application
-from identity_service.consent import Millis
-from identity_service.settings import load
-from identity_service.shop import ShopId
+from identity_service.model.consent import Millis
+from identity_service.model.shop import ShopId
+from identity_service.settings.load import load
 from tests.faults.evidence import Evidence, is_ok, over_before
 from tests.faults.history import History, Kind, Operation
 from tests.faults.kept import Kept, Order, dumped, told

@@ -7,7 +7,7 @@ import sys
 
 import redis
 
-from identity_service.visitor import VisitorId
+from identity_service.model.visitor import VisitorId
 from tests.faults.steps import SteppedClient
 from tests.faults.world import OPERATIONS, World
 

@@ -13,8 +13,8 @@ import uvicorn
 import uvloop
 
 from identity_service.app import Application
-from identity_service.consent import Millis
-from identity_service.settings import load
+from identity_service.model.consent import Millis
+from identity_service.settings.load import load
 from tests.test_command import eventually, free_port
 
 T = TypeVar("T")

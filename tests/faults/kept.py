@@ -9,10 +9,10 @@ from typing import Any
 
 import redis
 
-from identity_service.event import event_of
-from identity_service.handle import Handles
-from identity_service.settings import load
-from identity_service.shop import ShopId
+from identity_service.model.event import event_of
+from identity_service.model.handle import Handles
+from identity_service.model.shop import ShopId
+from identity_service.settings.load import load
 from identity_service.store.keys import PREFIX, Keys
 from identity_service.store.sales import unpacked
 from identity_service.store.visitors import NAME_LENGTH

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from identity_service.link import LinkCaps, parse_link
+from identity_service.model.link import LinkCaps, parse_link
 from identity_service.store.sales import unpacked
 from identity_service.store.visitors import NAME_LENGTH
 from tests.faults.whole import Dump

@@ -12,11 +12,11 @@ import redis
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from identity_service.consent import Choice
 from identity_service.errors import ConsentRequired, Invalid
-from identity_service.handle import Handle
-from identity_service.link import LinkCaps, Proof
-from identity_service.visitor import VisitorId
+from identity_service.model.consent import Choice
+from identity_service.model.handle import Handle
+from identity_service.model.link import LinkCaps, Proof
+from identity_service.model.visitor import VisitorId
 from tests.faults.model import Model, Person, observed
 from tests.faults.steps import Crash
 from tests.faults.whole import dumped

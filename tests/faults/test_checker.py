@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from identity_service.shop import ShopId
+from identity_service.model.shop import ShopId
 from identity_service.store.keys import Keys
 from identity_service.store.sales import packed
 from tests.faults.checker import check

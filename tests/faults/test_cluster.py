@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from redis.crc import key_slot
 
-from identity_service.doctor import placement
-from identity_service.shop import ShopId
-from identity_service.store.inspection import inspect
+from identity_service.model.shop import ShopId
+from identity_service.ops.doctor import placement
+from identity_service.ops.inspect import inspect
 from identity_service.store.keys import Keys
 from tests.faults.checker import AssertKept
 from tests.faults.history import History

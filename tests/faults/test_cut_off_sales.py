@@ -10,13 +10,13 @@ import redis
 
 from identity_service.app import Application
 from identity_service.errors import StoreUnavailable
-from identity_service.link import LinkCaps
-from identity_service.sections import Settings
-from identity_service.settings import load
-from identity_service.shop import ShopId
-from identity_service.store.batch import Command
-from identity_service.store.scripts import script
-from identity_service.visitor import VisitorId
+from identity_service.model.link import LinkCaps
+from identity_service.model.shop import ShopId
+from identity_service.model.visitor import VisitorId
+from identity_service.settings.load import load
+from identity_service.settings.schema import Settings
+from identity_service.store.redis.batch import Command
+from identity_service.store.redis.scripts import script
 from tests.conftest import Clock, Shopper
 from tests.faults.whole import dumped, faults_of
 from tests.server import sale_at

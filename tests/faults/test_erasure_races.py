@@ -6,7 +6,7 @@ import itertools
 import pytest
 import redis
 
-from identity_service.visitor import VisitorId
+from identity_service.model.visitor import VisitorId
 from tests.faults.world import NOW, World
 
 pytestmark = pytest.mark.anyio

@@ -9,9 +9,9 @@ import pytest
 import redis
 
 from identity_service.errors import ConsentRequired, Invalid
-from identity_service.link import LinkCaps, Proof
-from identity_service.store.batch import Command
-from identity_service.visitor import VisitorId
+from identity_service.model.link import LinkCaps, Proof
+from identity_service.model.visitor import VisitorId
+from identity_service.store.redis.batch import Command
 from tests.faults.world import NOW, World
 
 pytestmark = pytest.mark.anyio

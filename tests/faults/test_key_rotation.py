@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from identity_service.settings import config_directory
-from identity_service.signing import Signing
+from identity_service.model.token import Signing
+from identity_service.settings.load import config_directory
 from tests.faults.checker import AssertKept
 from tests.faults.connection import Connection, NoAnswer
 from tests.faults.history import History, Kind, Outcome

@@ -9,7 +9,7 @@ import sys
 import pytest
 import redis
 
-from identity_service.visitor import VisitorId
+from identity_service.model.visitor import VisitorId
 from tests.faults.world import OPERATIONS, World
 
 

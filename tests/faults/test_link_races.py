@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 import redis
 
-from identity_service.consent import Millis
 from identity_service.errors import ServiceError
-from identity_service.store.batch import read
-from identity_service.visitor import VisitorId
+from identity_service.model.consent import Millis
+from identity_service.model.visitor import VisitorId
+from identity_service.store.redis.batch import read
 from tests.faults.steps import SteppedClient, Turns
 from tests.faults.world import NOW, OPERATIONS, REMOVALS, SHOP, World
 from tests.server import valkey, view

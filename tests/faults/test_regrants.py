@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import pytest
 import redis
 
-from identity_service.consent import SHOP as SHOP_SAYS
 from identity_service.errors import ServiceError
-from identity_service.handle import Handle
+from identity_service.model.consent import SHOP as SHOP_SAYS
+from identity_service.model.handle import Handle
+from identity_service.model.visitor import VisitorId
 from identity_service.store.events import Entry, Kept
-from identity_service.visitor import VisitorId
 from tests.faults.steps import Crash, Turns
 from tests.faults.world import NOW, SHOP, World
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import redis
 
-from identity_service.cookieless import GRACE, window_at
+from identity_service.model.cookieless import GRACE, window_at
 from identity_service.store.keys import of_shop
 from identity_service.store.salts import EXPIRY_SLACK
 from tests.faults.connection import Connection

@@ -8,7 +8,7 @@ import time
 from http.client import HTTPConnection
 from pathlib import Path
 
-from identity_service.serving import Worker
+from identity_service.server.supervisor import Worker
 from tests.faults.checker import AssertKept
 from tests.faults.load import PATIENT, Load
 from tests.faults.running import RunningService, kill

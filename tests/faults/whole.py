@@ -6,8 +6,8 @@ from typing import Any
 
 import redis
 
-from identity_service.link import LinkCaps, parse_link
-from identity_service.shop import ShopId
+from identity_service.model.link import LinkCaps, parse_link
+from identity_service.model.shop import ShopId
 from identity_service.store.keys import Keys, is_of_the_store
 from identity_service.store.kinds import KINDS, UnknownKeyError, name_of
 from identity_service.store.sales import unpacked

@@ -4,17 +4,17 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import redis
 
-from identity_service.consent import NEVER_SEEN, Choice, Consent, Millis
-from identity_service.handle import Handle, HandleKind, Handles
-from identity_service.link import LinkCaps, LinkSource, Proof
-from identity_service.service.sales import _without_obstacle
-from identity_service.shop import ShopId
+from identity_service.model.consent import NEVER_SEEN, Choice, Consent, Millis
+from identity_service.model.handle import Handle, HandleKind, Handles
+from identity_service.model.link import LinkCaps, LinkSource, Proof
+from identity_service.model.shop import ShopId
+from identity_service.model.visitor import Kind, VisitorId
+from identity_service.service.sell import _without_obstacle
 from identity_service.store import Retention, Store
 from identity_service.store.events import Entry, Kept
 from identity_service.store.links import Linkable, LinkCall
 from identity_service.store.sales import MOST_SALES, HandleOfSale, NewSale, OfVisitor, SaleAnswer
 from identity_service.store.visitors import Grant, StoredReceipt
-from identity_service.visitor import Kind, VisitorId
 from tests.faults.steps import Crash, SteppedClient
 from tests.faults.whole import dumped, faults_of
 

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from identity_service.app import Application
-from identity_service.settings import load
+from identity_service.settings.load import load
 from tests.conftest import Clock
 from tests.security.asgi import AGENT, PAGE, Answer, bearer, call
 from tests.security.wire import tell

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from identity_service.app import Application
-from identity_service.signing import MOST_CHARACTERS, Signing
-from identity_service.visitor import Kind, VisitorId
+from identity_service.model.token import MOST_CHARACTERS, Signing
+from identity_service.model.visitor import Kind, VisitorId
 from identity_service.web.admin.sessions import COOKIE, Sessions
 from identity_service.web.auth import authenticate
 from tests.conftest import START

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from identity_service.app import Application
-from identity_service.settings import load
+from identity_service.settings.load import load
 from tests.conftest import Clock, Shopper
 from tests.contract.test_provisional_orders import BUYER, PRIVATE, PUBLIC, SQUATTER, clicked, sell
 from tests.security.test_removals_cut_short import cut_off_erasure, links_key, repaired, shopper_of

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from identity_service.app import Application
-from identity_service.settings import load
+from identity_service.settings.load import load
 from tests.conftest import Clock, Shopper, shopping
 from tests.contract.test_provisional_orders import BUYER, PRIVATE, PUBLIC, SQUATTER, clicked, figures, order, read, sell
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_service.consent import Choice, Millis
+from identity_service.model.consent import Choice, Millis
 from identity_service.signals import answers
 from identity_service.signals.banners import BANNERS, BannerReading, read_cookies, read_event
 

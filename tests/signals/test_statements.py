@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_service.consent import Choice, Millis
-from identity_service.signals.statements import MOST_ASKEW, Reader, SignalRules
+from identity_service.model.consent import Choice, Millis
+from identity_service.model.shop import SignalRules
+from identity_service.signals.reader import MOST_ASKEW, Reader
 
 NOW = Millis(1_795_000_000_000)
 READER = Reader(SignalRules(), NOW)

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_service.consent import Choice, Millis
+from identity_service.model.consent import Choice, Millis
+from identity_service.model.shop import TcfRule
 from identity_service.signals.bits import Bits
-from identity_service.signals.tcf import LONGEST, TcChoice, TcfRule, tc_choice
+from identity_service.signals.tcf import LONGEST, TcChoice, tc_choice
 from tests.signals.tc_strings import (
     ALPHABET,
     NEEDED,

@@ -4,8 +4,9 @@ import random
 
 import pytest
 
-from identity_service.consent import Choice
-from identity_service.signals.tcf import TcfRule, tc_choice
+from identity_service.model.consent import Choice
+from identity_service.model.shop import TcfRule
+from identity_service.signals.tcf import tc_choice
 from tests.signals.tc_strings import ALPHABET, core_bits, disclosed, field, publisher, ranged, text_of
 from tests.signals.test_tcf import NOW, VECTORS
 

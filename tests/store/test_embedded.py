@@ -14,16 +14,16 @@ from types import SimpleNamespace
 import pytest
 import redis
 
-from identity_service.store import binary, embedded, lock
-from identity_service.store.binary import EmbeddedError, server_binary
-from identity_service.store.embedded import MEMORY_SHARE, EmbeddedStore, memory_of_machine
+from identity_service.store.embedded import binary, lock, server
+from identity_service.store.embedded.binary import EmbeddedError, server_binary
+from identity_service.store.embedded.server import MEMORY_SHARE, EmbeddedStore, memory_of_machine
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 SERVICE = """
 import sys
 from pathlib import Path
-from identity_service.store.embedded import MEMORY_SHARE, EmbeddedStore, memory_of_machine
+from identity_service.store.embedded.server import MEMORY_SHARE, EmbeddedStore, memory_of_machine
 store = EmbeddedStore(Path(sys.argv[1]))
 store.start()
 print(store.pid, store.url, flush=True)
@@ -238,7 +238,7 @@ def test_a_log_that_fails_does_not_end_the_server(directory: Path) -> None:
 
 
 def test_stop_does_not_wait_for_the_pause_between_restarts(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "FIRST_PAUSE", 3600.0)
+    monkeypatch.setattr(server, "FIRST_PAUSE", 3600.0)
     store = EmbeddedStore(directory)
     store.start()
     kill_server(store)
@@ -359,8 +359,8 @@ def test_a_damaged_log_is_named_and_the_lock_is_given_back(store: EmbeddedStore,
 
 def test_a_server_that_never_answers_is_given_up(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     silent = script(tmp_path / "valkey-server", "exec sleep 60")
-    monkeypatch.setattr(embedded, "server_binary", lambda: silent)
-    monkeypatch.setattr(embedded, "START_SECONDS", 0.3)
+    monkeypatch.setattr(server, "server_binary", lambda: silent)
+    monkeypatch.setattr(server, "START_SECONDS", 0.3)
     store = EmbeddedStore(directory)
     with pytest.raises(EmbeddedError, match=r"did not answer within 0\.3 seconds"):
         store.start()
@@ -369,9 +369,9 @@ def test_a_server_that_never_answers_is_given_up(directory: Path, tmp_path: Path
 
 def test_a_server_that_loads_is_given_longer(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loading = script(tmp_path / "valkey-server", f'exec {sys.executable} -c "{LOADING}" "$4"')
-    monkeypatch.setattr(embedded, "server_binary", lambda: loading)
-    monkeypatch.setattr(embedded, "START_SECONDS", 2.0)
-    monkeypatch.setattr(embedded, "LOADING_SECONDS", 2.5)
+    monkeypatch.setattr(server, "server_binary", lambda: loading)
+    monkeypatch.setattr(server, "START_SECONDS", 2.0)
+    monkeypatch.setattr(server, "LOADING_SECONDS", 2.5)
     with pytest.raises(EmbeddedError, match=r"did not answer within 2\.5 seconds"):
         EmbeddedStore(directory).start()
 

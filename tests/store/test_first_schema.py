@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
-from identity_service.attribution import MOST_CREDIT_BYTES
-from identity_service.handle import Handles
-from identity_service.store import entries, first_steps
-from identity_service.store.direct import direct
+from identity_service.model.attribution import MOST_CREDIT_BYTES
+from identity_service.model.handle import Handles
+from identity_service.ops import first_steps
+from identity_service.ops.key_copy import MoveRefused, Moving, undo
+from identity_service.store import entries
 from identity_service.store.entries import Entry
 from identity_service.store.first_schema import brought_forward
 from identity_service.store.keys import MOVE, SCHEMA
 from identity_service.store.kinds import UnknownKeyError, name_of
-from identity_service.store.moving import MoveRefused, Moving, undo
+from identity_service.store.redis.direct import direct
 from identity_service.store.sales import unpacked
 from identity_service.store.schema import FIRST, Schema, SeenMark, examine_marks, schema_of
 from tests.conftest import Clock, Shopper

@@ -11,14 +11,15 @@ import pytest
 import redis
 
 from identity_service.errors import StoreUnavailable
-from identity_service.handle import Handle, HandleKind, Handles, rekeyed
-from identity_service.store import entries, moving
-from identity_service.store.direct import direct
+from identity_service.model.handle import Handle, HandleKind, Handles, rekeyed
+from identity_service.ops import key_copy
+from identity_service.ops.inspect import inspect
+from identity_service.ops.key_copy import MoveRefused, Moving, undo
+from identity_service.store import entries
 from identity_service.store.entries import NEVER, Entry, Side
-from identity_service.store.inspection import inspect
 from identity_service.store.keys import ANY_SCHEMA, MOVE, OF_THE_STORE, REPAIR_LOCK, SCHEMA, HandleKeys, Keys, VisitorKeys
 from identity_service.store.kinds import KINDS, UnknownKeyError, name_of
-from identity_service.store.moving import MoveRefused, Moving, undo
+from identity_service.store.redis.direct import direct
 from identity_service.store.sales import packed
 from identity_service.store.schema import Schema, SeenMark, examine_marks, schema_of
 from tests.conftest import Clock
@@ -367,7 +368,7 @@ def test_an_older_schema_is_brought_forward_by_its_steps(two: tuple[str, str], m
         return replace(entry, name=name, type="zset", value={one: float(i) for i, one in enumerate(entry.value)})
 
     source, target = two
-    monkeypatch.setattr(moving, "STEPS", {0: step, **moving.STEPS})
+    monkeypatch.setattr(key_copy, "STEPS", {0: step, **key_copy.STEPS})
     digest = Handles(OLD).digest("sale", SHOP, "1")
     with direct(source, 10.0) as there:
         there.rpush("id:v1:list{demo:lists}", digest)

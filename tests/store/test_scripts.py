@@ -8,20 +8,20 @@ import pytest
 import redis
 from msgspec.structs import replace
 
-from identity_service.consent import Consent, Millis, OptOutsSeen
 from identity_service.errors import StoreUnavailable
-from identity_service.handle import Handles
-from identity_service.link import LinkCaps, LinkSource, Proof
-from identity_service.shop import ShopId
+from identity_service.model.consent import Consent, Millis, OptOutsSeen
+from identity_service.model.handle import Handles
+from identity_service.model.link import LinkCaps, LinkSource, Proof
+from identity_service.model.shop import ShopId
+from identity_service.model.visitor import Kind, VisitorId
 from identity_service.store import Retention, Store
-from identity_service.store.client import Client
 from identity_service.store.events import Entry, Kept
 from identity_service.store.links import Linkable, LinkCall
+from identity_service.store.redis.client import Client
+from identity_service.store.redis.scripts import DIRECTORY, script
 from identity_service.store.removals import Erased
 from identity_service.store.sales import MOST_SALES, HandleOfSale, NewSale, OfVisitor
-from identity_service.store.scripts import DIRECTORY, script
 from identity_service.store.visitors import Grant, StoredReceipt
-from identity_service.visitor import Kind, VisitorId
 from tests.server import valkey
 from tests.test_command import eventually, free_port
 

@@ -5,16 +5,16 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 import redis
 
-from identity_service.consent import Millis
 from identity_service.errors import StoreUnavailable
-from identity_service.handle import Handle, Handles
-from identity_service.link import LinkSource, Proof
+from identity_service.model.consent import Millis
+from identity_service.model.handle import Handle, Handles
+from identity_service.model.link import LinkSource, Proof
+from identity_service.model.visitor import Kind, VisitorId
 from identity_service.store import Store, sweep
-from identity_service.store.batch import Command, Reply
 from identity_service.store.keys import SWEEP, of_shop
 from identity_service.store.links import Linkable, LinkCall
-from identity_service.store.node import Node
-from identity_service.visitor import Kind, VisitorId
+from identity_service.store.redis.batch import Command, Reply
+from identity_service.store.redis.node import Node
 from tests.server import valkey, view
 from tests.store.test_scripts import NOW, SHOP, made
 

@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 import redis
 
-from identity_service.consent import Millis
-from identity_service.cookieless import GRACE, window_at
 from identity_service.errors import StoreUnavailable
-from identity_service.handle import Handles
-from identity_service.link import LinkSource, Proof
-from identity_service.shop import ShopId
+from identity_service.model.consent import Millis
+from identity_service.model.cookieless import GRACE, window_at
+from identity_service.model.handle import Handles
+from identity_service.model.link import LinkSource, Proof
+from identity_service.model.shop import ShopId
+from identity_service.model.visitor import Kind, VisitorId
 from identity_service.store import Store
-from identity_service.store.batch import Command, Reply, read, write
-from identity_service.store.client import Client
 from identity_service.store.links import Linkable, LinkCall
-from identity_service.store.node import Breaker
-from identity_service.visitor import Kind, VisitorId
+from identity_service.store.redis.batch import Command, Reply, read, write
+from identity_service.store.redis.client import Client
+from identity_service.store.redis.node import Breaker
 from tests.server import valkey
 from tests.store.test_scripts import NOW, SHOP, made
 from tests.test_command import eventually

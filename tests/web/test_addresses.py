@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_service.settings import load
-from identity_service.web.addresses import NO_PROXIES, Proxies, client_address, is_local, limited_client, parse_networks, proxies_of
+from identity_service.server.addresses import NO_PROXIES, Proxies, client_address, is_local, limited_client, parse_networks, proxies_of
+from identity_service.settings.load import load
 
 PROXIES = Proxies(parse_networks(["10.0.0.0/8", "192.0.2.1", "2001:db8:ffff::/48"]))
 FORWARDED = Proxies(PROXIES.networks, "forwarded")

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from identity_service.errors import Invalid
-from identity_service.event import SaleLine
-from identity_service.shop import ProductIds
-from identity_service.web.arguments import (
+from identity_service.model.event import SaleLine
+from identity_service.model.shop import ProductIds
+from identity_service.web.calls.arguments import (
     LARGEST_PRICE,
     LONGEST,
     MOST_LINES,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_service.consent import EarlierRefusal, Millis
-from identity_service.shop import CookieRule
+from identity_service.model.consent import EarlierRefusal, Millis
+from identity_service.model.shop import CookieRule
 from identity_service.web.cookies import (
     MOST_TOKENS,
     clear_refusals,

@@ -5,17 +5,17 @@ from collections.abc import Mapping
 import msgspec
 from msgspec.structs import replace
 
-from identity_service.consent import Millis
 from identity_service.errors import Invalid
-from identity_service.handle import Handle
-from identity_service.visitor import own_visitor_id
-from identity_service.web import consents, links, orders, rights
+from identity_service.model.consent import Millis
+from identity_service.model.handle import Handle
+from identity_service.model.visitor import own_visitor_id
 from identity_service.web.admin.pages import Asked, Shown, converted
-from identity_service.web.calls import rfc3339
-from identity_service.web.endpoints import Reply
-from identity_service.web.link_payloads import ErasureBody, LookupBody, RightsBody
-from identity_service.web.order_payloads import EventsBody
-from identity_service.web.payloads import DecisionsBody, ReceiptsBody
+from identity_service.web.calls import consents, links, orders, rights
+from identity_service.web.calls.link_payloads import ErasureBody, LookupBody, RightsBody
+from identity_service.web.calls.order_payloads import EventsBody
+from identity_service.web.calls.payloads import DecisionsBody, ReceiptsBody
+from identity_service.web.endpoint import Reply
+from identity_service.web.visit import rfc3339
 
 HANDLES = ("email", "customer")
 NAMES = (*HANDLES, "visitor")

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from identity_service.errors import Forbidden
-from identity_service.shop import Caller, Shop, Shops
-from identity_service.signing import Signing
+from identity_service.model.shop import Caller, Shop, Shops
+from identity_service.model.token import Signing
 from identity_service.web.cookies import read_cookies
 
 COOKIE = "__Host-admin"

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from identity_service.errors import NotFound
-from identity_service.web import orders as calls
 from identity_service.web.admin.pages import Asked, Shown
 from identity_service.web.assets import SNIPPET, asset
+from identity_service.web.calls import orders as calls
 
 DAYS = (1, 7, 30, 90)
 CALLS_A_PAGE = 200

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from identity_service.errors import Forbidden, Malformed
 from identity_service.web.bodies import read_body
 from identity_service.web.demo.catalogue import PRODUCTS, SHELVES, Cart, beside, cart_of, product_named
-from identity_service.web.endpoints import Reply, send_reply
+from identity_service.web.endpoint import Reply, send_reply
 from identity_service.web.rendering import PAGE_HEADERS
 
 PUBLIC_KEY = "demo-public-key"

@@ -5,20 +5,20 @@ from typing import Any
 
 from msgspec import UNSET
 
-from identity_service.attribution import ATTRIBUTED, EXPLANATIONS, Break
-from identity_service.cookieless import window_at
 from identity_service.errors import Forbidden, Invalid
-from identity_service.event import event_of
-from identity_service.policy import Asked, Decision, Reason
+from identity_service.model.attribution import ATTRIBUTED, EXPLANATIONS, Break
+from identity_service.model.cookieless import window_at
+from identity_service.model.event import event_of
+from identity_service.model.policy import Asked, Decision, Reason
+from identity_service.model.visitor import Mode, VisitorId
+from identity_service.service.known import Scene
 from identity_service.service.orders import Order
-from identity_service.service.scene import Scene
-from identity_service.service.visits import Visit
-from identity_service.visitor import Mode, VisitorId
-from identity_service.web.calls import cookie_signals_of, refusal_of, rfc3339, surroundings_of
+from identity_service.service.visit import Visit
 from identity_service.web.cookies import read_cookies
 from identity_service.web.demo.pages import from_own_page
 from identity_service.web.demo.payloads import CreditEntry, EarlierSession, EventEntry, LinkEntry, OrderEntry, PanelAnswer
-from identity_service.web.endpoints import Call, Reply
+from identity_service.web.endpoint import Call, Reply
+from identity_service.web.visit import cookie_signals_of, refusal_of, rfc3339, surroundings_of
 
 MOST_EVENTS, MOST_ORDERS, MOST_LINKS = 6, 3, 10
 SHOWN_OF_OTHERS = 6

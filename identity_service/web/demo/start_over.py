@@ -14,7 +14,7 @@ from identity_service.web.cookies import clear_refusals, clear_visitor
 from identity_service.web.demo.pages import PUBLIC_KEY, from_own_page
 from identity_service.web.demo.panel import device_visit
 from identity_service.web.demo.payloads import StartedOver
-from identity_service.web.endpoints import Call, Reply
+from identity_service.web.endpoint import Call, Reply
 
 
 async def start_over(call: Call) -> Reply:

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
-from identity_service.settings import config_directory
+from identity_service.settings.load import config_directory
 
 FOLDER = Path(__file__).parent
 NAMES = (

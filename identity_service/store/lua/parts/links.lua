@@ -1,5 +1,5 @@
 -- A link stands at its handle, visitor -> value, and as a pointer in its visitor's record, name of the handle -> proof. Here both are
--- written and dropped together. The value is told in `identity_service.link`; times are seconds since 1970; a proof is v by key, t by token
+-- written and dropped together. The value is told in `identity_service.model.link`; times are seconds since 1970; a proof is v by key, t by token
 -- or u without one.
 local RANK = {v = 3, t = 2, u = 1}
 local LENGTH_OF_A_NAME = 23 -- no other field of a record has it

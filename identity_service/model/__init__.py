@@ -1,0 +1,1 @@
+"""What things are: visitors, consent, policy, handles, links, events, shops, tokens. No I/O: times and randomness are arguments."""

@@ -1,0 +1,103 @@
+"""Visitors, their IDs and the three modes."""
+
+import re
+import secrets
+from collections.abc import Callable
+from enum import StrEnum
+from typing import NewType
+
+from msgspec import Struct
+
+from identity_service.errors import Invalid
+from identity_service.model.consent import NEVER_SEEN, Choice, Consent, Millis, NoticeVersion, OptOutsSeen
+
+LAPSED = 30 * 86_400
+"""Seconds that a record is kept after its consent has expired."""
+
+VisitorId = NewType("VisitorId", str)
+RandomText = Callable[[int], str]
+
+OWN_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+NEVER_AN_ID = frozenset({"auto", "persistent", "null", "undefined", "none", "nan", "0", "-1", "true", "false", "guest", "anonymous", "."})
+
+
+class Mode(StrEnum):
+    COOKIELESS = "cookieless"
+    PERSISTENT = "persistent"
+    NULL = "null"
+
+
+class Kind(StrEnum):
+    """How an ID came to be, which decides how long it lives and what a grant does to it."""
+
+    DERIVED = "d"
+    CHOSEN = "c"
+    PERSISTENT = "p"
+
+
+class VisitorRecord(Struct, frozen=True):
+    """What the store holds of a visitor. Times but `opt_outs_seen` are seconds since 1970. `expires` ends the ID; a persistent visitor's
+    record and links stay for `LAPSED` seconds more, without consent, so that other services see the end before it is gone. `linking` was
+    chosen with a grant or without one. `mixed`: it was another person's, too, who was erased. `emails` and `customers`: how many of them
+    the visitor is linked to, without proof included."""
+
+    kind: Kind
+    first_seen: int
+    last_seen: int
+    expires: int
+    consent: Consent | None
+    opted_out: bool
+    emails: int
+    unproven_emails: int = 0
+    customers: int = 0
+    unproven_customers: int = 0
+    mixed: bool = False
+    receipt_key: str | None = None
+    bridged_from: str | None = None
+    opt_outs_seen: OptOutsSeen = NEVER_SEEN
+    linking: Choice | None = None
+
+    @property
+    def mode(self) -> Mode:
+        return Mode.PERSISTENT if self.kind is Kind.PERSISTENT else Mode.COOKIELESS
+
+    @property
+    def granted(self) -> bool:
+        """Persistent, by a consent that has not expired."""
+        return self.kind is Kind.PERSISTENT and self.consent is not None
+
+    def granted_to(self, notice: NoticeVersion | None) -> bool:
+        """As `granted`, to the text that the shop shows now."""
+        return self.granted and self.consent is not None and self.consent.is_given_to(notice)
+
+    @property
+    def shared(self) -> bool:
+        return self.proven_emails > 1
+
+    @property
+    def proven_emails(self) -> int:
+        return self.emails - self.unproven_emails
+
+    @property
+    def proven_handles(self) -> int:
+        """Emails and customer IDs that hold the visitor by proof."""
+        return self.proven_emails + self.customers - self.unproven_customers
+
+
+class VisitorState(Struct, frozen=True):
+    """A visitor as found: a living record or none, and the time of its withdrawal or erasure or none."""
+
+    record: VisitorRecord | None
+    gone_at: Millis | None
+
+
+def new_visitor_id(random_text: RandomText = secrets.token_urlsafe) -> VisitorId:
+    """128 random bits, 22 characters of base64url; tells nothing about time or person."""
+    return VisitorId(random_text(16))
+
+
+def own_visitor_id(text: str) -> VisitorId:
+    """A caller's ID, kept byte for byte; raises Invalid for other forms and for values that scripts send by mistake."""
+    if not OWN_ID.fullmatch(text) or text.lower() in NEVER_AN_ID:
+        raise Invalid("visitor: an own ID is 1 to 64 of A-Z a-z 0-9 _ . - and not a word like null or undefined")
+    return VisitorId(text)

@@ -1,0 +1,249 @@
+"""`identity-service init DIR`: settings for one shop, the service's secrets, and the environment of the shop's server (its edge)."""
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import shlex
+import stat
+import tomllib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from identity_service.errors import SettingsError
+from identity_service.settings.check import faults
+from identity_service.settings.layers import Layer
+from identity_service.settings.load import FILE_NAME, config_directory, read_layers
+from identity_service.settings.store_url import EMBEDDED, store_name
+from identity_service.settings.toml_file import Name
+
+IGNORED, EDGE, SIGNING_KEYS, PEPPER, STORE_URL = ".gitignore", "edge.env", "secrets/signing_keys", "secrets/pepper", "secrets/store_url"
+SETTINGS = """\
+# Settings of one service, first written by `identity-service init`. Relative paths begin in the folder of this file.
+# config/default.toml describes these and all others. After an edit run `identity-service check --config` with this
+# folder, then send the service SIGHUP; host, port and an embedded store change with a restart.
+
+[server]
+host = "127.0.0.1"
+port = {port}
+trusted_proxies = ["127.0.0.1", "::1"]  # addresses or networks of your own proxies: only what they forward counts
+production = true
+
+[store]
+{store}
+
+[secrets]  # in files for the service alone; keep copies of them, apart from those of the store
+signing_keys_file = "{signing_keys}"  # one a line: all verify, the last one signs
+pepper_file = "{pepper}"  # without it nothing in the store can be found
+
+[shops.{shop}]
+public_keys = ["{public}"]  # stands in the shop's pages
+private_keys = ["{digest}"]  # of IDENTITY_KEY in {edge}
+origins = {origins}  # of the shop's pages, as "https://shop.example": the snippet works on these alone
+policy = "{policy}"  # or strict: what is allowed goes by the visitor's region
+"""
+SNIPPET = """\
+    <script>window.__clerk_q=window.__clerk_q||[];window.Clerk=window.Clerk||function(){{__clerk_q.push(arguments)}};
+      Clerk('config', {{key: '{public}'}});</script>
+    <script async src="/id/visitor.js"></script>"""
+DONE = """\
+{folder} now holds {files}.
+
+In the shop's pages, whose web server passes /id/ on to the service:
+{snippet}
+{origins}
+On the shop's server: IDENTITY_URL and IDENTITY_KEY, which {edge} holds. No other file has this key:
+    set -a; . {edge}; set +a
+or name it as EnvironmentFile= (systemd) or --env-file (docker).
+
+Admin pages, once the service runs: http://127.0.0.1:{port}/admin, sign in with IDENTITY_KEY.
+
+Next:
+    {program} serve --config {settings}"""
+OPTIONS = {"origins": "--origin", "name": "--shop", "policy": "--policy", "port": "--port", "url": "--store"}
+
+
+class CannotWrite(Exception):
+    """One line for the user. Nothing is left of what was written before."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewKeys:
+    public: str = field(default_factory=lambda: f"pk_{secrets.token_urlsafe(24)}")
+    private: str = field(default_factory=lambda: f"sk_{secrets.token_urlsafe(32)}")
+    signing: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    pepper: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+
+    @property
+    def digest(self) -> str:
+        """Of the private key, as settings hold it."""
+        return f"sha256:{hashlib.sha256(self.private.encode()).hexdigest()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the command line leaves to choose. `store`: a form of store.url, or nothing for one beside the settings."""
+
+    shop: str
+    origins: Sequence[str]
+    policy: str
+    store: str
+    port: int
+
+
+def init(folder: Path, choices: Choices, program: str) -> str:
+    """Returns what to tell the user, who has called `program`. Raises SettingsError before anything is written, CannotWrite when
+    nothing is left of it."""
+    folder, keys = folder.absolute(), NewKeys()
+    files = _files(choices, keys)
+    unwritable = [f"{text!a} is no line of text in UTF-8; name another" for text in (str(folder), choices.store) if not _is_line(text)]
+    refused = unwritable or [*_folder_faults(folder, files), *_faults(files[FILE_NAME], choices, keys)]
+    if refused:
+        raise SettingsError(refused)
+    _write(folder, files)
+    edge, settings = (shlex.quote(str(folder / name)) for name in (EDGE, FILE_NAME))
+    missing = f'The snippet needs the shop\'s origin: add it to origins in {settings}, as ["https://shop.example"].\n'
+    return DONE.format(
+        folder=shlex.quote(str(folder)),
+        files=", ".join(reversed(files)),
+        snippet=SNIPPET.format(public=keys.public),
+        origins="" if choices.origins else missing,
+        edge=edge,
+        port=choices.port,
+        program=shlex.quote(program),
+        settings=settings,
+    )
+
+
+def keys_text(keys: NewKeys) -> str:
+    """New keys as lines of TOML, of the service's environment, and of the edge's."""
+    values = {
+        "SHOPS__SHOP__PUBLIC_KEYS": keys.public,
+        "SHOPS__SHOP__PRIVATE_KEYS": keys.digest,
+        "SECRETS__SIGNING_KEYS": keys.signing,
+        "SECRETS__PEPPER": keys.pepper,
+    }
+    public, digest, signing, pepper = map(_quoted, values.values())
+    return "\n".join(
+        [
+            "# for a settings file; SHOP is the name of your shop",
+            f"[shops.shop]\npublic_keys = [{public}]\nprivate_keys = [{digest}]\n",
+            f"[secrets]\nsigning_keys = [{signing}]\npepper = {pepper}\n",
+            "# or for the environment of the service",
+            *(f"IDENTITY_{name}={value}" for name, value in values.items()),
+            "\n# for the environment of the shop's server: the private key, of which the service keeps the SHA-256 alone",
+            f"IDENTITY_KEY={keys.private}",
+        ]
+    )
+
+
+def _files(choices: Choices, keys: NewKeys) -> dict[str, str]:
+    """Their texts by their paths in the folder; the settings come last, so that a folder without them is not finished."""
+    files = {IGNORED: "secrets/\nedge.env\ndata/\n", SIGNING_KEYS: f"{keys.signing}\n", PEPPER: f"{keys.pepper}\n"}
+    url = _whole(choices.store)
+    store = f"url = {_quoted(url)}"
+    if store_name(url) != url:
+        files[STORE_URL] = f"{url}\n"
+        store = f'url_file = "{STORE_URL}"'
+    files[EDGE] = f"IDENTITY_URL=http://127.0.0.1:{choices.port}\nIDENTITY_KEY={keys.private}\n"
+    files[FILE_NAME] = SETTINGS.format(
+        port=choices.port,
+        store=store,
+        signing_keys=SIGNING_KEYS,
+        pepper=PEPPER,
+        shop=choices.shop if re.fullmatch("[a-z0-9_-]+", choices.shop) else _quoted(choices.shop),
+        public=keys.public,
+        digest=keys.digest,
+        edge=EDGE,
+        origins=f"[{', '.join(map(_quoted, dict.fromkeys(choices.origins)))}]",
+        policy=choices.policy,
+    )
+    return files
+
+
+def _whole(store: str) -> str:
+    """A path of the command line begins in the working directory, one of the settings file beside it."""
+    if not store:
+        return f"{EMBEDDED}data"
+    directory = store.removeprefix(EMBEDDED)
+    return f"{EMBEDDED}{Path(directory).absolute()}" if store.startswith(EMBEDDED) and directory else store
+
+
+def _quoted(text: str) -> str:
+    """A text of JSON is one of TOML, but for one character."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _faults(text: str, choices: Choices, keys: NewKeys) -> list[str]:
+    """Of the settings that would be written, with the option that chose each."""
+    values = tomllib.loads(text)
+    values["secrets"] = {"signing_keys": [keys.signing], "pepper": keys.pepper}
+    values["store"] = {"url": _whole(choices.store)}
+
+    def option(name: Name) -> str:
+        return OPTIONS.get(name[-1], "")
+
+    found = read_layers(Layer(values, option))
+    return found.lines(faults(found.settings))
+
+
+def _folder_faults(folder: Path, files: Mapping[str, str]) -> list[str]:
+    exists, parent = folder.is_dir(), folder.parent
+    if not exists and os.path.lexists(folder):
+        return [f"{folder} is a file; name a folder"]
+    if not exists and not parent.is_dir():
+        return [f"the folder {parent} does not exist; make it first, or name another"]
+    if not os.access(folder if exists else parent, os.W_OK | os.X_OK):
+        return [f"{folder if exists else parent} cannot be written by this user; change its owner, or name another folder"]
+    if any(config_directory().glob(f"{folder.name}.toml")):
+        return [f"`--config {folder.name}` names the shipped file; name the folder otherwise"]
+    if open_to_others := next((one for one in (folder, folder / "secrets") if os.path.lexists(one) and not _is_own(one)), None):
+        return [f"{open_to_others} is a link, belongs to another user, or can be written by others; mend that, or name another folder"]
+    there = [name for name in (FILE_NAME, *files) if os.path.lexists(folder / name)]
+    return [f"{folder} has {there[0]} already, which stays as it is; edit it, or name another folder"] if there else []
+
+
+def _is_own(folder: Path) -> bool:
+    """Nobody else may put a file into it."""
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
+
+
+def _is_line(given: str) -> bool:
+    """Arguments of a command may hold any bytes."""
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        return False
+    return not re.search(r"[\x00-\x1f\x7f]", given)
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    made: list[Path] = []
+    try:
+        for directory in (folder, folder / "secrets"):
+            if not directory.is_dir():
+                directory.mkdir(mode=0o700)
+                made.append(directory)
+        for name, text in files.items():
+            _write_new(folder / name, text, made)
+    except BaseException as error:
+        for path in reversed(made):
+            remove = path.rmdir if path.is_dir() else path.unlink
+            with suppress(OSError):
+                remove()
+        if isinstance(error, OSError):
+            raise CannotWrite(f"{folder} cannot be written ({error.strerror}); nothing is left of it, so run this again") from None
+        raise
+
+
+def _write_new(path: Path, text: str, made: list[Path]) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    made.append(path)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(descriptor)

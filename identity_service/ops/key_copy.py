@@ -1,0 +1,165 @@
+"""A move: everything of one store into another, under today's schema and peppers, resumable after a crash at any point.
+
+    begin     FROM is marked leaving, then TO arriving, with the same nonce: from here on no service starts on either
+    end       what a crash left open in FROM, where its schema had steps that a crash could leave open
+    copy      every key: read, brought to this schema, re-keyed, written in one step with its expiry unless TO has it
+    compare   every key of FROM again, beside its copy; then how many of each kind there are
+    finish    TO gets the mark of its schema, FROM becomes left, TO loses the mark of the move: from here on TO may be used
+
+Whoever repeats the command goes on where it died. What somebody changed in FROM meanwhile shows in the comparison, which then is the end.
+"""
+
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from identity_service.model.handle import rekeyed
+from identity_service.ops.first_steps import end_steps
+from identity_service.store.entries import NEVER, Entry, Side
+from identity_service.store.first_schema import brought_forward
+from identity_service.store.keys import ANY_SCHEMA, MOVE, REPAIR_LOCK, SCHEMA, is_of_the_store
+from identity_service.store.kinds import name_of
+from identity_service.store.schema import FIRST, VERSION, Move, MoveState, continues, misfit, schema_in, schema_of, stored_move
+
+STEPS: Mapping[int, Callable[[Entry], Entry | None]] = {1: brought_forward}
+"""From schema n to the next; None for a key that is there no more."""
+
+HORIZON = 3_600_000
+"""Keys that end within these milliseconds are compared, but not counted: they may go between two counts."""
+
+Told = Callable[[int], None]
+"""Told how many keys are done."""
+
+
+class MoveRefused(Exception):
+    """One line for the operator: why, and what to do."""
+
+
+@dataclass(slots=True)
+class Comparison:
+    """How many lasting keys of each kind there are on either side, and how many copies differ from what they should be."""
+
+    source: Counter[str] = field(default_factory=Counter)
+    target: Counter[str] = field(default_factory=Counter)
+    differing: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def equal(self) -> bool:
+        return self.source == self.target and not self.differing
+
+
+class Moving:
+    """`called`: what people call the two. `peppers`: all of the settings, oldest first."""
+
+    def __init__(self, source: Side, target: Side, peppers: Sequence[str], called: tuple[str, str]) -> None:
+        self._source, self._target = source, target
+        self._own = schema_of(peppers)
+        self._called = called
+        self._stored = schema_in(source, self._own)
+        known = len(self._stored.peppers)
+        self._peppers, self._rekey = peppers[:known], partial(rekeyed, peppers=peppers[known:])
+
+    @property
+    def rekeys(self) -> bool:
+        return self._stored.peppers != self._own.peppers
+
+    def begin(self) -> bool:
+        """Whether an earlier move goes on. Raises MoveRefused."""
+        if not continues(self._stored, self._own):
+            raise MoveRefused(misfit(self._stored, self._own))
+        there, here = (stored_move(side.hash_of(MOVE)) for side in (self._source, self._target))
+        if here and here.state is MoveState.ARRIVING:
+            self._check_resumable(there, here)
+        else:
+            self._check_fresh(there, here)
+        self._source.load_scripts()
+        self._target.load_scripts()
+        if here:
+            return True
+        nonce = secrets.token_urlsafe(8)
+        self._source.set_hash(MOVE, Move(nonce, MoveState.LEAVING, self._called[1], self._own.peppers).fields())
+        self._target.set_hash(MOVE, Move(nonce, MoveState.ARRIVING, self._called[0], self._own.peppers).fields())
+        return False
+
+    def _check_resumable(self, there: Move | None, here: Move) -> None:
+        if there is None or there.nonce != here.nonce:
+            raise MoveRefused(f"TO holds a part of another store, of {here.other}; empty it, or name another")
+        if here.peppers != self._own.peppers:
+            raise MoveRefused("TO holds a part of FROM under other peppers; empty it, or put those peppers back")
+
+    def _check_fresh(self, there: Move | None, here: Move | None) -> None:
+        if there and there.state is MoveState.LEFT:
+            raise MoveRefused(f"FROM was moved to {there.other} already; see `identity-service move --undo`")
+        if there and there.state is MoveState.ARRIVING:
+            raise MoveRefused(f"FROM holds only a part of {there.other}; finish that move first")
+        if here:
+            raise MoveRefused("TO is FROM, or was moved away itself")
+        if any(_moved(self._target)):
+            raise MoveRefused("TO is not empty; name an empty store")
+
+    def copy(self, told: Told) -> None:
+        if self._stored.version == FIRST:
+            end_steps(self._source, self._peppers)
+        for entries, done in self._batches():
+            self._target.write(entries)
+            told(done)
+
+    def compare(self, told: Told) -> Comparison:
+        """Safe to repeat; changes nothing."""
+        found, horizon = Comparison(), time.time() * 1000 + HORIZON
+        for entries, done in self._batches():
+            copies = {copy.name: copy for copy in self._target.read([entry.name for entry in entries])}
+            for entry in entries:
+                lasting = entry.expires_at == NEVER or entry.expires_at > horizon
+                copy = copies.get(entry.name)
+                found.source[entry.kind] += lasting
+                found.differing[entry.kind] += copy != entry and (lasting or copy is not None)
+            told(done)
+        for names in _moved(self._target):
+            for name, expiry in zip(names, self._target.expiries(names), strict=True):
+                found.target[name_of(name).kind] += expiry == NEVER or expiry > horizon
+        found.differing += Counter()  # forgets the kinds with none
+        return found
+
+    def finish(self) -> None:
+        self._target.set_hash(SCHEMA, self._own.fields())
+        self._source.set_hash(MOVE, {"state": MoveState.LEFT})
+        self._target.delete(MOVE)
+
+    def _batches(self) -> Iterator[tuple[list[Entry], int]]:
+        """Keys of FROM as they have to be in TO, and how many have come so far."""
+        done = 0
+        for names in _moved(self._source):
+            done += len(names)
+            found = map(self._brought_forward, self._source.read(names))
+            yield [entry.rekeyed(self._rekey) for entry in found if entry], done
+
+    def _brought_forward(self, entry: Entry | None) -> Entry | None:
+        for version in range(self._stored.version, VERSION):
+            entry = STEPS[version](entry) if entry else None
+        return entry
+
+
+def _moved(side: Side) -> Iterator[list[bytes]]:
+    """Names of the keys that are not the store's own, in batches."""
+    for found in side.names(f"{ANY_SCHEMA}*"):
+        if names := [name for name in found if not is_of_the_store(name.decode(errors="replace"))]:
+            yield names
+
+
+def last_service(side: Side) -> bytes | None:
+    """A mark that every running service renews within a minute, and that otherwise goes within one."""
+    return side.get(REPAIR_LOCK)
+
+
+def undo(side: Side) -> None:
+    """Lets services start on a store again that was moved, or begun to be. Raises MoveRefused."""
+    found = stored_move(side.hash_of(MOVE))
+    if found is None:
+        raise MoveRefused("this store was not moved; there is nothing to undo")
+    if found.state is MoveState.ARRIVING:
+        raise MoveRefused(f"this store holds only a part of {found.other}; empty it instead")
+    side.delete(MOVE)

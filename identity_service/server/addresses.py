@@ -1,0 +1,129 @@
+"""Whose address an address is: the client's, as the connection shows it or the operator's own proxies tell it, and the visitor's, if it can
+be one."""
+
+import ipaddress
+import re
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from identity_service.settings.schema import ServerSettings
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+FORWARDED = "forwarded"
+"""The header of RFC 7239; every other one holds an address, or a list of them with the nearest hop at its end."""
+WITH_PORT = re.compile(r"\[(.*)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
+PARAMETER = re.compile(
+    r"""[ \t]*+(?:([!#$%&'*+.^_`|~\w-]++)[ \t]*+=[ \t]*+(?:"((?:[^"\\]|\\.)*+)"|([^\s",;]*+)))?[ \t]*+([,;]|\Z)""", re.ASCII
+)
+"""Name, quoted value, plain value, and what ends it. Nothing between two separators is none."""
+LOCAL_IPV4 = re.compile(r"(?:10|127)\.|192\.168\.|169\.254\.|172\.(?:1[6-9]|2\d|3[01])\.|0\.0\.0\.0\Z", re.ASCII)
+PRIVATE_IPV6 = ipaddress.IPv6Network("fc00::/7")
+
+
+@dataclass(frozen=True, slots=True)
+class Proxies:
+    """The operator's own. `header`: the one in which they name the client, in lower case."""
+
+    networks: tuple[Network, ...] = ()
+    header: str = "x-forwarded-for"
+
+
+NO_PROXIES = Proxies()
+
+
+def proxies_of(server: ServerSettings) -> Proxies:
+    return Proxies(parse_networks(server.trusted_proxies), server.client_address_header.lower())
+
+
+def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
+    """Raises ValueError for what is neither an address nor a network."""
+    return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
+
+
+def client_address(peer: str | None, told: str | None, proxies: Proxies) -> str | None:
+    """The right-most hop that is no proxy of ours; None rather than an address that may be somebody else's. `told`: the proxies' header."""
+    peer = _address(peer or "")
+    if peer is None:
+        return None
+    if told is None:
+        return None if _is_ours(peer, proxies) else peer
+    if not _is_ours(peer, proxies):
+        return None
+    for hop in reversed(list(_forwarded_hops(told)) if proxies.header == FORWARDED else told.split(",")):
+        address = _address(hop.strip())
+        if address is None:
+            return None
+        if not _is_ours(address, proxies):
+            return address
+    return None
+
+
+def _forwarded_hops(told: str) -> Iterator[str]:
+    """The client of each hop; empty where a hop names none. What breaks the grammar makes the hop nearest to us unknown: who wrote it may
+    have meant to hide what our own proxies wrote."""
+    client, at = "", 0
+    while at < len(told):
+        found = PARAMETER.match(told, at)
+        if found is None:
+            yield ""
+            return
+        name, quoted, plain, end = found.groups()
+        if name and name.lower() == "for":
+            client = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else plain
+        if end != ";":
+            yield client
+            client = ""
+        at = found.end()
+
+
+def is_local(address: str) -> bool:
+    """Whether it is of one machine or one network: loopback, private (RFC 1918, fc00::/7) or link-local. Such an address is a proxy's, a
+    balancer's or a colleague's, and all who come through it would be one visitor. `address`: as `client_address` returns it."""
+    if ":" not in address:
+        return LOCAL_IPV4.match(address) is not None
+    parsed = ipaddress.IPv6Address(address)
+    return parsed.is_loopback or parsed.is_link_local or parsed.is_unspecified or parsed in PRIVATE_IPV6
+
+
+def is_proxy(peer: str | None, proxies: Proxies) -> bool:
+    address = _address(peer or "")
+    return address is not None and _is_ours(address, proxies)
+
+
+def limited_client(address: str) -> str:
+    """What one client counts as: its IPv4 address, or its IPv6 /64. `address`: as `client_address` returns it."""
+    return address if ":" not in address else str(ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False))
+
+
+def caller_source(scope: Mapping[str, Any], proxies: Proxies) -> str:
+    """Whom a wrong key, or a call too many, counts for: the client; where nobody can vouch for its address, whoever's connection it is."""
+    peer, told = scope["client"][0] if scope["client"] else None, scope["state"]["headers"].get(proxies.header)
+    address = client_address(peer, told, proxies) or client_address(peer, None, NO_PROXIES)
+    return limited_client(address) if address else "unknown"
+
+
+def _is_ours(address: str, proxies: Proxies) -> bool:
+    if not proxies.networks:
+        return False
+    parsed = ipaddress.ip_address(address)
+    return any(parsed in network for network in proxies.networks)
+
+
+def _address(text: str) -> str | None:
+    """With or without a port. An IPv4 address as a socket of both families shows it (`::ffff:a.b.c.d`) is that IPv4 address; None for what
+    is no address."""
+    try:
+        socket.inet_pton(socket.AF_INET, text)  # reads the same IPv4 addresses as the library below, ten times as fast
+        return text
+    except (OSError, ValueError):
+        pass
+    with_port = WITH_PORT.fullmatch(text)
+    text = with_port[1] or with_port[2] if with_port else text
+    try:
+        parsed = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return str(mapped) if mapped else text

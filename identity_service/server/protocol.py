@@ -1,0 +1,315 @@
+"""What the HTTP server leaves open: how long a request may take to come, and how much of it is read before the application sees it.
+
+Refused requests are answered in the form of their address and the connection is closed: 408 for one that comes too slowly, 414, 431, 413,
+505, 429 for one on a connection too many of its client, and 400 for what proxies could read otherwise than this server. A connection that
+sends nothing at all is closed without an answer, and so is one whose client does not read. A wish for another protocol is ignored.
+"""
+
+import asyncio
+import secrets
+from collections import Counter
+from dataclasses import dataclass
+from enum import Enum
+from http import HTTPStatus
+from typing import Any
+
+import httptools
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from identity_service.errors import (
+    HeadersTooLarge,
+    Malformed,
+    RateLimited,
+    ServiceError,
+    TargetTooLong,
+    TooLarge,
+    TooSlow,
+    UnknownVersion,
+)
+from identity_service.server.addresses import NO_PROXIES, Proxies, is_proxy, limited_client, proxies_of
+from identity_service.server.logs import log_answered
+from identity_service.server.metrics import CUT_OFF
+from identity_service.server.problems import problem_body
+from identity_service.settings.schema import Settings
+
+VERSIONS = frozenset({"1.0", "1.1"})
+LINE_FRAME = 4
+CHUNK_FRAMES = 2
+ID_BYTES = 9
+REFUSALS: dict[HTTPStatus, ServiceError] = {
+    HTTPStatus.BAD_REQUEST: Malformed("Send the request as RFC 9112 says."),
+    HTTPStatus.REQUEST_TIMEOUT: TooSlow("Send the whole request at once."),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TooLarge("Send less; /docs/contract#limits says how much."),
+    HTTPStatus.REQUEST_URI_TOO_LONG: TargetTooLong("Send the call as POST, with a body in place of the query."),
+    HTTPStatus.TOO_MANY_REQUESTS: RateLimited("Use fewer connections, and each for several calls.", retry_after=1),
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: HeadersTooLarge("Send fewer headers; /docs/contract#limits says how many."),
+    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED: UnknownVersion("Send HTTP/1.1."),
+}
+
+
+OPEN: Counter[str] = Counter()
+"""Connections of this worker, by client."""
+
+
+class Part(Enum):
+    """Of a request, while it is being read, with the answer to one that is too large. The head is the request line and the headers."""
+
+    HEAD = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    BODY = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """Seconds that a part may take from its first byte to its last, and its bytes as they are sent."""
+
+    seconds: float
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Allowances:
+    """`target`: bytes of a path with its query; `headers`: their number; `connections`: of one client at a time, 0 for any number, and
+    `proxies`, who are no clients."""
+
+    head: Allowance
+    body: Allowance
+    target: int
+    headers: int
+    connections: int = 0
+    proxies: Proxies = NO_PROXIES
+
+
+def allowances(settings: Settings) -> Allowances:
+    """A header line has a colon, a space and an end; a body may be sent in chunks that double it. Whatever is complete, the application
+    measures to the byte."""
+    limits = settings.limits
+    head = limits.target_bytes + limits.header_bytes + LINE_FRAME * (limits.header_count + 4)
+    body = CHUNK_FRAMES * max(limits.body_bytes, limits.sale_body_bytes, limits.lookup_body_bytes)
+    return Allowances(
+        Allowance(limits.header_seconds, head),
+        Allowance(limits.body_seconds, body),
+        limits.target_bytes,
+        limits.header_count,
+        limits.connections_per_client if limits.enabled else 0,
+        proxies_of(settings.server),
+    )
+
+
+class Refused(Exception):
+    """Ends the parsing of a request; the protocol's `_status` says why."""
+
+
+class Parser(httptools.HttpRequestParser):
+    """Reads a request that asks for another protocol as if it did not ask. Servers may ignore it (RFC 9110 7.8), and Java's asks with
+    its first calls. The library leaves off after such a head: the same head follows without the wish, and then what came after it."""
+
+    def __init__(self, protocol: "GuardedProtocol") -> None:
+        super().__init__(protocol)
+        self._protocol = protocol
+
+    @property
+    def leaves_off(self) -> bool:
+        """Whether the head that was read wishes for another protocol. A tunnel is none."""
+        return self.should_upgrade() and self.get_method() != b"CONNECT"
+
+    def feed_data(self, data: bytes) -> None:  # type: ignore[override]  # nothing else comes
+        while True:
+            try:
+                super().feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as stopped:
+                if not self.leaves_off:
+                    raise
+                data = self._head() + data[stopped.args[0] :]
+
+    def _head(self) -> bytes:
+        lines = [b"%b: %b" % header for header in self._protocol.headers if header[0] != b"upgrade"]
+        first = b"%b %b HTTP/%b" % (self.get_method(), self._protocol.url, self.get_http_version().encode())
+        return b"\r\n".join((first, *lines, b"", b""))
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One timer a connection, set again when it rings early, so that a usual request sets none. `_part`: of a request that has begun;
+    None for a connection that waits for one, or for its answer."""
+
+    parser: Parser
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        allowed: Allowances,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.parser = Parser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as the library's own
+        self.url = b""
+        self.headers = []
+        self._allowed = allowed
+        self._tick = min(allowed.head.seconds, allowed.body.seconds, config.timeout_keep_alive)
+        self._part: Part | None = None
+        self._idle = False
+        self._size = 0
+        self._due: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._stuck: asyncio.TimerHandle | None = None
+        self._status = HTTPStatus.BAD_REQUEST
+        self._peer: str | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._set_deadline(Part.HEAD)
+        self._peer = self._counted()
+        if self._peer:
+            OPEN[self._peer] += 1
+            if OPEN[self._peer] > self._allowed.connections:
+                self._refuse(HTTPStatus.TOO_MANY_REQUESTS)
+
+    def _counted(self) -> str | None:
+        """Whom the connection counts for; None where it is a proxy of ours, or a socket without an address."""
+        address = self.client[0] if self.client and self._allowed.connections else None
+        return None if address is None or is_proxy(address, self._allowed.proxies) else limited_client(address)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._peer:
+            OPEN[self._peer] -= 1
+            if not OPEN[self._peer]:
+                del OPEN[self._peer]
+        for timer in filter(None, (self._timer, self._stuck)):
+            timer.cancel()
+
+    def pause_writing(self) -> None:
+        """The client does not read its answer: it has as long for that as for sending a body."""
+        super().pause_writing()
+        self._stuck = self.loop.call_later(self._allowed.body.seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stuck:
+            self._stuck.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        before, cycle = self._part or self._awaited(), self.cycle
+        if self._idle:
+            self._idle, self._due = False, None
+        super().data_received(data)
+        part = self._part or self._awaited()
+        if part is None or self.transport.is_closing():
+            return
+        self._set_deadline(part)
+        if part is before and self.cycle is cycle:
+            self._size += len(data)
+        if self._size > self._allowance(part).size:
+            self._refuse(part.value)
+        elif len(self.url) > self._allowed.target:
+            self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG)
+        elif len(self.headers) > self._allowed.headers:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._part, self._due = Part.HEAD, None
+
+    def on_headers_complete(self) -> None:
+        if self.parser.leaves_off:
+            return
+        status = self._fault_of_head(self.parser.get_http_version())
+        if status:
+            self._status = status
+            raise Refused
+        super().on_headers_complete()
+        self.headers = []  # for the trailers: the application has the list before, and what a trailer says is no header
+        self._part, self._due = Part.BODY, None
+
+    def on_message_complete(self) -> None:
+        if self.parser.leaves_off:
+            return
+        super().on_message_complete()
+        self._part = self._due = None
+        if self.cycle.response_complete:
+            self._rest()
+
+    def on_response_complete(self) -> None:
+        """Of the library, which would make a timer of its own for the next request of every connection, after every answer."""
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+        else:
+            self.server_state.total_requests += 1
+            self.flow.resume_reading()
+            if self._part is None:
+                self._rest()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 the server's word for whatever its parser refused
+        self._refuse(self._status)
+
+    def _awaited(self) -> Part | None:
+        """Between requests: None while one is being answered. Blank lines after it are the beginning of a head."""
+        return Part.HEAD if self.cycle is None or self.cycle.response_complete else None
+
+    def _allowance(self, part: Part) -> Allowance:
+        return self._allowed.head if part is Part.HEAD else self._allowed.body
+
+    def _set_deadline(self, part: Part) -> None:
+        if self._due is None:
+            self._wait(self._allowance(part).seconds)
+
+    def _rest(self) -> None:
+        self._idle = True  # until the first byte of the next request
+        self._wait(self.timeout_keep_alive)
+
+    def _wait(self, seconds: float) -> None:
+        self._due, self._size = self.loop.time() + seconds, 0
+        if self._timer is None:
+            self._timer = self.loop.call_later(self._tick, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._due is None or self.transport.is_closing():
+            return
+        if self.flow.read_paused or (self._part is not Part.BODY and self._is_answering()):
+            self._due = self.loop.time() + 1
+        left = self._due - self.loop.time()
+        if left > 0:
+            self._timer = self.loop.call_later(min(left, self._tick), self._ring)
+        elif self._part is None:
+            self.transport.close()
+        else:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _fault_of_head(self, version: str) -> HTTPStatus | None:
+        """The parser takes bodies of HTTP/1.0 in chunks."""
+        if len(self.url) > self._allowed.target:
+            return HTTPStatus.REQUEST_URI_TOO_LONG
+        if version not in VERSIONS:
+            return HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
+        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+        return HTTPStatus.BAD_REQUEST if codings and (version == "1.0" or codings != [b"chunked"]) else None
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        """Silently where an answer is on its way already: another one would be taken for the next request's."""
+        CUT_OFF.labels(status.value).inc()
+        if self._part is not Part.BODY and self._is_answering():
+            self.cycle.keep_alive = False
+            self.flow.pause_reading()
+            return
+        if self._part is not Part.BODY or not (self.pipeline or self.cycle.response_started):
+            self.transport.write(self._refusal(status))
+        self.transport.close()
+
+    def _refusal(self, status: HTTPStatus) -> bytes:
+        error, request_id = REFUSALS[status], secrets.token_urlsafe(ID_BYTES)
+        _, media, body = problem_body(error, request_id, self.url.partition(b"?")[0].decode("latin-1"))
+        log_answered(request_id, "other", "none", status.value, 0.0)
+        lines = [b"HTTP/1.1 %d %b" % (status, status.phrase.encode()), b"content-type: %b" % media.encode()]
+        lines.append(b"x-request-id: %b" % request_id.encode())
+        lines += [b"retry-after: %d" % error.retry_after] if error.retry_after else []
+        return b"\r\n".join((*lines, b"content-length: %d" % len(body), b"connection: close", b"", body))

@@ -1,0 +1,202 @@
+"""The HTTP server: uvicorn's supervisor with one process a worker, and the lines that say where it listens."""
+
+import errno
+import os
+import resource
+import socket
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import wait
+from typing import Any
+
+import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
+from uvicorn.supervisors import Multiprocess, multiprocess
+
+from identity_service.errors import SettingsError
+from identity_service.server.connection import Connection
+from identity_service.server.logs import SERVER_LOGGING, log
+from identity_service.server.protocol import allowances
+from identity_service.server.slots import MEMORY_VARIABLE, create_memory
+from identity_service.settings.check import DEMO_KEY
+from identity_service.settings.schema import Settings
+
+Create = Callable[[Settings], Any]
+"""Makes a worker's ASGI application. It is found by its name, so it is a function of a module."""
+
+MOST_CONNECTIONS = 8192
+"""Of a worker; above it calls are answered 503. Slow clients hold connections for seconds, so it is far above what a worker can answer."""
+
+BACKLOG = 4096
+START_SECONDS = 60
+"""In which a worker must be ready to replace another, or the other stays."""
+END_SECONDS = 10
+"""After the time for open calls, in which a worker that was told to end must have ended, or it is killed."""
+
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 the wildcard is compared, not bound
+"""Where this machine reaches a service that listens everywhere."""
+
+
+class Worker(multiprocess.Process):
+    """Whose death is noticed at once, also while the supervisor waits for its answer; whose end comes, also where it is frozen; and of
+    whose gauges nothing is left then."""
+
+    def join(self) -> None:
+        self.process.join((self.config.timeout_graceful_shutdown or 0) + END_SECONDS)
+        if self.process.is_alive():
+            self.process.kill()
+        self.process.join()
+        mark_process_dead(self.pid)  # type: ignore[no-untyped-call]
+
+    def wait_until_ready(self, timeout: float, should_exit: threading.Event | None = None) -> bool:  # noqa: ARG002 that of an answer
+        return super().wait_until_ready(START_SECONDS, should_exit)
+
+    def _healthcheck(self, timeout: float) -> bool | None:
+        try:
+            self.parent_conn.send(b"ping")
+            if self.parent_conn in wait([self.parent_conn, self.process.sentinel], timeout):
+                started: bool = self.parent_conn.recv()
+                return started
+        except (OSError, EOFError):
+            pass
+        return None
+
+
+multiprocess.Process = Worker  # type: ignore[misc]  # the supervisor takes no other way
+
+
+class Supervisor(Multiprocess):
+    """`read`: the settings, again; raises SettingsError. Workers that die are replaced with the settings of the others, whatever has
+    become of the file."""
+
+    def __init__(self, config: uvicorn.Config, bound: list[socket.socket], read: Callable[[], Settings], create: Create) -> None:
+        super().__init__(config, sockets=bound)
+        self._read, self._create = read, create
+
+    def handle_hup(self) -> None:
+        try:
+            _set_workers(self.config, self._read(), self._create)
+        except SettingsError as error:
+            log.error(
+                "the settings have faults, so the workers go on with those before; correct them and send SIGHUP again", faults=error.faults
+            )
+        except Exception as error:  # whatever it is, the service goes on
+            log.error("the settings could not be read, so the workers go on with those before", fault=type(error).__name__)
+        else:
+            super().handle_hup()
+
+
+class CannotListen(Exception):
+    """One line for the user: why, and what to do next."""
+
+
+def bind(host: str, port: int, chosen: str) -> socket.socket:
+    """Takes the port, and lets nobody connect yet. `chosen`: by which option or setting. Raises CannotListen."""
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise CannotListen(_why_not(error, host, port, chosen)) from None
+    return bound
+
+
+def _why_not(error: OSError, host: str, port: int, chosen: str) -> str:
+    if isinstance(error, socket.gaierror) or error.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
+        return f"{host} is no address of this machine; choose one with --host, or 0.0.0.0 for all"
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} of {host} is in use; stop what listens there or choose another with {chosen}"
+    if error.errno == errno.EACCES:
+        return f"port {port} is for the system's own services; choose one from 1024 on with {chosen}, and put a proxy before it"
+    return f"port {port} of {host} cannot be listened on ({error.strerror}); choose another with --host and {chosen}"
+
+
+def run_workers(settings: Settings, bound: list[socket.socket], read: Callable[[], Settings], create: Create) -> None:
+    """Always under the supervisor, also with one worker: it restarts workers that die, and on SIGHUP one by one with what `read` gives.
+    Raises CannotListen where another service that had bound the port, too, was faster."""
+    server = settings.server
+    _allow_connections()
+    for one, (chosen, port) in zip(bound, server.ports.items(), strict=True):
+        try:
+            one.listen(BACKLOG)
+        except OSError as error:
+            raise CannotListen(_why_not(error, server.host, port, chosen)) from None
+    config = uvicorn.Config(
+        "",
+        factory=True,
+        host=server.host,
+        port=server.port,
+        workers=server.workers,
+        loop="uvloop",
+        ws="none",
+        log_config=SERVER_LOGGING,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=server.drain_seconds,
+        timeout_keep_alive=30,
+        timeout_worker_healthcheck=10,
+        backlog=BACKLOG,
+        limit_concurrency=MOST_CONNECTIONS,
+    )
+    _set_workers(config, settings, create)
+    os.environ[MEMORY_VARIABLE] = create_memory()
+    threading.Thread(target=_announce, args=(settings,), daemon=True).start()
+    Supervisor(config, bound, read, create).run()
+
+
+def _set_workers(config: uvicorn.Config, settings: Settings, create: Create) -> None:
+    """Of those that start from now on."""
+    config.app = partial(create, settings)
+    config.http = partial(Connection, allowed=allowances(settings))  # type: ignore[assignment]
+
+
+def _allow_connections() -> None:
+    """Systems often allow 1,024 open files, and more where a process asks for them."""
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS + 256
+    if resource.RLIM_INFINITY not in {soft, most}:
+        wanted = min(wanted, most)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+def _announce(settings: Settings) -> None:
+    """Says where the service listens, once it answers."""
+    host, port = settings.server.host, settings.server.port
+    shown = f"[{host}]" if ":" in host else host
+    reached = f"http://{LOOPBACK.get(shown, shown)}"
+    for _ in range(1200):
+        try:
+            with urllib.request.urlopen(f"{reached}:{port}/healthz", timeout=1):  # noqa: S310 it is http
+                break
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.02)
+    else:
+        return
+    _print(f"listening on http://{shown}:{port}")
+    internal = f"{reached}:{settings.server.internal_port or port}"
+    _print(f"docs: {internal}/docs")
+    _print(f"admin: {internal}/admin{_sign_in(settings)}")
+    if settings.server.demo:
+        _print(f"demo shop: http://localhost:{port}/shop")
+
+
+def _sign_in(settings: Settings) -> str:
+    """A key of development settings, which everybody knows, and no other."""
+    known = [key for shop in settings.shops.values() for key in shop.private_keys if DEMO_KEY.fullmatch(key)]
+    return f" (sign in with {known[0]})" if known else ""
+
+
+def _print(line: str) -> None:
+    """Where nobody reads it, nothing is printed from then on, and the exit code stays what it is."""
+    try:
+        print(line, flush=True)
+    except (OSError, ValueError):
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 it lives as long as the process

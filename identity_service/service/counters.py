@@ -1,0 +1,203 @@
+"""Counts, products seen and the tracking log, gathered in the worker's memory and written once a second.
+
+A worker that is killed loses the counts of its last second: this is the one place that fails open, since a counter must never cost a
+sale. Orders, links and events are never gathered.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from msgspec import Struct
+
+from identity_service.errors import StoreUnavailable
+from identity_service.model.event import ProductId, compact
+from identity_service.model.shop import ShopId
+from identity_service.store import Clock, Store
+from identity_service.store.counters import HOUR, MOST_COUNTERS, Log, Shown
+
+MICROS = 1_000_000
+"""Revenue is counted in millionths of the shop's currency; an order's own revenue is exact."""
+MOST_WAITING = 1_000
+LONGEST_LABEL = 120
+LABELLED = frozenset({"click", "order", "revenue"})
+"""Kinds of counters that are named by labels, which anybody may send."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How an order stands in the shop's figures: its revenue, and that of each label that it is credited to. Nothing of it is personal.
+    `currency`: empty where it is the shop's own; amounts of two are never added."""
+
+    revenue: Decimal
+    labels: Mapping[str, Decimal]
+    currency: str = ""
+
+    @property
+    def negative(self) -> "Counted":
+        return Counted(-self.revenue, {label: -amount for label, amount in self.labels.items()}, self.currency)
+
+
+@dataclass(slots=True)
+class Gathered:
+    """`calls`: how often names were counted together in an hour since the last write; `hours`: the same by name, and amounts."""
+
+    calls: dict[tuple[int, tuple[str, ...]], int] = field(default_factory=dict)
+    hours: dict[int, Counter[str]] = field(default_factory=dict)
+    products: dict[str, Shown] = field(default_factory=dict)
+    log: deque[tuple[int, "Called"]] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
+    failures: deque[tuple[int, "Called"]] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
+    last: dict[str, int] = field(default_factory=dict)
+
+
+class Called(Struct, frozen=True):
+    """One tracking call as the log tells it: `mode` is its subject's, or bot, or None for a call that is about no visit; `error` is the
+    text that the caller got, None for a success; `unread` names the arguments that were left out of one."""
+
+    call: str
+    mode: str | None
+    labels: tuple[str, ...] | None = None
+    error: str | None = None
+    unread: tuple[str, ...] = ()
+
+    def entry(self, time: int) -> str:
+        """As the log is stored."""
+        found: dict[str, object] = {"time": time, "call": self.call, "mode": self.mode, "outcome": "ok" if self.error is None else "error"}
+        found |= {"labels": self.labels} if self.labels is not None else {}
+        found |= {"unread": self.unread} if self.unread else {}
+        return compact(found | ({"error": self.error} if self.error is not None else {}))
+
+
+class Tally:
+    """`clock`: seconds since 1970."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._shops: dict[ShopId, Gathered] = {}
+
+    def called(self, shop: ShopId, called: Called) -> None:
+        now, gathered = int(self._clock()), self._of(shop)
+        if called.error is not None:
+            self._count(gathered, now, (f"call {called.call}", f"error {called.call}"))
+            gathered.failures.append((now, called))
+        elif called.mode is None:
+            self._count(gathered, now, (f"call {called.call}",))
+        else:
+            self._count(gathered, now, (f"call {called.call}", f"mode {called.mode}"))
+        gathered.log.append((now, called))
+
+    def beyond_quota(self, shop: ShopId) -> None:
+        """A call with a public key was refused, since its client or the key had sent too much within an hour."""
+        self._count(self._of(shop), int(self._clock()), ("calls beyond quota",))
+
+    def identified(self, shop: ShopId, mode: str, choice: str | None) -> None:
+        """An ID was issued, or none: then `mode` is null, or bot for a robot. `choice`: what a banner reported with the call."""
+        issued = f"issued {mode}"
+        self._count(self._of(shop), int(self._clock()), (issued, f"choice {choice}") if choice else (issued,))
+
+    def robot_clicked(self, shop: ShopId) -> None:
+        self._count(self._of(shop), int(self._clock()), ("clicks bot",))
+
+    def clicked(self, shop: ShopId, product: ProductId, labels: Sequence[str], *, visitor: bool, private: bool) -> None:
+        now, gathered = int(self._clock()), self._of(shop)
+        names = [f"click {label[:LONGEST_LABEL]}" for label in labels] or ["clicks unlabelled"]
+        self._count(gathered, now, ("clicks all", *names) if visitor else ("clicks all", "clicks visitorless", *names))
+        gathered.last["click"] = now
+        self._see(gathered, [product], Shown(now, private))
+
+    def sold(self, shop: ShopId, time: int, counted: Counted, products: Sequence[ProductId], *, private: bool) -> None:
+        """`time`: of the order."""
+        self._count_order(shop, time, counted, 1, attributed=bool(counted.labels))
+        now, gathered = int(self._clock()), self._of(shop)
+        gathered.last["sale"] = now
+        self._see(gathered, products, Shown(now, private))
+
+    def taken_back(self, shop: ShopId, time: int, counted: Counted) -> None:
+        """An order that counted at `time`, and in whose place another one is counted."""
+        self._count_order(shop, time, counted.negative, -1, attributed=bool(counted.labels))
+
+    def returned(self, shop: ShopId, time: int, counted: Counted, *, attributed: bool) -> None:
+        """What came back of an order that counted at `time`, which stays one, attributed or not."""
+        self._count_order(shop, time, counted.negative, 0, attributed=attributed)
+
+    def _count_order(self, shop: ShopId, time: int, counted: Counted, number: int, *, attributed: bool) -> None:
+        gathered, foreign = self._of(shop), f":{counted.currency}" if counted.currency else ""
+        for kind in ["all", *(["attributed"] if attributed else [])]:
+            self._add(gathered, time, {f"orders {kind}": number, f"revenue_all{foreign} {kind}": _micros(counted.revenue)})
+        for label, amount in counted.labels.items():
+            name = label[:LONGEST_LABEL]
+            self._add(gathered, time, {f"order {name}": number, f"revenue{foreign} {name}": _micros(amount)})
+
+    async def write(self) -> None:
+        """What cannot be written now waits for the next time, and keeps no other shop from being written."""
+        written = await asyncio.gather(*map(self.write_of, list(self._shops)), return_exceptions=True)
+        for fault in filter(None, written):
+            raise fault
+
+    async def write_of(self, shop: ShopId) -> None:
+        """Raises StoreUnavailable; then it waits for the next time."""
+        gathered = self._shops.pop(shop, None)
+        if gathered is None:
+            return
+        self._sum_up(gathered)
+        log = Log(*([called.entry(time) for time, called in entries] for entries in (gathered.log, gathered.failures)))
+        try:
+            await self._store.activity.write(shop, gathered.hours, gathered.products, log, gathered.last)
+        except StoreUnavailable:
+            self._give_back(shop, gathered)
+            raise
+
+    def _give_back(self, shop: ShopId, gathered: Gathered) -> None:
+        newer = self._of(shop)
+        for start, counts in gathered.hours.items():
+            newer.hours.setdefault(start, Counter()).update(counts)
+        newer.products = gathered.products | newer.products
+        newer.last = gathered.last | newer.last
+        newer.log.extendleft(reversed(gathered.log))
+        newer.failures.extendleft(reversed(gathered.failures))
+
+    def _of(self, shop: ShopId) -> Gathered:
+        found = self._shops.get(shop)
+        if found is None:
+            found = self._shops[shop] = Gathered()
+        return found
+
+    def _count(self, gathered: Gathered, now: int, names: tuple[str, ...]) -> None:
+        """Calls of one kind have the same names, so those are told apart only when they are written."""
+        one = (now - now % HOUR, names)
+        gathered.calls[one] = gathered.calls.get(one, 0) + 1
+        if len(gathered.calls) > MOST_WAITING:
+            self._sum_up(gathered)
+
+    def _sum_up(self, gathered: Gathered) -> None:
+        while gathered.calls:
+            (hour, names), number = gathered.calls.popitem()
+            self._add(gathered, hour, dict.fromkeys(names, number))
+
+    def _add(self, gathered: Gathered, now: int, numbers: dict[str, int]) -> None:
+        """As the store does: labels beyond the cap are counted together, and amounts in other currencies not at all, however long the
+        store is away."""
+        start = now - now % HOUR
+        counts = gathered.hours.get(start)
+        if counts is None:
+            counts = gathered.hours[start] = Counter()
+        full = len(counts) >= MOST_COUNTERS
+        for name, number in numbers.items():
+            kind = name.partition(" ")[0] if full and name not in counts else ""
+            if ":" not in kind:
+                counts[f"{kind} ..." if kind in LABELLED else name] += number
+
+    def _see(self, gathered: Gathered, products: Sequence[ProductId], seen: Shown) -> None:
+        waiting = gathered.products
+        for product in products[:100]:
+            name = f"{'i' if isinstance(product, int) else 's'}{product}"
+            waiting[name] = seen if name not in waiting else Shown(seen.time, seen.private or waiting[name].private)
+        while len(waiting) > MOST_WAITING:
+            del waiting[next((name for name, one in waiting.items() if not one.private), next(iter(waiting)))]
+
+
+def _micros(amount: Decimal) -> int:
+    return int(amount.scaleb(6))

@@ -1,0 +1,263 @@
+"""Issuing: from a visit to an identity, with everything that the decision obliges to: granting, withdrawing, proving."""
+
+import re
+
+from msgspec.structs import replace
+
+from identity_service.errors import StoreUnavailable
+from identity_service.model.consent import Choice, Millis, Receipt, Signal, choice_said
+from identity_service.model.cookieless import DAY, window_at
+from identity_service.model.policy import Asked, Decision, Facts, Reason, decide
+from identity_service.model.shop import Shop
+from identity_service.model.token import Signing, Token
+from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorState
+from identity_service.server.metrics import BAD_SIGNATURES, ISSUED, REFUSED_SIGNALS, count
+from identity_service.service.candidates import Candidates, token_expires
+from identity_service.service.grants import Grants
+from identity_service.service.identities import CLEARING, UNTOUCHED, identity_of, null_identity, refusal_cookie
+from identity_service.service.known import Scene, scene_of
+from identity_service.service.linking import LinkingRefusals, refuses_links
+from identity_service.service.receipts import Receipts
+from identity_service.service.visit import CookieAct, Identity, Visit
+from identity_service.store import Clock, Store
+from identity_service.store.visitors import NO_RECEIPT, UNKNOWN
+
+OWN_FORM = re.compile(r"[A-Za-z0-9_-]{22}")
+"""Of the IDs that the service makes."""
+WRONG_CLOCK = 400 * DAY * 1000
+"""A refusal that is told so much later, in milliseconds, was not: a device without a battery begins in 1970."""
+DATED_BY_ITSELF = frozenset({"tcf", "gpp"})
+"""Sources of a TC string, which is none once it is too old."""
+
+
+class Visitors:
+    """`consent_days`: life of a grant; `refusal_days`: of a refusal. `clock`: seconds since 1970."""
+
+    def __init__(self, store: Store, signing: Signing, receipts: Receipts, clock: Clock, consent_days: int, refusal_days: int) -> None:
+        self._store = store
+        self._signing = signing
+        self._receipts = receipts
+        self._candidates = Candidates(store)
+        self._linking = LinkingRefusals(store, receipts)
+        self._grants = Grants(store, signing, receipts, self._linking, consent_days * DAY)
+        self._clock = clock
+        self._consent_life = Millis(consent_days * DAY * 1000)
+        self._refusal_life = Millis(refusal_days * DAY * 1000)
+
+    async def identify(self, visit: Visit) -> Identity:
+        """Raises StoreUnavailable only where a choice could not be made durable; otherwise a lost store costs the visitor its ID."""
+        now = Millis(int(self._clock() * 1000))
+        visit = self._without_stale(visit, now)
+        tokens = self.verified(visit.shop, visit.tokens)
+        try:
+            identity = await self._identify(visit, tokens, now)
+        except StoreUnavailable:
+            identity = self._without_store(visit, tokens, now)
+        count(ISSUED, identity.mode, identity.reason)
+        return identity
+
+    async def preview(self, visit: Visit, tokens: list[Token] | None = None, *, assumed: bool = False) -> tuple[Scene, Decision]:
+        """What `identify` would decide, changing nothing. `tokens`: the visit's, where they are verified already. `assumed`: from what
+        this worker knows of the visitor."""
+        now = Millis(int(self._clock() * 1000))
+        tokens = self.verified(visit.shop, visit.tokens) if tokens is None else tokens
+        scene = await self.look_up(self._without_stale(visit, now), tokens, now, assumed=assumed)
+        return scene, decide(visit.shop.policy, scene.facts())
+
+    async def confirm_read(self, scene: Scene) -> None:
+        """For a decision after which nothing is written that would notice what another server knows. Raises StoreUnavailable."""
+        await self._store.visitors.confirm_read(scene.visit.shop.shop_id, scene.states)
+
+    def _without_stale(self, visit: Visit, now: Millis) -> Visit:
+        """A remembered choice older than one of its kind may live is none any more; an opt-out that came with it stands."""
+        if not visit.signals:
+            return visit
+        return replace(visit, signals=tuple(self._as_of_now(one, now) if self._is_stale(one, now) else one for one in visit.signals))
+
+    def _as_of_now(self, stale: Signal, now: Millis) -> Signal:
+        """A refusal that was said with this call is one, however wrong the clock is that dates it."""
+        wrong = stale.decided_at <= now - WRONG_CLOCK
+        if wrong and stale.refuses and stale.choice is not Choice.GRANTED and not stale.remembered:
+            return replace(stale, decided_at=now, dated=False)
+        return replace(stale, choice=None, linking=None)
+
+    def _is_stale(self, signal: Signal, now: Millis) -> bool:
+        refuses = Choice.REFUSED in {signal.choice, signal.linking} and signal.choice is not Choice.GRANTED
+        if refuses and signal.source in DATED_BY_ITSELF:
+            return False
+        return signal.decided_at <= now - (self._refusal_life if refuses else self._consent_life)
+
+    def verified(self, shop: Shop, texts: tuple[str, ...]) -> list[Token]:
+        if not texts:
+            return []
+        found = [self._signing.verify(shop.shop_id, text) for text in texts]
+        tokens = [token for token in found if token]
+        if len(tokens) < len(found):
+            BAD_SIGNATURES.inc(len(found) - len(tokens))
+        return tokens
+
+    async def look_up(self, visit: Visit, tokens: list[Token], now: Millis, *, assumed: bool = False) -> Scene:
+        seconds = now // 1000
+        candidate = await self._candidates.choose(visit, tokens, seconds)
+        derived = await self._candidates.derived(visit, seconds) if visit.asked is Asked.PERSISTENT and tokens else None
+        named = [token.visitor for token in tokens] + ([] if candidate.random else [candidate.visitor])
+        names = list(dict.fromkeys(named + ([derived.visitor] if derived else [])))
+        states = {candidate.visitor: UNKNOWN} if candidate.random else {}
+        if assumed and len(names) == 1:  # only the visitor that is written to is checked
+            states[names[0]] = self._store.visitors.assumed(visit.shop.shop_id, names[0], seconds)
+        elif names:
+            found = await self._store.visitors.look_up(visit.shop.shop_id, names, seconds)
+            states.update(zip(names, found, strict=True))
+        scene = scene_of(visit, now, tokens, candidate, states)
+        return replace(scene, derived=derived.visitor) if derived else scene
+
+    async def _identify(self, visit: Visit, tokens: list[Token], now: Millis) -> Identity:
+        scene = await self.look_up(visit, tokens, now)
+        decision = decide(visit.shop.policy, scene.facts())
+        withdrawn = self._to_withdraw(scene, decision)
+        receipt = self._refusal_receipt(scene, decision, withdrawn)
+        await self._withdraw(scene, withdrawn, receipt)
+        if decision.mode is Mode.PERSISTENT and (visit.own is None or visit.trusted):
+            identity = await self._grants.persistent(scene, decision)
+            return replace(identity, receipt=identity.receipt or receipt)
+        if decision.reason in UNTOUCHED and scene.tokens and refuses_links(scene):
+            token = scene.living or scene.tokens[0]
+            receipt = await self._linking.refuse(scene, token.visitor, token.kind, token_expires(token, visit.shop)) or receipt
+        if decision.mode is Mode.NULL:
+            return null_identity(scene, decision, receipt)
+        if scene.candidate.visitor in withdrawn:
+            scene = await self.look_up(replace(visit, tokens=(), own=None), [], now)
+        if scene.states[scene.candidate.visitor].gone_at is not None:
+            return null_identity(scene, replace(decision, mode=Mode.NULL, reason=Reason.WITHDRAWN), receipt)
+        return await self._cookieless(scene, decision, receipt)
+
+    async def _withdraw(self, scene: Scene, visitors: list[VisitorId], receipt: Receipt | None) -> None:
+        """The receipt names the first of them, and is kept in the same step."""
+        shop, proof = scene.visit.shop, self._receipts.as_stored(receipt) if receipt else NO_RECEIPT
+        if receipt and not visitors:
+            await self._store.visitors.store_receipt(shop.shop_id, proof)
+        for visitor in visitors:
+            life = None
+            if scene.candidate.kind is Kind.DERIVED and visitor == scene.candidate.visitor:
+                life = window_at(scene.seconds, shop.window_days).salt_destroyed_at - scene.seconds
+            await self._store.removals.withdraw(shop.shop_id, visitor, scene.now, life, receipt=proof)
+            proof = NO_RECEIPT
+
+    def _to_withdraw(self, scene: Scene, decision: Decision) -> list[VisitorId]:
+        """The IDs that this decision withdraws. Over a limit those of tokens alone, which are alive."""
+        named = self._named_to_withdraw(scene, decision)
+        if scene.visit.over_limit:
+            return self._alive(scene, [token.visitor for token in scene.tokens if token.visitor in named])
+        return named
+
+    def _named_to_withdraw(self, scene: Scene, decision: Decision) -> list[VisitorId]:
+        """A refusal withdraws the ID it names and no other; naming none, the client's derived one. Where a refusal still allows cookieless
+        IDs, only persistent ones are."""
+        visit, living = scene.visit, scene.living
+        if decision.reason in UNTOUCHED:
+            return []
+        refused = decision.choice is not None and decision.choice.choice is Choice.REFUSED and decision.choice in visit.signals
+        if decision.reason is not Reason.CONSENT_REFUSED and not (refused and visit.event):
+            switched_off = decision.reason is Reason.VISITOR_DISABLED
+            downgraded = visit.asked is Asked.AUTO and living is not None
+            return self._alive(scene, [t.visitor for t in scene.tokens if switched_off or (downgraded and t == living)])
+        if decision.reason is Reason.CONSENT_REFUSED and visit.shop.policy.rules(decision.region).refusal is Mode.COOKIELESS:
+            known = {token.visitor for token in scene.tokens} | ({visit.own} if visit.own and visit.trusted else set())
+            return self._alive(scene, sorted(one for one in known if _is_persistent(scene.states[one])))
+        named = [token.visitor for token in scene.tokens]
+        if visit.own and (visit.trusted or _is_of_a_caller(visit.own, scene.states[visit.own])):
+            named.append(visit.own)
+        named_one = any(token.kind is Kind.PERSISTENT or token_expires(token, visit.shop) > scene.seconds for token in scene.tokens)
+        if not named_one and not visit.own and decision.choice in visit.signals and scene.candidate.kind is Kind.DERIVED:
+            named.append(scene.candidate.visitor)
+        return named if visit.event else self._alive(scene, named)
+
+    def _alive(self, scene: Scene, named: list[VisitorId]) -> list[VisitorId]:
+        return [visitor for visitor in dict.fromkeys(named) if scene.states[visitor].gone_at is None]
+
+    def _refusal_receipt(self, scene: Scene, decision: Decision, withdrawn: list[VisitorId]) -> Receipt | None:
+        """A refusal that a newer grant outdates is proved all the same."""
+        late = choice_said(scene.visit.signals) if scene.visit.event else None
+        choice = decision.choice if late is None or late.choice is Choice.GRANTED else late
+        if choice is None or choice.choice is not Choice.REFUSED or decision.reason in UNTOUCHED or scene.visit.over_limit:
+            return None
+        if decision.reason is not Reason.CONSENT_REFUSED and not scene.visit.event:
+            return None
+        REFUSED_SIGNALS.labels(choice.source).inc()
+        if not withdrawn and not (scene.visit.event and choice in scene.visit.signals):
+            return None
+        visitor = withdrawn[0] if withdrawn else None
+        record = scene.states[visitor].record if visitor else None
+        key = record.receipt_key if record else None
+        return self._receipts.make(scene, choice, decision.mode, visitor, key)
+
+    async def _cookieless(self, scene: Scene, decision: Decision, receipt: Receipt | None) -> Identity:
+        shop, candidate = scene.visit.shop, scene.candidate
+        state = scene.states[candidate.visitor]
+        refused = state.record is not None and state.record.linking is Choice.REFUSED
+        signed = scene.visit.own is None or scene.visit.trusted
+        if refuses_links(scene):
+            refused = True
+            if signed:
+                proof = await self._linking.refuse(scene, candidate.visitor, candidate.kind, candidate.expires)
+                receipt = receipt or proof
+        elif not refused and scene.record is not None and scene.record.linking is Choice.REFUSED:
+            refused = True
+            await self._linking.keep(scene, candidate.visitor, candidate.kind, candidate.expires)
+        if signed and state.record and decision.sale_share_opt_out and not state.record.opted_out:
+            await self._store.visitors.touch(shop.shop_id, candidate.visitor, scene.seconds, True)
+        token = candidate.text or self._signing.sign(shop.shop_id, candidate.kind, candidate.visitor, candidate.issued_at)
+        cleared = scene.visit.asked is Asked.AUTO or decision.reason in CLEARING - {Reason.OPTED_OUT}
+        return identity_of(
+            decision,
+            visitor=candidate.visitor,
+            token=token if signed else None,
+            expires_at=candidate.expires,
+            linkable=Mode.COOKIELESS in shop.policy.linkable and not refused,
+            opted_out=signed and state.record is not None and state.record.opted_out,
+            mode=Mode.COOKIELESS,
+            cookie=CookieAct.CLEAR if cleared else CookieAct.KEEP,
+            refusal=refusal_cookie(scene, decision),
+            receipt=receipt,
+        )
+
+    def _without_store(self, visit: Visit, tokens: list[Token], now: Millis) -> Identity:
+        """Fails closed: no persistent ID is alive, no derived one can be checked; a cookieless token and a random ID work."""
+        withdraws = visit.asked is Asked.NULL or (visit.asked is Asked.AUTO and any(token.kind is Kind.PERSISTENT for token in tokens))
+        if visit.event or (withdraws and tokens) or any(signal.refuses for signal in visit.signals):
+            raise StoreUnavailable
+        surroundings = visit.surroundings
+        decision = decide(
+            visit.shop.policy,
+            Facts(
+                *(visit.asked, now, visit.signals),
+                refusal=visit.refusal,
+                gpc=surroundings.gpc,
+                dnt=surroundings.dnt,
+                automated=surroundings.automated,
+                agent=surroundings.agent,
+                region=surroundings.region,
+            ),
+        )
+        held = [token for token in tokens if token.kind is not Kind.PERSISTENT and token_expires(token, visit.shop) > now // 1000]
+        if decision.mode is Mode.COOKIELESS and held and len(held) == len(tokens) and not visit.own:
+            linkable = Mode.COOKIELESS in visit.shop.policy.linkable
+            expires = token_expires(held[0], visit.shop)
+            return identity_of(
+                decision, visitor=held[0].visitor, token=held[0].text, expires_at=expires, linkable=linkable, mode=Mode.COOKIELESS
+            )
+        certain = not tokens or decision.reason is Reason.CONSENT_REFUSED
+        reason = decision.reason if decision.mode is Mode.NULL and certain else Reason.STORE_UNAVAILABLE
+        emptied = visit.asked is Asked.AUTO or decision.reason in {Reason.CONSENT_REFUSED, Reason.VISITOR_DISABLED}
+        # a token whose withdrawal is not written stays, or nothing could ever name its visitor again
+        cookie = CookieAct.CLEAR if emptied and not tokens else CookieAct.KEEP
+        return identity_of(replace(decision, reason=reason), mode=Mode.NULL, cookie=cookie)
+
+
+def _is_persistent(state: VisitorState) -> bool:
+    return state.record is not None and state.record.mode is Mode.PERSISTENT
+
+
+def _is_of_a_caller(visitor: VisitorId, state: VisitorState) -> bool:
+    """Whether its bare name may withdraw it: whoever made an ID knows it, while one of the service's may have been read in a log."""
+    return not OWN_FORM.fullmatch(visitor) and not _is_persistent(state)

@@ -1,0 +1,257 @@
+"""Sales: decided from what was read, and written in one step, which says what is not as it was read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from msgspec import structs
+
+from identity_service.errors import ConsentRequired, StoreUnavailable
+from identity_service.model.attribution import Attribution, Break, attribute
+from identity_service.model.cookieless import DAY
+from identity_service.model.event import EventType, Sale, SaleLine, compact, events_of, total
+from identity_service.model.handle import Handle
+from identity_service.model.link import LinkSource, Proof
+from identity_service.model.policy import Asked
+from identity_service.model.shop import Shop
+from identity_service.model.visitor import VisitorId
+from identity_service.server.metrics import LINK_CONFLICTS, SALE_CONFLICTS
+from identity_service.service.counters import Counted, Tally
+from identity_service.service.provisional import (
+    bounded,
+    counted_fields,
+    counted_in,
+    foreign,
+    former_sale,
+    is_provisional,
+    of_session,
+    sale_event,
+    session_fields,
+)
+from identity_service.service.subjects import ATTEMPTS, CHANGING, NO_SESSION, NOBODY, Subject, Subjects
+from identity_service.service.track import Tracking
+from identity_service.service.visit import Visit
+from identity_service.store import Clock, Store
+from identity_service.store.events import Entry
+from identity_service.store.links import MOST_YIELDS, LinkCall, refusal
+from identity_service.store.sales import HandleOfSale, NewSale, OfVisitor, SaleAnswer
+
+MOST_ANSWERS = 32
+"""How often a sale may be told that something is not as it was read: others that have to give way, a full list, a sale that has gone."""
+MOST_LEAVES = 12
+"""After so many answers a sale whose lists are full names nobody: others are faster again and again."""
+LAST_OF_SECOND = 0.999
+"""Orders are listed within the second of their sale, however late they come."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToldSale:
+    """What a call tells of a sale. `handles`: email and customer ID; `claimed`: see `Subject.proof`. `private`: by a private key, whose
+    first word takes the place of what a public key said. `currency`: None where it tells none; then it is the shop's."""
+
+    sale: Sale
+    handles: Sequence[Handle]
+    claimed: Proof
+    private: bool
+    currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sold:
+    """Whom a sale is about. `attribution`: of the first call with its ID, None for a later one."""
+
+    subject: Subject
+    attribution: Attribution | None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known before a sale is written: whom it is about, by which proof, what is stored under its ID, the visitor's events, and the
+    visitor as the subject was found by it. `session`: of a browser, which a private key's call took over (`by_token`)."""
+
+    subject: Subject
+    proof: Proof
+    stored: Mapping[str, str]
+    events: Sequence[str] = ()
+    assumed: str = ""
+    session: str = ""
+
+
+class Sales:
+    """`clock`: seconds since 1970."""
+
+    def __init__(self, store: Store, subjects: Subjects, tracking: Tracking, tally: Tally, clock: Clock) -> None:
+        self._store = store
+        self._subjects = subjects
+        self._tracking = tracking
+        self._tally = tally
+        self._clock = clock
+
+    async def log(self, visit: Visit, told: ToldSale) -> Sold:
+        """The first call with a sale ID wins, and gets its attribution; but a private key's first one wins over a public key's."""
+        for assumed in ATTEMPTS:
+            subject = await self._subjects.find(visit, assumed=assumed)
+            if assumed and subject.visitor is None and not subject.unread:
+                continue
+            known = await self._known(visit, subject, told)
+            sold = await self._repeated(visit.shop, told, known.stored, known.subject) or await self._sell(visit.shop, told, known)
+            if sold:
+                return sold
+        raise StoreUnavailable(CHANGING)
+
+    async def _known(self, visit: Visit, subject: Subject, told: ToldSale) -> Known:
+        """What the visitor is assumed to be is taken before anything is waited for: another call may read it meanwhile."""
+        shop, sale = visit.shop.shop_id, told.sale.sale
+        if subject.visitor:
+            assumed = self._store.events.assumption(shop, subject.visitor)
+            found = await self._store.sales.before(shop, sale, subject.visitor, subject.bridged_from)
+            return Known(subject, subject.proof(told.claimed), *found, assumed)
+        if not told.private:
+            return Known(subject, Proof.NONE, {})
+        stored = await self._store.sales.by_id(shop, sale) or {}
+        if not subject.personal or "by_token" not in stored or not is_provisional(stored):
+            return Known(subject, Proof.NONE, stored)
+        return await self._of_session(visit, told, stored)
+
+    async def _of_session(self, visit: Visit, told: ToldSale, stored: Mapping[str, str]) -> Known:
+        """A private key that is silent on the visitor leaves the session that the browser showed by its token."""
+        own = structs.replace(visit, asked=Asked.OWN, own=VisitorId(stored["visitor"]), trusted=True, tokens=())
+        found = await self._subjects.find(own)
+        if found.visitor is None:
+            return Known(NO_SESSION, Proof.NONE, stored)
+        subject, proof = of_session(found, stored["by_token"]), Proof.NONE if told.claimed is Proof.NONE else Proof.TOKEN
+        assumed = self._store.events.assumption(visit.shop.shop_id, found.visitor)
+        again = await self._store.sales.before(visit.shop.shop_id, told.sale.sale, found.visitor, found.bridged_from)
+        return Known(subject, proof, *again, assumed, stored["by_token"])
+
+    async def _sell(self, shop: Shop, told: ToldSale, known: Known) -> Sold | None:
+        """None where something is not as it was read. The sale names no visitor that is gone or has too many sales, and no handle that
+        has; and nobody where there is no room again and again."""
+        subject, former = known.subject, known.stored if told.private and is_provisional(known.stored) else None
+        same = former is not None and subject.visitor is not None and former.get("visitor") == subject.visitor
+        sale = replace(told.sale, time=int(former["time"])) if former and same and "by_token" in former else told.sale
+        attribution = _attribution(shop, subject, sale, known.events)
+        named = told.handles if subject.personal and (subject.visitor is None or subject.linkable) else ()
+        handles = [HandleOfSale(handle, self._linking(shop, subject, handle, known.proof, told.sale.time)) for handle in named]
+        leaving, told_leaving = dict[str, dict[str, str]](), 0
+        for attempt in range(MOST_ANSWERS):
+            counted = _counted(shop, sale, attribution, told)
+            fields = _fields(subject, sale, [one.handle for one in handles if one.named], attribution)
+            fields |= _kept(told, known, subject, counted)
+            of = OfVisitor(subject.visitor, known.assumed, None if same else self._entry(shop, subject, sale)) if subject.visitor else None
+            takes = former_sale(former, same_visitor=same) if former else None
+            new = NewSale(sale.sale, fields, self._listed_at(sale.time), of, handles, takes, leaving, told_leaving)
+            answer = await self._store.sales.sell(shop.shop_id, new)
+            if answer.outcome == "sold":
+                self._count(shop, sale, counted, former, private=told.private)
+                return Sold(subject, attribution)
+            if answer.outcome == "known":
+                return await self._repeated(shop, told, await self._store.sales.by_id(shop.shop_id, sale.sale) or {}, subject)
+            if answer.outcome == "otherwise":
+                return None
+            if answer.outcome == "leaves" and told_leaving < MOST_LEAVES:
+                leaving, told_leaving = await self._store.sales.named_by(shop.shop_id, answer.told), told_leaving + 1
+            elif answer.place is not None:
+                handles = _without_obstacle(handles, answer.place, answer, patient=attempt < MOST_YIELDS)
+            else:
+                subject, handles, same = NOBODY, [], False
+                attribution = _attribution(shop, subject, sale, [])
+        raise StoreUnavailable(CHANGING)
+
+    async def _repeated(self, shop: Shop, told: ToldSale, stored: Mapping[str, str], subject: Subject) -> Sold | None:
+        """What a later call changes: nothing. None where the sale is to be written: there is none, or a private key's first word takes the
+        place of it."""
+        if not stored or (told.private and is_provisional(stored)) or not await self._store.sales.confirm(shop.shop_id, told.sale.sale):
+            return None
+        SALE_CONFLICTS.inc(stored["products"] != _products(told.sale))
+        return Sold(subject, None)
+
+    def _count(self, shop: Shop, sale: Sale, counted: Counted, former: Mapping[str, str] | None, *, private: bool) -> None:
+        """Each at the time of its order."""
+        if former:
+            self._tally.taken_back(shop.shop_id, int(former["time"]), counted_in(former, shop.currency))
+        self._tally.sold(shop.shop_id, sale.time, counted, sale.products, private=private)
+
+    def _entry(self, shop: Shop, subject: Subject, sale: Sale) -> Entry:
+        return self._tracking.entry(shop, subject, sale_event(sale))
+
+    def _linking(self, shop: Shop, subject: Subject, handle: Handle, proof: Proof, now: int) -> LinkCall | None:
+        linkable = self._tracking.linkable(shop, subject, proof)
+        return LinkCall(shop.shop_id, handle, linkable, LinkSource.SALE, now) if linkable else None
+
+    def _listed_at(self, time: int) -> float:
+        return min(max(self._clock(), time), time + LAST_OF_SECOND)
+
+
+def _without_obstacle(told: Sequence[HandleOfSale], place: int, answer: SaleAnswer, *, patient: bool) -> list[HandleOfSale]:
+    """What came with a sale, after the handle at `place` could not be written: the sale does not name it; or others give way for its link;
+    or there is none, as where it is others again and again; and where the person forbids a link, the sale names no handle."""
+    one = told[place]
+    if answer.outcome == "full":
+        changed = replace(one, named=False)
+    elif answer.outcome == "link yield" and one.link and patient:
+        changed = replace(one, link=replace(one.link, giving_way=answer.told))
+    elif answer.outcome == "link yield":
+        changed = replace(one, link=None)
+    else:
+        error = refusal(answer.outcome.removeprefix("link "), *answer.told)
+        LINK_CONFLICTS.labels(error.code).inc()
+        if isinstance(error, ConsentRequired):
+            return []
+        changed = replace(one, link=None)
+    return [*told[:place], changed, *told[place + 1 :]]
+
+
+def _kept(told: ToldSale, known: Known, subject: Subject, counted: Counted) -> dict[str, str]:
+    """In which currency the sale was told, by whom, and what would have to be taken back."""
+    if told.private:
+        return _currency(told) | {"verified": "1"} | ({"by_token": known.session} if known.session and subject.visitor else {})
+    shown = subject.visitor is not None and subject.presented and known.proof is Proof.TOKEN
+    return _currency(told) | counted_fields(counted) | (session_fields(subject) if shown else {})
+
+
+def _counted(shop: Shop, sale: Sale, attribution: Attribution, told: ToldSale) -> Counted:
+    credited = _credited(sale.lines, {str(credit.product): credit.labels for credit in attribution.credits})
+    found = Counted(sale.revenue, credited, foreign(_currency(told), shop.currency))
+    return found if told.private else bounded(found)
+
+
+def _currency(told: ToldSale) -> dict[str, str]:
+    return {"currency": told.currency} if told.currency else {}
+
+
+def _products(sale: Sale) -> str:
+    return compact([line.stored() for line in sale.lines])
+
+
+def _credited(lines: Sequence[SaleLine], labels: Mapping[str, Sequence[str]]) -> dict[str, Decimal]:
+    """Revenue by label: that of each product counts in full under each of its labels. `labels`: by product, as text."""
+    amounts: dict[str, list[Decimal]] = {}
+    for line in lines:
+        if line.creditable:
+            amounts.setdefault(str(line.product), []).append(line.revenue)
+    found: dict[str, list[Decimal]] = {}
+    for product, names in labels.items():
+        for label in names:
+            found.setdefault(label, []).extend(amounts[product])
+    return {label: total(revenues) for label, revenues in found.items()}
+
+
+def _attribution(shop: Shop, subject: Subject, sale: Sale, events: Sequence[str]) -> Attribution:
+    if subject.visitor is None:
+        return Attribution(missing=Break.NO_VISITOR if subject.personal else Break.NULL_MODE)
+    products = [line.product for line in sale.lines if line.creditable and line.product is not None]
+    return attribute(products, events_of(events, EventType.CLICK), sale.time, shop.attribution_days * DAY)
+
+
+def _fields(subject: Subject, sale: Sale, handles: Sequence[Handle], attribution: Attribution) -> dict[str, str]:
+    fields = {"sale": sale.sale, "time": str(sale.time), "revenue": f"{sale.revenue:f}", "mode": subject.mode}
+    fields["products"] = _products(sale)
+    if subject.visitor:
+        fields["visitor"] = subject.visitor
+    if attribution.credits:
+        fields["attribution"] = compact([credit.members() for credit in attribution.credits])
+    if attribution.missing:
+        fields["missing"] = attribution.missing
+    names = {"e": "email", "c": "customer"}
+    return fields | {names[handle.kind]: handle.name for handle in handles}

@@ -1,0 +1,236 @@
+"""Relations between settings that a start depends on; the types of single settings are checked by `settings`."""
+
+import base64
+import binascii
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date
+
+from identity_service.errors import SettingsError
+from identity_service.model.shop import NO_ORIGIN, written_digest
+from identity_service.settings.layers import Fault
+from identity_service.settings.load import read
+from identity_service.settings.regions import PLACE, looser_choices, region_table
+from identity_service.settings.schema import Settings, ShopSettings
+from identity_service.settings.store_url import EMBEDDED, check_options, parse_address
+from identity_service.signals.answers import millis
+from identity_service.signals.banners import BANNERS
+from identity_service.signals.reader import COOKIE_SOURCES
+
+DEVELOPMENT_MARK = "development-only"
+DEMO_KEY = re.compile(r"(demo|other|strict)-(public|private)-key")
+PRIVATE_KEY_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+HEADER_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+COOKIE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|http://\[::1\](:[0-9]{1,5})?")
+SHOP_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+KEY_BYTES = 32
+PRODUCTION = ("server", "production")
+Wrong = tuple[str, str]
+"""The key of a shop's setting, and what is wrong with it."""
+
+
+def sound_settings(named: str, environment: Mapping[str, str], flags: Mapping[str, str] = {}) -> Settings:
+    """As `settings.read` says. Raises SettingsError that names every fault, of single settings and of what they mean together."""
+    found = read(named, environment, flags)
+    if lines := found.lines(faults(found.settings)):
+        raise SettingsError(lines)
+    return found.settings
+
+
+def faults(settings: Settings) -> list[Fault]:
+    found = _server_faults(settings) + _secret_faults(settings)
+    for name in ("sale_body_bytes", "lookup_body_bytes"):
+        if getattr(settings.limits, name) < settings.limits.body_bytes:
+            found.append(Fault(("limits", name), "must not be smaller than limits.body_bytes", (("limits", "body_bytes"),)))
+    if settings.retention.gone_days < settings.retention.consent_days:
+        text = "must not be shorter than retention.consent_days, or a withdrawn token could revive"
+        found.append(Fault(("retention", "gone_days"), text, (("retention", "consent_days"),)))
+    if not settings.shops:
+        found.append(Fault(("shops",), "name at least one shop, as [shops.NAME] with public_keys and private_keys"))
+    seen: dict[str, str] = {}
+    for name, shop in settings.shops.items():
+        found += _shop_faults(name, shop, settings.server.production)
+        for key in map(written_digest, (*shop.public_keys, *shop.private_keys)):
+            if key in seen:
+                text = f"a key is used twice (also in {seen[key]}); every key belongs to one shop and one list"
+                found.append(Fault(("shops", name), text))
+            seen[key] = f"shops.{name}"
+    return found
+
+
+def _server_faults(settings: Settings) -> list[Fault]:
+    server, name = settings.server, ("server", "trusted_proxies")
+    found = [
+        Fault(name, f"{text!r} is neither an address nor a network, as 10.0.0.7 or 10.0.0.0/8; names are not looked up")
+        for text in server.trusted_proxies
+        if not _network(text)
+    ]
+    if server.internal_port == server.port:
+        found.append(Fault(("server", "internal_port"), "is server.port already; choose another, or 0 for none", (("server", "port"),)))
+    demo = settings.shops.get("demo")
+    if server.demo and (server.production or demo is None or "demo-public-key" not in demo.public_keys):
+        text = "the demo shop runs with the development configuration only, whose keys it uses"
+        found.append(Fault(("server", "demo"), text, (PRODUCTION,)))
+    if not server.production and not is_loopback(server.host) and _is_public_knowledge(settings):
+        text = (
+            f"{server.host} can be reached from other machines, and these are the development settings, whose keys everybody knows; "
+            "make a configuration of your own with `identity-service init DIR` and name it with --config, or listen on 127.0.0.1"
+        )
+        found.append(Fault(("server", "host"), text, (PRODUCTION,)))
+    if server.gpc_support_since and not _is_day(server.gpc_support_since):
+        found.append(Fault(("server", "gpc_support_since"), "is a day like 2026-11-21, or empty"))
+    if not HEADER_NAME.fullmatch(server.client_address_header):
+        found.append(Fault(("server", "client_address_header"), "is the name of one header, as x-forwarded-for"))
+    if server.region_header and not server.trusted_proxies:
+        text = "counts only from your own proxies; name them in server.trusted_proxies"
+        found.append(Fault(("server", "region_header"), text, (name,)))
+    return found + _store_faults(settings.store.url)
+
+
+def _store_faults(url: str) -> list[Fault]:
+    try:
+        if not re.fullmatch(f"{EMBEDDED}.+", url, re.DOTALL):
+            parse_address(url)
+            check_options(url)
+    except ValueError as error:
+        return [Fault(("store", "url"), str(error))]
+    return []
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it; a name that is no address is resolved by others, so it is not."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_public_knowledge(settings: Settings) -> bool:
+    secrets = [*settings.secrets.signing_keys, *settings.secrets.peppers]
+    keys = [key for shop in settings.shops.values() for key in (*shop.public_keys, *shop.private_keys)]
+    return any(secret.startswith(DEVELOPMENT_MARK) for secret in secrets) or any(map(DEMO_KEY.fullmatch, keys))
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _secret_faults(settings: Settings) -> list[Fault]:
+    found = []
+    secrets = settings.secrets
+    if not secrets.signing_keys:
+        found.append(Fault(("secrets", "signing_keys"), "needs at least one key; make one with `identity-service keys new`"))
+    for name, value in (
+        *((f"signing_keys[{i}]", key) for i, key in enumerate(secrets.signing_keys)),
+        ("pepper", secrets.pepper),
+        *((f"former_peppers[{i}]", pepper) for i, pepper in enumerate(secrets.former_peppers)),
+    ):
+        if _decoded_size(value) < KEY_BYTES:
+            text = f"needs at least {KEY_BYTES} random bytes in base64url; make one with `identity-service keys new`"
+            found.append(Fault(("secrets", name), text))
+        elif settings.server.production and value.startswith(DEVELOPMENT_MARK):
+            text = "is the public development key; make your own with `identity-service keys new`"
+            found.append(Fault(("secrets", name), text, (PRODUCTION,)))
+    every = [*secrets.signing_keys, *secrets.peppers]
+    if len(set(every)) < len(every):
+        found.append(Fault(("secrets",), "every signing key and every pepper must differ"))
+    return found
+
+
+def _shop_faults(name: str, shop: ShopSettings, production: bool) -> list[Fault]:
+    at = ("shops", name)
+    found = []
+    if not SHOP_ID.fullmatch(name):
+        found.append(Fault((*at, "name"), "a shop's name is 1 to 32 of a-z 0-9 _ - and begins with a letter or digit"))
+    if not shop.public_keys:
+        found.append(Fault((*at, "public_keys"), "needs at least one key"))
+    if production:
+        found += [Fault((*at, key), text, (PRODUCTION,)) for key, text in _production_faults(shop)]
+    found += [
+        Fault((*at, "origins"), f"{origin!r} is not an origin like https://shop.example{_without_path(origin)}")
+        for origin in shop.origins
+        if origin != NO_ORIGIN and not ORIGIN.fullmatch(origin)
+    ]
+    further = (*_banner_faults(shop), *_region_faults(shop), *_cookie_faults(shop))
+    return found + [Fault((*at, *key.split(".")), text) for key, text in further]
+
+
+def _without_path(origin: str) -> str:
+    found = ORIGIN.match(origin)
+    return f"; write {found[0]}" if found else ""
+
+
+def _banner_faults(shop: ShopSettings) -> list[Wrong]:
+    known = ", ".join(sorted(COOKIE_SOURCES))
+    found = [("banner_cookies", f"{name!r} is none of {known}") for name in shop.banner_cookies if name not in COOKIE_SOURCES]
+    found += [(f"banner_categories.{name}", f"is none of {known}") for name in shop.banner_categories if name not in BANNERS]
+    since = shop.consent_version_since
+    if since and millis(since) is None:
+        found.append(("consent_version_since", "is a time in RFC 3339 with its offset, like 2026-12-01T00:00:00Z"))
+    if since and not shop.consent_version:
+        found.append(("consent_version_since", "tells since when consent_version holds; set that, too"))
+    return found
+
+
+def _region_faults(shop: ShopSettings) -> list[Wrong]:
+    rows = region_table()
+    text = "is neither an ISO 3166 code nor a row of strict.toml"
+    found = [(f"regions.{code}", text) for code in shop.regions if not _is_region(code, rows)]
+    for choice in looser_choices(shop.regions):
+        code = choice.partition(".")[0]
+        if not shop.regions[code].reason.strip():
+            found.append((f"regions.{code}.reason", f"{choice} is looser than the shipped rule; say why, the receipts will carry it"))
+    return found
+
+
+def _is_region(code: str, rows: Iterable[str]) -> bool:
+    return code in rows or re.fullmatch(PLACE, code.upper()) is not None
+
+
+def _production_faults(shop: ShopSettings) -> list[Wrong]:
+    found = []
+    if any(DEMO_KEY.fullmatch(key) for key in (*shop.public_keys, *shop.private_keys)):
+        text = "demo keys are public knowledge; make new ones with `identity-service keys new`"
+        found.append(("public_keys, private_keys", text))
+    if any(len(key) < 16 for key in shop.public_keys):
+        found.append(("public_keys", "needs at least 16 characters each"))
+    if any(not PRIVATE_KEY_DIGEST.fullmatch(key) for key in shop.private_keys):
+        text = "write sha256:HEX of each key, as `identity-service keys new` prints it, never the key itself"
+        found.append(("private_keys", text))
+    plain = [origin for origin in shop.origins if origin.startswith("http://")]
+    advice = "must be https in production; to develop on localhost use the shipped settings, `--config development`"
+    return found + [("origins", f"{origin!r} {advice}") for origin in plain]
+
+
+def _cookie_faults(shop: ShopSettings) -> list[Wrong]:
+    if not COOKIE_NAME.fullmatch(shop.cookie_name):
+        return [("cookie_name", "is 1 to 64 of A-Z a-z 0-9 _ -")]
+    if shop.cookie_domain and not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", shop.cookie_domain):
+        return [("cookie_domain", "is a host name like shop.example, without a dot in front")]
+    wanted = "__Secure-" if shop.cookie_domain else "__Host-"
+    if not shop.cookie_name.startswith(wanted):
+        return [("cookie_name", f"must begin with {wanted} {'with' if shop.cookie_domain else 'without'} a cookie_domain")]
+    return []
+
+
+def _decoded_size(text: str) -> int:
+    try:
+        return len(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError):
+        return 0

@@ -1,0 +1,165 @@
+"""A layer of settings: those of one file or of the environment, where each is written, and secrets that have a file of their own."""
+
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from identity_service.settings.setting_types import is_list, is_struct, secrets_of, type_of
+from identity_service.settings.store_url import EMBEDDED
+from identity_service.settings.toml_file import Name, key_lines, read_file
+
+ENVIRONMENT_PREFIX = "IDENTITY_"
+SECRET_BYTES = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a setting; says nothing of a secret. `needs`: other settings that it was concluded from."""
+
+    name: Name
+    text: str
+    needs: tuple[Name, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{'.'.join(self.name)}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """`place`: where a setting is written, empty where it is not. `folder`: in which relative paths begin."""
+
+    values: dict[str, Any]
+    place: Callable[[Name], str] = lambda _name: ""
+    folder: Path = Path()
+    faults: list[Fault] = field(default_factory=list)
+
+
+def file_layer(path: Path, folder: Path) -> Layer:
+    """Raises SettingsError for a file that cannot be read or is not TOML."""
+    values, text = read_file(path)
+    return Layer(values, _places_in(path, text), folder)
+
+
+def _places_in(path: Path, text: str) -> Callable[[Name], str]:
+    """Looks for lines only when asked. A setting that a shop lacks stands where the shop's section begins."""
+    lines = cache(lambda: key_lines(text))
+
+    def place(name: Name) -> str:
+        tried = [name, (*name[:-1], f"{name[-1]}_file"), *([name[:-1]] if len(name) > 2 else [])]
+        line = next((lines()[one] for one in tried if one in lines()), 0)
+        return f"{path}:{line}" if line else ""
+
+    return place
+
+
+def environment_layer(environment: Mapping[str, str], flags: Mapping[str, str]) -> Layer:
+    """`flags`: of the command line, by the variables that they set."""
+    values: dict[str, Any] = {}
+    variables: dict[Name, str] = {}
+    faults = []
+    for variable, text in sorted(environment.items()):
+        if variable.startswith(ENVIRONMENT_PREFIX) and "__" in variable:
+            name = tuple(variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
+            variables[name] = flags.get(variable, variable)
+            try:
+                merge(values, _nested(name, _listed(text) if is_list(type_of(name)) else text))
+            except msgspec.DecodeError:
+                faults.append(Fault(name, "is neither a JSON list nor a comma-separated one"))
+    return Layer(values, _variable_in(variables), faults=faults)
+
+
+def _variable_in(variables: Mapping[Name, str]) -> Callable[[Name], str]:
+    def place(name: Name) -> str:
+        exact = variables.get(name) or variables.get((*name[:-1], f"{name[-1]}_file"))
+        return exact or next((variable for other, variable in variables.items() if other[: len(name)] == name), "")
+
+    return place
+
+
+def _nested(name: Name, value: Any) -> dict[str, Any]:
+    for part in reversed(name):
+        value = {part: value}
+    nested: dict[str, Any] = value
+    return nested
+
+
+def _listed(text: str) -> Any:
+    """Raises msgspec.DecodeError."""
+    if text.startswith("["):
+        return msgspec.json.decode(text)
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def merge(below: dict[str, Any], above: Mapping[str, Any]) -> None:
+    for key, value in above.items():
+        if isinstance(value, dict) and isinstance(below.get(key), dict):
+            merge(below[key], value)
+        else:
+            below[key] = value
+
+
+def read_files(layers: Sequence[Layer]) -> None:
+    """Puts a secret's text in the place of its NAME_file, and an embedded store where the layer has it. Of a secret the uppermost layer
+    that sets it counts, and the files of others are not read."""
+    settled: set[Name] = set()
+    for layer in reversed(layers):
+        for name, section in _secrets_in(layer.values):
+            path = section.pop(f"{name[-1]}_file", None)
+            if path is not None and name[-1] in section:
+                layer.faults.append(Fault(name, f"is set, and so is {name[-1]}_file; keep one of them"))
+            elif path is not None and name not in settled:
+                try:
+                    section[name[-1]] = _secret_text(layer.folder, path, is_list(type_of(name)))
+                except ValueError as error:
+                    layer.faults.append(Fault(name, str(error)))
+            settled.add(name)
+        _place_store(layer)
+
+
+def _secrets_in(values: Mapping[str, Any]) -> Iterator[tuple[Name, dict[str, Any]]]:
+    """Those that are set by value or by file, each with the section that it stands in."""
+    shops = values.get("shops")
+    sections: dict[Name, Any] = {(name,): section for name, section in values.items()}
+    sections |= {("shops", name): shop for name, shop in shops.items()} if isinstance(shops, dict) else {}
+    for name, section in sections.items():
+        kind = type_of(name)
+        if is_struct(kind) and isinstance(section, dict):
+            for key in secrets_of(kind):
+                if key in section or f"{key}_file" in section:
+                    yield (*name, key), section
+
+
+def _secret_text(folder: Path, path: Any, several: bool) -> str | list[str]:
+    """Without the newline at its end, or of several its lines that are not empty. Raises ValueError with the reason, never the text."""
+    if not isinstance(path, str):
+        raise ValueError("the path of its file must be a text")
+    try:
+        text = _text_of(folder / path)
+    except UnicodeDecodeError:
+        raise ValueError(f"its file {path} is no text in UTF-8; write the value as text") from None
+    except OSError as error:
+        raise ValueError(f"its file {path} cannot be read ({error.strerror}); put your copy back, readable for this user") from None
+    if text is None:
+        raise ValueError(f"its file {path} is no plain file of at most {SECRET_BYTES:,} bytes; write nothing but the value into one")
+    return [line.strip() for line in text.splitlines() if line.strip()] if several else text.rstrip("\r\n")
+
+
+def _text_of(path: Path) -> str | None:
+    """None for what may never end, or is too large."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        return None
+    with path.open("rb") as file:
+        content = file.read(SECRET_BYTES + 1)
+    return content.decode() if len(content) <= SECRET_BYTES else None
+
+
+def _place_store(layer: Layer) -> None:
+    store = layer.values.get("store")
+    url = store.get("url") if isinstance(store, dict) else None
+    if isinstance(url, str) and url.startswith(EMBEDDED) and url != EMBEDDED:
+        layer.values["store"]["url"] = f"{EMBEDDED}{layer.folder / url.removeprefix(EMBEDDED)}"

@@ -1,0 +1,152 @@
+"""Settings in three layers, the later one wins: `default.toml`, the named file, `IDENTITY_SECTION__KEY` in the environment.
+
+Lists in the environment are JSON or comma-separated. Every setting is described in `config/default.toml`.
+"""
+
+import copy
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec.structs import fields
+
+from identity_service.errors import SettingsError
+from identity_service.settings.layers import Fault, Layer, environment_layer, file_layer, merge, read_files
+from identity_service.settings.schema import Settings
+from identity_service.settings.setting_types import fits, in_words, is_section, is_struct, member, secrets_of
+from identity_service.settings.toml_file import Name, read_file
+
+CONFIG_VARIABLE = "IDENTITY_CONFIG"
+"""Names the file, where the command line does not."""
+FILE_NAME = "settings.toml"
+"""Of the file in a folder that is named in its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """`settings`: with the default in place of each value that has a fault. `layers`: the lowest first."""
+
+    settings: Settings
+    faults: Sequence[Fault]
+    layers: Sequence[Layer]
+
+    def lines(self, further: Sequence[Fault] = ()) -> list[str]:
+        """One for each fault, with where its setting is written. `further`: of what the settings mean; those that were concluded from a
+        value with a fault are left out."""
+        wrong = {fault.name for fault in self.faults}
+        sure = [one for one in further if not any(_is_in(name, wrong) for name in (one.name, *one.needs))]
+        return [self._line(fault) for fault in (*self.faults, *sure)]
+
+    def _line(self, fault: Fault) -> str:
+        name = (*fault.name[:-1], re.sub(r"\[\d+\]$", "", fault.name[-1]))
+        place = next((place for layer in reversed(self.layers) if (place := layer.place(name))), "")
+        return f"{fault} ({place})" if place else str(fault)
+
+
+def config_directory() -> Path:
+    """The folder of the shipped files: inside the installed package, or beside it in a checkout."""
+    packaged = Path(__file__).parent.parent / "config"
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent.parent / "config"
+
+
+def load(named: str, environment: Mapping[str, str]) -> Settings:
+    """Raises SettingsError when a value does not fit its setting. Whether the settings agree with each other is for
+    `relations.sound_settings`."""
+    found = read(named, environment)
+    if found.faults:
+        raise SettingsError(found.lines())
+    return found.settings
+
+
+def read(named: str, environment: Mapping[str, str], flags: Mapping[str, str] = {}) -> Reading:
+    """`named`: a shipped file without its ending (`development`), a path, or a folder with a settings.toml. `flags`: of the command line,
+    by the variables that they set. Raises SettingsError for a file that cannot be read or is not TOML."""
+    path, folder = _file_and_folder(named)
+    return read_layers(file_layer(path, folder), environment_layer(environment, flags))
+
+
+def _file_and_folder(named: str) -> tuple[Path, Path]:
+    """A shipped file is written for any place, so its relative paths begin in the working directory."""
+    shipped = config_directory() / f"{named}.toml"
+    if re.fullmatch(r"[a-z]+", named) and shipped.is_file():
+        return shipped, Path()
+    path = Path(named, FILE_NAME) if Path(named).is_dir() else Path(named)
+    return path, path.parent.absolute()
+
+
+def read_layers(*above: Layer) -> Reading:
+    """Of the default file and of those that lie over it, the lowest first."""
+    default = read_file(config_directory() / "default.toml")[0]
+    layers = [Layer(copy.deepcopy(default)), *above]
+    read_files(layers)
+    values: dict[str, Any] = {}
+    for layer in layers:
+        merge(values, layer.values)
+    faults = [fault for layer in layers for fault in layer.faults] + _replace_unfit(Settings, values, default, ())
+    return Reading(_with_port(msgspec.convert(values, Settings, strict=False)), faults, layers)
+
+
+def _replace_unfit(kind: Any, values: dict[str, Any], default: Mapping[str, Any], at: Name) -> list[Fault]:
+    """One fault for every value that does not fit its setting, and has its default from then on."""
+    found = []
+    for key in list(values):
+        name, inner = (*at, key), member(kind, key)
+        if inner is None:
+            found.append(Fault(name, _unknown(kind, key)))
+            del values[key]
+        elif is_section(inner) and isinstance(values[key], dict):
+            found += _replace_unfit(inner, values[key], default.get(key, {}), name)
+        elif is_section(inner) or not fits(values[key], inner):
+            found.append(Fault(name, f"must be {_section_form(name) if is_section(inner) else in_words(inner)}"))
+            _set_default(kind, values, default, key)
+    missing = _required(kind) - values.keys()
+    for key in sorted(missing):
+        found.append(Fault((*at, key), "is missing"))
+        values[key] = copy.deepcopy(default.get(key, []))
+    return found
+
+
+def _required(kind: Any) -> set[str]:
+    """All of them lists."""
+    return {field.name for field in fields(kind) if field.required and not is_struct(field.type)} if is_struct(kind) else set()
+
+
+def _set_default(kind: Any, values: dict[str, Any], default: Mapping[str, Any], key: str) -> None:
+    inner = member(kind, key)
+    if key in default:
+        values[key] = copy.deepcopy(default[key])
+    elif is_struct(inner):
+        values[key] = {name: [] for name in _required(inner)}
+    elif key in _required(kind):
+        values[key] = []
+    else:
+        del values[key]
+
+
+def _section_form(name: Name) -> str:
+    return f"a section, as [{'.'.join(name)}{'.NAME' if name == ('shops',) else ''}]"
+
+
+def _unknown(kind: Any, key: str) -> str:
+    if member(kind, key.removesuffix("_file")):
+        return "is not a setting; secrets alone come from files"
+    known = [field.name for field in fields(kind)]
+    near = difflib.get_close_matches(key, [*known, *(f"{name}_file" for name in secrets_of(kind))], 1)
+    return f"is not a {'section of settings' if kind is Settings else 'setting'}{f'; did you mean {near[0]}?' if near else ''}"
+
+
+def _is_in(name: Name, sections: set[Name]) -> bool:
+    return any(name[:length] in sections for length in range(1, len(name) + 1))
+
+
+def _with_port(settings: Settings) -> Settings:
+    port = str(settings.server.port)
+    shops = {
+        name: msgspec.structs.replace(shop, origins=[origin.replace("{port}", port) for origin in shop.origins])
+        for name, shop in settings.shops.items()
+    }
+    return msgspec.structs.replace(settings, shops=shops)

@@ -1,0 +1,79 @@
+"""The regions of the policy `strict`: the shipped table, `config/strict.toml`, and what a shop changes of it.
+
+The table is data with a source for every row, since laws change. Whoever chooses something looser than it must say why; the reason
+stands in the receipts of the decisions that it made.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+from functools import cache
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from identity_service.model.policy import STRICT, Policy, Rules
+from identity_service.model.visitor import Mode
+from identity_service.settings.load import config_directory
+from identity_service.settings.schema import RegionSettings
+
+PLACE = "^[A-Z][A-Z0-9](-[A-Z0-9]{1,3})?$"
+"""A country, or a country and its subdivision, as ISO 3166 writes them, and codes like T1 that address databases use."""
+STRICTNESS = {Mode.NULL: 0, Mode.COOKIELESS: 1}
+CHOICES = ("no_signal", "refusal", "opted_out")
+UNKNOWN, ELSEWHERE = "unknown", "elsewhere"
+
+
+class Region(Struct, frozen=True, forbid_unknown_fields=True):
+    """A row of the table. `places`: ISO 3166 codes. `source`: the law it follows. `revised`: the day on which it was last gone through."""
+
+    places: list[str]
+    no_signal: Literal["null", "cookieless"]
+    refusal: Literal["null", "cookieless"]
+    opted_out: Literal["null", "cookieless"]
+    consent_first: bool
+    refusal_opts_out: bool
+    source: str
+    revised: date
+
+
+@cache
+def region_table() -> dict[str, Region]:
+    """The shipped rows by name."""
+    return msgspec.convert(tomllib.loads((config_directory() / "strict.toml").read_text(encoding="utf-8")), dict[str, Region])
+
+
+def strict_policy(changes: Mapping[str, RegionSettings]) -> Policy:
+    """`strict` with its regions; `changes`: what a shop chose itself, by the name of a row or by code."""
+    table = region_table()
+    rows = {name: _changed(_rules(row), changes.get(name)) for name, row in table.items()}
+    regions = {place: rows[name] for name, row in table.items() for place in row.places}
+    whole = replace(STRICT, unknown=rows[UNKNOWN], elsewhere=rows[ELSEWHERE], regions=regions)
+    single = {code.upper(): _changed(whole.rules(code.upper()), change) for code, change in changes.items() if code not in table}
+    return replace(whole, regions=regions | single)
+
+
+def looser_choices(changes: Mapping[str, RegionSettings]) -> list[str]:
+    """Names of the choices, as `CODE.choice`, that give a visitor an ID where the table gives none."""
+    shipped = strict_policy({})
+    found = []
+    for code, change in changes.items():
+        row = region_table().get(code)
+        before = _rules(row) if row else shipped.rules(code.upper())
+        after = _changed(before, change)
+        found += [f"{code}.{name}" for name in CHOICES if STRICTNESS[getattr(after, name)] > STRICTNESS[getattr(before, name)]]
+    return found
+
+
+def _rules(row: Region) -> Rules:
+    modes = (Mode(row.no_signal), Mode(row.refusal), Mode(row.opted_out))
+    return Rules(*modes, grant_outlives_opt_out=not row.consent_first, refusal_opts_out=row.refusal_opts_out)
+
+
+def _changed(rules: Rules, change: RegionSettings | None) -> Rules:
+    if change is None:
+        return rules
+    chosen = {name: Mode(value) for name in CHOICES if (value := getattr(change, name))}
+    return replace(rules, override_reason=change.reason or None, **chosen)  # type: ignore[arg-type]

@@ -1,0 +1,257 @@
+"""From the consent members of a call, a banner's event or a banner's cookies to signals: what was said, by whom, and when.
+
+What a call to `/v1/visitors` carries is state: remembered, unless it tells a time. What is posted to `/v1/consents` was said now, unless it
+says otherwise, or is what a banner keeps rather than what happened (its cookies, a TC string that was merely loaded).
+
+Times: the banner's own where it tells a sane one (at most five minutes ahead of ours), else the time of arrival, less the age of a post
+that is repeated. A device's clock may be slow, so what is posted within five minutes of its own time was said now. A TC string knows only
+its day. On that very day it counts as of now if the user has just acted (`useractioncomplete`); else a grant counts from the day's
+beginning and a refusal until its end, so that a replay never renews a grant nor lifts a later withdrawal.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+
+from msgspec.structs import replace
+
+from identity_service.model.consent import Choice, Millis, Purpose, Signal, purposes_choice
+from identity_service.model.shop import SignalRules
+from identity_service.signals.answers import json_object
+from identity_service.signals.banners import BANNERS, BannerReading, read_cookies, read_event, standards_spoken, tc_string_of
+from identity_service.signals.google import google_choice
+from identity_service.signals.gpp import read_gpp
+from identity_service.signals.tcf import TcChoice, tc_choice
+from identity_service.signals.us_privacy import us_privacy_opt_out
+
+SOURCES = ("tcf", "gpp", "google", *sorted(BANNERS))
+"""What a call to `/v1/consents/{source}` may report."""
+
+MOST_ASKEW = 5 * 60 * 1000
+"""How far a sender's clock may be from ours, in milliseconds: a time further ahead counts as the time of arrival, and so does the time of
+what was said within it."""
+LONGEST_AGE = 30 * 86_400_000
+"""Of a repeated post, in milliseconds: a refusal that is older counts as of then, a grant not at all."""
+DAY = 86_400_000
+MOST_US_PRIVACY = 1_024
+TC_COOKIE, US_PRIVACY_COOKIE = "euconsent-v2", "usprivacy"
+COOKIE_SOURCES = frozenset({"tcf", "us_privacy", *BANNERS})
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How a statement came. `posted`: to `/v1/consents`, as something that happened; else it is state. `live`: the visitor's device makes
+    the call. `said`: `now` or `remembered`, as the sender says; None where it does not. `age`: milliseconds since it was said, of a post
+    that is repeated."""
+
+    posted: bool = True
+    live: bool = False
+    said: str | None = None
+    age: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads statements for one shop at one moment; `cookies` are those of the same request."""
+
+    rules: SignalRules
+    now: Millis
+    cookies: Mapping[str, str] = field(default_factory=dict)
+    delivery: Delivery = Delivery()
+
+    def of_word(self, word: str) -> tuple[Signal, ...]:
+        """`granted` or `refused`; `unknown` is no signal."""
+        if word not in {"granted", "refused"}:
+            return ()
+        at, dated = self._moment(None)
+        return (self._heard(Signal("plain", Choice(word), at, raw_digest=_digest(word), dated=dated)),)
+
+    def of_object(self, consent: Mapping[str, object], decided_at: Millis | None) -> tuple[Signal, ...]:
+        """One signal for each kind of statement in `consent`."""
+        at, dated = self._moment(decided_at)
+        version = consent.get("policy_version")
+        found = []
+        if isinstance(purposes := consent.get("purposes"), Mapping) and purposes:
+            choices = {Purpose(name): Choice(value) for name, value in purposes.items()}
+            linking, named = choices.get(Purpose.LINKING), tuple(choices.items())
+            found.append(Signal("plain", purposes_choice(choices), at, linking, _digest(purposes), dated=dated, purposes=named))
+        for source in ("google", "tcf", "gpp"):
+            if isinstance(member := consent.get(source), Mapping) and member:
+                found += self._uncontradicted(source, self._standard(source, member, decided_at))
+        if isinstance(text := consent.get("us_privacy"), str):
+            found += self._us_privacy(text)
+        versioned = [replace(one, policy_version=version) for one in found] if isinstance(version, str) else found
+        return tuple(map(self._heard, versioned))
+
+    def of_event(self, source: str, event: Mapping[str, object]) -> tuple[tuple[Signal, ...], str | None]:
+        """A banner's event, or its cookies as members, and the visitor that a server's webhook names in it. A choice that the rest of
+        the event or the banner's own cookie contradicts is no grant; nor is a webhook's that tells no time, since nobody knows what came
+        after it."""
+        if source not in BANNERS:
+            return tuple(map(self._heard, self._uncontradicted(source, self._standard(source, event, None)))), None
+        reading = read_event(source, event, self.rules.categories.get(source))
+        spoken = self._spoken(source, event)
+        if reading is None:
+            return tuple(map(self._heard, self._uncontradicted(source, spoken))), None
+        stored = reading.stored and self.delivery.said != "now"
+        own, *spoken = self._uncontradicted(source, [replace(self._of_reading(source, reading, event), remembered=stored), *spoken])
+        if reading.visitor and not own.dated and own.choice is Choice.GRANTED:
+            own = replace(own, choice=None)
+        heard = self._of_notice(own) if reading.visitor else self._heard(own)  # a webhook's clock is a server's
+        return (heard, *map(self._heard, spoken)), reading.visitor
+
+    def of_cookies(self) -> tuple[Signal, ...]:
+        """What the cookies say of the banners that the shop wants read on every call."""
+        found = [signal for source in self.rules.cookies for signal in self._cookie(source)]
+        return tuple(self._of_notice(replace(signal, remembered=True, of_cookie=True)) for signal in found)
+
+    def _cookie(self, source: str) -> tuple[Signal, ...]:
+        if source == "tcf":
+            text = self.cookies.get(TC_COOKIE)
+            return self._tcf({"tc_string": text, "event_status": "tcloaded"}, None) if text else ()
+        if source == "us_privacy":
+            return self._us_privacy(_us_privacy_text(self.cookies.get(US_PRIVACY_COOKIE, "")))
+        reading = read_cookies(source, self.cookies, self.rules.categories.get(source))
+        own = [self._of_reading(source, reading, {})] if reading else []
+        return (*own, *self._spoken(source, self.cookies))
+
+    def _spoken(self, source: str, members: Mapping[str, object]) -> list[Signal]:
+        """What a banner says in the words of a standard, under the banner's name."""
+        found = [one for standard in standards_spoken(source) for one in self._standard(standard, members, None)]
+        if text := tc_string_of(source, members):
+            found += self._tcf({"tc_string": text, "event_status": "tcloaded"}, None)
+        return [replace(one, source=source) for one in found]
+
+    def _standard(self, source: str, member: Mapping[str, object], decided_at: Millis | None) -> tuple[Signal, ...]:
+        if source == "tcf":
+            return self._tcf(member, decided_at)
+        if source == "gpp":
+            return self._gpp(member)
+        state = member.get("state", member)
+        if member.get("action", "update") != "update" or not isinstance(state, Mapping):
+            return ()
+        at, dated = self._moment(decided_at)
+        return (Signal("google", google_choice(state), at, raw_digest=_digest(state), dated=dated),)
+
+    def _tcf(self, member: Mapping[str, object], decided_at: Millis | None) -> tuple[Signal, ...]:
+        text = _first(member, "tc_string", "tcString", TC_COOKIE)
+        status = _first(member, "event_status", "eventStatus")
+        if not isinstance(text, str) or status not in (None, "tcloaded", "useractioncomplete"):
+            return ()
+        if _first(member, "gdpr_applies", "gdprApplies") is False:
+            return ()
+        choice = tc_choice(text, self.rules.tcf, self.now)
+        decided_at = None if status == "tcloaded" else decided_at
+        loaded = not (status == "useractioncomplete" and TC_COOKIE not in member and self._happened)
+        return (self._of_tc("tcf", text, choice, decided_at, loaded=loaded),) if choice else ()
+
+    def _gpp(self, member: Mapping[str, object]) -> tuple[Signal, ...]:
+        ping = member.get("pingData", member)
+        if not isinstance(ping, Mapping) or _first(ping, "signal_status", "signalStatus") not in (None, "ready"):
+            return ()
+        text, sections = _first(ping, "gpp_string", "gppString"), _first(ping, "applicable_sections", "applicableSections")
+        applicable = None if sections is None else frozenset(map(_section_id, sections if isinstance(sections, list) else []))
+        reading = read_gpp(text, applicable) if isinstance(text, str) else None
+        if reading is None or not isinstance(text, str):
+            return ()
+        choice = tc_choice(reading.tc_string, self.rules.tcf, self.now) if reading.tc_string else None
+        opted_out = reading.sale_share_opt_out is True
+        if choice is None:
+            return (Signal("gpp", None, self.now, raw_digest=_digest(text), sale_share_opt_out=opted_out),)
+        return (replace(self._of_tc("gpp", text, choice, None, loaded=True), sale_share_opt_out=opted_out),)
+
+    def _us_privacy(self, text: str) -> tuple[Signal, ...]:
+        opted_out = us_privacy_opt_out(text)
+        if opted_out is None:
+            return ()
+        return (Signal("us_privacy", None, self.now, raw_digest=_digest(text), sale_share_opt_out=opted_out),)
+
+    def _of_tc(self, source: str, text: str, choice: TcChoice, decided_at: Millis | None, *, loaded: bool) -> Signal:
+        day, told = choice.day, decided_at is not None and decided_at // DAY * DAY == choice.day
+        of_the_day = choice.choice is Choice.GRANTED and not told and loaded
+        if told and decided_at is not None:
+            at, dated = self._moment(decided_at)
+        elif choice.choice is Choice.GRANTED and (loaded or day + DAY <= self.now):
+            at, dated = Millis(min(day, self.now)), True
+        elif self.delivery.age is not None:
+            at, dated = self._moment(None)
+        else:
+            dated = day + DAY <= self.now
+            at = Millis(day + DAY - 1) if dated else self.now
+        return Signal(source, choice.choice, at, None, _digest(text), f"tcf-{choice.policy_version}", dated=dated, remembered=of_the_day)
+
+    def _of_reading(self, source: str, reading: BannerReading, event: Mapping[str, object]) -> Signal:
+        """A grant that the banner itself counts as ended is none."""
+        at, dated = self._moment(reading.decided_at)
+        opted_out = reading.sale_share_opt_out is True
+        ended = reading.ends_at is not None and reading.ends_at <= self.now and reading.choice is Choice.GRANTED
+        return Signal(source, None if ended else reading.choice, at, None, _digest(dict(event)), reading.policy_version, opted_out, dated)
+
+    def _uncontradicted(self, source: str, signals: Sequence[Signal]) -> list[Signal]:
+        """Those of one event. A grant needs the stronger proof, a refusal none."""
+        refused = any(one.choice is Choice.REFUSED for one in (*signals, *self._cookie(source)))
+        return [replace(one, choice=None) if refused and one.choice is Choice.GRANTED else one for one in signals]
+
+    @property
+    def _happened(self) -> bool:
+        return self.delivery.posted and self.delivery.said != "remembered"
+
+    def _heard(self, signal: Signal) -> Signal:
+        """As remembered where it did not happen with this call; as of now where only its sender's clock says that it was minutes ago. Of
+        state a device's refusal counts so, too: else it would be older than the grant of a minute ago, which told no time."""
+        if not self._happened:
+            signal = replace(signal, remembered=True)
+        if signal.choice is Choice.GRANTED and (self.delivery.age or 0) > LONGEST_AGE:
+            signal = replace(signal, choice=None)
+        refuses = signal.choice is Choice.REFUSED or (signal.choice is None and signal.linking is Choice.REFUSED)
+        lately = signal.dated and self.delivery.age is None and self.now - MOST_ASKEW <= signal.decided_at
+        if lately and (not signal.remembered or (self.delivery.live and refuses)):
+            signal = replace(signal, decided_at=self.now, dated=False)
+        return self._of_notice(signal)
+
+    def _of_notice(self, signal: Signal) -> Signal:
+        """A grant that is said now was given to the text that the shop shows now, unless it names another. One that is remembered, or is
+        told late, counts only if it was given to that text."""
+        notice = self.rules.notice_at(self.now)
+        if notice is None or signal.choice is not Choice.GRANTED:
+            return signal
+        before = notice.since is not None and signal.decided_at <= notice.since
+        if self._happened and not signal.remembered and self.now - MOST_ASKEW <= signal.decided_at and not before:
+            return signal if signal.policy_version else replace(signal, policy_version=notice.name)
+        covered = notice.covers(signal.policy_version, signal.decided_at if signal.dated else Millis(0))
+        return signal if covered else replace(signal, choice=None)
+
+    def _moment(self, decided_at: Millis | None) -> tuple[Millis, bool]:
+        """The time that counts, and whether the sender told it. Of a time and an age the older one: a clock may be ahead."""
+        said = self.now if self.delivery.age is None else Millis(self.now - min(self.delivery.age, LONGEST_AGE))
+        if decided_at is not None and decided_at <= self.now + MOST_ASKEW:
+            return min(decided_at, said), True
+        return said, self.delivery.age is not None
+
+
+def _section_id(told: object) -> int:
+    """Some senders tell numbers as text, or write 7.0. 0 is no section."""
+    if isinstance(told, str):
+        return int(told) if re.fullmatch(r"[0-9]{1,3}", told) else 0
+    return int(told) if isinstance(told, int) or (isinstance(told, float) and told.is_integer()) else 0
+
+
+def _us_privacy_text(cookie: str) -> str:
+    """Iubenda writes the string into percent-encoded JSON, as `uspString`."""
+    if len(cookie) == 4 or len(cookie) > MOST_US_PRIVACY:
+        return cookie
+    found = json_object(unquote(cookie)).get("uspString")
+    return found if isinstance(found, str) else ""
+
+
+def _first(member: Mapping[str, object], *names: str) -> object:
+    return next((member[name] for name in names if member.get(name) is not None), None)
+
+
+def _digest(raw: object) -> str:
+    """SHA-256 of a string as it came, of anything else as JSON with sorted members and no spaces."""
+    text = raw if isinstance(raw, str) else json.dumps(raw, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()

@@ -1,0 +1,167 @@
+"""A backup of an embedded store, also while it runs: its append-only files as they were at one moment, a directory to start on.
+
+The server only appends to these files, or puts new ones in their place and changes the manifest that names them. So they are hard-linked
+first, which takes no time and holds them while they are copied; a manifest that changed meanwhile means: again. This is the way that the
+documentation of Redis and Valkey tells, without stopping rewrites. A last command that was copied in its middle is dropped at the load.
+
+Salts are left out: a server starts on the copy, forgets them and writes its files anew. Nobody can compute a cookieless ID from a backup.
+"""
+
+import io
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from identity_service.errors import StoreUnavailable
+from identity_service.store.embedded.binary import EmbeddedError
+from identity_service.store.embedded.server import EmbeddedStore
+from identity_service.store.entries import Side, answering
+from identity_service.store.keys import of_shop
+from identity_service.store.redis.direct import direct
+
+FOLDER = "appendonlydir"
+MANIFEST = "appendonly.aof.manifest"
+LINK = "temp-backup-"
+"""A link that a crash leaves is removed when the store starts next, as all that begins with `temp-`."""
+ATTEMPTS = 100
+NAMED = re.compile(r"^file (\S+) seq \d+ type [bi]$", re.MULTILINE)
+TIMEOUT = 60.0
+POLL_SECONDS = 0.01
+
+
+def back_up(source: Path, target: Path) -> int:
+    """Returns the bytes of the copy. `target` must not exist; it is there once it is whole. Raises EmbeddedError."""
+    if os.path.lexists(target):
+        raise EmbeddedError(f"{target} exists; name a new directory")
+    part = target.with_name(f"{target.name}.part")
+    try:
+        with _linked(source / FOLDER) as (manifest, names):
+            _make(part)
+            for name in names:
+                with (source / FOLDER / f"{LINK}{name}").open("rb") as file:
+                    _keep(part / FOLDER / name, file)
+            _keep(part / FOLDER / MANIFEST, io.BytesIO(manifest.encode()))
+        _leave_salts_out(part)
+        part.rename(target)
+        _sync(target.parent)
+    except OSError as error:
+        raise EmbeddedError(f"Cannot back up {source} into {target}: {error.strerror}") from error
+    return sum(path.stat().st_size for path in (target / FOLDER).iterdir())
+
+
+def _make(part: Path) -> None:
+    """In place of what an earlier backup left, but never through a link."""
+    if part.is_symlink():
+        raise EmbeddedError(f"{part} is a link, which no backup makes; remove it")
+    shutil.rmtree(part, ignore_errors=True)
+    part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for directory in (part, part / FOLDER):
+        directory.mkdir(mode=0o700)
+
+
+def _leave_salts_out(part: Path) -> None:
+    """Raises EmbeddedError where the copy cannot be started on."""
+    store = EmbeddedStore(part)
+    store.start()
+    try:
+        with closing(direct(store.url, TIMEOUT)) as client, answering():
+            side = Side(client)
+            for names in side.names(of_shop("*", "Z:*")):
+                side.ask([(name, ("UNLINK", name)) for name in names])
+            _write_anew(side)
+    except StoreUnavailable as error:
+        raise EmbeddedError(f"the copy of the store does not answer, or refuses ({error.__cause__}); is the disk full?") from error
+    finally:
+        store.stop()
+    _remove_all_but_files_of_the_manifest(part)
+
+
+def _write_anew(side: Side) -> None:
+    """The append-only files, so that nothing of what was removed is left in them. A rewrite that goes on already began too early."""
+    [server] = side.primaries()
+    server.config_set("auto-aof-rewrite-percentage", 0)
+    while _of_rewrite(side)["aof_rewrite_in_progress"]:
+        time.sleep(POLL_SECONDS)
+    server.bgrewriteaof()
+    while (told := _of_rewrite(side))["aof_rewrite_in_progress"] or told["aof_rewrite_scheduled"]:
+        time.sleep(POLL_SECONDS)
+    if told["aof_last_bgrewrite_status"] != "ok":
+        raise EmbeddedError("the copy of the store could not be written without its salts; is the disk full?")
+
+
+def _of_rewrite(side: Side) -> dict[str, Any]:
+    [server] = side.primaries()
+    told: dict[str, Any] = server.info("persistence")
+    return told
+
+
+def _remove_all_but_files_of_the_manifest(part: Path) -> None:
+    """What the server left beside them, and what it had no time to remove."""
+    folder = part / FOLDER
+    manifest = (folder / MANIFEST).read_text()
+    for path in part.iterdir():
+        if path != folder:
+            path.unlink()
+    for path in folder.iterdir():
+        if path.name not in NAMED.findall(manifest):
+            path.unlink()
+    _keep(folder / MANIFEST, io.BytesIO(_without_past(manifest).encode()))
+    for path in folder.iterdir():
+        path.chmod(0o600)
+        _sync(path)
+    for path in (folder, part):
+        _sync(path)
+
+
+def _without_past(manifest: str) -> str:
+    """Without files that rewrites have put others in the place of."""
+    return "".join(f"{found[0]}\n" for found in NAMED.finditer(manifest))
+
+
+@contextmanager
+def _linked(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """The manifest, without files of the past, and the names of the files in it, which are there under their links."""
+    try:
+        for _ in range(ATTEMPTS):
+            manifest = (folder / MANIFEST).read_text()
+            names = NAMED.findall(manifest)
+            _link(folder, names)
+            if (folder / MANIFEST).read_text() == manifest:
+                yield _without_past(manifest), names
+                return
+        raise EmbeddedError(f"{folder} changes all the time; try again")
+    finally:
+        _unlink(folder)
+
+
+def _link(folder: Path, names: list[str]) -> None:
+    _unlink(folder)
+    for name in names:
+        with suppress(FileNotFoundError):  # another has taken its place, and the manifest will say so
+            os.link(folder / name, folder / f"{LINK}{name}")
+
+
+def _unlink(folder: Path) -> None:
+    for link in folder.glob(f"{LINK}*"):
+        link.unlink()
+
+
+def _keep(path: Path, content: BinaryIO) -> None:
+    with path.open("xb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        shutil.copyfileobj(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

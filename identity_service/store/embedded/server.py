@@ -1,0 +1,222 @@
+"""embedded:DIR, the store without a server to set up: one server process on one directory, held from start() to stop().
+
+Nobody but this process reaches it (no TCP port, a socket of mode 700). Restarted whenever it dies, and it never outlives the service.
+"""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote
+
+from identity_service.store.embedded.binary import EmbeddedError, server_binary
+from identity_service.store.embedded.lock import locked
+
+SOCKET_PATH_BYTES = 100
+LOCK_SECONDS = 5.0
+START_SECONDS = 30.0
+LOADING_SECONDS = 60.0
+STOP_SECONDS = 10.0
+ANSWER_SECONDS = 1.0
+POLL_SECONDS = 0.005
+FIRST_PAUSE, LAST_PAUSE = 0.05, 1.0
+STEADY_SECONDS = 5.0
+LOG_BYTES = 65_536
+MEMORY_SHARE = 0.6
+"""The rest is for the workers, and for what a rewrite of the file copies."""
+
+# Runs in the child before the server does: a hook between fork and exec is not safe in a process with threads.
+# The kernel sends the signal when the thread that forked ends; a parent already gone by then is noticed by its ID.
+SHIM = """
+import os, signal, sys
+if sys.platform == "linux":
+    import ctypes
+    if ctypes.CDLL(None).prctl(1, signal.SIGTERM) != 0:
+        sys.exit("The kernel refused to tie the server's life to the service's")
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+Log = Callable[[str, dict[str, object]], None]
+Spawn = Callable[[], "subprocess.Popen[bytes]"]
+
+
+def memory_of_machine(groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
+    """Bytes that this process may use: the machine's, or less where one of its control groups (cgroup v2) allows less."""
+    least = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, StopIteration):
+        path = next(line[4:] for line in own.read_text().splitlines() if line.startswith("0::/"))
+        for group in (groups / path, *(groups / path).parents):
+            if group.is_relative_to(groups):
+                with suppress(OSError, ValueError):  # a group without a limit of its own says `max`
+                    least = min(least, int((group / "memory.max").read_text()))
+    return least
+
+
+def _flags(directory: Path, socket_path: Path) -> list[str]:
+    """No log of slow calls and no crash report: both would quote what callers sent. When its share of the memory is full the store refuses
+    writes, which callers hear; without a limit the kernel would end it."""
+    place = ["--port", "0", "--unixsocket", str(socket_path), "--unixsocketperm", "700", "--dir", str(directory)]
+    durable = ["--appendonly", "yes", "--appendfsync", "always", "--no-appendfsync-on-rewrite", "no", "--save", ""]
+    quiet = ["--slowlog-log-slower-than", "-1", "--slowlog-max-len", "0", "--crash-log-enabled", "no", "--loglevel", "warning"]
+    memory = [
+        "--active-expire-effort",
+        "10",
+        "--maxmemory",
+        str(int(memory_of_machine() * MEMORY_SHARE)),
+        "--maxmemory-policy",
+        "noeviction",
+    ]
+    return [*place, *durable, *quiet, *memory, "--daemonize", "no"]
+
+
+def _answer(socket_path: Path) -> bytes:
+    """The beginning of the reply to PING, empty while there is none."""
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(ANSWER_SECONDS)
+        connection.connect(str(socket_path))
+        connection.sendall(b"PING\r\n")
+        return connection.recv(64)
+    return b""
+
+
+def _spawn(command: list[str], lock: int, directory: Path) -> "subprocess.Popen[bytes]":
+    """In a session of its own: the interrupt key of a terminal must reach the service alone, which then stops in order."""
+    for unfinished in (*directory.glob("temp-rewriteaof-*.aof"), *directory.glob("appendonlydir/temp-*")):
+        unfinished.unlink()  # a server killed while rewriting leaves it for ever, with what has been erased since
+    path = directory / "server.log"
+    fresh = os.O_TRUNC if path.exists() and path.stat().st_size > LOG_BYTES else 0
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | fresh, 0o600)
+    try:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(lock,), start_new_session=True, umask=0o077
+        )
+    finally:
+        os.close(log)
+
+
+def _last_words(log_path: Path) -> str:
+    with suppress(OSError, IndexError):
+        return re.sub(r"^\d+:\w [^#]*# ", "", log_path.read_text(errors="replace").strip().splitlines()[-1])
+    return "it ended without a message"
+
+
+class EmbeddedStore:
+    """`log` is told each death of the server, from another thread. On systems other than Linux only stop() ends the server."""
+
+    def __init__(self, directory: Path, *, log: Log = lambda _event, _fields: None, lock_wait: float = LOCK_SECONDS) -> None:
+        self._directory = directory.absolute()
+        self._log_path = self._directory / "server.log"
+        self._socket_path = self._directory / "server.sock"
+        self._log = log
+        self._lock_wait = lock_wait
+        self._process: subprocess.Popen[bytes] | None = None
+        self._spawning = threading.Lock()
+        self._stopping = threading.Event()
+        self._died = threading.Event()
+        self._held = ExitStack()
+
+    @property
+    def url(self) -> str:
+        """Final once start() has returned; the same after each restart of the server."""
+        return f"unix://{quote(os.fsencode(self._socket_path))}"
+
+    @property
+    def pid(self) -> int | None:
+        """None while no server runs."""
+        process = self._process
+        return process.pid if process and process.returncode is None else None
+
+    def start(self) -> None:
+        """Returns when the server answers. Raises EmbeddedError; then nothing is left running or locked."""
+        binary = server_binary()
+        with ExitStack() as held:
+            try:
+                lock = self._claim(held)
+            except OSError as error:
+                raise EmbeddedError(f"Cannot use {self._directory}: {error.strerror}; name another --data directory") from error
+            flags = _flags(self._directory, self._socket_path)
+            command = [sys.executable, "-I", "-S", "-c", SHIM, str(os.getpid()), str(binary), *flags]
+            self._keep_running(held, partial(_spawn, command, lock, self._directory))
+            self._wait_for_answer()
+            self._held = held.pop_all()
+
+    def stop(self) -> None:
+        """In order, within ten seconds or by force. Does nothing when already stopped."""
+        self._held.close()
+
+    def _claim(self, held: ExitStack) -> int:
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = held.enter_context(locked(self._directory / "lock", self._lock_wait))
+        self._log_path.unlink(missing_ok=True)
+        self._socket_path = self._directory / "server.sock"
+        if len(os.fsencode(self._socket_path)) >= SOCKET_PATH_BYTES:
+            short = tempfile.mkdtemp(prefix="identity-service-")
+            held.callback(shutil.rmtree, short, ignore_errors=True)
+            self._socket_path = Path(short, "server.sock")
+        held.callback(self._socket_path.unlink, missing_ok=True)
+        return lock
+
+    def _keep_running(self, held: ExitStack, spawn: Spawn) -> None:
+        self._stopping.clear()
+        self._died.clear()
+        supervisor = threading.Thread(target=self._supervise, args=(spawn,), name="embedded-store", daemon=True)
+        supervisor.start()
+        held.callback(self._end, supervisor)
+
+    def _wait_for_answer(self) -> None:
+        began, limit = time.monotonic(), START_SECONDS
+        while not self._died.wait(POLL_SECONDS):
+            reply = _answer(self._socket_path)
+            if reply.startswith(b"+PONG"):
+                return
+            if reply.startswith(b"-LOADING"):
+                limit = LOADING_SECONDS
+            if time.monotonic() - began > limit:
+                raise EmbeddedError(f"The store in {self._directory} did not answer within {limit:g} seconds; see {self._log_path}")
+        raise EmbeddedError(f"The store in {self._directory} cannot start: {_last_words(self._log_path)}; see {self._log_path}")
+
+    def _supervise(self, spawn: Spawn) -> None:
+        pause = FIRST_PAUSE
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            code = self._serve(spawn)
+            lived = time.monotonic() - began
+            if self._stopping.is_set():
+                return
+            self._died.set()
+            with suppress(Exception):  # the server lives no longer than this thread: a broken log must not end it
+                self._log("store_died", {"exit": code, "lived": round(lived, 1)})
+            pause = FIRST_PAUSE if lived >= STEADY_SECONDS else pause
+            self._stopping.wait(pause)
+            pause = min(2 * pause, LAST_PAUSE)
+
+    def _serve(self, spawn: Spawn) -> int | None:
+        """The exit code of one server, negative for a signal; None when none could be started."""
+        with suppress(OSError):
+            with self._spawning:
+                if self._stopping.is_set():
+                    return None
+                self._process = process = spawn()
+            return process.wait()
+        return None
+
+    def _end(self, supervisor: threading.Thread) -> None:
+        self._stopping.set()
+        with self._spawning:
+            process = self._process
+        if process:
+            process.terminate()
+        supervisor.join(STOP_SECONDS)
+        if process and supervisor.is_alive():
+            process.kill()
+        supervisor.join()

@@ -1,0 +1,139 @@
+"""A cluster: each of 16,384 slots has a primary, which may change at any time (Redis Cluster specification).
+
+A unit is about one shop, and so about one slot. A server that does not hold a slot says who does (MOVED), or who will (ASK); neither has
+done anything, so that the command is sent on. Each server has connections and a breaker of its own: one that is dead stalls nobody who
+does not need it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from redis.crc import key_slot
+
+from identity_service.errors import StoreUnavailable
+from identity_service.settings.store_url import StoreAddress
+from identity_service.store.redis.batch import Command, Reply, ReplyError, read
+from identity_service.store.redis.node import Node
+from identity_service.store.redis.topology import MakeNode, Watch
+
+MOST_REDIRECTS = 16
+PAUSE = 0.02
+"""Seconds before a command on keys that are just being moved (TRYAGAIN) is sent again."""
+
+
+class Cluster:
+    """`timeout`: seconds in which a command must have found its server."""
+
+    def __init__(self, address: StoreAddress, make_node: MakeNode, timeout: float) -> None:
+        self._address = address
+        self._make_node = make_node
+        self._timeout = timeout
+        self._nodes: dict[str, Node] = {url: make_node(url) for url in address.servers}
+        self._owners: dict[int, Node] = {}
+        self._followers: dict[Node, set[str]] = {}
+        self._watch = Watch(self._look)
+        self._stale = True
+
+    async def submit(self, unit: Sequence[Command]) -> list[Reply]:
+        self._watch.begin()
+        if not self._owners:
+            await self._watch.looked()
+        return await self._at(slot_of(unit[0].key), unit)
+
+    async def primaries(self) -> list[Node]:
+        await self._watch.looked()
+        return list(dict.fromkeys(self._owners.values()))
+
+    async def shard_of(self, key: str) -> list[Node]:
+        primaries, owner = await self.primaries(), self._owners.get(slot_of(key))
+        if owner not in primaries:
+            raise StoreUnavailable
+        return [owner, *(self._node(url) for url in sorted(self._followers.get(owner, ())))]
+
+    def nodes(self) -> list[Node]:
+        return list(dict.fromkeys(self._owners.values()))
+
+    async def close(self) -> None:
+        await self._watch.end()
+        for node in self._nodes.values():
+            node.close()
+
+    async def _at(self, slot: int, commands: Sequence[Command]) -> list[Reply]:
+        owner = self._owners.get(slot)
+        if owner is None:
+            self._stale = True
+            raise StoreUnavailable
+        replies = await owner.submit(commands)
+        for index, reply in enumerate(replies):
+            if isinstance(reply, ReplyError):
+                replies[index] = await self._sent_on(slot, owner, commands[index], reply)
+        return replies
+
+    async def _sent_on(self, slot: int, owner: Node, command: Command, error: ReplyError) -> Reply:
+        """The command's reply from whoever holds its keys, or the error that remains."""
+        until = asyncio.get_running_loop().time() + self._timeout
+        for _ in range(MOST_REDIRECTS):
+            if error.code == "MOVED":
+                self._stale = True
+                owner = self._owners[slot] = self._told(error, owner)
+                [reply] = await owner.submit([command])
+            elif error.code == "ASK":
+                _, reply = await self._told(error, owner).submit([read("ASKING"), command.with_source()])
+            elif error.code == "TRYAGAIN":
+                await asyncio.sleep(PAUSE)
+                [reply] = await owner.submit([command])
+            else:
+                self._stale = self._stale or error.code in {"CLUSTERDOWN", "READONLY", "MASTERDOWN"}
+                return error
+            if not isinstance(reply, ReplyError) or asyncio.get_running_loop().time() > until:
+                return reply
+            error = reply
+        return error
+
+    def _told(self, error: ReplyError, by: Node) -> Node:
+        """From `MOVED 3999 127.0.0.1:6381`; without a host it is the one that answered."""
+        host, _, port = str(error).split(" ")[2].rpartition(":")
+        return self._node(self._url(host, int(port), by))
+
+    def _url(self, host: str | None, port: int, by: Node) -> str:
+        return self._address.server(host, port) if host and host != "?" else self._address.beside(by.url, port)
+
+    def _node(self, url: str) -> Node:
+        node = self._nodes.get(url)
+        if node is None:
+            node = self._nodes[url] = self._make_node(url)
+        return node
+
+    async def _look(self) -> None:
+        """Asks all servers at once and believes the first that answers; what is wrong in it, MOVED will tell."""
+        if self._owners and not self._stale and not any(node.breaker.failing for node in self.nodes()):
+            return
+        asked = [asyncio.ensure_future(self._slots(node)) for node in self._nodes.values()]
+        try:
+            for answer in asyncio.as_completed(asked):
+                try:
+                    self._take(*(await answer))
+                except StoreUnavailable:
+                    continue
+                self._stale = False
+                return
+        finally:
+            for task in asked:
+                task.cancel()
+        raise StoreUnavailable
+
+    async def _slots(self, node: Node) -> tuple[Node, Reply]:
+        [slots] = await node.run(read("CLUSTER", "SLOTS"))
+        return node, slots
+
+    def _take(self, told_by: Node, ranges: Sequence[Sequence[Reply]]) -> None:
+        owners, followers = {}, dict[Node, set[str]]()
+        for first, last, primary, *others in ranges:
+            owner = self._node(self._url(primary[0], primary[1], told_by))
+            owners.update(dict.fromkeys(range(first, last + 1), owner))
+            followers.setdefault(owner, set()).update(self._url(other[0], other[1], told_by) for other in others)
+        self._owners, self._followers = owners, followers
+
+
+def slot_of(key: str) -> int:
+    return int(key_slot(key.encode(errors="replace")))

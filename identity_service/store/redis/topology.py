@@ -1,0 +1,154 @@
+"""Which server a unit goes to: the one there is, the primary that sentinels name, or the one that holds a slot of the cluster."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from identity_service.errors import StoreUnavailable
+from identity_service.settings.store_url import StoreAddress
+from identity_service.store.redis.batch import Command, Reply, read
+from identity_service.store.redis.node import Node
+
+WATCH_SECONDS = 0.5
+"""How often sentinels are asked, and a cluster while one of its servers fails."""
+
+MakeNode = Callable[[str], Node]
+"""From a server's URL."""
+
+
+class Topology(Protocol):
+    def submit(self, unit: Sequence[Command]) -> Awaitable[list[Reply]]:
+        """A reply for each command, errors in their places. Raises StoreUnavailable."""
+        ...
+
+    async def primaries(self) -> list[Node]: ...
+
+    async def shard_of(self, key: str) -> list[Node]:
+        """The servers that hold the key, the primary first, replicas as far as they are known. Raises StoreUnavailable."""
+        ...
+
+    def nodes(self) -> list[Node]:
+        """Those in use just now."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Single:
+    def __init__(self, address: StoreAddress, make_node: MakeNode) -> None:
+        self._node = make_node(address.servers[0])
+        self.submit = self._node.submit
+
+    async def primaries(self) -> list[Node]:
+        return [self._node]
+
+    async def shard_of(self, key: str) -> list[Node]:  # noqa: ARG002 it holds every key
+        return [self._node]
+
+    def nodes(self) -> list[Node]:
+        return [self._node]
+
+    async def close(self) -> None:
+        self._node.close()
+
+
+class Watch:
+    """Calls `look` now and then again and again; whoever needs what it finds waits for `looked`."""
+
+    def __init__(self, look: Callable[[], Awaitable[None]]) -> None:
+        self._look = look
+        self._task: asyncio.Task[None] | None = None
+        self._now: asyncio.Future[None] | None = None
+
+    async def looked(self) -> None:
+        """One look at a time, shared by all who wait. Raises what it raises."""
+        self.begin()
+        if self._now is None:
+            self._now = asyncio.ensure_future(self._look())
+            self._now.add_done_callback(self._done)
+        await asyncio.shield(self._now)
+
+    def begin(self) -> None:
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._again())
+
+    async def end(self) -> None:
+        for task in (self._task, self._now):
+            if task:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, StoreUnavailable):
+                    await task
+
+    async def _again(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            with contextlib.suppress(Exception):  # it is tried again; whoever needs it now hears of it
+                await self.looked()
+
+    def _done(self, look: "asyncio.Future[None]") -> None:
+        self._now = None
+        if not look.cancelled():
+            look.exception()
+
+
+class Sentinels:
+    """Every sentinel is asked, and the answer of the newest epoch counts: one that is cut off from the others tells of an old primary."""
+
+    def __init__(self, address: StoreAddress, make_node: MakeNode, make_sentinel: MakeNode) -> None:
+        self._address = address
+        self._make_node = make_node
+        self._sentinels = [make_sentinel(url) for url in address.servers]
+        self._primary: Node | None = None
+        self._replicas: dict[str, Node] = {}
+        self._watch = Watch(self._look)
+
+    def submit(self, unit: Sequence[Command]) -> Awaitable[list[Reply]]:
+        self._watch.begin()
+        return self._primary.submit(unit) if self._primary else self._submit_when_found(unit)
+
+    async def primaries(self) -> list[Node]:
+        if self._primary is None:
+            await self._watch.looked()
+        return self.nodes()
+
+    async def shard_of(self, key: str) -> list[Node]:  # noqa: ARG002 they hold every key
+        primaries = await self.primaries()
+        told = await self._ask("REPLICAS")
+        for state in (replica for answer in told for replica in answer):
+            url = self._address.server(state["ip"], int(state["port"]))
+            if not self._primary or url != self._primary.url:
+                self._replicas.setdefault(url, self._make_node(url))
+        return [*primaries, *self._replicas.values()]
+
+    def nodes(self) -> list[Node]:
+        return [self._primary] if self._primary else []
+
+    async def close(self) -> None:
+        await self._watch.end()
+        for node in (*self._sentinels, *self.nodes(), *self._replicas.values()):
+            node.close()
+
+    async def _submit_when_found(self, unit: Sequence[Command]) -> list[Reply]:
+        await self._watch.looked()
+        if self._primary is None:
+            raise StoreUnavailable
+        return await self._primary.submit(unit)
+
+    async def _look(self) -> None:
+        states = await self._ask("MASTER")
+        if not states:
+            raise StoreUnavailable
+        newest = max(states, key=lambda state: int(state["config-epoch"]))
+        url = self._address.server(newest["ip"], int(newest["port"]))
+        if self._primary and self._primary.url == url:
+            return
+        before, self._primary = self._primary, self._make_node(url)
+        if before:
+            before.close()
+
+    async def _ask(self, what: str) -> list[Reply]:
+        """The answers of those sentinels that answer and know the name."""
+        asked = [sentinel.run(read("SENTINEL", what, self._address.service)) for sentinel in self._sentinels]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        return [answer[0] for answer in answers if not isinstance(answer, BaseException)]

@@ -1,0 +1,1 @@
+"""Handlers beside the bodies that they take and the answers that they give."""

@@ -1,0 +1,28 @@
+"""What the demo shop adds to the surface, where `server.demo` is set."""
+
+from pathlib import Path
+
+from identity_service.web.assets import MEDIA, AssetPage
+from identity_service.web.calls.payloads import Body
+from identity_service.web.demo import pages
+from identity_service.web.demo.pages import ShopPage
+from identity_service.web.demo.panel import show
+from identity_service.web.demo.payloads import PanelBody
+from identity_service.web.demo.start_over import start_over
+from identity_service.web.endpoint import Endpoint, Services
+from identity_service.web.routing import Named
+
+STATIC = Path(__file__).parent / "static"
+
+
+def demo_shop(services: Services) -> list[Named]:
+    routes = [
+        Named("/shop", ShopPage(pages.product_list), methods=["GET"]),
+        Named("/shop/product/{id}", ShopPage(pages.product), methods=["GET"]),
+        Named("/shop/cart", ShopPage(pages.cart), methods=["GET"]),
+        Named("/shop/confirmation", ShopPage(pages.confirmation, services.limits.body), methods=["GET", "POST"]),
+        Named("/shop/panel", Endpoint(services, show, PanelBody), methods=["POST"]),
+        Named("/shop/start-over", Endpoint(services, start_over, Body), methods=["POST"]),
+    ]
+    files = sorted(path for path in STATIC.rglob("*") if path.suffix in MEDIA)
+    return routes + [Named(f"/shop/static/{path.relative_to(STATIC).as_posix()}", AssetPage(path), methods=["GET"]) for path in files]

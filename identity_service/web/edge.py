@@ -1,0 +1,155 @@
+"""The edge around every call: request ID, limits on headers, CORS, errors as answers, one log line, one count."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from itertools import chain
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from identity_service.errors import HeadersTooLarge, Malformed, MethodNotAllowed, NotFound, ServiceError
+from identity_service.model.shop import NO_ORIGIN
+from identity_service.server.logs import log, log_answered, where
+from identity_service.server.metrics import REQUESTS, count
+from identity_service.server.problems import problem_body
+from identity_service.web.endpoint import Reply, send_reply
+
+PRIVATE = [(b"cache-control", b"private, no-store"), (b"vary", b"Cookie, Origin"), (b"x-content-type-options", b"nosniff")]
+PREFLIGHT = [
+    (b"access-control-allow-methods", b"GET, POST"),
+    (b"access-control-allow-headers", b"authorization, content-type"),
+    (b"access-control-max-age", b"600"),
+]
+EXPOSED = (b"access-control-expose-headers", b"retry-after, x-request-id")
+"""What a page's script may read of an answer beside its body: when to repeat the call, and by what name to ask about it."""
+ID_BYTES = 9
+IDS_AT_ONCE = 64
+
+
+class Edge:
+    """`origins`: of all shops, for preflights, which carry no key. `stopping`: once set, an answer is the last one on its connection.
+    `address_header`: in which the operator's own proxies name the client."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        origins: frozenset[str],
+        header_count: int,
+        header_bytes: int,
+        stopping: asyncio.Event,
+        address_header: str = "x-forwarded-for",
+    ) -> None:
+        self._app = app
+        self._joined = {"cookie": "; ", address_header: ", "}
+        self._stopping = stopping
+        self._origins = {origin.encode(): origin for origin in origins}
+        self._header_count = header_count
+        self._header_bytes = header_bytes
+        self._request_ids = _request_ids()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = next(self._request_ids)
+        answered = Answered(send, self._added_headers(scope, request_id))
+        began = time.perf_counter()
+        state = scope.setdefault("state", {})
+        try:
+            state["headers"] = self._checked_headers(scope["headers"], scope["http_version"])
+            state["request_id"] = request_id
+            scope["app"] = self
+            if scope["method"] == "OPTIONS" and "access-control-request-method" in state["headers"]:
+                await send_reply(answered, Reply(b"", 204, headers=PREFLIGHT))
+            else:
+                await self._app(scope, receive, answered)
+        except Exception as error:
+            await self._answer_error(error, request_id, scope, answered)
+        route = state.get("route", "none")
+        count(REQUESTS, route, answered.status)
+        milliseconds = round((time.perf_counter() - began) * 1000, 2)
+        log_answered(request_id, _method(scope), route, answered.status, milliseconds)
+
+    def _checked_headers(self, raw: Sequence[tuple[bytes, bytes]], version: str) -> dict[str, str]:
+        """Names in lower case; of repeated ones the first, but cookies and addresses joined. Raises HeadersTooLarge or Malformed."""
+        if len(raw) > self._header_count or sum(map(len, chain.from_iterable(raw))) > self._header_bytes:
+            raise HeadersTooLarge(f"Send at most {self._header_count} headers of {self._header_bytes} bytes together.")
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
+        if len(headers) < len(raw):
+            headers = _joined(raw, self._joined)
+        if version != "1.0" and not headers.get("host"):
+            raise Malformed("Send a Host header.")
+        return headers
+
+    def _added_headers(self, scope: Scope, request_id: str) -> list[tuple[bytes, bytes]]:
+        """Scripts of a shop's pages may read what the calls answer, but never an admin page."""
+        added = [*PRIVATE, (b"x-request-id", request_id.encode())]
+        if self._stopping.is_set():
+            added.append((b"connection", b"close"))
+        origins = [value for name, value in scope["headers"] if name == b"origin" and not scope["path"].startswith("/admin")]
+        if len(origins) == 1 and origins[0] in self._origins:
+            added += [(b"access-control-allow-origin", origins[0]), EXPOSED]
+            if origins[0] != NO_ORIGIN.encode():  # which may be anybody's frame
+                added.append((b"access-control-allow-credentials", b"true"))
+        return added
+
+    async def _answer_error(self, error: Exception, request_id: str, scope: Scope, answered: "Answered") -> None:
+        headers: list[tuple[bytes, bytes]] = []
+        if isinstance(error, HTTPException):
+            headers = [(b"allow", allowed.encode()) for name, allowed in (error.headers or {}).items() if name == "Allow"]
+            error = MethodNotAllowed("See /docs for the methods of this address.") if error.status_code == 405 else NotFound()
+        if not isinstance(error, ServiceError):
+            log.error("fault", request_id=request_id, error=type(error).__name__, frames=where(error))
+            error = ServiceError("The service failed; the fault is in its log under this request_id.")
+        if answered.status:
+            return
+        status, media, body = problem_body(error, request_id, scope["path"])
+        if error.retry_after:
+            headers.append((b"retry-after", str(error.retry_after).encode()))
+        await send_reply(answered, Reply(body, status, media, error.cookies, headers))
+
+
+class Answered:
+    """Adds headers to an answer on its way out, and knows its status; 0 while there is none."""
+
+    __slots__ = ("_added", "_send", "status")
+
+    def __init__(self, send: Send, added: list[tuple[bytes, bytes]]) -> None:
+        self._send = send
+        self._added = added
+        self.status = 0
+
+    def __call__(self, message: Message) -> Awaitable[None]:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            own = dict(message["headers"])
+            message["headers"] = [*message["headers"], *[header for header in self._added if header[0] not in own]]
+        return self._send(message)
+
+
+def _joined(raw: Sequence[tuple[bytes, bytes]], joined: Mapping[str, str]) -> dict[str, str]:
+    """`joined`: headers that count as one when they come several times, and what stands between their values."""
+    headers: dict[str, str] = {}
+    for raw_name, value in raw:
+        name = raw_name.decode("latin-1")
+        if name not in headers:
+            headers[name] = value.decode("latin-1")
+        elif name in joined:
+            headers[name] += f"{joined[name]}{value.decode('latin-1')}"
+        elif name == "host":
+            raise Malformed("Send one Host header.")
+    return headers
+
+
+def _request_ids() -> Iterator[str]:
+    """72 random bits each, of which the kernel is asked for many at once."""
+    length = ID_BYTES * 4 // 3
+    while True:
+        block = secrets.token_urlsafe(ID_BYTES * IDS_AT_ONCE)
+        yield from [block[start : start + length] for start in range(0, len(block), length)]
+
+
+def _method(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in {"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"} else "other"

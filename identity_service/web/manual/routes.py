@@ -1,0 +1,70 @@
+"""Addresses of the manual: /docs, its pages as HTML and as Markdown, their search, the API reference, and the files that pages print. None
+needs a key."""
+
+import asyncio
+from collections.abc import Callable
+from functools import cache, partial
+from urllib.parse import parse_qs
+
+from starlette.types import Receive, Scope, Send
+
+from identity_service.web.assets import STATIC, Asset, DocumentPage, asset, asset_of
+from identity_service.web.endpoint import Reply, send_reply
+from identity_service.web.manual.book import FILES, NAMES, llms, pages, search
+from identity_service.web.rendering import HTML, PAGE_HEADERS, rendered
+from identity_service.web.routing import Named
+
+PLAIN = "text/plain; charset=utf-8"
+MARKDOWN = "text/markdown; charset=utf-8"
+MOST_ASKED = 100
+"""Characters of a search; more are left out."""
+Makers = dict[str, Callable[[], Asset]]
+VENDORED = ("pico.min.css", "swagger-ui.min.css", "swagger-ui.min.js")
+FIXED = (*(STATIC / "vendor" / name for name in VENDORED), *sorted((STATIC / "docs").iterdir()))
+
+
+def manual_routes() -> list[Named]:
+    texts: Makers = {"/llms.txt": _llms, **{f"/docs/{name}": partial(_file, name) for name in FILES}}
+    texts |= {f"/docs/{name}.md": partial(_markdown, name) for name in ("index", *NAMES)}
+    shown: Makers = {"/docs": partial(_html, "index"), "/docs/api": _reference, **{f"/docs/{name}": partial(_html, name) for name in NAMES}}
+    routes = [Named(path, DocumentPage(made), methods=["GET"]) for path, made in texts.items()]
+    routes += [Named(path, DocumentPage(made, PAGE_HEADERS), methods=["GET"]) for path, made in shown.items()]
+    routes += [Named(f"/docs/static/{path.name}", DocumentPage(partial(asset, path)), methods=["GET"]) for path in FIXED]
+    return [*routes, Named("/docs/search", SearchPage(), methods=["GET"])]
+
+
+class SearchPage:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 an ASGI application
+        asked = parse_qs(scope["query_string"][: 4 * MOST_ASKED].decode("latin-1")).get("q", [""])[0][:MOST_ASKED]
+        await asyncio.to_thread(pages)
+        found = search(asked)
+        await send_reply(send, Reply(_page("docs/search.html", root="", asked=asked, found=found), media=HTML, headers=PAGE_HEADERS))
+
+
+@cache
+def _llms() -> Asset:
+    return asset_of(llms().encode(), PLAIN)
+
+
+@cache
+def _file(name: str) -> Asset:
+    return asset_of(FILES[name].read_bytes(), PLAIN)
+
+
+@cache
+def _markdown(name: str) -> Asset:
+    return asset_of(pages()[name].markdown.encode(), MARKDOWN)
+
+
+@cache
+def _html(name: str) -> Asset:
+    return asset_of(_page("docs/page.html", root="docs/" if name == "index" else "", page=pages()[name]), HTML)
+
+
+@cache
+def _reference() -> Asset:
+    return asset_of(rendered("docs/reference.html"), HTML)
+
+
+def _page(template: str, **values: object) -> bytes:
+    return rendered(template, menu=[pages()[name] for name in NAMES], **values)

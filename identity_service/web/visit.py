@@ -1,0 +1,237 @@
+"""From a call to a visit, and from an identity to an answer: what all calls about a visitor share."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict
+
+from identity_service.errors import Forbidden, Invalid, ServiceError
+from identity_service.model.consent import Choice, EarlierRefusal, Millis, OptOutsSeen, Receipt, Signal, choice_said
+from identity_service.model.handle import Handle
+from identity_service.model.policy import Asked
+from identity_service.model.visitor import VisitorId, own_visitor_id
+from identity_service.server.addresses import client_address, is_local
+from identity_service.service.identities import refused_at
+from identity_service.service.visit import CookieAct, Identity, Surroundings, Visit
+from identity_service.signals.browser import browser_signals, is_agent
+from identity_service.signals.reader import Delivery, Reader
+from identity_service.signals.robots import is_robot
+from identity_service.web.calls.payloads import Client, ConsentAnswer, ConsentObject, DecisionAnswer, IdentityAnswer, ReceiptAnswer
+from identity_service.web.cookies import (
+    all_cookies,
+    clear_refusals,
+    clear_visitor,
+    earlier_refusal,
+    read_cookies,
+    set_refusal,
+    set_visitor,
+)
+from identity_service.web.endpoint import REGION, Call, Reply
+
+MOST_TOKEN_CHARACTERS = 120
+EMAILS_A_CALL = 100
+CALLS_OF_A_COSTLY_EMAIL = 10
+YES = (True, 1, "1", "true")
+UNKNOWN_SURROUNDINGS = Surroundings()
+
+
+def visit_of(call: Call, *, event: bool = False, signals: tuple[Signal, ...] | None = None) -> Visit:
+    """`event`: the call reports a choice. `signals` where they are not in the member `consent`. Raises Forbidden for members that the key
+    may not send, Invalid for an own ID of another form: unless the call carries a refusal, which leaves them out."""
+    body = call.body
+    signals = signals_of(call, body.consent, posted=event) if signals is None else signals
+    refused = any(signal.refuses for signal in signals)
+    asked, own = asked_visitor(body.visitor, lenient=refused)
+    sent = [body.token] if isinstance(body.token, str) and body.token else []
+    cookie = call.headers.get("cookie", "")
+    return Visit(
+        shop=call.shop,
+        trusted=call.private,
+        asked=asked,
+        own=own,
+        tokens=tuple(sent) or read_cookies(cookie, call.shop.cookie.name),
+        signals=signals + cookie_signals_of(call),
+        surroundings=surroundings_of(call, body.client, lenient=refused),
+        refusal=refusal_of(call),
+        event=event,
+    )
+
+
+def asked_visitor(visitor: str | UnsetType | None, *, lenient: bool = False) -> tuple[Asked, VisitorId | None]:
+    """`lenient`: an own ID of another form is left out."""
+    if visitor is UNSET:
+        return Asked.NOTHING, None
+    if visitor is None:
+        return Asked.NULL, None
+    if visitor in {"auto", "persistent"}:
+        return Asked(visitor), None
+    try:
+        return Asked.OWN, own_visitor_id(str(visitor))
+    except Invalid:
+        if lenient:
+            return Asked.NOTHING, None
+        raise
+
+
+def surroundings_of(call: Call, client: Client | UnsetType | None, *, lenient: bool = False) -> Surroundings:
+    """A private key tells its visitor's surroundings; a device shows its own; of a server with a public key nothing is known. `lenient`: a
+    public key's description is left out."""
+    if isinstance(client, Client) and not (lenient and not call.private):
+        if not call.private:
+            raise Forbidden("client: only a private key may describe a visitor.")
+        return _described(call, client)
+    if not call.device:
+        return UNKNOWN_SURROUNDINGS
+    browser, agent = browser_signals(call.headers), call.headers.get("user-agent")
+    acts = is_agent(agent) or "signature-agent" in call.headers
+    address = _own_address(call, call.address, agent)
+    return Surroundings(address, agent, call.region, browser.gpc, browser.dnt, browser.prefetch or acts or is_robot(agent), acts)
+
+
+def _described(call: Call, client: Client) -> Surroundings:
+    """Servers hand on what they got, so what cannot be read is unknown; of a list of addresses the first is the visitor's. The address of a
+    proxy of ours is unknown too: a server that hands it on does not know its visitors', and all of them would share one ID."""
+    told = client.ip.partition(",")[0].strip() if isinstance(client.ip, str) else None
+    agent = client.user_agent if isinstance(client.user_agent, str) and client.user_agent else None
+    address = _own_address(call, client_address(told, None, call.services.proxies), agent)
+    region = client.region.upper() if isinstance(client.region, str) else ""
+    acts = is_agent(agent)
+    found = region if REGION.fullmatch(region) else None
+    return Surroundings(address, agent, found, client.gpc in YES, client.dnt in YES, acts or is_robot(agent), acts)
+
+
+def _own_address(call: Call, address: str | None, agent: str | None) -> str | None:
+    """None where it can be no visitor's own. Health says where many visitors have such a one, or all have the same."""
+    if address is None or call.shop.development:
+        return address
+    local = is_local(address)
+    call.services.addresses.count(call.shop.shop_id, address, agent, local=local)
+    return None if local else address
+
+
+def reader_of(call: Call, *, posted: bool = False) -> Reader:
+    """`posted`: as what happened, to `/v1/consents`; else state."""
+    cookies = all_cookies(call.headers["cookie"]) if "cookie" in call.headers else {}
+    delivery = Delivery(posted, call.device)
+    if posted:
+        said, age = call.body.said, call.body.age_ms
+        delivery = Delivery(posted, call.device, None if said is UNSET else said, None if age is UNSET else int(age))
+    return Reader(call.shop.signals, now_of(call), cookies, delivery)
+
+
+def now_of(call: Call) -> Millis:
+    return Millis(int(call.services.clock() * 1000))
+
+
+def signals_of(call: Call, consent: str | ConsentObject | UnsetType | None, *, posted: bool = False) -> tuple[Signal, ...]:
+    reader = reader_of(call, posted=posted)
+    if isinstance(consent, str):
+        return reader.of_word(consent)
+    if not isinstance(consent, ConsentObject):
+        return ()
+    decided_at = None if isinstance(consent.decided_at, UnsetType) else Millis(int(consent.decided_at.timestamp() * 1000))
+    return reader.of_object(msgspec.to_builtins(consent), decided_at)
+
+
+def cookie_signals_of(call: Call) -> tuple[Signal, ...]:
+    return reader_of(call).of_cookies() if call.shop.signals.cookies else ()
+
+
+async def keep_opt_out(call: Call, visitor: VisitorId | None) -> None:
+    """A device's GPC opts its visitor out on whatever call it comes along with; look-ups tell it. A bare ID may be anybody's."""
+    if visitor and call.device and browser_signals(call.headers).gpc:
+        now = int(call.services.clock())
+        await call.services.store.visitors.touch(call.shop.shop_id, visitor, now, True, OptOutsSeen(gpc=Millis(now * 1000)))
+
+
+def email_handle(call: Call, email: str) -> Handle:
+    """Raises Invalid; RateLimited for a client's many emails in letters beyond ASCII, of which each takes as long as many calls."""
+    costly = not email.isascii() or "xn--" in email.lower()
+    if costly and not call.private and call.services.client_limit:
+        call.services.client_limit.count(call.counted_as, CALLS_OF_A_COSTLY_EMAIL)
+    return call.services.handles.of_email(call.shop.shop_id, email)
+
+
+def customer_handle(call: Call, customer: str) -> Handle:
+    """Raises Invalid."""
+    return call.services.handles.of_customer(call.shop.shop_id, customer)
+
+
+def count_lookup(call: Call, emails: int = 1) -> None:
+    """Before anything about a person is told or erased. Raises RateLimited. A hundred emails of a batch count as one call."""
+    if call.services.lookup_limit:
+        call.services.lookup_limit.count(call.key, max(1, -(-emails // EMAILS_A_CALL)))
+
+
+def refusal_of(call: Call) -> EarlierRefusal | None:
+    """What the refusal cookie tells."""
+    return earlier_refusal(call.shop.cookie, call.headers.get("cookie", ""), now_of(call), call.services.refusal_days)
+
+
+def identity_reply(call: Call, identity: Identity, *, with_receipt: bool) -> Reply:
+    answer = IdentityAnswer(
+        identity.visitor,
+        identity.mode.value,
+        identity.token,
+        rfc3339(identity.expires_at) if identity.expires_at else None,
+        identity.linkable,
+        identity.sale_share_opt_out,
+        DecisionAnswer(identity.reason, identity.signal, identity.region, identity.policy),
+    )
+    if with_receipt:
+        answer = ConsentAnswer(**asdict(answer), receipt=receipt_answer(identity.receipt) if identity.receipt else None)
+    return Reply(answer, cookies=cookies_of(call, identity))
+
+
+def cookies_of(call: Call, identity: Identity) -> Sequence[str]:
+    rule, cookies = call.shop.cookie, []
+    if identity.cookie is CookieAct.SET and identity.token and identity.expires_at:
+        cookies.append(set_visitor(rule, identity.token, identity.expires_at - int(call.services.clock())))
+    if identity.cookie is CookieAct.CLEAR:
+        cookies.append(clear_visitor(rule))
+    if identity.refusal_cookie is CookieAct.SET:
+        cookies.append(set_refusal(rule, identity.refused_at))
+    if identity.refusal_cookie is CookieAct.CLEAR:
+        cookies += clear_refusals(rule, call.headers.get("cookie", ""))
+    return cookies
+
+
+def with_refusal_kept(call: Call, error: ServiceError, visit: Visit) -> ServiceError:
+    """The error, with a refusal that was not taken remembered on the device. Its visitor cookie stays: the refusal outranks it, and the
+    first call with both that can be taken withdraws what it names."""
+    newest = choice_said(visit.signals)
+    if newest and newest.choice is Choice.REFUSED:
+        error.cookies = (set_refusal(call.shop.cookie, refused_at(newest, visit, (), now_of(call))),)
+    return error
+
+
+def receipt_answer(receipt: Receipt) -> ReceiptAnswer:
+    members = receipt.members()
+    return ReceiptAnswer(**{**members, "time": rfc3339(members["time"]), "decided_at": rfc3339(members["decided_at"])})
+
+
+def receipt_from(members: Mapping[str, Any]) -> Receipt | None:
+    """From what `receipt_answer` gave, now or in the first edition; None for what it cannot have given."""
+    of_first_edition = {"decided_at": members.get("time"), "basis": "person"}
+    try:
+        told = msgspec.convert(of_first_edition | dict(members), ReceiptAnswer)
+        fields = asdict(told) | {"time": _seconds(told.time), "decided_at": _seconds(told.decided_at)}
+    except (msgspec.ValidationError, ValueError):
+        return None
+    del fields["basis"]
+    receipt = Receipt(**fields)
+    return receipt if receipt.basis == told.basis and members.keys() <= asdict(told).keys() else None
+
+
+def _seconds(text: str) -> int:
+    """Raises ValueError."""
+    return int(datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp())
+
+
+@lru_cache(maxsize=1024)
+def rfc3339(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
