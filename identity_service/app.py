@@ -26,23 +26,19 @@ from identity_service.model.policy import STANDARD, STRICT
 from identity_service.model.shop import CookieRule, ProductIds, Shop, ShopId, Shops, SignalRules, TcfRule, key_digest, written_digest
 from identity_service.model.token import Signing
 from identity_service.server.addresses import proxies_of
-from identity_service.server.limits import RateLimit
+from identity_service.server.limits import MEMORY_VARIABLE, RateLimit, SharedMemory, open_memory, private_memory
 from identity_service.server.logs import configure, log, where
 from identity_service.server.metrics import STORE_SECONDS, tell_counts, tell_store
-from identity_service.server.slots import MEMORY_VARIABLE, SharedMemory, open_memory, private_memory
-from identity_service.service.addresses import Addresses
 from identity_service.service.counters import Tally
-from identity_service.service.figures import FigureReader
-from identity_service.service.health import HealthCheck
+from identity_service.service.health import Addresses, HealthCheck
 from identity_service.service.identify import Visitors
 from identity_service.service.links import Links
-from identity_service.service.orders import Orders
 from identity_service.service.receipts import Receipts
+from identity_service.service.reports import FigureReader, Orders
 from identity_service.service.returns import Returns
 from identity_service.service.rights import Rights
 from identity_service.service.sell import Sales
-from identity_service.service.subjects import Subjects
-from identity_service.service.track import Tracking
+from identity_service.service.track import Subjects, Tracking
 from identity_service.settings.check import is_loopback
 from identity_service.settings.regions import strict_policy
 from identity_service.settings.schema import Settings, ShopSettings, StoreSettings

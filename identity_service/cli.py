@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from identity_service.app import create
 from identity_service.errors import SettingsError, StoreUnavailable
 from identity_service.model.shop import ShopId
+from identity_service.ops.backup import back_up
 from identity_service.ops.doctor import diagnose, placement, summary
 from identity_service.ops.forget import forget_gone
 from identity_service.ops.init import CannotWrite, Choices, NewKeys, init, keys_text
@@ -31,10 +32,8 @@ from identity_service.settings.check import sound_settings
 from identity_service.settings.load import CONFIG_VARIABLE
 from identity_service.settings.schema import ServerSettings, Settings
 from identity_service.settings.store_url import EMBEDDED, store_name
-from identity_service.store.embedded.backup import back_up
-from identity_service.store.embedded.binary import EmbeddedError
-from identity_service.store.embedded.server import EmbeddedStore
-from identity_service.store.examination import examine
+from identity_service.store.embedded import EmbeddedError, EmbeddedStore
+from identity_service.store.examine import examine
 from identity_service.store.redis.client import Client
 from identity_service.store.schema import MARK_VARIABLE, SeenMark, examine_marks, schema_of
 from identity_service.version import VERSION

@@ -12,7 +12,7 @@ from identity_service.app import Application
 from identity_service.model.handle import Handles
 from identity_service.model.shop import ShopId
 from identity_service.settings.load import load
-from identity_service.store.redis.batch import write
+from identity_service.store.redis.command import write
 from tests.conftest import Clock, Shopper
 
 SHOP = ShopId("demo")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from identity_service.model.handle import Handle, Handles
-from identity_service.store.redis.direct import direct
+from identity_service.ops.blocking import direct
 from tests.filled import OLD, SHOP
 
 NOW = 1_795_000_000

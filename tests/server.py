@@ -11,8 +11,8 @@ from typing import cast
 
 import redis
 
-from identity_service.store.embedded.binary import server_binary
-from identity_service.store.redis.direct import direct
+from identity_service.ops.blocking import direct
+from identity_service.store.embedded import server_binary
 from identity_service.store.sales import unpacked
 
 

@@ -10,8 +10,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from identity_service.server.connection import Connection
-from identity_service.server.protocol import allowances
+from identity_service.server.protocol import Connection, allowances
 from identity_service.settings.load import load
 
 pytestmark = pytest.mark.anyio

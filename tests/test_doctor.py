@@ -10,10 +10,9 @@ import redis
 
 from identity_service.cli import main
 from identity_service.model.shop import ShopId
-from identity_service.ops.commands import CLUSTERED, COMMANDS, REPLICATED
 from identity_service.ops.doctor import diagnose, placement
-from identity_service.ops.inspect import Inspection, Shard, inspect
-from identity_service.store.embedded.server import EmbeddedStore
+from identity_service.ops.inspect import CLUSTERED, COMMANDS, REPLICATED, Inspection, Shard, inspect
+from identity_service.store.embedded import EmbeddedStore
 from tests.server import valkey
 from tests.test_floors import PACKAGE
 from tests.topologies import SERVICE, Cluster, Sentinels, cluster, free_port, sentinels

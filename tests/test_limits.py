@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_service.errors import RateLimited
-from identity_service.server.limits import RateLimit
-from identity_service.server.slots import private_memory
+from identity_service.server.limits import RateLimit, private_memory
 
 
 class Hand:

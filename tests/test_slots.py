@@ -7,8 +7,7 @@ import time
 import pytest
 
 from identity_service.errors import RateLimited
-from identity_service.server.limits import RateLimit
-from identity_service.server.slots import NEIGHBOURS, SLOTS, TABLE_BYTES, Slots, create_memory, open_memory, private_memory
+from identity_service.server.limits import NEIGHBOURS, SLOTS, TABLE_BYTES, RateLimit, Slots, create_memory, open_memory, private_memory
 
 KEY = b"a key that is always the same one"
 ADDRESSES = [f"198.51.100.{number}" for number in range(256)]

@@ -21,7 +21,7 @@ from typing import Any
 
 import redis
 
-from identity_service.store.embedded.binary import server_binary
+from identity_service.store.embedded import server_binary
 from tests.server import valkey
 
 SERVICE = "main"

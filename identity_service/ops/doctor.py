@@ -8,10 +8,9 @@ from statistics import median
 from urllib.parse import urlsplit
 
 from identity_service.model.shop import ShopId
-from identity_service.ops.inspect import Inspection, Shard
-from identity_service.ops.server_state import Server, Writes
+from identity_service.ops.inspect import Inspection, Server, Shard, Writes
 from identity_service.settings.store_url import parse_address
-from identity_service.store.examination import unfit
+from identity_service.store.examine import unfit
 from identity_service.store.keys import of_shop
 from identity_service.store.redis.cluster import slot_of
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from identity_service.model.handle import Handles
-from identity_service.store.entries import Entry, Side, Word
-from identity_service.store.first_schema import NAME, PREFIX
-from identity_service.store.kinds import UnknownKeyError
+from identity_service.ops.entries import Entry, Side, Word
+from identity_service.ops.first_schema import NAME, PREFIX
+from identity_service.ops.kinds import UnknownKeyError
 from identity_service.store.visitors import handle_names
 
 GONE_LIFE = 400 * 86_400

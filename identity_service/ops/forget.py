@@ -1,42 +1,106 @@
-"""`identity-service forget CURRENT RESTORED`: whoever has withdrawn since a backup was made is withdrawn from what was restored of it."""
+"""`identity-service forget CURRENT RESTORED`: whoever has withdrawn, or was erased, since a backup was made is withdrawn from what was
+restored of it.
+
+A gone mark names its visitor by a digest alone. In a restored store the visitor's links and orders still tell its ID, and with it the
+withdrawal goes its usual way; of a visitor without any, everything is under the digest.
+"""
 
 import asyncio
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from identity_service.app import make_store
 from identity_service.model.consent import Millis
-from identity_service.model.handle import Handles
-from identity_service.ops.forgetting import forget, gone_in
-from identity_service.ops.key_copy import MoveRefused
-from identity_service.ops.stores import TIMEOUT, Place, opened, told, wait_for_quiet
+from identity_service.model.handle import Handles, handle_named, rekeyed
+from identity_service.model.shop import ShopId
+from identity_service.model.visitor import VisitorId
+from identity_service.ops.entries import Entry, Side
+from identity_service.ops.kinds import Rekey, name_of
+from identity_service.ops.stores import TIMEOUT, CommandRefused, OpenStore, exit_code_of, open_store, schema_in, wait_for_quiet
 from identity_service.settings.schema import Settings
+from identity_service.store import Store
+from identity_service.store.keys import VisitorKeys, of_shop
 from identity_service.store.redis.client import Client
-from identity_service.store.schema import SeenMark, continues, examine_marks, misfit, schema_in, schema_of
+from identity_service.store.redis.command import read, write
+from identity_service.store.schema import SeenMark, continues, examine_marks, misfit, schema_of
+from identity_service.store.visitors import handle_names
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """`digest`: of the visitor, under today's peppers. `mark`: the key as it has to be."""
+
+    shop: ShopId
+    digest: str
+    at: Millis
+    mark: Entry
+
+
+def gone_in(side: Side, peppers: Sequence[str], known: int) -> Iterator[list[Gone]]:
+    """Batches of all gone marks of a store that is under the first `known` of the `peppers`."""
+    rekey: Rekey = partial(rekeyed, peppers=peppers[known:])
+    for names in side.names(of_shop("*", "V:*:gone")):
+        yield [_gone(entry.rekeyed(rekey)) for entry in side.read(names)]
+
+
+def _gone(mark: Entry) -> Gone:
+    name = name_of(mark.name)
+    return Gone(ShopId(name.owner.decode()), name.own.decode(), Millis(int(mark.value)), mark)
+
+
+async def forget(store: Store, restored: Side, gone: Gone, now: Millis) -> bool:
+    """Whether anything was left of the visitor. A grant that is newer than the mark stands. Safe to repeat. Raises StoreUnavailable."""
+    keys = store.keys.visitor_of(gone.shop, gone.digest)
+    held = (keys.record, keys.events, keys.receipts, keys.sales)
+    marked, granted, *there = await store.client.run(
+        read("GET", keys.gone), read("HGET", keys.record, "g"), *(read("EXISTS", key) for key in held)
+    )
+    if (not any(there) and marked) or int(granted or 0) > gone.at:
+        return False
+    visitor = await _clear_id(store, gone, keys)
+    if visitor:
+        await store.removals.withdraw(gone.shop, visitor, gone.at, unless_newer=True)
+    await store.client.run(write("HINCRBY", store.keys.rewrite(gone.shop), now // 1000, 1), write("DEL", *held))
+    restored.write([gone.mark])
+    return any(there)
+
+
+async def _clear_id(store: Store, gone: Gone, keys: VisitorKeys) -> VisitorId | None:
+    """From where others name the visitor: links at its handles, and its orders."""
+    fields, sales = await store.client.run(read("HKEYS", keys.record), read("ZRANGE", keys.sales, 0, -1))
+    candidates = [sale.get("visitor") for sale in await store.sales.read(gone.shop, sales)]
+    for name in handle_names(fields):
+        at = store.keys.handle(gone.shop, handle_named(name))
+        [linked] = await store.client.run(read("HKEYS", at.links))
+        candidates += linked
+    return next((VisitorId(one) for one in candidates if one and store.keys.visitor_digest(gone.shop, one) == gone.digest), None)
 
 
 def forget_gone(current: str, restored: str, settings: Settings) -> int:
     def forgotten() -> None:
-        with opened(current, exists=True) as here, opened(restored, exists=True) as there:
+        with open_store(current, exists=True) as here, open_store(restored, exists=True) as there:
             for place in (here, there):
                 wait_for_quiet(place)
                 place.side.load_scripts()
             marks, withdrawn = asyncio.run(_forget(here, there, settings))
         print(f"{withdrawn:,} visitors withdrawn again from {there.name}, of {marks:,} whose mark {here.name} holds")
 
-    return told(forgotten)
+    return exit_code_of(forgotten)
 
 
-async def _forget(current: Place, restored: Place, settings: Settings) -> tuple[int, int]:
+async def _forget(current: OpenStore, restored: OpenStore, settings: Settings) -> tuple[int, int]:
     own = schema_of(settings.secrets.peppers)
     stored = schema_in(current.side, own)
     if not continues(stored, own) or stored.version != own.version:
-        raise MoveRefused(misfit(stored, own))
+        raise CommandRefused(misfit(stored, own))
     client = Client(restored.url, TIMEOUT, replicas=settings.store.replicas)
     store, now = make_store(settings, client, Handles(*settings.secrets.peppers)), Millis(int(time.time() * 1000))
     marks = withdrawn = 0
     try:
         for fault in await examine_marks(client, own, SeenMark()):
-            raise MoveRefused(fault)
+            raise CommandRefused(fault)
         for batch in gone_in(current.side, settings.secrets.peppers, len(stored.peppers)):
             marks += len(batch)
             withdrawn += sum([await forget(store, restored.side, gone, now) for gone in batch])

@@ -1,37 +1,182 @@
-"""`identity-service move FROM TO`: one store into another, also to change the pepper.
+"""`identity-service move FROM TO`: everything of one store into another, under today's schema and peppers, resumable after a crash at any
+point. Exit code 0 once both are equal, 1 where they are not or the move is refused.
 
-Exit code 0 once both are equal, 1 where they are not or the move is refused.
+    begin     FROM is marked leaving, then TO arriving, with the same nonce: from here on no service starts on either
+    end       what a crash left open in FROM, where its schema had steps that a crash could leave open
+    copy      every key: read, brought to this schema, re-keyed, written in one step with its expiry unless TO has it
+    compare   every key of FROM again, beside its copy; then how many of each kind there are
+    finish    TO gets the mark of its schema, FROM becomes left, TO loses the mark of the move: from here on TO may be used
+
+Whoever repeats the command goes on where it died. What somebody changed in FROM meanwhile shows in the comparison, which then is the end.
 """
 
+import secrets
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
-from identity_service.ops.key_copy import Comparison, MoveRefused, Moving, last_service, undo
-from identity_service.ops.stores import Place, opened, told, wait_for_quiet
+from identity_service.model.handle import rekeyed
+from identity_service.ops.entries import NEVER, Entry, Side
+from identity_service.ops.first_schema import brought_forward
+from identity_service.ops.first_steps import end_steps
+from identity_service.ops.kinds import name_of
+from identity_service.ops.stores import CommandRefused, OpenStore, exit_code_of, last_service, open_store, schema_in, wait_for_quiet
+from identity_service.store.keys import ANY_SCHEMA, MOVE, SCHEMA, is_of_the_store
+from identity_service.store.schema import FIRST, VERSION, Move, MoveState, continues, misfit, schema_of, stored_move
 
+STEPS: Mapping[int, Callable[[Entry], Entry | None]] = {1: brought_forward}
+"""From schema n to the next; None for a key that is there no more."""
+HORIZON = 3_600_000
+"""Keys that end within these milliseconds are compared, but not counted: they may go between two counts."""
+Report = Callable[[int], None]
+"""Called with how many keys are done."""
 PROGRESS_SECONDS = 2.0
+
+
+@dataclass(slots=True)
+class Comparison:
+    """How many lasting keys of each kind there are on either side, and how many copies differ from what they should be."""
+
+    source: Counter[str] = field(default_factory=Counter)
+    target: Counter[str] = field(default_factory=Counter)
+    differing: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def equal(self) -> bool:
+        return self.source == self.target and not self.differing
+
+
+class Moving:
+    """`called`: what people call the two. `peppers`: all of the settings, oldest first."""
+
+    def __init__(self, source: Side, target: Side, peppers: Sequence[str], called: tuple[str, str]) -> None:
+        self._source, self._target = source, target
+        self._own = schema_of(peppers)
+        self._called = called
+        self._stored = schema_in(source, self._own)
+        known = len(self._stored.peppers)
+        self._peppers, self._rekey = peppers[:known], partial(rekeyed, peppers=peppers[known:])
+
+    @property
+    def rekeys(self) -> bool:
+        return self._stored.peppers != self._own.peppers
+
+    def begin(self) -> bool:
+        """Whether an earlier move goes on. Raises CommandRefused."""
+        if not continues(self._stored, self._own):
+            raise CommandRefused(misfit(self._stored, self._own))
+        there, here = (stored_move(side.hash_of(MOVE)) for side in (self._source, self._target))
+        if here and here.state is MoveState.ARRIVING:
+            self._check_resumable(there, here)
+        else:
+            self._check_fresh(there, here)
+        self._source.load_scripts()
+        self._target.load_scripts()
+        if here:
+            return True
+        nonce = secrets.token_urlsafe(8)
+        self._source.set_hash(MOVE, Move(nonce, MoveState.LEAVING, self._called[1], self._own.peppers).fields())
+        self._target.set_hash(MOVE, Move(nonce, MoveState.ARRIVING, self._called[0], self._own.peppers).fields())
+        return False
+
+    def _check_resumable(self, there: Move | None, here: Move) -> None:
+        if there is None or there.nonce != here.nonce:
+            raise CommandRefused(f"TO holds a part of another store, of {here.other}; empty it, or name another")
+        if here.peppers != self._own.peppers:
+            raise CommandRefused("TO holds a part of FROM under other peppers; empty it, or put those peppers back")
+
+    def _check_fresh(self, there: Move | None, here: Move | None) -> None:
+        if there and there.state is MoveState.LEFT:
+            raise CommandRefused(f"FROM was moved to {there.other} already; see `identity-service move --undo`")
+        if there and there.state is MoveState.ARRIVING:
+            raise CommandRefused(f"FROM holds only a part of {there.other}; finish that move first")
+        if here:
+            raise CommandRefused("TO is FROM, or was moved away itself")
+        if any(_moved(self._target)):
+            raise CommandRefused("TO is not empty; name an empty store")
+
+    def copy(self, report: Report) -> None:
+        if self._stored.version == FIRST:
+            end_steps(self._source, self._peppers)
+        for entries, done in self._batches():
+            self._target.write(entries)
+            report(done)
+
+    def compare(self, report: Report) -> Comparison:
+        """Safe to repeat; changes nothing."""
+        found, horizon = Comparison(), time.time() * 1000 + HORIZON
+        for entries, done in self._batches():
+            copies = {copy.name: copy for copy in self._target.read([entry.name for entry in entries])}
+            for entry in entries:
+                lasting = entry.expires_at == NEVER or entry.expires_at > horizon
+                copy = copies.get(entry.name)
+                found.source[entry.kind] += lasting
+                found.differing[entry.kind] += copy != entry and (lasting or copy is not None)
+            report(done)
+        for names in _moved(self._target):
+            for name, expiry in zip(names, self._target.expiries(names), strict=True):
+                found.target[name_of(name).kind] += expiry == NEVER or expiry > horizon
+        found.differing += Counter()  # forgets the kinds with none
+        return found
+
+    def finish(self) -> None:
+        self._target.set_hash(SCHEMA, self._own.fields())
+        self._source.set_hash(MOVE, {"state": MoveState.LEFT})
+        self._target.delete(MOVE)
+
+    def _batches(self) -> Iterator[tuple[list[Entry], int]]:
+        """Keys of FROM as they have to be in TO, and how many have come so far."""
+        done = 0
+        for names in _moved(self._source):
+            done += len(names)
+            found = map(self._brought_forward, self._source.read(names))
+            yield [entry.rekeyed(self._rekey) for entry in found if entry], done
+
+    def _brought_forward(self, entry: Entry | None) -> Entry | None:
+        for version in range(self._stored.version, VERSION):
+            entry = STEPS[version](entry) if entry else None
+        return entry
+
+
+def _moved(side: Side) -> Iterator[list[bytes]]:
+    """Names of the keys that are not the store's own, in batches."""
+    for found in side.names(f"{ANY_SCHEMA}*"):
+        if names := [name for name in found if not is_of_the_store(name.decode(errors="replace"))]:
+            yield names
+
+
+def undo(side: Side) -> None:
+    """Lets services start on a store again that was moved, or begun to be. Raises CommandRefused."""
+    found = stored_move(side.hash_of(MOVE))
+    if found is None:
+        raise CommandRefused("this store was not moved; there is nothing to undo")
+    if found.state is MoveState.ARRIVING:
+        raise CommandRefused(f"this store holds only a part of {found.other}; empty it instead")
+    side.delete(MOVE)
 
 
 def move(source: str, target: str, peppers: Sequence[str]) -> int:
     """`peppers`: all of the settings, oldest first."""
 
     def moved() -> None:
-        with opened(source, exists=True) as there, opened(target) as here:
+        with open_store(source, exists=True) as there, open_store(target) as here:
             _move(there, here, peppers)
 
-    return told(moved)
+    return exit_code_of(moved)
 
 
 def undo_move(source: str) -> int:
     def undone() -> None:
-        with opened(source, exists=True) as place:
+        with open_store(source, exists=True) as place:
             undo(place.side)
         print(f"services may start on {place.name} again")
 
-    return told(undone)
+    return exit_code_of(undone)
 
 
-def _move(source: Place, target: Place, peppers: Sequence[str]) -> None:
+def _move(source: OpenStore, target: OpenStore, peppers: Sequence[str]) -> None:
     began = time.monotonic()
     moving = Moving(source.side, target.side, peppers, (source.name, target.name))
     for place in (source, target):
@@ -43,9 +188,9 @@ def _move(source: Place, target: Place, peppers: Sequence[str]) -> None:
     _show(found)
     for place in (source, target):
         if not place.held and last_service(place.side):
-            raise MoveRefused(f"a service has started on {place.name} meanwhile; stop it and run the same command again")
+            raise CommandRefused(f"a service has started on {place.name} meanwhile; stop it and run the same command again")
     if not found.equal:
-        raise MoveRefused("FROM and TO differ: FROM was changed meanwhile. Stop what writes to it, and run this again into an empty TO")
+        raise CommandRefused("FROM and TO differ: FROM was changed meanwhile. Stop what writes to it, and run this again into an empty TO")
     moving.finish()
     print(f"equal, in {time.monotonic() - began:.0f} s; now name TO in store.url: {target.name}")
 

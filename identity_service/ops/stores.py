@@ -8,20 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from identity_service.errors import StoreUnavailable
-from identity_service.ops.key_copy import MoveRefused, last_service
+from identity_service.ops.blocking import direct
+from identity_service.ops.entries import Side, answering
+from identity_service.ops.kinds import UnknownKeyError
 from identity_service.settings.store_url import EMBEDDED, store_name
-from identity_service.store.embedded.binary import EmbeddedError
-from identity_service.store.embedded.server import EmbeddedStore
-from identity_service.store.entries import Side, answering
-from identity_service.store.kinds import UnknownKeyError
-from identity_service.store.redis.direct import direct
+from identity_service.store.embedded import EmbeddedError, EmbeddedStore
+from identity_service.store.keys import REPAIR_LOCK, SCHEMA
+from identity_service.store.schema import FIRST, OF_FIRST_SCHEMA, VERSION, Schema, stored_schema
 
 TIMEOUT = 60.0
 POLL_SECONDS = 0.5
 
 
+class CommandRefused(Exception):
+    """One line for the operator: why, and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
-class Place:
+class OpenStore:
     """`name`: as people call it, without passwords. `url`: of its server. `held`: nobody else can be on it."""
 
     name: str
@@ -31,19 +35,19 @@ class Place:
 
 
 @contextmanager
-def opened(where: str, *, exists: bool = False) -> Iterator[Place]:
-    """`where`: a form of store.url. `exists`: an embedded store is not made where there is none. Raises MoveRefused, EmbeddedError and
+def open_store(where: str, *, exists: bool = False) -> Iterator[OpenStore]:
+    """`where`: a form of store.url. `exists`: an embedded store is not made where there is none. Raises CommandRefused, EmbeddedError and
     StoreUnavailable."""
     directory = Path(where.removeprefix(EMBEDDED))
     if not where.startswith(EMBEDDED):
-        yield Place(store_name(where), where, _side(where), held=False)
+        yield OpenStore(store_name(where), where, _side(where), held=False)
         return
     if exists and not (directory / "appendonlydir").is_dir():
-        raise MoveRefused(f"{where}: there is no store in this directory")
+        raise CommandRefused(f"{where}: there is no store in this directory")
     store = EmbeddedStore(directory)
     store.start()
     try:
-        yield Place(where, store.url, _side(store.url), held=True)
+        yield OpenStore(where, store.url, _side(store.url), held=True)
     finally:
         store.stop()
 
@@ -52,26 +56,38 @@ def _side(url: str) -> Side:
     try:
         return Side(direct(url, TIMEOUT))
     except ValueError as error:
-        raise MoveRefused(f"{store_name(url)}: {error}") from None
+        raise CommandRefused(f"{store_name(url)}: {error}") from None
 
 
-def wait_for_quiet(place: Place) -> None:
-    """Until the mark of the last service has gone, at most a minute. Raises MoveRefused where a service renews it."""
+def schema_in(side: Side, own: Schema) -> Schema:
+    """Of a whole store, with a mark or without."""
+    if found := side.hash_of(SCHEMA):
+        return stored_schema(found)
+    return Schema(FIRST if any(side.names(OF_FIRST_SCHEMA)) else VERSION, own.peppers[:1])
+
+
+def last_service(side: Side) -> bytes | None:
+    """A mark that every running service renews within a minute, and that otherwise goes within one."""
+    return side.get(REPAIR_LOCK)
+
+
+def wait_for_quiet(place: OpenStore) -> None:
+    """Until the mark of the last service has gone, at most a minute. Raises CommandRefused where a service renews it."""
     first = None if place.held else last_service(place.side)
     if first:
         print(f"a service has run on {place.name} within the last minute; waiting to see whether it still does", flush=True)
     while first and (found := last_service(place.side)):
         if found != first:
-            raise MoveRefused(f"a service runs on {place.name}; stop it")
+            raise CommandRefused(f"a service runs on {place.name}; stop it")
         time.sleep(POLL_SECONDS)
 
 
-def told(work: Callable[[], None]) -> int:
+def exit_code_of(work: Callable[[], None]) -> int:
     """The exit code: 0, or 1 with one line that says why."""
     try:
         with answering():
             work()
-    except (MoveRefused, EmbeddedError) as error:
+    except (CommandRefused, EmbeddedError) as error:
         print(error, file=sys.stderr)
     except UnknownKeyError:
         print("a store holds a key that this version does not know; take the version that wrote it", file=sys.stderr)

@@ -1,8 +1,9 @@
-"""What the HTTP server leaves open: how long a request may take to come, and how much of it is read before the application sees it.
+"""A client's connection, as a worker's HTTP server holds it: guarded, answered in one write, and ended so that no call is lost.
 
-Refused requests are answered in the form of their address and the connection is closed: 408 for one that comes too slowly, 414, 431, 413,
-505, 429 for one on a connection too many of its client, and 400 for what proxies could read otherwise than this server. A connection that
-sends nothing at all is closed without an answer, and so is one whose client does not read. A wish for another protocol is ignored.
+It bounds how long a request may take to come, and how much of it is read before the application sees it. Refused requests are answered in
+the form of their address and the connection is closed: 408 for one that comes too slowly, 414, 431, 413, 505, 429 for one on a connection
+too many of its client, and 400 for what proxies could read otherwise than this server. A connection that sends nothing at all is closed
+without an answer, and so is one whose client does not read. A wish for another protocol is ignored.
 """
 
 import asyncio
@@ -15,7 +16,8 @@ from typing import Any
 
 import httptools
 from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application, ASGISendEvent, HTTPResponseBodyEvent, HTTPResponseStartEvent
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from identity_service.errors import (
@@ -47,10 +49,12 @@ REFUSALS: dict[HTTPStatus, ServiceError] = {
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: HeadersTooLarge("Send fewer headers; /docs/contract#limits says how many."),
     HTTPStatus.HTTP_VERSION_NOT_SUPPORTED: UnknownVersion("Send HTTP/1.1."),
 }
-
-
 OPEN: Counter[str] = Counter()
 """Connections of this worker, by client."""
+LAST_CALL_SECONDS = 2.0
+"""How long an idle connection of a worker that stops stays open."""
+OF_HEADERS = bytes(code for code in range(256) if code == 9 or (code >= 32 and code != 127))
+"""What a header may hold (RFC 9110 5.5), none of which ends a line."""
 
 
 class Part(Enum):
@@ -313,3 +317,56 @@ class GuardedProtocol(HttpToolsProtocol):
         lines.append(b"x-request-id: %b" % request_id.encode())
         lines += [b"retry-after: %d" % error.retry_after] if error.retry_after else []
         return b"\r\n".join((*lines, b"content-length: %d" % len(body), b"connection: close", b"", body))
+
+
+class Answer:
+    """What the application answers one request by: head and body leave in one write.
+
+    An answer that is there whole, on a connection that stays open, is written here, since nearly all are; any other one by the library.
+    """
+
+    __slots__ = ("_cycle", "_start")
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+        self._start: HTTPResponseStartEvent | None = None
+
+    async def __call__(self, message: ASGISendEvent) -> None:
+        start, self._start = self._start, None
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        if start and message["type"] == "http.response.body" and self._write_whole(start, message):
+            return
+        if start:
+            await self._cycle.send(start)
+        await self._cycle.send(message)
+
+    def _write_whole(self, start: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bool:
+        """False where the library has to answer, which also tells of headers that are none."""
+        cycle, body, headers = self._cycle, message.get("body", b""), [*self._cycle.default_headers, *start["headers"]]
+        if cycle.disconnected or cycle.flow.write_paused or not cycle.keep_alive or cycle.scope["method"] == "HEAD":
+            return False
+        head = b"\r\n".join(map(b": ".join, headers))
+        whole = not message.get("more_body") and (b"content-length", b"%d" % len(body)) in headers
+        if not whole or b"\nconnection: " in head or head.translate(None, OF_HEADERS) != b"\r\n" * (len(headers) - 1):
+            return False
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        cycle.transport.write(b"%b%b\r\n\r\n%b" % (STATUS_LINE[start["status"]], head, body))
+        cycle.on_response()
+        return True
+
+
+class Connection(GuardedProtocol):
+    """Of a worker that stops, stays open for one more call: a call may be on its way, and closing would reset it. The answer says that it
+    is the last one here, since the application is told to end, too."""
+
+    def shutdown(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(LAST_CALL_SECONDS, super().shutdown)
+        else:
+            super().shutdown()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        super()._start_asgi_task(cycle, lambda scope, receive, _send: app(scope, receive, Answer(cycle)))

@@ -19,10 +19,9 @@ from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess, multiprocess
 
 from identity_service.errors import SettingsError
-from identity_service.server.connection import Connection
+from identity_service.server.limits import MEMORY_VARIABLE, create_memory
 from identity_service.server.logs import SERVER_LOGGING, log
-from identity_service.server.protocol import allowances
-from identity_service.server.slots import MEMORY_VARIABLE, create_memory
+from identity_service.server.protocol import Connection, allowances
 from identity_service.settings.check import DEMO_KEY
 from identity_service.settings.schema import Settings
 

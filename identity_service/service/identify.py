@@ -12,13 +12,22 @@ from identity_service.model.shop import Shop
 from identity_service.model.token import Signing, Token
 from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorState
 from identity_service.server.metrics import BAD_SIGNATURES, ISSUED, REFUSED_SIGNALS, count
-from identity_service.service.candidates import Candidates, token_expires
-from identity_service.service.grants import Grants
-from identity_service.service.identities import CLEARING, UNTOUCHED, identity_of, null_identity, refusal_cookie
-from identity_service.service.known import Scene, scene_of
-from identity_service.service.linking import LinkingRefusals, refuses_links
+from identity_service.service.grants import Grants, LinkingRefusals, refuses_links
 from identity_service.service.receipts import Receipts
-from identity_service.service.visit import CookieAct, Identity, Visit
+from identity_service.service.visit import (
+    CLEARING,
+    UNTOUCHED,
+    Candidates,
+    CookieAct,
+    Identity,
+    Scene,
+    Visit,
+    identity_of,
+    null_identity,
+    refusal_cookie,
+    scene_of,
+    token_expires,
+)
 from identity_service.store import Clock, Store
 from identity_service.store.visitors import NO_RECEIPT, UNKNOWN
 

@@ -15,7 +15,7 @@ from identity_service.model.shop import Shop
 from identity_service.model.token import Signing, Token
 from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorState
 from identity_service.server.metrics import BAD_SIGNATURES, LINK_CONFLICTS
-from identity_service.service.candidates import token_expires
+from identity_service.service.visit import token_expires
 from identity_service.store import Clock, Store
 from identity_service.store.links import Linkable, LinkCall
 

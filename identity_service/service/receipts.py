@@ -15,7 +15,7 @@ from identity_service.model.event import compact
 from identity_service.model.shop import Shop, ShopId
 from identity_service.model.token import Signing
 from identity_service.model.visitor import Mode, VisitorId
-from identity_service.service.known import Scene
+from identity_service.service.visit import Scene
 from identity_service.store import Clock, Store
 from identity_service.store.keys import PIECE_LENGTH
 from identity_service.store.visitors import StoredReceipt

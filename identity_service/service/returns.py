@@ -10,7 +10,7 @@ from identity_service.model.cookieless import DAY
 from identity_service.model.event import ProductId, Quantity, SaleLine, compact, lines_of, total
 from identity_service.model.shop import Shop
 from identity_service.service.counters import Counted, Tally
-from identity_service.service.provisional import counted_fields, counted_in, foreign, is_provisional
+from identity_service.service.sell import counted_fields, counted_in, foreign, is_provisional
 from identity_service.store import Clock, Store
 
 MOST_RETURNS = 1_000

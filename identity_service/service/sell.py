@@ -1,5 +1,9 @@
-"""Sales: decided from what was read, and written in one step, which says what is not as it was read."""
+"""Sales: decided from what was read, and written in one step, which says what is not as it was read.
 
+What a public key says of an order is provisional: what is kept of it, so that it can be taken back once a private key says the order.
+"""
+
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -9,39 +13,85 @@ from msgspec import structs
 from identity_service.errors import ConsentRequired, StoreUnavailable
 from identity_service.model.attribution import Attribution, Break, attribute
 from identity_service.model.cookieless import DAY
-from identity_service.model.event import EventType, Sale, SaleLine, compact, events_of, total
+from identity_service.model.event import Event, EventType, Sale, SaleLine, compact, events_of, first_products, lines_of, total
 from identity_service.model.handle import Handle
 from identity_service.model.link import LinkSource, Proof
 from identity_service.model.policy import Asked
 from identity_service.model.shop import Shop
-from identity_service.model.visitor import VisitorId
+from identity_service.model.visitor import Kind, VisitorId
 from identity_service.server.metrics import LINK_CONFLICTS, SALE_CONFLICTS
 from identity_service.service.counters import Counted, Tally
-from identity_service.service.provisional import (
-    bounded,
-    counted_fields,
-    counted_in,
-    foreign,
-    former_sale,
-    is_provisional,
-    of_session,
-    sale_event,
-    session_fields,
-)
-from identity_service.service.subjects import ATTEMPTS, CHANGING, NO_SESSION, NOBODY, Subject, Subjects
-from identity_service.service.track import Tracking
+from identity_service.service.track import ATTEMPTS, CHANGING, NO_SESSION, NOBODY, Subject, Subjects, Tracking
 from identity_service.service.visit import Visit
 from identity_service.store import Clock, Store
 from identity_service.store.events import Entry
 from identity_service.store.links import MOST_YIELDS, LinkCall, refusal
-from identity_service.store.sales import HandleOfSale, NewSale, OfVisitor, SaleAnswer
+from identity_service.store.sales import FormerSale, HandleOfSale, NewSale, OfVisitor, SaleAnswer
 
+MOST_COUNTED = Decimal(10**9)
+"""Of a provisional amount in the shop's figures, so that a stranger's number cannot end a counter, and with it what others added."""
 MOST_ANSWERS = 32
 """How often a sale may be told that something is not as it was read: others that have to give way, a full list, a sale that has gone."""
 MOST_LEAVES = 12
 """After so many answers a sale whose lists are full names nobody: others are faster again and again."""
 LAST_OF_SECOND = 0.999
 """Orders are listed within the second of their sale, however late they come."""
+
+
+def bounded(counted: Counted) -> Counted:
+    labels = {label: _bounded(amount) for label, amount in counted.labels.items()}
+    return Counted(_bounded(counted.revenue), labels, counted.currency)
+
+
+def counted_fields(counted: Counted) -> dict[str, str]:
+    """As it is stored in the sale; nothing where its revenue tells all."""
+    if not counted.labels and abs(counted.revenue) < MOST_COUNTED:
+        return {}
+    labels = {label: f"{amount:f}" for label, amount in counted.labels.items()}
+    return {"counted": compact({"revenue": f"{counted.revenue:f}", "labels": labels})}
+
+
+def is_provisional(stored: Mapping[str, str]) -> bool:
+    """Whether a sale is there that no private key has said."""
+    return bool(stored) and "verified" not in stored
+
+
+def counted_in(stored: Mapping[str, str], own_currency: str) -> Counted:
+    """From a sale: also after a withdrawal took away whom it was of, and what it was credited to."""
+    found = json.loads(stored.get("counted", "{}"))
+    labels = {label: Decimal(amount) for label, amount in found.get("labels", {}).items()}
+    return Counted(Decimal(found.get("revenue", stored["revenue"])), labels, foreign(stored, own_currency))
+
+
+def foreign(stored: Mapping[str, str], own_currency: str) -> str:
+    """The currency of a sale, empty where it is the shop's own."""
+    currency = stored.get("currency", own_currency)
+    return "" if currency == own_currency else currency
+
+
+def session_fields(subject: Subject) -> dict[str, str]:
+    """Of a visitor that showed its token: kind and end of its ID."""
+    return {"by_token": f"{subject.kind} {subject.expires}"}
+
+
+def of_session(found: Subject, by_token: str) -> Subject:
+    """The visitor of a session that `session_fields` kept, as it was: no other word begins one anew. `found`: the same as it is now."""
+    kind, expires = by_token.split(" ")
+    return structs.replace(found, kind=Kind(kind), expires=int(expires), signed=True, presented=True)
+
+
+def former_sale(stored: Mapping[str, str], *, same_visitor: bool) -> FormerSale:
+    """`same_visitor`: then its event stays."""
+    event = sale_event(Sale(stored["sale"], lines_of(stored["products"]), int(stored["time"])))
+    return FormerSale(stored, () if same_visitor else (event.stored(), structs.replace(event, override=True).stored()))
+
+
+def sale_event(sale: Sale) -> Event:
+    return Event(EventType.SALE, sale.time, first_products(line.product for line in sale.lines), text=sale.sale)
+
+
+def _bounded(amount: Decimal) -> Decimal:
+    return min(max(amount, -MOST_COUNTED), MOST_COUNTED)
 
 
 @dataclass(frozen=True, slots=True)

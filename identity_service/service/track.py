@@ -1,4 +1,4 @@
-"""Tracking calls: events and emails under a visitor, where its consent allows one.
+"""Tracking calls: whom each is about, and events and emails under a visitor, where its consent allows one.
 
 A call decides from what its worker knows of the visitor, and its write is checked in the store in the same step: one round trip, unless
 the visitor has changed meanwhile.
@@ -6,21 +6,129 @@ the visitor has changed meanwhile.
 
 from contextlib import suppress
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from identity_service.errors import ConsentRequired, Invalid, StoreUnavailable
-from identity_service.model.cookieless import DAY
+from identity_service.model.consent import Choice
+from identity_service.model.cookieless import DAY, window_at
 from identity_service.model.event import NEWEST_RESULTS, Event, EventType, events_of
 from identity_service.model.handle import Handle
 from identity_service.model.link import LinkSource, Proof
+from identity_service.model.policy import Asked
 from identity_service.model.shop import Shop
 from identity_service.model.visitor import Kind, Mode, VisitorId
+from identity_service.service.identify import Visitors
 from identity_service.service.links import Links
-from identity_service.service.subjects import ATTEMPTS, CHANGING, Subject, Subjects
-from identity_service.service.visit import Visit
+from identity_service.service.visit import Scene, Visit, token_expires
 from identity_service.store import Clock, Store
 from identity_service.store.events import Entry, Kept, Unlabelled
 from identity_service.store.links import Linkable
+
+CHANGING = "The visitor's consent changed again and again while the call was made; repeat it."
+ATTEMPTS = (True, *[False] * 12)
+"""A call first takes the visitor as this worker knows it; where that proves wrong it reads, and again where another call was faster.
+Few calls need more than two."""
+
+
+class Subject(Struct, frozen=True):
+    """`personal` False: only what was bought may be kept. `expires` in seconds since 1970. `signed`: the ID is the service's own, by the
+    token that was `presented` or derived from the device. `bridged_from`: digest of the session before the grant. `override`: an ID typed
+    into the address for a test. `automated`: a robot called. `unread`: a visitor was named and could not be taken, by a token that does not
+    verify or an ID of a shop that takes signed ones only."""
+
+    personal: bool
+    visitor: VisitorId | None = None
+    kind: Kind = Kind.CHOSEN
+    expires: int = 0
+    signed: bool = False
+    presented: bool = False
+    linkable: bool = False
+    bridged_from: str | None = None
+    override: bool = False
+    automated: bool = False
+    unread: bool = False
+
+    @property
+    def mode(self) -> str:
+        """null, none (no session), cookieless or persistent."""
+        if self.visitor is None:
+            return "none" if self.personal else "null"
+        return "persistent" if self.kind is Kind.PERSISTENT else "cookieless"
+
+    def proof(self, claimed: Proof) -> Proof:
+        """Of a link to this visitor. `claimed`: what the caller can show at most. A token that was not sent proves nothing: many people may
+        share an address and a user agent, and so a derived ID."""
+        return Proof.NONE if claimed is Proof.TOKEN and not self.presented else claimed
+
+
+NOBODY = Subject(personal=False)
+ROBOT = Subject(personal=False, automated=True)
+NO_SESSION = Subject(personal=True)
+
+
+class Subjects:
+    def __init__(self, visitors: Visitors) -> None:
+        self._visitors = visitors
+
+    async def find(self, visit: Visit, *, assumed: bool = False) -> Subject:
+        """Never issues, grants or withdraws. `assumed`: from what this worker knows, so that whatever is written has to be checked. A
+        visitor that cannot be taken is as none: an order is not lost for it."""
+        subject = await self._find(visit, assumed=assumed)
+        if not visit.override:
+            return subject
+        return replace(subject, override=True, linkable=subject.linkable and visit.shop.link_overrides)
+
+    async def _find(self, visit: Visit, *, assumed: bool) -> Subject:
+        if visit.surroundings.automated:
+            return ROBOT
+        if visit.asked is Asked.NULL:
+            return NOBODY
+        tokens = self._visitors.verified(visit.shop, visit.tokens)
+        if (visit.own and not visit.trusted) or (visit.tokens and not tokens):
+            return replace(NOBODY if visit.refused_before else NO_SESSION, unread=True)
+        if not visit.own and not tokens and visit.asked is not Asked.AUTO:
+            return NOBODY if visit.refused_before else NO_SESSION
+        scene, decision = await self._visitors.preview(visit, tokens, assumed=assumed)
+        if decision.mode is not Mode.NULL and scene.gone_at is None:
+            return _of(scene, decision.mode)
+        if not assumed:
+            await self._visitors.confirm_read(scene)
+        return NOBODY
+
+
+def _of(scene: Scene, decided: Mode) -> Subject:
+    """A persistent ID whose grant does not count today, as one to an earlier text, is nobody's session."""
+    visit, record = scene.visit, scene.record
+    bridged = record.bridged_from if record else None
+    if visit.asked is Asked.AUTO:
+        if scene.candidate.kind is not Kind.DERIVED:
+            return NO_SESSION
+    elif scene.tokens and not visit.own:
+        token = scene.living or scene.tokens[0]
+        lasts = scene.living is not None and decided is Mode.PERSISTENT
+        alive = lasts if token.kind is Kind.PERSISTENT else token_expires(token, visit.shop) > scene.seconds
+        if not alive:
+            return NOBODY if visit.refused_before else NO_SESSION
+        expires = record.expires if record else token_expires(token, visit.shop)
+        mode = Mode.PERSISTENT if token.kind is Kind.PERSISTENT else Mode.COOKIELESS
+        return Subject(True, token.visitor, token.kind, expires, True, True, _may_link(scene, token.visitor, mode), bridged)
+    elif record and record.granted and decided is not Mode.PERSISTENT:
+        return NOBODY if visit.refused_before else NO_SESSION
+    mode = record.mode if record else Mode.COOKIELESS
+    expires = record.expires if record else scene.candidate.expires
+    if scene.candidate.kind is Kind.DERIVED:
+        # as long as by its token: what is logged must outlive midnight, or nothing shows that the session goes on
+        expires = window_at(scene.candidate.issued_at, visit.shop.window_days).salt_destroyed_at
+    kind = Kind.PERSISTENT if mode is Mode.PERSISTENT else scene.candidate.kind
+    visitor = scene.candidate.visitor
+    return Subject(True, visitor, kind, expires, visit.own is None, False, _may_link(scene, visitor, mode), bridged)
+
+
+def _may_link(scene: Scene, visitor: VisitorId, mode: Mode) -> bool:
+    """By the policy, and by the person, who may have refused it without refusing anything else."""
+    record = scene.states[visitor].record
+    return mode in scene.visit.shop.policy.linkable and not (record and record.linking is Choice.REFUSED)
 
 
 class Tracking:

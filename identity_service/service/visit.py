@@ -1,14 +1,22 @@
-"""What a call says about its visitor, and what the service answers; the values between `web` and the use cases."""
+"""A visit: what a call says about its visitor, what is known of it, and what is answered."""
 
+from collections.abc import Iterable
 from enum import Enum, auto
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from identity_service.model.consent import EarlierRefusal, Millis, Receipt, Signal
-from identity_service.model.policy import Asked, Reason
+from identity_service.model.consent import NEVER_SEEN, Choice, EarlierRefusal, Millis, OptOutsSeen, Receipt, Signal
+from identity_service.model.cookieless import DAY, GRACE, Window, derive, window_at
+from identity_service.model.event import event_of
+from identity_service.model.policy import Asked, Decision, Facts, Reason
 from identity_service.model.shop import Shop
-from identity_service.model.visitor import Kind, Mode, VisitorId
+from identity_service.model.token import Token
+from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorRecord, VisitorState, new_visitor_id
+from identity_service.store import Store
+
+CLEARING = frozenset({Reason.CONSENT_REFUSED, Reason.VISITOR_DISABLED, Reason.WITHDRAWN, Reason.OPTED_OUT})
+UNTOUCHED = frozenset({Reason.BOT, Reason.AGENT})
 
 
 class Surroundings(Struct, frozen=True):
@@ -89,3 +97,203 @@ class Candidate(Struct, frozen=True):
     expires: int
     text: str | None = None
     random: bool = False
+
+
+def token_expires(token: Token, shop: Shop) -> int:
+    """End of a cookieless token in seconds since 1970. A derived ID ends with its window, and its grace if a session carries it over."""
+    if token.kind is Kind.DERIVED:
+        return window_at(token.issued_at, shop.window_days).salt_destroyed_at
+    return token.issued_at + shop.window_days * DAY
+
+
+class Candidates:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def choose(self, visit: Visit, tokens: list[Token], now: int) -> Candidate:
+        """Raises StoreUnavailable where a salt is needed and cannot be had."""
+        shop = visit.shop
+        if visit.own is not None:
+            return Candidate(visit.own, Kind.CHOSEN, now, now + shop.window_days * DAY)
+        for token in tokens:
+            held = await self._held(token, shop, now)
+            if held:
+                return held
+        derived = await self.derived(visit, now)
+        return derived or Candidate(new_visitor_id(), Kind.CHOSEN, now, now + shop.window_days * DAY, random=True)
+
+    async def derived(self, visit: Visit, now: int) -> Candidate | None:
+        """None where the visitor's own address or user agent is unknown."""
+        address, user_agent = visit.surroundings.address, visit.surroundings.user_agent
+        if not address or not user_agent:
+            return None
+        shop = visit.shop
+        window = window_at(now, shop.window_days)
+        earlier = await self._store.salts.earlier_key(shop.shop_id, window.previous(), now)
+        if earlier:
+            visitor = derive(earlier, shop.shop_id, address, user_agent)
+            if await self._in_session(shop, visitor, now):
+                return _carried_over(visitor, window.previous())
+        key = await self._store.salts.key(shop.shop_id, window, now)
+        return Candidate(derive(key, shop.shop_id, address, user_agent), Kind.DERIVED, now, window.end)
+
+    async def _held(self, token: Token, shop: Shop, now: int) -> Candidate | None:
+        if token.kind is Kind.PERSISTENT or token_expires(token, shop) <= now:
+            return None
+        window = window_at(token.issued_at, shop.window_days)
+        if token.kind is Kind.CHOSEN:
+            return Candidate(token.visitor, token.kind, token.issued_at, token_expires(token, shop), _kept_text(token))
+        if now < window.end:
+            return Candidate(token.visitor, token.kind, token.issued_at, window.end, _kept_text(token))
+        return _carried_over(token.visitor, window) if await self._in_session(shop, token.visitor, now) else None
+
+    async def _in_session(self, shop: Shop, visitor: VisitorId, now: int) -> bool:
+        newest = await self._store.events.newest(shop.shop_id, visitor)
+        return newest is not None and event_of(newest).time > now - GRACE
+
+
+def _carried_over(visitor: VisitorId, window: Window) -> Candidate:
+    """Stamped in its own window, so that no token of it outlives the salt."""
+    return Candidate(visitor, Kind.DERIVED, window.end - 1, window.salt_destroyed_at)
+
+
+def _kept_text(token: Token) -> str | None:
+    return token.text if token.newest_key else None
+
+
+class Scene(Struct, frozen=True):
+    """`tokens`: those that verified. `candidate`: the ID that cookieless mode would hand out; `derived`: the client's, where a decision
+    needs it beside another. `states` of every ID named by the visit.
+    `living`: the token whose visitor is persistent. `record`: of the visitor whose consent counts. `gone_at`: when the ID presented or
+    named was withdrawn; None if another one presented is alive."""
+
+    visit: Visit
+    now: Millis
+    tokens: list[Token]
+    candidate: Candidate
+    states: dict[VisitorId, VisitorState]
+    living: Token | None
+    record: VisitorRecord | None
+    gone_at: Millis | None
+    derived: VisitorId | None = None
+
+    @property
+    def seconds(self) -> int:
+        return self.now // 1000
+
+    def opt_outs_at(self, moment: Millis) -> OptOutsSeen:
+        """Those that came with this visit, as seen at `moment`."""
+        surroundings = self.visit.surroundings
+        return OptOutsSeen(moment if surroundings.gpc else None, moment if surroundings.dnt else None)
+
+    def facts(self) -> Facts:
+        record, surroundings = self.record, self.visit.surroundings
+        return Facts(
+            asked=self.visit.asked,
+            now=self.now,
+            signals=self.visit.signals,
+            consent=record.consent if record else None,
+            opt_outs_seen=record.opt_outs_seen if record else NEVER_SEEN,
+            refusal=self.visit.refusal,
+            gone_at=self.gone_at,
+            candidate_gone_at=self.states[self.candidate.visitor].gone_at,
+            derived_gone_at=self.states[self.derived].gone_at if self.derived else None,
+            opted_out=record is not None and record.opted_out,
+            gpc=surroundings.gpc,
+            dnt=surroundings.dnt,
+            automated=surroundings.automated,
+            agent=surroundings.agent,
+            region=surroundings.region,
+            notice=self.visit.shop.signals.notice_at(self.now),
+        )
+
+
+def scene_of(visit: Visit, now: Millis, tokens: list[Token], candidate: Candidate, states: dict[VisitorId, VisitorState]) -> Scene:
+    living = _living(visit, now // 1000, tokens, states) if tokens else None
+    if visit.own:  # a public key has no claim on the record of an ID that it only knows the name of
+        own = states[visit.own]
+        return Scene(visit, now, tokens, candidate, states, living, own.record if visit.trusted else None, own.gone_at)
+    if living:
+        return Scene(visit, now, tokens, candidate, states, living, states[living.visitor].record, None)
+    dead = [gone for gone in (states[token.visitor].gone_at for token in tokens) if gone is not None]
+    return Scene(visit, now, tokens, candidate, states, None, None, max(dead, default=None))
+
+
+def _living(visit: Visit, now: int, tokens: list[Token], states: dict[VisitorId, VisitorState]) -> Token | None:
+    """Its visitor's own, or the one that a chosen ID had before the grant."""
+    for token in tokens:
+        record = states[token.visitor].record
+        held = token.kind is Kind.PERSISTENT or (token.kind is Kind.CHOSEN and token_expires(token, visit.shop) > now)
+        if held and record and record.granted:
+            return token
+    return None
+
+
+RefusalAct = tuple[CookieAct, Millis]
+"""What to do with the refusal cookie, and when the refusal was."""
+UNCHANGED: RefusalAct = (CookieAct.KEEP, Millis(0))
+
+
+def null_identity(scene: Scene, decision: Decision, receipt: Receipt | None = None) -> Identity:
+    cleared = decision.reason in CLEARING or scene.visit.asked is Asked.AUTO
+    return identity_of(
+        decision,
+        mode=Mode.NULL,
+        cookie=CookieAct.CLEAR if cleared and decision.reason not in UNTOUCHED else CookieAct.KEEP,
+        refusal=refusal_cookie(scene, decision),
+        receipt=receipt,
+    )
+
+
+def identity_of(
+    decision: Decision,
+    *,
+    mode: Mode,
+    visitor: VisitorId | None = None,
+    token: str | None = None,
+    expires_at: int | None = None,
+    linkable: bool = False,
+    opted_out: bool = False,
+    cookie: CookieAct = CookieAct.KEEP,
+    refusal: RefusalAct = UNCHANGED,
+    receipt: Receipt | None = None,
+) -> Identity:
+    return Identity(
+        visitor=visitor,
+        mode=mode,
+        token=token,
+        expires_at=expires_at,
+        linkable=linkable,
+        sale_share_opt_out=decision.sale_share_opt_out or opted_out,
+        reason=decision.reason,
+        signal=decision.signal,
+        region=decision.region,
+        policy=decision.policy,
+        cookie=cookie,
+        refusal_cookie=refusal[0],
+        refused_at=refusal[1],
+        receipt=receipt,
+    )
+
+
+def refusal_cookie(scene: Scene, decision: Decision) -> RefusalAct:
+    """Set by every explicit refusal that counts, and where a token's visitor is withdrawn; deleted by an explicit grant, else left."""
+    if decision.reason is Reason.WITHDRAWN and scene.tokens and not scene.visit.own and scene.gone_at is not None:
+        return CookieAct.SET, Millis(min(max([scene.gone_at, *_remembered(scene.visit.refusal)]), scene.now))
+    if decision.choice is None or decision.choice not in scene.visit.signals or decision.reason in UNTOUCHED:
+        return UNCHANGED
+    if decision.choice.choice is not Choice.REFUSED:  # one that did not come along is lifted only by what is said now
+        return (CookieAct.CLEAR, Millis(0)) if decision.choice.said_now or scene.visit.refusal else UNCHANGED
+    stored = [state.record.consent.granted_at for state in scene.states.values() if state.record and state.record.consent]
+    return CookieAct.SET, refused_at(decision.choice, scene.visit, stored, scene.now)
+
+
+def refused_at(refusal: Signal, visit: Visit, stored: Iterable[Millis], now: Millis) -> Millis:
+    """No earlier than a grant that came with the refusal or was `stored` before it, so that no repetition of that grant lifts it; nor than
+    the refusal that the device remembers."""
+    granted = [signal.decided_at for signal in visit.signals if signal.choice is Choice.GRANTED]
+    return Millis(min(max([refusal.decided_at, *granted, *stored, *_remembered(visit.refusal)]), now))
+
+
+def _remembered(refusal: EarlierRefusal | None) -> list[Millis]:
+    return [refusal.at] if refusal else []

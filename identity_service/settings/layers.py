@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from identity_service.settings.setting_types import is_list, is_struct, secrets_of, type_of
+from identity_service.settings.schema import is_list, is_struct, secrets_of, type_of
 from identity_service.settings.store_url import EMBEDDED
 from identity_service.settings.toml_file import Name, key_lines, read_file
 

@@ -16,8 +16,7 @@ from msgspec.structs import fields
 
 from identity_service.errors import SettingsError
 from identity_service.settings.layers import Fault, Layer, environment_layer, file_layer, merge, read_files
-from identity_service.settings.schema import Settings
-from identity_service.settings.setting_types import fits, in_words, is_section, is_struct, member, secrets_of
+from identity_service.settings.schema import Settings, fits, in_words, is_section, is_struct, member, secrets_of
 from identity_service.settings.toml_file import Name, read_file
 
 CONFIG_VARIABLE = "IDENTITY_CONFIG"

@@ -94,6 +94,12 @@ def store_name(where: str) -> str:
     return f"{scheme}://{place.rpartition('@')[2]}"
 
 
+def place_of(url: str) -> str:
+    """Without login and options."""
+    parts = urlsplit(url)
+    return parts.path if parts.scheme == "unix" else parts.netloc.rpartition("@")[2]
+
+
 def _host(text: str) -> re.Match[str] | None:
     found = HOST.fullmatch(text)
     return found if found and 0 < int(found["port"] or 1) <= LAST_PORT else None

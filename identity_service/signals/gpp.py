@@ -1,19 +1,21 @@
-"""The GPP string of the IAB: a header that lists section IDs, then the sections, each with an encoding of its own.
+"""The GPP string of the IAB: a header that lists section IDs, then the sections, each with an encoding of its own; and the US Privacy
+string that it replaces, four characters that are still sent.
 
-Source: github.com/InteractiveAdvertisingBureau/Global-Privacy-Platform, "Consent String Specification" and the page of each section;
+Sources: github.com/InteractiveAdvertisingBureau/Global-Privacy-Platform, "Consent String Specification" and the page of each section;
 where they differ from the strings that CMPs send, the order of github.com/IABTechLab/iabgpp-es 3.2.0 counts. Only what this service
 asks is decoded: the TC string as it stands, and whether any US section says "do not sell, share or target".
+github.com/InteractiveAdvertisingBureau/USPrivacy, "US Privacy String": version, notice, opt-out of sale, LSPA.
 """
 
 import re
 from dataclasses import dataclass
 
 from identity_service.signals.bits import Bits
-from identity_service.signals.us_privacy import us_privacy_opt_out
 
+_STRING = re.compile(r"1[YN-]([YN-])[YN-]")
+_OPT_OUT = {"Y": True, "N": False}
 MAX_CHARS = 16 * 1024
 MAX_SECTION_ID = 64
-
 _TEXT = re.compile(r"[A-Za-z0-9._~-]+")
 _HEADER_TYPE = 3
 _HEADER_VERSION = 1
@@ -23,6 +25,12 @@ _GPC_TYPE = 1
 _OPTED_OUT = 1
 _DID_NOT_OPT_OUT = 2
 _INVALID = 3
+
+
+def us_privacy_opt_out(text: str) -> bool | None:
+    """False says only "not opted out so far"; None is a string that does not apply or cannot be read."""
+    read = _STRING.fullmatch(text)
+    return _OPT_OUT.get(read[1]) if read else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,10 @@ Times: the banner's own where it tells a sane one (at most five minutes ahead of
 that is repeated. A device's clock may be slow, so what is posted within five minutes of its own time was said now. A TC string knows only
 its day. On that very day it counts as of now if the user has just acted (`useractioncomplete`); else a grant counts from the day's
 beginning and a refusal until its end, so that a replay never renews a grant nor lifts a later withdrawal.
+
+Google consent mode: `analytics_storage` decides; the `ad_*` types never grant an ID
+(developers.google.com/tag-platform/security/guides/consent). Only the state of an *update* is a person's choice; a sender must not post a
+`default`.
 """
 
 import hashlib
@@ -22,14 +26,12 @@ from identity_service.model.consent import Choice, Millis, Purpose, Signal, purp
 from identity_service.model.shop import SignalRules
 from identity_service.signals.answers import json_object
 from identity_service.signals.banners import BANNERS, BannerReading, read_cookies, read_event, standards_spoken, tc_string_of
-from identity_service.signals.google import google_choice
-from identity_service.signals.gpp import read_gpp
+from identity_service.signals.gpp import read_gpp, us_privacy_opt_out
 from identity_service.signals.tcf import TcChoice, tc_choice
-from identity_service.signals.us_privacy import us_privacy_opt_out
 
+_CHOICES = {"granted": Choice.GRANTED, "denied": Choice.REFUSED}
 SOURCES = ("tcf", "gpp", "google", *sorted(BANNERS))
 """What a call to `/v1/consents/{source}` may report."""
-
 MOST_ASKEW = 5 * 60 * 1000
 """How far a sender's clock may be from ours, in milliseconds: a time further ahead counts as the time of arrival, and so does the time of
 what was said within it."""
@@ -39,6 +41,11 @@ DAY = 86_400_000
 MOST_US_PRIVACY = 1_024
 TC_COOKIE, US_PRIVACY_COOKIE = "euconsent-v2", "usprivacy"
 COOKIE_SOURCES = frozenset({"tcf", "us_privacy", *BANNERS})
+
+
+def google_choice(state: Mapping[str, object]) -> Choice | None:
+    value = state.get("analytics_storage")
+    return _CHOICES.get(value) if isinstance(value, str) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,13 @@ from identity_service.model.handle import Handles
 from identity_service.model.link import LinkCaps
 from identity_service.model.shop import ShopId
 from identity_service.server.logs import log
-from identity_service.store.assumed import AssumedVisitors
 from identity_service.store.counters import ActivityStore
 from identity_service.store.events import EventStore
 from identity_service.store.keys import Keys
 from identity_service.store.links import LinkStore
-from identity_service.store.redis.batch import write
 from identity_service.store.redis.client import Client
+from identity_service.store.redis.command import write
+from identity_service.store.remembered import AssumedVisitors
 from identity_service.store.removals import RemovalStore
 from identity_service.store.repair import Repair
 from identity_service.store.sales import SaleStore

@@ -6,8 +6,8 @@ from msgspec import Struct
 
 from identity_service.model.shop import ShopId
 from identity_service.store.keys import Keys
-from identity_service.store.redis.batch import Command, Part, call, read, write
 from identity_service.store.redis.client import Client
+from identity_service.store.redis.command import Command, Part, call, read, write
 
 HOUR = 3_600
 DAY = 86_400

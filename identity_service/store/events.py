@@ -7,10 +7,10 @@ from msgspec import Struct
 from identity_service.model.event import NEWEST_RESULTS
 from identity_service.model.shop import ShopId
 from identity_service.model.visitor import VisitorId
-from identity_service.store.assumed import AssumedVisitors
 from identity_service.store.keys import Keys
-from identity_service.store.redis.batch import call, read
 from identity_service.store.redis.client import Client
+from identity_service.store.redis.command import call, read
+from identity_service.store.remembered import AssumedVisitors
 
 
 class Kept(Struct, frozen=True):

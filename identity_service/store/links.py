@@ -9,8 +9,8 @@ from identity_service.model.link import Link, LinkCaps, LinkSource, Proof, livin
 from identity_service.model.shop import ShopId
 from identity_service.model.visitor import LAPSED, Kind, VisitorId
 from identity_service.store.keys import Keys
-from identity_service.store.redis.batch import call, read
 from identity_service.store.redis.client import Client
+from identity_service.store.redis.command import call, read
 
 MOST_YIELDS = 10
 """How often a link may find that others than it was told have to give way."""

@@ -17,8 +17,8 @@ from identity_service.model.link import Link, parse_link
 from identity_service.model.shop import ShopId
 from identity_service.model.visitor import VisitorId
 from identity_service.store.keys import Keys
-from identity_service.store.redis.batch import Part, call, read, write
 from identity_service.store.redis.client import Client
+from identity_service.store.redis.command import Part, call, read, write
 from identity_service.store.sales import names_in, read_head, unpacked
 from identity_service.store.visitors import MOST_READS, NO_RECEIPT, StoredReceipt, handle_names
 

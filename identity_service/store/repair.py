@@ -12,9 +12,9 @@ from identity_service.model.consent import Millis
 from identity_service.model.shop import ShopId
 from identity_service.store.failures import Failures
 from identity_service.store.keys import REPAIR_LOCK, Keys
-from identity_service.store.redis.batch import call, read, write
 from identity_service.store.redis.client import Client
-from identity_service.store.redis.node import Node
+from identity_service.store.redis.command import call, read, write
+from identity_service.store.redis.server import Node
 from identity_service.store.removals import RemovalStore
 
 INTERVAL = 60

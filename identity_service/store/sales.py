@@ -13,8 +13,8 @@ from identity_service.store.counters import ActivityStore
 from identity_service.store.events import Entry, keeping
 from identity_service.store.keys import Keys
 from identity_service.store.links import LinkCall, LinkStore
-from identity_service.store.redis.batch import Command, call, read
 from identity_service.store.redis.client import Client
+from identity_service.store.redis.command import Command, call, read
 from identity_service.store.visitors import MOST_READS
 
 T = TypeVar("T")

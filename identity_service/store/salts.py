@@ -6,8 +6,8 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from identity_service.model.cookieless import SALT_BYTES, Window
 from identity_service.model.shop import ShopId
 from identity_service.store.keys import Keys
-from identity_service.store.redis.batch import call, read
 from identity_service.store.redis.client import Client
+from identity_service.store.redis.command import call, read
 
 EXPIRY_SLACK = 60
 """Seconds by which the store's clock may be behind when it lets a salt expire."""

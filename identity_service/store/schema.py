@@ -13,14 +13,15 @@ from enum import StrEnum
 from pathlib import Path
 
 from identity_service.model.handle import Handles
-from identity_service.store.entries import Side
-from identity_service.store.first_schema import OF_SHOPS
 from identity_service.store.keys import MOVE, SCHEMA
-from identity_service.store.redis.batch import read, write
 from identity_service.store.redis.client import Client
+from identity_service.store.redis.command import read, write
 
 FIRST, VERSION = 1, 2
-"""Of the schema of keys. Every change of it has a step in `moving`."""
+"""Of the schema of keys. Every change of it has a step in `ops.move`."""
+
+OF_FIRST_SCHEMA = "id:v1:[^{]*"
+"""As SCAN looks for names of keys of the first schema: all but the marks of the store."""
 
 MARK_VARIABLE = "IDENTITY_MARK"
 """Where workers find the file of SeenMark that their supervisor made."""
@@ -101,13 +102,6 @@ def stored_schema(found: Mapping[str, str]) -> Schema:
     return Schema(int(found["version"]), tuple(found["peppers"].split()))
 
 
-def schema_in(side: Side, own: Schema) -> Schema:
-    """Of a whole store, with a mark or without."""
-    if found := side.hash_of(SCHEMA):
-        return stored_schema(found)
-    return Schema(FIRST if any(side.names(OF_SHOPS)) else VERSION, own.peppers[:1])
-
-
 def stored_move(found: Mapping[str, str]) -> Move | None:
     return Move(found["nonce"], MoveState(found["state"]), found["other"], tuple(found["peppers"].split())) if found else None
 
@@ -138,7 +132,7 @@ async def examine_marks(client: Client, own: Schema, mark: SeenMark) -> list[str
 async def _looks_like_the_first(client: Client) -> bool:
     """By some keys of each primary."""
     for node in await client.primaries():
-        [[_, names]] = await node.run(read("SCAN", 0, "MATCH", OF_SHOPS, "COUNT", KEYS_TO_LOOK_AT))
+        [[_, names]] = await node.run(read("SCAN", 0, "MATCH", OF_FIRST_SCHEMA, "COUNT", KEYS_TO_LOOK_AT))
         if names:
             return True
     return False

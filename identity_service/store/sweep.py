@@ -13,13 +13,13 @@ from identity_service.model.consent import Millis
 from identity_service.model.handle import Handle, HandleKind
 from identity_service.model.shop import ShopId
 from identity_service.model.visitor import VisitorId
+from identity_service.settings.store_url import place_of
 from identity_service.store.failures import Failures
 from identity_service.store.keys import PREFIX, SWEEP, HandleKeys, Keys
 from identity_service.store.links import LinkStore
-from identity_service.store.redis.batch import call, read
 from identity_service.store.redis.client import Client
-from identity_service.store.redis.node import Node
-from identity_service.store.redis.wire import place_of
+from identity_service.store.redis.command import call, read
+from identity_service.store.redis.server import Node
 
 KEYS_A_SCAN = 1_000
 ROUNDS_OF_A_PASS = 60

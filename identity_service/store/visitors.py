@@ -9,10 +9,10 @@ from identity_service.model.consent import NEVER_SEEN, Choice, Consent, Millis, 
 from identity_service.model.handle import handle_named
 from identity_service.model.shop import ShopId
 from identity_service.model.visitor import LAPSED, Kind, VisitorId, VisitorRecord, VisitorState
-from identity_service.store.assumed import AssumedVisitors, Stored
 from identity_service.store.keys import PIECE_LENGTH, Keys, VisitorKeys
-from identity_service.store.redis.batch import call, read, write
 from identity_service.store.redis.client import Client
+from identity_service.store.redis.command import call, read, write
+from identity_service.store.remembered import AssumedVisitors, Stored
 
 MOST_READS = 12
 """How often a call may find that the visitor holds something else than was read, or told."""

@@ -17,19 +17,16 @@ from identity_service.model.shop import NO_ORIGIN, Caller, Shop, Shops
 from identity_service.model.token import Signing
 from identity_service.server.addresses import Proxies, caller_source, client_address, is_proxy, limited_client
 from identity_service.server.limits import RateLimit
-from identity_service.service.addresses import Addresses
 from identity_service.service.counters import Tally
-from identity_service.service.figures import FigureReader
-from identity_service.service.health import HealthCheck
+from identity_service.service.health import Addresses, HealthCheck
 from identity_service.service.identify import Visitors
 from identity_service.service.links import Links
-from identity_service.service.orders import Orders
 from identity_service.service.receipts import Receipts
+from identity_service.service.reports import FigureReader, Orders
 from identity_service.service.returns import Returns
 from identity_service.service.rights import Rights
 from identity_service.service.sell import Sales
-from identity_service.service.subjects import Subjects
-from identity_service.service.track import Tracking
+from identity_service.service.track import Subjects, Tracking
 from identity_service.settings.regions import PLACE
 from identity_service.settings.schema import ServerSettings
 from identity_service.store import Clock, Store

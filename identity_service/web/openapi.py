@@ -1,21 +1,33 @@
-"""/openapi.json, made from the route table, the structs that decode the bodies, and examples of real answers."""
+"""/openapi.json, made from the route table, the structs that decode the bodies, and examples of real answers, which the tests write to
+`examples.json`."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from identity_service import errors
 from identity_service.server.problems import Problem, TrackingError, is_tracking
+from identity_service.signals.reader import SOURCES
 from identity_service.version import VERSION
-from identity_service.web import parameters
-from identity_service.web.calls.payloads import Body, HealthAnswer
-from identity_service.web.calls.tracking_payloads import TrackingBody
+from identity_service.web import openapi as parameters
+from identity_service.web.calls.links import ExportedLink, ExportedOrder, ExportedVisitor
+from identity_service.web.calls.orders import MOST_DAYS, MOST_ORDERS, USUAL_ORDERS, CallEntry, EventEntry, SoldLine
+from identity_service.web.calls.tracking import HeldOrder, ProductLine, TrackingBody
 from identity_service.web.descriptions import ABOUT, BY_QUERY, SAME_AS_V2, SECTIONS, SERVICE, TRACKING_V3
-from identity_service.web.examples import Example, examples
-from identity_service.web.schemas import schemas_of
+from identity_service.web.lists import MOST_CALLS, MOST_LABELS, MOST_PRODUCTS
+from identity_service.web.payloads import Body, HealthAnswer
 
+Parameter = dict[str, Any]
+SHOWN = (Problem, TrackingError, HealthAnswer, ProductLine, SoldLine, EventEntry, CallEntry, HeldOrder)
+"""Structs that no body and no answer names as the type of a member, beside the entries of an export."""
+EXPORTED = (ExportedVisitor, ExportedLink, ExportedOrder)
+PATH = Path(__file__).parent / "examples.json"
 ERRORS = {
     error.status: error
     for error in (
@@ -54,6 +66,139 @@ KEPT = {
     "Cache-Control": {"description": "How long it may be kept.", "schema": {"type": "string"}},
     "ETag": {"description": "For `If-None-Match`. It differs with the encoding.", "schema": {"type": "string"}},
 }
+
+
+def _of_pages(most: int) -> dict[str, tuple[dict[str, Any], str]]:
+    return {
+        "cursor": ({"type": "string", "maxLength": 1_000}, "`next` of the page before. Absent, the first page."),
+        "limit": ({"type": "integer", "minimum": 1, "maximum": most, "default": most}, f"Entries of a page, 1 to {most:,}."),
+    }
+
+
+OF_PATHS: Mapping[str, tuple[dict[str, Any], str]] = {
+    "source": ({"type": "string", "enum": list(SOURCES)}, "The banner that reports, or the framework whose string it is."),
+    "sale": ({"type": "string", "minLength": 1}, "The shop's order ID, percent-encoded."),
+}
+OF_PAGES: Mapping[str, Mapping[str, tuple[dict[str, Any], str]]] = {
+    "/v1/orders": {
+        "cursor": (
+            {"type": "string", "pattern": "^[A-Za-z0-9_-]{22}$"},
+            "`next` of the page before. Absent, the first page.",
+        ),
+        "limit": (
+            {"type": "integer", "minimum": 1, "maximum": MOST_ORDERS, "default": USUAL_ORDERS},
+            f"Orders a page, 1 to {MOST_ORDERS}.",
+        ),
+    },
+    "/v1/calls": _of_pages(MOST_CALLS),
+    "/v1/products": _of_pages(MOST_PRODUCTS),
+    "/v1/labels": _of_pages(MOST_LABELS)
+    | {
+        "days": ({"type": "integer", "minimum": 1, "maximum": MOST_DAYS}, "Days to count. Absent, the shop's `attribution_days`."),
+    },
+}
+CALLBACK = {"type": "string", "pattern": r"^[A-Za-z_$][A-Za-z0-9_$.]{0,63}$"}
+IN_BODIES = frozenset({"key", "private_key"})
+"""Members that are keys: the security schemes describe them."""
+WORDS = {"type": "string"}
+LABELS = {"type": "array", "items": {"type": "string", "maxLength": 255}, "maxItems": 20}
+
+
+def of_path(path: str) -> list[Parameter]:
+    found = [_parameter(name, "path", *told) for name, told in OF_PATHS.items() if f"{{{name}}}" in path]
+    return found + [_parameter(name, "query", *told) for name, told in OF_PAGES.get(path, {}).items()]
+
+
+def of_query(schema: Mapping[str, Any]) -> list[Parameter]:
+    """`schema`: of the body that the query stands for. Its values are text."""
+    members = {name: member for name, member in schema["properties"].items() if name not in IN_BODIES}
+    found = [
+        _parameter(name, "query", LABELS if name == "labels" else WORDS, member["description"], required=name in schema.get("required", ()))
+        for name, member in members.items()
+    ]
+    return [*found, _parameter("callback", "query", CALLBACK, "Name of a function. The answer is a script that calls it.")]
+
+
+def _parameter(name: str, place: str, schema: dict[str, Any], description: str, *, required: bool = False) -> Parameter:
+    return {"name": name, "in": place, "required": required or place == "path", "schema": schema, "description": description}
+
+
+def schemas_of(structs: Iterable[type[Struct]]) -> dict[str, Any]:
+    """Of bodies and answers, and of what they name, by name."""
+    every: set[type[Struct]] = {*structs, *SHOWN, *EXPORTED}
+    named = sorted(every, key=lambda one: one.__name__)
+    _, components = msgspec.json.schema_components(named, ref_template="#/components/schemas/{name}")
+    for struct in named:
+        if issubclass(struct, Body | TrackingBody):
+            components[struct.__name__] |= _rules(struct, components[struct.__name__])
+    return {name: _tidy(schema) for name, schema in sorted(components.items())}
+
+
+def _rules(body: type[Body] | type[TrackingBody], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """What a call is refused without. They stand within `allOf`, beside which generators of clients still read the members."""
+    found: dict[str, Any] = {}
+    if issubclass(body, TrackingBody):
+        found["required"] = list(body.required)
+    if body.exactly_one:
+        found["allOf"] = [{"oneOf": [_named(name, schema) for name in body.exactly_one]}]
+    if issubclass(body, Body) and body.at_least_one:
+        found["allOf"] = [{"anyOf": [_named(name, schema) for name in body.at_least_one]}]
+    return found
+
+
+def _named(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A member that may be null is absent then."""
+    nullable = {"type": "null"} in schema["properties"][name].get("anyOf", ())
+    return {"required": [name]} | ({"properties": {name: {"not": {"type": "null"}}}} if nullable else {})
+
+
+def _tidy(schema: Any) -> Any:
+    """Descriptions on one line, words with their type, no empty list of required members, and no `default` that says no more than absence:
+    generators for TypeScript would ask every caller for the member."""
+    if isinstance(schema, list):
+        return [_tidy(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: _tidy(one) for name, one in schema.items() if not _says_nothing(name, one)}
+    if isinstance(found.get("description"), str):
+        found["description"] = " ".join(found["description"].split())
+    if isinstance(found.get("enum"), list) and "type" not in found and all(isinstance(one, str) for one in found["enum"]):
+        found["type"] = "string"
+    return found
+
+
+def _says_nothing(name: str, value: Any) -> bool:
+    return (name == "required" and value == []) or (name == "default" and not value)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One call: its body or its query, parameters of its path, and its answer with status 200."""
+
+    title: str
+    answer: Any
+    body: Any = None
+    query: Mapping[str, Any] | None = None
+    path: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """By a call's name, and by an error's code: as a problem, and in the form of the tracking calls."""
+
+    calls: Mapping[str, tuple[Example, ...]]
+    problems: Mapping[str, Any]
+    tracking_errors: Mapping[str, Any]
+
+
+@cache
+def examples() -> Examples:
+    return parsed(json.loads(PATH.read_text()))
+
+
+def parsed(stored: Mapping[str, Any]) -> Examples:
+    calls = {name: tuple(Example(**one) for one in listed) for name, listed in stored["calls"].items()}
+    return Examples(calls, stored["problems"], stored["tracking_errors"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,14 @@ from msgspec import Struct
 from starlette.types import ASGIApp
 
 from identity_service.web import descriptions
+from identity_service.web import pages as health
 from identity_service.web.admin.routes import admin_routes
 from identity_service.web.admin.sign_in import Lead
-from identity_service.web.assets import SNIPPET, Asset, AssetPage, DocumentPage, asset_of
-from identity_service.web.calls import consents, health, links, orders, privacy, rights, tracking, visitors
-from identity_service.web.calls.link_payloads import (
+from identity_service.web.calls import links, orders, tracking, visitors
+from identity_service.web.calls import links as rights
+from identity_service.web.calls import tracking as privacy
+from identity_service.web.calls import visitors as consents
+from identity_service.web.calls.links import (
     ErasureAnswer,
     ErasureBody,
     ExportAnswer,
@@ -24,7 +27,7 @@ from identity_service.web.calls.link_payloads import (
     RightsBody,
     UnlinkAnswer,
 )
-from identity_service.web.calls.order_payloads import (
+from identity_service.web.calls.orders import (
     AttributionAnswer,
     CallsAnswer,
     EventsAnswer,
@@ -35,23 +38,7 @@ from identity_service.web.calls.order_payloads import (
     ProductsAnswer,
     TrackingHealthAnswer,
 )
-from identity_service.web.calls.payloads import (
-    BannerBody,
-    Body,
-    ConsentAnswer,
-    ConsentsBody,
-    DecisionsAnswer,
-    DecisionsBody,
-    IdentityAnswer,
-    IssueBody,
-    ReceiptsAnswer,
-    ReceiptsBody,
-    ReceiptVerificationAnswer,
-    ReceiptVerificationBody,
-    VerificationAnswer,
-    VerificationBody,
-)
-from identity_service.web.calls.tracking_payloads import (
+from identity_service.web.calls.tracking import (
     BasketBody,
     CategoryBody,
     ClickBody,
@@ -70,11 +57,26 @@ from identity_service.web.calls.tracking_payloads import (
     TrackingBody,
     VisitorIdAnswer,
 )
+from identity_service.web.calls.visitors import (
+    BannerBody,
+    ConsentsBody,
+    DecisionsAnswer,
+    DecisionsBody,
+    IssueBody,
+    ReceiptsAnswer,
+    ReceiptsBody,
+    ReceiptVerificationAnswer,
+    ReceiptVerificationBody,
+    VerificationAnswer,
+    VerificationBody,
+)
 from identity_service.web.demo.routes import demo_shop
 from identity_service.web.descriptions import section_of
 from identity_service.web.endpoint import Endpoint, Handler, Services
 from identity_service.web.manual.routes import manual_routes
 from identity_service.web.openapi import DEVICE, EITHER, PRIVATE, Described, document
+from identity_service.web.pages import SNIPPET, Asset, AssetPage, DocumentPage, asset_of
+from identity_service.web.payloads import Body, ConsentAnswer, IdentityAnswer
 from identity_service.web.routing import ByPort, ByRawPath, Named, Surface
 from identity_service.web.tracking_endpoint import TrackingEndpoint
 
@@ -137,7 +139,7 @@ OPERATIONS = (
         "verifyReceipt",
         "POST",
         "/v1/receipts/verifications",
-        consents.verify,
+        consents.verify_receipt,
         ReceiptVerificationBody,
         ReceiptVerificationAnswer,
         PRIVATE,

@@ -15,11 +15,21 @@ from identity_service.model.shop import Caller
 from identity_service.server.problems import problem_body
 from identity_service.service.counters import Called
 from identity_service.web.auth import authenticate, bearer, count_wrong_key
-from identity_service.web.bodies import check_text, key_members, read_body, told_to_plugin, with_bounded_numbers, with_whole_texts
+from identity_service.web.bodies import (
+    NOTHING,
+    as_json,
+    check_text,
+    form_as_json,
+    is_form,
+    key_members,
+    read_body,
+    told_to_plugin,
+    with_bounded_numbers,
+    with_whole_texts,
+)
 from identity_service.web.calls.arguments import exact_number
-from identity_service.web.calls.tracking_payloads import TrackingBody
+from identity_service.web.calls.tracking import TrackingBody
 from identity_service.web.endpoint import Call, Handler, Reply, Services, count_call, counted_as, send_reply, situation
-from identity_service.web.queries import NOTHING, as_json, form_as_json, is_form
 
 LARGE = frozenset({"log/sale", "log/results"})
 """They may name a thousand products."""

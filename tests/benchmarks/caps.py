@@ -17,8 +17,8 @@ from identity_service.model.handle import Handle
 from identity_service.model.link import LinkSource, Proof
 from identity_service.model.visitor import VisitorId
 from identity_service.service.sell import ToldSale
-from identity_service.store.embedded.binary import server_binary
-from identity_service.store.redis.batch import write
+from identity_service.store.embedded import server_binary
+from identity_service.store.redis.command import write
 from identity_service.web.endpoint import Services
 from tests.benchmarks import fill, tables
 from tests.benchmarks.install import install

@@ -29,9 +29,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from identity_service.app import Application
-from identity_service.server.connection import Connection
 from identity_service.server.logs import configure
-from identity_service.server.protocol import allowances
+from identity_service.server.protocol import Connection, allowances
 from identity_service.settings.load import load
 from tests.benchmarks.work import (
     AGAIN,

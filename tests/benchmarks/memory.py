@@ -14,7 +14,7 @@ import redis
 import uvloop
 
 from identity_service.model.visitor import VisitorId
-from identity_service.store.embedded.binary import server_binary
+from identity_service.store.embedded import server_binary
 from identity_service.web.endpoint import Services
 from tests.benchmarks import checks, fill, load, plots, sides, tables
 from tests.benchmarks.install import install

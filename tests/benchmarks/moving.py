@@ -8,10 +8,10 @@ import redis
 
 from identity_service.model.handle import Handles
 from identity_service.model.shop import ShopId
-from identity_service.ops.key_copy import Moving
-from identity_service.store.entries import Side
+from identity_service.ops.blocking import direct
+from identity_service.ops.entries import Side
+from identity_service.ops.move import Moving
 from identity_service.store.keys import Keys
-from identity_service.store.redis.direct import direct
 from tests.server import valkey
 
 SHOP = ShopId("demo")

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, Route, expect
 
-from identity_service.web.assets import STATIC
-from identity_service.web.rendering import POLICY
+from identity_service.web.pages import POLICY, STATIC
 from identity_service.web.routes import OPERATIONS, TRACKING
 from tests.browser.axe import axe_source, serious_findings
 from tests.browser.libraries import Unavailable, libraries

@@ -20,8 +20,7 @@ from identity_service.model.token import SHAPE
 from identity_service.server.problems import problem_body
 from identity_service.server.protocol import REFUSALS
 from identity_service.settings.load import load
-from identity_service.web.examples import PATH
-from identity_service.web.openapi import PAGES
+from identity_service.web.openapi import PAGES, PATH
 from identity_service.web.routes import described
 from tests.conftest import Clock
 from tests.server import valkey

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from identity_service.app import Application
-from identity_service.ops.commands import COMMANDS
+from identity_service.ops.inspect import COMMANDS
 from identity_service.server.metrics import ISSUED, tell_counts
 from identity_service.settings.load import load
 from tests.conftest import Clock, Shopper

@@ -589,7 +589,7 @@ async def test_a_page_holds_no_script_style_or_host_of_its_own(desk: Desk, shopp
 
 
 async def test_the_vendored_files_carry_their_licences(desk: Desk) -> None:
-    from identity_service.web.assets import STATIC
+    from identity_service.web.pages import STATIC
 
     for file in (STATIC / "vendor").iterdir():
         if file.suffix in {".js", ".css"}:

@@ -319,7 +319,7 @@ async def test_a_late_grant_after_a_refusal_without_token(shopper: Shopper, cloc
 
 
 async def test_one_word_that_cannot_be_encoded_fails_only_its_own_call(application: Any) -> None:
-    from identity_service.store.redis.batch import read
+    from identity_service.store.redis.command import read
 
     client = application.services.store.client
     told = await asyncio.gather(client.run(read("GET", "\ud800")), client.run(read("GET", "other")), return_exceptions=True)

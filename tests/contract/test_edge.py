@@ -11,8 +11,7 @@ import redis
 import structlog
 
 from identity_service.app import Application
-from identity_service.server.limits import RateLimit
-from identity_service.server.slots import private_memory
+from identity_service.server.limits import RateLimit, private_memory
 from identity_service.settings.load import load
 from identity_service.web.edge import Edge
 from identity_service.web.routes import build

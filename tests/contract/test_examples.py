@@ -9,8 +9,7 @@ import pytest
 from jsonschema_rs import Draft202012Validator
 
 from identity_service.app import Application
-from identity_service.web.examples import PATH
-from identity_service.web.openapi import PAGES, document
+from identity_service.web.openapi import PAGES, PATH, document
 from identity_service.web.routes import OPERATIONS, TRACKING, described
 from tests.conftest import Clock, Shopper
 from tests.contract.examples import Run, Stored, made, without_random

@@ -22,7 +22,7 @@ from identity_service.model.shop import ShopId
 from identity_service.service.counters import Called, Counted
 from identity_service.settings.load import load
 from identity_service.store.counters import MOST_COUNTED
-from identity_service.store.redis.scripts import script
+from identity_service.store.redis.command import script
 from identity_service.web.calls.arguments import MOST_LABEL_BYTES
 from tests.conftest import Clock, Shopper, shopping
 from tests.contract.desk import desk_of

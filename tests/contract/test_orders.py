@@ -12,7 +12,7 @@ from identity_service.model.attribution import ATTRIBUTED, EXPLANATIONS, Break
 from identity_service.model.shop import ShopId
 from identity_service.service.health import duration, every
 from identity_service.settings.load import load
-from identity_service.store.redis.batch import Command
+from identity_service.store.redis.command import Command
 from tests.conftest import Clock, Shopper, shopping
 from tests.server import sale_at
 

@@ -14,7 +14,7 @@ from identity_service.model.link import LinkSource, Proof
 from identity_service.model.shop import ShopId
 from identity_service.model.visitor import Kind, VisitorId
 from identity_service.store.links import Linkable, LinkCall
-from identity_service.store.redis.batch import call
+from identity_service.store.redis.command import call
 from identity_service.store.visitors import NAME_LENGTH
 from tests.conftest import Clock, Shopper
 

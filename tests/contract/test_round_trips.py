@@ -9,10 +9,9 @@ import redis
 from identity_service.app import Application
 from identity_service.model.shop import ShopId
 from identity_service.settings.schema import Settings
-from identity_service.store.redis.batch import Command
+from identity_service.store.redis.command import DIRECTORY, Command, script
 from identity_service.store.redis.connection import Connection
-from identity_service.store.redis.line import Line
-from identity_service.store.redis.scripts import DIRECTORY, script
+from identity_service.store.redis.server import Line
 from tests.conftest import Shopper
 from tests.topologies import Topology
 

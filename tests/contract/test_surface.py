@@ -16,7 +16,7 @@ from jsonschema_rs import validator_for
 
 from identity_service.app import Application
 from identity_service.settings.load import load
-from identity_service.web.calls.link_payloads import LookupBody
+from identity_service.web.calls.links import LookupBody
 from identity_service.web.openapi import PAGES, document
 from identity_service.web.routes import OPERATIONS, TRACKING, described
 from tests.conftest import Shopper

@@ -14,7 +14,7 @@ from typing import Any
 
 import redis
 
-from identity_service.store.embedded.binary import server_binary
+from identity_service.store.embedded import server_binary
 from identity_service.store.keys import SCHEMA
 from tests.faults.connection import Connection
 from tests.server import view

@@ -7,8 +7,8 @@ from typing import Any
 
 from redis.crc import key_slot
 
-from identity_service.store.redis.batch import Command
 from identity_service.store.redis.client import Client
+from identity_service.store.redis.command import Command
 
 
 class Crash(BaseException):

@@ -15,8 +15,7 @@ from identity_service.model.shop import ShopId
 from identity_service.model.visitor import VisitorId
 from identity_service.settings.load import load
 from identity_service.settings.schema import Settings
-from identity_service.store.redis.batch import Command
-from identity_service.store.redis.scripts import script
+from identity_service.store.redis.command import Command, script
 from tests.conftest import Clock, Shopper
 from tests.faults.whole import dumped, faults_of
 from tests.server import sale_at

@@ -11,7 +11,7 @@ import redis
 from identity_service.errors import ConsentRequired, Invalid
 from identity_service.model.link import LinkCaps, Proof
 from identity_service.model.visitor import VisitorId
-from identity_service.store.redis.batch import Command
+from identity_service.store.redis.command import Command
 from tests.faults.world import NOW, World
 
 pytestmark = pytest.mark.anyio

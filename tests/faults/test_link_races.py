@@ -10,7 +10,7 @@ import redis
 from identity_service.errors import ServiceError
 from identity_service.model.consent import Millis
 from identity_service.model.visitor import VisitorId
-from identity_service.store.redis.batch import read
+from identity_service.store.redis.command import read
 from tests.faults.steps import SteppedClient, Turns
 from tests.faults.world import NOW, OPERATIONS, REMOVALS, SHOP, World
 from tests.server import valkey, view

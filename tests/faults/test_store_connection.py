@@ -12,8 +12,8 @@ import pytest
 import redis
 
 from identity_service.errors import StoreUnavailable
-from identity_service.store.redis.batch import Command, Reply, read, write
 from identity_service.store.redis.client import Client
+from identity_service.store.redis.command import Command, Reply, read, write
 from tests.faults.proxy import Conditions, Fault, Proxy, proxied
 from tests.test_command import eventually
 

@@ -8,8 +8,8 @@ import redis
 
 from identity_service.model.link import LinkCaps, parse_link
 from identity_service.model.shop import ShopId
+from identity_service.ops.kinds import KINDS, UnknownKeyError, name_of
 from identity_service.store.keys import Keys, is_of_the_store
-from identity_service.store.kinds import KINDS, UnknownKeyError, name_of
 from identity_service.store.sales import unpacked
 from identity_service.store.visitors import NAME_LENGTH
 

@@ -13,7 +13,7 @@ from identity_service.errors import StoreUnavailable
 from identity_service.model.shop import ShopId
 from identity_service.settings.load import load
 from identity_service.store.keys import REPAIR_LOCK
-from identity_service.store.redis.batch import Command
+from identity_service.store.redis.command import Command
 from tests.conftest import Clock, Shopper
 from tests.contract.test_provisional_orders import BUYER, PRIVATE, PUBLIC, clicked, order, sell
 from tests.server import sale_at

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_service.model.consent import Choice
-from identity_service.signals.google import google_choice
+from identity_service.signals.reader import google_choice
 
 TYPES = ["analytics_storage", "ad_storage", "ad_user_data", "ad_personalization", "functionality_storage"]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_service.signals.us_privacy import us_privacy_opt_out
+from identity_service.signals.gpp import us_privacy_opt_out
 
 
 @pytest.mark.parametrize("choices", list(itertools.product("YN-", repeat=3)))

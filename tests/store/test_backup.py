@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 import redis
 
-from identity_service.store.embedded import backup
-from identity_service.store.embedded.backup import FOLDER, LINK, MANIFEST, back_up
-from identity_service.store.embedded.binary import EmbeddedError
-from identity_service.store.embedded.server import EmbeddedStore
+from identity_service.ops import backup
+from identity_service.ops.backup import FOLDER, LINK, MANIFEST, back_up
+from identity_service.store.embedded import EmbeddedError, EmbeddedStore
 from identity_service.store.keys import MOVE, of_shop
 from tests.conftest import Clock
 from tests.filled import NEW, OLD, Person, environment, fill, picture, service

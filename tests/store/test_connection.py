@@ -8,10 +8,10 @@ import pytest
 import redis
 
 from identity_service.errors import StoreUnavailable
-from identity_service.store.redis.batch import MOST_COMMANDS, read, write
 from identity_service.store.redis.client import Client
+from identity_service.store.redis.command import MOST_COMMANDS, read, write
 from identity_service.store.redis.connection import Connection
-from identity_service.store.redis.line import Line
+from identity_service.store.redis.server import Line
 
 pytestmark = pytest.mark.anyio
 

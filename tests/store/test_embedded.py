@@ -14,16 +14,17 @@ from types import SimpleNamespace
 import pytest
 import redis
 
-from identity_service.store.embedded import binary, lock, server
-from identity_service.store.embedded.binary import EmbeddedError, server_binary
-from identity_service.store.embedded.server import MEMORY_SHARE, EmbeddedStore, memory_of_machine
+from identity_service.store import embedded as binary
+from identity_service.store import embedded as lock
+from identity_service.store import embedded as server
+from identity_service.store.embedded import MEMORY_SHARE, EmbeddedError, EmbeddedStore, memory_of_machine, server_binary
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 SERVICE = """
 import sys
 from pathlib import Path
-from identity_service.store.embedded.server import MEMORY_SHARE, EmbeddedStore, memory_of_machine
+from identity_service.store.embedded import MEMORY_SHARE, EmbeddedStore, memory_of_machine
 store = EmbeddedStore(Path(sys.argv[1]))
 store.start()
 print(store.pid, store.url, flush=True)

@@ -11,14 +11,14 @@ import pytest
 
 from identity_service.model.attribution import MOST_CREDIT_BYTES
 from identity_service.model.handle import Handles
-from identity_service.ops import first_steps
-from identity_service.ops.key_copy import MoveRefused, Moving, undo
-from identity_service.store import entries
-from identity_service.store.entries import Entry
-from identity_service.store.first_schema import brought_forward
+from identity_service.ops import entries, first_steps
+from identity_service.ops.blocking import direct
+from identity_service.ops.entries import Entry
+from identity_service.ops.first_schema import brought_forward
+from identity_service.ops.kinds import UnknownKeyError, name_of
+from identity_service.ops.move import Moving, undo
+from identity_service.ops.stores import CommandRefused
 from identity_service.store.keys import MOVE, SCHEMA
-from identity_service.store.kinds import UnknownKeyError, name_of
-from identity_service.store.redis.direct import direct
 from identity_service.store.sales import unpacked
 from identity_service.store.schema import FIRST, Schema, SeenMark, examine_marks, schema_of
 from tests.conftest import Clock, Shopper
@@ -248,7 +248,7 @@ def test_a_marked_store_is_not_touched_under_other_peppers(two: tuple[str, str],
         there.load_scripts()
         there.set_hash(SCHEMA, Schema(FIRST, schema_of([OLD]).peppers).fields())
     before = everything(source)
-    with pytest.raises(MoveRefused, match="is not the one that this store was written under"):
+    with pytest.raises(CommandRefused, match="is not the one that this store was written under"):
         moved(source, target, *peppers)
     assert everything(source) == before
 

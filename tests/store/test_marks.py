@@ -12,8 +12,8 @@ from identity_service.errors import StoreRefused, StoreUnavailable
 from identity_service.server.metrics import tell_store
 from identity_service.settings.load import load
 from identity_service.store.keys import MOVE, OF_THE_STORE, SCHEMA
-from identity_service.store.redis.batch import read
-from identity_service.store.redis.node import Node
+from identity_service.store.redis.command import read
+from identity_service.store.redis.server import Node
 from identity_service.store.schema import EMPTIED, MOVE_AGAIN, VERSION, Schema, SeenMark, examine_marks, schema_of
 from tests.conftest import Shopper
 

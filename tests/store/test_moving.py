@@ -12,14 +12,15 @@ import redis
 
 from identity_service.errors import StoreUnavailable
 from identity_service.model.handle import Handle, HandleKind, Handles, rekeyed
-from identity_service.ops import key_copy
+from identity_service.ops import entries
+from identity_service.ops import move as key_copy
+from identity_service.ops.blocking import direct
+from identity_service.ops.entries import NEVER, Entry, Side
 from identity_service.ops.inspect import inspect
-from identity_service.ops.key_copy import MoveRefused, Moving, undo
-from identity_service.store import entries
-from identity_service.store.entries import NEVER, Entry, Side
+from identity_service.ops.kinds import KINDS, UnknownKeyError, name_of
+from identity_service.ops.move import Moving, undo
+from identity_service.ops.stores import CommandRefused
 from identity_service.store.keys import ANY_SCHEMA, MOVE, OF_THE_STORE, REPAIR_LOCK, SCHEMA, HandleKeys, Keys, VisitorKeys
-from identity_service.store.kinds import KINDS, UnknownKeyError, name_of
-from identity_service.store.redis.direct import direct
 from identity_service.store.sales import packed
 from identity_service.store.schema import Schema, SeenMark, examine_marks, schema_of
 from tests.conftest import Clock
@@ -278,27 +279,27 @@ def test_values_of_every_type_are_copied_byte_for_byte_with_their_ends(two: tupl
 def test_refused_without_a_change(two: tuple[str, str]) -> None:
     source, target = two
     planted(source)
-    with pytest.raises(MoveRefused, match="TO is not empty"):
+    with pytest.raises(CommandRefused, match="TO is not empty"):
         begun(target, source)
     moved(source, target, OLD)
     before = everything(target)
-    with pytest.raises(MoveRefused, match="was moved to TO already"):
+    with pytest.raises(CommandRefused, match="was moved to TO already"):
         begun(source, target)
-    with valkey() as third, pytest.raises(MoveRefused, match="not the one that this store was written under"):
+    with valkey() as third, pytest.raises(CommandRefused, match="not the one that this store was written under"):
         begun(target, third, NEW)
     with valkey() as third:
         begun(target, third, OLD, NEW)
-        with pytest.raises(MoveRefused, match="holds only a part of FROM; finish"):
+        with pytest.raises(CommandRefused, match="holds only a part of FROM; finish"):
             begun(third, source, OLD, NEW)
-        with pytest.raises(MoveRefused, match="under other peppers"):
+        with pytest.raises(CommandRefused, match="under other peppers"):
             begun(target, third, OLD, NEW, NEWEST)
-        with side(third) as here, pytest.raises(MoveRefused, match="empty it instead"):
+        with side(third) as here, pytest.raises(CommandRefused, match="empty it instead"):
             undo(here)
         with side(target) as there:
             undo(there)
-            with pytest.raises(MoveRefused, match="was not moved"):
+            with pytest.raises(CommandRefused, match="was not moved"):
                 undo(there)
-        with pytest.raises(MoveRefused, match="a part of another store"):
+        with pytest.raises(CommandRefused, match="a part of another store"):
             begun(target, third, OLD, NEW)
     assert everything(target) == before
 

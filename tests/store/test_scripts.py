@@ -18,7 +18,7 @@ from identity_service.store import Retention, Store
 from identity_service.store.events import Entry, Kept
 from identity_service.store.links import Linkable, LinkCall
 from identity_service.store.redis.client import Client
-from identity_service.store.redis.scripts import DIRECTORY, script
+from identity_service.store.redis.command import DIRECTORY, script
 from identity_service.store.removals import Erased
 from identity_service.store.sales import MOST_SALES, HandleOfSale, NewSale, OfVisitor
 from identity_service.store.visitors import Grant, StoredReceipt

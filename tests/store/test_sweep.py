@@ -13,8 +13,8 @@ from identity_service.model.visitor import Kind, VisitorId
 from identity_service.store import Store, sweep
 from identity_service.store.keys import SWEEP, of_shop
 from identity_service.store.links import Linkable, LinkCall
-from identity_service.store.redis.batch import Command, Reply
-from identity_service.store.redis.node import Node
+from identity_service.store.redis.command import Command, Reply
+from identity_service.store.redis.server import Node
 from tests.server import valkey, view
 from tests.store.test_scripts import NOW, SHOP, made
 

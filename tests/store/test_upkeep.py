@@ -15,9 +15,9 @@ from identity_service.model.shop import ShopId
 from identity_service.model.visitor import Kind, VisitorId
 from identity_service.store import Store
 from identity_service.store.links import Linkable, LinkCall
-from identity_service.store.redis.batch import Command, Reply, read, write
 from identity_service.store.redis.client import Client
-from identity_service.store.redis.node import Breaker
+from identity_service.store.redis.command import Command, Reply, read, write
+from identity_service.store.redis.server import Breaker
 from tests.server import valkey
 from tests.store.test_scripts import NOW, SHOP, made
 from tests.test_command import eventually

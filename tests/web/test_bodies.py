@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from identity_service.errors import Malformed
 from identity_service.web.bodies import NO_BRACKET, check_text, fitting, told, with_bounded_numbers, with_whole_texts
-from identity_service.web.calls.payloads import ConsentsBody
+from identity_service.web.calls.visitors import ConsentsBody
 
 DEPTH = 16
 SHAPES = {

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_service.errors import Invalid
-from identity_service.web.queries import MOST_FIELDS, as_json, form_as_json, is_form
+from identity_service.web.bodies import MOST_FIELDS, as_json, form_as_json, is_form
 
 
 def members(query: str) -> Any:

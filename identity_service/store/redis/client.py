@@ -11,9 +11,9 @@ from functools import partial
 
 from identity_service.errors import StoreUnavailable
 from identity_service.settings.store_url import parse_address
-from identity_service.store.redis.batch import MOST_COMMANDS, Command, Reply, ReplyError, only_reads
 from identity_service.store.redis.cluster import Cluster
-from identity_service.store.redis.node import Node, Observe
+from identity_service.store.redis.command import MOST_COMMANDS, Command, Reply, ReplyError, only_reads
+from identity_service.store.redis.server import Node, Observe
 from identity_service.store.redis.topology import Sentinels, Single, Topology
 
 

@@ -12,8 +12,8 @@ from redis.crc import key_slot
 
 from identity_service.errors import StoreUnavailable
 from identity_service.settings.store_url import StoreAddress
-from identity_service.store.redis.batch import Command, Reply, ReplyError, read
-from identity_service.store.redis.node import Node
+from identity_service.store.redis.command import Command, Reply, ReplyError, read
+from identity_service.store.redis.server import Node
 from identity_service.store.redis.topology import MakeNode, Watch
 
 MOST_REDIRECTS = 16

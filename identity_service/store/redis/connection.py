@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
 from identity_service.errors import StoreUnavailable
-from identity_service.store.redis.batch import Reply, ReplyError
+from identity_service.store.redis.command import Reply, ReplyError
 
 QUIET = MaintNotificationsConfig(enabled=False)
 

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from identity_service.errors import StoreUnavailable
 from identity_service.settings.store_url import StoreAddress
-from identity_service.store.redis.batch import Command, Reply, read
-from identity_service.store.redis.node import Node
+from identity_service.store.redis.command import Command, Reply, read
+from identity_service.store.redis.server import Node
 
 WATCH_SECONDS = 0.5
 """How often sentinels are asked, and a cluster while one of its servers fails."""

@@ -16,7 +16,7 @@ from identity_service.model.shop import Shop
 from identity_service.web.admin.sessions import NO_COOKIE, RENEWED_AFTER, Session, Sessions, check_form, check_origin, check_reader
 from identity_service.web.bodies import read_body, told
 from identity_service.web.endpoint import Call, Reply, Services, send_reply
-from identity_service.web.rendering import HTML, PAGE_HEADERS, rendered
+from identity_service.web.pages import HTML, PAGE_HEADERS, rendered
 
 FORM = "application/x-www-form-urlencoded"
 SAFE = (

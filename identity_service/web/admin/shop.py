@@ -5,8 +5,8 @@ from typing import Any
 
 from identity_service.errors import NotFound
 from identity_service.web.admin.pages import Asked, Shown
-from identity_service.web.assets import SNIPPET, asset
 from identity_service.web.calls import orders as calls
+from identity_service.web.pages import SNIPPET, asset
 
 DAYS = (1, 7, 30, 90)
 CALLS_A_PAGE = 200
@@ -52,7 +52,7 @@ async def logs(asked: Asked) -> Shown:
     entries, earlier = found[start : start + CALLS_A_PAGE], max(len(found) - start - CALLS_A_PAGE, 0)
     values = {
         "entries": entries,
-        "place": place_of(found),
+        "place": position_of(found),
         "earlier": earlier,
         "first": start == 0,
         "names": names,
@@ -74,7 +74,7 @@ def matching(entries: Sequence[dict[str, Any]], wanted: Mapping[str, str]) -> li
     return [entry for entry in entries if all(entry[name] == value for name, value in wanted.items())]
 
 
-def place_of(found: Sequence[Mapping[str, Any]]) -> str:
+def position_of(found: Sequence[Mapping[str, Any]]) -> str:
     """Where a log of newest entries first has come to: the newest time, and how many entries have it."""
     newest = found[0]["time"] if found else ""
     return f"{newest} {sum(entry['time'] == newest for entry in found)}"

@@ -13,7 +13,7 @@ from identity_service.web.admin.pages import SAFE, Asked, read_form, redirect
 from identity_service.web.admin.sessions import NO_COOKIE, Sessions, check_origin
 from identity_service.web.auth import authenticate
 from identity_service.web.endpoint import Reply, Services, send_reply
-from identity_service.web.rendering import HTML, rendered
+from identity_service.web.pages import HTML, rendered
 
 WRONG = "This key is not known here. Private keys are those of the shop's private_keys in the settings."
 

@@ -19,9 +19,9 @@ from identity_service.errors import ServiceError
 from identity_service.model.shop import ShopId
 from identity_service.web.admin.pages import SAFE, Asked
 from identity_service.web.admin.sessions import Session, Sessions, check_reader
-from identity_service.web.admin.shop import log_entries, log_filter, matching, place_of
+from identity_service.web.admin.shop import log_entries, log_filter, matching, position_of
 from identity_service.web.endpoint import Reply, Services, send_reply
-from identity_service.web.rendering import rendered
+from identity_service.web.pages import rendered
 
 Entry = dict[str, Any]
 EVERY = 1.0
@@ -84,7 +84,7 @@ class LogStream:
                 found = matching(await self._log(asked), log_filter(asked.query))
                 events = [_event(entry) for entry in reversed(newer(found, up_to(found, place) if known is None else known))]
                 if events or known is None:
-                    events.append(f"id: {place_of(found)}\n\n".encode())
+                    events.append(f"id: {position_of(found)}\n\n".encode())
                     await send({"type": "http.response.body", "body": b"".join(events), "more_body": True})
                 known = found
             await asyncio.sleep(EVERY)

@@ -1,36 +1,200 @@
-"""Reading what was tracked: events of a visitor, orders and their attribution, labels, the log, products, health."""
+"""Reading what was tracked: events of a visitor, orders and their attribution, labels, the log, products, health. Revenue is decimal text:
+unit price times quantity, exact."""
 
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from identity_service.errors import Invalid, NotFound
-from identity_service.model.attribution import ATTRIBUTED
-from identity_service.model.event import event_of
+from identity_service.model.attribution import ATTRIBUTED, Break
+from identity_service.model.event import EventType, event_of
 from identity_service.model.visitor import own_visitor_id
 from identity_service.service.health import Rhythm
-from identity_service.service.orders import Order, revenues
-from identity_service.web.calls.order_payloads import (
-    AttributionAnswer,
-    CallsAnswer,
-    CreditEntry,
-    EventsAnswer,
-    LabelEntry,
-    LabelsAnswer,
-    OrderAnswer,
-    OrdersAnswer,
-    ProductsAnswer,
-    RhythmEntry,
-    SeenProduct,
-    TrackingHealthAnswer,
-)
+from identity_service.service.reports import Order, revenues
 from identity_service.web.endpoint import Call, Reply
-from identity_service.web.lists import MOST_CALLS, MOST_LABELS, MOST_PRODUCTS, TAKE_NEXT, keys_of_times, number, page_of
+from identity_service.web.lists import MOST_CALLS, MOST_EVENTS, MOST_LABELS, MOST_PRODUCTS, TAKE_NEXT, keys_of_times, number, page_of
+from identity_service.web.payloads import CURSOR, LIMIT, NEXT, Body, Cursor, Time, VisitorText, about, listed
 from identity_service.web.visit import rfc3339
 
-CURSOR = re.compile(r"[A-Za-z0-9_-]{22}")
+Light = Literal["green", "not_started", "amber", "red"]
+Money = Annotated[str, Meta(extra_json_schema={"format": "decimal"})]
+Count = Annotated[int, Meta(extra_json_schema={"minimum": 0})]
+Share = Annotated[float, Meta(extra_json_schema={"minimum": 0, "maximum": 1})]
+CURSOR_FORM = re.compile(r"[A-Za-z0-9_-]{22}")
 USUAL_ORDERS, MOST_ORDERS = 50, 200
 MOST_DAYS = 400
+
+
+class EventsBody(Body, frozen=True):
+    """One visitor."""
+
+    visitor: Annotated[VisitorText, about("The visitor's ID.")]
+    limit: Annotated[int, Meta(ge=1, le=MOST_EVENTS), LIMIT] = MOST_EVENTS
+    cursor: Annotated[Cursor | None, CURSOR] = None
+
+
+class EventEntry(Struct, frozen=True, kw_only=True):
+    """What a visitor did."""
+
+    type: Annotated[EventType, about("What happened.")]
+    time: Annotated[Time, about("When it happened, in RFC 3339.")]
+    products: Annotated[list[str | int] | UnsetType, about("Product IDs: the one clicked, those shown, or those held.", maxItems=100)] = (
+        UNSET
+    )
+    labels: Annotated[list[str] | UnsetType, about("Labels of the element. Empty where they were blank.", maxItems=20)] = UNSET
+    api: Annotated[str | UnsetType, about("The call that filled the element.")] = UNSET
+    text: Annotated[str | UnsetType, about("The category, the words searched, the sale's ID, or what was done to the cart.")] = UNSET
+    override: Annotated[bool | UnsetType, about("Whether the ID was typed into the address for a test.")] = UNSET
+    backtracked: Annotated[bool | UnsetType, about("Whether the labels are those of results that were shown before.")] = UNSET
+
+
+class EventsAnswer(Struct, frozen=True):
+    """What was logged under one visitor."""
+
+    events: Annotated[list[dict[str, Any]], listed(EventEntry, "Newest first, at most `limit`.", maxItems=MOST_EVENTS)]
+    next: Annotated[str | None, NEXT]
+
+
+class CreditEntry(Struct, frozen=True):
+    """A product of an order and the click it is credited to."""
+
+    product: Annotated[str | int, about("The product's ID.")]
+    labels: Annotated[list[str], about("Labels of the clicks on it, newest first. The events that are kept bound them.")]
+    api: Annotated[str | None, about("The call that filled the element.")]
+    clicked_at: Annotated[Time, about("When it was last clicked, in RFC 3339.")]
+
+
+class SoldLine(Struct, frozen=True):
+    """A line of an order."""
+
+    id: Annotated[str | int | None, about("The product's ID. Null where none was named.")]
+    quantity: Annotated[int | str, about("How many were bought; a decimal text where it is not whole. Below zero, given back.")]
+    price: Annotated[Money | UnsetType, about("Price of one, where it is known.")] = UNSET
+    returned: Annotated[int | str | UnsetType, about("How many came back; a decimal text where it is not whole.")] = UNSET
+
+
+class OrderAnswer(Struct, frozen=True):
+    """An order and the labels it is credited to."""
+
+    sale: Annotated[str, about("The shop's order ID.")]
+    time: Annotated[Time, about("When the sale was logged, in RFC 3339.")]
+    verified: Annotated[bool, about("A private key said so. Else a public one did, and the first call of a private key replaces it.")]
+    mode: Annotated[
+        str, about("Mode of the visitor at that time. `none`: it was not known.", enum=["null", "none", "cookieless", "persistent"])
+    ]
+    visitor: Annotated[str | None, about("ID of the visitor who bought. Null where it was not known or was erased.")]
+    products: Annotated[list[dict[str, Any]], listed(SoldLine, "The order's lines.", maxItems=1000)]
+    revenue: Annotated[Money, about("Unit price times quantity, summed, less what came back.")]
+    currency: Annotated[str, about("ISO 4217: as the sale told, or the shop's.")]
+    attributed: Annotated[bool, about("Whether a click led to the order.")]
+    labels: Annotated[list[str], about("Labels the order is credited to. The events that are kept bound them.")]
+    attribution: Annotated[list[CreditEntry], about("Which click each product is credited to.", maxItems=1000)]
+
+
+class OrdersAnswer(Struct, frozen=True):
+    """One page of the orders."""
+
+    orders: Annotated[list[OrderAnswer], about("Newest first, at most `limit`.", maxItems=200)]
+    next: Annotated[str | None, NEXT]
+
+
+class AttributionAnswer(Struct, frozen=True):
+    """Why an order is attributed, or which link of the chain label → click → sale is the first that is missing."""
+
+    sale: Annotated[str, about("The shop's order ID.")]
+    attributed: Annotated[bool, about("Whether a click led to the order.")]
+    labels: Annotated[list[str], about("Labels the order is credited to. The events that are kept bound them.")]
+    attribution: Annotated[list[CreditEntry], about("Which click each product is credited to.", maxItems=1000)]
+    broken: Annotated[Break | None, about("The first missing link. Null for an attributed order.")]
+    explanation: Annotated[str, about("The same in a sentence, with what to do.")]
+    hint: Annotated[str | None, about("What is wrong although the chain holds.")]
+
+
+class LabelEntry(Struct, frozen=True):
+    """What one label led to."""
+
+    label: Annotated[str, about("Its first 120 characters. `...` stands for labels beyond an hour's 500 counters.", maxLength=120)]
+    clicks: Annotated[Count, about("Clicks that carried it.")]
+    orders: Annotated[Count, about("Orders credited to it.")]
+    revenue: Annotated[Money, about("Revenue of what is credited to it, in the shop's currency, less what came back.")]
+    revenues: Annotated[dict[str, Money], about("The same in each currency that orders had. Amounts of two are never added.")]
+
+
+class LabelsAnswer(Struct, frozen=True):
+    """An order counts under each of its labels; the totals count it once."""
+
+    days: Annotated[int, about("Days that were counted.", minimum=1, maximum=400)]
+    labels: Annotated[list[LabelEntry], about("By revenue, highest first, at most `limit`.", maxItems=MOST_LABELS)]
+    attributed_orders: Annotated[Count, about("Orders that a click led to.")]
+    other_orders: Annotated[int, about("Orders that no click led to.")]
+    currency: Annotated[str, about("The shop's. `attributed_revenue`, `other_revenue` and each `revenue` are in it.")]
+    attributed_revenue: Annotated[Money, about("Revenue of the orders that a click led to.")]
+    other_revenue: Annotated[Money, about("Revenue of the other orders.")]
+    attributed_revenues: Annotated[dict[str, Money], about("By currency, of the orders that a click led to.")]
+    other_revenues: Annotated[dict[str, Money], about("By currency, of the other orders.")]
+    next: Annotated[str | None, NEXT]
+
+
+class CallEntry(Struct, frozen=True):
+    """One tracking call."""
+
+    time: Annotated[Time, about("When it came, in RFC 3339.")]
+    call: Annotated[str, about("The call without its version: `log/sale`.")]
+    mode: Annotated[str | None, about("The visitor's mode, `none`, or `bot`. Null for a call about no visit.")]
+    outcome: Annotated[Literal["ok", "error"], about("How it was answered.")]
+    labels: Annotated[list[str] | UnsetType, about("The labels it carried or was credited to.")] = UNSET
+    unread: Annotated[
+        list[str] | UnsetType, about("Arguments that could not be read and were left out, by name and index.", maxItems=20)
+    ] = UNSET
+    error: Annotated[str | UnsetType, about("What the caller was told.")] = UNSET
+
+
+class CallsAnswer(Struct, frozen=True):
+    """The log of tracking calls. It holds nothing personal."""
+
+    calls: Annotated[
+        list[dict[str, Any]], listed(CallEntry, "Newest first, of 24 hours: at most 1,000 calls and 1,000 failures.", maxItems=MOST_CALLS)
+    ]
+    next: Annotated[str | None, NEXT]
+
+
+class SeenProduct(Struct, frozen=True):
+    """A product that was clicked or bought."""
+
+    product: Annotated[str, about("Its ID, as text.")]
+    type: Annotated[Literal["integer", "string"], about("The type it was sent as.")]
+    last_seen: Annotated[Time, about("When it was last clicked or bought, in RFC 3339.")]
+
+
+class ProductsAnswer(Struct, frozen=True):
+    """The products that calls named."""
+
+    products: Annotated[list[SeenProduct], about("Newest first, at most `limit`.", maxItems=MOST_PRODUCTS)]
+    next: Annotated[str | None, NEXT]
+
+
+class RhythmEntry(Struct, frozen=True):
+    """How long calls of one kind have been silent, against how often they usually come."""
+
+    status: Annotated[Light, about("Green, amber after three times the usual distance, red after ten; not_started before the first.")]
+    age_seconds: Annotated[int | None, about("Seconds since the last one. Null where there was none.")]
+    usual_seconds: Annotated[int | None, about("The usual distance over 14 days. Null until there were five on three days of them.")]
+    text: Annotated[str, about("The same in a sentence.")]
+
+
+class TrackingHealthAnswer(Struct, frozen=True):
+    """How well the shop's tracking works."""
+
+    status: Annotated[Light, about("The worst of what follows; not_started until a click and a sale came, unless something is wrong.")]
+    click: Annotated[RhythmEntry, about("Clicks.")]
+    sale: Annotated[RhythmEntry, about("Sales.")]
+    error_rate: Annotated[Share, about("Share of failed calls, this hour and the one before.")]
+    without_labels: Annotated[Share, about("Share of clicks without labels, last day.")]
+    without_visitor: Annotated[Share, about("Share of clicks without a visitor, last day.")]
+    reasons: Annotated[list[str], about("What is not green, or the next step, in sentences.", maxItems=7)]
 
 
 async def events(call: Call) -> Reply:
@@ -42,7 +206,7 @@ async def events(call: Call) -> Reply:
 
 async def page(call: Call) -> Reply:
     cursor, most = call.query.get("cursor"), number(call.query, "limit", USUAL_ORDERS, MOST_ORDERS)
-    if cursor is not None and not CURSOR.fullmatch(cursor):
+    if cursor is not None and not CURSOR_FORM.fullmatch(cursor):
         raise Invalid(TAKE_NEXT)
     found, following = await call.services.orders.page(call.shop, cursor, most)
     return Reply(OrdersAnswer([order_answer(order) for order in found], following))

@@ -1,15 +1,156 @@
-"""Calls that issue and verify visitor IDs."""
+"""Visitors and their consent: issue, verify, report a choice, receipts, decisions."""
 
+from typing import Annotated, Any, ClassVar, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
-from identity_service.errors import RateLimited, StoreUnavailable
-from identity_service.model.consent import Choice, choice_said
-from identity_service.model.policy import Reason
-from identity_service.model.visitor import Kind
-from identity_service.service.visit import Visit
-from identity_service.web.calls.payloads import VerificationAnswer
+from identity_service.errors import Invalid, NotFound, RateLimited, StoreUnavailable
+from identity_service.model.consent import Choice, Receipt, choice_said
+from identity_service.model.cookieless import DAY
+from identity_service.model.policy import Asked, Reason
+from identity_service.model.visitor import Kind, own_visitor_id
+from identity_service.service.visit import Scene, Visit
+from identity_service.signals.reader import SOURCES
 from identity_service.web.endpoint import Call, Reply
-from identity_service.web.visit import identity_reply, rfc3339, visit_of, with_refusal_kept
+from identity_service.web.lists import MOST_RECEIPTS, keys_of_times, page_of
+from identity_service.web.payloads import (
+    CURSOR,
+    LIMIT,
+    NEXT,
+    TOKEN,
+    Body,
+    Client,
+    ConsentObject,
+    Cursor,
+    DecisionAnswer,
+    ModeText,
+    Moment,
+    ReceiptAnswer,
+    Time,
+    VisitorText,
+    about,
+)
+from identity_service.web.visit import (
+    count_lookup,
+    identity_reply,
+    reader_of,
+    receipt_answer,
+    receipt_from,
+    rfc3339,
+    visit_of,
+    with_refusal_kept,
+)
+
+Said = Literal["now", "remembered"]
+Age = Annotated[float, Meta(ge=0)]
+ConsentMember = Literal["granted", "refused", "unknown"] | ConsentObject
+ASKED = about(
+    "Absent: as consent decides. Null: no ID. `auto`: a cookieless one. `persistent`: a persistent one, by the shop's word. Else an own ID"
+    " of 1 to 64 of `A-Z a-z 0-9 _ . -`."
+)
+CONSENT = about("The choice in a word, or its signals. `unknown` says nothing.")
+CLIENT = about("The visitor's surroundings, told by a server. Only a private key may send them.")
+SAID = about("`remembered` for a choice that is repeated from where it is kept. Else it was said now.")
+AGE = about("Milliseconds since the choice was said, for a post that is repeated.")
+OURS = frozenset({"key", "private_key", "token", "visitor", "client", "said", "age_ms"})
+"""Members of a banner's event that are this service's own."""
+
+
+class IssueBody(Body, frozen=True):
+    """Whom an ID is asked for, and what is known of the visitor's consent. `consent` is state here: remembered, unless `decided_at` dates
+    it."""
+
+    visitor: Annotated[VisitorText | UnsetType | None, ASKED] = UNSET
+    token: Annotated[VisitorText | UnsetType | None, TOKEN] = UNSET
+    consent: Annotated[ConsentMember | UnsetType | None, CONSENT] = UNSET
+    client: Annotated[Client | UnsetType | None, CLIENT] = UNSET
+
+
+class ConsentsBody(IssueBody, frozen=True):
+    """A choice that was said now, unless `said`, `age_ms` or `decided_at` say otherwise."""
+
+    said: Annotated[Said | UnsetType, SAID] = UNSET
+    age_ms: Annotated[Age | UnsetType, AGE] = UNSET
+
+
+class BannerBody(Body, frozen=True, forbid_unknown_fields=False):
+    """Beside these members: the banner's event as its JSON, or its cookies as members by name."""
+
+    visitor: Annotated[VisitorText | UnsetType | None, ASKED] = UNSET
+    token: Annotated[VisitorText | UnsetType | None, TOKEN] = UNSET
+    client: Annotated[Client | UnsetType | None, CLIENT] = UNSET
+    said: Annotated[Said | UnsetType, SAID] = UNSET
+    age_ms: Annotated[Age | UnsetType, AGE] = UNSET
+
+
+class ReceiptsBody(Body, frozen=True):
+    """`visitor` for all its receipts, newest first; with `at` for the one in force then; or `receipt_id` for one, whatever else is sent."""
+
+    at_least_one: ClassVar[tuple[str, ...]] = ("visitor", "receipt_id")
+
+    visitor: Annotated[VisitorText | UnsetType, about("ID of the visitor whose receipts are asked for.")] = UNSET
+    at: Annotated[Moment | UnsetType, about("The moment for which proof is asked, in RFC 3339 with its offset.")] = UNSET
+    receipt_id: Annotated[Annotated[str, Meta(max_length=64)] | UnsetType, about("ID of one receipt.")] = UNSET
+    limit: Annotated[int, Meta(ge=1, le=MOST_RECEIPTS), LIMIT] = MOST_RECEIPTS
+    cursor: Annotated[Cursor | None, CURSOR] = None
+
+
+class ReceiptsAnswer(Struct, frozen=True):
+    """Empty where nothing is known."""
+
+    receipts: Annotated[list[ReceiptAnswer], about("Newest first, at most `limit`.", maxItems=MOST_RECEIPTS)]
+    next: Annotated[str | None, NEXT] = None
+
+
+class DecisionsBody(IssueBody, frozen=True):
+    """A decision for given signals that changes nothing."""
+
+    policy: Annotated[Literal["standard", "strict"] | UnsetType, about("Decide under this policy instead of the shop's.")] = UNSET
+
+
+class TraceStep(Struct, frozen=True):
+    """One fact that the decision looked at."""
+
+    fact: Annotated[str, about("What was looked at.")]
+    value: Annotated[str, about("What was found.")]
+
+
+class DecisionsAnswer(Struct, frozen=True):
+    """What a call with this body would be answered, and why."""
+
+    mode: Annotated[ModeText, about("The mode that the visitor would have.")]
+    sale_share_opt_out: Annotated[bool, about("Whether the visitor would count as opted out of sale and sharing.")]
+    decision: Annotated[DecisionAnswer, about("Why.")]
+    trace: Annotated[list[TraceStep], about("Every fact in the order it was looked at; the last is the rule.")]
+
+
+class VerificationBody(Body, frozen=True):
+    """One token."""
+
+    token: Annotated[str, about("The token to verify.")]
+
+
+class VerificationAnswer(Struct, frozen=True, omit_defaults=True):
+    """`valid` with the visitor, or with the reason against it."""
+
+    valid: Annotated[bool, about("Whether the token is this shop's and its ID lives.")]
+    visitor: Annotated[str | UnsetType, about("The visitor's ID, of a valid token.")] = UNSET
+    mode: Annotated[Literal["cookieless", "persistent"] | UnsetType, about("The ID's mode, of a valid token.")] = UNSET
+    issued_at: Annotated[Time | UnsetType, about("When a valid token was signed, in RFC 3339.")] = UNSET
+    reason: Annotated[Literal["bad_signature", "expired", "withdrawn"] | UnsetType, about("Why a token is not valid.")] = UNSET
+
+
+class ReceiptVerificationBody(Body, frozen=True):
+    """One receipt."""
+
+    receipt: Annotated[dict[str, Any], about("The receipt as it was answered, all members.")]
+
+
+class ReceiptVerificationAnswer(Struct, frozen=True):
+    """Whether the receipt is as the service signed it."""
+
+    valid: Annotated[bool, about("Whether this service signed it for this shop, and nothing of it was changed.")]
 
 
 async def issue(call: Call) -> Reply:
@@ -55,3 +196,84 @@ async def verify(call: Call) -> Reply:
         return Reply(VerificationAnswer(valid=False, reason=fault.value if fault else "bad_signature"))
     mode = "persistent" if token.kind is Kind.PERSISTENT else "cookieless"
     return Reply(VerificationAnswer(True, token.visitor, mode, rfc3339(token.issued_at)))  # type: ignore[arg-type]
+
+
+async def report(call: Call) -> Reply:
+    return await identify(call, visit_of(call, event=True), with_receipt=True)
+
+
+async def report_banner(call: Call) -> Reply:
+    """Raises NotFound for a banner that is not known."""
+    source = call.parameters["source"]
+    if source not in SOURCES:
+        raise NotFound(f"This service reads the banners {', '.join(SOURCES)}; post purposes to /v1/consents for another.")
+    event = {name: value for name, value in call.members.items() if name not in OURS}
+    signals, named = reader_of(call, posted=True).of_event(source, event)
+    visit = visit_of(call, event=True, signals=signals)
+    if named and visit.asked is Asked.NOTHING and not visit.tokens:
+        visit = _of_webhook(visit, named)
+    return await identify(call, visit, with_receipt=True)
+
+
+def _of_webhook(visit: Visit, named: str) -> Visit:
+    """A reference that is no ID of ours concerns somebody else: the webhook is answered and changes nothing."""
+    try:
+        return replace(visit, asked=Asked.OWN, own=own_visitor_id(named))
+    except Invalid:
+        return replace(visit, signals=())
+
+
+async def receipts(call: Call) -> Reply:
+    count_lookup(call)
+    body = call.body
+    if not isinstance(body.receipt_id, UnsetType):
+        found = await call.services.receipts.by_id(call.shop, body.receipt_id)
+        return _receipts([found] if found else [])
+    if isinstance(body.visitor, UnsetType):
+        raise Invalid("visitor: name the visitor, or one receipt by receipt_id")
+    held = await call.services.receipts.of_visitor(call.shop, own_visitor_id(body.visitor))
+    if isinstance(body.at, UnsetType):
+        return _receipts(*page_of(held, keys_of_times([receipt.time for receipt in held]), body.cursor, body.limit))
+    moment = int(body.at.timestamp())
+    newest = next((receipt for receipt in held if receipt.time <= moment), None)
+    in_force = newest is not None and newest.time > moment - call.services.consent_days * DAY
+    return _receipts([newest] if newest and in_force else [])
+
+
+async def verify_receipt(call: Call) -> Reply:
+    receipt = receipt_from(call.body.receipt)
+    return Reply(ReceiptVerificationAnswer(receipt is not None and call.services.receipts.is_valid(call.shop, receipt)))
+
+
+async def decisions(call: Call) -> Reply:
+    visit = visit_of(call)
+    if not isinstance(call.body.policy, UnsetType):
+        visit = replace(visit, shop=call.shop.under(call.body.policy))
+    scene, decision = await call.services.visitors.preview(visit)
+    told = DecisionAnswer(decision.reason, decision.signal, decision.region, decision.policy)
+    trace = [*_unread(call.body.consent, scene), *_trace(scene), TraceStep("rule", decision.reason)]
+    return Reply(DecisionsAnswer(decision.mode.value, decision.sale_share_opt_out, told, trace))
+
+
+def _unread(consent: str | ConsentObject | UnsetType, scene: Scene) -> list[TraceStep]:
+    """What was sent and gave no signal: it could not be read, is stale, does not apply, or nothing is decided yet."""
+    if not isinstance(consent, ConsentObject):
+        return []
+    read = {signal.source for signal in scene.visit.signals}
+    sent = [source for source in ("google", "tcf", "gpp", "us_privacy") if getattr(consent, source) is not UNSET]
+    return [TraceStep(f"signal {source}", "not a choice") for source in sent if source not in read]
+
+
+def _trace(scene: Scene) -> list[TraceStep]:
+    """Every fact that the decision could look at, in the order it looks."""
+    facts, visit = scene.facts(), scene.visit
+    steps = [("robot, prefetch or agent", facts.automated), ("asked", facts.asked)]
+    steps += [(f"signal {signal.source}", signal.choice or "absent") for signal in facts.signals]
+    steps += [(f"sale_share_opt_out {signal.source}", True) for signal in facts.signals if signal.sale_share_opt_out]
+    steps += [("refusal cookie", visit.refused_before), ("stored grant", facts.consent is not None)]
+    steps += [("withdrawn", facts.gone_at is not None), ("gpc", facts.gpc), ("dnt", facts.dnt), ("region", facts.region or "unknown")]
+    return [TraceStep(name, str(value) if name == "region" else str(value).lower()) for name, value in steps]
+
+
+def _receipts(found: list[Receipt], following: str | None = None) -> Reply:
+    return Reply(ReceiptsAnswer([receipt_answer(receipt) for receipt in found], following))

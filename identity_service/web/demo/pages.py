@@ -15,7 +15,7 @@ from identity_service.errors import Forbidden, Malformed
 from identity_service.web.bodies import read_body
 from identity_service.web.demo.catalogue import PRODUCTS, SHELVES, Cart, beside, cart_of, product_named
 from identity_service.web.endpoint import Reply, send_reply
-from identity_service.web.rendering import PAGE_HEADERS
+from identity_service.web.pages import PAGE_HEADERS
 
 PUBLIC_KEY = "demo-public-key"
 SALE = re.compile(r"demo-[0-9a-f]{8}")

@@ -11,9 +11,8 @@ from identity_service.model.cookieless import window_at
 from identity_service.model.event import event_of
 from identity_service.model.policy import Asked, Decision, Reason
 from identity_service.model.visitor import Mode, VisitorId
-from identity_service.service.known import Scene
-from identity_service.service.orders import Order
-from identity_service.service.visit import Visit
+from identity_service.service.reports import Order
+from identity_service.service.visit import Scene, Visit
 from identity_service.web.cookies import read_cookies
 from identity_service.web.demo.pages import from_own_page
 from identity_service.web.demo.payloads import CreditEntry, EarlierSession, EventEntry, LinkEntry, OrderEntry, PanelAnswer

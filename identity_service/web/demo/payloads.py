@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from identity_service.web.calls.link_payloads import Email
-from identity_service.web.calls.payloads import Body
+from identity_service.web.calls.links import Email
+from identity_service.web.payloads import Body
 
 
 class PanelBody(Body, frozen=True):

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from identity_service.web.assets import MEDIA, AssetPage
-from identity_service.web.calls.payloads import Body
 from identity_service.web.demo import pages
 from identity_service.web.demo.pages import ShopPage
 from identity_service.web.demo.panel import show
 from identity_service.web.demo.payloads import PanelBody
 from identity_service.web.demo.start_over import start_over
 from identity_service.web.endpoint import Endpoint, Services
+from identity_service.web.pages import MEDIA, AssetPage
+from identity_service.web.payloads import Body
 from identity_service.web.routing import Named
 
 STATIC = Path(__file__).parent / "static"

@@ -1,17 +1,38 @@
-"""One blocking connection to one server, for an operator's questions."""
+"""The library's own blocking clients, for an operator's questions and moves; no request goes through them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import NoPermissionError
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
 from identity_service.errors import StoreUnavailable
-from identity_service.store.examination import information
+from identity_service.settings.store_url import parse_address
+from identity_service.store.examine import information
+
+
+def direct(url: str, timeout: float) -> redis.Redis | RedisCluster:
+    """Replies come as bytes. `timeout`: seconds. Raises ValueError for a URL of no known form, StoreUnavailable where nothing answers."""
+    address = parse_address(url)
+    times = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
+    try:
+        if address.topology == "single":
+            return redis.Redis.from_url(url, **times)
+        if address.topology == "cluster":
+            first = [redis.Redis.from_url(server).connection_pool.connection_kwargs for server in address.servers]
+            nodes = [ClusterNode(one["host"], one["port"]) for one in first]  # type: ignore[no-untyped-call]
+            return RedisCluster.from_url(address.servers[0], startup_nodes=nodes, **times)
+        sentinels = Sentinel([])  # type: ignore[no-untyped-call]
+        sentinels.sentinels = [redis.Redis.from_url(server, **times) for server in address.servers]
+        host, port = sentinels.discover_master(address.service)  # type: ignore[no-untyped-call]
+        return redis.Redis.from_url(address.server(host, port), **times)
+    except redis.RedisError as error:
+        raise StoreUnavailable from error
 
 
 class Refused(Exception):
@@ -61,12 +82,6 @@ def table(reply: Any) -> dict[str, str]:
     if isinstance(reply, str):
         return information(reply)
     return reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
-
-
-def place_of(url: str) -> str:
-    """Without login and options."""
-    parts = urlsplit(url)
-    return parts.path if parts.scheme == "unix" else parts.netloc.rpartition("@")[2]
 
 
 def _text(reply: Any) -> Any:

@@ -9,9 +9,8 @@ import redis
 from redis.cluster import RedisCluster
 
 from identity_service.errors import StoreUnavailable
-from identity_service.store.kinds import KINDS, Rekey, UnknownKeyError, name_of
-from identity_service.store.redis.batch import pack
-from identity_service.store.redis.scripts import script
+from identity_service.ops.kinds import KINDS, Rekey, UnknownKeyError, name_of
+from identity_service.store.redis.command import pack, script
 
 BATCH = 500
 READ, COPY = script("read_key"), script("copy_key")

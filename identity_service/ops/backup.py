@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from identity_service.errors import StoreUnavailable
-from identity_service.store.embedded.binary import EmbeddedError
-from identity_service.store.embedded.server import EmbeddedStore
-from identity_service.store.entries import Side, answering
+from identity_service.ops.blocking import direct
+from identity_service.ops.entries import Side, answering
+from identity_service.store.embedded import EmbeddedError, EmbeddedStore
 from identity_service.store.keys import of_shop
-from identity_service.store.redis.direct import direct
 
 FOLDER = "appendonlydir"
 MANIFEST = "appendonly.aof.manifest"

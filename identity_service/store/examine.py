@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from identity_service.errors import StoreUnavailable
 from identity_service.store.keys import PROBE
-from identity_service.store.redis.batch import read, write
 from identity_service.store.redis.client import Client
+from identity_service.store.redis.command import read, write
 
 OLDEST_VERSION = (7, 0)
 

@@ -1,4 +1,4 @@
-"""Bodies and answers. The same structs decode requests and describe them in /openapi.json. UNSET keeps absent from null."""
+"""What bodies and answers share: how members are described, who and what a visitor is in JSON, and cursors of lists."""
 
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
@@ -7,7 +7,6 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from identity_service.model.consent import Choice
 from identity_service.model.policy import Reason
-from identity_service.web.lists import MOST_RECEIPTS
 
 
 def about(description: str, **schema: Any) -> Meta:
@@ -26,8 +25,6 @@ Key = Annotated[Any, about("The shop's key, where it is not in `Authorization: B
 VisitorText = Annotated[str, Meta(max_length=120)]
 Moment = Annotated[datetime, Meta(tz=True)]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
-
-
 Cursor = Annotated[str, Meta(max_length=1_000)]
 LIMIT = about("Entries of a page. Absent, as many as there may be.")
 CURSOR = about("`next` of the page before. Absent, the first page.")
@@ -99,46 +96,7 @@ class ConsentObject(Struct, frozen=True, omit_defaults=True):
     ] = UNSET
 
 
-Said = Literal["now", "remembered"]
-Age = Annotated[float, Meta(ge=0)]
-ConsentMember = Literal["granted", "refused", "unknown"] | ConsentObject
-
-ASKED = about(
-    "Absent: as consent decides. Null: no ID. `auto`: a cookieless one. `persistent`: a persistent one, by the shop's word. Else an own ID"
-    " of 1 to 64 of `A-Z a-z 0-9 _ . -`."
-)
 TOKEN = about("The visitor's token, from an earlier answer. Without it the visitor's cookie is read.")
-CONSENT = about("The choice in a word, or its signals. `unknown` says nothing.")
-CLIENT = about("The visitor's surroundings, told by a server. Only a private key may send them.")
-SAID = about("`remembered` for a choice that is repeated from where it is kept. Else it was said now.")
-AGE = about("Milliseconds since the choice was said, for a post that is repeated.")
-
-
-class IssueBody(Body, frozen=True):
-    """Whom an ID is asked for, and what is known of the visitor's consent. `consent` is state here: remembered, unless `decided_at` dates
-    it."""
-
-    visitor: Annotated[VisitorText | UnsetType | None, ASKED] = UNSET
-    token: Annotated[VisitorText | UnsetType | None, TOKEN] = UNSET
-    consent: Annotated[ConsentMember | UnsetType | None, CONSENT] = UNSET
-    client: Annotated[Client | UnsetType | None, CLIENT] = UNSET
-
-
-class ConsentsBody(IssueBody, frozen=True):
-    """A choice that was said now, unless `said`, `age_ms` or `decided_at` say otherwise."""
-
-    said: Annotated[Said | UnsetType, SAID] = UNSET
-    age_ms: Annotated[Age | UnsetType, AGE] = UNSET
-
-
-class BannerBody(Body, frozen=True, forbid_unknown_fields=False):
-    """Beside these members: the banner's event as its JSON, or its cookies as members by name."""
-
-    visitor: Annotated[VisitorText | UnsetType | None, ASKED] = UNSET
-    token: Annotated[VisitorText | UnsetType | None, TOKEN] = UNSET
-    client: Annotated[Client | UnsetType | None, CLIENT] = UNSET
-    said: Annotated[Said | UnsetType, SAID] = UNSET
-    age_ms: Annotated[Age | UnsetType, AGE] = UNSET
 
 
 class DecisionAnswer(Struct, frozen=True):
@@ -189,75 +147,6 @@ class ConsentAnswer(IdentityAnswer, frozen=True):
     """The visitor's ID after the choice, and the proof of the choice."""
 
     receipt: Annotated[ReceiptAnswer | None, about("Proof of the choice. Null where nothing was chosen, or the store cannot keep it.")]
-
-
-class ReceiptsBody(Body, frozen=True):
-    """`visitor` for all its receipts, newest first; with `at` for the one in force then; or `receipt_id` for one, whatever else is sent."""
-
-    at_least_one: ClassVar[tuple[str, ...]] = ("visitor", "receipt_id")
-
-    visitor: Annotated[VisitorText | UnsetType, about("ID of the visitor whose receipts are asked for.")] = UNSET
-    at: Annotated[Moment | UnsetType, about("The moment for which proof is asked, in RFC 3339 with its offset.")] = UNSET
-    receipt_id: Annotated[Annotated[str, Meta(max_length=64)] | UnsetType, about("ID of one receipt.")] = UNSET
-    limit: Annotated[int, Meta(ge=1, le=MOST_RECEIPTS), LIMIT] = MOST_RECEIPTS
-    cursor: Annotated[Cursor | None, CURSOR] = None
-
-
-class ReceiptsAnswer(Struct, frozen=True):
-    """Empty where nothing is known."""
-
-    receipts: Annotated[list[ReceiptAnswer], about("Newest first, at most `limit`.", maxItems=MOST_RECEIPTS)]
-    next: Annotated[str | None, NEXT] = None
-
-
-class DecisionsBody(IssueBody, frozen=True):
-    """A decision for given signals that changes nothing."""
-
-    policy: Annotated[Literal["standard", "strict"] | UnsetType, about("Decide under this policy instead of the shop's.")] = UNSET
-
-
-class TraceStep(Struct, frozen=True):
-    """One fact that the decision looked at."""
-
-    fact: Annotated[str, about("What was looked at.")]
-    value: Annotated[str, about("What was found.")]
-
-
-class DecisionsAnswer(Struct, frozen=True):
-    """What a call with this body would be answered, and why."""
-
-    mode: Annotated[ModeText, about("The mode that the visitor would have.")]
-    sale_share_opt_out: Annotated[bool, about("Whether the visitor would count as opted out of sale and sharing.")]
-    decision: Annotated[DecisionAnswer, about("Why.")]
-    trace: Annotated[list[TraceStep], about("Every fact in the order it was looked at; the last is the rule.")]
-
-
-class VerificationBody(Body, frozen=True):
-    """One token."""
-
-    token: Annotated[str, about("The token to verify.")]
-
-
-class VerificationAnswer(Struct, frozen=True, omit_defaults=True):
-    """`valid` with the visitor, or with the reason against it."""
-
-    valid: Annotated[bool, about("Whether the token is this shop's and its ID lives.")]
-    visitor: Annotated[str | UnsetType, about("The visitor's ID, of a valid token.")] = UNSET
-    mode: Annotated[Literal["cookieless", "persistent"] | UnsetType, about("The ID's mode, of a valid token.")] = UNSET
-    issued_at: Annotated[Time | UnsetType, about("When a valid token was signed, in RFC 3339.")] = UNSET
-    reason: Annotated[Literal["bad_signature", "expired", "withdrawn"] | UnsetType, about("Why a token is not valid.")] = UNSET
-
-
-class ReceiptVerificationBody(Body, frozen=True):
-    """One receipt."""
-
-    receipt: Annotated[dict[str, Any], about("The receipt as it was answered, all members.")]
-
-
-class ReceiptVerificationAnswer(Struct, frozen=True):
-    """Whether the receipt is as the service signed it."""
-
-    valid: Annotated[bool, about("Whether this service signed it for this shop, and nothing of it was changed.")]
 
 
 class HealthAnswer(Struct, frozen=True):

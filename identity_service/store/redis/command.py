@@ -1,24 +1,51 @@
-"""Commands, and units of them.
+"""Commands, units of them, and the Lua scripts that some of them run.
 
 A unit is a list of commands that belong together, about keys of one shop or of the store, which share a slot. It is never split, and its
 commands reach the store in their order, except that scripts that a server has lost run after the unit's other commands.
+
+A script is a file in `lua/`. Its header states purpose, KEYS, ARGV with units, the most elements that it touches, and what comes back. A
+header's line `Uses` names files of `lua/parts/`, whose local functions stand in front of the script.
 """
 
+import hashlib
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import hiredis
 from msgspec import Struct
 
-from identity_service.store.redis.scripts import Script, script
-
+DIRECTORY = Path(__file__).parent.parent / "lua"
+USES = re.compile(r"^-- Uses +(.+)$", re.MULTILINE)
 Reply = Any
 """What the store answers to one command: text, number, list, dict, None, or a ReplyError in its place."""
-
 MOST_COMMANDS = 512
 """Of one pipeline, so that nobody waits long behind another's."""
-
 pack: Callable[[tuple[str | int | bytes, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]  # takes any length
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    name: str
+    source: str
+    sha: str
+
+
+@cache
+def script(name: str) -> Script:
+    """Raises FileNotFoundError for an unknown name. The first line tells the server how to run it, and stays the first."""
+    shebang, _, body = _text(f"{name}.lua").partition("\n")
+    found = USES.search(body)
+    parts = [_text(f"parts/{part}.lua") for part in (found[1].split(", ") if found else [])]
+    source = "\n".join([shebang, *parts, body])
+    return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
+def _text(path: str) -> str:
+    return (DIRECTORY / path).read_text(encoding="utf-8")
 
 
 class ReplyError(Exception):

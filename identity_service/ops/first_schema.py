@@ -21,14 +21,12 @@ from msgspec import json
 
 from identity_service.model.attribution import MOST_CREDIT_BYTES
 from identity_service.model.event import Event, event_of
-from identity_service.store.entries import Entry
-from identity_service.store.kinds import UnknownKeyError
+from identity_service.ops.entries import Entry
+from identity_service.ops.kinds import UnknownKeyError
 from identity_service.store.sales import FIELDS, OTHERS, packed
 from identity_service.store.visitors import NAME_LENGTH
 
 PREFIX = "id:v1:"
-OF_SHOPS = f"{PREFIX}[^{{]*"
-"""As SCAN looks for names: all but the marks of the store."""
 NAME = re.compile(rb"id:v1:(?P<kind>[A-Za-z]+)\{(?P<owner>[^:}]+):(?P<own>[^}]+)\}(:(?P<part>.+))?")
 OF_STEPS = frozenset({b"Q", b"E:intents", b"E:removals"})
 LISTS = b"lists"

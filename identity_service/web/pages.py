@@ -1,0 +1,190 @@
+"""Files and documents for browsers and programs, compressed once; HTML from templates; health and metrics. None of them needs a key.
+
+Every value in a template is escaped. A page has no inline script, no foreign host, and stands in no frame.
+"""
+
+import asyncio
+import gzip
+import hashlib
+import re
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import msgspec
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
+from starlette.types import Receive, Scope, Send
+
+from identity_service.errors import StoreRefused, StoreUnavailable
+from identity_service.model.shop import ShopId
+from identity_service.server.metrics import exposition, tell_store
+from identity_service.service.health import every
+from identity_service.store import Store
+from identity_service.store.examine import examine_servers
+from identity_service.store.redis.client import Client
+from identity_service.web.endpoint import Reply, send_reply
+from identity_service.web.payloads import HealthAnswer
+from identity_service.web.visit import rfc3339
+
+STATIC = Path(__file__).parent / "static"
+SNIPPET = STATIC / "visitor.js"
+MEDIA = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+FOREIGN = ((b"access-control-allow-origin", b"*"),)
+SHARED = ((b"cache-control", b"public, max-age=3600"), (b"vary", b"Accept-Encoding"))
+GZIP = re.compile(r"\s*(?:x-)?gzip\s*(?:;\s*q\s*=\s*(?P<weight>[0-9.]*)\s*)?", re.IGNORECASE)
+HTML = "text/html; charset=utf-8"
+POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
+    b"base-uri 'none'; frame-ancestors 'none'"
+)
+PAGE_HEADERS = ((b"content-security-policy", POLICY), (b"referrer-policy", b"same-origin"))
+"""The policy on referrers lets browsers name the origin with a form; with none at all they name it `null`."""
+OK = HealthAnswer("ok")
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """`integrity`: as a tag's attribute of that name takes it. `version`: eight characters of its hash."""
+
+    plain: bytes
+    compressed: bytes
+    media: str
+    integrity: str
+    version: str
+
+
+@cache
+def asset(path: Path) -> Asset:
+    """Raises FileNotFoundError, KeyError for a kind of file that is not served."""
+    return asset_of(path.read_bytes(), MEDIA[path.suffix])
+
+
+def asset_of(plain: bytes, media: str) -> Asset:
+    integrity = f"sha384-{b64encode(hashlib.sha384(plain).digest()).decode()}"
+    return Asset(plain, gzip.compress(plain, mtime=0), media, integrity, hashlib.sha256(plain).hexdigest()[:8])
+
+
+@dataclass(frozen=True, slots=True)
+class AssetPage:
+    """One file as an ASGI application. `foreign`: pages of other hosts may use it with an integrity hash."""
+
+    path: Path
+    foreign: bool = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 an ASGI application
+        await _send(scope, send, asset(self.path), FOREIGN if self.foreign else ())
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPage:
+    """What is made when it is first asked for, as an ASGI application. Making it leaves the worker's loop to other calls."""
+
+    content: Callable[[], Asset]
+    headers: Sequence[tuple[bytes, bytes]] = ()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 an ASGI application
+        await _send(scope, send, await asyncio.to_thread(self.content), self.headers)
+
+
+async def _send(scope: Scope, send: Send, found: Asset, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    """The encodings are two representations, so each has a tag of its own (RFC 9110, 8.8.3.3), and only its own makes a 304."""
+    asked = scope["state"]["headers"]
+    zipped = _takes_gzip(asked.get("accept-encoding", ""))
+    tag = f'"{found.version}-gzip"' if zipped else f'"{found.version}"'
+    shared = [*SHARED, (b"etag", tag.encode()), *headers]
+    if _names(asked.get("if-none-match", ""), tag):
+        await send({"type": "http.response.start", "status": 304, "headers": shared})
+        await send({"type": "http.response.body", "body": b""})
+    elif zipped:
+        await send_reply(send, Reply(found.compressed, 200, found.media, headers=[*shared, (b"content-encoding", b"gzip")]))
+    else:
+        await send_reply(send, Reply(found.plain, 200, found.media, headers=shared))
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """An encoding of weight 0 is refused."""
+    named = [one for one in map(GZIP.fullmatch, accepted.split(",")) if one]
+    return any(one["weight"] is None or one["weight"].strip("0.") for one in named)
+
+
+def _names(wanted: str, tag: str) -> bool:
+    """`If-None-Match` compares weakly: a cache on the way may have weakened a tag."""
+    return wanted.strip() == "*" or tag in {one.strip().removeprefix("W/") for one in wanted.split(",")}
+
+
+@cache
+def _environment() -> Environment:
+    found = Environment(loader=PackageLoader("identity_service.web"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    found.policies["json.dumps_kwargs"] = {}  # lines of a chart keep their order
+    found.filters["moment"] = moment
+    found.filters["every"] = every
+    return found
+
+
+def rendered(template: str, **values: object) -> bytes:
+    return _environment().get_template(template).render(**values).encode()
+
+
+def moment(time: int | str, form: str = "%Y-%m-%d %H:%M") -> Markup:
+    """Seconds since 1970, or RFC 3339, as people read it: to the minute, in UTC."""
+    text = rfc3339(time) if isinstance(time, int) else time
+    read = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).strftime(form)
+    return Markup('<time datetime="{}">{}</time>').format(text, read)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An answer without key or body."""
+
+    answer: Callable[[], Awaitable[Reply]]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 an ASGI application
+        await send_reply(send, await self.answer())
+
+
+async def alive() -> Reply:
+    return Reply(OK)
+
+
+def ready(store: Store, shops: Sequence[ShopId]) -> Callable[[], Awaitable[Reply]]:
+    """Answers 503 while no shop can be written, or the store is one that loses links; and once it is refused, with the reason. While some
+    shops can be, it says which cannot."""
+
+    async def answer() -> Reply:
+        asked = (store.away(shops), store.check_marks(), examine_servers(store.client))
+        away, marks, faults = await asyncio.gather(*asked, return_exceptions=True)
+        if isinstance(away, BaseException):
+            raise away
+        for failure in (marks, faults):
+            if isinstance(failure, BaseException) and (len(away) == len(shops) or not _is_away(failure)):
+                raise failure
+        if (faults and not isinstance(faults, BaseException)) or (away and len(away) == len(shops)):
+            raise StoreUnavailable("The store is not fit for use; `identity-service check --store` says why.")
+        return Reply(HealthAnswer("ok", list(away)) if away else OK)
+
+    return answer
+
+
+def _is_away(failure: BaseException) -> bool:
+    return isinstance(failure, StoreUnavailable) and not isinstance(failure, StoreRefused)
+
+
+def scrape(client: Client) -> Callable[[], Awaitable[Reply]]:
+    async def answer() -> Reply:
+        tell_store(client.open, bool(client.refused))
+        return Reply(exposition(), media="text/plain; version=0.0.4; charset=utf-8")
+
+    return answer
+
+
+def fixed(body: object, media: str = "application/json", headers: Sequence[tuple[bytes, bytes]] = ()) -> Callable[[], Awaitable[Reply]]:
+    encoded = body if isinstance(body, bytes) else msgspec.json.encode(body)
+
+    async def answer() -> Reply:
+        return Reply(encoded, media=media, headers=headers)
+
+    return answer
