@@ -50,8 +50,8 @@ from identity_service.store.redis.client import Client
 from identity_service.store.repair import INTERVAL
 from identity_service.store.schema import MARK_VARIABLE, SeenMark
 from identity_service.web.bodies import BodyLimits
+from identity_service.web.call import Services
 from identity_service.web.edge import Edge
-from identity_service.web.endpoint import Services
 from identity_service.web.routes import build
 
 REFUSALS_BEYOND = 10

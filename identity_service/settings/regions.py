@@ -4,6 +4,7 @@ The table is data with a source for every row, since laws change. Whoever choose
 stands in the receipts of the decisions that it made.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,6 +22,7 @@ from identity_service.settings.schema import RegionSettings
 
 PLACE = "^[A-Z][A-Z0-9](-[A-Z0-9]{1,3})?$"
 """A country, or a country and its subdivision, as ISO 3166 writes them, and codes like T1 that address databases use."""
+REGION = re.compile(PLACE)
 STRICTNESS = {Mode.NULL: 0, Mode.COOKIELESS: 1}
 CHOICES = ("no_signal", "refusal", "opted_out")
 UNKNOWN, ELSEWHERE = "unknown", "elsewhere"

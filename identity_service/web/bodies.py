@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, TypeVar, get_args
 from urllib.parse import parse_qsl
 
@@ -37,6 +38,14 @@ NESTED = re.compile(r"(products|labels)\[(\d{0,9})\](?:\[(\w{1,40})\])?", re.ASC
 FORM = re.compile(rb"[&\s]*[\w.%~-][\w.%~+\[\]-]*=", re.ASCII)
 
 
+class Size(StrEnum):
+    """Of a body, as the settings bound it. LOOKUP: with the key in the header alone, else as any other."""
+
+    USUAL = "body"
+    SALE = "sale"
+    LOOKUP = "lookup"
+
+
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
     """Bytes of a body, of a sale or results, of a batch look-up with the key in the header, and depth of its lists and objects."""
@@ -45,6 +54,12 @@ class BodyLimits:
     sale: int
     lookup: int
     depth: int
+
+    def most(self, size: Size, *, by_header: bool) -> int:
+        """Bytes. `by_header`: the key came in the header, so that whose body it is was known before it was read."""
+        if size is Size.LOOKUP:
+            return self.lookup if by_header else self.body
+        return self.sale if size is Size.SALE else self.body
 
 
 class KeyMembers(msgspec.Struct):

@@ -13,8 +13,7 @@ from identity_service.errors import HeadersTooLarge, Malformed, MethodNotAllowed
 from identity_service.model.shop import NO_ORIGIN
 from identity_service.server.logs import log, log_answered, where
 from identity_service.server.metrics import REQUESTS, count
-from identity_service.server.problems import problem_body
-from identity_service.web.endpoint import Reply, send_reply
+from identity_service.web.call import Reply, error_reply, send_reply
 
 PRIVATE = [(b"cache-control", b"private, no-store"), (b"vary", b"Cookie, Origin"), (b"x-content-type-options", b"nosniff")]
 PREFLIGHT = [
@@ -105,10 +104,7 @@ class Edge:
             error = ServiceError("The service failed; the fault is in its log under this request_id.")
         if answered.status:
             return
-        status, media, body = problem_body(error, request_id, scope["path"])
-        if error.retry_after:
-            headers.append((b"retry-after", str(error.retry_after).encode()))
-        await send_reply(answered, Reply(body, status, media, error.cookies, headers))
+        await send_reply(answered, error_reply(error, request_id, scope["path"], headers))
 
 
 class Answered:

@@ -1,116 +1,96 @@
-"""From an ASGI request to a handler's call, and from its reply to an answer. No request object travels further than this file."""
+"""The way of every call, from an ASGI request to a handler and back. No request object travels further than this file.
 
-import asyncio
+Key of the header, size while reading, one scan of the body, key of the body, scope, limits, decoding, handler, answer.
+"""
+
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from enum import StrEnum
 from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
-from identity_service.errors import Forbidden, Invalid, Malformed, RateLimited, ServiceError, Unauthorized
-from identity_service.model.handle import Handles
-from identity_service.model.shop import NO_ORIGIN, Caller, Shop, Shops
-from identity_service.model.token import Signing
-from identity_service.server.addresses import Proxies, caller_source, client_address, is_proxy, limited_client
-from identity_service.server.limits import RateLimit
-from identity_service.service.counters import Tally
-from identity_service.service.health import Addresses, HealthCheck
-from identity_service.service.identify import Visitors
-from identity_service.service.links import Links
-from identity_service.service.receipts import Receipts
-from identity_service.service.reports import FigureReader, Orders
-from identity_service.service.returns import Returns
-from identity_service.service.rights import Rights
-from identity_service.service.sell import Sales
-from identity_service.service.track import Subjects, Tracking
-from identity_service.settings.regions import PLACE
-from identity_service.settings.schema import ServerSettings
-from identity_service.store import Clock, Store
-from identity_service.web.auth import authenticate, bearer, count_wrong_key, speaks_for_device
+from identity_service.errors import Forbidden, Invalid, MethodNotAllowed, RateLimited, ServiceError, Unauthorized
+from identity_service.model.shop import NO_ORIGIN, Caller
+from identity_service.server.addresses import caller_source, client_address, is_proxy, limited_client
+from identity_service.service.counters import Called
+from identity_service.settings.regions import REGION
+from identity_service.web.auth import authenticate, bearer, count_wrong_key
 from identity_service.web.bodies import (
-    BodyLimits,
+    NOTHING,
+    Size,
     all_members,
+    as_json,
     check_text,
     fitting,
+    form_as_json,
+    is_form,
     key_members,
     read_body,
-    told,
     with_bounded_numbers,
     with_whole_texts,
 )
+from identity_service.web.call import Call, Handler, Reply, Services, error_reply, send_reply
+from identity_service.web.dialects import NATIVE, Decoder, Dialect
+from identity_service.web.lists import QueryParameters
+from identity_service.web.origin import speaks_for_device
+from identity_service.web.payloads import Members
 
-REGION = re.compile(PLACE)
-
-
+CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,63}", re.ASCII)
 SMALLEST_KEPT = 256
 """Bytes that a call counts for at least: a key of the store takes as much, however little was sent."""
+Query = Sequence[tuple[str, str]]
+
+
+class Keys(StrEnum):
+    """Which a call takes. DEVICE: either, and a public one speaks for the visitor's device."""
+
+    EITHER = "either key"
+    PRIVATE = "private key"
+    DEVICE = "public key for the device"
+    NONE = "no key"
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
-    """Everything that handlers use, made once by `app.py`. `stopping`: set when this process is told to end."""
+class Row:
+    """A call: all that its endpoint and its description are made from.
 
-    shops: Shops
-    store: Store
-    handles: Handles
-    visitors: Visitors
-    links: Links
-    receipts: Receipts
-    rights: Rights
-    signing: Signing
-    subjects: Subjects
-    tracking: Tracking
-    sales: Sales
-    returns: Returns
-    tally: Tally
-    orders: Orders
-    figures: FigureReader
-    health: HealthCheck
-    addresses: Addresses
-    clock: Clock
-    proxies: Proxies
-    limits: BodyLimits
-    client_limit: RateLimit | None
-    key_limit: RateLimit | None
-    lookup_limit: RateLimit | None
-    client_quota: RateLimit | None
-    public_key_quota: RateLimit | None
-    refusal_limit: RateLimit | None
-    wrong_keys: RateLimit | None
-    refusal_days: int
-    consent_days: int
-    server: ServerSettings
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    `path`: behind the dialect's prefixes. `name`: by which generated clients call it; empty for one made from the path. `refuses`: what it
+    may answer beside what every call may. `query`: schema and description of what its address may carry. `free`: the body has members of
+    somebody else's. `consent`: it may carry a refusal of consent, which is always accepted, so that its handler is asked before the call is
+    refused.
+    """
 
-
-class Call(Struct, frozen=True):
-    """`device`: the call speaks for the visitor's device. `address` and `region`: of that device, if known. `headers`: names in lower case.
-    `parameters`: of the path. `members`: the body's members as they came, for bodies that are somebody else's. `name`: of a tracking call.
-    `from_query`: its values are text. `key`: what stands for the caller's key in limits. `request_id`: as answer and
-    log tell it. `counted_as`: whom its limits count. `fault`: why the call is refused unless it carries a refusal of consent, which is
-    always taken; `body` holds what fits."""
-
-    services: Services
-    shop: Shop
-    private: bool
-    device: bool
-    address: str | None
-    region: str | None
-    headers: Mapping[str, str]
-    query: Mapping[str, str]
-    parameters: Mapping[str, str]
-    members: Mapping[str, object]
-    body: Any
+    path: str
+    handler: Handler
+    body: type[Members] | None
+    answer: type[Struct]
     name: str = ""
-    from_query: bool = False
-    key: str = ""
-    request_id: str = ""
-    counted_as: str = ""
-    fault: ServiceError | None = None
+    keys: Keys = Keys.EITHER
+    method: str = ""
+    dialect: Dialect = NATIVE
+    size: Size = Size.USUAL
+    refuses: tuple[type[ServiceError], ...] = ()
+    query: QueryParameters = field(default_factory=dict)
+    free: bool = False
+    consent: bool = False
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return tuple(prefix + self.path for prefix in self.dialect.prefixes)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        return (self.method,) if self.method else self.dialect.methods
+
+    @property
+    def operation(self) -> str:
+        """`log/cart/add` is `logCartAdd`."""
+        first, *others = re.split("[/_]", self.path)
+        return self.name or first + "".join(map(str.capitalize, others))
 
 
 class Situation(Struct, frozen=True):
@@ -123,122 +103,125 @@ class Situation(Struct, frozen=True):
     peer: str | None
 
 
-class Reply(Struct, frozen=True):
-    """`body`: a struct, or bytes with their own `media`."""
-
-    body: Any
-    status: int = 200
-    media: str = "application/json"
-    cookies: Sequence[str] = ()
-    headers: Sequence[tuple[bytes, bytes]] = ()
-
-
-Handler = Callable[[Call], Awaitable[Reply]]
-
-
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One operation as an ASGI application. `private`: only private keys; `free`: the body has members of somebody else's; `consent`: it
-    may carry a refusal, so that its handler is asked before the call is refused."""
+    """One row as an ASGI application."""
 
     services: Services
-    handler: Handler
-    body: type[msgspec.Struct] | None
-    private: bool = False
-    large: bool = False
-    free: bool = False
-    consent: bool = False
-    decoder: Any = field(init=False, default=None)
+    row: Row
+    decode: Decoder | None = field(init=False)
 
     def __post_init__(self) -> None:
-        if self.body:
-            object.__setattr__(self, "decoder", msgspec.json.Decoder(self.body))
+        object.__setattr__(self, "decode", self.row.dialect.decoder(self.row.body) if self.row.body else None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        services = self.services
+        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True) if scope["query_string"] else []
         try:
-            call = await self._call(scope, receive)
-        except Unauthorized:
-            count_wrong_key(services.wrong_keys, scope, services.proxies)
+            reply = await self._reply(scope, receive, query)
+        except ServiceError as error:
+            reply = error_reply(error, scope["state"]["request_id"], scope["path"])
+        if query and self.row.dialect.plugins and scope["method"] == "GET":
+            reply = _for_script_tag(reply, dict(query).get("callback", ""))
+        await send_reply(send, reply)
+
+    async def _reply(self, scope: Scope, receive: Receive, query: Query) -> Reply:
+        services, row = self.services, self.row
+        caller: Caller | None = None
+        try:
+            key = bearer(scope["state"]["headers"].get("authorization"))
+            if key is not None:
+                caller = authenticate(services.shops, key)
+                self._check_keys(caller)
+            elif row.dialect.plugins and (beside := dict(query).get("key")) is not None and scope["method"] != "POST":
+                caller = authenticate(services.shops, beside)
+            raw, textual = await self._text(scope, receive, query, by_header=key is not None)
+            if caller is None or key is None:
+                caller = self._by_members(raw, dict(query))
+                self._check_keys(caller)
+            return await row.handler(self._call(scope, query, caller, raw, textual=textual))
+        except ServiceError as error:
+            if caller and row.dialect.plugins:
+                services.tally.called(caller.shop.shop_id, Called(row.path, "none", None, error.detail or error.title))
+            if isinstance(error, Unauthorized):
+                count_wrong_key(services.wrong_keys, scope, services.proxies)
             raise
-        await send_reply(send, await self.handler(call))
 
-    async def _call(self, scope: Scope, receive: Receive) -> Call:
-        services, headers = self.services, scope["state"]["headers"]
-        query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)) if scope["query_string"] else {}
-        key: object = bearer(headers.get("authorization"))
-        found = authenticate(services.shops, key) if key is not None else None
-        self._check_scope(found)
-        most = services.limits.lookup if self.large and found else services.limits.body
-        raw = await read_body(headers, receive, most) if self.body else b""
-        check_text(raw, services.limits.depth)
-        if self.consent:
-            raw = with_bounded_numbers(with_whole_texts(raw))
-        if found is None:
-            members = key_members(raw)
-            found = authenticate(services.shops, members.key if members.key is not None else query.get("key"))
-            if members.key is None and found.private:
+    def _check_keys(self, caller: Caller) -> None:
+        if self.row.keys is Keys.PRIVATE and not caller.private:
+            raise self.row.dialect.no_private_key()
+
+    async def _text(self, scope: Scope, receive: Receive, query: Query, *, by_header: bool) -> tuple[bytes, bool]:
+        """The members as JSON, read within the row's size and depth, and whether their values are text. `by_header`: the key came in
+        the header. Raises TooLarge, UnsupportedMedia, Malformed, and MethodNotAllowed for a HEAD of a call that would be logged."""
+        row, limits = self.row, self.services.limits
+        textual = False
+        if row.dialect.plugins and scope["method"] != "POST":
+            if scope["method"] == "HEAD":
+                raise MethodNotAllowed("A HEAD call would be logged; send GET or POST.")
+            raw, textual = as_json(query), True
+        else:
+            raw = await read_body(scope["state"]["headers"], receive, limits.most(row.size, by_header=by_header)) if row.body else b""
+            if row.dialect.plugins and is_form(raw):
+                raw, textual = form_as_json(raw), True
+        check_text(raw, limits.depth)
+        return (with_bounded_numbers(with_whole_texts(raw)) if row.consent or row.dialect.plugins else raw), textual
+
+    def _by_members(self, raw: bytes, query: Mapping[str, str]) -> Caller:
+        """The caller by the keys of the body, or of the query. Raises Unauthorized; Forbidden for a private key in a query, but beside a
+        public one where plugins send it so."""
+        members, dialect, shops = key_members(raw), self.row.dialect, self.services.shops
+        key = members.key if members.key is not None else query.get("key")
+        if key is None:
+            raise Unauthorized(dialect.no_key)
+        caller = authenticate(shops, key)
+        if not dialect.plugins:
+            if members.key is None and caller.private:
                 raise Forbidden("A private key never stands in a URL: it ends up in logs. Replace it and send it in `Authorization`.")
-            self._check_scope(found)
-        where = situation(services, scope, found)
-        body, fault = self._read(services, scope, found, where, raw)
-        return Call(
-            services=services,
-            shop=found.shop,
-            private=found.private,
-            device=where.device,
-            address=where.address,
-            region=where.region,
-            headers=headers,
-            query=query,
-            parameters=scope.get("path_params", {}),
-            members=all_members(raw) if self.free else {},
-            body=body,
-            key=found.digest,
-            request_id=scope["state"]["request_id"],
-            counted_as=counted_as(services, scope, found, where),
-            fault=fault,
-        )
+            return caller
+        beside = members.private_key if members.private_key is not None else query.get("private_key")
+        if not isinstance(beside, str) or beside in {"", *NOTHING}:
+            return caller
+        private = authenticate(shops, beside)
+        return private if private.private and private.shop is caller.shop else authenticate(shops, None)
 
-    def _check_scope(self, found: Caller | None) -> None:
-        if self.private and found and not found.private:
-            raise Forbidden("This call needs a private key, from a server.")
-
-    def _read(self, services: Services, scope: Scope, caller: Caller, where: Situation, raw: bytes) -> tuple[Any, ServiceError | None]:
-        """The body, and why it would be refused. Counts the call, before the body is decoded. Raises Malformed; RateLimited and Invalid
-        only where the call can carry no word on consent."""
+    def _call(self, scope: Scope, query: Query, caller: Caller, raw: bytes, *, textual: bool) -> Call:
+        """Counts the call before its body is decoded. Raises Forbidden, RateLimited and Invalid; the last two only where the call can carry
+        no word on consent."""
+        row, services, state = self.row, self.services, scope["state"]
+        where = situation(services, scope, caller, always_device=row.keys is Keys.DEVICE)
+        counted = counted_as(services, scope, caller, where)
         fault: ServiceError | None = None
         try:
-            count_call(services, scope, caller, where, len(raw))
+            count_call(services, caller, counted, len(raw))
         except RateLimited as error:
-            if not self.consent:
+            if not row.consent:
                 raise
             fault = error
         try:
-            return self._decoded(raw), fault
+            body = self.decode(raw, textual) if self.decode else None
         except Invalid as error:
-            if not self.consent or self.body is None:
+            if not row.consent or row.body is None:
                 raise
-            return fitting(self.body, all_members(raw)), fault or error
-
-    def _decoded(self, raw: bytes) -> Any:
-        if self.decoder is None:
-            return None
-        try:
-            return self.decoder.decode(raw)
-        except msgspec.ValidationError as error:
-            raise Invalid(told(str(error))) from None
-        except (msgspec.DecodeError, RecursionError):
-            raise Malformed("The body is not JSON in UTF-8.") from None
-
-
-async def send_reply(send: Send, reply: Reply) -> None:
-    body = reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body)
-    headers = [(b"content-type", reply.media.encode()), (b"content-length", b"%d" % len(body)), *reply.headers]
-    if reply.cookies:
-        headers += [(b"set-cookie", cookie.encode("latin-1")) for cookie in reply.cookies]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+            body, fault = fitting(row.body, all_members(raw)), fault or error
+        return Call(
+            services=services,
+            shop=caller.shop,
+            private=caller.private,
+            device=where.device,
+            address=where.address,
+            region=where.region,
+            headers=state["headers"],
+            query=dict(query) if row.query else {},
+            parameters=scope.get("path_params", {}),
+            members=all_members(raw) if row.free else {},
+            body=body,
+            name=row.path,
+            from_query=textual,
+            key=caller.digest,
+            request_id=state["request_id"],
+            counted_as=counted,
+            fault=fault,
+        )
 
 
 def situation(services: Services, scope: Scope, caller: Caller, *, always_device: bool = False) -> Situation:
@@ -251,14 +234,27 @@ def situation(services: Services, scope: Scope, caller: Caller, *, always_device
     return Situation(device, address if device else None, _region(services, peer, headers) if device else None, address)
 
 
-def count_call(services: Services, scope: Scope, caller: Caller, where: Situation, size: int) -> None:
+def _region(services: Services, peer: str | None, headers: Mapping[str, str]) -> str | None:
+    """As a proxy of ours tells it."""
+    header = services.server.region_header.lower()
+    region = headers.get(header, "").upper() if header else ""
+    return region if region and is_proxy(peer, services.proxies) and REGION.fullmatch(region) else None
+
+
+def counted_as(services: Services, scope: Scope, caller: Caller, where: Situation) -> str:
+    """Whom limits count: a private key, or a public key's client."""
+    if caller.private:
+        return caller.digest
+    return limited_client(where.peer) if where.peer else caller_source(scope, services.proxies)
+
+
+def count_call(services: Services, caller: Caller, client: str, size: int) -> None:
     """`size`: bytes of what was sent, most of which a call with a public key can make the store keep. Raises RateLimited for one call too
     many, or too much of them, of the key or of the client."""
     if services.key_limit:
         services.key_limit.count(caller.digest)
     if caller.private:
         return
-    client = counted_as(services, scope, caller, where)
     if services.client_limit:
         services.client_limit.count(client)
     try:
@@ -270,15 +266,9 @@ def count_call(services: Services, scope: Scope, caller: Caller, where: Situatio
         raise
 
 
-def counted_as(services: Services, scope: Scope, caller: Caller, where: Situation) -> str:
-    """A private key, or a public key's client."""
-    if caller.private:
-        return caller.digest
-    return limited_client(where.peer) if where.peer else caller_source(scope, services.proxies)
-
-
-def _region(services: Services, peer: str | None, headers: Mapping[str, str]) -> str | None:
-    """As a proxy of ours tells it."""
-    header = services.server.region_header.lower()
-    region = headers.get(header, "").upper() if header else ""
-    return region if region and is_proxy(peer, services.proxies) and REGION.fullmatch(region) else None
+def _for_script_tag(reply: Reply, callback: str) -> Reply:
+    """As a script that calls `callback`, where that is a name. A script tag cannot read a status, so it is always 200."""
+    if not CALLBACK.fullmatch(callback):
+        return reply
+    body = reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body)
+    return Reply(f"{callback}(".encode() + body + b");", 200, "application/javascript; charset=utf-8", reply.cookies, reply.headers)

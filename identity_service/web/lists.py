@@ -6,7 +6,7 @@ A list is sorted by its keys, and a cursor is the key of the last entry shown: w
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -14,9 +14,20 @@ from identity_service.errors import Invalid
 
 T = TypeVar("T")
 Key = tuple[int | str, ...]
+QueryParameters = dict[str, tuple[dict[str, Any], str]]
+"""Schema and description of each, by name."""
 MOST_EVENTS, MOST_RECEIPTS, MOST_CALLS, MOST_LABELS, MOST_PRODUCTS = 500, 100, 2_000, 10_000, 10_000
 """Entries of a page, and as many where no `limit` is sent."""
 TAKE_NEXT = "cursor: take it from the answer before, as `next`"
+
+
+def page_query(most: int, usual: int = 0) -> QueryParameters:
+    """What the address of a list may carry, as /openapi.json describes it. `usual`: entries where no `limit` is sent, as many as there may
+    be where it is 0."""
+    return {
+        "cursor": ({"type": "string", "maxLength": 1_000}, "`next` of the page before. Absent, the first page."),
+        "limit": ({"type": "integer", "minimum": 1, "maximum": most, "default": usual or most}, f"Entries of a page, 1 to {most:,}."),
+    }
 
 
 def page_of(entries: Sequence[T], keys: Sequence[Key], cursor: str | None, limit: int) -> tuple[list[T], str | None]:

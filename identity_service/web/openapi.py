@@ -3,7 +3,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,13 @@ from identity_service import errors
 from identity_service.server.problems import Problem, TrackingError, is_tracking
 from identity_service.signals.reader import SOURCES
 from identity_service.version import VERSION
-from identity_service.web import openapi as parameters
 from identity_service.web.calls.links import ExportedLink, ExportedOrder, ExportedVisitor
-from identity_service.web.calls.orders import MOST_DAYS, MOST_ORDERS, USUAL_ORDERS, CallEntry, EventEntry, SoldLine
-from identity_service.web.calls.tracking import HeldOrder, ProductLine, TrackingBody
+from identity_service.web.calls.orders import CallEntry, EventEntry, SoldLine
+from identity_service.web.calls.tracking import HeldOrder, ProductLine
 from identity_service.web.descriptions import ABOUT, BY_QUERY, SAME_AS_V2, SECTIONS, SERVICE, TRACKING_V3
-from identity_service.web.lists import MOST_CALLS, MOST_LABELS, MOST_PRODUCTS
-from identity_service.web.payloads import Body, HealthAnswer
+from identity_service.web.endpoint import Keys, Row
+from identity_service.web.lists import QueryParameters
+from identity_service.web.payloads import HealthAnswer, Members
 
 Parameter = dict[str, Any]
 SHOWN = (Problem, TrackingError, HealthAnswer, ProductLine, SoldLine, EventEntry, CallEntry, HeldOrder)
@@ -45,7 +45,6 @@ ERRORS = {
         errors.StoreUnavailable,
     )
 }
-EITHER, PRIVATE, DEVICE, NO_KEY = "either key", "private key", "public key for the device", "no key"
 Requirement = dict[str, list[str]]
 BEARER: Requirement = {"bearer": []}
 IN_QUERY: Requirement = {"key": []}
@@ -68,34 +67,9 @@ KEPT = {
 }
 
 
-def _of_pages(most: int) -> dict[str, tuple[dict[str, Any], str]]:
-    return {
-        "cursor": ({"type": "string", "maxLength": 1_000}, "`next` of the page before. Absent, the first page."),
-        "limit": ({"type": "integer", "minimum": 1, "maximum": most, "default": most}, f"Entries of a page, 1 to {most:,}."),
-    }
-
-
 OF_PATHS: Mapping[str, tuple[dict[str, Any], str]] = {
     "source": ({"type": "string", "enum": list(SOURCES)}, "The banner that reports, or the framework whose string it is."),
     "sale": ({"type": "string", "minLength": 1}, "The shop's order ID, percent-encoded."),
-}
-OF_PAGES: Mapping[str, Mapping[str, tuple[dict[str, Any], str]]] = {
-    "/v1/orders": {
-        "cursor": (
-            {"type": "string", "pattern": "^[A-Za-z0-9_-]{22}$"},
-            "`next` of the page before. Absent, the first page.",
-        ),
-        "limit": (
-            {"type": "integer", "minimum": 1, "maximum": MOST_ORDERS, "default": USUAL_ORDERS},
-            f"Orders a page, 1 to {MOST_ORDERS}.",
-        ),
-    },
-    "/v1/calls": _of_pages(MOST_CALLS),
-    "/v1/products": _of_pages(MOST_PRODUCTS),
-    "/v1/labels": _of_pages(MOST_LABELS)
-    | {
-        "days": ({"type": "integer", "minimum": 1, "maximum": MOST_DAYS}, "Days to count. Absent, the shop's `attribution_days`."),
-    },
 }
 CALLBACK = {"type": "string", "pattern": r"^[A-Za-z_$][A-Za-z0-9_$.]{0,63}$"}
 IN_BODIES = frozenset({"key", "private_key"})
@@ -104,9 +78,9 @@ WORDS = {"type": "string"}
 LABELS = {"type": "array", "items": {"type": "string", "maxLength": 255}, "maxItems": 20}
 
 
-def of_path(path: str) -> list[Parameter]:
-    found = [_parameter(name, "path", *told) for name, told in OF_PATHS.items() if f"{{{name}}}" in path]
-    return found + [_parameter(name, "query", *told) for name, told in OF_PAGES.get(path, {}).items()]
+def of_path(one: "Described") -> list[Parameter]:
+    found = [_parameter(name, "path", *told) for name, told in OF_PATHS.items() if f"{{{name}}}" in one.path]
+    return found + [_parameter(name, "query", *told) for name, told in one.query.items()]
 
 
 def of_query(schema: Mapping[str, Any]) -> list[Parameter]:
@@ -129,20 +103,17 @@ def schemas_of(structs: Iterable[type[Struct]]) -> dict[str, Any]:
     named = sorted(every, key=lambda one: one.__name__)
     _, components = msgspec.json.schema_components(named, ref_template="#/components/schemas/{name}")
     for struct in named:
-        if issubclass(struct, Body | TrackingBody):
+        if issubclass(struct, Members):
             components[struct.__name__] |= _rules(struct, components[struct.__name__])
     return {name: _tidy(schema) for name, schema in sorted(components.items())}
 
 
-def _rules(body: type[Body] | type[TrackingBody], schema: Mapping[str, Any]) -> dict[str, Any]:
+def _rules(body: type[Members], schema: Mapping[str, Any]) -> dict[str, Any]:
     """What a call is refused without. They stand within `allOf`, beside which generators of clients still read the members."""
-    found: dict[str, Any] = {}
-    if issubclass(body, TrackingBody):
-        found["required"] = list(body.required)
-    if body.exactly_one:
-        found["allOf"] = [{"oneOf": [_named(name, schema) for name in body.exactly_one]}]
-    if issubclass(body, Body) and body.at_least_one:
-        found["allOf"] = [{"anyOf": [_named(name, schema) for name in body.at_least_one]}]
+    found: dict[str, Any] = {"required": list(body.required)} if body.required else {}
+    for names, rule in ((body.exactly_one, "oneOf"), (body.at_least_one, "anyOf")):
+        if names:
+            found["allOf"] = [{rule: [_named(name, schema) for name in names]}]
     return found
 
 
@@ -204,19 +175,37 @@ def parsed(stored: Mapping[str, Any]) -> Examples:
 @dataclass(frozen=True, slots=True)
 class Described:
     """`name`: of its wording and its examples. `operation_id`: by which generated clients call it. `media`: of an answer that is no JSON.
-    `cached`: it has an entity tag. `cookies`: its answers set some."""
+    `cached`: it has an entity tag. `cookies`: its answers set some. `refuses` and `query`: as of a row."""
 
     name: str
     operation_id: str
     method: str
     path: str
     tag: str
-    keys: str
-    body: type[Body] | type[TrackingBody] | None = None
+    keys: Keys
+    body: type[Members] | None = None
     answer: type[Struct] | None = None
     media: str = "application/json"
     cached: bool = False
     cookies: bool = False
+    refuses: tuple[type[errors.ServiceError], ...] = ()
+    query: QueryParameters = field(default_factory=dict)
+
+    @classmethod
+    def of_row(cls, row: Row, operation_id: str, method: str, path: str, tag: str) -> "Described":
+        return cls(
+            row.operation,
+            operation_id,
+            method,
+            path,
+            tag,
+            row.keys,
+            row.body,
+            row.answer,
+            cookies=row.consent,
+            refuses=row.refuses,
+            query=row.query,
+        )
 
     @property
     def tracking(self) -> bool:
@@ -224,7 +213,7 @@ class Described:
 
 
 def _page(name: str, path: str, answer: type[Struct] | None = None, media: str = "application/json", *, cached: bool = False) -> Described:
-    return Described(name, name, "GET", path, SERVICE.tag, NO_KEY, None, answer, media, cached)
+    return Described(name, name, "GET", path, SERVICE.tag, Keys.NONE, None, answer, media, cached)
 
 
 PAGES = (
@@ -274,9 +263,9 @@ def _operation(one: Described, components: Mapping[str, Any]) -> dict[str, Any]:
         "security": _security(one),
         "responses": {"200": _answer(one, by_query=by_query)} | _refusals(one),
     }
-    found = parameters.of_path(one.path)
+    found = of_path(one)
     if one.body and by_query:
-        found += parameters.of_query(components[one.body.__name__])
+        found += of_query(components[one.body.__name__])
     if found:
         described["parameters"] = [_with_example(parameter, one) for parameter in found]
     if one.body and not by_query:
@@ -287,11 +276,11 @@ def _operation(one: Described, components: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _security(one: Described) -> list[Requirement]:
-    if one.keys == NO_KEY:
+    if one.keys is Keys.NONE:
         return []
     if not one.tracking:
         return [BEARER]
-    return [BEARER, PRIVATE_IN_QUERY if one.keys == PRIVATE else IN_QUERY]
+    return [BEARER, PRIVATE_IN_QUERY if one.keys is Keys.PRIVATE else IN_QUERY]
 
 
 def _answer(one: Described, *, by_query: bool) -> dict[str, Any]:
@@ -312,18 +301,16 @@ def _refusals(one: Described) -> dict[str, Any]:
 
 def _can_happen(one: Described, status: int) -> bool:
     """Of pages without a key only what precedes every call, and a store that is away."""
-    if one.keys == NO_KEY:
+    if one.keys is Keys.NONE:
         return status in {400, 431} or (status == 503 and one.path == "/readyz")
-    if status == 409:
-        return one.path == "/v1/links"
-    if status == 404:
-        return "{" in one.path
+    if status in {404, 409}:
+        return ERRORS[status] in one.refuses
     if status == 414:
         return one.method == "GET" and one.tracking
     if status in {413, 415}:
         return one.method == "POST"
     if status == 422:
-        return not one.tracking and (one.method == "POST" or one.path in parameters.OF_PAGES)
+        return not one.tracking and (one.method == "POST" or bool(one.query))
     return True
 
 

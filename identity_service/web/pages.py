@@ -26,7 +26,7 @@ from identity_service.service.health import every
 from identity_service.store import Store
 from identity_service.store.examine import examine_servers
 from identity_service.store.redis.client import Client
-from identity_service.web.endpoint import Reply, send_reply
+from identity_service.web.call import Reply, send_reply
 from identity_service.web.payloads import HealthAnswer
 from identity_service.web.visit import rfc3339
 

@@ -31,13 +31,19 @@ CURSOR = about("`next` of the page before. Absent, the first page.")
 NEXT = about("Cursor of the next page. Null on the last.")
 
 
-class Body(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """`exactly_one`: members of which a call names one and no more; `at_least_one`: of which it names one or more."""
+class Members(Struct, kw_only=True, frozen=True):
+    """Of any call. `required`: it is refused without them; `exactly_one`: of these it names one and no more; `at_least_one`: of these it
+    names one or more."""
 
+    required: ClassVar[tuple[str, ...]] = ()
     exactly_one: ClassVar[tuple[str, ...]] = ()
     at_least_one: ClassVar[tuple[str, ...]] = ()
 
     key: Key = UNSET
+
+
+class Body(Members, frozen=True, forbid_unknown_fields=True):
+    """Of a call under /v1."""
 
 
 FLAG = {"type": ["boolean", "integer", "string"]}

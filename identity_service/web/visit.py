@@ -16,8 +16,10 @@ from identity_service.model.policy import Asked
 from identity_service.model.visitor import VisitorId, own_visitor_id
 from identity_service.server.addresses import client_address, is_local
 from identity_service.service.visit import CookieAct, Identity, Surroundings, Visit, refused_at
+from identity_service.settings.regions import REGION
 from identity_service.signals.browser import browser_signals, is_agent, is_robot
 from identity_service.signals.reader import Delivery, Reader
+from identity_service.web.call import Call, Reply
 from identity_service.web.cookies import (
     all_cookies,
     clear_refusals,
@@ -27,7 +29,6 @@ from identity_service.web.cookies import (
     set_refusal,
     set_visitor,
 )
-from identity_service.web.endpoint import REGION, Call, Reply
 from identity_service.web.payloads import Client, ConsentAnswer, ConsentObject, DecisionAnswer, IdentityAnswer, ReceiptAnswer
 
 MOST_TOKEN_CHARACTERS = 120

@@ -19,7 +19,7 @@ from identity_service.model.visitor import VisitorId
 from identity_service.service.sell import ToldSale
 from identity_service.store.embedded import server_binary
 from identity_service.store.redis.command import write
-from identity_service.web.endpoint import Services
+from identity_service.web.call import Services
 from tests.benchmarks import fill, tables
 from tests.benchmarks.install import install
 from tests.server import valkey

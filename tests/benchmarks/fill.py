@@ -17,7 +17,7 @@ from identity_service.service.sell import ToldSale
 from identity_service.service.visit import Visit
 from identity_service.settings.load import load
 from identity_service.signals.reader import Reader
-from identity_service.web.endpoint import Services
+from identity_service.web.call import Services
 
 AT_ONCE = 256
 

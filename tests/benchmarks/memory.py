@@ -15,7 +15,7 @@ import uvloop
 
 from identity_service.model.visitor import VisitorId
 from identity_service.store.embedded import server_binary
-from identity_service.web.endpoint import Services
+from identity_service.web.call import Services
 from tests.benchmarks import checks, fill, load, plots, sides, tables
 from tests.benchmarks.install import install
 from tests.benchmarks.work import CLICK, COOKIELESS, KNOWN, LOOKUP, NEW, NUMBER, SALE, SERVICE

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, Route, expect
 
 from identity_service.web.pages import POLICY, STATIC
-from identity_service.web.routes import OPERATIONS, TRACKING
+from identity_service.web.routes import CALLS, TRACKING
 from tests.browser.axe import axe_source, serious_findings
 from tests.browser.libraries import Unavailable, libraries
 from tests.browser.test_admin import LISTEN
@@ -123,7 +123,7 @@ def test_it_follows_the_colour_scheme_when_that_changes(reference: Reference) ->
 def test_every_call_is_in_it(reference: Reference) -> None:
     reference.open()
     shown = set(reference.page.locator("[data-path]").evaluate_all("all => all.map(one => one.dataset.path)"))
-    assert {one.path for one in OPERATIONS} | {path for one in TRACKING for path in one.paths} <= shown
+    assert {path for one in (*CALLS, *TRACKING) for path in one.paths} <= shown
 
 
 def test_a_call_is_found_and_its_example_seen_by_keyboard_alone(reference: Reference) -> None:

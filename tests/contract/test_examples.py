@@ -10,7 +10,7 @@ from jsonschema_rs import Draft202012Validator
 
 from identity_service.app import Application
 from identity_service.web.openapi import PAGES, PATH, document
-from identity_service.web.routes import OPERATIONS, TRACKING, described
+from identity_service.web.routes import CALLS, TRACKING, described
 from tests.conftest import Clock, Shopper
 from tests.contract.examples import Run, Stored, made, without_random
 
@@ -68,7 +68,7 @@ async def test_the_same_calls_are_answered_alike_by_query_and_under_v3(
 ) -> None:
     run = Run(shopper.client, clock, version, method)
     await run.whole()
-    names = {one.operation: one.name for one in TRACKING}
+    names = {one.operation: one.path for one in TRACKING}
     answered = [(name, one["answer"]) for name, one in run.answered if name in names]
     assert {name for name, _ in answered} == set(names)
     for name, answer in answered:
@@ -116,5 +116,5 @@ def test_every_call_has_an_example_of_its_request_its_answer_and_its_errors() ->
 
 def test_nothing_is_an_example_of_no_call() -> None:
     stored = json.loads(PATH.read_text())
-    assert set(stored["calls"]) == {one.name for one in OPERATIONS} | {one.operation for one in TRACKING} | {one.name for one in PAGES}
+    assert set(stored["calls"]) == {one.operation for one in (*CALLS, *TRACKING)} | {one.name for one in PAGES}
     assert "luke@skywalker.com" in json.dumps(stored)

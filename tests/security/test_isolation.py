@@ -12,7 +12,7 @@ import redis
 from msgspec.structs import fields
 
 from identity_service.app import Application
-from identity_service.web.routes import OPERATIONS
+from identity_service.web.routes import CALLS
 from tests.security.asgi import AGENT, Answer, bearer, call
 from tests.test_privacy import dump
 
@@ -28,7 +28,7 @@ EITHER = ("visitors", "consents", "verifications", "links")
 PRIVATE = ("unlinks", "lookups", "exports", "erasures", "receipts", "decisions", "events")
 READS = ("orders", "orders/{sale}", "orders/{sale}/attribution", "labels", "products", "calls", "health/tracking")
 TRACKED = ("log/sale", "log/click", "log/email", "log/basket/set", "log/returned", "misc/visitor_id", "token/verify", "privacy/info")
-MEMBERS = {one.path: {member.encode_name for member in fields(one.body)} for one in OPERATIONS if one.body}
+MEMBERS = {one.paths[0]: {member.encode_name for member in fields(one.body)} for one in CALLS if one.body}
 
 
 class Traffic:

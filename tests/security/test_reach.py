@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from identity_service.app import Application
-from identity_service.web.routes import OPERATIONS, TRACKING
+from identity_service.web.routes import CALLS, TRACKING
 from tests.conftest import Shopper
 from tests.security.asgi import AGENT, PAGE, bearer, call
 from tests.test_privacy import dump
@@ -87,12 +87,10 @@ def members_of(body: type[msgspec.Struct] | None) -> list[str]:
 
 def every_call() -> Iterator[tuple[str, str, list[str]]]:
     """Method, path and members of its body or query."""
-    for one in OPERATIONS:
-        yield one.method, one.path.format(sale="1", source="didomi"), members_of(one.body)
-    for tracked in TRACKING:
-        for path in tracked.paths:
-            yield "POST", path, members_of(tracked.body)
-            yield "GET", path, members_of(tracked.body)
+    for one in (*CALLS, *TRACKING):
+        for path in one.paths:
+            for method in one.methods:
+                yield method, path.format(sale="1", source="didomi"), members_of(one.body)
 
 
 async def test_no_call_reaches_any_server_but_the_store(application: Application, store_url: str, reached: list[tuple[str, Any]]) -> None:

@@ -13,9 +13,10 @@ from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import Invalid, Malformed, ServiceError
 from identity_service.model.shop import Shop
-from identity_service.web.admin.sessions import NO_COOKIE, RENEWED_AFTER, Session, Sessions, check_form, check_origin, check_reader
+from identity_service.web.admin.sessions import NO_COOKIE, RENEWED_AFTER, Session, Sessions, check_form
 from identity_service.web.bodies import read_body, told
-from identity_service.web.endpoint import Call, Reply, Services, send_reply
+from identity_service.web.call import Call, Reply, Services, send_reply
+from identity_service.web.origin import check_poster, check_reader
 from identity_service.web.pages import HTML, PAGE_HEADERS, rendered
 
 FORM = "application/x-www-form-urlencoded"
@@ -94,7 +95,7 @@ class AdminPage:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers, now = scope["state"]["headers"], int(self.services.clock())
-        (check_origin if scope["method"] == "POST" else check_reader)(headers)
+        (check_poster if scope["method"] == "POST" else check_reader)(headers)
         session = self.sessions.find(headers, now)
         if session is None:
             await send_reply(send, _signed_out(headers))

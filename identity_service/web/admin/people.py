@@ -10,13 +10,13 @@ from identity_service.model.consent import Millis
 from identity_service.model.handle import Handle
 from identity_service.model.visitor import own_visitor_id
 from identity_service.web.admin.pages import Asked, Shown, converted
+from identity_service.web.call import Reply
 from identity_service.web.calls import links, orders
 from identity_service.web.calls import links as rights
 from identity_service.web.calls import visitors as consents
 from identity_service.web.calls.links import ErasureBody, LookupBody, RightsBody
 from identity_service.web.calls.orders import EventsBody
 from identity_service.web.calls.visitors import DecisionsBody, ReceiptsBody
-from identity_service.web.endpoint import Reply
 from identity_service.web.visit import rfc3339
 
 HANDLES = ("email", "customer")

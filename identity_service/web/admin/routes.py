@@ -5,7 +5,7 @@ from identity_service.web.admin.pages import AdminPage, PageHandler
 from identity_service.web.admin.sessions import Sessions
 from identity_service.web.admin.sign_in import Lead, SignIn, sign_out
 from identity_service.web.admin.stream import LogStream
-from identity_service.web.endpoint import Services
+from identity_service.web.call import Services
 from identity_service.web.pages import STATIC, AssetPage
 from identity_service.web.routing import Named
 

@@ -65,21 +65,6 @@ RULES = "Path=/; Secure; HttpOnly; SameSite=Strict"
 NO_COOKIE = f"{COOKIE}=; Max-Age=0; {RULES}"
 
 
-def check_origin(headers: Mapping[str, str]) -> None:
-    """Raises Forbidden for a form of any other page. Where a browser tells the site it counts alone: a proxy may have changed the host."""
-    site = headers.get("sec-fetch-site")
-    own = site == "same-origin" if site else headers.get("origin", "").partition("://")[2] == headers.get("host")
-    if not own:
-        raise Forbidden("This was sent by another site, so nothing was done.")
-
-
-def check_reader(headers: Mapping[str, str]) -> None:
-    """Raises Forbidden for a script of another origin: a shop's own page on a neighbouring host is the same site, so its requests carry the
-    cookie, and its origin is one that may read answers. Following a link carries no origin."""
-    if "origin" in headers:
-        check_origin(headers)
-
-
 def check_form(session: Session, form: Mapping[str, str]) -> None:
     """Raises Forbidden unless the form is of this session."""
     if not hmac.compare_digest(form.get("form_token", "").encode(), session.form_token.encode()):

@@ -10,9 +10,10 @@ from identity_service.errors import ServiceError, Unauthorized
 from identity_service.model.shop import Caller
 from identity_service.server.addresses import caller_source
 from identity_service.web.admin.pages import SAFE, Asked, read_form, redirect
-from identity_service.web.admin.sessions import NO_COOKIE, Sessions, check_origin
+from identity_service.web.admin.sessions import NO_COOKIE, Sessions
 from identity_service.web.auth import authenticate
-from identity_service.web.endpoint import Reply, Services, send_reply
+from identity_service.web.call import Reply, Services, send_reply
+from identity_service.web.origin import check_poster
 from identity_service.web.pages import HTML, rendered
 
 WRONG = "This key is not known here. Private keys are those of the shop's private_keys in the settings."
@@ -36,7 +37,7 @@ class SignIn:
 
     async def _entered(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Reply:
         """A page that somebody else made must not sign anybody in, nor try keys faster than a client may call."""
-        check_origin(headers)
+        check_poster(headers)
         if self.services.client_limit:
             self.services.client_limit.count(caller_source(scope, self.services.proxies))
         form = await read_form(headers, receive, self.services.limits.body)

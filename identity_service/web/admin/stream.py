@@ -18,9 +18,10 @@ from starlette.types import Receive, Scope, Send
 from identity_service.errors import ServiceError
 from identity_service.model.shop import ShopId
 from identity_service.web.admin.pages import SAFE, Asked
-from identity_service.web.admin.sessions import Session, Sessions, check_reader
+from identity_service.web.admin.sessions import Session, Sessions
 from identity_service.web.admin.shop import log_entries, log_filter, matching, position_of
-from identity_service.web.endpoint import Reply, Services, send_reply
+from identity_service.web.call import Reply, Services, send_reply
+from identity_service.web.origin import check_reader
 from identity_service.web.pages import rendered
 
 Entry = dict[str, Any]

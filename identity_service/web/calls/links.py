@@ -12,9 +12,9 @@ from identity_service.model.link import LinkSource, Proof
 from identity_service.model.token import Token
 from identity_service.model.visitor import VisitorId, own_visitor_id
 from identity_service.service.links import MOST_IN_BATCH, LinkedVisitor
+from identity_service.web.call import Call, Reply
 from identity_service.web.calls.orders import CreditEntry, EventEntry, SoldLine
 from identity_service.web.cookies import read_cookies
-from identity_service.web.endpoint import Call, Reply
 from identity_service.web.payloads import Body, ReceiptAnswer, Time, VisitorText, about, listed
 from identity_service.web.visit import count_lookup, email_handle, keep_opt_out, rfc3339
 

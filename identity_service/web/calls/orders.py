@@ -14,8 +14,18 @@ from identity_service.model.event import EventType, event_of
 from identity_service.model.visitor import own_visitor_id
 from identity_service.service.health import Rhythm
 from identity_service.service.reports import Order, revenues
-from identity_service.web.endpoint import Call, Reply
-from identity_service.web.lists import MOST_CALLS, MOST_EVENTS, MOST_LABELS, MOST_PRODUCTS, TAKE_NEXT, keys_of_times, number, page_of
+from identity_service.web.call import Call, Reply
+from identity_service.web.lists import (
+    MOST_CALLS,
+    MOST_EVENTS,
+    MOST_LABELS,
+    MOST_PRODUCTS,
+    TAKE_NEXT,
+    keys_of_times,
+    number,
+    page_of,
+    page_query,
+)
 from identity_service.web.payloads import CURSOR, LIMIT, NEXT, Body, Cursor, Time, VisitorText, about, listed
 from identity_service.web.visit import rfc3339
 
@@ -26,6 +36,12 @@ Share = Annotated[float, Meta(extra_json_schema={"minimum": 0, "maximum": 1})]
 CURSOR_FORM = re.compile(r"[A-Za-z0-9_-]{22}")
 USUAL_ORDERS, MOST_ORDERS = 50, 200
 MOST_DAYS = 400
+OF_ORDERS = page_query(MOST_ORDERS, USUAL_ORDERS) | {
+    "cursor": ({"type": "string", "pattern": "^[A-Za-z0-9_-]{22}$"}, "`next` of the page before. Absent, the first page.")
+}
+OF_LABELS = page_query(MOST_LABELS) | {
+    "days": ({"type": "integer", "minimum": 1, "maximum": MOST_DAYS}, "Days to count. Absent, the shop's `attribution_days`.")
+}
 
 
 class EventsBody(Body, frozen=True):

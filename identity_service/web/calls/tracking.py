@@ -18,6 +18,7 @@ from identity_service.service.counters import Called
 from identity_service.service.sell import ToldSale
 from identity_service.service.track import Subject
 from identity_service.service.visit import Visit
+from identity_service.web.call import Call, Reply
 from identity_service.web.calls.arguments import (
     ASKED,
     IdRule,
@@ -34,9 +35,7 @@ from identity_service.web.calls.arguments import (
 )
 from identity_service.web.calls.orders import CreditEntry, Money, SoldLine
 from identity_service.web.cookies import read_cookies
-from identity_service.web.endpoint import Call, Reply
-from identity_service.web.payloads import Key, Time, VisitorText, about, listed
-from identity_service.web.tracking_endpoint import note_call
+from identity_service.web.payloads import Members, Time, VisitorText, about, listed
 from identity_service.web.visit import (
     cookie_signals_of,
     count_lookup,
@@ -86,13 +85,9 @@ class ProductLine(Struct, frozen=True):
     price: Annotated[Any, read("Price of one: a number or a numeric text.", "number", "string", "null", format="decimal")] = None
 
 
-class TrackingBody(Struct, kw_only=True, frozen=True):
-    """`required`: members without which a call is answered 400. `exactly_one`: members of which a call names one."""
+class TrackingBody(Members, frozen=True):
+    """Of a call in Clerk's form, which ignores members that it does not know."""
 
-    required: ClassVar[tuple[str, ...]] = ()
-    exactly_one: ClassVar[tuple[str, ...]] = ()
-
-    key: Key = UNSET
     private_key: Annotated[Any, about("The shop's private key, beside its public one in `key`.", type="string")] = UNSET
     visitor: Annotated[VisitorText | int | UnsetType | None, about("A token or a raw ID.")] = UNSET
     clerk_visitor: Annotated[VisitorText | UnsetType | None, about(TYPED)] = UNSET
@@ -409,6 +404,11 @@ async def log_debug(call: Call) -> Reply:
     """Nothing of a debug message is kept: nobody knows what it holds."""
     call.services.tally.called(call.shop.shop_id, Called(call.name, "none"))
     return OK
+
+
+def note_call(call: Call) -> None:
+    """A call that is about no visit, in the counters and in the log."""
+    call.services.tally.called(call.shop.shop_id, Called(call.name, None))
 
 
 async def visitor_id(call: Call) -> Reply:

@@ -12,7 +12,7 @@ from identity_service.model.policy import Asked, Reason
 from identity_service.model.visitor import Kind, own_visitor_id
 from identity_service.service.visit import Scene, Visit
 from identity_service.signals.reader import SOURCES
-from identity_service.web.endpoint import Call, Reply
+from identity_service.web.call import Call, Reply
 from identity_service.web.lists import MOST_RECEIPTS, keys_of_times, page_of
 from identity_service.web.payloads import (
     CURSOR,

@@ -6,15 +6,16 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import Forbidden, Malformed
 from identity_service.web.bodies import read_body
+from identity_service.web.call import Reply, send_reply
 from identity_service.web.demo.catalogue import PRODUCTS, SHELVES, Cart, beside, cart_of, product_named
-from identity_service.web.endpoint import Reply, send_reply
+from identity_service.web.origin import is_from_own_page
 from identity_service.web.pages import PAGE_HEADERS
 
 PUBLIC_KEY = "demo-public-key"
@@ -49,21 +50,12 @@ class ShopPage:
 
     async def _form(self, scope: Scope, receive: Receive) -> str:
         headers = scope["state"]["headers"]
-        if not from_own_page(headers):
+        if not is_from_own_page(headers):
             raise Forbidden("The demo shop takes forms from its own pages only.")
         try:
             return (await read_body(headers, receive, self.most)).decode()
         except UnicodeDecodeError:
             raise Malformed("The form is not in UTF-8.") from None
-
-
-def from_own_page(headers: Mapping[str, str]) -> bool:
-    """Browsers send `Origin` with every POST; `Sec-Fetch-Site` only some do."""
-    try:
-        host = urlsplit(headers.get("origin", "")).netloc
-    except ValueError:
-        return False
-    return host != "" and host == headers.get("host") and headers.get("sec-fetch-site", "same-origin") == "same-origin"
 
 
 def product_list(asked: Asked) -> Reply:

@@ -13,10 +13,10 @@ from identity_service.model.policy import Asked, Decision, Reason
 from identity_service.model.visitor import Mode, VisitorId
 from identity_service.service.reports import Order
 from identity_service.service.visit import Scene, Visit
+from identity_service.web.call import Call, Reply
 from identity_service.web.cookies import read_cookies
-from identity_service.web.demo.pages import from_own_page
 from identity_service.web.demo.payloads import CreditEntry, EarlierSession, EventEntry, LinkEntry, OrderEntry, PanelAnswer
-from identity_service.web.endpoint import Call, Reply
+from identity_service.web.origin import is_from_own_page
 from identity_service.web.visit import cookie_signals_of, refusal_of, rfc3339, surroundings_of
 
 MOST_EVENTS, MOST_ORDERS, MOST_LINKS = 6, 3, 10
@@ -54,7 +54,7 @@ class Subject:
 
 async def show(call: Call) -> Reply:
     """Of the caller's own identity: by its cookie, else the one its address and browser give, as `misc/visitor_id` does."""
-    if call.private or not from_own_page(call.headers):
+    if call.private or not is_from_own_page(call.headers):
         raise Forbidden("The panel shows a device its own identity, on the demo shop's own pages.")
     subject = await _subject(call)
     held = await call.services.rights.export_visitor(call.shop, subject.visitor) if subject.visitor else {}

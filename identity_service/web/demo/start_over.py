@@ -10,16 +10,17 @@ own pages about the demo's own shop.
 from msgspec.structs import replace
 
 from identity_service.errors import Forbidden
+from identity_service.web.call import Call, Reply
 from identity_service.web.cookies import clear_refusals, clear_visitor
-from identity_service.web.demo.pages import PUBLIC_KEY, from_own_page
+from identity_service.web.demo.pages import PUBLIC_KEY
 from identity_service.web.demo.panel import device_visit
 from identity_service.web.demo.payloads import StartedOver
-from identity_service.web.endpoint import Call, Reply
+from identity_service.web.origin import is_from_own_page
 
 
 async def start_over(call: Call) -> Reply:
     demo = call.services.shops.find(PUBLIC_KEY)
-    if call.private or demo is None or call.shop is not demo.shop or not from_own_page(call.headers):
+    if call.private or demo is None or call.shop is not demo.shop or not is_from_own_page(call.headers):
         raise Forbidden("The demo starts over on its own pages and in its own shop.")
     visit = device_visit(call)
     named = [token.visitor for token in call.services.visitors.verified(call.shop, visit.tokens)]

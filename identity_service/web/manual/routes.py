@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
 
-from identity_service.web.endpoint import Reply, send_reply
+from identity_service.web.call import Reply, send_reply
 from identity_service.web.manual.book import FILES, NAMES, llms, pages, search
 from identity_service.web.pages import HTML, PAGE_HEADERS, STATIC, Asset, DocumentPage, asset, asset_of, rendered
 from identity_service.web.routing import Named

@@ -1,0 +1,123 @@
+"""What travels between an endpoint and a handler: a call with all that is known of it, and the reply."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from starlette.types import Send
+
+from identity_service.errors import ServiceError
+from identity_service.model.handle import Handles
+from identity_service.model.shop import Shop, Shops
+from identity_service.model.token import Signing
+from identity_service.server.addresses import Proxies
+from identity_service.server.limits import RateLimit
+from identity_service.server.problems import problem_body
+from identity_service.service.counters import Tally
+from identity_service.service.health import Addresses, HealthCheck
+from identity_service.service.identify import Visitors
+from identity_service.service.links import Links
+from identity_service.service.receipts import Receipts
+from identity_service.service.reports import FigureReader, Orders
+from identity_service.service.returns import Returns
+from identity_service.service.rights import Rights
+from identity_service.service.sell import Sales
+from identity_service.service.track import Subjects, Tracking
+from identity_service.settings.schema import ServerSettings
+from identity_service.store import Clock, Store
+from identity_service.web.bodies import BodyLimits
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that handlers use, made once by `app.py`. `stopping`: set when this process is told to end."""
+
+    shops: Shops
+    store: Store
+    handles: Handles
+    visitors: Visitors
+    links: Links
+    receipts: Receipts
+    rights: Rights
+    signing: Signing
+    subjects: Subjects
+    tracking: Tracking
+    sales: Sales
+    returns: Returns
+    tally: Tally
+    orders: Orders
+    figures: FigureReader
+    health: HealthCheck
+    addresses: Addresses
+    clock: Clock
+    proxies: Proxies
+    limits: BodyLimits
+    client_limit: RateLimit | None
+    key_limit: RateLimit | None
+    lookup_limit: RateLimit | None
+    client_quota: RateLimit | None
+    public_key_quota: RateLimit | None
+    refusal_limit: RateLimit | None
+    wrong_keys: RateLimit | None
+    refusal_days: int
+    consent_days: int
+    server: ServerSettings
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Call(Struct, frozen=True):
+    """`device`: the call speaks for the visitor's device. `address` and `region`: of that device, if known. `headers`: names in lower case.
+    `parameters`: of the path. `members`: the body's members as they came, for bodies that are somebody else's. `name`: of a tracking call.
+    `from_query`: its values are text. `key`: what stands for the caller's key in limits. `request_id`: as answer and
+    log tell it. `counted_as`: whom its limits count. `fault`: why the call is refused unless it carries a refusal of consent, which is
+    always taken; `body` holds what fits."""
+
+    services: Services
+    shop: Shop
+    private: bool
+    device: bool
+    address: str | None
+    region: str | None
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    parameters: Mapping[str, str]
+    members: Mapping[str, object]
+    body: Any
+    name: str = ""
+    from_query: bool = False
+    key: str = ""
+    request_id: str = ""
+    counted_as: str = ""
+    fault: ServiceError | None = None
+
+
+class Reply(Struct, frozen=True):
+    """`body`: a struct, or bytes with their own `media`."""
+
+    body: Any
+    status: int = 200
+    media: str = "application/json"
+    cookies: Sequence[str] = ()
+    headers: Sequence[tuple[bytes, bytes]] = ()
+
+
+Handler = Callable[[Call], Awaitable[Reply]]
+
+
+async def send_reply(send: Send, reply: Reply) -> None:
+    body = reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body)
+    headers = [(b"content-type", reply.media.encode()), (b"content-length", b"%d" % len(body)), *reply.headers]
+    if reply.cookies:
+        headers += [(b"set-cookie", cookie.encode("latin-1")) for cookie in reply.cookies]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def error_reply(error: ServiceError, request_id: str, path: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> Reply:
+    """In the form of the address."""
+    status, media, body = problem_body(error, request_id, path)
+    after = [(b"retry-after", str(error.retry_after).encode())] if error.retry_after else []
+    return Reply(body, status, media, error.cookies, [*headers, *after])

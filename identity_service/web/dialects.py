@@ -1,0 +1,84 @@
+"""The two ways in which calls are spoken, as values: NATIVE under /v1, and CLERK under /v2 and /v3, the wire format of Clerk's public API.
+
+What a dialect reads more of, it reads before anything is decided; an endpoint's order of work is the same for both.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from identity_service.errors import Forbidden, Invalid, Malformed, ServiceError, Unauthorized
+from identity_service.web.auth import WRONG_KEY
+from identity_service.web.bodies import told, told_to_plugin
+from identity_service.web.calls.arguments import exact_number
+from identity_service.web.payloads import Members
+
+Decoder = Callable[[bytes, bool], Any]
+"""From a body to its struct. The flag: its values are text, as those of a query or a form. Raises Invalid and Malformed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """`prefixes` and `methods`: of the addresses of each call. `plugins`: a GET carries its members as a query and a POST may carry a form;
+    a private key may stand beside the public one, also in an address; an answer to a GET may be a script; what fails stands in the shop's
+    log of calls. `decoder`: made once for each body. `no_key`, `no_private_key`: why a call without one is refused."""
+
+    prefixes: tuple[str, ...]
+    methods: tuple[str, ...]
+    plugins: bool
+    decoder: Callable[[type[Members]], Decoder]
+    no_key: str
+    no_private_key: Callable[[], ServiceError]
+
+
+def _native_decoder(body: type[Members]) -> Decoder:
+    decoder = msgspec.json.Decoder(body)
+
+    def decode(raw: bytes, _: bool) -> Any:
+        try:
+            return decoder.decode(raw)
+        except msgspec.ValidationError as error:
+            raise Invalid(told(str(error))) from None
+        except (msgspec.DecodeError, RecursionError):
+            raise Malformed("The body is not JSON in UTF-8.") from None
+
+    return decode
+
+
+def _clerk_decoder(body: type[Members]) -> Decoder:
+    strict, lenient = (msgspec.json.Decoder(body, strict=strict, float_hook=exact_number) for strict in (True, False))
+
+    def decode(raw: bytes, textual: bool) -> Any:
+        try:
+            found = (lenient if textual else strict).decode(raw)
+        except msgspec.ValidationError as error:
+            raise Invalid(told_to_plugin(str(error))) from None
+        except (msgspec.DecodeError, RecursionError):
+            raise Malformed("The request is not JSON in UTF-8.") from None
+        for name in body.required:
+            if getattr(found, name) is UNSET:
+                raise Invalid(f"Missing required argument: {name}")
+        return found
+
+    return decode
+
+
+NATIVE = Dialect(
+    prefixes=("/v1/",),
+    methods=("POST",),
+    plugins=False,
+    decoder=_native_decoder,
+    no_key=WRONG_KEY,
+    no_private_key=lambda: Forbidden("This call needs a private key, from a server."),
+)
+CLERK = Dialect(
+    prefixes=("/v2/", "/v3/"),
+    methods=("POST", "GET"),
+    plugins=True,
+    decoder=_clerk_decoder,
+    no_key="Missing required argument: key",
+    no_private_key=lambda: Unauthorized("Missing required argument: private_key"),
+)

@@ -1,0 +1,78 @@
+"""From which page a call comes, and whether that page may make it: the one policy on origins.
+
+A page of somebody else must neither speak for a shop's visitors, nor act for whoever has signed in. Browsers name the page in `Origin`
+(with every POST and every call to another host), in `Sec-Fetch-Site`, and in `Referer`; scripts of a page cannot set any of them. A call
+with none of the three is a server's: whoever can leave them out holds no visitor's cookies.
+"""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from identity_service.errors import Forbidden
+from identity_service.model.shop import NO_ORIGIN, Caller
+
+
+def speaks_for_device(caller: Caller, method: str, headers: Mapping[str, str]) -> bool:
+    """True for a public key sent by a page of the shop; False for a server, and for a page without an origin of its own where the shop
+    lists `null`. Raises Forbidden for a page of anybody else."""
+    if caller.private:
+        return False
+    origin, site, referer = headers.get("origin"), headers.get("sec-fetch-site"), headers.get("referer")
+    if origin is None and site is None and referer is None:
+        return False
+    own = headers.get("host", "")
+    if origin is not None:
+        listed = _is_listed(origin, caller.shop.origins, own)
+    else:
+        listed = method in {"GET", "HEAD"} and _is_own_page(site, referer, caller.shop.origins, own)
+    if not listed:
+        raise Forbidden("This page's origin is not listed for the shop; add it to the shop's origins.")
+    return origin != NO_ORIGIN
+
+
+def _is_listed(origin: str, origins: frozenset[str], own: str) -> bool:
+    """`own`: the host that was called, under which a proxy may serve the shop by another scheme than is listed."""
+    if origin in origins:
+        return True
+    host = origin.partition("://")[2]
+    return host != "" and host == own and own in {one.partition("://")[2] for one in origins}
+
+
+def _is_own_page(site: str | None, referer: str | None, origins: frozenset[str], own: str) -> bool:
+    """Of a call that carries no origin, as scripts and pictures do. What a page says of itself goes before the host that it calls, which
+    any page may choose."""
+    if referer is not None:
+        return _is_listed(_origin_of(referer), origins, own)
+    return site in {"same-origin", "none"} and own in {one.partition("://")[2] for one in origins}
+
+
+def _origin_of(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def is_from_own_page(headers: Mapping[str, str]) -> bool:
+    """Whether a page of the host that is called posts. Every browser sends `Origin` then, `Sec-Fetch-Site` only some."""
+    try:
+        host = urlsplit(headers.get("origin", "")).netloc
+    except ValueError:
+        return False
+    return host != "" and host == headers.get("host") and headers.get("sec-fetch-site", "same-origin") == "same-origin"
+
+
+def check_poster(headers: Mapping[str, str]) -> None:
+    """Raises Forbidden for a form of any other page. Where a browser tells the site it counts alone: a proxy may have changed the host."""
+    site = headers.get("sec-fetch-site")
+    own = site == "same-origin" if site else headers.get("origin", "").partition("://")[2] == headers.get("host")
+    if not own:
+        raise Forbidden("This was sent by another site, so nothing was done.")
+
+
+def check_reader(headers: Mapping[str, str]) -> None:
+    """Raises Forbidden for a script of another origin: a shop's own page on a neighbouring host is the same site, so its requests carry the
+    cookie, and its origin is one that may read answers. Following a link carries no origin."""
+    if "origin" in headers:
+        check_poster(headers)
