@@ -6,7 +6,6 @@ import re
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from identity_service.settings.schema import ServerSettings
 
@@ -97,10 +96,9 @@ def limited_client(address: str) -> str:
     return address if ":" not in address else str(ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False))
 
 
-def caller_source(scope: Mapping[str, Any], proxies: Proxies) -> str:
+def caller_source(peer: str | None, headers: Mapping[str, str], proxies: Proxies) -> str:
     """Whom a wrong key, or a call too many, counts for: the client; where nobody can vouch for its address, whoever's connection it is."""
-    peer, told = scope["client"][0] if scope["client"] else None, scope["state"]["headers"].get(proxies.header)
-    address = client_address(peer, told, proxies) or client_address(peer, None, NO_PROXIES)
+    address = client_address(peer, headers.get(proxies.header), proxies) or client_address(peer, None, NO_PROXIES)
     return limited_client(address) if address else "unknown"
 
 

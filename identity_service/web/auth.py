@@ -1,6 +1,6 @@
 """Who calls: which shop, by which key."""
 
-from starlette.types import Scope
+from collections.abc import Mapping
 
 from identity_service.errors import Unauthorized
 from identity_service.model.shop import Caller, Shops
@@ -30,8 +30,8 @@ def authenticate(shops: Shops, key: object) -> Caller:
     return found
 
 
-def count_wrong_key(limit: RateLimit | None, scope: Scope, proxies: Proxies) -> None:
+def count_wrong_key(limit: RateLimit | None, peer: str | None, headers: Mapping[str, str], proxies: Proxies) -> None:
     """Raises RateLimited for one too many from an address. A right key is taken all the same: keys are too long to be guessed, and what a
     neighbour behind the same address does wrong must cost nobody an order."""
     if limit:
-        limit.count(caller_source(scope, proxies))
+        limit.count(caller_source(peer, headers, proxies))

@@ -110,6 +110,8 @@ Handler = Callable[[Call], Awaitable[Reply]]
 async def send_reply(send: Send, reply: Reply) -> None:
     body = reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body)
     headers = [(b"content-type", reply.media.encode()), (b"content-length", b"%d" % len(body)), *reply.headers]
+    if reply.status == 304:  # which has neither
+        headers = list(reply.headers)
     if reply.cookies:
         headers += [(b"set-cookie", cookie.encode("latin-1")) for cookie in reply.cookies]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})

@@ -143,7 +143,7 @@ class Endpoint:
             if caller and row.dialect.plugins:
                 services.tally.called(caller.shop.shop_id, Called(row.path, "none", None, error.detail or error.title))
             if isinstance(error, Unauthorized):
-                count_wrong_key(services.wrong_keys, scope, services.proxies)
+                count_wrong_key(services.wrong_keys, peer_of(scope), scope["state"]["headers"], services.proxies)
             raise
 
     def _check_keys(self, caller: Caller) -> None:
@@ -189,7 +189,7 @@ class Endpoint:
         no word on consent."""
         row, services, state = self.row, self.services, scope["state"]
         where = situation(services, scope, caller, always_device=row.keys is Keys.DEVICE)
-        counted = counted_as(services, scope, caller, where)
+        counted = counted_as(services, caller, where, peer_of(scope), state["headers"])
         fault: ServiceError | None = None
         try:
             count_call(services, caller, counted, len(raw))
@@ -224,10 +224,14 @@ class Endpoint:
         )
 
 
+def peer_of(scope: Scope) -> str | None:
+    return scope["client"][0] if scope["client"] else None
+
+
 def situation(services: Services, scope: Scope, caller: Caller, *, always_device: bool = False) -> Situation:
     """Raises Forbidden for a page of anybody else."""
     headers = scope["state"]["headers"]
-    peer = scope["client"][0] if scope["client"] else None
+    peer = peer_of(scope)
     device = speaks_for_device(caller, scope["method"], headers)
     device |= always_device and not caller.private and headers.get("origin") != NO_ORIGIN
     address = None if caller.private else client_address(peer, headers.get(services.proxies.header), services.proxies)
@@ -241,11 +245,11 @@ def _region(services: Services, peer: str | None, headers: Mapping[str, str]) ->
     return region if region and is_proxy(peer, services.proxies) and REGION.fullmatch(region) else None
 
 
-def counted_as(services: Services, scope: Scope, caller: Caller, where: Situation) -> str:
+def counted_as(services: Services, caller: Caller, where: Situation, peer: str | None, headers: Mapping[str, str]) -> str:
     """Whom limits count: a private key, or a public key's client."""
     if caller.private:
         return caller.digest
-    return limited_client(where.peer) if where.peer else caller_source(scope, services.proxies)
+    return limited_client(where.peer) if where.peer else caller_source(peer, headers, services.proxies)
 
 
 def count_call(services: Services, caller: Caller, client: str, size: int) -> None:

@@ -8,10 +8,10 @@ import gzip
 import hashlib
 import re
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import msgspec
@@ -26,7 +26,9 @@ from identity_service.service.health import every
 from identity_service.store import Store
 from identity_service.store.examine import examine_servers
 from identity_service.store.redis.client import Client
+from identity_service.web.bodies import read_body
 from identity_service.web.call import Reply, send_reply
+from identity_service.web.endpoint import peer_of
 from identity_service.web.payloads import HealthAnswer
 from identity_service.web.visit import rfc3339
 
@@ -69,40 +71,71 @@ def asset_of(plain: bytes, media: str) -> Asset:
 
 
 @dataclass(frozen=True, slots=True)
-class AssetPage:
-    """One file as an ASGI application. `foreign`: pages of other hosts may use it with an integrity hash."""
+class PageCall:
+    """A request for a page or a file, which needs no key. `query`: as it came. `peer`: address of the connection's other end. `read`: what
+    was posted, at most so many bytes; raises as `read_body`."""
 
-    path: Path
-    foreign: bool = False
+    method: str
+    headers: Mapping[str, str]
+    query: str
+    parameters: Mapping[str, str]
+    peer: str | None
+    read: Callable[[int], Awaitable[bytes]]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 an ASGI application
-        await _send(scope, send, asset(self.path), FOREIGN if self.foreign else ())
+
+PageHandler = Callable[[PageCall], Awaitable[Reply]]
 
 
 @dataclass(frozen=True, slots=True)
-class DocumentPage:
-    """What is made when it is first asked for, as an ASGI application. Making it leaves the worker's loop to other calls."""
+class Page:
+    """A page or a file as an ASGI application."""
 
-    content: Callable[[], Asset]
-    headers: Sequence[tuple[bytes, bytes]] = ()
+    handler: PageHandler
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 an ASGI application
-        await _send(scope, send, await asyncio.to_thread(self.content), self.headers)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = scope["state"]["headers"]
+        query, parameters = scope["query_string"].decode("latin-1"), scope.get("path_params", {})
+        call = PageCall(scope["method"], headers, query, parameters, peer_of(scope), partial(read_body, headers, receive))
+        await send_reply(send, await self.handler(call))
 
 
-async def _send(scope: Scope, send: Send, found: Asset, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+def file_page(path: Path, *, foreign: bool = False) -> Page:
+    """`foreign`: pages of other hosts may use it with an integrity hash."""
+
+    async def show(call: PageCall) -> Reply:
+        return _kept(call, asset(path), FOREIGN if foreign else ())
+
+    return Page(show)
+
+
+def document_page(content: Callable[[], Asset], headers: Sequence[tuple[bytes, bytes]] = ()) -> Page:
+    """What is made when it is first asked for. Making it leaves the worker's loop to other calls."""
+
+    async def show(call: PageCall) -> Reply:
+        return _kept(call, await asyncio.to_thread(content), headers)
+
+    return Page(show)
+
+
+def redirect_page(where: str, headers: Sequence[tuple[bytes, bytes]] = PAGE_HEADERS) -> Page:
+    """`where`: relative, so that it holds under whatever path a proxy serves these pages."""
+
+    async def show(_: PageCall) -> Reply:
+        return Reply(b"", 303, HTML, headers=[*headers, (b"location", where.encode())])
+
+    return Page(show)
+
+
+def _kept(call: PageCall, found: Asset, headers: Sequence[tuple[bytes, bytes]] = ()) -> Reply:
     """The encodings are two representations, so each has a tag of its own (RFC 9110, 8.8.3.3), and only its own makes a 304."""
-    asked = scope["state"]["headers"]
-    zipped = _takes_gzip(asked.get("accept-encoding", ""))
+    zipped = _takes_gzip(call.headers.get("accept-encoding", ""))
     tag = f'"{found.version}-gzip"' if zipped else f'"{found.version}"'
     shared = [*SHARED, (b"etag", tag.encode()), *headers]
-    if _names(asked.get("if-none-match", ""), tag):
-        await send({"type": "http.response.start", "status": 304, "headers": shared})
-        await send({"type": "http.response.body", "body": b""})
-    elif zipped:
-        await send_reply(send, Reply(found.compressed, 200, found.media, headers=[*shared, (b"content-encoding", b"gzip")]))
-    else:
-        await send_reply(send, Reply(found.plain, 200, found.media, headers=shared))
+    if _names(call.headers.get("if-none-match", ""), tag):
+        return Reply(b"", 304, headers=shared)
+    if zipped:
+        return Reply(found.compressed, 200, found.media, headers=[*shared, (b"content-encoding", b"gzip")])
+    return Reply(found.plain, 200, found.media, headers=shared)
 
 
 def _takes_gzip(accepted: str) -> bool:
@@ -136,25 +169,15 @@ def moment(time: int | str, form: str = "%Y-%m-%d %H:%M") -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(text, read)
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """An answer without key or body."""
-
-    answer: Callable[[], Awaitable[Reply]]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 an ASGI application
-        await send_reply(send, await self.answer())
-
-
-async def alive() -> Reply:
+async def alive(_: PageCall) -> Reply:
     return Reply(OK)
 
 
-def ready(store: Store, shops: Sequence[ShopId]) -> Callable[[], Awaitable[Reply]]:
+def ready(store: Store, shops: Sequence[ShopId]) -> PageHandler:
     """Answers 503 while no shop can be written, or the store is one that loses links; and once it is refused, with the reason. While some
     shops can be, it says which cannot."""
 
-    async def answer() -> Reply:
+    async def answer(_: PageCall) -> Reply:
         asked = (store.away(shops), store.check_marks(), examine_servers(store.client))
         away, marks, faults = await asyncio.gather(*asked, return_exceptions=True)
         if isinstance(away, BaseException):
@@ -173,18 +196,18 @@ def _is_away(failure: BaseException) -> bool:
     return isinstance(failure, StoreUnavailable) and not isinstance(failure, StoreRefused)
 
 
-def scrape(client: Client) -> Callable[[], Awaitable[Reply]]:
-    async def answer() -> Reply:
+def scrape(client: Client) -> PageHandler:
+    async def answer(_: PageCall) -> Reply:
         tell_store(client.open, bool(client.refused))
         return Reply(exposition(), media="text/plain; version=0.0.4; charset=utf-8")
 
     return answer
 
 
-def fixed(body: object, media: str = "application/json", headers: Sequence[tuple[bytes, bytes]] = ()) -> Callable[[], Awaitable[Reply]]:
+def fixed(body: object, media: str = "application/json", headers: Sequence[tuple[bytes, bytes]] = ()) -> PageHandler:
     encoded = body if isinstance(body, bytes) else msgspec.json.encode(body)
 
-    async def answer() -> Reply:
+    async def answer(_: PageCall) -> Reply:
         return Reply(encoded, media=media, headers=headers)
 
     return answer

@@ -7,9 +7,7 @@ from starlette.types import ASGIApp
 
 from identity_service.errors import ConsentRequired, NotFound
 from identity_service.web import descriptions
-from identity_service.web import pages as health
 from identity_service.web.admin.routes import admin_routes
-from identity_service.web.admin.sign_in import Lead
 from identity_service.web.bodies import Size
 from identity_service.web.call import Services
 from identity_service.web.calls import links, orders, tracking, visitors
@@ -74,7 +72,7 @@ from identity_service.web.endpoint import Endpoint, Keys, Row
 from identity_service.web.lists import MOST_CALLS, MOST_PRODUCTS, page_query
 from identity_service.web.manual.routes import manual_routes
 from identity_service.web.openapi import Described, document
-from identity_service.web.pages import SNIPPET, Asset, AssetPage, DocumentPage, asset_of
+from identity_service.web.pages import SNIPPET, Asset, Page, alive, asset_of, document_page, file_page, fixed, ready, redirect_page, scrape
 from identity_service.web.payloads import ConsentAnswer, IdentityAnswer
 from identity_service.web.routing import ByPort, ByRawPath, Named, Surface
 
@@ -144,20 +142,20 @@ def _public_routes(services: Services) -> list[Named]:
     by_sale = ByRawPath(endpoints.pop("orders/{sale}")[1], endpoints.pop("orders/{sale}/attribution")[1])
     routes = [Named(path, endpoint, methods=row.methods) for row, endpoint in endpoints.values() for path in row.paths]
     routes.append(Named("/v1/orders/{rest:text}", by_sale, methods=["GET"]))
-    routes.append(Named("/visitor.js", AssetPage(SNIPPET, foreign=True), methods=["GET"]))
-    pages = {"/healthz": health.alive, "/readyz": health.ready(services.store, [shop.shop_id for shop in services.shops])}
+    routes.append(Named("/visitor.js", file_page(SNIPPET, foreign=True), methods=["GET"]))
+    pages = {"/healthz": alive, "/readyz": ready(services.store, [shop.shop_id for shop in services.shops])}
     if services.server.gpc_support_since:
-        pages["/.well-known/gpc.json"] = health.fixed({"gpc": True, "lastUpdate": services.server.gpc_support_since})
-    routes += [Named(path, health.Page(answer), methods=["GET"]) for path, answer in pages.items()]
+        pages["/.well-known/gpc.json"] = fixed({"gpc": True, "lastUpdate": services.server.gpc_support_since})
+    routes += [Named(path, Page(answer), methods=["GET"]) for path, answer in pages.items()]
     return routes + (demo_shop(services) if services.server.demo else [])
 
 
 def _internal_routes(services: Services) -> list[Named]:
     """For the operator's own people and programs, where `server.internal_port` keeps them from others."""
     return [
-        Named("/", Lead("shop" if services.server.demo else "docs"), methods=["GET"]),
-        Named("/metrics", health.Page(health.scrape(services.store.client)), methods=["GET"]),
-        Named("/openapi.json", DocumentPage(description), methods=["GET"]),
+        Named("/", redirect_page("shop" if services.server.demo else "docs"), methods=["GET"]),
+        Named("/metrics", Page(scrape(services.store.client)), methods=["GET"]),
+        Named("/openapi.json", document_page(description), methods=["GET"]),
         *manual_routes(),
         *admin_routes(services),
     ]

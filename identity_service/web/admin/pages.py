@@ -1,4 +1,4 @@
-"""A page of the admin's as an ASGI application: session, form, handler, HTML.
+"""A page of the admin's: session, form, handler, HTML.
 
 Pages ask the same handlers that answer the HTTP calls, with a private key's rights, so that both always tell the same.
 """
@@ -9,15 +9,14 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import Invalid, Malformed, ServiceError
 from identity_service.model.shop import Shop
 from identity_service.web.admin.sessions import NO_COOKIE, RENEWED_AFTER, Session, Sessions, check_form
-from identity_service.web.bodies import read_body, told
-from identity_service.web.call import Call, Reply, Services, send_reply
+from identity_service.web.bodies import told
+from identity_service.web.call import Call, Reply, Services
 from identity_service.web.origin import check_poster, check_reader
-from identity_service.web.pages import HTML, PAGE_HEADERS, rendered
+from identity_service.web.pages import HTML, PAGE_HEADERS, PageCall, rendered
 
 FORM = "application/x-www-form-urlencoded"
 SAFE = (
@@ -81,7 +80,7 @@ class Shown:
     headers: Sequence[tuple[bytes, bytes]] = ()
 
 
-PageHandler = Callable[[Asked], Awaitable[Shown | Reply]]
+Handler = Callable[[Asked], Awaitable[Shown | Reply]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,30 +90,29 @@ class AdminPage:
     services: Services
     sessions: Sessions
     name: str
-    handler: PageHandler
+    handler: Handler
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers, now = scope["state"]["headers"], int(self.services.clock())
-        (check_poster if scope["method"] == "POST" else check_reader)(headers)
-        session = self.sessions.find(headers, now)
+    async def answer(self, call: PageCall) -> Reply:
+        now = int(self.services.clock())
+        (check_poster if call.method == "POST" else check_reader)(call.headers)
+        session = self.sessions.find(call.headers, now)
         if session is None:
-            await send_reply(send, _signed_out(headers))
-            return
+            return _signed_out(call.headers)
         try:
-            shown = await self.handler(await self._asked(scope, receive, session))
+            shown = await self.handler(await self._asked(call, session))
         except ServiceError as error:
             shown = _fault(error)
         reply = shown if isinstance(shown, Reply) else self._page(shown, session)
         cookies = list(reply.cookies)
         if not cookies and now - session.signed_at >= RENEWED_AFTER:
             cookies = [self.sessions.cookie(session, now)]
-        await send_reply(send, Reply(reply.body, reply.status, reply.media, cookies, [*SAFE, *reply.headers]))
+        return Reply(reply.body, reply.status, reply.media, cookies, [*SAFE, *reply.headers])
 
-    async def _asked(self, scope: Scope, receive: Receive, session: Session) -> Asked:
-        form = await read_form(scope["state"]["headers"], receive, self.services.limits.body) if scope["method"] == "POST" else None
+    async def _asked(self, call: PageCall, session: Session) -> Asked:
+        form = await read_form(call, self.services.limits.body) if call.method == "POST" else None
         if form is not None:
             check_form(session, form)
-        return Asked(self.services, session, dict(parse_qsl(scope["query_string"].decode("latin-1"))), form)
+        return Asked(self.services, session, dict(parse_qsl(call.query)), form)
 
     def _page(self, shown: Shown, session: Session) -> Reply:
         frame = {"menu": MENU, "page": self.name, "shop": session.shop.shop_id, "form_token": session.form_token}
@@ -126,10 +124,10 @@ def _fault(error: ServiceError) -> Shown:
     return Shown("admin/fault.html", {"fault": error.detail or error.title, "title": error.title}, error.status, headers)
 
 
-async def read_form(headers: Mapping[str, str], receive: Receive, most: int) -> dict[str, str]:
+async def read_form(call: PageCall, most: int) -> dict[str, str]:
     """Raises Malformed for anything but a form in UTF-8."""
-    raw = await read_body(headers, receive, most)
-    if headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+    raw = await call.read(most)
+    if call.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
         raise Malformed("This page takes forms only.")
     try:
         return dict(parse_qsl(raw.decode(), keep_blank_values=True, errors="strict"))

@@ -1,15 +1,15 @@
 """Every address of the admin pages."""
 
 from identity_service.web.admin import people, shop
-from identity_service.web.admin.pages import AdminPage, PageHandler
+from identity_service.web.admin.pages import SAFE, AdminPage, Handler
 from identity_service.web.admin.sessions import Sessions
-from identity_service.web.admin.sign_in import Lead, SignIn, sign_out
+from identity_service.web.admin.sign_in import SignIn, sign_out
 from identity_service.web.admin.stream import LogStream
 from identity_service.web.call import Services
-from identity_service.web.pages import STATIC, AssetPage
+from identity_service.web.pages import STATIC, Page, file_page, redirect_page
 from identity_service.web.routing import Named
 
-READ: dict[str, PageHandler] = {
+READ: dict[str, Handler] = {
     "overview": shop.overview,
     "customers": people.customers,
     "visitors": people.visitors,
@@ -20,7 +20,7 @@ READ: dict[str, PageHandler] = {
     "consent": people.consent,
     "keys": shop.keys,
 }
-POSTED: dict[str, PageHandler] = {
+POSTED: dict[str, Handler] = {
     "customers": people.customers,
     "visitors": people.visitors,
     "consent": people.consent,
@@ -34,12 +34,15 @@ IN_MENU = {"export": "customers", "erasure": "customers", "signout": "overview"}
 
 def admin_routes(services: Services) -> list[Named]:
     sessions = Sessions(services.shops, services.signing)
-    routes = [Named("/admin", Lead("admin/overview"), methods=["GET"]), Named("/admin/", Lead("overview"), methods=["GET"])]
-    routes.append(Named("/admin/signin", SignIn(services, sessions), methods=["GET", "POST"]))
+    routes = [
+        Named("/admin", redirect_page("admin/overview", SAFE), methods=["GET"]),
+        Named("/admin/", redirect_page("overview", SAFE), methods=["GET"]),
+    ]
+    routes.append(Named("/admin/signin", Page(SignIn(services, sessions).answer), methods=["GET", "POST"]))
     routes.append(Named("/admin/logs/stream", LogStream(services, sessions), methods=["GET"]))
     for method, pages in (("GET", READ), ("POST", POSTED)):
         for name, handler in pages.items():
             page = AdminPage(services, sessions, IN_MENU.get(name, name), handler)
-            routes.append(Named(f"/admin/{name}", page, methods=[method]))
+            routes.append(Named(f"/admin/{name}", Page(page.answer), methods=[method]))
     files = [*(STATIC / "admin").iterdir(), *(STATIC / "vendor" / name for name in VENDORED)]
-    return routes + [Named(f"/admin/static/{path.name}", AssetPage(path), methods=["GET"]) for path in files]
+    return routes + [Named(f"/admin/static/{path.name}", file_page(path), methods=["GET"]) for path in files]

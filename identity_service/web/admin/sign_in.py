@@ -1,10 +1,7 @@
 """Signing in and out."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
-
-from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import ServiceError, Unauthorized
 from identity_service.model.shop import Caller
@@ -12,9 +9,9 @@ from identity_service.server.addresses import caller_source
 from identity_service.web.admin.pages import SAFE, Asked, read_form, redirect
 from identity_service.web.admin.sessions import NO_COOKIE, Sessions
 from identity_service.web.auth import authenticate
-from identity_service.web.call import Reply, Services, send_reply
+from identity_service.web.call import Reply, Services
 from identity_service.web.origin import check_poster
-from identity_service.web.pages import HTML, rendered
+from identity_service.web.pages import HTML, PageCall, rendered
 
 WRONG = "This key is not known here. Private keys are those of the shop's private_keys in the settings."
 
@@ -24,30 +21,30 @@ class SignIn:
     services: Services
     sessions: Sessions
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers, fault, status = scope["state"]["headers"], None, 200
-        if scope["method"] == "POST":
+    async def answer(self, call: PageCall) -> Reply:
+        fault, status = None, 200
+        if call.method == "POST":
             try:
-                await send_reply(send, await self._entered(scope, headers, receive))
-                return
+                return await self._entered(call)
             except ServiceError as error:
                 fault, status = WRONG if isinstance(error, Unauthorized) else error.detail or error.title, error.status
-        expired = "expired" in dict(parse_qsl(scope["query_string"].decode("latin-1")))
-        await send_reply(send, Reply(rendered("admin/signin.html", fault=fault, expired=expired), status, HTML, headers=SAFE))
+        expired = "expired" in dict(parse_qsl(call.query))
+        return Reply(rendered("admin/signin.html", fault=fault, expired=expired), status, HTML, headers=SAFE)
 
-    async def _entered(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Reply:
+    async def _entered(self, call: PageCall) -> Reply:
         """A page that somebody else made must not sign anybody in, nor try keys faster than a client may call."""
-        check_poster(headers)
+        check_poster(call.headers)
+        source = caller_source(call.peer, call.headers, self.services.proxies)
         if self.services.client_limit:
-            self.services.client_limit.count(caller_source(scope, self.services.proxies))
-        form = await read_form(headers, receive, self.services.limits.body)
+            self.services.client_limit.count(source)
+        form = await read_form(call, self.services.limits.body)
         now = int(self.services.clock())
-        session = self.sessions.begin(self._authenticated(form.get("private_key", "").strip(), scope), now)
+        session = self.sessions.begin(self._authenticated(form.get("private_key", "").strip(), source), now)
         return redirect("overview", self.sessions.cookie(session, now))
 
-    def _authenticated(self, key: str, scope: Scope) -> Caller:
+    def _authenticated(self, key: str, source: str) -> Caller:
         """After too many wrong keys a right one is refused, too: nothing but a page is lost meanwhile."""
-        limit, who = self.services.wrong_keys, f"sign-in {caller_source(scope, self.services.proxies)}"
+        limit, who = self.services.wrong_keys, f"sign-in {source}"
         if limit:
             limit.count(who, 0)
         try:
@@ -60,13 +57,3 @@ class SignIn:
 
 async def sign_out(asked: Asked) -> Reply:  # noqa: ARG001 the session is left, whosever it is
     return redirect("signin", NO_COOKIE)
-
-
-@dataclass(frozen=True, slots=True)
-class Lead:
-    """To the first page, relative to where it was asked for."""
-
-    where: str
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 an ASGI application
-        await send_reply(send, redirect(self.where))

@@ -9,14 +9,12 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import Forbidden, Malformed
-from identity_service.web.bodies import read_body
-from identity_service.web.call import Reply, send_reply
+from identity_service.web.call import Reply
 from identity_service.web.demo.catalogue import PRODUCTS, SHELVES, Cart, beside, cart_of, product_named
 from identity_service.web.origin import is_from_own_page
-from identity_service.web.pages import PAGE_HEADERS
+from identity_service.web.pages import PAGE_HEADERS, Page, PageCall
 
 PUBLIC_KEY = "demo-public-key"
 SALE = re.compile(r"demo-[0-9a-f]{8}")
@@ -35,27 +33,23 @@ class Asked:
     form: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class ShopPage:
-    """As an ASGI application. `most`: bytes of a posted form, which is taken from the shop's own pages only."""
+def shop_page(show: Callable[[Asked], Reply], most: int = 0) -> Page:
+    """`most`: bytes of a posted form, which is taken from the shop's own pages only."""
 
-    show: Callable[[Asked], Reply]
-    most: int = 0
+    async def answer(call: PageCall) -> Reply:
+        posted = await _form(call, most) if call.method == "POST" else ""
+        return show(Asked(call.parameters, cart_of(posted or call.query), dict(parse_qsl(posted))))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        posted = await self._form(scope, receive) if scope["method"] == "POST" else ""
-        query = posted or scope["query_string"].decode("latin-1")
-        asked = Asked(scope.get("path_params", {}), cart_of(query), dict(parse_qsl(posted)))
-        await send_reply(send, self.show(asked))
+    return Page(answer)
 
-    async def _form(self, scope: Scope, receive: Receive) -> str:
-        headers = scope["state"]["headers"]
-        if not is_from_own_page(headers):
-            raise Forbidden("The demo shop takes forms from its own pages only.")
-        try:
-            return (await read_body(headers, receive, self.most)).decode()
-        except UnicodeDecodeError:
-            raise Malformed("The form is not in UTF-8.") from None
+
+async def _form(call: PageCall, most: int) -> str:
+    if not is_from_own_page(call.headers):
+        raise Forbidden("The demo shop takes forms from its own pages only.")
+    try:
+        return (await call.read(most)).decode()
+    except UnicodeDecodeError:
+        raise Malformed("The form is not in UTF-8.") from None
 
 
 def product_list(asked: Asked) -> Reply:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from identity_service.web.call import Services
 from identity_service.web.demo import pages
-from identity_service.web.demo.pages import ShopPage
+from identity_service.web.demo.pages import shop_page
 from identity_service.web.demo.panel import show
 from identity_service.web.demo.payloads import PanelAnswer, PanelBody, StartedOver
 from identity_service.web.demo.start_over import start_over
 from identity_service.web.endpoint import Endpoint, Row
-from identity_service.web.pages import MEDIA, AssetPage
+from identity_service.web.pages import MEDIA, file_page
 from identity_service.web.payloads import Body
 from identity_service.web.routing import Named
 
@@ -18,12 +18,12 @@ STATIC = Path(__file__).parent / "static"
 
 def demo_shop(services: Services) -> list[Named]:
     routes = [
-        Named("/shop", ShopPage(pages.product_list), methods=["GET"]),
-        Named("/shop/product/{id}", ShopPage(pages.product), methods=["GET"]),
-        Named("/shop/cart", ShopPage(pages.cart), methods=["GET"]),
-        Named("/shop/confirmation", ShopPage(pages.confirmation, services.limits.body), methods=["GET", "POST"]),
+        Named("/shop", shop_page(pages.product_list), methods=["GET"]),
+        Named("/shop/product/{id}", shop_page(pages.product), methods=["GET"]),
+        Named("/shop/cart", shop_page(pages.cart), methods=["GET"]),
+        Named("/shop/confirmation", shop_page(pages.confirmation, services.limits.body), methods=["GET", "POST"]),
         Named("/shop/panel", Endpoint(services, Row("shop/panel", show, PanelBody, PanelAnswer)), methods=["POST"]),
         Named("/shop/start-over", Endpoint(services, Row("shop/start-over", start_over, Body, StartedOver)), methods=["POST"]),
     ]
     files = sorted(path for path in STATIC.rglob("*") if path.suffix in MEDIA)
-    return routes + [Named(f"/shop/static/{path.relative_to(STATIC).as_posix()}", AssetPage(path), methods=["GET"]) for path in files]
+    return routes + [Named(f"/shop/static/{path.relative_to(STATIC).as_posix()}", file_page(path), methods=["GET"]) for path in files]

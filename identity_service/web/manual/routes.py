@@ -6,11 +6,9 @@ from collections.abc import Callable
 from functools import cache, partial
 from urllib.parse import parse_qs
 
-from starlette.types import Receive, Scope, Send
-
-from identity_service.web.call import Reply, send_reply
+from identity_service.web.call import Reply
 from identity_service.web.manual.book import FILES, NAMES, llms, pages, search
-from identity_service.web.pages import HTML, PAGE_HEADERS, STATIC, Asset, DocumentPage, asset, asset_of, rendered
+from identity_service.web.pages import HTML, PAGE_HEADERS, STATIC, Asset, Page, PageCall, asset, asset_of, document_page, rendered
 from identity_service.web.routing import Named
 
 PLAIN = "text/plain; charset=utf-8"
@@ -26,18 +24,16 @@ def manual_routes() -> list[Named]:
     texts: Makers = {"/llms.txt": _llms, **{f"/docs/{name}": partial(_file, name) for name in FILES}}
     texts |= {f"/docs/{name}.md": partial(_markdown, name) for name in ("index", *NAMES)}
     shown: Makers = {"/docs": partial(_html, "index"), "/docs/api": _reference, **{f"/docs/{name}": partial(_html, name) for name in NAMES}}
-    routes = [Named(path, DocumentPage(made), methods=["GET"]) for path, made in texts.items()]
-    routes += [Named(path, DocumentPage(made, PAGE_HEADERS), methods=["GET"]) for path, made in shown.items()]
-    routes += [Named(f"/docs/static/{path.name}", DocumentPage(partial(asset, path)), methods=["GET"]) for path in FIXED]
-    return [*routes, Named("/docs/search", SearchPage(), methods=["GET"])]
+    routes = [Named(path, document_page(made), methods=["GET"]) for path, made in texts.items()]
+    routes += [Named(path, document_page(made, PAGE_HEADERS), methods=["GET"]) for path, made in shown.items()]
+    routes += [Named(f"/docs/static/{path.name}", document_page(partial(asset, path)), methods=["GET"]) for path in FIXED]
+    return [*routes, Named("/docs/search", Page(_searched), methods=["GET"])]
 
 
-class SearchPage:
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 an ASGI application
-        asked = parse_qs(scope["query_string"][: 4 * MOST_ASKED].decode("latin-1")).get("q", [""])[0][:MOST_ASKED]
-        await asyncio.to_thread(pages)
-        found = search(asked)
-        await send_reply(send, Reply(_page("docs/search.html", root="", asked=asked, found=found), media=HTML, headers=PAGE_HEADERS))
+async def _searched(call: PageCall) -> Reply:
+    asked = parse_qs(call.query[: 4 * MOST_ASKED]).get("q", [""])[0][:MOST_ASKED]
+    await asyncio.to_thread(pages)
+    return Reply(_page("docs/search.html", root="", asked=asked, found=search(asked)), media=HTML, headers=PAGE_HEADERS)
 
 
 @cache
