@@ -14,16 +14,13 @@ from collections.abc import AsyncIterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 from types import FrameType
-from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from identity_service.errors import ServiceError, StoreRefused
-from identity_service.model.consent import NoticeVersion
 from identity_service.model.handle import Handles
 from identity_service.model.link import LinkCaps
-from identity_service.model.policy import STANDARD, STRICT
-from identity_service.model.shop import CookieRule, ProductIds, Shop, ShopId, Shops, SignalRules, TcfRule, key_digest, written_digest
+from identity_service.model.shop import Shops, key_digest, shop_of, written_digest
 from identity_service.model.token import Signing
 from identity_service.server.addresses import proxies_of
 from identity_service.server.limits import MEMORY_VARIABLE, RateLimit, SharedMemory, open_memory, private_memory
@@ -39,10 +36,7 @@ from identity_service.service.returns import Returns
 from identity_service.service.rights import Rights
 from identity_service.service.sell import Sales
 from identity_service.service.track import Subjects, Tracking
-from identity_service.settings.check import is_loopback
-from identity_service.settings.regions import strict_policy
 from identity_service.settings.schema import Settings, ShopSettings, StoreSettings
-from identity_service.signals.answers import millis
 from identity_service.store import Clock, Retention, Store
 from identity_service.store.counters import HOUR
 from identity_service.store.failures import Failures
@@ -114,32 +108,8 @@ def make_store(settings: Settings, client: Client, handles: Handles, mark: SeenM
 def make_shops(settings: Mapping[str, ShopSettings]) -> Shops:
     shops = Shops()
     for name, one in settings.items():
-        policies = {STANDARD.name: STANDARD, STRICT.name: strict_policy(one.regions)}
-        shop = Shop(
-            shop_id=ShopId(name),
-            origins=frozenset(one.origins),
-            policy=policies[one.policy],
-            policies=policies,
-            signals=_signal_rules(one),
-            window_days=one.window_days,
-            bridge=one.continuity == "bridge",
-            accept_unsigned=one.accept_unsigned,
-            product_ids=ProductIds(one.product_id_type),
-            attribution_days=one.attribution_days,
-            currency=one.currency,
-            link_overrides=one.link_overrides,
-            cookie=CookieRule(one.cookie_name, one.cookie_domain),
-            development=bool(one.origins) and all(is_loopback(urlsplit(origin).hostname or "") for origin in one.origins),
-        )
-        shops.add(shop, map(key_digest, one.public_keys), map(written_digest, one.private_keys))
+        shops.add(shop_of(name, one), map(key_digest, one.public_keys), map(written_digest, one.private_keys))
     return shops
-
-
-def _signal_rules(one: ShopSettings) -> SignalRules:
-    categories = {source: frozenset(names) for source, names in one.banner_categories.items()}
-    tcf = TcfRule(frozenset(one.tcf_purposes), one.tcf_vendor or None)
-    notice = NoticeVersion(one.consent_version, millis(one.consent_version_since)) if one.consent_version else None
-    return SignalRules(tcf, categories, tuple(one.banner_cookies), notice)
 
 
 def _limit(settings: Settings, memory: SharedMemory, table: int, per_second: float, burst: float) -> RateLimit | None:

@@ -21,6 +21,7 @@ from identity_service.app import create
 from identity_service.errors import SettingsError, StoreUnavailable
 from identity_service.model.shop import ShopId
 from identity_service.ops.backup import back_up
+from identity_service.ops.check import sound_settings
 from identity_service.ops.doctor import diagnose, placement, summary
 from identity_service.ops.forget import forget_gone
 from identity_service.ops.init import CannotWrite, Choices, NewKeys, init, keys_text
@@ -28,7 +29,6 @@ from identity_service.ops.inspect import inspect
 from identity_service.ops.move import move, undo_move
 from identity_service.server.logs import configure, log, open_standard_files
 from identity_service.server.supervisor import CannotListen, bind, run_workers
-from identity_service.settings.check import sound_settings
 from identity_service.settings.load import CONFIG_VARIABLE
 from identity_service.settings.schema import ServerSettings, Settings
 from identity_service.settings.store_url import EMBEDDED, store_name

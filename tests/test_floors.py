@@ -9,9 +9,9 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "identity_service"
 FLOORS = (
     {"errors", "version"},
+    {"settings"},
     {"model"},
     {"signals"},
-    {"settings"},
     {"server"},
     {"store"},
     {"service"},

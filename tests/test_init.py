@@ -15,7 +15,7 @@ import pytest
 
 from identity_service import cli
 from identity_service.model.shop import key_digest
-from identity_service.settings.check import sound_settings
+from identity_service.ops.check import sound_settings
 from identity_service.settings.load import load
 from tests.test_command import PATIENCE, free_port, served
 

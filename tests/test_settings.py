@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from identity_service.errors import SettingsError
 from identity_service.model.shop import key_digest
-from identity_service.settings.check import faults, sound_settings
+from identity_service.ops.check import faults, sound_settings
 from identity_service.settings.load import load
 from identity_service.settings.schema import Settings
 from identity_service.settings.toml_file import key_lines

@@ -7,27 +7,14 @@ from hypothesis import strategies as st
 
 from identity_service.app import make_shops
 from identity_service.model.policy import STANDARD
-from identity_service.model.shop import CookieRule, ProductIds, Shop, ShopId, Shops, SignalRules, key_digest
+from identity_service.model.regions import strict_policy
+from identity_service.model.shop import CookieRule, Shop, Shops, key_digest, shop_of
 from identity_service.settings.load import load
-from identity_service.settings.regions import strict_policy
+from identity_service.settings.schema import ShopSettings
 
 
 def shop(name: str, *origins: str) -> Shop:
-    return Shop(
-        ShopId(name),
-        frozenset(origins),
-        STANDARD,
-        {},
-        SignalRules(),
-        1,
-        True,
-        True,
-        ProductIds.ANY,
-        30,
-        "EUR",
-        False,
-        CookieRule("__Host-visitor"),
-    )
+    return shop_of(name, ShopSettings(public_keys=[], private_keys=[f"{name}-private"], origins=list(origins)))
 
 
 def two_shops() -> Shops:
@@ -81,6 +68,11 @@ def test_settings_become_shops_with_their_rules() -> None:
     shops = make_shops(load("development", environment).shops)
     demo, _, strict = shops
     assert found(shops, "of a digest") == ("demo", "private")
-    assert (demo.policy, demo.window_days, demo.bridge, demo.accept_unsigned) == (STANDARD, 7, False, False)
+    assert (demo.policy, demo.settings.window_days, demo.settings.continuity, demo.settings.accept_unsigned) == (
+        STANDARD,
+        7,
+        "fresh",
+        False,
+    )
     assert demo.cookie == CookieRule("__Secure-v", "shop.example")
-    assert (strict.policy, strict.window_days, strict.bridge, strict.cookie) == (strict_policy({}), 1, True, CookieRule("__Host-visitor"))
+    assert (strict.policy, strict.settings.window_days, strict.cookie) == (strict_policy({}), 1, CookieRule("__Host-visitor"))

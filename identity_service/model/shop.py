@@ -1,15 +1,22 @@
 """Shops: the tenants, their keys, origins and rules."""
 
+import dataclasses
 import hashlib
+import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import NewType
+from urllib.parse import urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from identity_service.model.consent import Millis, NoticeVersion
-from identity_service.model.policy import Policy
+from identity_service.model.policy import STANDARD, STRICT, Policy
+from identity_service.model.regions import strict_policy
+from identity_service.settings.schema import ShopSettings
 
 ShopId = NewType("ShopId", str)
 NO_ORIGIN = "null"
@@ -58,29 +65,59 @@ class CookieRule:
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """`policies`: every policy by name with this shop's own choices, for previews; `policy` is the one in force. `window_days`: life of a
-    cookieless ID. `bridge`: whether the session before a grant counts for the new ID. `attribution_days`: window in which clicks count for
-    a sale. `currency`: of orders that tell none. `link_overrides`: whether a test ID typed into the address may be linked to an email.
-    `development`: its pages are on this machine alone, so that addresses of this machine and of its network are visitors' own."""
+    """`settings`: as the operator wrote them, without keys; the rest is what they mean. `policies`: every policy by name with this shop's
+    own choices, for previews; `policy` is the one in force. `development`: its pages are on this machine alone, so that addresses of this
+    machine and of its network are visitors' own."""
 
     shop_id: ShopId
-    origins: frozenset[str]
+    settings: ShopSettings
     policy: Policy
     policies: Mapping[str, Policy]
     signals: SignalRules
-    window_days: int
-    bridge: bool
-    accept_unsigned: bool
+    origins: frozenset[str]
     product_ids: ProductIds
-    attribution_days: int
-    currency: str
-    link_overrides: bool
     cookie: CookieRule
-    development: bool = False
+    development: bool
 
     def under(self, policy: str) -> "Shop":
         """The same shop as it would be under another policy."""
-        return replace(self, policy=self.policies[policy])
+        return dataclasses.replace(self, policy=self.policies[policy])
+
+
+def shop_of(name: str, settings: ShopSettings) -> Shop:
+    policies = {STANDARD.name: STANDARD, STRICT.name: strict_policy(settings.regions)}
+    return Shop(
+        shop_id=ShopId(name),
+        settings=replace(settings, public_keys=[], private_keys=[]),
+        policy=policies[settings.policy],
+        policies=policies,
+        signals=_signal_rules(settings),
+        origins=frozenset(settings.origins),
+        product_ids=ProductIds(settings.product_id_type),
+        cookie=CookieRule(settings.cookie_name, settings.cookie_domain),
+        development=bool(settings.origins) and all(is_loopback(urlsplit(origin).hostname or "") for origin in settings.origins),
+    )
+
+
+def _signal_rules(settings: ShopSettings) -> SignalRules:
+    since = settings.consent_version_since
+    shown = Millis(int(datetime.fromisoformat(since).timestamp() * 1000)) if since else None
+    return SignalRules(
+        tcf=TcfRule(frozenset(settings.tcf_purposes), settings.tcf_vendor or None),
+        categories={source: frozenset(names) for source, names in settings.banner_categories.items()},
+        cookies=tuple(settings.banner_cookies),
+        notice=NoticeVersion(settings.consent_version, shown) if settings.consent_version else None,
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it; a name that is no address is resolved by others, so it is not."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class Caller(Struct, frozen=True):

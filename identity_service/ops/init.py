@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from identity_service.errors import SettingsError
-from identity_service.settings.check import faults
+from identity_service.ops.check import faults
 from identity_service.settings.layers import Layer
 from identity_service.settings.load import FILE_NAME, config_directory, read_layers
 from identity_service.settings.store_url import EMBEDDED, store_name

@@ -22,8 +22,7 @@ from identity_service.errors import SettingsError
 from identity_service.server.limits import MEMORY_VARIABLE, create_memory
 from identity_service.server.logs import SERVER_LOGGING, log
 from identity_service.server.protocol import Connection, allowances
-from identity_service.settings.check import DEMO_KEY
-from identity_service.settings.schema import Settings
+from identity_service.settings.schema import DEMO_KEY, Settings
 
 Create = Callable[[Settings], Any]
 """Makes a worker's ASGI application. It is found by its name, so it is a function of a module."""

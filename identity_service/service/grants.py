@@ -185,7 +185,8 @@ def _with_linking_kept(scene: Scene, choice: Signal) -> Signal:
 
 def _bridged(scene: Scene, visitor: VisitorId) -> VisitorId | None:
     shop, candidate = scene.visit.shop, scene.candidate
-    wanted = shop.bridge and shop.policy.may_bridge and candidate.kind is Kind.DERIVED and candidate.visitor != visitor
+    bridges = shop.settings.continuity == "bridge" and shop.policy.may_bridge
+    wanted = bridges and candidate.kind is Kind.DERIVED and candidate.visitor != visitor
     return candidate.visitor if wanted and scene.states[candidate.visitor].gone_at is None else None
 
 

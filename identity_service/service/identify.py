@@ -148,7 +148,7 @@ class Visitors:
         for visitor in visitors:
             life = None
             if scene.candidate.kind is Kind.DERIVED and visitor == scene.candidate.visitor:
-                life = window_at(scene.seconds, shop.window_days).salt_destroyed_at - scene.seconds
+                life = window_at(scene.seconds, shop.settings.window_days).salt_destroyed_at - scene.seconds
             await self._store.removals.withdraw(shop.shop_id, visitor, scene.now, life, receipt=proof)
             proof = NO_RECEIPT
 

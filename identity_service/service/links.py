@@ -74,7 +74,7 @@ class Links:
         if isinstance(who, Token):
             linkable = self._of_token(shop, who, proof)
         else:
-            linkable = Linkable(who, Kind.CHOSEN, now + shop.window_days * DAY, Mode.COOKIELESS not in shop.policy.linkable, proof)
+            linkable = Linkable(who, Kind.CHOSEN, now + shop.settings.window_days * DAY, Mode.COOKIELESS not in shop.policy.linkable, proof)
         await self._check_text(shop, linkable.visitor, now)
         await self.link_as(shop, handle, linkable, source)
         return linkable.visitor

@@ -143,7 +143,7 @@ class Orders:
         return await self._store.activity.products(shop.shop_id)
 
     async def _has_one_label(self, shop: Shop) -> bool:
-        figures, _ = await self.labels(shop, shop.attribution_days)
+        figures, _ = await self.labels(shop, shop.settings.attribution_days)
         clicked = [one for one in figures if one.clicks]
         return len(clicked) == 1 and clicked[0].clicks >= ENOUGH_CLICKS
 
@@ -169,7 +169,7 @@ def one_character_away(visitor: str) -> Iterator[VisitorId]:
 
 def revenues(shop: Shop, counts: Counter[str], kind: str, name: str = "") -> dict[str, Decimal]:
     """By currency, the shop's own first. `name`: of the counter, behind its kind."""
-    found = {shop.currency: Decimal(counts[f"{kind}{name}"]) / MICROS}
+    found = {shop.settings.currency: Decimal(counts[f"{kind}{name}"]) / MICROS}
     for field, number in sorted(counts.items()):
         currency = field.removeprefix(f"{kind}:").removesuffix(name)
         if number and field == f"{kind}:{currency}{name}":
@@ -185,7 +185,7 @@ def _order(shop: Shop, stored: dict[str, str]) -> Order:
         verified="verified" in stored,
         mode=stored["mode"],
         revenue=Decimal(stored["revenue"]),
-        currency=stored.get("currency", shop.currency),
+        currency=stored.get("currency", shop.settings.currency),
         products=shown_lines(stored),
         visitor=VisitorId(stored["visitor"]) if "visitor" in stored else None,
         credits=json.loads(stored.get("attribution", "[]")),

@@ -42,8 +42,8 @@ class Returns:
             told = _return(stored, str(product), Decimal(quantity), int(self._clock()))
             if told is None:
                 return None
-            lowered = _lowered(stored, told, shop.currency)
-            return _amended(stored, told, lowered, shop.currency), (stored, lowered)
+            lowered = _lowered(stored, told, shop.settings.currency)
+            return _amended(stored, told, lowered, shop.settings.currency), (stored, lowered)
 
         if changed := await self._store.sales.amend(shop.shop_id, sale, change):
             before, lowered = changed

@@ -219,7 +219,7 @@ class Sales:
     def _count(self, shop: Shop, sale: Sale, counted: Counted, former: Mapping[str, str] | None, *, private: bool) -> None:
         """Each at the time of its order."""
         if former:
-            self._tally.taken_back(shop.shop_id, int(former["time"]), counted_in(former, shop.currency))
+            self._tally.taken_back(shop.shop_id, int(former["time"]), counted_in(former, shop.settings.currency))
         self._tally.sold(shop.shop_id, sale.time, counted, sale.products, private=private)
 
     def _entry(self, shop: Shop, subject: Subject, sale: Sale) -> Entry:
@@ -262,7 +262,7 @@ def _kept(told: ToldSale, known: Known, subject: Subject, counted: Counted) -> d
 
 def _counted(shop: Shop, sale: Sale, attribution: Attribution, told: ToldSale) -> Counted:
     credited = _credited(sale.lines, {str(credit.product): credit.labels for credit in attribution.credits})
-    found = Counted(sale.revenue, credited, foreign(_currency(told), shop.currency))
+    found = Counted(sale.revenue, credited, foreign(_currency(told), shop.settings.currency))
     return found if told.private else bounded(found)
 
 
@@ -291,7 +291,7 @@ def _attribution(shop: Shop, subject: Subject, sale: Sale, events: Sequence[str]
     if subject.visitor is None:
         return Attribution(missing=Break.NO_VISITOR if subject.personal else Break.NULL_MODE)
     products = [line.product for line in sale.lines if line.creditable and line.product is not None]
-    return attribute(products, events_of(events, EventType.CLICK), sale.time, shop.attribution_days * DAY)
+    return attribute(products, events_of(events, EventType.CLICK), sale.time, shop.settings.attribution_days * DAY)
 
 
 def _fields(subject: Subject, sale: Sale, handles: Sequence[Handle], attribution: Attribution) -> dict[str, str]:

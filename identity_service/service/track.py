@@ -77,7 +77,7 @@ class Subjects:
         subject = await self._find(visit, assumed=assumed)
         if not visit.override:
             return subject
-        return replace(subject, override=True, linkable=subject.linkable and visit.shop.link_overrides)
+        return replace(subject, override=True, linkable=subject.linkable and visit.shop.settings.link_overrides)
 
     async def _find(self, visit: Visit, *, assumed: bool) -> Subject:
         if visit.surroundings.automated:
@@ -119,7 +119,7 @@ def _of(scene: Scene, decided: Mode) -> Subject:
     expires = record.expires if record else scene.candidate.expires
     if scene.candidate.kind is Kind.DERIVED:
         # as long as by its token: what is logged must outlive midnight, or nothing shows that the session goes on
-        expires = window_at(scene.candidate.issued_at, visit.shop.window_days).salt_destroyed_at
+        expires = window_at(scene.candidate.issued_at, visit.shop.settings.window_days).salt_destroyed_at
     kind = Kind.PERSISTENT if mode is Mode.PERSISTENT else scene.candidate.kind
     visitor = scene.candidate.visitor
     return Subject(True, visitor, kind, expires, visit.own is None, False, _may_link(scene, visitor, mode), bridged)
@@ -177,7 +177,8 @@ class Tracking:
 
     def _kept(self, shop: Shop, subject: Subject, now: int) -> Kept:
         lasting = subject.signed or subject.kind is Kind.PERSISTENT
-        return Kept(self._most_events, max(subject.expires - now, 1) if lasting else shop.window_days * DAY, from_first=not lasting)
+        lasts = max(subject.expires - now, 1) if lasting else shop.settings.window_days * DAY
+        return Kept(self._most_events, lasts, from_first=not lasting)
 
     async def _backtracked(self, shop: Shop, visitor: VisitorId, bridged_from: str, click: Event) -> Event:
         """What was shown before a grant counts for the click after it; other clicks are back-tracked where they are written."""

@@ -102,8 +102,8 @@ class Candidate(Struct, frozen=True):
 def token_expires(token: Token, shop: Shop) -> int:
     """End of a cookieless token in seconds since 1970. A derived ID ends with its window, and its grace if a session carries it over."""
     if token.kind is Kind.DERIVED:
-        return window_at(token.issued_at, shop.window_days).salt_destroyed_at
-    return token.issued_at + shop.window_days * DAY
+        return window_at(token.issued_at, shop.settings.window_days).salt_destroyed_at
+    return token.issued_at + shop.settings.window_days * DAY
 
 
 class Candidates:
@@ -114,13 +114,13 @@ class Candidates:
         """Raises StoreUnavailable where a salt is needed and cannot be had."""
         shop = visit.shop
         if visit.own is not None:
-            return Candidate(visit.own, Kind.CHOSEN, now, now + shop.window_days * DAY)
+            return Candidate(visit.own, Kind.CHOSEN, now, now + shop.settings.window_days * DAY)
         for token in tokens:
             held = await self._held(token, shop, now)
             if held:
                 return held
         derived = await self.derived(visit, now)
-        return derived or Candidate(new_visitor_id(), Kind.CHOSEN, now, now + shop.window_days * DAY, random=True)
+        return derived or Candidate(new_visitor_id(), Kind.CHOSEN, now, now + shop.settings.window_days * DAY, random=True)
 
     async def derived(self, visit: Visit, now: int) -> Candidate | None:
         """None where the visitor's own address or user agent is unknown."""
@@ -128,7 +128,7 @@ class Candidates:
         if not address or not user_agent:
             return None
         shop = visit.shop
-        window = window_at(now, shop.window_days)
+        window = window_at(now, shop.settings.window_days)
         earlier = await self._store.salts.earlier_key(shop.shop_id, window.previous(), now)
         if earlier:
             visitor = derive(earlier, shop.shop_id, address, user_agent)
@@ -140,7 +140,7 @@ class Candidates:
     async def _held(self, token: Token, shop: Shop, now: int) -> Candidate | None:
         if token.kind is Kind.PERSISTENT or token_expires(token, shop) <= now:
             return None
-        window = window_at(token.issued_at, shop.window_days)
+        window = window_at(token.issued_at, shop.settings.window_days)
         if token.kind is Kind.CHOSEN:
             return Candidate(token.visitor, token.kind, token.issued_at, token_expires(token, shop), _kept_text(token))
         if now < window.end:

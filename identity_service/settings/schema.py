@@ -1,5 +1,6 @@
 """Every setting with its type and bounds, and what each takes in words; `config/default.toml` describes each."""
 
+import re
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
@@ -10,6 +11,7 @@ from identity_service.settings.toml_file import Name
 
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Port = Annotated[int, Meta(ge=1, le=65_535)]
+DEMO_KEY = re.compile(r"(demo|other|strict)-(public|private)-key")
 SECRET = Meta(extra={"secret": True})
 """Of a setting that may come from a file of its own, named in NAME_file."""
 

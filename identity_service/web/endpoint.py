@@ -14,10 +14,10 @@ from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import Forbidden, Invalid, MethodNotAllowed, RateLimited, ServiceError, Unauthorized
+from identity_service.model.regions import REGION
 from identity_service.model.shop import NO_ORIGIN, Caller
 from identity_service.server.addresses import caller_source, client_address, is_proxy, limited_client
 from identity_service.service.counters import Called
-from identity_service.settings.regions import REGION
 from identity_service.web.auth import authenticate, bearer, count_wrong_key
 from identity_service.web.bodies import (
     NOTHING,

@@ -13,10 +13,10 @@ from identity_service.errors import Forbidden, Invalid, ServiceError
 from identity_service.model.consent import Choice, EarlierRefusal, Millis, OptOutsSeen, Receipt, Signal, choice_said
 from identity_service.model.handle import Handle
 from identity_service.model.policy import Asked
+from identity_service.model.regions import REGION
 from identity_service.model.visitor import VisitorId, own_visitor_id
 from identity_service.server.addresses import client_address, is_local
 from identity_service.service.visit import CookieAct, Identity, Surroundings, Visit, refused_at
-from identity_service.settings.regions import REGION
 from identity_service.signals.browser import browser_signals, is_agent, is_robot
 from identity_service.signals.reader import Delivery, Reader
 from identity_service.web.call import Call, Reply

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from identity_service.settings.check import faults
+from identity_service.ops.check import faults
 from identity_service.settings.load import load
 from tests.conftest import START, Clock, Shopper, shopping
 

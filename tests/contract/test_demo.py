@@ -12,7 +12,7 @@ import httpx2 as httpx
 import pytest
 
 from identity_service.model.policy import Reason
-from identity_service.settings.check import faults
+from identity_service.ops.check import faults
 from identity_service.settings.load import load
 from identity_service.web.demo.catalogue import PRODUCTS, cart_of
 from identity_service.web.demo.panel import REASONS

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from identity_service.settings.check import faults
+from identity_service.model.regions import region_table
+from identity_service.ops.check import faults
 from identity_service.settings.load import load
-from identity_service.settings.regions import region_table
 from tests.conftest import Clock, Shopper, shopping
 
 pytestmark = pytest.mark.anyio

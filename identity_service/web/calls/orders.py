@@ -239,7 +239,7 @@ async def attribution(call: Call) -> Reply:
 
 
 async def labels(call: Call) -> Reply:
-    days = number(call.query, "days", call.shop.attribution_days, MOST_DAYS)
+    days = number(call.query, "days", call.shop.settings.attribution_days, MOST_DAYS)
     figures, totals = await call.services.orders.labels(call.shop, days)
     keys = [(-_micros(one.revenue), -one.clicks, one.label) for one in figures]
     shown, following = page_of(figures, keys, call.query.get("cursor"), number(call.query, "limit", MOST_LABELS, MOST_LABELS))
@@ -252,9 +252,9 @@ async def labels(call: Call) -> Reply:
             [LabelEntry(one.label, one.clicks, one.orders, _text(one.revenue), _texts(one.revenues)) for one in shown],
             attributed,
             whole - attributed,
-            call.shop.currency,
-            _text(money[call.shop.currency]),
-            _text(other[call.shop.currency]),
+            call.shop.settings.currency,
+            _text(money[call.shop.settings.currency]),
+            _text(other[call.shop.settings.currency]),
             _texts(money),
             _texts(other),
             following,

@@ -288,7 +288,7 @@ def _can_be_taken(call: Call, text: str) -> bool:
 
 def _is_trusted(call: Call) -> bool:
     """Whether a raw ID is taken at its word."""
-    return call.private or call.shop.accept_unsigned
+    return call.private or call.shop.settings.accept_unsigned
 
 
 def visit_named(call: Call, text: str | UnsetType | None, *, override: bool = False) -> Visit:

@@ -132,7 +132,7 @@ async def _earlier(call: Call, subject: Subject) -> EarlierSession | None:
     if subject.visitor or subject.derived is None:
         return None
     found = await call.services.store.events.of(call.shop.shop_id, subject.derived)
-    ends = window_at(subject.scene.seconds, call.shop.window_days).salt_destroyed_at
+    ends = window_at(subject.scene.seconds, call.shop.settings.window_days).salt_destroyed_at
     return EarlierSession(len(found), rfc3339(ends)) if found else None
 
 

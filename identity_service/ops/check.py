@@ -8,18 +8,17 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 
 from identity_service.errors import SettingsError
-from identity_service.model.shop import NO_ORIGIN, written_digest
+from identity_service.model.regions import PLACE, looser_choices, region_table
+from identity_service.model.shop import NO_ORIGIN, is_loopback, written_digest
 from identity_service.settings.layers import Fault
 from identity_service.settings.load import read
-from identity_service.settings.regions import PLACE, looser_choices, region_table
-from identity_service.settings.schema import Settings, ShopSettings
+from identity_service.settings.schema import DEMO_KEY, Settings, ShopSettings
 from identity_service.settings.store_url import EMBEDDED, check_options, parse_address
 from identity_service.signals.answers import millis
 from identity_service.signals.banners import BANNERS
 from identity_service.signals.reader import COOKIE_SOURCES
 
 DEVELOPMENT_MARK = "development-only"
-DEMO_KEY = re.compile(r"(demo|other|strict)-(public|private)-key")
 PRIVATE_KEY_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 HEADER_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 COOKIE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -97,16 +96,6 @@ def _store_faults(url: str) -> list[Fault]:
     except ValueError as error:
         return [Fault(("store", "url"), str(error))]
     return []
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches it; a name that is no address is resolved by others, so it is not."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_public_knowledge(settings: Settings) -> bool:
