@@ -12,7 +12,7 @@ import redis
 from identity_service.app import Application
 from identity_service.settings.load import load
 from identity_service.settings.schema import Settings
-from tests.server import view
+from tests.stores import view
 from tests.topologies import TOPOLOGIES, Topology
 
 SOAK = "soak"

@@ -25,7 +25,7 @@ from identity_service.app import create
 from identity_service.server.supervisor import CannotListen, bind, run_workers
 from identity_service.settings.load import config_directory, load
 from identity_service.store.keys import SCHEMA
-from tests.server import valkey
+from tests.stores import valkey
 
 PATIENCE = 90
 """Seconds until what must come has come, on a machine that is busy with other things."""

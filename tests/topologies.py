@@ -22,7 +22,7 @@ from typing import Any
 import redis
 
 from identity_service.store.embedded import server_binary
-from tests.server import valkey
+from tests.stores import valkey
 
 SERVICE = "main"
 DOWN_AFTER_MS = 1000

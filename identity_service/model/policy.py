@@ -110,8 +110,8 @@ class Facts(Struct, frozen=True):
     """Everything a decision may look at.
 
     `signals` came with this request. `consent` is the living ID's stored grant, `opt_outs_seen` when GPC and DNT first came with
-    it. `refusal` is the refusal cookie. `gone_at` is when the ID presented or named was withdrawn; `candidate_gone_at` when the ID was that
-    cookieless mode would hand out; `derived_gone_at` when the client's derived one was. `automated`: a robot, a prefetch or an agent;
+    it. `refusal` is the refusal cookie. `gone_at` is when the ID presented or named was withdrawn; `cookieless_gone_at` when the ID was
+    that cookieless mode would hand out; `derived_gone_at` when the client's derived one was. `automated`: a robot, a prefetch or an agent;
     `agent`: it names itself as one that acts for a person. `opted_out`: the stored opt-out of sale and sharing. `notice`: the text that a
     stored grant has to be given to; None: any.
     """
@@ -123,7 +123,7 @@ class Facts(Struct, frozen=True):
     opt_outs_seen: OptOutsSeen = NEVER_SEEN
     refusal: EarlierRefusal | None = None
     gone_at: Millis | None = None
-    candidate_gone_at: Millis | None = None
+    cookieless_gone_at: Millis | None = None
     gpc: bool = False
     dnt: bool = False
     automated: bool = False
@@ -153,7 +153,7 @@ def decide(policy: Policy, facts: Facts) -> Decision:
     rules = policy.rules(facts.region)
     choice = _choice(policy, rules, facts)
     mode, reason = _mode(policy, rules, facts, choice)
-    if mode is Mode.COOKIELESS and facts.candidate_gone_at is not None:
+    if mode is Mode.COOKIELESS and facts.cookieless_gone_at is not None:
         mode, reason = Mode.NULL, Reason.WITHDRAWN
     opted_out = facts.gpc or facts.opted_out or (facts.signals != () and any(signal.sale_share_opt_out for signal in facts.signals))
     opted_out |= rules.refusal_opts_out and reason is Reason.CONSENT_REFUSED
@@ -205,7 +205,7 @@ def _stored(policy: Policy, facts: Facts) -> Signal | None:
 
 def _shop_may_say(policy: Policy, facts: Facts) -> bool:
     """The shop's word never stands against a person's, wherever that was kept."""
-    against = facts.refusal or facts.candidate_gone_at or facts.derived_gone_at
+    against = facts.refusal or facts.cookieless_gone_at or facts.derived_gone_at
     return policy.persistent_is_consent and against is None
 
 
@@ -215,7 +215,7 @@ def _outdated(sent: Signal, stored: Signal | None, facts: Facts) -> bool:
     if sent.choice is Choice.GRANTED:
         refusals = [facts.gone_at]
         if not sent.said_now:
-            refusals += [facts.candidate_gone_at, facts.refusal.at if facts.refusal else None]
+            refusals += [facts.cookieless_gone_at, facts.refusal.at if facts.refusal else None]
         undated = sent.remembered and not sent.dated
         if any(at is not None and (undated or sent.decided_at <= at) for at in refusals):
             return True

@@ -35,11 +35,11 @@ def direct(url: str, timeout: float) -> redis.Redis | RedisCluster:
         raise StoreUnavailable from error
 
 
-class Refused(Exception):
+class ServerError(Exception):
     """The server answered with an error, which is the message."""
 
 
-class Forbidden(Refused):
+class NotPermitted(ServerError):
     """The login may not run the command."""
 
 
@@ -53,7 +53,7 @@ class Wire:
             self._connection = pool.get_connection()
 
     def ask(self, *words: str | int) -> Any:
-        """The reply with its bytes as text. Raises Refused."""
+        """The reply with its bytes as text. Raises ServerError."""
         with _reasons():
             self._connection.send_command(*words)  # type: ignore[no-untyped-call]
             return _text(self._connection.read_response())
@@ -71,9 +71,9 @@ def _reasons() -> Iterator[None]:
     try:
         yield
     except NoPermissionError as error:
-        raise Forbidden(str(error)) from error
+        raise NotPermitted(str(error)) from error
     except redis.ResponseError as error:
-        raise Refused(str(error)) from error
+        raise ServerError(str(error)) from error
     except (redis.RedisError, OSError) as error:
         raise StoreUnavailable(str(error) or type(error).__name__) from error
 

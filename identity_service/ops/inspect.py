@@ -13,7 +13,7 @@ from typing import Any
 from redis.crc import key_slot
 
 from identity_service.errors import StoreUnavailable
-from identity_service.ops.blocking import Forbidden, Refused, Wire, table
+from identity_service.ops.blocking import NotPermitted, ServerError, Wire, table
 from identity_service.settings.store_url import StoreAddress, parse_address, place_of
 from identity_service.store.keys import probe_of
 from identity_service.store.redis.command import confirm
@@ -112,7 +112,7 @@ class Server:
 
 
 def examine_server(url: str, timeout: float, replicas: int, slots: Container[int] | None) -> Server:
-    """`slots`: those of a primary in a cluster, empty of one elsewhere; None for a replica. Raises StoreUnavailable, and Refused where
+    """`slots`: those of a primary in a cluster, empty of one elsewhere; None for a replica. Raises StoreUnavailable, and ServerError where
     even INFO is."""
     with closing(Wire(url, timeout)) as wire:
         info = wire.table("INFO")
@@ -137,7 +137,7 @@ def _probe_key(slots: Container[int] | None) -> str:
 def _config(wire: Wire) -> dict[str, str] | None:
     try:
         return wire.table("CONFIG", "GET", *SETTINGS)
-    except Refused:
+    except ServerError:
         return None
 
 
@@ -146,7 +146,7 @@ def _ahead(wire: Wire) -> float:
     before = time.time()
     try:
         seconds, micros = wire.ask("TIME")
-    except Refused:
+    except ServerError:
         return 0.0
     return int(seconds) + int(micros) / 1e6 - (before + time.time()) / 2
 
@@ -162,14 +162,14 @@ def _forbidden(wire: Wire, key: str, commands: Iterable[Sequence[str]]) -> list[
     found = []
     try:
         wire.ask("MULTI")
-    except Refused:
+    except ServerError:
         return ["multi"]
     for command in commands:
         try:
             wire.ask(*(key if word == KEY else word for word in command))
-        except Forbidden:
+        except NotPermitted:
             found.append("|".join(command[:2] if command[0] == "CLUSTER" else command[:1]).lower())
-        except Refused:
+        except ServerError:
             continue
     wire.ask("DISCARD")
     return found
@@ -184,7 +184,7 @@ def _writes(wire: Wire, key: str, replicas: int, timeout: float) -> Writes:
             if replicas and wire.ask(*confirm(replicas, timeout).words) < replicas:
                 return Writes(seconds, f"fewer than {replicas} replicas had a write in time")
             seconds.append(time.perf_counter() - began)
-    except Refused as error:
+    except ServerError as error:
         return Writes(seconds, str(error))
     return Writes(seconds, "")
 
@@ -259,7 +259,7 @@ def _leaving(url: str, timeout: float) -> list[int]:
     try:
         with closing(Wire(url, timeout)) as wire:
             lines = str(wire.ask("CLUSTER", "NODES")).splitlines()
-    except Refused:  # the service's own login need not be allowed to
+    except ServerError:  # the service's own login need not be allowed to
         return []
     return [int(slot) for line in lines if "myself" in line.split(" ")[2] for slot in re.findall(r"\[(\d+)->-", line)]
 
@@ -282,7 +282,7 @@ def _noting(found: Inspection, place: str) -> Iterator[None]:
     """One server that is silent hides no other."""
     try:
         yield
-    except (StoreUnavailable, Refused) as error:
+    except (StoreUnavailable, ServerError) as error:
         found.silent[place] = str(error)
 
 

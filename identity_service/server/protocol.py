@@ -101,7 +101,7 @@ def allowances(settings: Settings) -> Allowances:
     )
 
 
-class Refused(Exception):
+class RefusedRequest(Exception):
     """Ends the parsing of a request; the protocol's `_status` says why."""
 
 
@@ -226,7 +226,7 @@ class GuardedProtocol(HttpToolsProtocol):
         status = self._fault_of_head(self.parser.get_http_version())
         if status:
             self._status = status
-            raise Refused
+            raise RefusedRequest
         super().on_headers_complete()
         self.headers = []  # for the trailers: the application has the list before, and what a trailer says is no header
         self._part, self._due = Part.BODY, None
@@ -319,7 +319,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return b"\r\n".join((*lines, b"content-length: %d" % len(body), b"connection: close", b"", body))
 
 
-class Answer:
+class ResponseWriter:
     """What the application answers one request by: head and body leave in one write.
 
     An answer that is there whole, on a connection that stays open, is written here, since nearly all are; any other one by the library.
@@ -358,7 +358,7 @@ class Answer:
         return True
 
 
-class Connection(GuardedProtocol):
+class ClientConnection(GuardedProtocol):
     """Of a worker that stops, stays open for one more call: a call may be on its way, and closing would reset it. The answer says that it
     is the last one here, since the application is told to end, too."""
 
@@ -369,4 +369,4 @@ class Connection(GuardedProtocol):
             super().shutdown()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        super()._start_asgi_task(cycle, lambda scope, receive, _send: app(scope, receive, Answer(cycle)))
+        super()._start_asgi_task(cycle, lambda scope, receive, _send: app(scope, receive, ResponseWriter(cycle)))

@@ -21,7 +21,7 @@ from uvicorn.supervisors import Multiprocess, multiprocess
 from identity_service.errors import SettingsError
 from identity_service.server.limits import MEMORY_VARIABLE, create_memory
 from identity_service.server.logs import SERVER_LOGGING, log
-from identity_service.server.protocol import Connection, allowances
+from identity_service.server.protocol import ClientConnection, allowances
 from identity_service.settings.schema import DEMO_KEY, Settings
 
 Create = Callable[[Settings], Any]
@@ -152,7 +152,7 @@ def run_workers(settings: Settings, bound: list[socket.socket], read: Callable[[
 def _set_workers(config: uvicorn.Config, settings: Settings, create: Create) -> None:
     """Of those that start from now on."""
     config.app = partial(create, settings)
-    config.http = partial(Connection, allowed=allowances(settings))  # type: ignore[assignment]
+    config.http = partial(ClientConnection, allowed=allowances(settings))  # type: ignore[assignment]
 
 
 def _allow_connections() -> None:

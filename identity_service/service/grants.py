@@ -8,7 +8,7 @@ from identity_service.model.policy import Decision, Reason
 from identity_service.model.token import Signing, Token
 from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorRecord, new_visitor_id
 from identity_service.service.receipts import Receipts, new_receipt_key
-from identity_service.service.visit import CookieAct, Identity, Scene, identity_of, null_identity, refusal_cookie
+from identity_service.service.visit import CookieAct, Identity, Known, identity_of, null_identity, refusal_cookie
 from identity_service.store import Store
 from identity_service.store.visitors import Grant
 
@@ -23,41 +23,41 @@ class LinkingRefusals:
         self._store = store
         self._receipts = receipts
 
-    async def refuse(self, scene: Scene, visitor: VisitorId, kind: Kind, expires: int) -> Receipt | None:
+    async def refuse(self, known: Known, visitor: VisitorId, kind: Kind, expires: int) -> Receipt | None:
         """Proves and remembers the refusal, so that no link comes after it, and removes the links there are. `expires`: of a record made
         for it. Returns the receipt, None where the refusal was known already or came over a limit."""
-        shop = scene.visit.shop
-        record = scene.states[visitor].record if visitor in scene.states else None
-        known = record is not None and record.linking is Choice.REFUSED
+        shop = known.visit.shop
+        record = known.states[visitor].record if visitor in known.states else None
+        refused_before = record is not None and record.linking is Choice.REFUSED
         key = record.receipt_key if record and record.receipt_key else new_receipt_key()
-        if known and not await self._store.visitors.pointers(shop.shop_id, visitor):
-            await self._store.visitors.confirm(shop.shop_id, visitor, scene.seconds)
+        if refused_before and not await self._store.visitors.pointers(shop.shop_id, visitor):
+            await self._store.visitors.confirm(shop.shop_id, visitor, known.seconds)
             return None
-        unproved = known or scene.visit.over_limit
-        receipt = None if unproved else self._receipts.make(scene, _refusal(scene), _mode(kind), visitor, key)
+        unproved = refused_before or known.visit.over_limit
+        receipt = None if unproved else self._receipts.make(known, _refusal(known), _mode(kind), visitor, key)
         stored = self._receipts.as_stored(receipt) if receipt else None
-        await self._store.visitors.refuse_linking(shop.shop_id, visitor, kind, expires, scene.seconds, stored, key)
+        await self._store.visitors.refuse_linking(shop.shop_id, visitor, kind, expires, known.seconds, stored, key)
         return receipt
 
-    async def keep(self, scene: Scene, visitor: VisitorId, kind: Kind, expires: int) -> None:
+    async def keep(self, known: Known, visitor: VisitorId, kind: Kind, expires: int) -> None:
         """For the ID that follows one whose links were refused, which has its receipt."""
-        await self._store.visitors.refuse_linking(scene.visit.shop.shop_id, visitor, kind, expires, scene.seconds, None, new_receipt_key())
+        await self._store.visitors.refuse_linking(known.visit.shop.shop_id, visitor, kind, expires, known.seconds, None, new_receipt_key())
 
 
-def refuses_links(scene: Scene) -> bool:
-    return bool(_refusals(scene))
+def refuses_links(known: Known) -> bool:
+    return bool(_refusals(known))
 
 
-def _refusals(scene: Scene) -> list[Signal]:
+def _refusals(known: Known) -> list[Signal]:
     """By messages that are not older than what is stored."""
-    consent = scene.record.consent if scene.record else None
-    refusals = [signal for signal in scene.visit.signals if signal.linking is Choice.REFUSED]
+    consent = known.record.consent if known.record else None
+    refusals = [signal for signal in known.visit.signals if signal.linking is Choice.REFUSED]
     return [signal for signal in refusals if consent is None or not signal.is_older(consent.granted_at)]
 
 
-def _refusal(scene: Scene) -> Signal:
+def _refusal(known: Known) -> Signal:
     """As the receipt tells it: nothing but what was said of links, unless purposes were told by name."""
-    return replace(_refusals(scene)[-1], choice=None)
+    return replace(_refusals(known)[-1], choice=None)
 
 
 def _mode(kind: Kind) -> Mode:
@@ -74,96 +74,96 @@ class Grants:
         self._linking = linking
         self._life = life
 
-    async def persistent(self, scene: Scene, decision: Decision) -> Identity:
-        choice = decision.choice or Signal(SHOP, Choice.GRANTED, scene.now)
-        visitor = persistent_id(scene)
-        record = scene.record
+    async def persistent(self, known: Known, decision: Decision) -> Identity:
+        choice = decision.choice or Signal(SHOP, Choice.GRANTED, known.now)
+        visitor = persistent_id(known)
+        record = known.record
         receipt: Receipt | None = None
         expires = record.expires if record else 0
-        granting = record is None or _is_new(scene, record, choice)
-        came = choice in scene.visit.signals
-        choice = _with_linking_kept(scene, choice)
+        granting = record is None or _is_new(known, record, choice)
+        came = choice in known.visit.signals
+        choice = _with_linking_kept(known, choice)
         if granting:
             expires = int(choice.decided_at) // 1000 + self._life
-            outcome, receipt = await self._grant(scene, visitor, choice, expires, decision)
+            outcome, receipt = await self._grant(known, visitor, choice, expires, decision)
             if outcome == "gone":
-                return null_identity(scene, _withdrawn(decision))
+                return null_identity(known, _withdrawn(decision))
             if outcome == "older":
-                [state] = await self._store.visitors.states(scene.visit.shop.shop_id, [visitor], scene.seconds)
+                [state] = await self._store.visitors.states(known.visit.shop.shop_id, [visitor], known.seconds)
                 record, granting = state.record, False
                 expires = record.expires if record else expires
         elif record:
             if came:
-                await self._store.visitors.confirm(scene.visit.shop.shop_id, visitor, scene.seconds)
-            await self._touch(scene, visitor, record)
+                await self._store.visitors.confirm(known.visit.shop.shop_id, visitor, known.seconds)
+            await self._touch(known, visitor, record)
         linking = choice.linking if granting or not record else record.linking
-        if refuses_links(scene) and not (granting and linking is Choice.REFUSED):
+        if refuses_links(known) and not (granting and linking is Choice.REFUSED):
             linking = Choice.REFUSED
-            receipt = await self._linking.refuse(scene, visitor, Kind.PERSISTENT, expires) or receipt
-        kept = None if granting else _kept(scene)
+            receipt = await self._linking.refuse(known, visitor, Kind.PERSISTENT, expires) or receipt
+        kept = None if granting else _kept(known)
         return identity_of(
             decision,
             mode=Mode.PERSISTENT,
             visitor=visitor,
-            token=kept.text if kept else self._signing.sign(scene.visit.shop.shop_id, Kind.PERSISTENT, visitor, scene.seconds),
+            token=kept.text if kept else self._signing.sign(known.visit.shop.shop_id, Kind.PERSISTENT, visitor, known.seconds),
             expires_at=expires,
-            linkable=Mode.PERSISTENT in scene.visit.shop.policy.linkable and linking is not Choice.REFUSED,
-            opted_out=any(one.record is not None and one.record.opted_out for one in scene.states.values()),
+            linkable=Mode.PERSISTENT in known.visit.shop.policy.linkable and linking is not Choice.REFUSED,
+            opted_out=any(one.record is not None and one.record.opted_out for one in known.states.values()),
             cookie=CookieAct.KEEP if kept else CookieAct.SET,
-            refusal=refusal_cookie(scene, decision),
+            refusal=refusal_cookie(known, decision),
             receipt=receipt,
         )
 
     async def _grant(
-        self, scene: Scene, visitor: VisitorId, choice: Signal, expires: int, decision: Decision
+        self, known: Known, visitor: VisitorId, choice: Signal, expires: int, decision: Decision
     ) -> tuple[str, Receipt | None]:
-        shop = scene.visit.shop
-        record = scene.states[visitor].record if visitor in scene.states else None
+        shop = known.visit.shop
+        record = known.states[visitor].record if visitor in known.states else None
         key = record.receipt_key if record and record.receipt_key else new_receipt_key()
-        receipt = self._receipts.make(scene, choice, Mode.PERSISTENT, visitor, key)
+        receipt = self._receipts.make(known, choice, Mode.PERSISTENT, visitor, key)
         known_by = None if choice.source in REPEATABLE or choice.raw_digest is None else choice.raw_digest[:RAW_LENGTH]
         grant = Grant(
             consent=Consent(choice.decided_at, choice.source, choice.linking, choice.policy_version, known_by),
             expires=expires,
             opted_out=decision.sale_share_opt_out,
-            opt_outs_seen=scene.opt_outs_at(choice.decided_at),
+            opt_outs_seen=known.opt_outs_at(choice.decided_at),
             receipt=self._receipts.as_stored(receipt),
             receipt_key=key,
-            bridged_from=_bridged(scene, visitor),
+            bridged_from=_bridged(known, visitor),
         )
-        return await self._store.visitors.grant(shop.shop_id, visitor, grant, scene.seconds), receipt
+        return await self._store.visitors.grant(shop.shop_id, visitor, grant, known.seconds), receipt
 
-    async def _touch(self, scene: Scene, visitor: VisitorId, record: VisitorRecord) -> None:
-        opted_out = scene.visit.surroundings.gpc or any(signal.sale_share_opt_out for signal in scene.visit.signals)
-        here, before = scene.opt_outs_at(scene.now), record.opt_outs_seen
+    async def _touch(self, known: Known, visitor: VisitorId, record: VisitorRecord) -> None:
+        opted_out = known.visit.surroundings.gpc or any(signal.sale_share_opt_out for signal in known.visit.signals)
+        here, before = known.opt_outs_at(known.now), record.opt_outs_seen
         first_seen = (here.gpc and before.gpc is None) or (here.dnt and before.dnt is None)
-        if first_seen or (opted_out and not record.opted_out) or scene.seconds - record.last_seen >= TOUCH_AFTER:
-            await self._store.visitors.touch(scene.visit.shop.shop_id, visitor, scene.seconds, opted_out, here)
+        if first_seen or (opted_out and not record.opted_out) or known.seconds - record.last_seen >= TOUCH_AFTER:
+            await self._store.visitors.touch(known.visit.shop.shop_id, visitor, known.seconds, opted_out, here)
 
 
-def _kept(scene: Scene) -> Token | None:
+def _kept(known: Known) -> Token | None:
     """The token that may stay on the device as it is."""
-    token = None if scene.visit.own else scene.living
+    token = None if known.visit.own else known.living
     return token if token and token.newest_key and token.kind is Kind.PERSISTENT else None
 
 
-def persistent_id(scene: Scene) -> VisitorId:
+def persistent_id(known: Known) -> VisitorId:
     """A chosen ID is kept; a derived one, which several people may share, gives a new random one."""
-    if scene.visit.own:
-        return scene.visit.own
-    if scene.living:
-        return scene.living.visitor
-    candidate = scene.candidate
-    kept = candidate.kind is Kind.CHOSEN and scene.states[candidate.visitor].gone_at is None
-    return candidate.visitor if kept else new_visitor_id()
+    if known.visit.own:
+        return known.visit.own
+    if known.living:
+        return known.living.visitor
+    cookieless = known.cookieless
+    kept = cookieless.kind is Kind.CHOSEN and known.states[cookieless.visitor].gone_at is None
+    return cookieless.visitor if kept else new_visitor_id()
 
 
-def _is_new(scene: Scene, record: VisitorRecord, choice: Signal) -> bool:
+def _is_new(known: Known, record: VisitorRecord, choice: Signal) -> bool:
     """Whether the choice changes what is stored: an edge that repeats `granted` with every page view does not renew anything."""
     stored = record.consent
     if stored is None:
         return True
-    if choice not in scene.visit.signals:
+    if choice not in known.visit.signals:
         return False
     if stored.is_of_the_shop:
         return True
@@ -177,17 +177,17 @@ def _is_new(scene: Scene, record: VisitorRecord, choice: Signal) -> bool:
     return choice.dated or not choice.remembered
 
 
-def _with_linking_kept(scene: Scene, choice: Signal) -> Signal:
+def _with_linking_kept(known: Known, choice: Signal) -> Signal:
     """Links that the person refused stay refused, unless it grants again now."""
-    refused = any(state.record is not None and state.record.linking is Choice.REFUSED for state in scene.states.values())
+    refused = any(state.record is not None and state.record.linking is Choice.REFUSED for state in known.states.values())
     return replace(choice, linking=Choice.REFUSED) if refused and not choice.said_now else choice
 
 
-def _bridged(scene: Scene, visitor: VisitorId) -> VisitorId | None:
-    shop, candidate = scene.visit.shop, scene.candidate
+def _bridged(known: Known, visitor: VisitorId) -> VisitorId | None:
+    shop, cookieless = known.visit.shop, known.cookieless
     bridges = shop.settings.continuity == "bridge" and shop.policy.may_bridge
-    wanted = bridges and candidate.kind is Kind.DERIVED and candidate.visitor != visitor
-    return candidate.visitor if wanted and scene.states[candidate.visitor].gone_at is None else None
+    wanted = bridges and cookieless.kind is Kind.DERIVED and cookieless.visitor != visitor
+    return cookieless.visitor if wanted and known.states[cookieless.visitor].gone_at is None else None
 
 
 def _withdrawn(decision: Decision) -> Decision:

@@ -17,15 +17,15 @@ from identity_service.service.receipts import Receipts
 from identity_service.service.visit import (
     CLEARING,
     UNTOUCHED,
-    Candidates,
     CookieAct,
+    CookielessIds,
     Identity,
-    Scene,
+    Known,
     Visit,
     identity_of,
+    known_of,
     null_identity,
     refusal_cookie,
-    scene_of,
     token_expires,
 )
 from identity_service.store import Clock, Store
@@ -46,7 +46,7 @@ class Visitors:
         self._store = store
         self._signing = signing
         self._receipts = receipts
-        self._candidates = Candidates(store)
+        self._cookieless_ids = CookielessIds(store)
         self._linking = LinkingRefusals(store, receipts)
         self._grants = Grants(store, signing, receipts, self._linking, consent_days * DAY)
         self._clock = clock
@@ -65,17 +65,17 @@ class Visitors:
         count(ISSUED, identity.mode, identity.reason)
         return identity
 
-    async def preview(self, visit: Visit, tokens: list[Token] | None = None, *, assumed: bool = False) -> tuple[Scene, Decision]:
+    async def preview(self, visit: Visit, tokens: list[Token] | None = None, *, assumed: bool = False) -> tuple[Known, Decision]:
         """What `identify` would decide, changing nothing. `tokens`: the visit's, where they are verified already. `assumed`: from what
         this worker knows of the visitor."""
         now = Millis(int(self._clock() * 1000))
         tokens = self.verified(visit.shop, visit.tokens) if tokens is None else tokens
-        scene = await self.look_up(self._without_stale(visit, now), tokens, now, assumed=assumed)
-        return scene, decide(visit.shop.policy, scene.facts())
+        known = await self.look_up(self._without_stale(visit, now), tokens, now, assumed=assumed)
+        return known, decide(visit.shop.policy, known.facts())
 
-    async def confirm_read(self, scene: Scene) -> None:
+    async def confirm_read(self, known: Known) -> None:
         """For a decision after which nothing is written that would notice what another server knows. Raises StoreUnavailable."""
-        await self._store.visitors.confirm_read(scene.visit.shop.shop_id, scene.states)
+        await self._store.visitors.confirm_read(known.visit.shop.shop_id, known.states)
 
     def _without_stale(self, visit: Visit, now: Millis) -> Visit:
         """A remembered choice older than one of its kind may live is none any more; an opt-out that came with it stands."""
@@ -105,128 +105,128 @@ class Visitors:
             BAD_SIGNATURES.inc(len(found) - len(tokens))
         return tokens
 
-    async def look_up(self, visit: Visit, tokens: list[Token], now: Millis, *, assumed: bool = False) -> Scene:
+    async def look_up(self, visit: Visit, tokens: list[Token], now: Millis, *, assumed: bool = False) -> Known:
         seconds = now // 1000
-        candidate = await self._candidates.choose(visit, tokens, seconds)
-        derived = await self._candidates.derived(visit, seconds) if visit.asked is Asked.PERSISTENT and tokens else None
-        named = [token.visitor for token in tokens] + ([] if candidate.random else [candidate.visitor])
+        cookieless = await self._cookieless_ids.choose(visit, tokens, seconds)
+        derived = await self._cookieless_ids.derived(visit, seconds) if visit.asked is Asked.PERSISTENT and tokens else None
+        named = [token.visitor for token in tokens] + ([] if cookieless.random else [cookieless.visitor])
         names = list(dict.fromkeys(named + ([derived.visitor] if derived else [])))
-        states = {candidate.visitor: UNKNOWN} if candidate.random else {}
+        states = {cookieless.visitor: UNKNOWN} if cookieless.random else {}
         if assumed and len(names) == 1:  # only the visitor that is written to is checked
             states[names[0]] = self._store.visitors.assumed(visit.shop.shop_id, names[0], seconds)
         elif names:
             found = await self._store.visitors.look_up(visit.shop.shop_id, names, seconds)
             states.update(zip(names, found, strict=True))
-        scene = scene_of(visit, now, tokens, candidate, states)
-        return replace(scene, derived=derived.visitor) if derived else scene
+        known = known_of(visit, now, tokens, cookieless, states)
+        return replace(known, derived=derived.visitor) if derived else known
 
     async def _identify(self, visit: Visit, tokens: list[Token], now: Millis) -> Identity:
-        scene = await self.look_up(visit, tokens, now)
-        decision = decide(visit.shop.policy, scene.facts())
-        withdrawn = self._to_withdraw(scene, decision)
-        receipt = self._refusal_receipt(scene, decision, withdrawn)
-        await self._withdraw(scene, withdrawn, receipt)
+        known = await self.look_up(visit, tokens, now)
+        decision = decide(visit.shop.policy, known.facts())
+        withdrawn = self._to_withdraw(known, decision)
+        receipt = self._refusal_receipt(known, decision, withdrawn)
+        await self._withdraw(known, withdrawn, receipt)
         if decision.mode is Mode.PERSISTENT and (visit.own is None or visit.trusted):
-            identity = await self._grants.persistent(scene, decision)
+            identity = await self._grants.persistent(known, decision)
             return replace(identity, receipt=identity.receipt or receipt)
-        if decision.reason in UNTOUCHED and scene.tokens and refuses_links(scene):
-            token = scene.living or scene.tokens[0]
-            receipt = await self._linking.refuse(scene, token.visitor, token.kind, token_expires(token, visit.shop)) or receipt
+        if decision.reason in UNTOUCHED and known.tokens and refuses_links(known):
+            token = known.living or known.tokens[0]
+            receipt = await self._linking.refuse(known, token.visitor, token.kind, token_expires(token, visit.shop)) or receipt
         if decision.mode is Mode.NULL:
-            return null_identity(scene, decision, receipt)
-        if scene.candidate.visitor in withdrawn:
-            scene = await self.look_up(replace(visit, tokens=(), own=None), [], now)
-        if scene.states[scene.candidate.visitor].gone_at is not None:
-            return null_identity(scene, replace(decision, mode=Mode.NULL, reason=Reason.WITHDRAWN), receipt)
-        return await self._cookieless(scene, decision, receipt)
+            return null_identity(known, decision, receipt)
+        if known.cookieless.visitor in withdrawn:
+            known = await self.look_up(replace(visit, tokens=(), own=None), [], now)
+        if known.states[known.cookieless.visitor].gone_at is not None:
+            return null_identity(known, replace(decision, mode=Mode.NULL, reason=Reason.WITHDRAWN), receipt)
+        return await self._cookieless(known, decision, receipt)
 
-    async def _withdraw(self, scene: Scene, visitors: list[VisitorId], receipt: Receipt | None) -> None:
+    async def _withdraw(self, known: Known, visitors: list[VisitorId], receipt: Receipt | None) -> None:
         """The receipt names the first of them, and is kept in the same step."""
-        shop, proof = scene.visit.shop, self._receipts.as_stored(receipt) if receipt else NO_RECEIPT
+        shop, proof = known.visit.shop, self._receipts.as_stored(receipt) if receipt else NO_RECEIPT
         if receipt and not visitors:
             await self._store.visitors.store_receipt(shop.shop_id, proof)
         for visitor in visitors:
             life = None
-            if scene.candidate.kind is Kind.DERIVED and visitor == scene.candidate.visitor:
-                life = window_at(scene.seconds, shop.settings.window_days).salt_destroyed_at - scene.seconds
-            await self._store.removals.withdraw(shop.shop_id, visitor, scene.now, life, receipt=proof)
+            if known.cookieless.kind is Kind.DERIVED and visitor == known.cookieless.visitor:
+                life = window_at(known.seconds, shop.settings.window_days).salt_destroyed_at - known.seconds
+            await self._store.removals.withdraw(shop.shop_id, visitor, known.now, life, receipt=proof)
             proof = NO_RECEIPT
 
-    def _to_withdraw(self, scene: Scene, decision: Decision) -> list[VisitorId]:
+    def _to_withdraw(self, known: Known, decision: Decision) -> list[VisitorId]:
         """The IDs that this decision withdraws. Over a limit those of tokens alone, which are alive."""
-        named = self._named_to_withdraw(scene, decision)
-        if scene.visit.over_limit:
-            return self._alive(scene, [token.visitor for token in scene.tokens if token.visitor in named])
+        named = self._named_to_withdraw(known, decision)
+        if known.visit.over_limit:
+            return self._alive(known, [token.visitor for token in known.tokens if token.visitor in named])
         return named
 
-    def _named_to_withdraw(self, scene: Scene, decision: Decision) -> list[VisitorId]:
+    def _named_to_withdraw(self, known: Known, decision: Decision) -> list[VisitorId]:
         """A refusal withdraws the ID it names and no other; naming none, the client's derived one. Where a refusal still allows cookieless
         IDs, only persistent ones are."""
-        visit, living = scene.visit, scene.living
+        visit, living = known.visit, known.living
         if decision.reason in UNTOUCHED:
             return []
         refused = decision.choice is not None and decision.choice.choice is Choice.REFUSED and decision.choice in visit.signals
         if decision.reason is not Reason.CONSENT_REFUSED and not (refused and visit.event):
             switched_off = decision.reason is Reason.VISITOR_DISABLED
             downgraded = visit.asked is Asked.AUTO and living is not None
-            return self._alive(scene, [t.visitor for t in scene.tokens if switched_off or (downgraded and t == living)])
+            return self._alive(known, [t.visitor for t in known.tokens if switched_off or (downgraded and t == living)])
         if decision.reason is Reason.CONSENT_REFUSED and visit.shop.policy.rules(decision.region).refusal is Mode.COOKIELESS:
-            known = {token.visitor for token in scene.tokens} | ({visit.own} if visit.own and visit.trusted else set())
-            return self._alive(scene, sorted(one for one in known if _is_persistent(scene.states[one])))
-        named = [token.visitor for token in scene.tokens]
-        if visit.own and (visit.trusted or _is_of_a_caller(visit.own, scene.states[visit.own])):
+            named_ones = {token.visitor for token in known.tokens} | ({visit.own} if visit.own and visit.trusted else set())
+            return self._alive(known, sorted(one for one in named_ones if _is_persistent(known.states[one])))
+        named = [token.visitor for token in known.tokens]
+        if visit.own and (visit.trusted or _is_of_a_caller(visit.own, known.states[visit.own])):
             named.append(visit.own)
-        named_one = any(token.kind is Kind.PERSISTENT or token_expires(token, visit.shop) > scene.seconds for token in scene.tokens)
-        if not named_one and not visit.own and decision.choice in visit.signals and scene.candidate.kind is Kind.DERIVED:
-            named.append(scene.candidate.visitor)
-        return named if visit.event else self._alive(scene, named)
+        named_one = any(token.kind is Kind.PERSISTENT or token_expires(token, visit.shop) > known.seconds for token in known.tokens)
+        if not named_one and not visit.own and decision.choice in visit.signals and known.cookieless.kind is Kind.DERIVED:
+            named.append(known.cookieless.visitor)
+        return named if visit.event else self._alive(known, named)
 
-    def _alive(self, scene: Scene, named: list[VisitorId]) -> list[VisitorId]:
-        return [visitor for visitor in dict.fromkeys(named) if scene.states[visitor].gone_at is None]
+    def _alive(self, known: Known, named: list[VisitorId]) -> list[VisitorId]:
+        return [visitor for visitor in dict.fromkeys(named) if known.states[visitor].gone_at is None]
 
-    def _refusal_receipt(self, scene: Scene, decision: Decision, withdrawn: list[VisitorId]) -> Receipt | None:
+    def _refusal_receipt(self, known: Known, decision: Decision, withdrawn: list[VisitorId]) -> Receipt | None:
         """A refusal that a newer grant outdates is proved all the same."""
-        late = choice_said(scene.visit.signals) if scene.visit.event else None
+        late = choice_said(known.visit.signals) if known.visit.event else None
         choice = decision.choice if late is None or late.choice is Choice.GRANTED else late
-        if choice is None or choice.choice is not Choice.REFUSED or decision.reason in UNTOUCHED or scene.visit.over_limit:
+        if choice is None or choice.choice is not Choice.REFUSED or decision.reason in UNTOUCHED or known.visit.over_limit:
             return None
-        if decision.reason is not Reason.CONSENT_REFUSED and not scene.visit.event:
+        if decision.reason is not Reason.CONSENT_REFUSED and not known.visit.event:
             return None
         REFUSED_SIGNALS.labels(choice.source).inc()
-        if not withdrawn and not (scene.visit.event and choice in scene.visit.signals):
+        if not withdrawn and not (known.visit.event and choice in known.visit.signals):
             return None
         visitor = withdrawn[0] if withdrawn else None
-        record = scene.states[visitor].record if visitor else None
+        record = known.states[visitor].record if visitor else None
         key = record.receipt_key if record else None
-        return self._receipts.make(scene, choice, decision.mode, visitor, key)
+        return self._receipts.make(known, choice, decision.mode, visitor, key)
 
-    async def _cookieless(self, scene: Scene, decision: Decision, receipt: Receipt | None) -> Identity:
-        shop, candidate = scene.visit.shop, scene.candidate
-        state = scene.states[candidate.visitor]
+    async def _cookieless(self, known: Known, decision: Decision, receipt: Receipt | None) -> Identity:
+        shop, cookieless = known.visit.shop, known.cookieless
+        state = known.states[cookieless.visitor]
         refused = state.record is not None and state.record.linking is Choice.REFUSED
-        signed = scene.visit.own is None or scene.visit.trusted
-        if refuses_links(scene):
+        signed = known.visit.own is None or known.visit.trusted
+        if refuses_links(known):
             refused = True
             if signed:
-                proof = await self._linking.refuse(scene, candidate.visitor, candidate.kind, candidate.expires)
+                proof = await self._linking.refuse(known, cookieless.visitor, cookieless.kind, cookieless.expires)
                 receipt = receipt or proof
-        elif not refused and scene.record is not None and scene.record.linking is Choice.REFUSED:
+        elif not refused and known.record is not None and known.record.linking is Choice.REFUSED:
             refused = True
-            await self._linking.keep(scene, candidate.visitor, candidate.kind, candidate.expires)
+            await self._linking.keep(known, cookieless.visitor, cookieless.kind, cookieless.expires)
         if signed and state.record and decision.sale_share_opt_out and not state.record.opted_out:
-            await self._store.visitors.touch(shop.shop_id, candidate.visitor, scene.seconds, True)
-        token = candidate.text or self._signing.sign(shop.shop_id, candidate.kind, candidate.visitor, candidate.issued_at)
-        cleared = scene.visit.asked is Asked.AUTO or decision.reason in CLEARING - {Reason.OPTED_OUT}
+            await self._store.visitors.touch(shop.shop_id, cookieless.visitor, known.seconds, True)
+        token = cookieless.text or self._signing.sign(shop.shop_id, cookieless.kind, cookieless.visitor, cookieless.issued_at)
+        cleared = known.visit.asked is Asked.AUTO or decision.reason in CLEARING - {Reason.OPTED_OUT}
         return identity_of(
             decision,
-            visitor=candidate.visitor,
+            visitor=cookieless.visitor,
             token=token if signed else None,
-            expires_at=candidate.expires,
+            expires_at=cookieless.expires,
             linkable=Mode.COOKIELESS in shop.policy.linkable and not refused,
             opted_out=signed and state.record is not None and state.record.opted_out,
             mode=Mode.COOKIELESS,
             cookie=CookieAct.CLEAR if cleared else CookieAct.KEEP,
-            refusal=refusal_cookie(scene, decision),
+            refusal=refusal_cookie(known, decision),
             receipt=receipt,
         )
 

@@ -15,7 +15,7 @@ from identity_service.model.event import compact
 from identity_service.model.shop import Shop, ShopId
 from identity_service.model.token import Signing
 from identity_service.model.visitor import Mode, VisitorId
-from identity_service.service.visit import Scene
+from identity_service.service.visit import Known
 from identity_service.store import Clock, Store
 from identity_service.store.keys import PIECE_LENGTH
 from identity_service.store.visitors import StoredReceipt
@@ -69,10 +69,10 @@ class Receipts:
     def as_stored(self, receipt: Receipt) -> StoredReceipt:
         return StoredReceipt(receipt.receipt_id, compact(_packed(receipt)), self._life)
 
-    def make(self, scene: Scene, choice: Signal, mode: Mode, visitor: VisitorId | None, receipt_key: str | None) -> Receipt:
+    def make(self, known: Known, choice: Signal, mode: Mode, visitor: VisitorId | None, receipt_key: str | None) -> Receipt:
         """`choice.choice` None proves a choice about linking alone. `receipt_key` None: the visitor's record is gone or never was, so the
         receipt names nobody."""
-        shop, region, now = scene.visit.shop, scene.visit.surroundings.region, scene.seconds
+        shop, region, now = known.visit.shop, known.visit.surroundings.region, known.seconds
         receipt = Receipt(
             receipt_id=self._new_id(shop.shop_id, now),
             time=now,

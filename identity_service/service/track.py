@@ -20,7 +20,7 @@ from identity_service.model.shop import Shop
 from identity_service.model.visitor import Kind, Mode, VisitorId
 from identity_service.service.identify import Visitors
 from identity_service.service.links import Links
-from identity_service.service.visit import Scene, Visit, token_expires
+from identity_service.service.visit import Known, Visit, token_expires
 from identity_service.store import Clock, Store
 from identity_service.store.events import Entry, Kept, Unlabelled
 from identity_service.store.links import Linkable
@@ -89,46 +89,46 @@ class Subjects:
             return replace(NOBODY if visit.refused_before else NO_SESSION, unread=True)
         if not visit.own and not tokens and visit.asked is not Asked.AUTO:
             return NOBODY if visit.refused_before else NO_SESSION
-        scene, decision = await self._visitors.preview(visit, tokens, assumed=assumed)
-        if decision.mode is not Mode.NULL and scene.gone_at is None:
-            return _of(scene, decision.mode)
+        known, decision = await self._visitors.preview(visit, tokens, assumed=assumed)
+        if decision.mode is not Mode.NULL and known.gone_at is None:
+            return _of(known, decision.mode)
         if not assumed:
-            await self._visitors.confirm_read(scene)
+            await self._visitors.confirm_read(known)
         return NOBODY
 
 
-def _of(scene: Scene, decided: Mode) -> Subject:
+def _of(known: Known, decided: Mode) -> Subject:
     """A persistent ID whose grant does not count today, as one to an earlier text, is nobody's session."""
-    visit, record = scene.visit, scene.record
+    visit, record = known.visit, known.record
     bridged = record.bridged_from if record else None
     if visit.asked is Asked.AUTO:
-        if scene.candidate.kind is not Kind.DERIVED:
+        if known.cookieless.kind is not Kind.DERIVED:
             return NO_SESSION
-    elif scene.tokens and not visit.own:
-        token = scene.living or scene.tokens[0]
-        lasts = scene.living is not None and decided is Mode.PERSISTENT
-        alive = lasts if token.kind is Kind.PERSISTENT else token_expires(token, visit.shop) > scene.seconds
+    elif known.tokens and not visit.own:
+        token = known.living or known.tokens[0]
+        lasts = known.living is not None and decided is Mode.PERSISTENT
+        alive = lasts if token.kind is Kind.PERSISTENT else token_expires(token, visit.shop) > known.seconds
         if not alive:
             return NOBODY if visit.refused_before else NO_SESSION
         expires = record.expires if record else token_expires(token, visit.shop)
         mode = Mode.PERSISTENT if token.kind is Kind.PERSISTENT else Mode.COOKIELESS
-        return Subject(True, token.visitor, token.kind, expires, True, True, _may_link(scene, token.visitor, mode), bridged)
+        return Subject(True, token.visitor, token.kind, expires, True, True, _may_link(known, token.visitor, mode), bridged)
     elif record and record.granted and decided is not Mode.PERSISTENT:
         return NOBODY if visit.refused_before else NO_SESSION
     mode = record.mode if record else Mode.COOKIELESS
-    expires = record.expires if record else scene.candidate.expires
-    if scene.candidate.kind is Kind.DERIVED:
+    expires = record.expires if record else known.cookieless.expires
+    if known.cookieless.kind is Kind.DERIVED:
         # as long as by its token: what is logged must outlive midnight, or nothing shows that the session goes on
-        expires = window_at(scene.candidate.issued_at, visit.shop.settings.window_days).salt_destroyed_at
-    kind = Kind.PERSISTENT if mode is Mode.PERSISTENT else scene.candidate.kind
-    visitor = scene.candidate.visitor
-    return Subject(True, visitor, kind, expires, visit.own is None, False, _may_link(scene, visitor, mode), bridged)
+        expires = window_at(known.cookieless.issued_at, visit.shop.settings.window_days).salt_destroyed_at
+    kind = Kind.PERSISTENT if mode is Mode.PERSISTENT else known.cookieless.kind
+    visitor = known.cookieless.visitor
+    return Subject(True, visitor, kind, expires, visit.own is None, False, _may_link(known, visitor, mode), bridged)
 
 
-def _may_link(scene: Scene, visitor: VisitorId, mode: Mode) -> bool:
+def _may_link(known: Known, visitor: VisitorId, mode: Mode) -> bool:
     """By the policy, and by the person, who may have refused it without refusing anything else."""
-    record = scene.states[visitor].record
-    return mode in scene.visit.shop.policy.linkable and not (record and record.linking is Choice.REFUSED)
+    record = known.states[visitor].record
+    return mode in known.visit.shop.policy.linkable and not (record and record.linking is Choice.REFUSED)
 
 
 class Tracking:

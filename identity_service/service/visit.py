@@ -87,7 +87,7 @@ class Identity(Struct, frozen=True):
     receipt: Receipt | None = None
 
 
-class Candidate(Struct, frozen=True):
+class CookielessId(Struct, frozen=True):
     """The ID that cookieless mode would hand out. `issued_at`, `expires` in seconds since 1970; `text` of a token that can be kept;
     `random`: just made, so the store knows nothing of it."""
 
@@ -106,23 +106,23 @@ def token_expires(token: Token, shop: Shop) -> int:
     return token.issued_at + shop.settings.window_days * DAY
 
 
-class Candidates:
+class CookielessIds:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def choose(self, visit: Visit, tokens: list[Token], now: int) -> Candidate:
+    async def choose(self, visit: Visit, tokens: list[Token], now: int) -> CookielessId:
         """Raises StoreUnavailable where a salt is needed and cannot be had."""
         shop = visit.shop
         if visit.own is not None:
-            return Candidate(visit.own, Kind.CHOSEN, now, now + shop.settings.window_days * DAY)
+            return CookielessId(visit.own, Kind.CHOSEN, now, now + shop.settings.window_days * DAY)
         for token in tokens:
             held = await self._held(token, shop, now)
             if held:
                 return held
         derived = await self.derived(visit, now)
-        return derived or Candidate(new_visitor_id(), Kind.CHOSEN, now, now + shop.settings.window_days * DAY, random=True)
+        return derived or CookielessId(new_visitor_id(), Kind.CHOSEN, now, now + shop.settings.window_days * DAY, random=True)
 
-    async def derived(self, visit: Visit, now: int) -> Candidate | None:
+    async def derived(self, visit: Visit, now: int) -> CookielessId | None:
         """None where the visitor's own address or user agent is unknown."""
         address, user_agent = visit.surroundings.address, visit.surroundings.user_agent
         if not address or not user_agent:
@@ -135,16 +135,16 @@ class Candidates:
             if await self._in_session(shop, visitor, now):
                 return _carried_over(visitor, window.previous())
         key = await self._store.salts.key(shop.shop_id, window, now)
-        return Candidate(derive(key, shop.shop_id, address, user_agent), Kind.DERIVED, now, window.end)
+        return CookielessId(derive(key, shop.shop_id, address, user_agent), Kind.DERIVED, now, window.end)
 
-    async def _held(self, token: Token, shop: Shop, now: int) -> Candidate | None:
+    async def _held(self, token: Token, shop: Shop, now: int) -> CookielessId | None:
         if token.kind is Kind.PERSISTENT or token_expires(token, shop) <= now:
             return None
         window = window_at(token.issued_at, shop.settings.window_days)
         if token.kind is Kind.CHOSEN:
-            return Candidate(token.visitor, token.kind, token.issued_at, token_expires(token, shop), _kept_text(token))
+            return CookielessId(token.visitor, token.kind, token.issued_at, token_expires(token, shop), _kept_text(token))
         if now < window.end:
-            return Candidate(token.visitor, token.kind, token.issued_at, window.end, _kept_text(token))
+            return CookielessId(token.visitor, token.kind, token.issued_at, window.end, _kept_text(token))
         return _carried_over(token.visitor, window) if await self._in_session(shop, token.visitor, now) else None
 
     async def _in_session(self, shop: Shop, visitor: VisitorId, now: int) -> bool:
@@ -152,17 +152,17 @@ class Candidates:
         return newest is not None and event_of(newest).time > now - GRACE
 
 
-def _carried_over(visitor: VisitorId, window: Window) -> Candidate:
+def _carried_over(visitor: VisitorId, window: Window) -> CookielessId:
     """Stamped in its own window, so that no token of it outlives the salt."""
-    return Candidate(visitor, Kind.DERIVED, window.end - 1, window.salt_destroyed_at)
+    return CookielessId(visitor, Kind.DERIVED, window.end - 1, window.salt_destroyed_at)
 
 
 def _kept_text(token: Token) -> str | None:
     return token.text if token.newest_key else None
 
 
-class Scene(Struct, frozen=True):
-    """`tokens`: those that verified. `candidate`: the ID that cookieless mode would hand out; `derived`: the client's, where a decision
+class Known(Struct, frozen=True):
+    """`tokens`: those that verified. `cookieless`: the ID that cookieless mode would hand out; `derived`: the client's, where a decision
     needs it beside another. `states` of every ID named by the visit.
     `living`: the token whose visitor is persistent. `record`: of the visitor whose consent counts. `gone_at`: when the ID presented or
     named was withdrawn; None if another one presented is alive."""
@@ -170,7 +170,7 @@ class Scene(Struct, frozen=True):
     visit: Visit
     now: Millis
     tokens: list[Token]
-    candidate: Candidate
+    cookieless: CookielessId
     states: dict[VisitorId, VisitorState]
     living: Token | None
     record: VisitorRecord | None
@@ -196,7 +196,7 @@ class Scene(Struct, frozen=True):
             opt_outs_seen=record.opt_outs_seen if record else NEVER_SEEN,
             refusal=self.visit.refusal,
             gone_at=self.gone_at,
-            candidate_gone_at=self.states[self.candidate.visitor].gone_at,
+            cookieless_gone_at=self.states[self.cookieless.visitor].gone_at,
             derived_gone_at=self.states[self.derived].gone_at if self.derived else None,
             opted_out=record is not None and record.opted_out,
             gpc=surroundings.gpc,
@@ -208,15 +208,15 @@ class Scene(Struct, frozen=True):
         )
 
 
-def scene_of(visit: Visit, now: Millis, tokens: list[Token], candidate: Candidate, states: dict[VisitorId, VisitorState]) -> Scene:
+def known_of(visit: Visit, now: Millis, tokens: list[Token], cookieless: CookielessId, states: dict[VisitorId, VisitorState]) -> Known:
     living = _living(visit, now // 1000, tokens, states) if tokens else None
     if visit.own:  # a public key has no claim on the record of an ID that it only knows the name of
         own = states[visit.own]
-        return Scene(visit, now, tokens, candidate, states, living, own.record if visit.trusted else None, own.gone_at)
+        return Known(visit, now, tokens, cookieless, states, living, own.record if visit.trusted else None, own.gone_at)
     if living:
-        return Scene(visit, now, tokens, candidate, states, living, states[living.visitor].record, None)
+        return Known(visit, now, tokens, cookieless, states, living, states[living.visitor].record, None)
     dead = [gone for gone in (states[token.visitor].gone_at for token in tokens) if gone is not None]
-    return Scene(visit, now, tokens, candidate, states, None, None, max(dead, default=None))
+    return Known(visit, now, tokens, cookieless, states, None, None, max(dead, default=None))
 
 
 def _living(visit: Visit, now: int, tokens: list[Token], states: dict[VisitorId, VisitorState]) -> Token | None:
@@ -234,13 +234,13 @@ RefusalAct = tuple[CookieAct, Millis]
 UNCHANGED: RefusalAct = (CookieAct.KEEP, Millis(0))
 
 
-def null_identity(scene: Scene, decision: Decision, receipt: Receipt | None = None) -> Identity:
-    cleared = decision.reason in CLEARING or scene.visit.asked is Asked.AUTO
+def null_identity(known: Known, decision: Decision, receipt: Receipt | None = None) -> Identity:
+    cleared = decision.reason in CLEARING or known.visit.asked is Asked.AUTO
     return identity_of(
         decision,
         mode=Mode.NULL,
         cookie=CookieAct.CLEAR if cleared and decision.reason not in UNTOUCHED else CookieAct.KEEP,
-        refusal=refusal_cookie(scene, decision),
+        refusal=refusal_cookie(known, decision),
         receipt=receipt,
     )
 
@@ -276,16 +276,16 @@ def identity_of(
     )
 
 
-def refusal_cookie(scene: Scene, decision: Decision) -> RefusalAct:
+def refusal_cookie(known: Known, decision: Decision) -> RefusalAct:
     """Set by every explicit refusal that counts, and where a token's visitor is withdrawn; deleted by an explicit grant, else left."""
-    if decision.reason is Reason.WITHDRAWN and scene.tokens and not scene.visit.own and scene.gone_at is not None:
-        return CookieAct.SET, Millis(min(max([scene.gone_at, *_remembered(scene.visit.refusal)]), scene.now))
-    if decision.choice is None or decision.choice not in scene.visit.signals or decision.reason in UNTOUCHED:
+    if decision.reason is Reason.WITHDRAWN and known.tokens and not known.visit.own and known.gone_at is not None:
+        return CookieAct.SET, Millis(min(max([known.gone_at, *_remembered(known.visit.refusal)]), known.now))
+    if decision.choice is None or decision.choice not in known.visit.signals or decision.reason in UNTOUCHED:
         return UNCHANGED
     if decision.choice.choice is not Choice.REFUSED:  # one that did not come along is lifted only by what is said now
-        return (CookieAct.CLEAR, Millis(0)) if decision.choice.said_now or scene.visit.refusal else UNCHANGED
-    stored = [state.record.consent.granted_at for state in scene.states.values() if state.record and state.record.consent]
-    return CookieAct.SET, refused_at(decision.choice, scene.visit, stored, scene.now)
+        return (CookieAct.CLEAR, Millis(0)) if decision.choice.said_now or known.visit.refusal else UNCHANGED
+    stored = [state.record.consent.granted_at for state in known.states.values() if state.record and state.record.consent]
+    return CookieAct.SET, refused_at(decision.choice, known.visit, stored, known.now)
 
 
 def refused_at(refusal: Signal, visit: Visit, stored: Iterable[Millis], now: Millis) -> Millis:

@@ -42,7 +42,7 @@ class GppReading:
 
 
 @dataclass(frozen=True, slots=True)
-class _Core:
+class _GppCore:
     """The core of a US section: six bits, then fields of 2 bits, of which `opt_outs` are the sale, sharing and targeted advertising
     opt-outs (0 not applicable, 1 opted out, 2 did not opt out, 3 invalid). `sizes`: how many fields, by the version that the six bits tell,
     from 1 on. `of_mspa`: the six bits tell the version of the MSPA instead, and every value of it has the same fields. `gpc`: its
@@ -61,27 +61,27 @@ class _Core:
 
 
 _CORES = {
-    7: _Core((6, 7, 8), (27, 32)),  # usnat
-    8: _Core((3, 4), (20,)),  # usca: sale and sharing; the states below: sale and targeted advertising
-    9: _Core((3, 4), (17,)),  # usva
-    10: _Core((3, 4), (16,)),  # usco
-    11: _Core((4, 5), (18,)),  # usut
-    12: _Core((3, 4), (19,)),  # usct
-    13: _Core((3, 4), (20,)),  # usfl
-    14: _Core((3, 4), (20,)),  # usmt
-    15: _Core((3, 4), (23,)),  # usor
-    16: _Core((3, 4), (18,)),  # ustx
-    17: _Core((3, 4), (23,)),  # usde
-    18: _Core((4, 5), (18,)),  # usia
-    19: _Core((3, 4), (18,)),  # usne
-    20: _Core((3, 4), (20,)),  # usnh
-    21: _Core((3, 4), (24,)),  # usnj
-    22: _Core((3, 4), (18,)),  # ustn
-    23: _Core((3, 4), (18,)),  # usmn
-    24: _Core((5, 6), (8,), of_mspa=True),  # usmd
-    25: _Core((5, 6), (9,), of_mspa=True, gpc=False),  # usin
-    26: _Core((5, 6), (9,), of_mspa=True, gpc=False),  # usky
-    27: _Core((5, 6), (9,), of_mspa=True, gpc=False),  # usri
+    7: _GppCore((6, 7, 8), (27, 32)),  # usnat
+    8: _GppCore((3, 4), (20,)),  # usca: sale and sharing; the states below: sale and targeted advertising
+    9: _GppCore((3, 4), (17,)),  # usva
+    10: _GppCore((3, 4), (16,)),  # usco
+    11: _GppCore((4, 5), (18,)),  # usut
+    12: _GppCore((3, 4), (19,)),  # usct
+    13: _GppCore((3, 4), (20,)),  # usfl
+    14: _GppCore((3, 4), (20,)),  # usmt
+    15: _GppCore((3, 4), (23,)),  # usor
+    16: _GppCore((3, 4), (18,)),  # ustx
+    17: _GppCore((3, 4), (23,)),  # usde
+    18: _GppCore((4, 5), (18,)),  # usia
+    19: _GppCore((3, 4), (18,)),  # usne
+    20: _GppCore((3, 4), (20,)),  # usnh
+    21: _GppCore((3, 4), (24,)),  # usnj
+    22: _GppCore((3, 4), (18,)),  # ustn
+    23: _GppCore((3, 4), (18,)),  # usmn
+    24: _GppCore((5, 6), (8,), of_mspa=True),  # usmd
+    25: _GppCore((5, 6), (9,), of_mspa=True, gpc=False),  # usin
+    26: _GppCore((5, 6), (9,), of_mspa=True, gpc=False),  # usky
+    27: _GppCore((5, 6), (9,), of_mspa=True, gpc=False),  # usri
 }
 
 

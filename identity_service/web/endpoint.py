@@ -45,7 +45,7 @@ SMALLEST_KEPT = 256
 Query = Sequence[tuple[str, str]]
 
 
-class Keys(StrEnum):
+class Access(StrEnum):
     """Which a call takes. DEVICE: either, and a public one speaks for the visitor's device."""
 
     EITHER = "either key"
@@ -69,7 +69,7 @@ class Row:
     body: type[Members] | None
     answer: type[Struct]
     name: str = ""
-    keys: Keys = Keys.EITHER
+    keys: Access = Access.EITHER
     method: str = ""
     dialect: Dialect = NATIVE
     size: Size = Size.USUAL
@@ -147,7 +147,7 @@ class Endpoint:
             raise
 
     def _check_keys(self, caller: Caller) -> None:
-        if self.row.keys is Keys.PRIVATE and not caller.private:
+        if self.row.keys is Access.PRIVATE and not caller.private:
             raise self.row.dialect.no_private_key()
 
     async def _text(self, scope: Scope, receive: Receive, query: Query, *, by_header: bool) -> tuple[bytes, bool]:
@@ -188,7 +188,7 @@ class Endpoint:
         """Counts the call before its body is decoded. Raises Forbidden, RateLimited and Invalid; the last two only where the call can carry
         no word on consent."""
         row, services, state = self.row, self.services, scope["state"]
-        where = situation(services, scope, caller, always_device=row.keys is Keys.DEVICE)
+        where = situation(services, scope, caller, always_device=row.keys is Access.DEVICE)
         counted = counted_as(services, caller, where, peer_of(scope), state["headers"])
         fault: ServiceError | None = None
         try:

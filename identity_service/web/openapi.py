@@ -19,7 +19,7 @@ from identity_service.web.calls.links import ExportedLink, ExportedOrder, Export
 from identity_service.web.calls.orders import CallEntry, EventEntry, SoldLine
 from identity_service.web.calls.tracking import HeldOrder, ProductLine
 from identity_service.web.descriptions import ABOUT, BY_QUERY, SAME_AS_V2, SECTIONS, SERVICE, TRACKING_V3
-from identity_service.web.endpoint import Keys, Row
+from identity_service.web.endpoint import Access, Row
 from identity_service.web.lists import QueryParameters
 from identity_service.web.payloads import HealthAnswer, Members
 
@@ -182,7 +182,7 @@ class Described:
     method: str
     path: str
     tag: str
-    keys: Keys
+    keys: Access
     body: type[Members] | None = None
     answer: type[Struct] | None = None
     media: str = "application/json"
@@ -213,7 +213,7 @@ class Described:
 
 
 def _page(name: str, path: str, answer: type[Struct] | None = None, media: str = "application/json", *, cached: bool = False) -> Described:
-    return Described(name, name, "GET", path, SERVICE.tag, Keys.NONE, None, answer, media, cached)
+    return Described(name, name, "GET", path, SERVICE.tag, Access.NONE, None, answer, media, cached)
 
 
 PAGES = (
@@ -276,11 +276,11 @@ def _operation(one: Described, components: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _security(one: Described) -> list[Requirement]:
-    if one.keys is Keys.NONE:
+    if one.keys is Access.NONE:
         return []
     if not one.tracking:
         return [BEARER]
-    return [BEARER, PRIVATE_IN_QUERY if one.keys is Keys.PRIVATE else IN_QUERY]
+    return [BEARER, PRIVATE_IN_QUERY if one.keys is Access.PRIVATE else IN_QUERY]
 
 
 def _answer(one: Described, *, by_query: bool) -> dict[str, Any]:
@@ -301,7 +301,7 @@ def _refusals(one: Described) -> dict[str, Any]:
 
 def _can_happen(one: Described, status: int) -> bool:
     """Of pages without a key only what precedes every call, and a store that is away."""
-    if one.keys is Keys.NONE:
+    if one.keys is Access.NONE:
         return status in {400, 431} or (status == 503 and one.path == "/readyz")
     if status in {404, 409}:
         return ERRORS[status] in one.refuses

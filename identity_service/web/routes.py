@@ -68,7 +68,7 @@ from identity_service.web.calls.visitors import (
 from identity_service.web.demo.routes import demo_shop
 from identity_service.web.descriptions import section_of
 from identity_service.web.dialects import CLERK
-from identity_service.web.endpoint import Endpoint, Keys, Row
+from identity_service.web.endpoint import Access, Endpoint, Row
 from identity_service.web.lists import MOST_CALLS, MOST_PRODUCTS, page_query
 from identity_service.web.manual.routes import manual_routes
 from identity_service.web.openapi import Described, document
@@ -90,24 +90,31 @@ CALLS = (
         free=True,
         consent=True,
     ),
-    Row("receipts", visitors.receipts, ReceiptsBody, ReceiptsAnswer, "listReceipts", Keys.PRIVATE),
+    Row("receipts", visitors.receipts, ReceiptsBody, ReceiptsAnswer, "listReceipts", Access.PRIVATE),
     Row(
-        "receipts/verifications", visitors.verify_receipt, ReceiptVerificationBody, ReceiptVerificationAnswer, "verifyReceipt", Keys.PRIVATE
+        "receipts/verifications",
+        visitors.verify_receipt,
+        ReceiptVerificationBody,
+        ReceiptVerificationAnswer,
+        "verifyReceipt",
+        Access.PRIVATE,
     ),
-    Row("decisions", visitors.decisions, DecisionsBody, DecisionsAnswer, "previewDecision", Keys.PRIVATE),
+    Row("decisions", visitors.decisions, DecisionsBody, DecisionsAnswer, "previewDecision", Access.PRIVATE),
     Row("links", links.link, LinkBody, LinkAnswer, "linkVisitor", refuses=(ConsentRequired,)),
-    Row("unlinks", links.unlink, LinkBody, UnlinkAnswer, "unlinkVisitor", Keys.PRIVATE),
-    Row("lookups", links.look_up, LookupBody, LookupAnswer, "lookUp", Keys.PRIVATE, size=Size.LOOKUP),
-    Row("exports", links.export, RightsBody, ExportAnswer, "exportPerson", Keys.PRIVATE),
-    Row("erasures", links.erase, ErasureBody, ErasureAnswer, "erasePerson", Keys.PRIVATE),
-    Row("events", orders.events, EventsBody, EventsAnswer, "listEvents", Keys.PRIVATE),
-    Row("orders", orders.page, None, OrdersAnswer, "listOrders", Keys.PRIVATE, "GET", query=orders.OF_ORDERS),
-    Row("orders/{sale}", orders.one, None, OrderAnswer, "readOrder", Keys.PRIVATE, "GET", refuses=(NotFound,)),
-    Row("orders/{sale}/attribution", orders.attribution, None, AttributionAnswer, "explainOrder", Keys.PRIVATE, "GET", refuses=(NotFound,)),
-    Row("labels", orders.labels, None, LabelsAnswer, "compareLabels", Keys.PRIVATE, "GET", query=orders.OF_LABELS),
-    Row("calls", orders.calls, None, CallsAnswer, "listCalls", Keys.PRIVATE, "GET", query=page_query(MOST_CALLS)),
-    Row("products", orders.products, None, ProductsAnswer, "listProducts", Keys.PRIVATE, "GET", query=page_query(MOST_PRODUCTS)),
-    Row("health/tracking", orders.health, None, TrackingHealthAnswer, "checkTracking", Keys.PRIVATE, "GET"),
+    Row("unlinks", links.unlink, LinkBody, UnlinkAnswer, "unlinkVisitor", Access.PRIVATE),
+    Row("lookups", links.look_up, LookupBody, LookupAnswer, "lookUp", Access.PRIVATE, size=Size.LOOKUP),
+    Row("exports", links.export, RightsBody, ExportAnswer, "exportPerson", Access.PRIVATE),
+    Row("erasures", links.erase, ErasureBody, ErasureAnswer, "erasePerson", Access.PRIVATE),
+    Row("events", orders.events, EventsBody, EventsAnswer, "listEvents", Access.PRIVATE),
+    Row("orders", orders.page, None, OrdersAnswer, "listOrders", Access.PRIVATE, "GET", query=orders.OF_ORDERS),
+    Row("orders/{sale}", orders.one, None, OrderAnswer, "readOrder", Access.PRIVATE, "GET", refuses=(NotFound,)),
+    Row(
+        "orders/{sale}/attribution", orders.attribution, None, AttributionAnswer, "explainOrder", Access.PRIVATE, "GET", refuses=(NotFound,)
+    ),
+    Row("labels", orders.labels, None, LabelsAnswer, "compareLabels", Access.PRIVATE, "GET", query=orders.OF_LABELS),
+    Row("calls", orders.calls, None, CallsAnswer, "listCalls", Access.PRIVATE, "GET", query=page_query(MOST_CALLS)),
+    Row("products", orders.products, None, ProductsAnswer, "listProducts", Access.PRIVATE, "GET", query=page_query(MOST_PRODUCTS)),
+    Row("health/tracking", orders.health, None, TrackingHealthAnswer, "checkTracking", Access.PRIVATE, "GET"),
 )
 clerk = partial(Row, dialect=CLERK)
 TRACKING = (
@@ -122,12 +129,12 @@ TRACKING = (
     clerk("log/cart/add", tracking.log_basket, BasketBody, TrackingAnswer),
     clerk("log/cart/remove", tracking.log_basket, BasketBody, TrackingAnswer),
     clerk("log/cart/update", tracking.log_basket, BasketBody, TrackingAnswer),
-    clerk("log/returned", tracking.log_returned, ReturnedBody, TrackingAnswer, keys=Keys.PRIVATE),
+    clerk("log/returned", tracking.log_returned, ReturnedBody, TrackingAnswer, keys=Access.PRIVATE),
     clerk("log/debug", tracking.log_debug, DebugBody, TrackingAnswer),
-    clerk("misc/visitor_id", tracking.visitor_id, TrackingBody, VisitorIdAnswer, keys=Keys.DEVICE),
+    clerk("misc/visitor_id", tracking.visitor_id, TrackingBody, VisitorIdAnswer, keys=Access.DEVICE),
     clerk("token/verify", tracking.verify_token, TokenBody, TokenAnswer),
-    clerk("privacy/info", tracking.inform, PrivacyBody, PrivacyAnswer, keys=Keys.PRIVATE),
-    clerk("privacy/forget", tracking.forget, PrivacyBody, TrackingAnswer, keys=Keys.PRIVATE),
+    clerk("privacy/info", tracking.inform, PrivacyBody, PrivacyAnswer, keys=Access.PRIVATE),
+    clerk("privacy/forget", tracking.forget, PrivacyBody, TrackingAnswer, keys=Access.PRIVATE),
 )
 
 

@@ -15,7 +15,7 @@ from identity_service.model.visitor import VisitorId
 from tests.benchmarks import calls, checks, fill, load, sides
 from tests.benchmarks.load import Round
 from tests.benchmarks.work import AGAIN, CLICK, COOKIELESS, KNOWN, LINK, LOOKUP, NEW, NUMBER, SALE, SERVICE, VERIFY, Work
-from tests.server import valkey
+from tests.stores import valkey
 
 WORK = (KNOWN, LOOKUP, CLICK)
 CONNECTIONS = (1, 4, 16, 64, 256)

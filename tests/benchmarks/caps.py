@@ -22,7 +22,7 @@ from identity_service.store.redis.command import write
 from identity_service.web.call import Services
 from tests.benchmarks import fill, tables
 from tests.benchmarks.install import install
-from tests.server import valkey
+from tests.stores import valkey
 
 VISITORS, HANDLES, EVENTS, SALES = 1_000, 40, 200, 500
 """Of a handle, of a visitor (20 emails and 20 customer IDs), and twice of a visitor; as `config/default.toml` has them."""

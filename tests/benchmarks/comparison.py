@@ -17,7 +17,7 @@ import redis
 from tests.benchmarks import checks, load, sides, tables
 from tests.benchmarks.install import install
 from tests.benchmarks.work import BARE, NAMES, TEXT, Work, chosen
-from tests.server import valkey
+from tests.stores import valkey
 
 
 def main(arguments: Sequence[str]) -> int:

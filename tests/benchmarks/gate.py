@@ -30,7 +30,7 @@ from uvicorn.server import ServerState
 
 from identity_service.app import Application
 from identity_service.server.logs import configure
-from identity_service.server.protocol import Connection, allowances
+from identity_service.server.protocol import ClientConnection, allowances
 from identity_service.settings.load import load
 from tests.benchmarks.work import (
     AGAIN,
@@ -50,7 +50,7 @@ from tests.benchmarks.work import (
     VERIFY,
     Work,
 )
-from tests.server import valkey
+from tests.stores import valkey
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +196,7 @@ async def measured(store: str, rounds: int, times: int) -> list[Measured]:
     settings = load("development", {"IDENTITY_STORE__URL": store, "IDENTITY_STORE__TIMEOUT_SECONDS": "30"} | NEVER_LIMITED)
     application, allowed = Application(settings), allowances(settings)
     least = [Measured(math.inf, math.inf)] * len(BASE)
-    service = Served(application, lambda config, state: Connection(config, state, {}, allowed=allowed), 1)
+    service = Served(application, lambda config, state: ClientConnection(config, state, {}, allowed=allowed), 1)
     [issued] = await service.answers([request(NEW, "")])
     token = json.loads(issued.partition(b"\r\n\r\n")[2])["token"]
     await service.answers([request(AGAIN, "")])

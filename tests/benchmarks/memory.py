@@ -19,7 +19,7 @@ from identity_service.web.call import Services
 from tests.benchmarks import checks, fill, load, plots, sides, tables
 from tests.benchmarks.install import install
 from tests.benchmarks.work import CLICK, COOKIELESS, KNOWN, LOOKUP, NEW, NUMBER, SALE, SERVICE
-from tests.server import valkey
+from tests.stores import valkey
 from tests.test_command import descendants
 
 VISITORS = 200_000

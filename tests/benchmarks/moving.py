@@ -12,7 +12,7 @@ from identity_service.ops.blocking import direct
 from identity_service.ops.entries import Side
 from identity_service.ops.move import Moving
 from identity_service.store.keys import Keys
-from tests.server import valkey
+from tests.stores import valkey
 
 SHOP = ShopId("demo")
 OLD, NEW = "O" * 43, "N" * 43

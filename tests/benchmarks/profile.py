@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.benchmarks import checks, load, sides, tables
 from tests.benchmarks.install import install, py_spy
 from tests.benchmarks.work import AGAIN, CLICK, COOKIELESS, KNOWN, LINK, LOOKUP, NEW, SALE, SERVICE, Work
-from tests.server import valkey
+from tests.stores import valkey
 from tests.test_command import descendants
 
 PARTS: Mapping[str, Sequence[str]] = {

@@ -23,7 +23,7 @@ from identity_service.settings.load import load
 from identity_service.web.openapi import PAGES, PATH
 from identity_service.web.routes import described
 from tests.conftest import Clock
-from tests.server import valkey
+from tests.stores import valkey
 
 PUBLIC, PRIVATE = "demo-public-key", "demo-private-key"
 EMAIL = "luke@skywalker.com"

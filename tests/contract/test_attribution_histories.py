@@ -22,7 +22,7 @@ from redis.cluster import RedisCluster
 from identity_service.settings.load import load
 from tests.conftest import START, Clock, Shopper, shopping
 from tests.contract.attribution_model import BROWSERS, DAY, GRACE, HOUR, OWN, SERVER, Line, Model, Order, Terms, Visitor
-from tests.server import sale_at
+from tests.stores import sale_at
 
 HISTORIES = int(os.environ.get("HISTORIES", "0"))
 USUAL = 150

@@ -19,7 +19,7 @@ from identity_service.store import counters as stored_counters
 from identity_service.store import sales
 from identity_service.store.sales import NewSale, SaleAnswer
 from tests.conftest import Clock, Shopper, shopping
-from tests.server import sale_at
+from tests.stores import sale_at
 
 pytestmark = pytest.mark.anyio
 CAPS = {"VISITORS_PER_HANDLE": 6, "EMAILS_PER_VISITOR": 4, "EVENTS_PER_VISITOR": 10, "ORDERS_PER_SHOP": 12}

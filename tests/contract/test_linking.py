@@ -10,7 +10,7 @@ import redis
 from identity_service.app import Application
 from identity_service.settings.load import load
 from tests.conftest import Clock, Shopper
-from tests.server import sale_at
+from tests.stores import sale_at
 
 pytestmark = pytest.mark.anyio
 LUKE = "luke@skywalker.com"

@@ -16,7 +16,7 @@ from identity_service.settings.load import load
 from identity_service.store import sales
 from tests.conftest import Clock, Shopper, shopping
 from tests.faults.whole import dumped, faults_of
-from tests.server import sale_at
+from tests.stores import sale_at
 
 pytestmark = pytest.mark.anyio
 SALES = 6

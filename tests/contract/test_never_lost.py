@@ -26,7 +26,7 @@ from identity_service.store.redis.command import script
 from identity_service.web.calls.arguments import MOST_LABEL_BYTES
 from tests.conftest import Clock, Shopper, shopping
 from tests.contract.desk import desk_of
-from tests.server import valkey
+from tests.stores import valkey
 
 pytestmark = pytest.mark.anyio
 EMAIL = "luke@skywalker.com"

@@ -14,7 +14,7 @@ from identity_service.service.health import duration, every
 from identity_service.settings.load import load
 from identity_service.store.redis.command import Command
 from tests.conftest import Clock, Shopper, shopping
-from tests.server import sale_at
+from tests.stores import sale_at
 
 pytestmark = pytest.mark.anyio
 EMAIL = "luke@skywalker.com"

@@ -9,7 +9,7 @@ import redis
 from identity_service.app import Application
 from identity_service.web.visit import rfc3339
 from tests.conftest import Clock, Shopper
-from tests.server import sale_at
+from tests.stores import sale_at
 
 pytestmark = pytest.mark.anyio
 LUKE, LEIA = "luke@skywalker.com", "leia@organa.com"

@@ -7,7 +7,7 @@ import redis
 
 from identity_service.settings.load import load
 from tests.conftest import Clock, Shopper, shopping
-from tests.server import sale_at
+from tests.stores import sale_at
 
 pytestmark = pytest.mark.anyio
 FIRST = """{

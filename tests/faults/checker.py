@@ -20,7 +20,7 @@ from tests.faults.history import History, Kind, Operation
 from tests.faults.kept import Kept, Order, dumped, told
 from tests.faults.load import SHOPS
 from tests.faults.running import RunningService
-from tests.server import view
+from tests.stores import view
 
 AssertKept = Callable[[History, RunningService], None]
 """The fixture `assert_kept`."""

@@ -17,7 +17,7 @@ import redis
 from identity_service.store.embedded import server_binary
 from identity_service.store.keys import SCHEMA
 from tests.faults.connection import Connection
-from tests.server import view
+from tests.stores import view
 from tests.test_command import descendants, eventually, free_port
 
 STORES = frozenset({"valkey-server", "redis-server"})

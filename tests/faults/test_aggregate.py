@@ -21,7 +21,7 @@ from tests.faults.model import Model, Person, observed
 from tests.faults.steps import Crash
 from tests.faults.whole import dumped
 from tests.faults.world import HANDLES, NOW, SHOP, World
-from tests.server import view
+from tests.stores import view
 from tests.topologies import TOPOLOGIES
 
 EMAILS = [HANDLES.of_email(SHOP, f"{name}@example.com") for name in "abc"]

@@ -17,7 +17,7 @@ from tests.faults.kept import HANDLES
 from tests.faults.load import Load, perform, request
 from tests.faults.lying import LyingProxy
 from tests.faults.running import RunningService, RunningStore
-from tests.server import sale_at
+from tests.stores import sale_at
 
 SHOP = ShopId("demo")
 KEYS = Keys(HANDLES)

@@ -18,7 +18,7 @@ from identity_service.settings.schema import Settings
 from identity_service.store.redis.command import Command, script
 from tests.conftest import Clock, Shopper
 from tests.faults.whole import dumped, faults_of
-from tests.server import sale_at
+from tests.stores import sale_at
 
 pytestmark = pytest.mark.anyio
 SHOP = ShopId("demo")

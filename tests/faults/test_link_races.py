@@ -13,7 +13,7 @@ from identity_service.model.visitor import VisitorId
 from identity_service.store.redis.command import read
 from tests.faults.steps import SteppedClient, Turns
 from tests.faults.world import NOW, OPERATIONS, REMOVALS, SHOP, World
-from tests.server import valkey, view
+from tests.stores import valkey, view
 
 pytestmark = pytest.mark.anyio
 ROUNDS = 1_000

@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from tests.security.wire import tell
-from tests.server import valkey
+from tests.stores import valkey
 from tests.test_command import Service, eventually, free_port
 
 NEEDLE = "zqneedle"

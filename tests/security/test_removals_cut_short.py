@@ -16,7 +16,7 @@ from identity_service.store.keys import REPAIR_LOCK
 from identity_service.store.redis.command import Command
 from tests.conftest import Clock, Shopper
 from tests.contract.test_provisional_orders import BUYER, PRIVATE, PUBLIC, clicked, order, sell
-from tests.server import sale_at
+from tests.stores import sale_at
 from tests.test_privacy import dump
 
 pytestmark = pytest.mark.anyio

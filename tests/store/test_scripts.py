@@ -22,7 +22,7 @@ from identity_service.store.redis.command import DIRECTORY, script
 from identity_service.store.removals import Erased
 from identity_service.store.sales import MOST_SALES, HandleOfSale, NewSale, OfVisitor
 from identity_service.store.visitors import Grant, StoredReceipt
-from tests.server import valkey
+from tests.stores import valkey
 from tests.test_command import eventually, free_port
 
 SCRIPTS = sorted(DIRECTORY.glob("*.lua"))

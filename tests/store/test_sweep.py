@@ -15,8 +15,8 @@ from identity_service.store.keys import SWEEP, of_shop
 from identity_service.store.links import Linkable, LinkCall
 from identity_service.store.redis.command import Command, Reply
 from identity_service.store.redis.server import Node
-from tests.server import valkey, view
 from tests.store.test_scripts import NOW, SHOP, made
+from tests.stores import valkey, view
 
 pytestmark = pytest.mark.anyio
 EMAIL = Handles("p").of_email(SHOP, "luke@skywalker.com")

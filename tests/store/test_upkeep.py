@@ -18,8 +18,8 @@ from identity_service.store.links import Linkable, LinkCall
 from identity_service.store.redis.client import Client
 from identity_service.store.redis.command import Command, Reply, read, write
 from identity_service.store.redis.server import Breaker
-from tests.server import valkey
 from tests.store.test_scripts import NOW, SHOP, made
+from tests.stores import valkey
 from tests.test_command import eventually
 
 pytestmark = pytest.mark.anyio

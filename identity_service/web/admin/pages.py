@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AdminCall:
     """One request for a page. `form`: what was posted, None for a page that is only read."""
 
     services: Services
@@ -71,7 +71,7 @@ def converted(members: object, wanted: type[T]) -> T:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class View:
     """What a page shows: a template and its values."""
 
     template: str
@@ -80,7 +80,7 @@ class Shown:
     headers: Sequence[tuple[bytes, bytes]] = ()
 
 
-Handler = Callable[[Asked], Awaitable[Shown | Reply]]
+AdminHandler = Callable[[AdminCall], Awaitable[View | Reply]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class AdminPage:
     services: Services
     sessions: Sessions
     name: str
-    handler: Handler
+    handler: AdminHandler
 
     async def answer(self, call: PageCall) -> Reply:
         now = int(self.services.clock())
@@ -108,20 +108,20 @@ class AdminPage:
             cookies = [self.sessions.cookie(session, now)]
         return Reply(reply.body, reply.status, reply.media, cookies, [*SAFE, *reply.headers])
 
-    async def _asked(self, call: PageCall, session: Session) -> Asked:
+    async def _asked(self, call: PageCall, session: Session) -> AdminCall:
         form = await read_form(call, self.services.limits.body) if call.method == "POST" else None
         if form is not None:
             check_form(session, form)
-        return Asked(self.services, session, dict(parse_qsl(call.query)), form)
+        return AdminCall(self.services, session, dict(parse_qsl(call.query)), form)
 
-    def _page(self, shown: Shown, session: Session) -> Reply:
+    def _page(self, shown: View, session: Session) -> Reply:
         frame = {"menu": MENU, "page": self.name, "shop": session.shop.shop_id, "form_token": session.form_token}
         return Reply(rendered(shown.template, **frame, **shown.values), shown.status, HTML, headers=shown.headers)
 
 
-def _fault(error: ServiceError) -> Shown:
+def _fault(error: ServiceError) -> View:
     headers = [(b"retry-after", str(error.retry_after).encode())] if error.retry_after else []
-    return Shown("admin/fault.html", {"fault": error.detail or error.title, "title": error.title}, error.status, headers)
+    return View("admin/fault.html", {"fault": error.detail or error.title, "title": error.title}, error.status, headers)
 
 
 async def read_form(call: PageCall, most: int) -> dict[str, str]:

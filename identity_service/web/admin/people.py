@@ -9,7 +9,7 @@ from identity_service.errors import Invalid
 from identity_service.model.consent import Millis
 from identity_service.model.handle import Handle
 from identity_service.model.visitor import own_visitor_id
-from identity_service.web.admin.pages import Asked, Shown, converted
+from identity_service.web.admin.pages import AdminCall, View, converted
 from identity_service.web.call import Reply
 from identity_service.web.calls import links, orders
 from identity_service.web.calls import links as rights
@@ -23,21 +23,21 @@ HANDLES = ("email", "customer")
 NAMES = (*HANDLES, "visitor")
 
 
-async def customers(asked: Asked) -> Shown:
+async def customers(asked: AdminCall) -> View:
     """An email or customer ID, and its visitors."""
     values = {"asked": asked.form or {}, "visitors": None, "fault": None, "next": None, "count": 0}
     if asked.form is None:
-        return Shown("admin/customers.html", values)
+        return View("admin/customers.html", values)
     try:
         _named(asked, HANDLES)
         answer = await links.look_up(asked.call(asked.body(LookupBody, *HANDLES)))
     except Invalid as error:
-        return Shown("admin/customers.html", values | {"fault": error.detail}, error.status)
+        return View("admin/customers.html", values | {"fault": error.detail}, error.status)
     shown, following = asked.part(answer.body.visitors)
-    return Shown("admin/customers.html", values | {"visitors": shown, "next": following, "count": len(answer.body.visitors)})
+    return View("admin/customers.html", values | {"visitors": shown, "next": following, "count": len(answer.body.visitors)})
 
 
-def _named(asked: Asked, names: tuple[str, ...]) -> tuple[str, str]:
+def _named(asked: AdminCall, names: tuple[str, ...]) -> tuple[str, str]:
     """The one name that is filled in, and its value. Raises Invalid."""
     filled = [(name, text) for name in names if asked.form and (text := asked.form.get(name, "").strip())]
     if len(filled) != 1:
@@ -45,28 +45,28 @@ def _named(asked: Asked, names: tuple[str, ...]) -> tuple[str, str]:
     return filled[0]
 
 
-async def export(asked: Asked) -> Reply:
+async def export(asked: AdminCall) -> Reply:
     _named(asked, NAMES)
     answer = await rights.export(asked.call(asked.body(RightsBody, *NAMES)))
     body = msgspec.json.format(msgspec.json.encode(answer.body), indent=2)
     return Reply(body, media="application/json", headers=[(b"content-disposition", b'attachment; filename="export.json"')])
 
 
-async def erasure(asked: Asked) -> Shown:
+async def erasure(asked: AdminCall) -> View:
     """What will go; then, once it is typed again, its erasure."""
     name, value = _named(asked, NAMES)
     body, confirmed = asked.body(ErasureBody, *NAMES), (asked.form or {}).get("confirmation")
     if confirmed is not None and _same(asked, name, confirmed, value):
         answer = await rights.erase(asked.call(body))
-        return Shown("admin/erased.html", {"name": name, "answer": answer.body})
+        return View("admin/erased.html", {"name": name, "answer": answer.body})
     going = (await rights.erase(asked.call(replace(body, dry_run=True)))).body
     held = (await rights.export(asked.call(body))).body
     fault = None if confirmed is None else "What you typed is something else, so nothing was erased."
     goes = {"going": going, "orders": len(held.orders), "receipts": sum(len(one.get("receipts", [])) for one in held.visitors)}
-    return Shown("admin/erase.html", {"name": name, "value": value, "fault": fault, **goes}, 200 if fault is None else 422)
+    return View("admin/erase.html", {"name": name, "value": value, "fault": fault, **goes}, 200 if fault is None else 422)
 
 
-def _same(asked: Asked, name: str, typed: str, named: str) -> bool:
+def _same(asked: AdminCall, name: str, typed: str, named: str) -> bool:
     if name == "visitor":
         return typed.strip() == named.strip()
     handles, shop = asked.services.handles, asked.shop.shop_id
@@ -80,16 +80,16 @@ def _same(asked: Asked, name: str, typed: str, named: str) -> bool:
         return False
 
 
-async def visitors(asked: Asked) -> Shown:
+async def visitors(asked: AdminCall) -> View:
     """An ID: its record, links, receipts, activity and orders."""
     empty = {"asked": "", "visitor": None, "fault": None}
     if asked.form is None:
-        return Shown("admin/visitors.html", empty)
+        return View("admin/visitors.html", empty)
     text = asked.form.get("visitor", "").strip()
     try:
         visitor = own_visitor_id(text)
     except Invalid as error:
-        return Shown("admin/visitors.html", empty | {"asked": text, "fault": error.detail}, error.status)
+        return View("admin/visitors.html", empty | {"asked": text, "fault": error.detail}, error.status)
     [state] = await asked.services.store.visitors.states(asked.shop.shop_id, [visitor], int(asked.services.clock()))
     held = await asked.services.rights.export_visitor(asked.shop, visitor)
     events = (await orders.events(asked.call(EventsBody(visitor=visitor)))).body.events
@@ -97,22 +97,22 @@ async def visitors(asked: Asked) -> Shown:
     bought, following = asked.part(sorted(held["orders"], key=lambda order: -order["time"]))
     values = {"asked": text, "visitor": visitor, "held": held["visitors"], "orders": bought, "events": events, "gone": gone}
     values |= {"next": following}
-    return Shown("admin/visitors.html", empty | values)
+    return View("admin/visitors.html", empty | values)
 
 
-async def consent(asked: Asked) -> Shown:
+async def consent(asked: AdminCall) -> View:
     """Receipts of a visitor or by ID, and what would be decided for given signals."""
     values = {"asked": asked.form or {}, "receipts": None, "decision": None, "fault": None, "example": _example(asked)}
     if asked.form is None:
-        return Shown("admin/consent.html", values)
+        return View("admin/consent.html", values)
     try:
         if "receipt_id" in asked.form:
             answer = await consents.receipts(asked.call(asked.body(ReceiptsBody, "visitor", "receipt_id")))
-            return Shown("admin/consent.html", values | {"receipts": answer.body.receipts})
+            return View("admin/consent.html", values | {"receipts": answer.body.receipts})
         decided = await consents.decisions(asked.call(_decision(asked.form)))
-        return Shown("admin/consent.html", values | {"decision": decided.body})
+        return View("admin/consent.html", values | {"decision": decided.body})
     except Invalid as error:
-        return Shown("admin/consent.html", values | {"fault": error.detail}, error.status)
+        return View("admin/consent.html", values | {"fault": error.detail}, error.status)
 
 
 def _decision(form: Mapping[str, str]) -> DecisionsBody:
@@ -123,6 +123,6 @@ def _decision(form: Mapping[str, str]) -> DecisionsBody:
         raise Invalid("The call is not JSON.") from None
 
 
-def _example(asked: Asked) -> str:
+def _example(asked: AdminCall) -> str:
     body = {"consent": {"purposes": {"storage": "granted", "measurement": "granted"}}, "client": {"region": "FR", "gpc": True}}
     return msgspec.json.format(msgspec.json.encode(body | {"policy": asked.shop.policy.name}), indent=2).decode()

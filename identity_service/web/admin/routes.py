@@ -1,7 +1,7 @@
 """Every address of the admin pages."""
 
 from identity_service.web.admin import people, shop
-from identity_service.web.admin.pages import SAFE, AdminPage, Handler
+from identity_service.web.admin.pages import SAFE, AdminHandler, AdminPage
 from identity_service.web.admin.sessions import Sessions
 from identity_service.web.admin.sign_in import SignIn, sign_out
 from identity_service.web.admin.stream import LogStream
@@ -9,7 +9,7 @@ from identity_service.web.call import Services
 from identity_service.web.pages import STATIC, Page, file_page, redirect_page
 from identity_service.web.routing import Named
 
-READ: dict[str, Handler] = {
+READ: dict[str, AdminHandler] = {
     "overview": shop.overview,
     "customers": people.customers,
     "visitors": people.visitors,
@@ -20,7 +20,7 @@ READ: dict[str, Handler] = {
     "consent": people.consent,
     "keys": shop.keys,
 }
-POSTED: dict[str, Handler] = {
+POSTED: dict[str, AdminHandler] = {
     "customers": people.customers,
     "visitors": people.visitors,
     "consent": people.consent,

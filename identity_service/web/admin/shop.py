@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from identity_service.errors import NotFound
-from identity_service.web.admin.pages import Asked, Shown
+from identity_service.web.admin.pages import AdminCall, View
 from identity_service.web.calls import orders as calls
 from identity_service.web.pages import SNIPPET, asset
 
@@ -13,36 +13,36 @@ CALLS_A_PAGE = 200
 OUTCOMES = ("ok", "error")
 
 
-async def overview(asked: Asked) -> Shown:
+async def overview(asked: AdminCall) -> View:
     days = next((one for one in DAYS if str(one) == asked.query.get("days")), 7)
     figures = await asked.services.figures.of_shop(asked.shop, days)
     labels = (await calls.labels(asked.call(query={"days": str(days)}))).body
     health = (await calls.health(asked.call())).body
-    return Shown("admin/overview.html", {"days": days, "choices": DAYS, "figures": figures, "labels": labels, "health": health})
+    return View("admin/overview.html", {"days": days, "choices": DAYS, "figures": figures, "labels": labels, "health": health})
 
 
-async def orders(asked: Asked) -> Shown:
+async def orders(asked: AdminCall) -> View:
     """A page of orders, or with `sale` one of them and why it is attributed."""
     sale = asked.query.get("sale")
     if sale is None:
         query = {name: asked.query[name] for name in ("cursor",) if name in asked.query}
         answer = (await calls.page(asked.call(query=query))).body
-        return Shown("admin/orders.html", {"orders": answer.orders, "next": answer.next, "first": "cursor" not in query})
+        return View("admin/orders.html", {"orders": answer.orders, "next": answer.next, "first": "cursor" not in query})
     call = asked.call(parameters={"sale": sale})
     try:
         order, why = (await calls.one(call)).body, (await calls.attribution(call)).body
     except NotFound:
-        return Shown("admin/fault.html", {"title": "No such order", "fault": "No order with this sale ID was logged."}, 404)
-    return Shown("admin/order.html", {"order": order, "why": why})
+        return View("admin/fault.html", {"title": "No such order", "fault": "No order with this sale ID was logged."}, 404)
+    return View("admin/order.html", {"order": order, "why": why})
 
 
-async def products(asked: Asked) -> Shown:
+async def products(asked: AdminCall) -> View:
     found = (await calls.products(asked.call())).body.products
     shown, following = asked.part(found)
-    return Shown("admin/products.html", {"products": shown, "next": following, "count": len(found)})
+    return View("admin/products.html", {"products": shown, "next": following, "count": len(found)})
 
 
-async def logs(asked: Asked) -> Shown:
+async def logs(asked: AdminCall) -> View:
     """The cursor counts from the oldest entry, so that new ones move none to another page."""
     names = sorted({entry["call"] for entry in await log_entries(asked, {})})
     wanted = log_filter(asked.query)
@@ -59,14 +59,14 @@ async def logs(asked: Asked) -> Shown:
         "wanted": wanted,
         "outcomes": OUTCOMES,
     }
-    return Shown("admin/logs.html", values)
+    return View("admin/logs.html", values)
 
 
 def log_filter(query: Mapping[str, str]) -> dict[str, str]:
     return {name: query[name] for name in ("call", "outcome") if query.get(name)}
 
 
-async def log_entries(asked: Asked, wanted: Mapping[str, str]) -> list[dict[str, Any]]:
+async def log_entries(asked: AdminCall, wanted: Mapping[str, str]) -> list[dict[str, Any]]:
     return matching((await calls.calls(asked.call())).body.calls, wanted)
 
 
@@ -80,15 +80,15 @@ def position_of(found: Sequence[Mapping[str, Any]]) -> str:
     return f"{newest} {sum(entry['time'] == newest for entry in found)}"
 
 
-async def health(asked: Asked) -> Shown:
-    return Shown("admin/health.html", {"health": (await calls.health(asked.call())).body})
+async def health(asked: AdminCall) -> View:
+    return View("admin/health.html", {"health": (await calls.health(asked.call())).body})
 
 
-async def keys(asked: Asked) -> Shown:
+async def keys(asked: AdminCall) -> View:
     """Which exist: the first characters of their digests, never a key."""
     keys = asked.services.shops.keys_of(asked.shop)
     held = [(key.private, key.digest[:12]) for key in sorted(keys, key=lambda key: (not key.private, key.digest))]
-    return Shown(
+    return View(
         "admin/keys.html",
         {"keys": held, "own": asked.session.key[:12], "snippet": asset(SNIPPET)},
     )

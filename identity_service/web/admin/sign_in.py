@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 from identity_service.errors import ServiceError, Unauthorized
 from identity_service.model.shop import Caller
 from identity_service.server.addresses import caller_source
-from identity_service.web.admin.pages import SAFE, Asked, read_form, redirect
+from identity_service.web.admin.pages import SAFE, AdminCall, read_form, redirect
 from identity_service.web.admin.sessions import NO_COOKIE, Sessions
 from identity_service.web.auth import authenticate
 from identity_service.web.call import Reply, Services
@@ -55,5 +55,5 @@ class SignIn:
             raise
 
 
-async def sign_out(asked: Asked) -> Reply:  # noqa: ARG001 the session is left, whosever it is
+async def sign_out(asked: AdminCall) -> Reply:  # noqa: ARG001 the session is left, whosever it is
     return redirect("signin", NO_COOKIE)

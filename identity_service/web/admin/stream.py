@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import ServiceError
 from identity_service.model.shop import ShopId
-from identity_service.web.admin.pages import SAFE, Asked
+from identity_service.web.admin.pages import SAFE, AdminCall
 from identity_service.web.admin.sessions import Session, Sessions
 from identity_service.web.admin.shop import log_entries, log_filter, matching, position_of
 from identity_service.web.call import Reply, Services, send_reply
@@ -69,7 +69,7 @@ class LogStream:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no"), *SAFE]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         place = scope["state"]["headers"].get("last-event-id") or query.get("after", "")
-        asked = Asked(self.services, session, query, None)
+        asked = AdminCall(self.services, session, query, None)
         ends = [asyncio.ensure_future(one) for one in (self._write(asked, place, send), _left(receive), self.services.stopping.wait())]
         await asyncio.wait(ends, timeout=LONGEST, return_when=asyncio.FIRST_COMPLETED)
         for task in ends:
@@ -77,7 +77,7 @@ class LogStream:
         await asyncio.gather(*ends, return_exceptions=True)
         await send({"type": "http.response.body", "body": b""})
 
-    async def _write(self, asked: Asked, place: str, send: Send) -> None:
+    async def _write(self, asked: AdminCall, place: str, send: Send) -> None:
         known: Sequence[Entry] | None = None
         while True:
             await send({"type": "http.response.body", "body": b": still here\n\n", "more_body": True})
@@ -90,7 +90,7 @@ class LogStream:
                 known = found
             await asyncio.sleep(EVERY)
 
-    async def _log(self, asked: Asked) -> list[Entry]:
+    async def _log(self, asked: AdminCall) -> list[Entry]:
         """Of the shop, read once for all its streams. Raises StoreUnavailable."""
         now, shop = asyncio.get_running_loop().time(), asked.shop.shop_id
         read = self.logs.get(shop)

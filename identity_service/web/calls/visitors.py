@@ -10,7 +10,7 @@ from identity_service.model.consent import Choice, Receipt, choice_said
 from identity_service.model.cookieless import DAY
 from identity_service.model.policy import Asked, Reason
 from identity_service.model.visitor import Kind, own_visitor_id
-from identity_service.service.visit import Scene, Visit
+from identity_service.service.visit import Known, Visit
 from identity_service.signals.reader import SOURCES
 from identity_service.web.call import Call, Reply
 from identity_service.web.lists import MOST_RECEIPTS, keys_of_times, page_of
@@ -249,24 +249,24 @@ async def decisions(call: Call) -> Reply:
     visit = visit_of(call)
     if not isinstance(call.body.policy, UnsetType):
         visit = replace(visit, shop=call.shop.under(call.body.policy))
-    scene, decision = await call.services.visitors.preview(visit)
+    known, decision = await call.services.visitors.preview(visit)
     told = DecisionAnswer(decision.reason, decision.signal, decision.region, decision.policy)
-    trace = [*_unread(call.body.consent, scene), *_trace(scene), TraceStep("rule", decision.reason)]
+    trace = [*_unread(call.body.consent, known), *_trace(known), TraceStep("rule", decision.reason)]
     return Reply(DecisionsAnswer(decision.mode.value, decision.sale_share_opt_out, told, trace))
 
 
-def _unread(consent: str | ConsentObject | UnsetType, scene: Scene) -> list[TraceStep]:
+def _unread(consent: str | ConsentObject | UnsetType, known: Known) -> list[TraceStep]:
     """What was sent and gave no signal: it could not be read, is stale, does not apply, or nothing is decided yet."""
     if not isinstance(consent, ConsentObject):
         return []
-    read = {signal.source for signal in scene.visit.signals}
+    read = {signal.source for signal in known.visit.signals}
     sent = [source for source in ("google", "tcf", "gpp", "us_privacy") if getattr(consent, source) is not UNSET]
     return [TraceStep(f"signal {source}", "not a choice") for source in sent if source not in read]
 
 
-def _trace(scene: Scene) -> list[TraceStep]:
+def _trace(known: Known) -> list[TraceStep]:
     """Every fact that the decision could look at, in the order it looks."""
-    facts, visit = scene.facts(), scene.visit
+    facts, visit = known.facts(), known.visit
     steps = [("robot, prefetch or agent", facts.automated), ("asked", facts.asked)]
     steps += [(f"signal {signal.source}", signal.choice or "absent") for signal in facts.signals]
     steps += [(f"sale_share_opt_out {signal.source}", True) for signal in facts.signals if signal.sale_share_opt_out]

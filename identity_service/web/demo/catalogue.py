@@ -54,7 +54,7 @@ def beside(product: Product) -> Shelf:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CartLine:
     product: Product
     quantity: int
 
@@ -70,8 +70,8 @@ class Cart:
     items: tuple[Product, ...] = ()
 
     @property
-    def lines(self) -> list[Line]:
-        return [Line(product, quantity) for product, quantity in Counter(self.items).items()]
+    def lines(self) -> list[CartLine]:
+        return [CartLine(product, quantity) for product, quantity in Counter(self.items).items()]
 
     @property
     def total(self) -> Decimal:

@@ -25,7 +25,7 @@ TEMPLATES = Environment(
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DemoCall:
     """What a page is asked with: the path's parameters, the cart of the address, and the form that was posted."""
 
     parameters: Mapping[str, str]
@@ -33,12 +33,12 @@ class Asked:
     form: Mapping[str, str]
 
 
-def shop_page(show: Callable[[Asked], Reply], most: int = 0) -> Page:
+def shop_page(show: Callable[[DemoCall], Reply], most: int = 0) -> Page:
     """`most`: bytes of a posted form, which is taken from the shop's own pages only."""
 
     async def answer(call: PageCall) -> Reply:
         posted = await _form(call, most) if call.method == "POST" else ""
-        return show(Asked(call.parameters, cart_of(posted or call.query), dict(parse_qsl(posted))))
+        return show(DemoCall(call.parameters, cart_of(posted or call.query), dict(parse_qsl(posted))))
 
     return Page(answer)
 
@@ -52,11 +52,11 @@ async def _form(call: PageCall, most: int) -> str:
         raise Malformed("The form is not in UTF-8.") from None
 
 
-def product_list(asked: Asked) -> Reply:
+def product_list(asked: DemoCall) -> Reply:
     return _page("list.html", asked.cart, shelves=SHELVES)
 
 
-def product(asked: Asked) -> Reply:
+def product(asked: DemoCall) -> Reply:
     found = product_named(asked.parameters["id"])
     if found is None:
         return _page(
@@ -65,11 +65,11 @@ def product(asked: Asked) -> Reply:
     return _page("product.html", asked.cart, pressed=asked.cart.ordered(found), product=found, shelf=beside(found))
 
 
-def cart(asked: Asked) -> Reply:
+def cart(asked: DemoCall) -> Reply:
     return _page("cart.html", asked.cart)
 
 
-def confirmation(asked: Asked) -> Reply:
+def confirmation(asked: DemoCall) -> Reply:
     """The email comes in a form, never in an address. A repeated form repeats its sale ID, and counts once."""
     email = asked.form.get("email", "").strip()[:LONGEST_EMAIL]
     if not asked.cart.items or not email:

@@ -12,10 +12,10 @@ from identity_service.model.event import event_of
 from identity_service.model.policy import Asked, Decision, Reason
 from identity_service.model.visitor import Mode, VisitorId
 from identity_service.service.reports import Order
-from identity_service.service.visit import Scene, Visit
+from identity_service.service.visit import Known, Visit
 from identity_service.web.call import Call, Reply
 from identity_service.web.cookies import read_cookies
-from identity_service.web.demo.payloads import CreditEntry, EarlierSession, EventEntry, LinkEntry, OrderEntry, PanelAnswer
+from identity_service.web.demo.payloads import EarlierSession, PanelAnswer, PanelCredit, PanelEvent, PanelLink, PanelOrder
 from identity_service.web.origin import is_from_own_page
 from identity_service.web.visit import cookie_signals_of, refusal_of, rfc3339, surroundings_of
 
@@ -38,18 +38,18 @@ REASONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class PanelSubject:
     """`visitor` is None in null mode. `derived`: the device's cookieless ID, also where it is not given out."""
 
-    scene: Scene
+    known: Known
     decision: Decision
     visitor: VisitorId | None
     derived: VisitorId | None
 
     @property
     def expires(self) -> int:
-        record = self.scene.record
-        return record.expires if record and self.decision.mode is Mode.PERSISTENT else self.scene.candidate.expires
+        record = self.known.record
+        return record.expires if record and self.decision.mode is Mode.PERSISTENT else self.known.cookieless.expires
 
 
 async def show(call: Call) -> Reply:
@@ -93,50 +93,50 @@ def device_visit(call: Call) -> Visit:
     )
 
 
-async def _subject(call: Call) -> Subject:
-    scene, decision = await call.services.visitors.preview(device_visit(call))
-    derived = None if scene.candidate.random else scene.candidate.visitor
-    persistent = scene.living.visitor if scene.living else None
+async def _subject(call: Call) -> PanelSubject:
+    known, decision = await call.services.visitors.preview(device_visit(call))
+    derived = None if known.cookieless.random else known.cookieless.visitor
+    persistent = known.living.visitor if known.living else None
     visitor = {Mode.PERSISTENT: persistent, Mode.COOKIELESS: derived, Mode.NULL: None}[decision.mode]
-    return Subject(scene, decision, visitor, derived)
+    return PanelSubject(known, decision, visitor, derived)
 
 
-async def _events(call: Call, subject: Subject) -> list[EventEntry]:
+async def _events(call: Call, subject: PanelSubject) -> list[PanelEvent]:
     """Newest first: of the ID, then of the session before its grant."""
     if subject.visitor is None:
         return []
-    record, shop, stored = subject.scene.record, call.shop.shop_id, call.services.store.events
+    record, shop, stored = subject.known.record, call.shop.shop_id, call.services.store.events
     own = await stored.of(shop, subject.visitor)
     both = await stored.of(shop, subject.visitor, record.bridged_from) if record and record.bridged_from else own
     return [_event(one, earlier=at >= len(own)) for at, one in enumerate(both)]
 
 
-def _event(stored: str, *, earlier: bool) -> EventEntry:
+def _event(stored: str, *, earlier: bool) -> PanelEvent:
     event = event_of(stored)
-    return EventEntry(event.type, rfc3339(event.time), list(event.products), list(event.labels or ()), event.text, earlier)
+    return PanelEvent(event.type, rfc3339(event.time), list(event.products), list(event.labels or ()), event.text, earlier)
 
 
-async def _orders(call: Call, exported: list[dict[str, Any]]) -> list[OrderEntry]:
+async def _orders(call: Call, exported: list[dict[str, Any]]) -> list[PanelOrder]:
     newest = sorted(exported, key=lambda order: -order["time"])[:MOST_ORDERS]
     found = [await call.services.orders.order(call.shop, order["sale"]) for order in newest]
     return [_order(order) for order in found if order]
 
 
-def _order(order: Order) -> OrderEntry:
-    credited = [CreditEntry(one["product"], one["labels"], rfc3339(one["clicked_at"])) for one in order.credits]
+def _order(order: Order) -> PanelOrder:
+    credited = [PanelCredit(one["product"], one["labels"], rfc3339(one["clicked_at"])) for one in order.credits]
     explanation = ATTRIBUTED if credited else EXPLANATIONS[order.missing or Break.NO_CLICK]
-    return OrderEntry(order.sale, rfc3339(order.time), f"{order.revenue:f}", credited, explanation)
+    return PanelOrder(order.sale, rfc3339(order.time), f"{order.revenue:f}", credited, explanation)
 
 
-async def _earlier(call: Call, subject: Subject) -> EarlierSession | None:
+async def _earlier(call: Call, subject: PanelSubject) -> EarlierSession | None:
     if subject.visitor or subject.derived is None:
         return None
     found = await call.services.store.events.of(call.shop.shop_id, subject.derived)
-    ends = window_at(subject.scene.seconds, call.shop.settings.window_days).salt_destroyed_at
+    ends = window_at(subject.known.seconds, call.shop.settings.window_days).salt_destroyed_at
     return EarlierSession(len(found), rfc3339(ends)) if found else None
 
 
-async def _links(call: Call, subject: Subject) -> list[LinkEntry] | None:
+async def _links(call: Call, subject: PanelSubject) -> list[PanelLink] | None:
     """What a service that looks the email up is told."""
     if not isinstance(call.body.email, str):
         return None
@@ -148,5 +148,5 @@ async def _links(call: Call, subject: Subject) -> list[LinkEntry] | None:
     return [_link(one.link.visitor, one.mode, own=one.link.visitor in (subject.visitor, subject.derived)) for one in found[:MOST_LINKS]]
 
 
-def _link(visitor: str, mode: Mode, *, own: bool) -> LinkEntry:
-    return LinkEntry(visitor if own else f"{visitor[:SHOWN_OF_OTHERS]}…", own, mode)
+def _link(visitor: str, mode: Mode, *, own: bool) -> PanelLink:
+    return PanelLink(visitor if own else f"{visitor[:SHOWN_OF_OTHERS]}…", own, mode)

@@ -18,7 +18,7 @@ class StartedOver(Struct, frozen=True):
     status: Literal["ok"] = "ok"
 
 
-class EventEntry(Struct, frozen=True):
+class PanelEvent(Struct, frozen=True):
     """`earlier`: logged under the cookieless ID of the session before the grant, which counts."""
 
     type: str
@@ -29,21 +29,21 @@ class EventEntry(Struct, frozen=True):
     earlier: bool
 
 
-class CreditEntry(Struct, frozen=True):
+class PanelCredit(Struct, frozen=True):
     product: str | int
     labels: list[str]
     clicked_at: str
 
 
-class OrderEntry(Struct, frozen=True):
+class PanelOrder(Struct, frozen=True):
     sale: str
     time: str
     revenue: str
-    credits: list[CreditEntry]
+    credits: list[PanelCredit]
     explanation: str
 
 
-class LinkEntry(Struct, frozen=True):
+class PanelLink(Struct, frozen=True):
     """`own`: of the device that asks; IDs of other devices are cut short."""
 
     visitor: str
@@ -72,7 +72,7 @@ class PanelAnswer(Struct, frozen=True):
     refusal_cookie: bool
     held: dict[str, Any] | None
     event_count: int
-    events: list[EventEntry]
-    orders: list[OrderEntry]
+    events: list[PanelEvent]
+    orders: list[PanelOrder]
     earlier: EarlierSession | None
-    links: list[LinkEntry] | None
+    links: list[PanelLink] | None

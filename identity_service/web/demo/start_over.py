@@ -24,8 +24,8 @@ async def start_over(call: Call) -> Reply:
         raise Forbidden("The demo starts over on its own pages and in its own shop.")
     visit = device_visit(call)
     named = [token.visitor for token in call.services.visitors.verified(call.shop, visit.tokens)]
-    scene, _ = await call.services.visitors.preview(replace(visit, tokens=()))
-    derived = None if scene.candidate.random else scene.candidate.visitor
+    known, _ = await call.services.visitors.preview(replace(visit, tokens=()))
+    derived = None if known.cookieless.random else known.cookieless.visitor
     for visitor in dict.fromkeys([*named, *([derived] if derived else [])]):
         await call.services.rights.erase_visitor(call.shop, visitor)
     if derived:

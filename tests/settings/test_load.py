@@ -23,7 +23,7 @@ from identity_service.settings.toml_file import key_lines
 from identity_service.version import VERSION
 
 KEY, OTHER_KEY, PEPPER = "A" * 43, "B" * 43, "C" * 43
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 SOUND = {
     "IDENTITY_SECRETS__SIGNING_KEYS": KEY,
     "IDENTITY_SECRETS__PEPPER": PEPPER,

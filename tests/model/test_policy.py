@@ -28,13 +28,13 @@ def expected(policy: str, facts: Facts) -> tuple[str, str]:
     strict = policy == "strict"
     signal = facts.signals[0] if facts.signals else None
     sent = signal.choice if signal else None
-    may_say = not strict and facts.refusal is None and facts.candidate_gone_at is None
+    may_say = not strict and facts.refusal is None and facts.cookieless_gone_at is None
     stored = None if facts.consent and facts.consent.source == SHOP and not may_say else facts.consent
     if signal and signal.dated and stored and signal.decided_at < stored.granted_at:
         sent = None
     if signal and sent is Choice.GRANTED:
         said_now = not signal.dated and not signal.remembered
-        against = [facts.gone_at] if said_now else [facts.gone_at, facts.candidate_gone_at, facts.refusal.at if facts.refusal else None]
+        against = [facts.gone_at] if said_now else [facts.gone_at, facts.cookieless_gone_at, facts.refusal.at if facts.refusal else None]
         undated = signal.remembered and not signal.dated
         if any(at is not None and (undated or signal.decided_at <= at) for at in against):
             sent = None
@@ -53,7 +53,7 @@ def expected(policy: str, facts: Facts) -> tuple[str, str]:
         return "null", "visitor_disabled"
     if choice is Choice.REFUSED:
         return "null", "consent_refused"
-    candidate = ("null", "withdrawn") if facts.candidate_gone_at else None
+    candidate = ("null", "withdrawn") if facts.cookieless_gone_at else None
     if choice is Choice.GRANTED:
         if facts.asked is Asked.AUTO:
             return candidate or ("cookieless", "requested_cookieless")

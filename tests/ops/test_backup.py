@@ -20,10 +20,10 @@ from identity_service.store.keys import MOVE, of_shop
 from tests.conftest import Clock
 from tests.filled import NEW, OLD, Person, environment, fill, picture, service
 from tests.first_store import plant
-from tests.server import valkey
-from tests.store.test_moving import moved, side
+from tests.ops.test_move import moved, side
+from tests.ops.test_move_command import run
+from tests.stores import valkey
 from tests.test_command import eventually
-from tests.test_move_command import run
 from tests.test_privacy import dump, hits
 
 BACKUPS = 4

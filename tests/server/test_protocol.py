@@ -10,7 +10,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from identity_service.server.protocol import Connection, allowances
+from identity_service.server.protocol import ClientConnection, allowances
 from identity_service.settings.load import load
 
 pytestmark = pytest.mark.anyio
@@ -75,11 +75,11 @@ async def opened(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio
 
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
-    config = uvicorn.Config(app, http=Connection, ws="none", log_config=None, access_log=False, timeout_keep_alive=IDLE)
+    config = uvicorn.Config(app, http=ClientConnection, ws="none", log_config=None, access_log=False, timeout_keep_alive=IDLE)
     config.load()
     state, made, allowed = ServerState(), Server(), allowances(load("development", {}))
 
-    class Watched(Connection):
+    class Watched(ClientConnection):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(Counted(transport, made.writes))
 

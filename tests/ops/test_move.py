@@ -25,7 +25,7 @@ from identity_service.store.sales import packed
 from identity_service.store.schema import Schema, SeenMark, examine_marks, schema_of
 from tests.conftest import Clock
 from tests.filled import NEW, NEWEST, OLD, SHOP, digests, fill, picture, service, under
-from tests.server import valkey
+from tests.stores import valkey
 from tests.test_privacy import dump, hits
 from tests.topologies import cluster
 

@@ -13,11 +13,11 @@ from identity_service.model.shop import ShopId
 from identity_service.ops.doctor import diagnose, placement
 from identity_service.ops.inspect import CLUSTERED, COMMANDS, REPLICATED, Inspection, Shard, inspect
 from identity_service.store.embedded import EmbeddedStore
-from tests.server import valkey
+from tests.stores import valkey
 from tests.test_floors import PACKAGE
 from tests.topologies import SERVICE, Cluster, Sentinels, cluster, free_port, sentinels
 
-STATED = re.findall(r"^#     ([a-z-]+) (.+)$", (Path(__file__).parent.parent / "config/production.toml").read_text(), re.MULTILINE)
+STATED = re.findall(r"^#     ([a-z-]+) (.+)$", (Path(__file__).parent.parent.parent / "config/production.toml").read_text(), re.MULTILINE)
 MEMORY = ("--maxmemory", "100mb")
 
 

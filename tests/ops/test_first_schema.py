@@ -24,8 +24,8 @@ from identity_service.store.schema import FIRST, Schema, SeenMark, examine_marks
 from tests.conftest import Clock, Shopper
 from tests.filled import NEW, OLD, SHOP, service, told_of, under
 from tests.first_store import GONE, GONE_LIFE, LINKED, RECORD, SALES, SALT, UNLINKED, handle_of, plant
-from tests.server import valkey
-from tests.store.test_moving import NAMES, Crash, everything, moved, moved_by_a_mortal, side, silent
+from tests.ops.test_move import NAMES, Crash, everything, moved, moved_by_a_mortal, side, silent
+from tests.stores import valkey
 from tests.test_privacy import dump, hits
 from tests.topologies import cluster, sentinels
 

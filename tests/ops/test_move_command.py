@@ -16,7 +16,7 @@ from identity_service.store.keys import MOVE, PROBE, REPAIR_LOCK, SCHEMA
 from identity_service.store.schema import VERSION, Schema, schema_of
 from tests.filled import NEW, OLD, SHOP, environment
 from tests.first_store import plant
-from tests.server import valkey
+from tests.stores import valkey
 from tests.test_command import PATIENCE, eventually, free_port, served
 
 CHANGED = {name: value for name, value in environment("", OLD, NEW).items() if "SECRETS" in name}

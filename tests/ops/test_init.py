@@ -19,7 +19,7 @@ from identity_service.ops.check import sound_settings
 from identity_service.settings.load import load
 from tests.test_command import PATIENCE, free_port, served
 
-SNIPPET = Path(__file__).parent.parent / "identity_service/web/demo/static/snippet.js"
+SNIPPET = Path(__file__).parent.parent.parent / "identity_service/web/demo/static/snippet.js"
 SECRET = {"edge.env", "secrets/signing_keys", "secrets/pepper"}
 WRITTEN = {"settings.toml", ".gitignore", *SECRET}
 
