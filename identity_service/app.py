@@ -88,8 +88,7 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         public_key_quota=limit(6, limits.public_key_bytes_per_hour / HOUR, HOUR),
         refusal_limit=limit(4, limits.client_per_second / REFUSALS_BEYOND, limits.burst),
         wrong_keys=limit(3, limits.wrong_keys_per_minute / 60, 60),
-        refusal_days=kept.refusal_days,
-        consent_days=kept.consent_days,
+        retention=kept,
         server=settings.server,
     )
 

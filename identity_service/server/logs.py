@@ -3,7 +3,6 @@
 Logging raises nothing: where nobody reads the log, or its disk is full, the service goes on without lines, and can still be stopped.
 """
 
-import asyncio
 import atexit
 import contextlib
 import logging
@@ -11,7 +10,6 @@ import os
 import sys
 import time
 import traceback
-from collections import deque
 from collections.abc import MutableMapping
 from functools import lru_cache
 from typing import Any
@@ -21,7 +19,6 @@ import structlog
 from msgspec import Struct
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-MOST_WAITING = 512
 
 
 def configure(level: str) -> None:
@@ -35,53 +32,27 @@ def configure(level: str) -> None:
 
 
 class Lines:
-    """Lines of one turn of the event loop leave in one write, in their order; warnings and errors, and without a loop all, at once.
-    `least`: level that is written."""
+    """Each leaves in one write. `least`: level that is written."""
 
     least = logging.INFO
 
-    def __init__(self) -> None:
-        self._waiting: deque[bytes] = deque()
+    def write(self, line: bytes) -> None:
+        """Past Python's buffer: what stays in it makes whoever flushes it later fail, as the start of a process does."""
+        if not sys.stderr:
+            return
+        with contextlib.suppress(OSError, ValueError):  # broken or full; closed
+            out, rest = getattr(sys.stderr.buffer, "raw", sys.stderr.buffer), memoryview(line)
+            while rest:
+                rest = rest[out.write(rest) or len(rest) :]
 
-    def info(self, line: bytes) -> None:
-        self._waiting.append(line)
-        if len(self._waiting) == 1:
-            try:
-                asyncio.get_running_loop().call_soon(self.write)
-            except RuntimeError:
-                self.write()
-        elif len(self._waiting) >= MOST_WAITING:
-            self.write()
-
-    def error(self, line: bytes) -> None:
-        self._waiting.append(line)
-        self.write()
-
-    debug, warning, critical = info, error, error
-
-    def write(self) -> None:
-        lines: list[bytes] = []
-        with contextlib.suppress(IndexError):  # another thread may take some
-            while self._waiting:
-                lines.append(self._waiting.popleft())
-        if lines and sys.stderr:
-            with contextlib.suppress(OSError, ValueError):  # broken or full; closed
-                _written(b"".join(lines))
-
-
-def _written(lines: bytes) -> None:
-    """Past Python's buffer: what stays in it makes whoever flushes it later fail, as the start of a process does."""
-    out, rest = getattr(sys.stderr.buffer, "raw", sys.stderr.buffer), memoryview(lines)
-    while rest:
-        rest = rest[out.write(rest) or len(rest) :]
+    debug = info = warning = error = critical = write
 
 
 LINES = Lines()
 
 
 def end() -> None:
-    """The last lines; those that nobody takes would otherwise change the exit code of the process."""
-    LINES.write()
+    """What nobody takes would otherwise change the exit code of the process."""
     try:
         if sys.stderr:
             sys.stderr.flush()
@@ -119,7 +90,7 @@ class AnsweredLine(Struct, frozen=True):
 def log_answered(request_id: str, method: str, route: str, status: int, ms: float) -> None:
     """The one line that every call writes, so it goes the shortest way."""
     if LINES.least <= logging.INFO:
-        LINES.info(msgspec.json.encode(AnsweredLine(request_id, method, route, status, ms, _timestamp())) + b"\n")
+        LINES.write(msgspec.json.encode(AnsweredLine(request_id, method, route, status, ms, _timestamp())) + b"\n")
 
 
 def _line(_lines: Lines, level: str, event: MutableMapping[str, Any]) -> bytes:
@@ -144,14 +115,12 @@ def where(error: BaseException) -> list[str]:
 
 
 class ServerLines(logging.Handler):
-    """Turns the HTTP server's own lines into our form. From warnings on they may quote a request, so only their template is kept. They are
-    written at once: after its last one the server may end by a signal."""
+    """Turns the HTTP server's own lines into our form. From warnings on they may quote a request, so only their template is kept."""
 
     def emit(self, record: logging.LogRecord) -> None:
         with contextlib.suppress(Exception):  # the server logs before it ends, and would not end
             told = record.getMessage() if record.levelno < logging.WARNING else str(record.msg)
             log.log(record.levelno, told.partition("\n")[0], logger=record.name)
-            LINES.write()
 
 
 SERVER_LOGGING: dict[str, Any] = {

@@ -18,6 +18,7 @@ from identity_service.service.visit import (
     CLEARING,
     UNTOUCHED,
     CookieAct,
+    CookielessId,
     CookielessIds,
     Identity,
     Known,
@@ -70,8 +71,7 @@ class Visitors:
         this worker knows of the visitor."""
         now = Millis(int(self._clock() * 1000))
         tokens = self.verified(visit.shop, visit.tokens) if tokens is None else tokens
-        known = await self.look_up(self._without_stale(visit, now), tokens, now, assumed=assumed)
-        return known, decide(visit.shop.policy, known.facts())
+        return await self._decided(self._without_stale(visit, now), tokens, now, assumed=assumed)
 
     async def confirm_read(self, known: Known) -> None:
         """For a decision after which nothing is written that would notice what another server knows. Raises StoreUnavailable."""
@@ -105,6 +105,31 @@ class Visitors:
             BAD_SIGNATURES.inc(len(found) - len(tokens))
         return tokens
 
+    async def _decided(self, visit: Visit, tokens: list[Token], now: Millis, *, assumed: bool = False) -> tuple[Known, Decision]:
+        """Looks up and decides. The ID of cookieless mode is sought only where the token's living grant does not decide alone."""
+        if len(tokens) == 1 and tokens[0].kind is Kind.PERSISTENT and visit.asked is Asked.NOTHING and not visit.signals:
+            known = await self._by_grant(visit, tokens[0], now, assumed=assumed)
+            decision = decide(visit.shop.policy, known.facts()) if known else None
+            if known and decision and decision.mode is not Mode.COOKIELESS:
+                return known, decision
+        known = await self.look_up(visit, tokens, now, assumed=assumed)
+        return known, decide(visit.shop.policy, known.facts())
+
+    async def _by_grant(self, visit: Visit, token: Token, now: Millis, *, assumed: bool) -> Known | None:
+        """None without a grant of the person's: against the shop's word a mark of the client's derived ID stands."""
+        [state] = await self._states(visit.shop, [token.visitor], now // 1000, assumed=assumed)
+        record = state.record
+        if record is None or not record.granted or (record.consent and record.consent.is_of_the_shop):
+            return None
+        own = CookielessId(token.visitor, token.kind, token.issued_at, record.expires)
+        return known_of(visit, now, [token], own, {token.visitor: state})
+
+    async def _states(self, shop: Shop, visitors: list[VisitorId], now: int, *, assumed: bool) -> list[VisitorState]:
+        """`assumed`: of one visitor, as this worker knows it; whoever writes to it has it checked."""
+        if assumed and len(visitors) == 1:
+            return [self._store.visitors.assumed(shop.shop_id, visitors[0], now)]
+        return await self._store.visitors.look_up(shop.shop_id, visitors, now) if visitors else []
+
     async def look_up(self, visit: Visit, tokens: list[Token], now: Millis, *, assumed: bool = False) -> Known:
         seconds = now // 1000
         cookieless = await self._cookieless_ids.choose(visit, tokens, seconds)
@@ -112,17 +137,12 @@ class Visitors:
         named = [token.visitor for token in tokens] + ([] if cookieless.random else [cookieless.visitor])
         names = list(dict.fromkeys(named + ([derived.visitor] if derived else [])))
         states = {cookieless.visitor: UNKNOWN} if cookieless.random else {}
-        if assumed and len(names) == 1:  # only the visitor that is written to is checked
-            states[names[0]] = self._store.visitors.assumed(visit.shop.shop_id, names[0], seconds)
-        elif names:
-            found = await self._store.visitors.look_up(visit.shop.shop_id, names, seconds)
-            states.update(zip(names, found, strict=True))
+        states.update(zip(names, await self._states(visit.shop, names, seconds, assumed=assumed), strict=True))
         known = known_of(visit, now, tokens, cookieless, states)
         return replace(known, derived=derived.visitor) if derived else known
 
     async def _identify(self, visit: Visit, tokens: list[Token], now: Millis) -> Identity:
-        known = await self.look_up(visit, tokens, now)
-        decision = decide(visit.shop.policy, known.facts())
+        known, decision = await self._decided(visit, tokens, now)
         withdrawn = self._to_withdraw(known, decision)
         receipt = self._refusal_receipt(known, decision, withdrawn)
         await self._withdraw(known, withdrawn, receipt)

@@ -26,7 +26,7 @@ from identity_service.service.returns import Returns
 from identity_service.service.rights import Rights
 from identity_service.service.sell import Sales
 from identity_service.service.track import Subjects, Tracking
-from identity_service.settings.schema import ServerSettings
+from identity_service.settings.schema import RetentionSettings, ServerSettings
 from identity_service.store import Clock, Store
 from identity_service.web.bodies import BodyLimits
 
@@ -62,8 +62,7 @@ class Services:
     public_key_quota: RateLimit | None
     refusal_limit: RateLimit | None
     wrong_keys: RateLimit | None
-    refusal_days: int
-    consent_days: int
+    retention: RetentionSettings
     server: ServerSettings
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -168,7 +168,7 @@ def count_lookup(call: Call, emails: int = 1) -> None:
 
 def refusal_of(call: Call) -> EarlierRefusal | None:
     """What the refusal cookie tells."""
-    return earlier_refusal(call.shop.cookie, call.headers.get("cookie", ""), now_of(call), call.services.refusal_days)
+    return earlier_refusal(call.shop.cookie, call.headers.get("cookie", ""), now_of(call), call.services.retention.refusal_days)
 
 
 def identity_reply(call: Call, identity: Identity, *, with_receipt: bool) -> Reply:

@@ -257,7 +257,7 @@ OF_A_MOVE = {"read_key", "copy_key"}
 
 
 def test_the_commands_examined_are_those_that_the_service_sends() -> None:
-    sources = "".join(path.read_text() for path in PACKAGE.rglob("store/*.py"))
+    sources = "".join(path.read_text() for path in PACKAGE.glob("store/**/*.py"))
     scripts = "".join(path.read_text() for path in PACKAGE.rglob("*.lua") if path.stem not in OF_A_MOVE)
     sent = {*re.findall(r'\b(?:read|write)\("([A-Z]+)"', sources), *re.findall(r"redis\.p?call\('([A-Za-z]+)'", scripts)}
     examined = {command[0] for command in (*COMMANDS, *REPLICATED, *CLUSTERED)}

@@ -55,7 +55,6 @@ def test_only_the_asked_levels_are_written(capsys: pytest.CaptureFixture[str], l
 def test_an_answered_request_is_a_line_like_any_other(capsys: pytest.CaptureFixture[str], level: str, told: bool) -> None:
     logs.configure(level)
     logs.log_answered("r-1", "POST", "/v1/links", 200, 1.25)
-    logs.LINES.write()
     found = lines(capsys)
     moments = [line.pop("timestamp") for line in found]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", moment) for moment in moments)
@@ -157,4 +156,3 @@ def test_a_log_that_nobody_can_read_stops_nobody(monkeypatch: pytest.MonkeyPatch
     logger.info("Received SIGTERM, exiting.")
     logger.info("%d", "no number")
     logs.end()
-    assert not logs.LINES._waiting

@@ -236,7 +236,7 @@ async def receipts(call: Call) -> Reply:
         return _receipts(*page_of(held, keys_of_times([receipt.time for receipt in held]), body.cursor, body.limit))
     moment = int(body.at.timestamp())
     newest = next((receipt for receipt in held if receipt.time <= moment), None)
-    in_force = newest is not None and newest.time > moment - call.services.consent_days * DAY
+    in_force = newest is not None and newest.time > moment - call.services.retention.consent_days * DAY
     return _receipts([newest] if newest and in_force else [])
 
 
