@@ -1,4 +1,4 @@
-"""Every way a call can fail, one class each, under one root; `web/problems.py` turns them into answers."""
+"""Every way a call can fail, one class each, under one root; `server/problems.py` turns them into answers."""
 
 
 class ServiceError(Exception):

@@ -1,4 +1,4 @@
-"""Relations between settings that a start depends on; the types of single settings are checked by `settings`."""
+"""Whether settings agree: what a start depends on; the type of each is checked where they are read (`settings.load`)."""
 
 import base64
 import binascii
@@ -31,7 +31,7 @@ Wrong = tuple[str, str]
 
 
 def sound_settings(named: str, environment: Mapping[str, str], flags: Mapping[str, str] = {}) -> Settings:
-    """As `settings.read` says. Raises SettingsError that names every fault, of single settings and of what they mean together."""
+    """As `settings.load.read` says. Raises SettingsError that names every fault, of single settings and of what they mean together."""
     found = read(named, environment, flags)
     if lines := found.lines(faults(found.settings)):
         raise SettingsError(lines)

@@ -54,7 +54,7 @@ def config_directory() -> Path:
 
 def load(named: str, environment: Mapping[str, str]) -> Settings:
     """Raises SettingsError when a value does not fit its setting. Whether the settings agree with each other is for
-    `relations.sound_settings`."""
+    `ops.check.sound_settings`."""
     found = read(named, environment)
     if found.faults:
         raise SettingsError(found.lines())

@@ -13,7 +13,7 @@ import redis
 from identity_service.errors import StoreUnavailable
 from identity_service.model.handle import Handle, HandleKind, Handles, rekeyed
 from identity_service.ops import entries
-from identity_service.ops import move as key_copy
+from identity_service.ops import move as moves
 from identity_service.ops.blocking import direct
 from identity_service.ops.entries import NEVER, Entry, Side
 from identity_service.ops.inspect import inspect
@@ -369,7 +369,7 @@ def test_an_older_schema_is_brought_forward_by_its_steps(two: tuple[str, str], m
         return replace(entry, name=name, type="zset", value={one: float(i) for i, one in enumerate(entry.value)})
 
     source, target = two
-    monkeypatch.setattr(key_copy, "STEPS", {0: step, **key_copy.STEPS})
+    monkeypatch.setattr(moves, "STEPS", {0: step, **moves.STEPS})
     digest = Handles(OLD).digest("sale", SHOP, "1")
     with direct(source, 10.0) as there:
         there.rpush("id:v1:list{demo:lists}", digest)

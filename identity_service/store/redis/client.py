@@ -18,8 +18,8 @@ from identity_service.store.redis.topology import Sentinels, Single, Topology
 
 
 class Client:
-    """`url`: as `store_address` tells. `timeout`: seconds. `replicas`: how many must have a write before it counts as done. Use it inside
-    one event loop and close it there."""
+    """`url`: as in `settings.store_url`. `timeout`: seconds. `replicas`: how many must have a write before it counts as done. Use it
+    inside one event loop and close it there."""
 
     def __init__(self, url: str, timeout: float, *, replicas: int = 0, observe: Observe = lambda _seconds, _outcome: None) -> None:
         self._topology = _topology(url, timeout, replicas, observe)
