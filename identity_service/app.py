@@ -11,11 +11,11 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Mapping
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Send
 
 from identity_service.errors import ServiceError, StoreRefused
 from identity_service.model.handle import Handles
@@ -25,7 +25,7 @@ from identity_service.model.token import Signing
 from identity_service.server.addresses import proxies_of
 from identity_service.server.limits import MEMORY_VARIABLE, RateLimit, SharedMemory, open_memory, private_memory
 from identity_service.server.logs import configure, log, where
-from identity_service.server.metrics import STORE_SECONDS, tell_counts, tell_store
+from identity_service.server.metrics import observe_store, tell_counts, tell_store
 from identity_service.service.counters import Tally
 from identity_service.service.health import Addresses, HealthCheck
 from identity_service.service.identify import Visitors
@@ -94,7 +94,7 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
 
 
 def _client(store: StoreSettings) -> Client:
-    return Client(store.url, store.timeout_seconds, replicas=store.replicas, observe=_observe)
+    return Client(store.url, store.timeout_seconds, replicas=store.replicas, observe=observe_store)
 
 
 def make_store(settings: Settings, client: Client, handles: Handles, mark: SeenMark | None = None) -> Store:
@@ -118,32 +118,18 @@ def _limit(settings: Settings, memory: SharedMemory, table: int, per_second: flo
     return RateLimit(per_second / sharing, burst, time.monotonic, memory.slots(table))
 
 
-def _observe(seconds: float, outcome: str) -> None:
-    _store_seconds(outcome).observe(seconds)
-
-
-_store_seconds = cache(STORE_SECONDS.labels)
-
-
-class Application:
-    """An ASGI application that owns its store connection. `clock`: seconds since 1970. `memory`: in which its workers count callers
+class Application(Edge):
+    """The ASGI application, which owns its store connection. `clock`: seconds since 1970. `memory`: in which its workers count callers
     together; without it each has its share of the limits. `mark`: of the store, as its workers know it together."""
 
     def __init__(
         self, settings: Settings, clock: Clock = time.time, memory: SharedMemory | None = None, mark: SeenMark | None = None
     ) -> None:
-        self.services = make_services(settings, clock, memory or private_memory(), mark)
-        limits, services = settings.limits, self.services
-        counts = (limits.header_count, limits.header_bytes)
-        self._app: ASGIApp = Edge(build(services), services.shops.origins, *counts, services.stopping, services.proxies.header)
+        self.services = services = make_services(settings, clock, memory or private_memory(), mark)
+        counts = (settings.limits.header_count, settings.limits.header_bytes)
+        super().__init__(build(services), services.shops.origins, *counts, services.stopping, services.proxies.header)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        else:
-            await self._app(scope, receive, send)
-
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
+    async def lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         self._end_streams_on(signal.SIGTERM)
         async with self.running():

@@ -41,9 +41,9 @@ class Lines:
         if not sys.stderr:
             return
         with contextlib.suppress(OSError, ValueError):  # broken or full; closed
-            out, rest = getattr(sys.stderr.buffer, "raw", sys.stderr.buffer), memoryview(line)
-            while rest:
-                rest = rest[out.write(rest) or len(rest) :]
+            out = getattr(sys.stderr.buffer, "raw", sys.stderr.buffer)
+            while line:
+                line = line[out.write(line) or len(line) :]
 
     debug = info = warning = error = critical = write
 

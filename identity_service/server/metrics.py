@@ -4,6 +4,7 @@ With several workers the command sets PROMETHEUS_MULTIPROC_DIR before this modul
 """
 
 import os
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from prometheus_client.registry import REGISTRY
@@ -47,6 +48,14 @@ def tell_store(breaker_open: bool, refused: bool) -> None:
     """Of this worker; a scrape shows the worst of those that live."""
     BREAKER_OPEN.set(breaker_open)
     STORE_REFUSED.set(refused)
+
+
+def observe_store(seconds: float, outcome: str) -> None:
+    """One pipeline to the store. `outcome`: ok, error or open."""
+    _store_seconds(outcome).observe(seconds)
+
+
+_store_seconds = cache(STORE_SECONDS.labels)
 
 
 def exposition() -> bytes:

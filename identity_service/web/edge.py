@@ -50,7 +50,7 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.lifespan(receive, send)
             return
         request_id = next(self._request_ids)
         answered = Answered(send, self._added_headers(scope, request_id))
@@ -70,6 +70,9 @@ class Edge:
         count(REQUESTS, route, answered.status)
         milliseconds = round((time.perf_counter() - began) * 1000, 2)
         log_answered(request_id, _method(scope), route, answered.status, milliseconds)
+
+    async def lifespan(self, receive: Receive, send: Send) -> None:
+        """What the server says of its own start and end."""
 
     def _checked_headers(self, raw: Sequence[tuple[bytes, bytes]], version: str) -> dict[str, str]:
         """Names in lower case; of repeated ones the first, but cookies and addresses joined. Raises HeadersTooLarge or Malformed."""

@@ -93,16 +93,6 @@ class Row:
         return self.name or first + "".join(map(str.capitalize, others))
 
 
-class Situation(Struct, frozen=True):
-    """Of the visitor's device: `address` and `region` are None where it is a server that speaks, or nobody can vouch for them. `peer`: whom
-    limits count, device or server."""
-
-    device: bool
-    address: str | None
-    region: str | None
-    peer: str | None
-
-
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One row as an ASGI application."""
@@ -132,13 +122,13 @@ class Endpoint:
             if key is not None:
                 caller = authenticate(services.shops, key)
                 self._check_keys(caller)
-            elif row.dialect.plugins and (beside := dict(query).get("key")) is not None and scope["method"] != "POST":
-                caller = authenticate(services.shops, beside)
+            elif query and row.dialect.plugins and scope["method"] == "GET" and "key" in dict(query):
+                caller = authenticate(services.shops, dict(query)["key"])
             raw, textual = await self._text(scope, receive, query, by_header=key is not None)
             if caller is None or key is None:
                 caller = self._by_members(raw, dict(query))
                 self._check_keys(caller)
-            return await row.handler(self._call(scope, query, caller, raw, textual=textual))
+            return await row.handler(self._call(scope, query, caller, raw, textual))
         except ServiceError as error:
             if caller and row.dialect.plugins:
                 services.tally.called(caller.shop.shop_id, Called(row.path, "none", None, error.detail or error.title))
@@ -184,12 +174,17 @@ class Endpoint:
         private = authenticate(shops, beside)
         return private if private.private and private.shop is caller.shop else authenticate(shops, None)
 
-    def _call(self, scope: Scope, query: Query, caller: Caller, raw: bytes, *, textual: bool) -> Call:
-        """Counts the call before its body is decoded. Raises Forbidden, RateLimited and Invalid; the last two only where the call can carry
-        no word on consent."""
+    def _call(self, scope: Scope, query: Query, caller: Caller, raw: bytes, textual: bool) -> Call:
+        """Counts the call before its body is decoded. Raises Forbidden for a page of anybody else, RateLimited and Invalid; the last two
+        only where the call can carry no word on consent."""
         row, services, state = self.row, self.services, scope["state"]
-        where = situation(services, scope, caller, always_device=row.keys is Access.DEVICE)
-        counted = counted_as(services, caller, where, peer_of(scope), state["headers"])
+        headers, peer = state["headers"], peer_of(scope)
+        device = speaks_for_device(caller, scope["method"], headers)
+        device |= row.keys is Access.DEVICE and not caller.private and headers.get("origin") != NO_ORIGIN
+        address = None if caller.private else client_address(peer, headers.get(services.proxies.header), services.proxies)
+        counted = (
+            limited_client(address) if address else caller.digest if caller.private else caller_source(peer, headers, services.proxies)
+        )
         fault: ServiceError | None = None
         try:
             count_call(services, caller, counted, len(raw))
@@ -207,10 +202,10 @@ class Endpoint:
             services=services,
             shop=caller.shop,
             private=caller.private,
-            device=where.device,
-            address=where.address,
-            region=where.region,
-            headers=state["headers"],
+            device=device,
+            address=address if device else None,
+            region=_region(services, peer, headers) if device else None,
+            headers=headers,
             query=dict(query) if row.query else {},
             parameters=scope.get("path_params", {}),
             members=all_members(raw) if row.free else {},
@@ -228,28 +223,11 @@ def peer_of(scope: Scope) -> str | None:
     return scope["client"][0] if scope["client"] else None
 
 
-def situation(services: Services, scope: Scope, caller: Caller, *, always_device: bool = False) -> Situation:
-    """Raises Forbidden for a page of anybody else."""
-    headers = scope["state"]["headers"]
-    peer = peer_of(scope)
-    device = speaks_for_device(caller, scope["method"], headers)
-    device |= always_device and not caller.private and headers.get("origin") != NO_ORIGIN
-    address = None if caller.private else client_address(peer, headers.get(services.proxies.header), services.proxies)
-    return Situation(device, address if device else None, _region(services, peer, headers) if device else None, address)
-
-
 def _region(services: Services, peer: str | None, headers: Mapping[str, str]) -> str | None:
     """As a proxy of ours tells it."""
     header = services.server.region_header.lower()
     region = headers.get(header, "").upper() if header else ""
     return region if region and is_proxy(peer, services.proxies) and REGION.fullmatch(region) else None
-
-
-def counted_as(services: Services, caller: Caller, where: Situation, peer: str | None, headers: Mapping[str, str]) -> str:
-    """Whom limits count: a private key, or a public key's client."""
-    if caller.private:
-        return caller.digest
-    return limited_client(where.peer) if where.peer else caller_source(peer, headers, services.proxies)
 
 
 def count_call(services: Services, caller: Caller, client: str, size: int) -> None:

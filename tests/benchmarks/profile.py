@@ -17,14 +17,14 @@ from tests.stores import valkey
 from tests.test_command import descendants
 
 PARTS: Mapping[str, Sequence[str]] = {
-    "HTTP server, sending": ("uvicorn/protocols/", "identity_service/server/protocol", "identity_service/server/protocol"),
+    "HTTP server, sending": ("uvicorn/protocols/", "identity_service/server/protocol"),
     "headers, route, log, counts": (
         *("identity_service/web/edge", "identity_service/web/routing", "identity_service/app", "identity_service/server/logs"),
         *("identity_service/server/metrics", "identity_service/service/counters"),
     ),
     "key, limits, body, answer": (
-        *("identity_service/web/auth", "identity_service/web/bodies", "identity_service/web/endpoint", "identity_service/model/shop"),
-        *("identity_service/web/tracking_endpoint", "identity_service/server/limits", "identity_service/server/limits"),
+        *("identity_service/web/auth", "identity_service/web/bodies", "identity_service/web/endpoint", "identity_service/web/dialects"),
+        *("identity_service/web/origin", "identity_service/model/shop", "identity_service/server/limits"),
     ),
     "signing, digests": ("identity_service/model/token", "identity_service/model/handle", "identity_service/model/cookieless"),
     "store": ("identity_service/store/",),
