@@ -175,29 +175,15 @@ class Endpoint:
         return private if private.private and private.shop is caller.shop else authenticate(shops, None)
 
     def _call(self, scope: Scope, query: Query, caller: Caller, raw: bytes, textual: bool) -> Call:
-        """Counts the call before its body is decoded. Raises Forbidden for a page of anybody else, RateLimited and Invalid; the last two
-        only where the call can carry no word on consent."""
+        """Raises Forbidden for a page of anybody else; RateLimited and Invalid as `_body`."""
         row, services, state = self.row, self.services, scope["state"]
         headers, peer = state["headers"], peer_of(scope)
         device = speaks_for_device(caller, scope["method"], headers)
         device |= row.keys is Access.DEVICE and not caller.private and headers.get("origin") != NO_ORIGIN
         address = None if caller.private else client_address(peer, headers.get(services.proxies.header), services.proxies)
-        counted = (
-            limited_client(address) if address else caller.digest if caller.private else caller_source(peer, headers, services.proxies)
-        )
-        fault: ServiceError | None = None
-        try:
-            count_call(services, caller, counted, len(raw))
-        except RateLimited as error:
-            if not row.consent:
-                raise
-            fault = error
-        try:
-            body = self.decode(raw, textual) if self.decode else None
-        except Invalid as error:
-            if not row.consent or row.body is None:
-                raise
-            body, fault = fitting(row.body, all_members(raw)), fault or error
+        client = limited_client(address) if address else caller_source(peer, headers, services.proxies)
+        counted = caller.digest if caller.private else client
+        body, fault = self._body(caller, counted, raw, textual)
         return Call(
             services=services,
             shop=caller.shop,
@@ -217,6 +203,24 @@ class Endpoint:
             counted_as=counted,
             fault=fault,
         )
+
+    def _body(self, caller: Caller, client: str, raw: bytes, textual: bool) -> tuple[Any, ServiceError | None]:
+        """Counts the call, then decodes its body. Raises RateLimited and Invalid only where the call can carry no word on consent; else
+        they are returned beside what fits of the body."""
+        row = self.row
+        fault: ServiceError | None = None
+        try:
+            count_call(self.services, caller, client, len(raw))
+        except RateLimited as error:
+            if not row.consent:
+                raise
+            fault = error
+        try:
+            return self.decode(raw, textual) if self.decode else None, fault
+        except Invalid as error:
+            if not row.consent or row.body is None:
+                raise
+            return fitting(row.body, all_members(raw)), fault or error
 
 
 def peer_of(scope: Scope) -> str | None:
