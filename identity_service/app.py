@@ -35,6 +35,7 @@ from identity_service.service.reports import FigureReader, Orders
 from identity_service.service.returns import Returns
 from identity_service.service.rights import Rights
 from identity_service.service.sell import Sales
+from identity_service.service.tokens import Tokens
 from identity_service.service.track import Subjects, Tracking
 from identity_service.settings.schema import Settings, ShopSettings, StoreSettings
 from identity_service.store import Clock, Retention, Store
@@ -56,9 +57,10 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
     handles, signing = Handles(*settings.secrets.peppers), Signing(settings.secrets.signing_keys)
     limits, kept, limit = settings.limits, settings.retention, partial(_limit, settings, memory)
     store = make_store(settings, _client(settings.store), handles, mark)
-    receipts, links, tally = Receipts(store, signing, clock, kept.receipt_days), Links(store, signing, clock), Tally(store, clock)
-    visitors = Visitors(store, signing, receipts, clock, kept.consent_days, kept.refusal_days)
-    subjects, addresses = Subjects(visitors), Addresses(clock)
+    tokens, receipts = Tokens(store, signing, clock), Receipts(store, signing, clock, kept.receipt_days)
+    links, tally = Links(store, clock), Tally(store, clock)
+    visitors = Visitors(store, signing, tokens, receipts, clock, kept.consent_days, kept.refusal_days)
+    subjects, addresses = Subjects(visitors, tokens), Addresses(clock)
     tracking, orders = Tracking(store, subjects, links, clock, limits.events_per_visitor), Orders(store, tally, clock)
     return Services(
         shops=make_shops(settings.shops),
@@ -69,6 +71,7 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         receipts=receipts,
         rights=Rights(store, receipts, clock),
         signing=signing,
+        tokens=tokens,
         subjects=subjects,
         tracking=tracking,
         sales=Sales(store, subjects, tracking, tally, clock),

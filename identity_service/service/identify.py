@@ -11,9 +11,10 @@ from identity_service.model.policy import Asked, Decision, Facts, Reason, decide
 from identity_service.model.shop import Shop
 from identity_service.model.token import Signing, Token
 from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorState
-from identity_service.server.metrics import BAD_SIGNATURES, ISSUED, REFUSED_SIGNALS, count
+from identity_service.server.metrics import ISSUED, REFUSED_SIGNALS, count
 from identity_service.service.grants import Grants, LinkingRefusals, refuses_links
 from identity_service.service.receipts import Receipts
+from identity_service.service.tokens import Tokens
 from identity_service.service.visit import (
     CLEARING,
     UNTOUCHED,
@@ -43,8 +44,11 @@ DATED_BY_ITSELF = frozenset({"tcf", "gpp"})
 class Visitors:
     """`consent_days`: life of a grant; `refusal_days`: of a refusal. `clock`: seconds since 1970."""
 
-    def __init__(self, store: Store, signing: Signing, receipts: Receipts, clock: Clock, consent_days: int, refusal_days: int) -> None:
+    def __init__(
+        self, store: Store, signing: Signing, tokens: Tokens, receipts: Receipts, clock: Clock, consent_days: int, refusal_days: int
+    ) -> None:
         self._store = store
+        self._tokens = tokens
         self._signing = signing
         self._receipts = receipts
         self._cookieless_ids = CookielessIds(store)
@@ -58,7 +62,7 @@ class Visitors:
         """Raises StoreUnavailable only where a choice could not be made durable; otherwise a lost store costs the visitor its ID."""
         now = Millis(int(self._clock() * 1000))
         visit = self._without_stale(visit, now)
-        tokens = self.verified(visit.shop, visit.tokens)
+        tokens = self._tokens.verified(visit.shop, visit.tokens)
         try:
             identity = await self._identify(visit, tokens, now)
         except StoreUnavailable:
@@ -70,7 +74,7 @@ class Visitors:
         """What `identify` would decide, changing nothing. `tokens`: the visit's, where they are verified already. `assumed`: from what
         this worker knows of the visitor."""
         now = Millis(int(self._clock() * 1000))
-        tokens = self.verified(visit.shop, visit.tokens) if tokens is None else tokens
+        tokens = self._tokens.verified(visit.shop, visit.tokens) if tokens is None else tokens
         return await self._decided(self._without_stale(visit, now), tokens, now, assumed=assumed)
 
     async def confirm_read(self, known: Known) -> None:
@@ -95,15 +99,6 @@ class Visitors:
         if refuses and signal.source in DATED_BY_ITSELF:
             return False
         return signal.decided_at <= now - (self._refusal_life if refuses else self._consent_life)
-
-    def verified(self, shop: Shop, texts: tuple[str, ...]) -> list[Token]:
-        if not texts:
-            return []
-        found = [self._signing.verify(shop.shop_id, text) for text in texts]
-        tokens = [token for token in found if token]
-        if len(tokens) < len(found):
-            BAD_SIGNATURES.inc(len(found) - len(tokens))
-        return tokens
 
     async def _decided(self, visit: Visit, tokens: list[Token], now: Millis, *, assumed: bool = False) -> tuple[Known, Decision]:
         """Looks up and decides. The ID of cookieless mode is sought only where the token's living grant does not decide alone."""

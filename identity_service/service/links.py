@@ -1,7 +1,6 @@
 """Linking visitors to emails and customer IDs, and looking them up."""
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,21 +11,15 @@ from identity_service.model.cookieless import DAY
 from identity_service.model.handle import Handle, HandleKind, handle_named
 from identity_service.model.link import Link, LinkSource, Proof
 from identity_service.model.shop import Shop
-from identity_service.model.token import Signing, Token
+from identity_service.model.token import Token
 from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorState
-from identity_service.server.metrics import BAD_SIGNATURES, LINK_CONFLICTS
+from identity_service.server.metrics import LINK_CONFLICTS
 from identity_service.service.visit import token_expires
 from identity_service.store import Clock, Store
 from identity_service.store.links import Linkable, LinkCall
 
 MOST_IN_LOOKUP = 1_000
 MOST_IN_BATCH = 20
-
-
-class TokenFault(StrEnum):
-    BAD_SIGNATURE = "bad_signature"
-    EXPIRED = "expired"
-    WITHDRAWN = "withdrawn"
 
 
 class LinkedVisitor(Struct, frozen=True):
@@ -45,28 +38,9 @@ class LinkedVisitor(Struct, frozen=True):
 class Links:
     """`clock`: seconds since 1970."""
 
-    def __init__(self, store: Store, signing: Signing, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
-        self._signing = signing
         self._clock = clock
-
-    async def verify(self, shop: Shop, text: str) -> tuple[Token | None, TokenFault | None]:
-        """A living token, or why it is none."""
-        token = self._signing.verify(shop.shop_id, text)
-        if token is None:
-            BAD_SIGNATURES.inc()
-            return None, TokenFault.BAD_SIGNATURE
-        now = int(self._clock())
-        [state] = await self._store.visitors.states(shop.shop_id, [token.visitor], now)
-        return token, self.fault(shop, token, state, now)
-
-    def fault(self, shop: Shop, token: Token, state: VisitorState, now: int) -> TokenFault | None:
-        if state.gone_at is not None:
-            return TokenFault.WITHDRAWN
-        if token.kind is not Kind.PERSISTENT:
-            return TokenFault.EXPIRED if token_expires(token, shop) <= now else None
-        alive = state.record is not None and state.record.granted_to(self._notice(shop))
-        return None if alive else TokenFault.EXPIRED
 
     async def link(self, shop: Shop, handle: Handle, who: Token | VisitorId, proof: Proof, source: LinkSource) -> VisitorId:
         """`who`: a verified token, or an ID that a private key names. Raises ConsentRequired, Invalid, StoreUnavailable."""
@@ -141,14 +115,6 @@ class Links:
     async def _states(self, shop: Shop, links: Sequence[Link], now: int) -> dict[VisitorId, VisitorState]:
         visitors = list(dict.fromkeys(link.visitor for link in links))
         return dict(zip(visitors, await self._store.visitors.states(shop.shop_id, visitors, now), strict=True))
-
-    def named_token(self, shop: Shop, text: str) -> Token:
-        """Raises Invalid for what this shop's keys did not sign."""
-        token = self._signing.verify(shop.shop_id, text)
-        if token is None:
-            BAD_SIGNATURES.inc()
-            raise Invalid("token: is not one that this shop was given; ask POST /v1/visitors for one")
-        return token
 
     def _notice(self, shop: Shop) -> NoticeVersion | None:
         return shop.signals.notice_at(self.now())

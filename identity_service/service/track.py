@@ -20,6 +20,7 @@ from identity_service.model.shop import Shop
 from identity_service.model.visitor import Kind, Mode, VisitorId
 from identity_service.service.identify import Visitors
 from identity_service.service.links import Links
+from identity_service.service.tokens import Tokens
 from identity_service.service.visit import Known, Visit, token_expires
 from identity_service.store import Clock, Store
 from identity_service.store.events import Entry, Kept, Unlabelled
@@ -68,8 +69,9 @@ NO_SESSION = Subject(personal=True)
 
 
 class Subjects:
-    def __init__(self, visitors: Visitors) -> None:
+    def __init__(self, visitors: Visitors, tokens: Tokens) -> None:
         self._visitors = visitors
+        self._tokens = tokens
 
     async def find(self, visit: Visit, *, assumed: bool = False) -> Subject:
         """Never issues, grants or withdraws. `assumed`: from what this worker knows, so that whatever is written has to be checked. A
@@ -84,7 +86,7 @@ class Subjects:
             return ROBOT
         if visit.asked is Asked.NULL:
             return NOBODY
-        tokens = self._visitors.verified(visit.shop, visit.tokens)
+        tokens = self._tokens.verified(visit.shop, visit.tokens)
         if (visit.own and not visit.trusted) or (visit.tokens and not tokens):
             return replace(NOBODY if visit.refused_before else NO_SESSION, unread=True)
         if not visit.own and not tokens and visit.asked is not Asked.AUTO:

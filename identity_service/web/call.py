@@ -25,6 +25,7 @@ from identity_service.service.reports import FigureReader, Orders
 from identity_service.service.returns import Returns
 from identity_service.service.rights import Rights
 from identity_service.service.sell import Sales
+from identity_service.service.tokens import Tokens
 from identity_service.service.track import Subjects, Tracking
 from identity_service.settings.schema import RetentionSettings, ServerSettings
 from identity_service.store import Clock, Store
@@ -43,6 +44,7 @@ class Services:
     receipts: Receipts
     rights: Rights
     signing: Signing
+    tokens: Tokens
     subjects: Subjects
     tracking: Tracking
     sales: Sales

@@ -280,13 +280,13 @@ def _who(call: Call) -> Token | VisitorId:
     """A token from body or cookie, or with a private key an ID."""
     body = call.body
     if isinstance(body.token, str):
-        return call.services.links.named_token(call.shop, body.token)
+        return call.services.tokens.one(call.shop, body.token)
     if isinstance(body.visitor, str):
         if not call.private:
             raise Forbidden("visitor: with a public key send the visitor's token; only a private key may name an ID.")
         return own_visitor_id(body.visitor)
     for text in read_cookies(call.headers.get("cookie", ""), call.shop.cookie.name):
-        return call.services.links.named_token(call.shop, text)
+        return call.services.tokens.one(call.shop, text)
     raise Invalid("token: send the visitor's token, or with a private key its visitor ID")
 
 
@@ -360,5 +360,5 @@ async def erase(call: Call) -> Reply:
 def _visitor(call: Call) -> VisitorId | None:
     """None where an email or a customer ID is named."""
     if not isinstance(call.body.token, UnsetType):
-        return call.services.links.named_token(call.shop, call.body.token).visitor
+        return call.services.tokens.one(call.shop, call.body.token).visitor
     return None if isinstance(call.body.visitor, UnsetType) else own_visitor_id(call.body.visitor)

@@ -282,7 +282,7 @@ def _typed(call: Call, unread: Unread) -> str | None:
 
 def _can_be_taken(call: Call, text: str) -> bool:
     if SHAPE.fullmatch(text):
-        return bool(call.services.visitors.verified(call.shop, (text,)))
+        return bool(call.services.tokens.verified(call.shop, (text,)))
     return text in ASKED or _is_trusted(call)
 
 
@@ -418,7 +418,7 @@ async def visitor_id(call: Call) -> Reply:
 
 
 async def verify_token(call: Call) -> Reply:
-    token, fault = await call.services.links.verify(call.shop, call.body.token)
+    token, fault = await call.services.tokens.check(call.shop, call.body.token)
     if token is None or fault is not None:
         raise Invalid("Invalid token")
     note_call(call)
@@ -544,7 +544,7 @@ def _handle_of(call: Call) -> Handle | None:
 def _visitor(call: Call) -> VisitorId:
     """By a token or an ID. Raises Invalid for anything else."""
     text = str(call.body.visitor)
-    return call.services.links.named_token(call.shop, text).visitor if SHAPE.fullmatch(text) else own_visitor_id(text)
+    return call.services.tokens.one(call.shop, text).visitor if SHAPE.fullmatch(text) else own_visitor_id(text)
 
 
 def _order(order: dict[str, Any]) -> dict[str, Any]:

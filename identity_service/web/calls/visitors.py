@@ -181,7 +181,7 @@ async def identify(call: Call, visit: Visit, *, with_receipt: bool) -> Reply:
 def _over_limit(call: Call, visit: Visit, fault: RateLimited) -> Visit:
     """Only its refusals count. Raises RateLimited where they name no visitor by token, or are too many themselves."""
     try:
-        if not call.services.visitors.verified(visit.shop, visit.tokens):
+        if not call.services.tokens.verified(visit.shop, visit.tokens):
             raise fault
         if call.services.refusal_limit:
             call.services.refusal_limit.count(call.counted_as)
@@ -191,7 +191,7 @@ def _over_limit(call: Call, visit: Visit, fault: RateLimited) -> Visit:
 
 
 async def verify(call: Call) -> Reply:
-    token, fault = await call.services.links.verify(call.shop, call.body.token)
+    token, fault = await call.services.tokens.check(call.shop, call.body.token)
     if token is None or fault is not None:
         return Reply(VerificationAnswer(valid=False, reason=fault.value if fault else "bad_signature"))
     mode = "persistent" if token.kind is Kind.PERSISTENT else "cookieless"
