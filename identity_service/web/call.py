@@ -10,6 +10,7 @@ from msgspec import Struct
 from starlette.types import Send
 
 from identity_service.errors import ServiceError
+from identity_service.model.consent import Millis
 from identity_service.model.handle import Handles
 from identity_service.model.shop import Shop, Shops
 from identity_service.model.token import Signing
@@ -70,13 +71,14 @@ class Services:
 
 
 class Call(Struct, frozen=True):
-    """`device`: the call speaks for the visitor's device. `address` and `region`: of that device, if known. `headers`: names in lower case.
-    `parameters`: of the path. `members`: the body's members as they came, for bodies that are somebody else's. `name`: of a tracking call.
-    `from_query`: its values are text. `key`: what stands for the caller's key in limits. `request_id`: as answer and
-    log tell it. `counted_as`: whom its limits count. `fault`: why the call is refused unless it carries a refusal of consent, which is
-    always taken; `body` holds what fits."""
+    """`now`: when it came; all that it says was said at that one moment. `device`: the call speaks for the visitor's device. `address` and
+    `region`: of that device, if known. `headers`: names in lower case. `parameters`: of the path. `members`: the body's members as they
+    came, for bodies that are somebody else's. `name`: of a tracking call. `from_query`: its values are text. `key`: what stands for the
+    caller's key in limits. `request_id`: as answer and log tell it. `counted_as`: whom its limits count. `fault`: why the call is refused
+    unless it carries a refusal of consent, which is always taken; `body` holds what fits."""
 
     services: Services
+    now: Millis
     shop: Shop
     private: bool
     device: bool

@@ -15,6 +15,7 @@ from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import Forbidden, Invalid, MethodNotAllowed, RateLimited, ServiceError, Unauthorized
+from identity_service.model.consent import Millis
 from identity_service.model.regions import REGION
 from identity_service.model.shop import NO_ORIGIN, Caller
 from identity_service.server.addresses import caller_source, client_address, is_proxy, limited_client
@@ -187,6 +188,7 @@ class Endpoint:
         body, fault = self._body(caller, counted, raw, textual)
         return Call(
             services=services,
+            now=Millis(int(services.clock() * 1000)),
             shop=caller.shop,
             private=caller.private,
             device=device,

@@ -119,11 +119,7 @@ def reader_of(call: Call, *, posted: bool = False) -> Reader:
     if posted:
         said, age = call.body.said, call.body.age_ms
         delivery = Delivery(posted, call.device, None if said is UNSET else said, None if age is UNSET else int(age))
-    return Reader(call.shop.signals, now_of(call), cookies, delivery)
-
-
-def now_of(call: Call) -> Millis:
-    return Millis(int(call.services.clock() * 1000))
+    return Reader(call.shop.signals, call.now, cookies, delivery)
 
 
 def signals_of(call: Call, consent: str | ConsentObject | UnsetType | None, *, posted: bool = False) -> tuple[Signal, ...]:
@@ -143,7 +139,7 @@ def cookie_signals_of(call: Call) -> tuple[Signal, ...]:
 async def keep_opt_out(call: Call, visitor: VisitorId | None) -> None:
     """A device's GPC opts its visitor out on whatever call it comes along with; look-ups tell it. A bare ID may be anybody's."""
     if visitor and call.device and browser_signals(call.headers).gpc:
-        now = int(call.services.clock())
+        now = call.now // 1000
         await call.services.store.visitors.touch(call.shop.shop_id, visitor, now, True, OptOutsSeen(gpc=Millis(now * 1000)))
 
 
@@ -168,7 +164,7 @@ def count_lookup(call: Call, emails: int = 1) -> None:
 
 def refusal_of(call: Call) -> EarlierRefusal | None:
     """What the refusal cookie tells."""
-    return earlier_refusal(call.shop.cookie, call.headers.get("cookie", ""), now_of(call), call.services.retention.refusal_days)
+    return earlier_refusal(call.shop.cookie, call.headers.get("cookie", ""), call.now, call.services.retention.refusal_days)
 
 
 def identity_reply(call: Call, identity: Identity, *, with_receipt: bool) -> Reply:
@@ -189,7 +185,7 @@ def identity_reply(call: Call, identity: Identity, *, with_receipt: bool) -> Rep
 def cookies_of(call: Call, identity: Identity) -> Sequence[str]:
     rule, cookies = call.shop.cookie, []
     if identity.cookie is CookieAct.SET and identity.token and identity.expires_at:
-        cookies.append(set_visitor(rule, identity.token, identity.expires_at - int(call.services.clock())))
+        cookies.append(set_visitor(rule, identity.token, identity.expires_at - call.now // 1000))
     if identity.cookie is CookieAct.CLEAR:
         cookies.append(clear_visitor(rule))
     if identity.refusal_cookie is CookieAct.SET:
@@ -204,7 +200,7 @@ def with_refusal_kept(call: Call, error: ServiceError, visit: Visit) -> ServiceE
     first call with both that can be taken withdraws what it names."""
     newest = choice_said(visit.signals)
     if newest and newest.choice is Choice.REFUSED:
-        error.cookies = (set_refusal(call.shop.cookie, refused_at(newest, visit, (), now_of(call))),)
+        error.cookies = (set_refusal(call.shop.cookie, refused_at(newest, visit, (), call.now)),)
     return error
 
 

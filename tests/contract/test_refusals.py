@@ -292,3 +292,20 @@ async def test_a_bare_id_of_the_services_own_is_withdrawn_by_nobody(shopper: Sho
     await shopper.browser("/v1/consents", {"visitor": issued["visitor"], "consent": "refused"})
     assert (await shopper.post("/v1/verifications", {"token": issued["token"]})).json()["valid"] is True
     assert [one["visitor"] for one in await shopper.visitors(email="luke@skywalker.com")] == [issued["visitor"]]
+
+
+class TickingClock(Clock):
+    """Moves on by a millisecond whenever it is looked at, as a clock does on a machine that is busy."""
+
+    def __call__(self) -> float:
+        self.now += 0.001
+        return self.now
+
+
+async def test_all_that_one_call_says_is_said_at_one_moment(environment: dict[str, str]) -> None:
+    """A refusal of the body, which is read first, does not lose to the yes that a banner's cookie still holds."""
+    settings = load("development", environment | {"IDENTITY_SHOPS__DEMO__BANNER_COOKIES": "klaro"})
+    async with shopping(settings, TickingClock()) as shopper:
+        kept = {"cookie": "klaro=%7B%22visitor-id%22%3Atrue%7D"}
+        assert told(await shopper.post("/v1/visitors", {"client": FRENCH}, **kept)) == ("persistent", "consent_granted")
+        assert told(await shopper.post("/v1/visitors", {"client": FRENCH, "consent": "refused"}, **kept)) == ("null", "consent_refused")

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from identity_service.errors import Invalid, Malformed, ServiceError
+from identity_service.model.consent import Millis
 from identity_service.model.shop import Shop
 from identity_service.web.admin.sessions import NO_COOKIE, RENEWED_AFTER, Session, Sessions, check_form
 from identity_service.web.bodies import told
@@ -45,7 +46,10 @@ class AdminCall:
 
     def call(self, body: Any = None, *, query: Mapping[str, str] | None = None, parameters: Mapping[str, str] | None = None) -> Call:
         """The same question as an HTTP call with a private key."""
-        return Call(self.services, self.shop, True, False, None, None, {}, query or {}, parameters or {}, {}, body, key=self.session.key)
+        now = Millis(int(self.services.clock() * 1000))
+        return Call(
+            self.services, now, self.shop, True, False, None, None, {}, query or {}, parameters or {}, {}, body, key=self.session.key
+        )
 
     def cursor(self, usual: int) -> int:
         text = (self.query if self.form is None else self.form).get("cursor", "")

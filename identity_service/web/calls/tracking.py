@@ -458,7 +458,7 @@ def _claimed(call: Call) -> Proof:
 
 
 def _now(call: Call) -> int:
-    return int(call.services.clock())
+    return call.now // 1000
 
 
 def _text(value: object) -> str | None:
