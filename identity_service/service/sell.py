@@ -115,7 +115,7 @@ class Sold:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownOrder:
     """What is known before a sale is written: whom it is about, by which proof, what is stored under its ID, the visitor's events, and the
     visitor as the subject was found by it. `session`: of a browser, which a private key's call took over (`by_token`)."""
 
@@ -149,32 +149,32 @@ class Sales:
                 return sold
         raise StoreUnavailable(CHANGING)
 
-    async def _known(self, visit: Visit, subject: Subject, told: ToldSale) -> Known:
+    async def _known(self, visit: Visit, subject: Subject, told: ToldSale) -> KnownOrder:
         """What the visitor is assumed to be is taken before anything is waited for: another call may read it meanwhile."""
         shop, sale = visit.shop.shop_id, told.sale.sale
         if subject.visitor:
             assumed = self._store.events.assumption(shop, subject.visitor)
             found = await self._store.sales.before(shop, sale, subject.visitor, subject.bridged_from)
-            return Known(subject, subject.proof(told.claimed), *found, assumed)
+            return KnownOrder(subject, subject.proof(told.claimed), *found, assumed)
         if not told.private:
-            return Known(subject, Proof.NONE, {})
+            return KnownOrder(subject, Proof.NONE, {})
         stored = await self._store.sales.by_id(shop, sale) or {}
         if not subject.personal or "by_token" not in stored or not is_provisional(stored):
-            return Known(subject, Proof.NONE, stored)
+            return KnownOrder(subject, Proof.NONE, stored)
         return await self._of_session(visit, told, stored)
 
-    async def _of_session(self, visit: Visit, told: ToldSale, stored: Mapping[str, str]) -> Known:
+    async def _of_session(self, visit: Visit, told: ToldSale, stored: Mapping[str, str]) -> KnownOrder:
         """A private key that is silent on the visitor leaves the session that the browser showed by its token."""
         own = structs.replace(visit, asked=Asked.OWN, own=VisitorId(stored["visitor"]), trusted=True, tokens=())
         found = await self._subjects.find(own)
         if found.visitor is None:
-            return Known(NO_SESSION, Proof.NONE, stored)
+            return KnownOrder(NO_SESSION, Proof.NONE, stored)
         subject, proof = of_session(found, stored["by_token"]), Proof.NONE if told.claimed is Proof.NONE else Proof.TOKEN
         assumed = self._store.events.assumption(visit.shop.shop_id, found.visitor)
         again = await self._store.sales.before(visit.shop.shop_id, told.sale.sale, found.visitor, found.bridged_from)
-        return Known(subject, proof, *again, assumed, stored["by_token"])
+        return KnownOrder(subject, proof, *again, assumed, stored["by_token"])
 
-    async def _sell(self, shop: Shop, told: ToldSale, known: Known) -> Sold | None:
+    async def _sell(self, shop: Shop, told: ToldSale, known: KnownOrder) -> Sold | None:
         """None where something is not as it was read. The sale names no visitor that is gone or has too many sales, and no handle that
         has; and nobody where there is no room again and again."""
         subject, former = known.subject, known.stored if told.private and is_provisional(known.stored) else None
@@ -252,7 +252,7 @@ def _without_obstacle(told: Sequence[HandleOfSale], place: int, answer: SaleAnsw
     return [*told[:place], changed, *told[place + 1 :]]
 
 
-def _kept(told: ToldSale, known: Known, subject: Subject, counted: Counted) -> dict[str, str]:
+def _kept(told: ToldSale, known: KnownOrder, subject: Subject, counted: Counted) -> dict[str, str]:
     """In which currency the sale was told, by whom, and what would have to be taken back."""
     if told.private:
         return _currency(told) | {"verified": "1"} | ({"by_token": known.session} if known.session and subject.visitor else {})

@@ -52,7 +52,10 @@ def _places_in(path: Path, text: str) -> Callable[[Name], str]:
     def place(name: Name) -> str:
         tried = [name, (*name[:-1], f"{name[-1]}_file"), *([name[:-1]] if len(name) > 2 else [])]
         line = next((lines()[one] for one in tried if one in lines()), 0)
-        return f"{path}:{line}" if line else ""
+        if not line:
+            return ""
+        written = text.split("\n")[line - 1]
+        return f"{path}:{line}:{len(written) - len(written.lstrip()) + 1}"
 
     return place
 

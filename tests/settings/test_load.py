@@ -160,7 +160,7 @@ def test_a_file_that_is_no_toml_is_told_with_line_and_column(tmp_path: Path, con
 def test_a_fault_has_its_line_however_the_file_was_saved(tmp_path: Path, text: str) -> None:
     path = tmp_path / "own.toml"
     path.write_bytes(text.encode())
-    assert refused(str(path), **SOUND) == [f"server.port: must be a whole number from 1 to 65,535 ({path}:2)"]
+    assert refused(str(path), **SOUND) == [f"server.port: must be a whole number from 1 to 65,535 ({path}:2:1)"]
 
 
 def test_a_file_that_is_nested_too_deeply_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -470,7 +470,7 @@ def test_a_secret_and_its_file_in_one_layer_are_a_fault(tmp_path: Path) -> None:
     assert production(IDENTITY_SECRETS__PEPPER_FILE=path) == [f"{told} (IDENTITY_SECRETS__PEPPER)"]
     named = tmp_path / "own.toml"
     named.write_text(f'[secrets]\npepper_file = "one"\npepper = "{PEPPER}"\n')
-    assert f"{told} ({named}:3)" in refused(str(named))
+    assert f"{told} ({named}:3:1)" in refused(str(named))
 
 
 @pytest.mark.parametrize(
@@ -505,7 +505,7 @@ def test_only_secrets_come_from_files(tmp_path: Path) -> None:
         assert fault == f"{setting}: is not a setting; secrets alone come from files (IDENTITY_{name})"
     named = tmp_path / "own.toml"
     named.write_text("[secrets]\npepper_file = 3\n")
-    assert f"secrets.pepper: the path of its file must be a text ({named}:2)" in refused(str(named))
+    assert f"secrets.pepper: the path of its file must be a text ({named}:2:1)" in refused(str(named))
 
 
 def test_the_command_line_stands_above_a_store_from_a_file(tmp_path: Path) -> None:
@@ -562,7 +562,7 @@ x = 1
 """
 
 
-def test_all_faults_are_told_in_one_run_each_with_its_line_or_variable(tmp_path: Path) -> None:
+def test_all_faults_are_told_in_one_run_each_with_its_place_or_variable(tmp_path: Path) -> None:
     named = tmp_path / "settings.toml"
     named.write_text(WRONG % KEY)
     told = run("check", "--config", str(tmp_path), "--host", "", IDENTITY_SECRETS__PEPPER="hidden", IDENTITY_RETENTION__GONE_DAYS="0")
@@ -586,7 +586,7 @@ def test_all_faults_are_told_in_one_run_each_with_its_line_or_variable(tmp_path:
         "limits.burst": 23,
     }
     variables = {"secrets.pepper": "IDENTITY_SECRETS__PEPPER", "retention.gone_days": "IDENTITY_RETENTION__GONE_DAYS"}
-    assert places == {name: f"{named}:{line}" for name, line in lines.items()} | variables
+    assert places == {name: f"{named}:{line}:1" for name, line in lines.items()} | variables
 
 
 def test_what_follows_from_a_wrong_value_is_no_fault_of_its_own() -> None:
