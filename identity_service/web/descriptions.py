@@ -172,6 +172,11 @@ TRACKED: Mapping[str, Wording] = {
         " without a sale ID or products that can be read, and for a product ID of another type than the shop's. `GET /v1/calls` names"
         " what could not be read.",
     ),
+    "logSaleShopify": Wording(
+        "Log the ID of an order",
+        "Logs an order of which a sandboxed checkout pixel knows only the ID. With either key. The first `log/sale` of a private key with"
+        " this ID replaces it, and tells products and revenue.",
+    ),
     "logClick": Wording(
         "Log a click",
         "Logs a click on a product with the labels of its element. With either key. Without labels it takes those of the newest results"
@@ -205,6 +210,10 @@ TRACKED: Mapping[str, Wording] = {
     ),
     "tokenVerify": Wording(
         "Verify a token", "Answers whose token it is. With either key. A token that is not valid is an error, unlike under `/v1`."
+    ),
+    "clientAccountInfo": Wording(
+        "Check both keys",
+        "Answers ok where the public key and the private key are those of one shop. Plugins ask it to test their settings.",
     ),
     "privacyInfo": Wording(
         "Show what is held",

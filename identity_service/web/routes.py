@@ -46,6 +46,7 @@ from identity_service.web.calls.tracking import (
     ReturnedBody,
     SaleBody,
     SearchBody,
+    ShopifySaleBody,
     TokenAnswer,
     TokenBody,
     TrackingAnswer,
@@ -119,6 +120,7 @@ CALLS = (
 clerk = partial(Row, dialect=CLERK)
 TRACKING = (
     clerk("log/sale", tracking.log_sale, SaleBody, TrackingAnswer, size=Size.SALE),
+    clerk("log/sale/shopify", tracking.log_shopify_sale, ShopifySaleBody, TrackingAnswer),
     clerk("log/click", tracking.log_click, ClickBody, TrackingAnswer),
     clerk("log/email", tracking.log_email, EmailBody, TrackingAnswer),
     clerk("log/results", tracking.log_results, ResultsBody, TrackingAnswer, size=Size.SALE),
@@ -133,6 +135,7 @@ TRACKING = (
     clerk("log/debug", tracking.log_debug, DebugBody, TrackingAnswer),
     clerk("misc/visitor_id", tracking.visitor_id, TrackingBody, VisitorIdAnswer, keys=Access.DEVICE),
     clerk("token/verify", tracking.verify_token, TokenBody, TokenAnswer),
+    clerk("client/account/info", tracking.account_info, TrackingBody, TrackingAnswer, keys=Access.PRIVATE),
     clerk("privacy/info", tracking.inform, PrivacyBody, PrivacyAnswer, keys=Access.PRIVATE),
     clerk("privacy/forget", tracking.forget, PrivacyBody, TrackingAnswer, keys=Access.PRIVATE),
 )

@@ -117,6 +117,8 @@ class Run:
         await self.track("logEmail", "The visitor types its email", {"email": EMAIL} | who)
         await self.track("logSale", "An order of two products", {"sale": "1001", "products": LINES, "email": EMAIL} | who)
         await self.track("logReturned", "One of them comes back", {"product": 12794, "order": "1001", "quantity": 1} | who, private=True)
+        await self.track("logSaleShopify", "An order that a pixel knows by its ID", {"sale": "5873120124"})
+        await self.track("clientAccountInfo", "Two keys of one shop", {}, private=True)
         await self.track("logDebug", "A plugin's message", {"message": "tracking started"})
         await self.track("miscVisitorId", "A device asks for its ID", {"visitor": "auto"})
         await self.track("tokenVerify", "A token that is valid", {"token": self.token})

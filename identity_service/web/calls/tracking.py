@@ -113,6 +113,14 @@ class SaleBody(LoggedBody, frozen=True):
     currency: Annotated[Any, read("ISO 4217, in any case; the shop's own where it is absent.", "string", "null")] = UNSET
 
 
+class ShopifySaleBody(LoggedBody, frozen=True):
+    """An order of which a sandboxed pixel knows no more than the ID."""
+
+    required: ClassVar[tuple[str, ...]] = ("sale",)
+
+    sale: OrderId = UNSET
+
+
 class ClickBody(LoggedBody, frozen=True):
     """A click on a product."""
 
@@ -337,6 +345,20 @@ async def log_sale(call: Call) -> Reply:
     subject, attribution = logged.subject, logged.attribution
     await keep_opt_out(call, subject.visitor if subject.signed else None)
     return _done(call, subject, unread, attribution.labels if attribution else None)
+
+
+async def log_shopify_sale(call: Call) -> Reply:
+    """The order without its products: a private key says them, and its first call replaces this one's."""
+    unread = Unread()
+    told = ToldSale(Sale(sale_id(call.body.sale, "sale"), (), _now(call)), [], _claimed(call), call.private, None)
+    logged = await call.services.sales.log(tracked_visit(call, unread), told)
+    return _done(call, logged.subject, unread)
+
+
+async def account_info(call: Call) -> Reply:
+    """What a plugin's button asks to learn whether its two keys are the shop's."""
+    note_call(call)
+    return OK
 
 
 async def log_click(call: Call) -> Reply:
