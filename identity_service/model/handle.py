@@ -58,6 +58,30 @@ class Handle(Struct, frozen=True):
         return f"{self.kind}{self.digest}"
 
 
+class NeverLinked:
+    """Emails and customer IDs of a shop that stand for many people. `values`: an email, its part up to the at sign for every domain, or a
+    customer ID."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        texts = [value.strip() for value in values]
+        self._names = frozenset(text.lower() for text in texts if text.endswith("@"))
+        self._emails = frozenset(normalise_email(text) for text in texts if "@" in text.removesuffix("@"))
+        self._customers = frozenset(text for text in texts if "@" not in text)
+
+    def check_email(self, email: str) -> None:
+        """Raises Invalid."""
+        if not (self._names or self._emails):
+            return
+        plain = normalise_email(email)
+        if plain in self._emails or f"{plain.partition('@')[0]}@" in self._names:
+            raise Invalid("email: stands for many people here (`never_link`), so it is not linked")
+
+    def check_customer(self, customer: str) -> None:
+        """Raises Invalid."""
+        if customer.strip() in self._customers:
+            raise Invalid("customer: stands for many people here (`never_link`), so it is not linked")
+
+
 def handle_named(name: str) -> Handle:
     return Handle(HandleKind(name[0]), name[1:])
 

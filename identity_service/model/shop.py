@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from identity_service.model.consent import Millis, NoticeVersion
+from identity_service.model.handle import NeverLinked
 from identity_service.model.policy import STANDARD, STRICT, Policy
 from identity_service.model.regions import strict_policy
 from identity_service.settings.schema import ShopSettings
@@ -76,6 +77,7 @@ class Shop:
     signals: SignalRules
     origins: frozenset[str]
     product_ids: ProductIds
+    never_linked: NeverLinked
     cookie: CookieRule
     development: bool
 
@@ -94,6 +96,7 @@ def shop_of(name: str, settings: ShopSettings) -> Shop:
         signals=_signal_rules(settings),
         origins=frozenset(settings.origins),
         product_ids=ProductIds(settings.product_id_type),
+        never_linked=NeverLinked(settings.never_link),
         cookie=CookieRule(settings.cookie_name, settings.cookie_domain),
         development=bool(settings.origins) and all(is_loopback(urlsplit(origin).hostname or "") for origin in settings.origins),
     )

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import date
 
-from identity_service.errors import SettingsError
+from identity_service.errors import Invalid, SettingsError
+from identity_service.model.handle import NeverLinked
 from identity_service.model.regions import PLACE, looser_choices, region_table
 from identity_service.model.shop import NO_ORIGIN, is_loopback, written_digest
 from identity_service.settings.layers import Fault
@@ -156,13 +157,22 @@ def _shop_faults(name: str, shop: ShopSettings, production: bool) -> list[Fault]
         for origin in shop.origins
         if origin != NO_ORIGIN and not ORIGIN.fullmatch(origin)
     ]
-    further = (*_banner_faults(shop), *_region_faults(shop), *_cookie_faults(shop))
+    further = (*_never_link_faults(shop), *_banner_faults(shop), *_region_faults(shop), *_cookie_faults(shop))
     return found + [Fault((*at, *key.split(".")), text) for key, text in further]
 
 
 def _without_path(origin: str) -> str:
     found = ORIGIN.match(origin)
     return f"; write {found[0]}" if found else ""
+
+
+def _never_link_faults(shop: ShopSettings) -> list[Wrong]:
+    for text in shop.never_link:
+        try:
+            NeverLinked([text])
+        except Invalid:
+            return [("never_link", f"{text!r} is neither an email, nor its part up to the @, nor a customer ID")]
+    return []
 
 
 def _banner_faults(shop: ShopSettings) -> list[Wrong]:

@@ -111,6 +111,7 @@ class ShopSettings(Section, frozen=True):
     attribution_days: Annotated[int, Meta(ge=1, le=390)] = 30
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "EUR"
     link_overrides: bool = False
+    never_link: list[str] = []
     cookie_name: str = "__Host-visitor"
     cookie_domain: str = ""
     regions: dict[str, RegionSettings] = {}

@@ -224,6 +224,7 @@ class ErasureAnswer(Struct, frozen=True):
 
 async def link(call: Call) -> Reply:
     handle = handle_of(call)
+    _check_linkable(call)
     who = _who(call)
     proof = Proof.NONE if call.body.markup else Proof.KEY if call.private else Proof.TOKEN
     visitor = await call.services.links.link(call.shop, handle, who, proof, LinkSource.LINK)
@@ -259,6 +260,14 @@ def handle_of(call: Call) -> Handle:
     if name == "email":
         return email_handle(call, value)
     return handles.of_customer(shop, _customer_text(value)) if name == "customer" else handles.of_email_sha256(shop, value)
+
+
+def _check_linkable(call: Call) -> None:
+    """Raises Invalid for a value that stands for many people."""
+    if isinstance(call.body.email, str):
+        call.shop.never_linked.check_email(call.body.email)
+    elif isinstance(call.body.customer, str | int | float):
+        call.shop.never_linked.check_customer(_customer_text(call.body.customer))
 
 
 def _customer_text(value: str | int | float) -> str:

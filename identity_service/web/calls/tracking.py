@@ -504,11 +504,24 @@ def _products(call: Call, unread: Unread) -> tuple[ProductId, ...]:
 
 
 def _email(call: Call, unread: Unread) -> Handle | None:
-    return _handle(call, "email", email_text(call.body.email), email_handle, unread)
+    return _handle(call, "email", email_text(call.body.email), _linked_email, unread)
 
 
 def _customer(call: Call, unread: Unread) -> Handle | None:
-    return _handle(call, "customer", handle_text(call.body.customer), customer_handle, unread)
+    return _handle(call, "customer", handle_text(call.body.customer), _linked_customer, unread)
+
+
+def _linked_email(call: Call, text: str) -> Handle:
+    """Raises Invalid, also for one that stands for many people."""
+    handle = email_handle(call, text)
+    call.shop.never_linked.check_email(text)
+    return handle
+
+
+def _linked_customer(call: Call, text: str) -> Handle:
+    """Raises Invalid, also for one that stands for many people."""
+    call.shop.never_linked.check_customer(text)
+    return customer_handle(call, text)
 
 
 def _handle(call: Call, name: str, text: str | None, read: Callable[[Call, str], Handle], unread: Unread) -> Handle | None:
