@@ -45,7 +45,7 @@ from identity_service.store.redis.client import Client
 from identity_service.store.repair import INTERVAL
 from identity_service.store.schema import MARK_VARIABLE, SeenMark
 from identity_service.web.bodies import BodyLimits
-from identity_service.web.call import Services
+from identity_service.web.call import RateLimits, Services
 from identity_service.web.edge import Edge
 from identity_service.web.routes import build
 
@@ -55,7 +55,7 @@ REFUSALS_BEYOND = 10
 
 def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: SeenMark | None = None) -> Services:
     handles, signing = Handles(*settings.secrets.peppers), Signing(settings.secrets.signing_keys)
-    limits, kept, limit = settings.limits, settings.retention, partial(_limit, settings, memory)
+    limits, kept = settings.limits, settings.retention
     store = make_store(settings, _client(settings.store), handles, mark)
     tokens, receipts = Tokens(store, signing, clock), Receipts(store, signing, clock, kept.receipt_days)
     links, tally = Links(store, clock), Tally(store, clock)
@@ -84,15 +84,22 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         clock=clock,
         proxies=proxies_of(settings.server),
         limits=BodyLimits(limits.body_bytes, limits.sale_body_bytes, limits.lookup_body_bytes, limits.json_depth),
-        client_limit=limit(0, limits.client_per_second, limits.burst),
-        key_limit=limit(1, limits.key_per_second, limits.burst),
-        lookup_limit=limit(2, limits.lookups_per_second, limits.burst),
-        client_quota=limit(5, limits.client_bytes_per_hour / HOUR, HOUR),
-        public_key_quota=limit(6, limits.public_key_bytes_per_hour / HOUR, HOUR),
-        refusal_limit=limit(4, limits.client_per_second / REFUSALS_BEYOND, limits.burst),
-        wrong_keys=limit(3, limits.wrong_keys_per_minute / 60, 60),
+        rates=_rates(settings, memory),
         retention=kept,
         server=settings.server,
+    )
+
+
+def _rates(settings: Settings, memory: SharedMemory) -> RateLimits:
+    limits, limit = settings.limits, partial(_limit, settings, memory)
+    return RateLimits(
+        client=limit(0, limits.client_per_second, limits.burst),
+        key=limit(1, limits.key_per_second, limits.burst),
+        lookup=limit(2, limits.lookups_per_second, limits.burst),
+        refusal=limit(4, limits.client_per_second / REFUSALS_BEYOND, limits.burst),
+        wrong_keys=limit(3, limits.wrong_keys_per_minute / 60, 60),
+        client_quota=limit(5, limits.client_bytes_per_hour / HOUR, HOUR),
+        public_key_quota=limit(6, limits.public_key_bytes_per_hour / HOUR, HOUR),
     )
 
 

@@ -34,6 +34,19 @@ from identity_service.web.bodies import BodyLimits
 
 
 @dataclass(frozen=True, slots=True)
+class RateLimits:
+    """None where limits are off. `client`, `key`, `lookup`, `refusal`: calls; quotas: bytes that calls make the store keep."""
+
+    client: RateLimit | None
+    key: RateLimit | None
+    lookup: RateLimit | None
+    refusal: RateLimit | None
+    wrong_keys: RateLimit | None
+    client_quota: RateLimit | None
+    public_key_quota: RateLimit | None
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """Everything that handlers use, made once by `app.py`. `stopping`: set when this process is told to end."""
 
@@ -58,13 +71,7 @@ class Services:
     clock: Clock
     proxies: Proxies
     limits: BodyLimits
-    client_limit: RateLimit | None
-    key_limit: RateLimit | None
-    lookup_limit: RateLimit | None
-    client_quota: RateLimit | None
-    public_key_quota: RateLimit | None
-    refusal_limit: RateLimit | None
-    wrong_keys: RateLimit | None
+    rates: RateLimits
     retention: RetentionSettings
     server: ServerSettings
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -135,7 +135,7 @@ class Endpoint:
             if caller and row.dialect.plugins:
                 services.tally.called(caller.shop.shop_id, Called(row.path, "none", None, error.detail or error.title))
             if isinstance(error, Unauthorized):
-                count_wrong_key(services.wrong_keys, peer_of(scope), scope["state"]["headers"], services.proxies)
+                count_wrong_key(services.rates.wrong_keys, peer_of(scope), scope["state"]["headers"], services.proxies)
             raise
 
     def _check_keys(self, caller: Caller) -> None:
@@ -240,14 +240,14 @@ def _region(services: Services, peer: str | None, headers: Mapping[str, str]) ->
 def count_call(services: Services, caller: Caller, client: str, size: int) -> None:
     """`size`: bytes of what was sent, most of which a call with a public key can make the store keep. Raises RateLimited for one call too
     many, or too much of them, of the key or of the client."""
-    if services.key_limit:
-        services.key_limit.count(caller.digest)
+    if services.rates.key:
+        services.rates.key.count(caller.digest)
     if caller.private:
         return
-    if services.client_limit:
-        services.client_limit.count(client)
+    if services.rates.client:
+        services.rates.client.count(client)
     try:
-        for quota, counted in ((services.client_quota, client), (services.public_key_quota, caller.digest)):
+        for quota, counted in ((services.rates.client_quota, client), (services.rates.public_key_quota, caller.digest)):
             if quota:
                 quota.count(counted, max(size, SMALLEST_KEPT))
     except RateLimited:

@@ -146,8 +146,8 @@ async def keep_opt_out(call: Call, visitor: VisitorId | None) -> None:
 def email_handle(call: Call, email: str) -> Handle:
     """Raises Invalid; RateLimited for a client's many emails in letters beyond ASCII, of which each takes as long as many calls."""
     costly = not email.isascii() or "xn--" in email.lower()
-    if costly and not call.private and call.services.client_limit:
-        call.services.client_limit.count(call.counted_as, CALLS_OF_A_COSTLY_EMAIL)
+    if costly and not call.private and call.services.rates.client:
+        call.services.rates.client.count(call.counted_as, CALLS_OF_A_COSTLY_EMAIL)
     return call.services.handles.of_email(call.shop.shop_id, email)
 
 
@@ -158,8 +158,8 @@ def customer_handle(call: Call, customer: str) -> Handle:
 
 def count_lookup(call: Call, emails: int = 1) -> None:
     """Before anything about a person is told or erased. Raises RateLimited. A hundred emails of a batch count as one call."""
-    if call.services.lookup_limit:
-        call.services.lookup_limit.count(call.key, max(1, -(-emails // EMAILS_A_CALL)))
+    if call.services.rates.lookup:
+        call.services.rates.lookup.count(call.key, max(1, -(-emails // EMAILS_A_CALL)))
 
 
 def refusal_of(call: Call) -> EarlierRefusal | None:

@@ -35,8 +35,8 @@ class SignIn:
         """A page that somebody else made must not sign anybody in, nor try keys faster than a client may call."""
         check_poster(call.headers)
         source = caller_source(call.peer, call.headers, self.services.proxies)
-        if self.services.client_limit:
-            self.services.client_limit.count(source)
+        if self.services.rates.client:
+            self.services.rates.client.count(source)
         form = await read_form(call, self.services.limits.body)
         now = int(self.services.clock())
         session = self.sessions.begin(self._authenticated(form.get("private_key", "").strip(), source), now)
@@ -44,7 +44,7 @@ class SignIn:
 
     def _authenticated(self, key: str, source: str) -> Caller:
         """After too many wrong keys a right one is refused, too: nothing but a page is lost meanwhile."""
-        limit, who = self.services.wrong_keys, f"sign-in {source}"
+        limit, who = self.services.rates.wrong_keys, f"sign-in {source}"
         if limit:
             limit.count(who, 0)
         try:

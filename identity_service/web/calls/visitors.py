@@ -183,8 +183,8 @@ def _over_limit(call: Call, visit: Visit, fault: RateLimited) -> Visit:
     try:
         if not call.services.tokens.verified(visit.shop, visit.tokens):
             raise fault
-        if call.services.refusal_limit:
-            call.services.refusal_limit.count(call.counted_as)
+        if call.services.rates.refusal:
+            call.services.rates.refusal.count(call.counted_as)
     except RateLimited as error:
         raise with_refusal_kept(call, error, visit) from None
     return replace(visit, over_limit=True)
