@@ -235,7 +235,8 @@ async def test_what_one_client_and_one_public_key_can_make_the_store_keep_is_bou
 ) -> None:
     """A client has 10.8 kB an hour here, all clients of the key twice as much; a refusal of consent is kept on the device all the same."""
     quotas = [RateLimit(number / 3600, 3600, clock, private_memory().slots(0)) for number in (10_800, 21_600)]
-    services = replace(application.services, client_quota=quotas[0], public_key_quota=quotas[1])
+    rates = replace(application.services.rates, client_quota=quotas[0], public_key_quota=quotas[1])
+    services = replace(application.services, rates=rates)
     edge = Edge(build(services), services.shops.origins, 64, 16_384, services.stopping)
     results = {"key": "demo-public-key", "labels": ["x" * 100], "products": ["y" * 2_000], "visitor": "one"}
 
@@ -261,7 +262,8 @@ async def test_what_one_client_and_one_public_key_can_make_the_store_keep_is_bou
 async def test_calls_above_the_limit_are_429_and_servers_are_exempt(environment: dict[str, str], clock: Clock) -> None:
     limits = {"IDENTITY_LIMITS__ENABLED": "true", "IDENTITY_LIMITS__CLIENT_PER_SECOND": "2"}
     application = Application(load("development", environment | limits), clock)
-    services = replace(application.services, client_limit=RateLimit(2, 2, clock, private_memory().slots(0)))
+    limit = RateLimit(2, 2, clock, private_memory().slots(0))
+    services = replace(application.services, rates=replace(application.services.rates, client=limit))
     edge = Edge(build(services), services.shops.origins, 64, 16_384, services.stopping)
     transport = httpx.ASGITransport(edge, client=("203.0.113.7", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://service.test") as client:
