@@ -15,7 +15,9 @@ from starlette.types import Receive, Scope, Send
 from identity_service.web.endpoints import Reply, send_reply
 
 STATIC = Path(__file__).parent / "static"
-SNIPPET = STATIC / "visitor.js"
+SNIPPET = Path(__file__).parent / "snippet"
+PARTS = ("delivery", "identity", "banners", "pages", "commands")
+"""Of the snippet, in their order: each may use at once what the ones before it define."""
 MEDIA = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 FOREIGN = ((b"access-control-allow-origin", b"*"),)
 SHARED = ((b"cache-control", b"public, max-age=3600"), (b"vary", b"Accept-Encoding"))
@@ -36,7 +38,14 @@ class Asset:
 @cache
 def asset(path: Path) -> Asset:
     """Raises FileNotFoundError, KeyError for a kind of file that is not served."""
-    return asset_of(path.read_bytes(), MEDIA[path.suffix])
+    return asset_of(snippet().encode(), MEDIA[".js"]) if path == SNIPPET else asset_of(path.read_bytes(), MEDIA[path.suffix])
+
+
+def snippet() -> str:
+    """The parts in one function, without indents and whole lines of comment: none of them has a text of several lines."""
+    lines = (line.strip() for part in PARTS for line in (SNIPPET / f"{part}.js").read_text(encoding="utf-8").splitlines())
+    code = "\n".join(line for line in lines if line and not line.startswith("//"))
+    return f"/* Visitor snippet: see /docs/snippet */\n(function (w, d) {{\n'use strict';\n{code}\n}})(window, document);\n"
 
 
 def asset_of(plain: bytes, media: str) -> Asset:
