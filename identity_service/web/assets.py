@@ -18,6 +18,8 @@ STATIC = Path(__file__).parent / "static"
 SNIPPET = Path(__file__).parent / "snippet"
 PARTS = ("delivery", "identity", "banners", "pages", "commands")
 """Of the snippet, in their order: each may use at once what the ones before it define."""
+TOKENS = re.compile(r"'(?:[^'\\]|\\.)*'|/(?:[^/\\[]|\\.|\[(?:[^\]\\]|\\.)*\])+/[a-z]*| *([=+*<>!?:;,&|(){}\[\]-]+) *")
+"""Of JavaScript: a text, a regular expression, or operators with the spaces around them."""
 MEDIA = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 FOREIGN = ((b"access-control-allow-origin", b"*"),)
 SHARED = ((b"cache-control", b"public, max-age=3600"), (b"vary", b"Accept-Encoding"))
@@ -42,10 +44,11 @@ def asset(path: Path) -> Asset:
 
 
 def snippet() -> str:
-    """The parts in one function, without indents and whole lines of comment: none of them has a text of several lines."""
+    """The parts in one function, without comments and the spaces that nothing needs. In the parts a comment is a whole line, texts have
+    single quotes, every statement ends with its semicolon, and a slash outside of a text begins a regular expression."""
     lines = (line.strip() for part in PARTS for line in (SNIPPET / f"{part}.js").read_text(encoding="utf-8").splitlines())
-    code = "\n".join(line for line in lines if line and not line.startswith("//"))
-    return f"/* Visitor snippet: see /docs/snippet */\n(function (w, d) {{\n'use strict';\n{code}\n}})(window, document);\n"
+    code = " ".join(line for line in lines if not line.startswith("//"))
+    return f"(function(w,d){{'use strict';{TOKENS.sub(lambda found: found[1] or found[0], code)}}})(window,document);\n"
 
 
 def asset_of(plain: bytes, media: str) -> Asset:

@@ -10,14 +10,14 @@ let ticks = 0, loaded = 0, gesture = { tick: -1, time: -RECENT }, framed = false
 const TARTEAUCITRON = tag.tarteaucitron || 'visitorid';
 const BANNERS = {
   tcf: {
-    join: say => w.__tcfapi && (w.__tcfapi('addEventListener', 2, (data, ok) => {
-      if (ok && /^(tcloaded|useractioncomplete)$/.test(data.eventStatus))
-        say({ tcString: data.tcString, gdprApplies: data.gdprApplies, eventStatus: data.eventStatus });
+    join: say => w.__tcfapi && (w.__tcfapi('addEventListener', 2, data => {
+      const { tcString, gdprApplies, eventStatus } = Object(data);
+      if (/^(tcloaded|useractioncomplete)$/.test(eventStatus)) say({ tcString, gdprApplies, eventStatus });
     }), true)
   },
   gpp: {
     join: say => w.__gpp && (w.__gpp('addEventListener', event => {
-      const { gppString, applicableSections, signalStatus } = event && event.pingData || {};
+      const { gppString, applicableSections, signalStatus } = Object(event).pingData || {};
       if (signalStatus === 'ready') say({ gppString, applicableSections, signalStatus });
     }), true)
   },
@@ -42,8 +42,7 @@ const BANNERS = {
   cookiebot: {
     kept: () => {
       const { consent, hasResponse, consentUTC } = w.Cookiebot || {};
-      const at = consentUTC && attempt(() => new Date(consentUTC).toISOString());
-      return consent && (hasResponse ? { consent, hasResponse, consentUTC: at } : null);
+      return consent && (hasResponse ? { consent, hasResponse, consentUTC } : null);
     },
     events: ['CookiebotOnAccept', 'CookiebotOnDecline', 'CookiebotOnConsentReady'], tell: look
   },
@@ -53,7 +52,7 @@ const BANNERS = {
   cookiehub: { kept: () => cookies(/^cookiehub$/) },
   cookieyes: {
     kept: () => {
-      const state = w.getCkyConsent ? w.getCkyConsent() : cookies(/^cookieyes-consent$/, found => /action:yes/.test(decoded(found)));
+      const state = w.getCkyConsent ? w.getCkyConsent() : cookies(/^cookieyes-consent$/, found => /action(:|%3A)yes/.test(json(found)));
       return state ? state.isUserActionCompleted === false ? null : state : undefined;
     },
     events: ['cookieyes_consent_update']
@@ -62,8 +61,8 @@ const BANNERS = {
     kept: () => {
       const didomi = w.Didomi, status = didomi && (didomi.getUserStatus || didomi.getCurrentUserStatus).call(didomi);
       if (!status || didomi.shouldConsentBeCollected && didomi.shouldConsentBeCollected()) return status && null;
-      const { purposes, vendors, updated } = status, consent = purposes && purposes.consent;
-      return consent ? { purposes: consent, vendors: vendors && vendors.consent, updated } : status;
+      const asked = part => part && part.consent || part;
+      return { ...status, purposes: asked(status.purposes), vendors: asked(status.vendors) };
     },
     join: () => (w.didomiEventListeners = w.didomiEventListeners || []).push({ event: 'consent.changed', listener: look }),
     tell: look
@@ -93,9 +92,8 @@ const BANNERS = {
   },
   onetrust: {
     kept: () => {
-      const found = cookies(/^Optanon(Consent|AlertBoxClosed)$/, found => found.OptanonAlertBoxClosed);
-      const fields = found && String(found.OptanonConsent).match(/(groups|interactionCount|isGpcEnabled|AwaitingReconsent)=[^&]*/g);
-      return fields ? { ...found, OptanonConsent: fields.join('&') } : found;
+      const found = cookies(/^Optanon(Consent|AlertBoxClosed)$/, found => found.OptanonConsent && found.OptanonAlertBoxClosed);
+      return found && { ...found, OptanonConsent: found.OptanonConsent.replace(/datestamp=[^&]*/, '') };
     },
     events: ['OneTrustGroupsUpdated', 'consent.onetrust'], tell: look
   },
@@ -150,7 +148,7 @@ const BANNERS = {
     kept: () => {
       const library = w.CookieConsent, cookie = library && library.getCookie && library.getCookie();
       const valid = cookie && cookie.consentTimestamp && (!library.validConsent || library.validConsent());
-      return library ? valid ? { cookie: optional(cookie) } : null : cookies(/^cc_cookie$/, found => /"level"/.test(decoded(found)));
+      return library ? valid ? { cookie: optional(cookie) } : null : cookies(/^cc_cookie$/, found => /level/.test(json(found)));
     },
     events: ['cc:onFirstConsent', 'cc:onConsent', 'cc:onChange'], tell: look
   },
@@ -159,12 +157,10 @@ const BANNERS = {
 
 function names(object) { return Object.keys(Object(object)).sort().join(); }
 
-function decoded(found) { return attempt(() => decodeURIComponent(json(found))) || ''; }
-
 // The cookies of a banner by name, null where there are none, or where they are no choice yet.
 function cookies(own, decided) {
   const found = {};
-  Object.getOwnPropertyDescriptor(Document.prototype, 'cookie').get.call(d).split('; ').forEach(one => {
+  Reflect.get(Document.prototype, 'cookie', d).split('; ').forEach(one => {
     const name = one.split('=')[0];
     if (own.test(name)) found[name] = one.slice(name.length + 1);
   });

@@ -1,6 +1,5 @@
 // Commands: what pages say to the snippet, what is passed on to another script of the same global, and the start.
 const MARK = '__visitor_snippet', SHARED = /^(content|on|off|ui|search|context)$/, OURS = /^(log\/|misc\/visitor_id|token\/verify)/;
-const MOST_HELD = 100;
 let neighbour = null, passing = false, held = [];
 
 const COMMANDS = {
@@ -35,13 +34,13 @@ const COMMANDS = {
   consent: said => {
     if (said === 'granted' || said === 'refused') hear(OWN, { consent: said });
     else if (said && typeof said === 'object') hearPurposes(said);
-    else console.warn('[Clerk] consent takes granted, refused or an object of purposes, not', said);
+    else warn('no consent', said);
   },
   reset,
   visitor: done => ready(() => attempt(() => done(identity.visitor, identity.mode))),
   debug: () => {
     debugging = true;
-    log('debug', config.key ? 'key set' : 'no key', identity && identity.visitor, identity && identity.mode);
+    log('debug', config, identity && [identity.visitor, identity.mode]);
   }
 };
 
@@ -69,12 +68,12 @@ function passOn(args) {
     passing = true;
     try { return neighbour.apply(w, args); } finally { passing = false; }
   }
-  if (held.length < MOST_HELD) [].push.call(held, args);
-  if (!SHARED.test(args[0])) console.warn('[Clerk] unknown command', args[0]);
+  [].push.call(held, args);
+  if (!SHARED.test(args[0])) warn('unknown command', args[0]);
 }
 
 function run(args) {
-  const command = Object.prototype.hasOwnProperty.call(COMMANDS, args[0]) && COMMANDS[args[0]];
+  const command = COMMANDS.hasOwnProperty(args[0]) && COMMANDS[args[0]];
   return attempt(() => command ? command.apply(null, [].slice.call(args, 1)) : passOn(args));
 }
 

@@ -13,7 +13,7 @@ function json(value) {
   if (typeof value === 'bigint') return String(value);
   if (value instanceof Date) value = value.toISOString();
   if (Array.isArray(value)) return '[' + [].map.call(value, each => json(each) || 'null').join(',') + ']';
-  if (value && typeof value === 'object') return object(members(typeof value.toJSON === 'function' ? Object(value.toJSON()) : value));
+  if (value && typeof value === 'object') return object(members(value));
   return JSON.stringify(value);
 }
 

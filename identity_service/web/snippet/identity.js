@@ -18,6 +18,8 @@ function log() {
   if (debugging) console.log('[Clerk]', ...arguments);
 }
 
+function warn() { console.warn('[Clerk]', ...arguments); }
+
 function attempt(action) {
   try { return action(); } catch (error) { log('error', error); }
 }
@@ -101,7 +103,7 @@ function reset() {
   identify({ visitor: 'auto' });
   ready(() => {
     if (before && identity.visitor && identity.visitor === before.visitor) {
-      config.visitor = btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(15)))).replace(/\W/g, '_');
+      config.visitor = crypto.randomUUID();
       identify();
     }
     tellTabs({ changed: true });
