@@ -116,15 +116,6 @@ const BANNERS = {
     },
     events: ['visitorConsentCollected'], tell: look
   },
-  silktide: {
-    kept: () => {
-      const found = {};
-      Object.keys(w.localStorage).filter(name => /^(silktideCookieChoice_|stcm\.consent\.)/.test(name)).forEach(name => {
-        found[name] = w.localStorage[name];
-      });
-      return names(found) ? found : null;
-    }
-  },
   tarteaucitron: {
     kept: () => {
       const tool = w.tarteaucitron, text = tool && tool.cookie ? tool.cookie.read() : (cookies(/^tarteaucitron$/) || {}).tarteaucitron;
@@ -262,7 +253,7 @@ function look() {
 function lookAtLayer(layer) {
   if (!Array.isArray(layer)) return;
   const hook = hooks.get(layer), push = layer.push;
-  if (!hook) ['google', 'usercentrics'].forEach(source => { began[source] = ++ticks; });
+  if (!hook) loaded = ++ticks;
   layer.forEach(read);
   if (push === hook) return;
   layer.push = function () {
@@ -299,12 +290,11 @@ function watchBanners() {
     if (event.target.localName === 'script') loaded = ++ticks;
     look();
   });
-  listen(w, ['DOMContentLoaded'], look);
   setInterval(() => { if (!d.hidden) look(); }, LOOK_EACH);
   look();
 }
 
 function watchGestures() {
   listen(w, ['pointerdown', 'click', 'touchend', 'keydown'], feel);
-  listen(w, ['blur'], () => { framed = framed || d.activeElement instanceof HTMLIFrameElement; });
+  listen(w, ['blur'], () => { framed = framed || Object(d.activeElement).tagName === 'IFRAME'; });
 }

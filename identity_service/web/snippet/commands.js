@@ -1,6 +1,6 @@
 // Commands: what pages say to the snippet, what is passed on to another script of the same global, and the start.
-const MARK = '__visitor_snippet', SHARED = /^(content|on|off|ui|search|context)$/, OURS = /^(log\/|misc\/visitor_id|token\/verify)/;
-let neighbour = null, passing = false, held = [];
+const MARK = '__visitor_snippet', SHARED = /^(content|on|off|ui|search|context|call)$/, OURS = /^(log\/|misc\/visitor_id|token\/verify)/;
+let neighbour = null, passing = null, looped = false, held = [];
 
 const COMMANDS = {
   config: changes => {
@@ -11,11 +11,12 @@ const COMMANDS = {
     if (started) ready(() => tellTabs({ changed: true })); else start();
   },
   call: function (endpoint, args, done, failed) {
-    return neighbour && !passing && !OURS.test(endpoint) ? passOn(['call', ...arguments]) : call(endpoint, args, done, failed);
+    const go = () => call(endpoint, args, done, failed);
+    return OURS.test(endpoint) ? go() : passOn(['call', ...arguments], go);
   },
   click: (product, labels, api) => {
-    if (!labels && isSelector(product)) return bindClicks();
-    return call('log/click', product && typeof product === 'object' ? product : { product, labels, api });
+    // a selector binds what is bound already
+    if (labels || !isSelector(product)) return call('log/click', product && typeof product === 'object' ? product : { product, labels, api });
   },
   cart: basket,
   basket,
@@ -40,7 +41,7 @@ const COMMANDS = {
   visitor: done => ready(() => attempt(() => done(identity.visitor, identity.mode))),
   debug: () => {
     debugging = true;
-    log('debug', config, identity && [identity.visitor, identity.mode]);
+    log('debug', config, identity);
   }
 };
 
@@ -62,19 +63,27 @@ function hearPurposes(said) {
   hear(OWN, { consent: { ...whole, purposes } }, names(purposes));
 }
 
-// The neighbour may be no script but the stand-in that fills the queue, which ends here again.
-function passOn(args) {
+// The neighbour may be no script but the stand-in that fills the queue, which leads back here.
+function passOn(args, otherwise) {
   if (neighbour && !passing) {
-    passing = true;
-    try { return neighbour.apply(w, args); } finally { passing = false; }
+    passing = args;
+    looped = false;
+    try {
+      const result = neighbour.apply(w, args);
+      if (!looped) return result;
+    } finally { passing = null; }
+    neighbour = null;
   }
+  if (otherwise && !passing) return otherwise();
   [].push.call(held, args);
   if (!SHARED.test(args[0])) warn('unknown command', args[0]);
 }
 
 function run(args) {
   const command = COMMANDS.hasOwnProperty(args[0]) && COMMANDS[args[0]];
-  return attempt(() => command ? command.apply(null, [].slice.call(args, 1)) : passOn(args));
+  if (!passing || args[0] !== passing[0] || args[1] !== passing[1])
+    return attempt(() => command ? command.apply(null, [].slice.call(args, 1)) : passOn(args));
+  looped = true;
 }
 
 function clerk() { return run(arguments); }
@@ -99,17 +108,16 @@ function adopt(name) {
   const queue = name === 'Clerk' ? share(earlier) : [].slice.call(earlier && earlier.q || w[other] || []);
   if (w[name] !== clerk) w[name] = clerk;
   if (w[other] !== held) w[other] = { push: run };
-  passing = true;
+  passing = [];
   queue.forEach(run);
-  passing = false;
+  passing = null;
 }
 
 function start() {
   override();
   joinTabs();
   watchElements();
-  watchEmails();
-  bindClicks();
+  watchPeople();
   watchBanners();
 }
 

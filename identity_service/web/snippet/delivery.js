@@ -33,9 +33,11 @@ function object(texts) {
 function post(path, text) {
   const result = { answer: { status: 'error', error: 'unreachable' }, retry: true, wait: 0 }, abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), TIMEOUT), headers = { 'content-type': 'text/plain' };
-  const settings = { method: 'POST', credentials: 'include', keepalive: text.length < MOST_KEPT_ALIVE, headers, body: text };
+  const keepalive = text.length < MOST_KEPT_ALIVE, signal = abort.signal;
   let sent;
-  try { sent = fetch(address() + path, { ...settings, signal: abort.signal }); } catch (error) { sent = Promise.reject(error); }
+  try {
+    sent = fetch(address() + path, { method: 'POST', credentials: 'include', keepalive, headers, body: text, signal });
+  } catch (error) { sent = Promise.reject(error); }
   return sent.then(response => {
     result.retry = response.status === 429 || response.status >= 500 || response.ok;
     result.wait = 1000 * response.headers.get('retry-after') || 0;
@@ -122,7 +124,7 @@ function sendOldest() {
 // A word that is only remembered is not told twice, nor over one that a person just said.
 function deliver(source, part, text, now) {
   const last = choices[choices.length - 1], same = one => one.source === source && one.part === part;
-  log('consent', source, now ? 'now' : 'remembered');
+  log('consent', source, now);
   if (last && !last.overheard && same(last) && last.text === text && last.now >= now) {
     if (now) last.since = w.performance.now();
   } else if (now || !(choices.some(one => same(one) && one.now) || acknowledged[source + part] === text)) {
@@ -151,7 +153,7 @@ function overhear(told) {
 }
 
 function tellTabs(what) {
-  if (tabs) attempt(() => tabs.postMessage(what));
+  if (tabs) tabs.postMessage(what);
 }
 
 // Another tab's choice may stand against one that this tab is about to tell: the same said again after it is a choice of its own.

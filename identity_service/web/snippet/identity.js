@@ -1,9 +1,9 @@
 // Identity: where the service is, who the visitor is, and the calls that name it.
 const OVERRIDE = 'clerk_visitor', OWN = 'own';
-let config = {}, identity = null, waiting = [], debugging = false;
+let config = {}, identity = null, guest = null, waiting = [], debugging = false;
 
 // An image or form named like a member of the document, as a review may hold, stands in the member's place.
-const script = d.currentScript instanceof HTMLScriptElement ? d.currentScript : all('script[data-service],script[src*="visitor.js"]')[0];
+const script = Object(d.currentScript).tagName === 'SCRIPT' ? d.currentScript : all('script[data-service],script[src*="visitor.js"]')[0];
 const tag = script ? script.dataset : {};
 
 function all(selector) { return [].slice.call(Document.prototype.querySelectorAll.call(d, selector)); }
@@ -50,7 +50,7 @@ function take(answer) {
     log('error', answer && (answer.detail || answer.error));
     answer = identity || { visitor: null, mode: 'unknown', token: null, decision: { reason: 'unreachable' } };
   }
-  identity = answer;
+  identity = guest && answer.mode === 'cookieless' ? { ...answer, visitor: guest, token: null } : answer;
   log('visitor', identity.visitor, identity.mode, identity.decision.reason);
   waiting.splice(0).forEach(go => go());
 }
@@ -92,20 +92,16 @@ function call(endpoint, args, done, failed) {
   });
 }
 
-// The next person on this device. What the person before chose, and nobody has answered yet, is told in that person's name. Who had a
-// cookieless ID would get the same one again, so the rest of this page has an ID of its own.
+// The next person on this device. What the person before chose, and nobody has answered yet, is told in that person's name. A token that
+// names nobody stands in front of the cookie, which goes while its ID and links stay. Who had a cookieless ID would get the same one
+// again, so the rest of this page has one of its own.
 function reset() {
   const before = identity;
   choices.forEach(one => { one.token = one.token || before && before.token; });
   hurry(choices);
   if (config.visitor === null) return;
   delete config.visitor;
-  identify({ visitor: 'auto' });
-  ready(() => {
-    if (before && identity.visitor && identity.visitor === before.visitor) {
-      config.visitor = crypto.randomUUID();
-      identify();
-    }
-    tellTabs({ changed: true });
-  });
+  guest = before && before.mode === 'cookieless' ? crypto.randomUUID() : null;
+  identify({ visitor: 'auto', token: '-' });
+  ready(() => tellTabs({ changed: true }));
 }

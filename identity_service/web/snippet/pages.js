@@ -2,7 +2,7 @@
 const MEMBERS = ['sale', 'email', 'customer', 'currency', 'products', 'product', 'category', 'query', 'labels'], MARKED = 'data-sent';
 const PRODUCT = 'data-clerk-product-id', SCAN_AFTER = 50, EMAIL = /^[^\s@,;]+@[^\s@,;]+\.[^\s@,;]+$/;
 const sentElements = new WeakMap(), sentSales = {}, emails = {};
-let scanning = 0, typedInto = null, clicksBound = false;
+let scanning = 0, typedInto = null;
 
 // As it is written: a whole number of any size as that number, a list as that list, all else as text.
 function exact(text) {
@@ -66,26 +66,21 @@ function labels(holder) {
   return text ? /^\s*\[/.test(text) && attempt(() => JSON.parse(text)) || [text] : undefined;
 }
 
-function bindClicks() {
-  if (!clicksBound) listen(d, ['click', 'auxclick'], clicked);
-  clicksBound = true;
-}
-
 // What somebody typed may be another's address, so it is linked without proof.
 function collectEmail() {
-  const email = typedInto && String(typedInto.value).trim();
-  if (!config.collect_email || !EMAIL.test(email) || emails[email]) return;
-  ready(() => {
+  const email = typedInto.value.trim();
+  if (config.collect_email && EMAIL.test(email)) ready(() => {
     if (!identity.linkable || emails[email]) return;
     emails[email] = true;
     call('log/email', { email, markup: true });
   });
 }
 
-function watchEmails() {
+function watchPeople() {
+  listen(d, ['click', 'auxclick'], clicked);
   listen(d, ['input'], event => {
     const field = event.composedPath()[0];
-    if (event.isTrusted && field instanceof HTMLInputElement && /^(email|text)$/.test(field.type)) typedInto = field;
+    if (event.isTrusted && /^(email|text)$/.test(field.type)) typedInto = field;
   });
   listen(d, ['change', 'focusout'], event => { if (event.composedPath()[0] === typedInto) collectEmail(); });
 }
