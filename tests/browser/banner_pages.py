@@ -125,7 +125,7 @@ EMULATED = {
         """window._iub = {csConfiguration: {callback: {}}};
         function state(ours, others) { return {timestamp: new Date(at).toISOString(), purposes: {1: true, 4: ours, 5: others}}; }
         function hold(ours, others) { jar('_iub_cs-1234567', encodeURIComponent(JSON.stringify(state(ours, others)))); }
-        function tell(ours, others) { _iub.csConfiguration.callback.onPreferenceExpressed(state(ours, others)); }"""
+        function tell(ours, others) { var go = _iub.csConfiguration.callback.onPreferenceExpressed; if (go) go(state(ours, others)); }"""
     ),
     "ketch": Emulated(
         """var listeners = [];
