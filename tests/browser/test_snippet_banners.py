@@ -29,6 +29,8 @@ from tests.browser.test_snippet import CONFIG, open_page, told
 from tests.test_command import Service, eventually
 
 pytestmark = pytest.mark.usefixtures("library_pages")
+DEAF = ("tarteaucitron", "vanilla-cookieconsent")
+"""Libraries that take no second refusal in a tab that has not heard of the yes in between."""
 REAL = ("klaro", "cookieconsent", "tarteaucitron", "vanilla-cookieconsent", "tcf")
 ALL = {**{name: Buttons(banner.body) for name, banner in EMULATED.items()}, **{name: BANNERS[name] for name in REAL}}
 numbers = itertools.count()
@@ -50,7 +52,9 @@ class Case:
         return f"{self.path.strip('/')}@example.com"
 
     def open(self, body: str | None = None) -> Page:
-        page, errors = open_page(self.profile, self.shop_pages, self.path, f"<body>{self.banner.body if body is None else body}" + CONFIG % "")
+        page, errors = open_page(
+            self.profile, self.shop_pages, self.path, f"<body>{self.banner.body if body is None else body}" + CONFIG % ""
+        )
         self.failures.append(errors)
         return page
 
@@ -157,6 +161,9 @@ def in_another_tab(case: Case) -> None:
     until_told(second, "null")
     case.banner.accept(second)
     until_told(first, "persistent")
+    if case.name in DEAF:
+        first.reload()
+        until_told(first, "persistent")
     case.banner.refuse(first)
     expect_refused(second, case.profile, case.service, case.email)
 

@@ -49,9 +49,7 @@ def test_a_context_and_a_product_are_views(profile: BrowserContext, shop_pages: 
 
 
 @pytest.mark.parametrize("mode", ["persistent", "cookieless"])
-def test_the_next_person_on_the_device_is_another_visitor(
-    profile: BrowserContext, shop_pages: Pages, service: Service, mode: str
-) -> None:
+def test_the_next_person_on_the_device_is_another_visitor(profile: BrowserContext, shop_pages: Pages, service: Service, mode: str) -> None:
     page, errors = open_page(profile, shop_pages, "/logout", f"<body>{BANNERS['own'].body}" + CONFIG % "")
     email = f"before-{mode}@example.com"
     if mode == "persistent":

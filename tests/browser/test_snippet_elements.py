@@ -108,9 +108,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("endpoint", OTHERS)
 @pytest.mark.parametrize("when", ["at load", "later"])
-def test_elements_of_other_calls_are_sent_once(
-    profile: BrowserContext, shop_pages: Pages, posts: Posts, endpoint: str, when: str
-) -> None:
+def test_elements_of_other_calls_are_sent_once(profile: BrowserContext, shop_pages: Pages, posts: Posts, endpoint: str, when: str) -> None:
     attributes, expected = OTHERS[endpoint]
     element = f'<span class="clerk" data-api="{endpoint}" {attributes}></span>'
     page, errors = open_page(profile, shop_pages, "/others", f"<body>{element if when == 'at load' else ''}" + CONFIG % "")
@@ -163,7 +161,9 @@ def test_a_review_that_holds_elements_proves_nothing(
         assert found_by(service, email) == []
     else:
         until(page, lambda: order_of(service, name))
-        assert {(post["key"], post["markup"], "clerk_visitor" in post) for post in of(posts, "log/sale")} == {("demo-public-key", True, False)}
+        assert {(post["key"], post["markup"], "clerk_visitor" in post) for post in of(posts, "log/sale")} == {
+            ("demo-public-key", True, False)
+        }
         assert order_of(service, name)["verified"] is False
         exported = service.call("/v1/exports", {"email": email})[1]
         assert visitor not in json.dumps(exported)

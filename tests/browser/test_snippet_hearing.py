@@ -67,10 +67,11 @@ def test_cookiebot_repeats_a_yes_of_two_hours_ago(profile: BrowserContext, shop_
 
 
 @pytest.mark.parametrize("name", ["gtag", "tcf"])
-def test_a_yes_that_is_repeated_grants_nothing_until_somebody_says_it(
-    profile: BrowserContext, shop_pages: Pages, name: str
-) -> None:
-    said, body = consents(profile), PRINTED if name == "gtag" else TCF_TOOL.replace("api.update(kept[1], false)", "api.update(kept[1], false)")
+def test_a_yes_that_is_repeated_grants_nothing_until_somebody_says_it(profile: BrowserContext, shop_pages: Pages, name: str) -> None:
+    said, body = (
+        consents(profile),
+        PRINTED if name == "gtag" else TCF_TOOL.replace("api.update(kept[1], false)", "api.update(kept[1], false)"),
+    )
     page, errors = open_page(profile, shop_pages, f"/repeat-{name}", f"<body>{body}{OWN_PAGE}" + CONFIG % "")
     if name == "tcf":
         page.click("#yes")
@@ -118,7 +119,19 @@ def test_a_script_says_nothing_in_a_persons_name(profile: BrowserContext, shop_p
     assert errors == []
 
 
-STORED = ("klaro", "cookieconsent", "tarteaucitron", "cookiebot", "cookieyes", "wordpress", "shopify", "didomi", "osano", "iubenda", "onetrust")
+STORED = (
+    "klaro",
+    "cookieconsent",
+    "tarteaucitron",
+    "cookiebot",
+    "cookieyes",
+    "wordpress",
+    "shopify",
+    "didomi",
+    "osano",
+    "iubenda",
+    "onetrust",
+)
 
 
 @pytest.mark.parametrize("accepted", [False, True], ids=["no", "yes"])
@@ -155,7 +168,11 @@ LATE = """<template id="late">%s</template><script>async function appear() {
 addEventListener('pointermove', () => { if (window.waits) { window.waits = false; appear(); } });</script>"""
 APPEARS = {
     "klaro": (KLARO, BANNERS["klaro"], ""),
-    "cookieconsent": (BANNERS["cookieconsent"].body.replace("addEventListener('load', function () {", "(function () {").replace("}); });", "}); })();"), BANNERS["cookieconsent"], ""),
+    "cookieconsent": (
+        BANNERS["cookieconsent"].body.replace("addEventListener('load', function () {", "(function () {").replace("}); });", "}); })();"),
+        BANNERS["cookieconsent"],
+        "",
+    ),
     "tarteaucitron": (TARTEAUCITRON, BANNERS["tarteaucitron"], "tarteaucitron.initEvents.loadEvent(false);"),
     "vanilla-cookieconsent": (VANILLA, BANNERS["vanilla-cookieconsent"], ""),
     "tcf": (TCF_TOOL.partition("</script>")[2], BANNERS["tcf"], ""),

@@ -81,11 +81,16 @@ def test_a_snippet_that_is_loaded_twice_does_everything_once(
 
 
 @pytest.mark.parametrize("order", ["ours first", "theirs first"])
-@pytest.mark.parametrize("queue", ["(Visitor.q = Visitor.q || []).push(arguments)", "(window.__visitor_q = window.__visitor_q || []).push(arguments)"])
+@pytest.mark.parametrize(
+    "queue", ["(Visitor.q = Visitor.q || []).push(arguments)", "(window.__visitor_q = window.__visitor_q || []).push(arguments)"]
+)
 def test_under_a_name_of_its_own_it_touches_nothing_of_its_neighbour(
     profile: BrowserContext, shop_pages: Pages, posts: list[tuple[str, Any]], order: str, queue: str
 ) -> None:
-    own = f"<script>window.Visitor = window.Visitor || function () {{ {queue}; }};\n" + CONFIG.replace("<script>", "").replace("Clerk", "Visitor") % ""
+    own = (
+        f"<script>window.Visitor = window.Visitor || function () {{ {queue}; }};\n"
+        + CONFIG.replace("<script>", "").replace("Clerk", "Visitor") % ""
+    )
     commands = "<script>Clerk('config', {key: 'theirs'}); Clerk('content', '.clerk');</script>"
     ours = tag(shop_pages, "data-global=Visitor")
     scripts = ours + THEIRS if order == "ours first" else THEIRS + ours

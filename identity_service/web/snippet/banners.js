@@ -5,8 +5,8 @@ const heard = {}, joined = {}, began = {}, seen = new WeakSet(), hooks = new Wea
 let ticks = 0, loaded = 0, gesture = { tick: -1, time: -RECENT }, framed = false;
 
 // An entry may have: `events` of window or document, each telling `tell(event)`, or else its detail, about `part(detail)`; `kept()`, the
-// decided state, null where nothing is decided, undefined where nobody knows yet; `join(say)`, true once it is joined;
-// `entry(entry, say)`, one of a data layer.
+// decided state, null where nothing is decided, undefined where nobody knows yet; it is `polled` where events do not carry it; `join(say)`,
+// true once it is joined; `entry(entry, say)`, for one of a data layer.
 const TARTEAUCITRON = tag.tarteaucitron || 'visitorid';
 const BANNERS = {
   tcf: {
@@ -32,19 +32,19 @@ const BANNERS = {
       sdk.on('cookies:complete', choices => say({ event: 'cookies:complete', choices }));
     })
   },
-  borlabs: { kept: () => cookies(/^borlabs-cookie$/), events: ['borlabs-cookie-consent-saved'], tell: look },
+  borlabs: { kept: () => cookies(/^borlabs-cookie$/), events: ['borlabs-cookie-consent-saved'], polled: true },
   c15t: { kept: () => cookies(/^c15t$/) },
   complianz: {
     kept: () => cookies(/^cmplz_/, found => Object.keys(found).some(name => /banner-status$/.test(name) && found[name] === 'dismissed')),
     events: ['cmplz_status_change'], part: detail => detail.category
   },
-  'cookie-information': { kept: () => cookies(/^CookieInformationConsent$/), events: ['CookieInformationConsentGiven'], tell: look },
+  'cookie-information': { kept: () => cookies(/^CookieInformationConsent$/), events: ['CookieInformationConsentGiven'], polled: true },
   cookiebot: {
     kept: () => {
       const { consent, hasResponse, consentUTC } = w.Cookiebot || {};
       return consent && (hasResponse ? { consent, hasResponse, consentUTC } : null);
     },
-    events: ['CookiebotOnAccept', 'CookiebotOnDecline', 'CookiebotOnConsentReady'], tell: look
+    events: ['CookiebotOnAccept', 'CookiebotOnDecline', 'CookiebotOnConsentReady'], polled: true
   },
   cookiefirst: {
     kept: () => cookies(/^cookiefirst-consent$/), events: ['cf_consent'], tell: event => ({ type: 'cf_consent', detail: event.detail })
@@ -64,8 +64,10 @@ const BANNERS = {
       const asked = part => part && part.consent || part;
       return { ...status, purposes: asked(status.purposes), vendors: asked(status.vendors) };
     },
-    join: () => (w.didomiEventListeners = w.didomiEventListeners || []).push({ event: 'consent.changed', listener: look }),
-    tell: look
+    join: say => (w.didomiEventListeners = w.didomiEventListeners || []).push({
+      event: 'consent.changed', listener: () => say(BANNERS.didomi.kept(), 'kept')
+    }),
+    polled: true
   },
   iubenda: {
     kept: () => cookies(/^_iub_cs-s?\d+$/) || w._iub && w._iub.cs && w._iub.cs.consent || undefined,
@@ -95,7 +97,7 @@ const BANNERS = {
       const found = cookies(/^Optanon(Consent|AlertBoxClosed)$/, found => found.OptanonConsent && found.OptanonAlertBoxClosed);
       return found && { ...found, OptanonConsent: found.OptanonConsent.replace(/datestamp=[^&]*/, '') };
     },
-    events: ['OneTrustGroupsUpdated', 'consent.onetrust'], tell: look
+    events: ['OneTrustGroupsUpdated', 'consent.onetrust'], polled: true
   },
   orejime: { kept: () => cookies(/^orejime$/) },
   osano: {
@@ -114,7 +116,7 @@ const BANNERS = {
       const privacy = w.Shopify && w.Shopify.customerPrivacy, state = privacy && privacy.currentVisitorConsent();
       return state && (Object.keys(state).some(name => /^(yes|no)$/.test(state[name])) ? state : null);
     },
-    events: ['visitorConsentCollected'], tell: look
+    events: ['visitorConsentCollected'], polled: true
   },
   tarteaucitron: {
     kept: () => {
@@ -123,7 +125,7 @@ const BANNERS = {
       return found && { tarteaucitron: found[0] };
     },
     events: [TARTEAUCITRON + '_allowed', TARTEAUCITRON + '_disallowed'],
-    tell: look
+    polled: true
   },
   termly: {
     join: say => w.Termly && w.Termly.on && (w.Termly.on('consent', ({ consentState }) => say({ event: 'consent', consentState })), true)
@@ -141,7 +143,7 @@ const BANNERS = {
       const valid = cookie && cookie.consentTimestamp && (!library.validConsent || library.validConsent());
       return library ? valid ? { cookie: optional(cookie) } : null : cookies(/^cc_cookie$/, found => /level/.test(json(found)));
     },
-    events: ['cc:onFirstConsent', 'cc:onConsent', 'cc:onChange'], tell: look
+    events: ['cc:onFirstConsent', 'cc:onConsent', 'cc:onChange'], polled: true
   },
   wordpress: { kept: () => cookies(/^wp_consent_[a-z-]+$/), events: ['wp_listen_for_consent_change'], part: names }
 };
@@ -227,9 +229,9 @@ function hear(source, said, part) {
 function say(source) { return (said, part) => attempt(() => hear(source, said, part)); }
 
 // Where a banner tells its choices in another form, what it keeps is heard once; else it is compared each time.
-function lookAtKept(source, { kept, tell, events, join }) {
-  const key = source + 'kept', polled = tell === look || !events && !join;
-  if (heard[key] && !polled) return;
+function lookAtKept(source, { kept, polled, events, join }) {
+  const key = source + 'kept';
+  if (heard[key] && !polled && (events || join)) return;
   const state = kept(), text = state ? json(state) : '', first = state !== undefined && !heard[key];
   if (first) heard[key] = { text: '', tick: ++ticks };
   if (text && heard[key].text !== text) hear(source, state, 'kept');
@@ -280,10 +282,10 @@ function feel(event) {
 
 function watchBanners() {
   Object.keys(BANNERS).forEach(source => {
-    const { events = [], tell, part } = BANNERS[source];
+    const { events = [], tell, part, polled, kept } = BANNERS[source];
     listen(w, events, event => {
       const said = tell ? tell(event) : event.detail;
-      hear(source, said, part && part(said));
+      if (polled) hear(source, kept(), 'kept'); else hear(source, said, part && part(said));
     });
   });
   listen(w, ['load'], event => {

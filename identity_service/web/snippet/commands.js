@@ -16,7 +16,8 @@ const COMMANDS = {
   },
   click: (product, labels, api) => {
     // a selector binds what is bound already
-    if (labels || !isSelector(product)) return call('log/click', product && typeof product === 'object' ? product : { product, labels, api });
+    if (!labels && isSelector(product)) return undefined;
+    return call('log/click', product && typeof product === 'object' ? product : { product, labels, api });
   },
   cart: basket,
   basket,
