@@ -30,8 +30,8 @@ if (localStorage.getItem('choice')) hold(localStorage.getItem('choice') === 'yes
 
 @dataclass(frozen=True)
 class Emulated:
-    """`script` defines `hold(ours, others)`, which puts the state where it can be read, `tell(ours, others)`, which tells what has just been
-    chosen, and where the banner does so, `repeat(ours, others)`, which tells it at each load."""
+    """`script` defines `hold(ours, others)`, which puts the state where it can be read, `tell(ours, others)`, which tells what has just
+    been chosen, and where the banner does so, `repeat(ours, others)`, which tells it at each load."""
 
     script: str
 
@@ -66,7 +66,8 @@ EMULATED = {
         """function hold(ours, others) { jar('cmplz_banner-status', 'dismissed'); jar('cmplz_statistics', ours ? 'allow' : 'deny');
             jar('cmplz_marketing', others ? 'allow' : 'deny'); }
         function tell(ours, others) { [['functional', true], ['statistics', ours], ['marketing', others]].forEach(function (one) {
-            document.dispatchEvent(event('cmplz_status_change', {category: one[0], region: 'eu', value: one[1] ? 'allow' : 'deny'})); }); }"""
+            var change = {category: one[0], region: 'eu', value: one[1] ? 'allow' : 'deny'};
+            document.dispatchEvent(event('cmplz_status_change', change)); }); }"""
     ),
     "cookie-information": Emulated(
         JSON_COOKIE
@@ -143,14 +144,16 @@ EMULATED = {
         function repeat(ours, others) { hold(ours, others); tell(ours, others); }"""
     ),
     "orejime": Emulated(
-        "function hold(ours, others) { jar('orejime', encodeURIComponent(JSON.stringify({'visitor-id': ours, ads: others}))); } function tell() {}"
+        """function hold(ours, others) { jar('orejime', encodeURIComponent(JSON.stringify({'visitor-id': ours, ads: others}))); }
+        function tell() {}"""
     ),
     "osano": Emulated(
         """var listeners = [], saved;
         window.Osano = {cm: {addEventListener: function (name, go) {
             if (name === 'osano-cm-initialized') go(saved);
             if (name === 'osano-cm-consent-saved') listeners.push(go); }}};
-        function hold(ours, others) { saved = {ESSENTIAL: 'ACCEPT', ANALYTICS: ours ? 'ACCEPT' : 'DENY', MARKETING: others ? 'ACCEPT' : 'DENY'}; }
+        function word(on) { return on ? 'ACCEPT' : 'DENY'; }
+        function hold(ours, others) { saved = {ESSENTIAL: 'ACCEPT', ANALYTICS: word(ours), MARKETING: word(others)}; }
         function tell() { listeners.forEach(function (go) { go(saved); }); }"""
     ),
     "own": Emulated(

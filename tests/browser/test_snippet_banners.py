@@ -51,10 +51,8 @@ class Case:
     def email(self) -> str:
         return f"{self.path.strip('/')}@example.com"
 
-    def open(self, body: str | None = None) -> Page:
-        page, errors = open_page(
-            self.profile, self.shop_pages, self.path, f"<body>{self.banner.body if body is None else body}" + CONFIG % ""
-        )
+    def open(self) -> Page:
+        page, errors = open_page(self.profile, self.shop_pages, self.path, f"<body>{self.banner.body}" + CONFIG % "")
         self.failures.append(errors)
         return page
 

@@ -6,7 +6,8 @@ import pytest
 from playwright.sync_api import BrowserContext
 
 from tests.browser.pages import Pages
-from tests.browser.test_choices_kept import BANNERS, found_by, known, link, until, until_told
+from tests.browser.test_banner_libraries import found_by
+from tests.browser.test_choices_kept import BANNERS, known, link, until, until_told
 from tests.browser.test_snippet import CONFIG, open_page, told
 from tests.browser.test_snippet_neighbours import of
 from tests.browser.test_snippet_neighbours import posts as posts

@@ -2,6 +2,7 @@
 
 import html
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,7 +10,8 @@ import pytest
 from playwright.sync_api import BrowserContext
 
 from tests.browser.pages import Pages
-from tests.browser.test_choices_kept import found_by, until
+from tests.browser.test_banner_libraries import found_by
+from tests.browser.test_choices_kept import until
 from tests.browser.test_snippet import CONFIG, open_page, told
 from tests.browser.test_snippet_neighbours import of
 from tests.browser.test_snippet_neighbours import posts as posts
@@ -98,7 +100,7 @@ def test_a_page_that_swaps_its_body_sends_what_is_new_and_no_copy(profile: Brows
     assert errors == []
 
 
-OTHERS = {
+OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
     "log/basket/set": ("""data-products='[{"id": 12, "quantity": 2}]'""", {"products": [{"id": 12, "quantity": 2}]}),
     "log/product": ('data-product="0042"', {"product": "0042"}),
     "log/email": ('data-email="element@example.com"', {"email": "element@example.com"}),
@@ -126,7 +128,7 @@ def test_elements_of_other_calls_are_sent_once(profile: BrowserContext, shop_pag
 
 
 def test_an_old_prototype_makes_no_text_of_lists(profile: BrowserContext, shop_pages: Pages, service: Service, posts: Posts) -> None:
-    old = """<script>Array.prototype.toJSON = function () { return '[' + this.map(function (each) { return Object.toJSON(each); }).join() + ']'; };
+    old = """<script>Array.prototype.toJSON = function () { return '[' + this.map(Object.toJSON).join() + ']'; };
         Object.toJSON = function () { return '"old"'; }; String.prototype.toJSON = function () { return '"' + this + '"'; };</script>"""
     page, errors = open_page(profile, shop_pages, "/prototype", f"<body>{old}{sale('prototype-1')}" + CONFIG % "")
     until(page, lambda: order_of(service, "prototype-1"))
@@ -197,7 +199,7 @@ def test_every_way_of_clicking_is_logged_once(profile: BrowserContext, shop_page
     card = '<div data-labels=\'["Homepage"]\'><a id="card" href="#" data-clerk-product-id="12" data-api="search/omni">card</a></div>'
     page, errors = open_page(profile, shop_pages, "/clicks", f"<body>{card}" + CONFIG % "")
     assert told(page)[1] == "cookieless"
-    ways = [
+    ways: list[Callable[[], None]] = [
         lambda: page.click("#card", button="middle"),
         lambda: page.click("#card", modifiers=["Control"]),
         lambda: page.click("#card"),
@@ -216,8 +218,9 @@ def test_every_way_of_clicking_is_logged_once(profile: BrowserContext, shop_page
 @pytest.mark.parametrize("labels", ["inside", "outside"])
 def test_a_card_in_a_shadow_root_is_logged_with_its_labels(profile: BrowserContext, shop_pages: Pages, posts: Posts, labels: str) -> None:
     within, around = ("data-labels=Shadow", "") if labels == "inside" else ("", "data-labels=Shadow")
-    body = f"""<body><div {around}><div id="host"></div></div><script>document.getElementById('host').attachShadow({{mode: 'open'}}).innerHTML =
-        '<div {within}><a data-clerk-product-id="12"><b id="card">card</b></a></div>';</script>"""
+    card = f'<div {within}><a data-clerk-product-id="12"><b id="card">card</b></a></div>'
+    body = f"""<body><div {around}><div id="host"></div></div><script>
+        document.getElementById('host').attachShadow({{mode: 'open'}}).innerHTML = '{card}';</script>"""
     page, errors = open_page(profile, shop_pages, "/shadow", body + CONFIG % "")
     assert told(page)[1] == "cookieless"
     page.click("#card")
