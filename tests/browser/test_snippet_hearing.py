@@ -1,6 +1,7 @@
 """What counts as said now, and not what a banner repeats or kept; banners that come late, or kept a choice before the snippet came."""
 
 import json
+from itertools import product
 from typing import Any
 
 import pytest
@@ -162,19 +163,7 @@ APPEARS = {
 SHOWN = "() => window.klaro || window.cookieconsent || window.tarteaucitron || window.CookieConsent || window.choose"
 
 
-@pytest.mark.parametrize("accepted", [False, True], ids=["no", "yes"])
-@pytest.mark.parametrize("way", ["by itself", "on the first movement"])
-@pytest.mark.parametrize("name", APPEARS)
-def test_a_banner_that_appears_late_is_heard(
-    profile: BrowserContext, shop_pages: Pages, service: Service, name: str, way: str, accepted: bool
-) -> None:
-    """After a refusal, so that only a yes that is said now grants."""
-    body, banner, then = APPEARS[name]
-    page, errors = open_page(profile, shop_pages, "/before-late", f"<body>{OWN}" + CONFIG % "")
-    (BANNERS["own"].refuse if accepted else BANNERS["own"].accept)(page)
-    until_told(page, "null" if accepted else "persistent")
-    page, more = open_page(profile, shop_pages, f"/late-{name}", f"<body>{LATE % (body, then)}" + CONFIG % "")
-    assert told(page)[1] == ("null" if accepted else "persistent")
+def appear(page: Page, way: str) -> None:
     if way == "by itself":
         page.evaluate("appear()")
     else:
@@ -183,10 +172,38 @@ def test_a_banner_that_appears_late_is_heard(
         page.mouse.move(9, 9)
         page.wait_for_function("() => !window.waits")
     page.wait_for_function(SHOWN)
-    (banner.accept if accepted else banner.refuse)(page)
-    until_told(page, "persistent" if accepted else "null")
-    assert names(profile) == ({"__Host-visitor"} if accepted else {"__Host-visitor-choice"})
-    assert errors + more == []
+
+
+@pytest.mark.parametrize("name", APPEARS)
+def test_a_banner_that_appears_late_is_heard(browser: Browser, shop_pages: Pages, service: Service, name: str, long: bool) -> None:
+    """After the opposite choice, so that only a yes that is said now grants."""
+    body, banner, then = APPEARS[name]
+    for way, accepted in list(product(("by itself", "on the first movement"), (True, False)))[: None if long else 2]:
+        profile, mode = fresh_profile(browser), "persistent" if accepted else "null"
+        page, errors = open_page(profile, shop_pages, "/before-late", f"<body>{OWN}" + CONFIG % "")
+        (BANNERS["own"].refuse if accepted else BANNERS["own"].accept)(page)
+        until_told(page, "null" if accepted else "persistent")
+        page, more = open_page(profile, shop_pages, f"/late-{name}", f"<body>{LATE % (body, then)}" + CONFIG % "")
+        assert told(page)[1] == ("null" if accepted else "persistent")
+        appear(page, way)
+        (banner.accept if accepted else banner.refuse)(page)
+        until_told(page, mode)
+        assert names(profile) == ({"__Host-visitor"} if accepted else {"__Host-visitor-choice"})
+        assert errors + more == []
+
+
+def test_a_choice_in_a_frame_is_said_now(profile: BrowserContext, shop_pages: Pages) -> None:
+    """As banners do whose dialog is a frame: its clicks do not reach the page."""
+    frame = """<iframe srcdoc="<button id='in-frame' onclick='parent.gtag(&quot;consent&quot;, &quot;update&quot;,
+        {analytics_storage: &quot;granted&quot;})'>yes</button>"></iframe>"""
+    page, errors = open_page(profile, shop_pages, "/frame", f"<body>{GTAG}{frame}" + CONFIG % "")
+    page.click("#no")
+    until_told(page, "null")
+    page.reload()
+    assert told(page) == [None, "null"]
+    page.frame_locator("iframe").locator("#in-frame").click()
+    until_told(page, "persistent")
+    assert errors == []
 
 
 def test_a_category_that_nobody_can_refuse_is_no_consent(profile: BrowserContext, shop_pages: Pages, service: Service) -> None:

@@ -101,11 +101,11 @@ const BANNERS = {
   },
   orejime: { kept: () => cookies(/^orejime$/) },
   osano: {
-    kept: () => cookies(/^cookieconsent_status$/) || osano(),
+    kept: () => w.cookieconsent ? cookies(/^cookieconsent_status$/) : osano(),
     join: say => {
       const manager = w.Osano && w.Osano.cm, popup = w.cookieconsent && w.cookieconsent.Popup && w.cookieconsent.Popup.prototype;
       if (manager) manager.addEventListener('osano-cm-consent-saved', consent => say({ event: 'osano-cm-consent-saved', consent }));
-      if (manager) manager.addEventListener('osano-cm-initialized', consent => { if (consent) say({ consent }, 'kept'); });
+      if (manager) manager.addEventListener('osano-cm-initialized', consent => compare('osano', consent ? { consent } : null));
       return manager || popup && after(popup, 'revokeChoice', () => say({ event: 'onRevokeChoice' })) &&
         after(popup, 'setStatus', function (status) { say({ event: 'onStatusChange', status, type: this.options.type }); });
     }
@@ -120,8 +120,7 @@ const BANNERS = {
   },
   tarteaucitron: {
     kept: () => {
-      const tool = w.tarteaucitron, text = tool && tool.cookie ? tool.cookie.read() : (cookies(/^tarteaucitron$/) || {}).tarteaucitron;
-      const found = RegExp('!' + TARTEAUCITRON + '=(true|false)').exec(text);
+      const tool = w.tarteaucitron, found = tool && RegExp('!' + TARTEAUCITRON + '=(true|false)').exec(tool.cookie.read());
       return found && { tarteaucitron: found[0] };
     },
     events: [TARTEAUCITRON + '_allowed', TARTEAUCITRON + '_disallowed'],
@@ -141,7 +140,7 @@ const BANNERS = {
     kept: () => {
       const library = w.CookieConsent, cookie = library && library.getCookie && library.getCookie();
       const valid = cookie && cookie.consentTimestamp && (!library.validConsent || library.validConsent());
-      return library ? valid ? { cookie: optional(cookie) } : null : cookies(/^cc_cookie$/, found => /level/.test(json(found)));
+      return library ? valid ? { cookie: optional(cookie) } : null : w.initCookieConsent && cookies(/^cc_cookie$/, found => /level/.test(json(found)));
     },
     events: ['cc:onFirstConsent', 'cc:onConsent', 'cc:onChange'], polled: true
   },
@@ -187,7 +186,7 @@ function optional(cookie) {
 // Before a choice it has defaults, and shows its dialog where it asks: only a refusal is read.
 function osano() {
   const manager = w.Osano && w.Osano.cm, state = manager && manager.getConsent && manager.getConsent(), refused = {};
-  if (!manager) return w.cookieconsent && null;
+  if (!manager) return undefined;
   if (!state || all('.osano-cm-dialog:not(.osano-cm-dialog--hidden)')[0]) return null;
   Object.keys(state).forEach(name => { if (state[name] === 'DENY') refused[name] = 'DENY'; });
   return names(refused) ? { consent: refused } : null;
@@ -230,10 +229,12 @@ function say(source) { return (said, part) => attempt(() => hear(source, said, p
 
 // Where a banner tells its choices in another form, what it keeps is heard once; else it is compared each time.
 function lookAtKept(source, { kept, polled, events, join }) {
-  const key = source + 'kept';
-  if (heard[key] && !polled && (events || join)) return;
-  const state = kept(), text = state ? json(state) : '', first = state !== undefined && !heard[key];
-  if (first) heard[key] = { text: '', tick: ++ticks };
+  if (!heard[source + 'kept'] || polled || !events && !join) compare(source, kept());
+}
+
+function compare(source, state) {
+  const key = source + 'kept', text = state ? json(state) : '';
+  if (state !== undefined && !heard[key]) heard[key] = { text: '', tick: ++ticks };
   if (text && heard[key].text !== text) hear(source, state, 'kept');
   else if (state === null) heard[key].text = '';
 }
@@ -242,11 +243,11 @@ function look() {
   if (!config.key) return;
   Object.keys(BANNERS).forEach(source => {
     const { join, kept } = BANNERS[source];
-    if (kept) attempt(() => lookAtKept(source, BANNERS[source]));
     if (join && !joined[source]) {
       began[source] = ++ticks;
       joined[source] = attempt(() => join(say(source)));
     }
+    if (kept) attempt(() => lookAtKept(source, BANNERS[source]));
   });
   ['dataLayer'].concat(config.data_layer || []).forEach(name => attempt(() => lookAtLayer(w[name] = w[name] || [])));
 }
