@@ -139,8 +139,9 @@ const BANNERS = {
   'vanilla-cookieconsent': {
     kept: () => {
       const library = w.CookieConsent, cookie = library && library.getCookie && library.getCookie();
+      if (!library) return w.initCookieConsent && cookies(/^cc_cookie$/, found => /level/.test(json(found)));
       const valid = cookie && cookie.consentTimestamp && (!library.validConsent || library.validConsent());
-      return library ? valid ? { cookie: optional(cookie) } : null : w.initCookieConsent && cookies(/^cc_cookie$/, found => /level/.test(json(found)));
+      return valid ? { cookie: optional(cookie) } : null;
     },
     events: ['cc:onFirstConsent', 'cc:onConsent', 'cc:onChange'], polled: true
   },
