@@ -87,7 +87,7 @@ def test_settings_that_the_manual_names_exist() -> None:
 
 
 def test_the_manual_lists_every_page() -> None:
-    linked = re.findall(r"^\|[^|]+\| \[[^\]]+\]\(([a-z]+)\.md\)", MANUAL["index"], re.MULTILINE)
+    linked = re.findall(r"^\|[^|]+\| \[[^\]]+\]\(([a-z-]+)\.md\)", MANUAL["index"], re.MULTILINE)
     assert linked == list(NAMES)
     assert sorted(path.stem for path in FOLDER.glob("*.md")) == sorted(MANUAL)
     assert all(page.lead.endswith(".") and len(page.lead) < 160 for page in pages().values())

@@ -18,7 +18,11 @@ from identity_service.web.call import Reply, error_reply, send_reply
 PRIVATE = [(b"cache-control", b"private, no-store"), (b"vary", b"Cookie, Origin"), (b"x-content-type-options", b"nosniff")]
 PREFLIGHT = [
     (b"access-control-allow-methods", b"GET, POST"),
-    (b"access-control-allow-headers", b"authorization, content-type"),
+    (
+        b"access-control-allow-headers",
+        b"authorization, content-type, baggage, sentry-trace, traceparent, tracestate, x-requested-with, newrelic, x-datadog-origin,"
+        b" x-datadog-parent-id, x-datadog-sampling-priority, x-datadog-trace-id",
+    ),  # beside ours those that monitoring scripts add to every call
     (b"access-control-max-age", b"600"),
 ]
 EXPOSED = (b"access-control-expose-headers", b"retry-after, x-request-id")

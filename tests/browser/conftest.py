@@ -78,6 +78,10 @@ versions = itertools.count(140)
 
 @pytest.fixture
 def profile(browser: Browser, service: Service) -> BrowserContext:
+    return fresh_profile(browser)
+
+
+def fresh_profile(browser: Browser) -> BrowserContext:
     """Each a browser of its own, since two of one kind at one address share their cookieless ID, and with it a refusal."""
     version = next(versions)
     return browser.new_context(user_agent=f"Mozilla/5.0 (X11; Linux x86_64; rv:{version}.0) Gecko/20100101 Firefox/{version}.0")

@@ -21,11 +21,13 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class Library:
-    """A package in exactly one version. `sha512`: of the archive that npm gives, in base64."""
+    """A package in exactly one version. `sha512`: of the archive that npm gives, in base64. `alias`: its name here, where there are two
+    versions of it."""
 
     name: str
     version: str
     sha512: str
+    alias: str = ""
 
     @property
     def folder(self) -> Path:
@@ -38,6 +40,12 @@ class Library:
 
 LIBRARIES = (
     Library("vanilla-cookieconsent", "3.1.0", "/McNRtm/3IXzb9dhqMIcbquoU45SzbN2VB+To4jxEPqMmp7uVniP6BhGLjU8MC7ZCDsNQVOp27fhQTM/ruIXAA=="),
+    Library(
+        "vanilla-cookieconsent",
+        "2.9.2",
+        "SHAS5W0DBvvcUtjmVvvYkhmLPmTlgwKzFvViUp5mBimbZCdZKbDQzwyk/TgYq02+61RrtxmDdLGzDWNFpSbsGQ==",
+        "vanilla-cookieconsent-2",
+    ),
     Library("klaro", "0.7.22", "NkaFxS4S8160/zH1UQzCSYIIsAtwIDHIkJ7xofCrgRqk14OSY+OJuwCjYyW+q5fmIeF4RvsuBH6brPe2BS9Z0A=="),
     Library("tarteaucitronjs", "1.34.0", "PEzKEjOLC06zCWSZB1RuQkSlzbDYXSKohv0XD7BMjgfE/M+LhiWLTdNAj47VW9xcVsuQCSvLpR/gqkripHaU6g=="),
     Library("cookieconsent", "3.1.1", "v8JWLJcI7Zs9NWrs8hiVldVtm3EBF70TJI231vxn6YToBGj0c9dvdnYwltydkAnrbBMOM/qX1xLFrnTfm5wTag=="),
@@ -60,7 +68,7 @@ def libraries() -> dict[str, Path]:
             _fetch(missing, Path(place))
             for library in missing:
                 _keep(library, Path(place))
-    return {library.name: library.folder for library in LIBRARIES}
+    return {library.alias or library.name: library.folder for library in LIBRARIES}
 
 
 def _fetch(missing: list[Library], place: Path) -> None:

@@ -14,13 +14,14 @@ STUB = "<script>window.__clerk_q=window.__clerk_q||[];window.Clerk=window.Clerk|
 @dataclass
 class Pages:
     """`bodies`: by path, without the snippet, whose tag may have `attributes` there. `service`: where the snippet comes from; set it to
-    break it. `libraries`: folders by name, each served under `/libraries/NAME/`."""
+    break it. `libraries`: folders by name, each served under `/libraries/NAME/`. `files`: whole answers by path."""
 
     port: int
     service: str = ""
     bodies: dict[str, str] = field(default_factory=dict)
     attributes: dict[str, str] = field(default_factory=dict)
     libraries: dict[str, Path] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -34,6 +35,8 @@ class Pages:
     def answer(self, path: str) -> tuple[bytes, str]:
         """The content, and its media type."""
         plain = path.partition("?")[0]
+        if plain in self.files:
+            return self.files[plain].encode(), "text/javascript" if plain.endswith(".js") else "text/html; charset=utf-8"
         for name, folder in self.libraries.items():
             if plain.startswith(f"/libraries/{name}/"):
                 file = folder / plain.removeprefix(f"/libraries/{name}/")

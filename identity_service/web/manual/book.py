@@ -21,6 +21,7 @@ NAMES = (
     "consent",
     "tracking",
     "snippet",
+    "own-banner",
     "edges",
     "admin",
     "operations",
