@@ -33,13 +33,7 @@ from identity_service.web.payloads import HealthAnswer
 from identity_service.web.visit import rfc3339
 
 STATIC = Path(__file__).parent / "static"
-SNIPPET = Path(__file__).parent / "snippet"
-PARTS = ("delivery", "identity", "banners", "pages", "commands")
-"""Of the snippet, in their order: each may use at once what the ones before it define."""
-TOKENS = re.compile(r"'(?:[^'\\]|\\.)*'|/(?:[^/\\[]|\\.|\[(?:[^\]\\]|\\.)*\])+/[a-z]*| *([=+*<>!?:;,&|(){}\[\]-]+) *")
-"""Of JavaScript: a text, a regular expression, or operators with the spaces around them."""
 MEDIA = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
-FOREIGN = ((b"access-control-allow-origin", b"*"),)
 SHARED = ((b"cache-control", b"public, max-age=3600"), (b"vary", b"Accept-Encoding"))
 GZIP = re.compile(r"\s*(?:x-)?gzip\s*(?:;\s*q\s*=\s*(?P<weight>[0-9.]*)\s*)?", re.IGNORECASE)
 HTML = "text/html; charset=utf-8"
@@ -66,15 +60,7 @@ class Asset:
 @cache
 def asset(path: Path) -> Asset:
     """Raises FileNotFoundError, KeyError for a kind of file that is not served."""
-    return asset_of(snippet().encode(), MEDIA[".js"]) if path == SNIPPET else asset_of(path.read_bytes(), MEDIA[path.suffix])
-
-
-def snippet() -> str:
-    """The parts in one function, without comments and the spaces that nothing needs. In the parts a comment is a whole line, texts have
-    single quotes, every statement ends with its semicolon, and a slash outside of a text begins a regular expression."""
-    lines = (line.strip() for part in PARTS for line in (SNIPPET / f"{part}.js").read_text(encoding="utf-8").splitlines())
-    code = " ".join(line for line in lines if not line.startswith("//"))
-    return f"(function(w,d){{'use strict';{TOKENS.sub(lambda found: found[1] or found[0], code)}}})(window,document);\n"
+    return asset_of(path.read_bytes(), MEDIA[path.suffix])
 
 
 def asset_of(plain: bytes, media: str) -> Asset:
@@ -111,11 +97,9 @@ class Page:
         await send_reply(send, await self.handler(call))
 
 
-def file_page(path: Path, *, foreign: bool = False) -> Page:
-    """`foreign`: pages of other hosts may use it with an integrity hash."""
-
+def file_page(path: Path) -> Page:
     async def show(call: PageCall) -> Reply:
-        return _kept(call, asset(path), FOREIGN if foreign else ())
+        return _kept(call, asset(path))
 
     return Page(show)
 

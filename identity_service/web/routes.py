@@ -73,9 +73,10 @@ from identity_service.web.endpoint import Access, Endpoint, Row
 from identity_service.web.lists import MOST_CALLS, MOST_PRODUCTS, page_query
 from identity_service.web.manual.routes import manual_routes
 from identity_service.web.openapi import Described, document
-from identity_service.web.pages import SNIPPET, Asset, Page, alive, asset_of, document_page, file_page, fixed, ready, redirect_page, scrape
+from identity_service.web.pages import Asset, Page, alive, asset_of, document_page, fixed, ready, redirect_page, scrape
 from identity_service.web.payloads import ConsentAnswer, IdentityAnswer
 from identity_service.web.routing import ByPort, ByRawPath, Named, Surface
+from identity_service.web.snippet import snippet_page
 
 CALLS = (
     Row("visitors", visitors.issue, IssueBody, IdentityAnswer, "issueVisitor", consent=True),
@@ -152,7 +153,7 @@ def _public_routes(services: Services) -> list[Named]:
     by_sale = ByRawPath(endpoints.pop("orders/{sale}")[1], endpoints.pop("orders/{sale}/attribution")[1])
     routes = [Named(path, endpoint, methods=row.methods) for row, endpoint in endpoints.values() for path in row.paths]
     routes.append(Named("/v1/orders/{rest:text}", by_sale, methods=["GET"]))
-    routes.append(Named("/visitor.js", file_page(SNIPPET, foreign=True), methods=["GET"]))
+    routes.append(Named("/visitor.js", snippet_page(), methods=["GET"]))
     pages = {"/healthz": alive, "/readyz": ready(services.store, [shop.shop_id for shop in services.shops])}
     if services.server.gpc_support_since:
         pages["/.well-known/gpc.json"] = fixed({"gpc": True, "lastUpdate": services.server.gpc_support_since})

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
-from identity_service.web.pages import PARTS, SNIPPET, TOKENS
+from identity_service.web.snippet import FOLDER, PARTS, TOKENS
 from tests.browser.pages import Pages
 from tests.test_command import Service, eventually
 
@@ -180,7 +180,7 @@ def test_debug_tells_what_goes_on(profile: BrowserContext, shop_pages: Pages) ->
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_is_written_so_that_spaces_and_comments_can_go(part: str) -> None:
     """A comment is a whole line, a text has single quotes, and nothing is divided."""
-    first, *_ = lines = (SNIPPET / f"{part}.js").read_text().splitlines()
+    first, *_ = lines = (FOLDER / f"{part}.js").read_text().splitlines()
     assert first.startswith(f"// {part.capitalize()}: ")
     code = [line.strip() for line in lines if line.strip() and not line.strip().startswith("//")]
     bare = [TOKENS.sub(lambda found: found[1] or "text", line) for line in code]

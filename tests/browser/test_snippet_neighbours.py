@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page, Request
 
-from identity_service.web.pages import SNIPPET, asset
+from identity_service.web.snippet import code
 from tests.browser.pages import STUB, Pages
 from tests.browser.test_choices_kept import until
 from tests.browser.test_snippet import CONFIG, told
 from tests.test_command import Service
 
-CODE = asset(SNIPPET).plain.decode()
+CODE = code()
 CARD = '<div data-labels=\'["Homepage"]\'><a id="card" data-clerk-product-id="12">card</a></div>'
 SALE = """<span class="clerk" data-api="log/sale" data-sale="%s" data-products='[{"id": 12, "quantity": 1, "price": 5}]'></span>"""
 THEIRS = """<script>var theirs = [], before = [].slice.call(window.__clerk_q || []);

@@ -6,7 +6,7 @@ from typing import Any
 from identity_service.errors import NotFound
 from identity_service.web.admin.pages import AdminCall, View
 from identity_service.web.calls import orders as calls
-from identity_service.web.pages import SNIPPET, asset
+from identity_service.web.snippet import snippet
 
 DAYS = (1, 7, 30, 90)
 CALLS_A_PAGE = 200
@@ -90,5 +90,5 @@ async def keys(asked: AdminCall) -> View:
     held = [(key.private, key.digest[:12]) for key in sorted(keys, key=lambda key: (not key.private, key.digest))]
     return View(
         "admin/keys.html",
-        {"keys": held, "own": asked.session.key[:12], "snippet": asset(SNIPPET)},
+        {"keys": held, "own": asked.session.key[:12], "snippet": snippet()},
     )
