@@ -61,7 +61,7 @@ def of_session(found: Subject, by_token: str) -> Subject:
 def former_sale(stored: Mapping[str, str], *, same_visitor: bool) -> FormerSale:
     """`same_visitor`: then its event stays."""
     event = sale_event(Sale(stored["sale"], lines_of(stored["products"]), int(stored["time"])))
-    return FormerSale(stored, () if same_visitor else (event.stored(), structs.replace(event, override=True).stored()))
+    return FormerSale(stored, () if same_visitor else (event, structs.replace(event, override=True)))
 
 
 def sale_event(sale: Sale) -> Event:

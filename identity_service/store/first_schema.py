@@ -21,6 +21,7 @@ from msgspec import json
 
 from identity_service.attribution import MOST_CREDIT_BYTES
 from identity_service.event import Event, event_of
+from identity_service.store import events
 from identity_service.store.entries import Entry
 from identity_service.store.kinds import UnknownKeyError
 from identity_service.store.sales import FIELDS, OTHERS, packed
@@ -91,6 +92,5 @@ def _sale(fields: Mapping[bytes, bytes]) -> bytes:
 
 def _event(text: bytes) -> bytes:
     """From its members by name. Raises ValueError or TypeError for what is none."""
-    stored = Event(**json.decode(text)).stored()
-    event_of(stored)
-    return stored.encode()
+    event = event_of(Event(**json.decode(text)).stored())
+    return events.packed(event, event.labels).encode()

@@ -133,6 +133,9 @@ class Keys:
     def failures(self, shop: ShopId) -> str:
         return of_shop(shop, "failures")
 
+    def labels(self, shop: ShopId) -> str:
+        return of_shop(shop, "labels")
+
     def latest(self, shop: ShopId) -> str:
         return of_shop(shop, "latest")
 

@@ -9,7 +9,7 @@
     S              string  sale          lines of email and customer: a letter and a handle's
     Q              zset    none          erasures under way: `e` or `a`, a handle by letter and digest, and a nonce
     orders         zset    none          members: sales'
-    R, Z, hour, products, calls, failures, latest, rewrite   none anywhere
+    R, Z, hour, products, calls, failures, latest, labels, rewrite   none anywhere
 
 IDs of receipts are random, receipts are digested under a key of the visitor's record, and salts have nothing to do with peppers.
 """
@@ -119,5 +119,6 @@ KINDS: Mapping[str, Kind] = {
     "calls": Kind("list"),
     "failures": Kind("list"),
     "latest": Kind("hash"),
+    "labels": Kind("hash"),
     "rewrite": Kind("hash"),
 }

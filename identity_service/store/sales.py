@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from identity_service.errors import StoreUnavailable
+from identity_service.event import Event, EventType
 from identity_service.handle import Handle, handle_named
 from identity_service.link import Proof
 from identity_service.shop import ShopId
 from identity_service.store.activity import ActivityStore
 from identity_service.store.batch import Command, call, read
 from identity_service.store.client import Client
-from identity_service.store.events import Entry, keeping
+from identity_service.store.events import Entry, EventStore
 from identity_service.store.keys import Keys
 from identity_service.store.links import LinkCall, LinkStore
 from identity_service.store.visitors import MOST_READS
@@ -61,11 +62,10 @@ class HandleOfSale:
 
 @dataclass(frozen=True, slots=True)
 class FormerSale:
-    """One that a public key told, and whose place another one takes. `events`: forms in which its visitor's may be stored; none where it
-    stays."""
+    """One that a public key told, and whose place another one takes. `events`: what its visitor's may be; none where it stays."""
 
     fields: Mapping[str, str]
-    events: tuple[str, ...]
+    events: tuple[Event, ...]
 
     @property
     def handles(self) -> list[Handle]:
@@ -115,21 +115,22 @@ class SaleAnswer:
 class SaleStore:
     """`life`: seconds a sale is kept. `most`: of a visitor, and of a handle."""
 
-    def __init__(self, client: Client, keys: Keys, links: LinkStore, activity: ActivityStore, life: int) -> None:
+    def __init__(self, client: Client, keys: Keys, links: LinkStore, events: EventStore, activity: ActivityStore, life: int) -> None:
         self._client = client
         self._keys = keys
         self._links = links
+        self._events = events
         self._activity = activity
         self._life = life
         self.most = MOST_SALES
 
     async def before(self, shop: ShopId, sale: str, visitor: VisitorId, bridged_from: str | None) -> tuple[dict[str, str], list[str]]:
-        """What a sale is decided from: what an earlier call of it stored, and the visitor's events, newest first, then those of the session
+        """What a sale is decided from: what an earlier call of it stored, and the visitor's clicks, newest first, then those of the session
         before its grant."""
         lists = [self._keys.visitor_digest(shop, visitor), *([bridged_from] if bridged_from else [])]
         events = (read("LRANGE", self._keys.visitor_of(shop, one).events, 0, -1) for one in lists)
         stored, *found = await self._client.run(read("GET", self._key(shop, sale)), *events)
-        return unpacked(stored), [event for events in found for event in events]
+        return unpacked(stored), await self._events.told(shop, [event for events in found for event in events], EventType.CLICK)
 
     async def sell(self, shop: ShopId, new: NewSale) -> SaleAnswer:
         [[outcome, *rest]] = await self._client.run(self._selling(shop, new))
@@ -151,8 +152,8 @@ class SaleStore:
         if new.of:
             of = self._keys.visitor(shop, new.of.visitor)
             keys += [of.record, of.gone, of.sales, of.events]
-            assumed, event = (new.of.assumed,), keeping(new.of.entry) if new.of.entry else ()
-        former = _former(new.former) if new.former else ()
+            assumed, event = (new.of.assumed,), self._events.keeping(shop, new.of.entry) if new.of.entry else ()
+        former = self._former(shop, new.former) if new.former else ()
         groups: list[Sequence[str | int]] = [(self._life, packed(new.fields)), listing, index, assumed, event, former]
         if new.former:
             keys += self._keys_of(shop, new.former)
@@ -218,9 +219,7 @@ class SaleStore:
     def _key(self, shop: ShopId, sale: str) -> str:
         return self._keys.sale_of(shop, self._keys.sale_digest(shop, sale))
 
-
-def _former(former: FormerSale) -> Sequence[str | int]:
-    """As the script takes it."""
-    fields = former.fields
-    names = (handle.name for handle in former.handles)
-    return fields["time"], fields.get("visitor", ""), len(former.events), *former.events, *names
+    def _former(self, shop: ShopId, former: FormerSale) -> Sequence[str | int]:
+        """As the script takes it."""
+        fields, events = former.fields, [self._events.packed(shop, event) for event in former.events]
+        return fields["time"], fields.get("visitor", ""), len(events), *events, *(handle.name for handle in former.handles)

@@ -15,14 +15,14 @@ from identity_service.app import Application
 from identity_service.service import tally
 from identity_service.settings import load
 from identity_service.shop import ShopId
-from identity_service.store import activity, sales
+from identity_service.store import activity, labels, sales
 from identity_service.store.sales import NewSale, SaleAnswer
 from tests.conftest import Clock, Shopper, shopping
 from tests.server import sale_at
 
 pytestmark = pytest.mark.anyio
 CAPS = {"VISITORS_PER_HANDLE": 6, "EMAILS_PER_VISITOR": 4, "EVENTS_PER_VISITOR": 10, "ORDERS_PER_SHOP": 12}
-SALES, COUNTERS, PRODUCTS, CALLS, RECEIPTS = 8, 30, 9, 11, 99
+SALES, COUNTERS, PRODUCTS, CALLS, RECEIPTS, LABELS = 8, 30, 9, 11, 99, 7
 CLOSED_NAMES = 80
 """Counters that are not named by labels: calls, errors, modes, choices, totals."""
 BODY = 32_768
@@ -46,6 +46,7 @@ BOUNDS = {
     "products": (PRODUCTS, 300),
     "(calls|failures)": (CALLS, 8_192),
     "latest": (2, 40),
+    "labels": (LABELS, 120),
     "rewrite": (UNBOUNDED, 64),
 }
 """Of each kind of key of a shop: most elements, and most bytes of one. Erasures under way (Q) and the times of destruction have no cap but
@@ -92,6 +93,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tally, "MOST_COUNTERS", 2 * COUNTERS)
     monkeypatch.setattr(activity, "MOST_PRODUCTS", PRODUCTS)
     monkeypatch.setattr(activity, "MOST_CALLS", CALLS)
+    monkeypatch.setattr(labels, "MOST_LABELS", LABELS)
 
 
 @pytest.fixture

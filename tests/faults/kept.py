@@ -9,10 +9,10 @@ from typing import Any
 
 import redis
 
-from identity_service.event import event_of
 from identity_service.handle import Handles
 from identity_service.settings import load
 from identity_service.shop import ShopId
+from identity_service.store.events import unpacked as unpacked_event
 from identity_service.store.keys import PREFIX, Keys
 from identity_service.store.sales import unpacked
 from identity_service.store.visitors import NAME_LENGTH
@@ -105,7 +105,7 @@ def _read_visitor(kept: Kept, names: Names, digest: str, part: str | None, value
     elif part == "gone":
         kept.gone.add(visitor)
     elif part == "events":
-        events = Counter(event.text or str(event.products[0]) for event in map(event_of, value))
+        events = Counter(event.text or str(event.products[0]) for event in (unpacked_event(one, {}) for one in value))
         kept.clicks |= {(visitor, event) for event in events if event.startswith("c")}
         kept.twice += [f"{event} of {visitor}" for event, times in events.items() if times > 1]
     elif part is None:
