@@ -14,6 +14,7 @@ from identity_service.service.tally import LABELLED, MICROS, Tally
 from identity_service.shop import Shop
 from identity_service.store import DAY, Clock, Store
 from identity_service.store.activity import HOUR, Counts
+from identity_service.store.sales import unpacked_credits
 from identity_service.visitor import VisitorId
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
@@ -184,6 +185,6 @@ def _order(shop: Shop, stored: dict[str, str]) -> Order:
         currency=stored.get("currency", shop.currency),
         products=shown_lines(stored),
         visitor=VisitorId(stored["visitor"]) if "visitor" in stored else None,
-        credits=json.loads(stored.get("attribution", "[]")),
+        credits=[credit.members() for credit in unpacked_credits(stored)],
         missing=Break(missing) if missing else None,
     )

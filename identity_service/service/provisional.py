@@ -6,10 +6,10 @@ from decimal import Decimal
 
 from msgspec import structs
 
-from identity_service.event import Event, EventType, Sale, compact, first_products, lines_of
+from identity_service.event import Event, EventType, Sale, compact, first_products
 from identity_service.service.subjects import Subject
 from identity_service.service.tally import Counted
-from identity_service.store.sales import FormerSale
+from identity_service.store.sales import FormerSale, unpacked_lines
 from identity_service.visitor import Kind
 
 MOST_COUNTED = Decimal(10**9)
@@ -60,7 +60,7 @@ def of_session(found: Subject, by_token: str) -> Subject:
 
 def former_sale(stored: Mapping[str, str], *, same_visitor: bool) -> FormerSale:
     """`same_visitor`: then its event stays."""
-    event = sale_event(Sale(stored["sale"], lines_of(stored["products"]), int(stored["time"])))
+    event = sale_event(Sale(stored["sale"], unpacked_lines(stored["products"]), int(stored["time"])))
     return FormerSale(stored, () if same_visitor else (event, structs.replace(event, override=True)))
 
 

@@ -9,7 +9,7 @@ from msgspec import structs
 from identity_service.attribution import Attribution, Break, attribute
 from identity_service.cookieless import DAY
 from identity_service.errors import ConsentRequired, StoreUnavailable
-from identity_service.event import EventType, Sale, SaleLine, compact, events_of, total
+from identity_service.event import EventType, Sale, SaleLine, events_of, total
 from identity_service.handle import Handle
 from identity_service.link import LinkSource, Proof
 from identity_service.metrics import LINK_CONFLICTS, SALE_CONFLICTS
@@ -33,7 +33,7 @@ from identity_service.shop import Shop
 from identity_service.store import Clock, Store
 from identity_service.store.events import Entry
 from identity_service.store.links import MOST_YIELDS, LinkCall, refusal
-from identity_service.store.sales import HandleOfSale, NewSale, OfVisitor, SaleAnswer
+from identity_service.store.sales import HandleOfSale, NewSale, OfVisitor, SaleAnswer, packed_credits, packed_lines
 from identity_service.visitor import VisitorId
 
 MOST_ANSWERS = 32
@@ -163,7 +163,7 @@ class Sales:
         place of it."""
         if not stored or (told.private and is_provisional(stored)) or not await self._store.sales.confirm(shop.shop_id, told.sale.sale):
             return None
-        SALE_CONFLICTS.inc(stored["products"] != _products(told.sale))
+        SALE_CONFLICTS.inc(stored["products"] != packed_lines(told.sale.lines))
         return Sold(subject, None)
 
     def _count(self, shop: Shop, sale: Sale, counted: Counted, former: Mapping[str, str] | None, *, private: bool) -> None:
@@ -220,10 +220,6 @@ def _currency(told: ToldSale) -> dict[str, str]:
     return {"currency": told.currency} if told.currency else {}
 
 
-def _products(sale: Sale) -> str:
-    return compact([line.stored() for line in sale.lines])
-
-
 def _credited(lines: Sequence[SaleLine], labels: Mapping[str, Sequence[str]]) -> dict[str, Decimal]:
     """Revenue by label: that of each product counts in full under each of its labels. `labels`: by product, as text."""
     amounts: dict[str, list[Decimal]] = {}
@@ -246,11 +242,11 @@ def _attribution(shop: Shop, subject: Subject, sale: Sale, events: Sequence[str]
 
 def _fields(subject: Subject, sale: Sale, handles: Sequence[Handle], attribution: Attribution) -> dict[str, str]:
     fields = {"sale": sale.sale, "time": str(sale.time), "revenue": f"{sale.revenue:f}", "mode": subject.mode}
-    fields["products"] = _products(sale)
+    fields["products"] = packed_lines(sale.lines)
     if subject.visitor:
         fields["visitor"] = subject.visitor
     if attribution.credits:
-        fields["attribution"] = compact([credit.members() for credit in attribution.credits])
+        fields["attribution"] = packed_credits(attribution.credits)
     if attribution.missing:
         fields["missing"] = attribution.missing
     names = {"e": "email", "c": "customer"}

@@ -19,12 +19,12 @@ from typing import Any
 
 from msgspec import json
 
-from identity_service.attribution import MOST_CREDIT_BYTES
-from identity_service.event import Event, event_of
+from identity_service.attribution import MOST_CREDIT_BYTES, Credit
+from identity_service.event import Event, event_of, lines_of
 from identity_service.store import events
 from identity_service.store.entries import Entry
 from identity_service.store.kinds import UnknownKeyError
-from identity_service.store.sales import FIELDS, OTHERS, packed
+from identity_service.store.sales import FIELDS, OTHERS, packed, packed_credits, packed_lines
 from identity_service.store.visitors import NAME_LENGTH
 
 PREFIX = "id:v1:"
@@ -47,7 +47,7 @@ def brought_forward(entry: Entry) -> Entry | None:
     name = b":".join(text for text in (b"id:v2:{%b}" % owner, kind, None if own == LISTS else own, part) if text)
     try:
         return replace(_as_second(kind, part, entry), name=name)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, KeyError, ArithmeticError):
         raise UnknownKeyError from None
 
 
@@ -87,6 +87,10 @@ def _sale(fields: Mapping[bytes, bytes]) -> bytes:
         raise ValueError
     if len(fields.get(b"attribution", b"")) > MOST_CREDIT_BYTES:
         del kept["attribution"]
+    if "products" in kept:
+        kept["products"] = packed_lines(lines_of(kept["products"]))
+    if "attribution" in kept:
+        kept["attribution"] = packed_credits([Credit(**credit) for credit in json.decode(kept["attribution"])])
     return packed(kept | ({"verified": "1"} if private else {})).encode()
 
 

@@ -1,11 +1,16 @@
 """Sales, once for each ID: read, and written in one step with all that they write elsewhere."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field
+from decimal import Decimal
 from typing import TypeVar
 
+import msgspec
+from msgspec import Struct, structs
+
+from identity_service.attribution import Credit
 from identity_service.errors import StoreUnavailable
-from identity_service.event import Event, EventType
+from identity_service.event import Event, EventType, ProductId, SaleLine, compact
 from identity_service.handle import Handle, handle_named
 from identity_service.link import Proof
 from identity_service.shop import ShopId
@@ -28,17 +33,66 @@ NAMING = ("visitor", "email", "customer")
 HEAD = 255
 """Bytes within which time and names of any sale stand; all of it may be a hundred times as many."""
 OTHERS = ("mode", "revenue", "currency", "returned", "missing", "counted", "products", "sale")
+MODES = {"null": "0", "none": "n", "cookieless": "c", "persistent": "p"}
+MODES_BY_LETTER = {letter: mode for mode, letter in MODES.items()}
 
 
 def packed(fields: Mapping[str, str]) -> str:
-    """As it is stored: a line each. The shop's own ID of the sale is the last, and may be several."""
-    return "\n".join([fields.get(name, "") for name in (*FIELDS, *OTHERS)])
+    """As it is stored: a line each, and of the mode a letter. The shop's own ID of the sale is the last, and may be several."""
+    stored = {**fields, "mode": MODES.get(fields.get("mode", ""), "")}
+    return "\n".join([stored.get(name, "") for name in (*FIELDS, *OTHERS)])
 
 
 def unpacked(stored: str | None) -> dict[str, str]:
     """The fields that it has; empty where there is no sale. The last one may be cut off where only the beginning was read."""
     lines = (stored or "").split("\n", len(FIELDS) + len(OTHERS) - 1)
-    return {name: line for name, line in zip((*FIELDS, *OTHERS), lines, strict=False) if line.strip(" ")}
+    found = {name: line for name, line in zip((*FIELDS, *OTHERS), lines, strict=False) if line.strip(" ")}
+    return found | {"mode": MODES_BY_LETTER[found["mode"]]} if "mode" in found else found
+
+
+class Line(Struct, frozen=True, array_like=True):
+    """Of a sale. Decimals are text, whole quantities numbers."""
+
+    product: ProductId | None
+    quantity: int | str
+    price: str | None = None
+
+
+class StoredCredit(Struct, frozen=True, array_like=True):
+    """As `Credit`."""
+
+    product: ProductId
+    labels: tuple[str, ...]
+    api: str | None
+    clicked_at: int
+
+
+_lines = msgspec.json.Decoder(list[Line]).decode
+_credits = msgspec.json.Decoder(list[StoredCredit]).decode
+
+
+def packed_lines(lines: Iterable[SaleLine]) -> str:
+    return compact([list(line.stored().values()) for line in lines])
+
+
+def unpacked_lines(stored: str) -> tuple[SaleLine, ...]:
+    return tuple(
+        SaleLine(
+            line.product,
+            line.quantity if isinstance(line.quantity, int) else Decimal(line.quantity),
+            None if line.price is None else Decimal(line.price),
+        )
+        for line in _lines(stored)
+    )
+
+
+def packed_credits(found: Iterable[Credit]) -> str:
+    return compact([astuple(credit) for credit in found])
+
+
+def unpacked_credits(fields: Mapping[str, str]) -> list[Credit]:
+    """Of a sale."""
+    return [Credit(*structs.astuple(credit)) for credit in _credits(fields.get("attribution", "[]"))]
 
 
 def read_head(key: str) -> Command:

@@ -127,7 +127,7 @@ def _read_handle(kept: Kept, names: Names, digest: str, part: str | None, value:
 def _read_sale(kept: Kept, names: Names, digest: str, part: str | None, stored: str) -> None:
     sale = unpacked(stored)
     email = names.emails.get(sale["email"][1:], "of a stranger") if "email" in sale else None
-    product = re.findall(r'"id":"(i\d+)"', sale["products"])
+    product = re.findall(r'"(i\d+)"', sale["products"])
     kept.orders.append((sale["sale"], Order(sale.get("visitor"), email, product[0])))
     if names.sales.get(digest) != sale["sale"]:
         kept.strangers.append(f"S {digest}")

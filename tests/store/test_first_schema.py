@@ -1,15 +1,18 @@
 """A store of the first schema comes whole into the second one, whatever a crash had left open in it, and wherever the move dies."""
 
 import asyncio
+import json
 import random
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from identity_service.attribution import MOST_CREDIT_BYTES
+from identity_service.attribution import MOST_CREDIT_BYTES, Credit
+from identity_service.event import SaleLine
 from identity_service.handle import Handles
 from identity_service.store import entries, first_steps
 from identity_service.store.direct import direct
@@ -18,7 +21,7 @@ from identity_service.store.first_schema import brought_forward
 from identity_service.store.keys import MOVE, SCHEMA
 from identity_service.store.kinds import UnknownKeyError, name_of
 from identity_service.store.moving import MoveRefused, Moving, undo
-from identity_service.store.sales import unpacked
+from identity_service.store.sales import unpacked, unpacked_credits, unpacked_lines
 from identity_service.store.schema import FIRST, Schema, SeenMark, examine_marks, schema_of
 from tests.conftest import Clock, Shopper
 from tests.filled import NEW, OLD, SHOP, service, told_of, under
@@ -317,6 +320,9 @@ def first(kind: bytes, part: bytes, type_: str, value: Any) -> Entry:
         {b"sale": b"S-1", b"time": b"1", b"visitor": b"two\nlines"},
         {b"sale": b"S-1", b"time": b"1", b"phone": b"+31"},
         {b"sale": b"S-1", b"time": b"1", b"products": b"\xff"},
+        {b"sale": b"S-1", b"time": b"1", b"products": b'[{"quantity":1}]'},
+        {b"sale": b"S-1", b"time": b"1", b"products": b'[{"id":1,"quantity":"many"}]'},
+        {b"sale": b"S-1", b"time": b"1", b"attribution": b'[{"product":1}]'},
     ],
 )
 def test_a_sale_that_no_erasure_could_read_is_not_brought_over(value: dict[bytes, bytes]) -> None:
@@ -327,6 +333,14 @@ def test_a_sale_that_no_erasure_could_read_is_not_brought_over(value: dict[bytes
 def test_a_sale_of_several_lines_comes_over_without_credits_that_no_script_reads() -> None:
     value = {b"sale": b"\nS\n1", b"time": b"1", b"attribution": b"[%s]" % (b"1," * MOST_CREDIT_BYTES)}
     assert unpacked(first(b"S", b"", "hash", value).value.decode()) == {"sale": "\nS\n1", "time": "1"}
+
+
+def test_lines_and_credits_of_a_sale_come_over() -> None:
+    credit, line = Credit("SKU", ("Home",), None, 5), SaleLine("SKU", Decimal("1.5"), Decimal("9.90"))
+    told = {"products": json.dumps([line.stored(), SaleLine(None).stored()]), "attribution": json.dumps([credit.members()])}
+    value = {b"sale": b"1", b"time": b"1", b"mode": b"persistent"} | {name.encode(): text.encode() for name, text in told.items()}
+    sale = unpacked(first(b"S", b"", "hash", value).value.decode())
+    assert (unpacked_lines(sale["products"]), unpacked_credits(sale), sale["mode"]) == ((line, SaleLine(None)), [credit], "persistent")
 
 
 @pytest.mark.parametrize(
