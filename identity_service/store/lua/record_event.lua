@@ -8,7 +8,8 @@
 -- Touches  all events of the visitor where a click has no labels
 -- Returns  {kept, labels found, or their numbers}, {gone}, or {otherwise} where the visitor is not as assumed
 local gone = redis.call('GET', KEYS[2])
-if ARGV[6] ~= '' and not as_assumed(KEYS[1], ARGV[6], gone) then return {'otherwise'} end
+local same, known = as_assumed(KEYS[1], ARGV[6], gone)
+if not same then return {'otherwise'} end
 if gone then return {'gone'} end
 
 -- IDs that are integers are compared as they are written: as numbers the long ones lose digits.
@@ -46,5 +47,5 @@ if labels then
   local told = cjson.encode(labels[2] and labels or labels[1])
   event = ARGV[9] .. ',' .. told .. ',' .. (ARGV[10] ~= '' and ARGV[10] or cjson.encode(api or cjson.null)) .. ARGV[11]
 end
-keep_event(KEYS[1], KEYS[3], {event, unpack(ARGV, 2, 5)})
+keep_event(known and KEYS[1], KEYS[3], {event, unpack(ARGV, 2, 5)})
 return {'kept', unpack(labels or {})}

@@ -28,7 +28,7 @@ local function next_keys(count)
 end
 local sale, listing, index, assumed, event, former = next_group(), next_group(), next_group(), next_group(), next_group(), next_group()
 local new = {digest = index[1], time = tonumber(index[2]), proof = index[3], told = tonumber(index[4]), life = tonumber(index[5])}
-new.most = tonumber(index[6])
+new.most, new.sizes = tonumber(index[6]), {}
 
 local stored = read_sale(KEYS[1])
 if stored and (stored.verified ~= '' or stored.time ~= former[1] or stored.visitor ~= former[2]) then return {'known'} end
@@ -36,8 +36,9 @@ local visitor, lists = nil, {}
 if #assumed > 0 then
   visitor = {}
   visitor.record, visitor.gone, visitor.sales, visitor.events = next_keys(4)
-  local gone = redis.call('GET', visitor.gone)
-  if not as_assumed(visitor.record, assumed[1], gone) then return {'otherwise'} end
+  local gone, same = redis.call('GET', visitor.gone), nil
+  same, visitor.known = as_assumed(visitor.record, assumed[1], gone)
+  if not same then return {'otherwise'} end
   if gone then return {'gone'} end
   lists[1] = visitor.sales
 end
@@ -60,7 +61,7 @@ while next_key <= #KEYS do
   end
   if #asked > 1 then
     one.new, one.given = asked_link({unpack(asked, 2)})
-    one.record, one.gone = visitor.record, visitor.gone
+    one.record, visitor.linked = visitor.record, true -- a link tells when the visitor was last seen, too
     local answer = obstacle(one, one.new, one.given)
     if answer then return {'of a handle', #handles + 1, 'obstacle', unpack(answer)} end
     one.keys = {next_keys(#one.given / 3)}
@@ -76,9 +77,12 @@ redis.call('SET', KEYS[1], sale[2], 'EX', sale[1])
 list_order(KEYS[2], listing)
 for _, digest in ipairs(needed) do let_go(leaving[digest], lists) end
 for _, list in ipairs(lists) do put_into(list, new) end
-if #event > 0 then keep_event(visitor.record, visitor.events, event) end
+if #event > 0 then keep_event(visitor.known and not visitor.linked and visitor.record, visitor.events, event) end
+local changed = stored
 for _, one in ipairs(handles) do
   if one.new then
+    if changed then one.known = nil end
+    changed = true
     give_way(one, one.new, one.given, one.keys)
     write_link(one, one.new)
   end

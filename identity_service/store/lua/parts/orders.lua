@@ -15,11 +15,12 @@ local function oldest_in(list, new, most)
   return redis.call('ZRANGEBYSCORE', list, '-inf', WEAKER[new.proof], 'LIMIT', 0, OLDEST)
 end
 
--- `new`: digest, time, proof, told (how often it was told what has to leave), life in s, most. `leaving`: by digest, what the caller can let
+-- `new`: digest, time, proof, told (how often it was told what has to leave), life in s, most, and sizes of lists. `leaving`: by digest, what the caller can let
 -- go of; adds to `needed` what has to leave. Returns whether there is room then.
 local function room_in(list, new, leaving, needed)
   local most = new.proof == 'v' and new.most or math.floor(new.most / 2)
-  if redis.call('ZCARD', list) < most or redis.call('ZSCORE', list, new.digest) then return true end
+  new.sizes[list] = redis.call('ZCARD', list)
+  if new.sizes[list] < most or redis.call('ZSCORE', list, new.digest) then return true end
   for _, digest in ipairs(needed) do
     if redis.call('ZSCORE', list, digest) then return true end
   end
@@ -35,7 +36,7 @@ end
 
 local function put_into(list, new)
   redis.call('ZADD', list, string.format('%.0f', new.time - BELOW[new.proof]), new.digest)
-  if redis.call('TTL', list) < new.life then redis.call('EXPIRE', list, new.life) end
+  if new.sizes[list] == 0 or redis.call('TTL', list) < new.life then redis.call('EXPIRE', list, new.life) end
 end
 
 -- The sales that a caller can let go of, by digest. `texts`: of each its digest, and visitor, email and customer as the caller read them,

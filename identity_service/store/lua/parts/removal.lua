@@ -35,11 +35,10 @@ local function own_orders(held)
 end
 
 -- Marks the visitor gone and takes everything that it holds; orders stay, without whom they were of, but for a handle that the shop itself
--- told. A grant dated ahead (a banner's clock may be) is marked as withdrawn too: the mark is never older than it. Returns {1 where there
--- was a record, links, events}.
-local function take_all(held, orders, at, life)
-  local marked, granted = redis.call('GET', held.gone), redis.call('HGET', held.record, 'g')
-  local existed, links, events = redis.call('EXISTS', held.record), 0, redis.call('LLEN', held.events)
+-- told. A grant dated ahead (a banner's clock may be) is marked as withdrawn too: the mark is never older than it. `stood`: kind and grant of
+-- the record, and the mark, false for none. Returns {1 where there was a record, links, events}.
+local function take_all(held, orders, at, life, stood)
+  local links, events = 0, redis.call('LLEN', held.events)
   for _, handle in pairs(held.handles) do links = links + redis.call('HDEL', handle.links, held.visitor) end
   for _, order in ipairs(orders) do
     forget_visitor(order.sale)
@@ -52,7 +51,7 @@ local function take_all(held, orders, at, life)
     keep_sale(order.key, order.sale)
   end
   redis.call('DEL', held.record, held.events, held.receipts, held.sales)
-  local mark = string.format('%.0f', math.max(at, tonumber(marked or 0), tonumber(granted or 0)))
-  redis.call('SET', held.gone, mark, 'EX', math.max(redis.call('TTL', held.gone), life))
-  return {existed, links, events}
+  local mark = string.format('%.0f', math.max(at, tonumber(stood.marked or 0), tonumber(stood.granted or 0)))
+  redis.call('SET', held.gone, mark, 'EX', stood.marked and math.max(redis.call('TTL', held.gone), life) or life)
+  return {stood.kind and 1 or 0, links, events}
 end

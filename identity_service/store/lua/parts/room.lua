@@ -4,13 +4,12 @@
 -- Uses  links
 local MOST_ENDED = 32
 
--- `at`: links, record, gone. `new`: as of write_link, with need (p: persistent visitors only, a: any), lapsed (seconds that a persistent
+-- `at`: links, record, known. `new`: as of write_link, with need (p: persistent visitors only, a: any), lapsed (seconds that a persistent
 -- record outlives its consent), handle_cap and visitor_cap. Returns gone or refused; nil where a link is allowed.
 local function forbidden(at, new)
-  if redis.call('EXISTS', at.gone) == 1 then return 'gone' end
-  local kind, expires, linking = unpack(redis.call('HMGET', at.record, 'k', 'x', 'n'))
-  if expires and tonumber(expires) <= new.now then kind, linking = false, false end
-  if kind == 'p' and tonumber(expires) - new.lapsed <= new.now then return 'gone' end
+  local kind, linking = at.known.kind, at.known.linking
+  if at.known.ended then kind, linking = false, false end
+  if kind == 'p' and at.known.expires - new.lapsed <= new.now then return 'gone' end
   if linking == 'refused' or (new.need == 'p' and kind ~= 'p') then return 'refused' end
   if not kind and (new.kind == 'p' or tonumber(new.expires) <= new.now) then return 'gone' end
 end
@@ -25,9 +24,11 @@ end
 
 -- Adds who gives way at the handle to `found`: handle, visitor, link. Returns whether there is room then.
 local function at_handle(at, new, found)
-  local own, room = read_link(redis.call('HGET', at.links, new.visitor)), room_of(new.handle_cap, new.proof)
+  local own, room = at.known.link, room_of(new.handle_cap, new.proof)
   if own and own.expires > new.now then return true end
-  if redis.call('HLEN', at.links) - (own and 1 or 0) < room then return true end
+  local held = redis.call('HLEN', at.links)
+  at.known.first = held == 0
+  if held - (own and 1 or 0) < room then return true end
   local living, ended, weakest = 0, {}, nil
   local lowest, oldest, stored = RANK[new.proof], math.huge, redis.call('HGETALL', at.links)
   for i = 1, #stored, 2 do
@@ -58,7 +59,7 @@ local function still_gives_way(at, new, given, found)
       add(told, 'handle', given[i + 1], link)
     end
   end
-  if #told == 0 or redis.call('HEXISTS', at.links, new.visitor) == 1 then return false end
+  if #told == 0 or at.known.link then return false end
   if redis.call('HLEN', at.links) - #told / 3 >= room_of(new.handle_cap, new.proof) then return false end
   add(found, unpack(told))
   return true
@@ -66,10 +67,9 @@ end
 
 -- The same at the visitor: visitor, name of a handle, proof.
 local function at_visitor(at, new, found)
-  local letter = string.sub(new.name, 1, 1)
-  local expires, pointer, held = unpack(redis.call('HMGET', at.record, 'x', new.name, letter))
-  if not expires or tonumber(expires) <= new.now or pointer then return true end
-  if tonumber(held or 0) < room_of(new.visitor_cap, new.proof) then return true end
+  local known, letter = at.known, at.known.letter
+  if not known.expires or known.ended or known.pointer then return true end
+  if known.held < room_of(new.visitor_cap, new.proof) then return true end
   local stored, weakest, lowest = redis.call('HGETALL', at.record), nil, new.proof
   for i = 1, #stored, 2 do
     local proof = #stored[i] == LENGTH_OF_A_NAME and string.sub(stored[i], 1, 1) == letter and stored[i + 1]
@@ -81,8 +81,10 @@ local function at_visitor(at, new, found)
 end
 
 -- Returns nil where the link may be written: nobody is in its way but those of `given`, as the caller has read them. Else the answer to the
--- caller: {gone}, {refused}, {full, handle or visitor}, or {yield, who gives way, three texts each}. Writes nothing.
+-- caller: {gone}, {refused}, {full, handle or visitor}, or {yield, who gives way, three texts each}. Writes nothing. `at`: links and record
+-- of a visitor that is not gone; takes what is known of them.
 local function obstacle(at, new, given)
+  at.known = known_of(at, new)
   local outcome = forbidden(at, new)
   if outcome then return {outcome} end
   local found = {}
@@ -93,6 +95,7 @@ end
 
 -- `keys`: of each of `given`, the record of a visitor that gives way at the handle, or the links of a handle that does at the visitor.
 local function give_way(at, new, given, keys)
+  if #keys > 0 then at.known = nil end
   for i, key in ipairs(keys) do
     local place, who = given[3 * i - 2], given[3 * i - 1]
     if place == 'handle' then drop_link(at.links, key, new.name, who) else drop_link(key, at.record, who, new.visitor) end
