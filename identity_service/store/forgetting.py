@@ -14,7 +14,7 @@ from identity_service.shop import ShopId
 from identity_service.store import Store
 from identity_service.store.batch import read, write
 from identity_service.store.entries import Entry, Side
-from identity_service.store.keys import VisitorKeys, of_shop
+from identity_service.store.keys import VisitorKeys, of_shop, sales_in
 from identity_service.store.kinds import Rekey, name_of
 from identity_service.store.visitors import handle_names
 from identity_service.visitor import VisitorId
@@ -61,10 +61,10 @@ async def forget(store: Store, restored: Side, gone: Gone, now: Millis) -> bool:
 
 async def _clear_id(store: Store, gone: Gone, keys: VisitorKeys) -> VisitorId | None:
     """From where others name the visitor: links at its handles, and its orders."""
-    fields, sales = await store.client.run(read("HKEYS", keys.record), read("ZRANGE", keys.sales, 0, -1))
-    candidates = [sale.get("visitor") for sale in await store.sales.read(gone.shop, sales)]
+    fields, sales = await store.client.run(read("HKEYS", keys.record), read("HKEYS", keys.sales))
+    candidates = [sale.get("visitor") for sale in await store.sales.read(gone.shop, sales_in(sales))]
     for name in handle_names(fields):
         at = store.keys.handle(gone.shop, handle_named(name))
         [linked] = await store.client.run(read("HKEYS", at.links))
-        candidates += linked
+        candidates += linked  # sales among them, which have no visitor's digest
     return next((VisitorId(one) for one in candidates if one and store.keys.visitor_digest(gone.shop, one) == gone.digest), None)

@@ -9,7 +9,7 @@ from identity_service.link import Link, LinkCaps, LinkSource, Proof, living_link
 from identity_service.shop import ShopId
 from identity_service.store.batch import call, read
 from identity_service.store.client import Client
-from identity_service.store.keys import Keys
+from identity_service.store.keys import Keys, links_in
 from identity_service.visitor import LAPSED, Kind, VisitorId
 
 MOST_YIELDS = 10
@@ -52,7 +52,7 @@ class LinkStore:
     async def living(self, shop: ShopId, handles: Sequence[Handle], now: int) -> list[list[Link]]:
         """The links of each handle, newest first."""
         replies = await self._client.read_many([read("HGETALL", self._keys.handle(shop, handle).links) for handle in handles])
-        return [living_links(stored, now) for stored in replies]
+        return [living_links(links_in(stored), now) for stored in replies]
 
     async def link(self, asked: LinkCall) -> None:
         """Raises ConsentRequired, or Invalid where a cap is reached: then nothing was written; or StoreUnavailable: then perhaps."""

@@ -18,7 +18,7 @@ from identity_service.store.activity import ActivityStore
 from identity_service.store.batch import Command, call, read
 from identity_service.store.client import Client
 from identity_service.store.events import Entry, EventStore
-from identity_service.store.keys import Keys
+from identity_service.store.keys import Keys, sales_in
 from identity_service.store.links import LinkCall, LinkStore
 from identity_service.store.visitors import MOST_READS
 from identity_service.visitor import VisitorId
@@ -215,7 +215,7 @@ class SaleStore:
         keys += [key for one, fields in new.leaving.items() for key in self._keys_of_leaving(shop, one, fields)]
         for one in new.handles:
             at = self._keys.handle(shop, one.handle)
-            keys += [at.links, at.sales, *(self._links.keys_giving_way(one.link) if one.link else ())]
+            keys += [at.links, *(self._links.keys_giving_way(one.link) if one.link else ())]
             groups.append(("1" if one.named else "", *(self._links.arguments(one.link) if one.link else ())))
         return call("sell", keys, *(text for group in groups for text in (len(group), *group)))
 
@@ -224,11 +224,11 @@ class SaleStore:
         if "visitor" in former.fields:
             of = self._keys.visitor(shop, former.fields["visitor"])
             keys += [of.record, of.sales, of.events]
-        return keys + [key for at in (self._keys.handle(shop, one) for one in former.handles) for key in (at.links, at.sales)]
+        return keys + [self._keys.handle(shop, one).links for one in former.handles]
 
     def _keys_of_leaving(self, shop: ShopId, digest: str, fields: Mapping[str, str]) -> list[str]:
         lists = [self._keys.visitor(shop, VisitorId(fields["visitor"])).sales] if "visitor" in fields else []
-        return [self._keys.sale_of(shop, digest), *lists, *(self._keys.handle(shop, handle_named(name)).sales for name in names_in(fields))]
+        return [self._keys.sale_of(shop, digest), *lists, *(self._keys.handle(shop, handle_named(name)).links for name in names_in(fields))]
 
     async def amend(self, shop: ShopId, sale: str, change: Callable[[dict[str, str]], tuple[Mapping[str, str], T] | None]) -> T | None:
         """Puts what `change` makes of a sale in its place, and asks it anew where the sale has changed meanwhile; returns what it tells
@@ -261,8 +261,8 @@ class SaleStore:
 
     async def of_handle(self, shop: ShopId, handle: Handle) -> list[str]:
         """Digests of the sales that name the handle."""
-        [sales] = await self._client.run(read("ZRANGE", self._keys.handle(shop, handle).sales, 0, -1))
-        return sorted(sales)
+        [fields] = await self._client.run(read("HKEYS", self._keys.handle(shop, handle).links))
+        return sales_in(fields)
 
     async def read(self, shop: ShopId, digests: Sequence[str]) -> list[dict[str, str]]:
         if not digests:

@@ -11,7 +11,7 @@ from identity_service.shop import ShopId
 from identity_service.store.assumed import AssumedVisitors, Stored
 from identity_service.store.batch import call, read, write
 from identity_service.store.client import Client
-from identity_service.store.keys import PIECE_LENGTH, Keys, VisitorKeys
+from identity_service.store.keys import PIECE_LENGTH, Keys, VisitorKeys, sales_in
 from identity_service.visitor import LAPSED, Kind, VisitorId, VisitorRecord, VisitorState
 
 MOST_READS = 12
@@ -149,8 +149,8 @@ class VisitorStore:
         return [newest, *earlier] if newest else []
 
     async def sale_digests(self, shop: ShopId, visitor: VisitorId) -> list[str]:
-        [sales] = await self._client.run(read("ZRANGE", self._keys.visitor(shop, visitor).sales, 0, -1))
-        return sorted(sales)
+        [fields] = await self._client.run(read("HKEYS", self._keys.visitor(shop, visitor).sales))
+        return sales_in(fields)
 
     async def receipts(self, shop: ShopId, receipt_ids: Sequence[str]) -> list[tuple[str, str]]:
         """ID and body of each in the order asked; unknown ones are left out. Those of the first schema are JSON objects."""

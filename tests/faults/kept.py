@@ -13,7 +13,7 @@ from identity_service.handle import Handles
 from identity_service.settings import load
 from identity_service.shop import ShopId
 from identity_service.store.events import unpacked as unpacked_event
-from identity_service.store.keys import PREFIX, Keys
+from identity_service.store.keys import PREFIX, Keys, links_in
 from identity_service.store.sales import unpacked
 from identity_service.store.visitors import NAME_LENGTH
 from tests.faults.connection import Connection
@@ -121,7 +121,7 @@ def _read_handle(kept: Kept, names: Names, digest: str, part: str | None, value:
     if email is None:
         kept.strangers.append(f"E {digest}")
     elif part is None:
-        kept.links |= {(email, visitor) for visitor in value}
+        kept.links |= {(email, visitor) for visitor in links_in(value)}
 
 
 def _read_sale(kept: Kept, names: Names, digest: str, part: str | None, stored: str) -> None:

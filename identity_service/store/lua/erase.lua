@@ -9,7 +9,7 @@
 -- Returns  {done, 1 where a record went, links, events}, {stands} for a link made later, or {otherwise} as of withdraw
 local last = 5 + tonumber(ARGV[5])
 local name, held = ARGV[6], held_of({unpack(KEYS, 2)}, ARGV[1], {unpack(ARGV, 6, last)}, {unpack(ARGV, last + 1)})
-local links, erased_at = held.handles[name].links, tonumber(ARGV[2])
+local links, erased_at = held.handles[name], tonumber(ARGV[2])
 local link = read_link(redis.call('HGET', links, held.visitor))
 if link and link.last * 1000 > erased_at then return {'stands'} end
 local orders = own_orders(held)

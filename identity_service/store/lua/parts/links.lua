@@ -4,6 +4,11 @@
 local RANK = {v = 3, t = 2, u = 1}
 local LENGTH_OF_A_NAME = 23 -- no other field of a record has it
 
+-- Beside its links a handle's hash holds its sales, and a visitor's ID never begins so.
+local function is_sale(field)
+  return string.byte(field) == 36
+end
+
 local LINK = '^(%d+) (%d+) (%d+) (%a)(%a)$'
 
 -- First, last, expires, rank, source, proof; nil for none, and for what is none: whoever writes into the store by hand may err.
@@ -18,11 +23,12 @@ local function read_link(text)
   return first and {first = first, last = last, expires = expires, source = source, proof = proof}
 end
 
--- `first`: nobody was linked there.
-local function keep_link(links, visitor, link, now, first)
+-- `beside`: of a sale that goes with it, its field, its value and its life in s; or nothing. `first`: nothing stands there yet.
+local function keep_link(links, visitor, link, now, beside, first)
   local offsets = string.format('%d %d %d', link.first, link.last - link.first, link.expires - link.first)
-  redis.call('HSET', links, visitor, offsets .. ' ' .. link.source .. link.proof)
-  if first or redis.call('TTL', links) < link.expires - now then redis.call('EXPIRE', links, link.expires - now) end
+  redis.call('HSET', links, unpack({visitor, offsets .. ' ' .. link.source .. link.proof, beside[1], beside[2]}))
+  local life = math.max(link.expires - now, beside[3] or 0)
+  if first or redis.call('TTL', links) < life then redis.call('EXPIRE', links, life) end
 end
 
 local function stronger(proof, other)
@@ -75,7 +81,7 @@ local function known_of(at, new)
   return known
 end
 
--- `at`: links, record, known, which is nil where something may have changed. `new`: visitor, name (of the handle), now, proof, source, kind
+-- `at`: links, record, known, which is nil where something may have changed, and beside as of keep_link. `new`: visitor, name (of the handle), now, proof, source, kind
 -- and expires (of a record where there is none). An earlier link that lives keeps its beginning, and where its proof is stronger that, and
 -- when it was last made by it.
 local function write_link(at, new)
@@ -100,5 +106,5 @@ local function write_link(at, new)
     link.first = math.min(stored.first, new.now)
     link.last = RANK[new.proof] < RANK[stored.proof] and stored.last or math.max(stored.last, new.now)
   end
-  keep_link(at.links, new.visitor, link, new.now, known.first)
+  keep_link(at.links, new.visitor, link, new.now, at.beside or {}, known.first)
 end

@@ -1,30 +1,49 @@
--- The lists by which a withdrawal and an erasure find a sale: sorted sets of digests, one of each visitor and handle. A full one lets go of
--- its oldest: first of those past their time, then of those that a public key said without proof, then of those with a token. What such keys
--- say pushes out nothing living that was said with more, and never takes the last half.
+-- The lists by which a withdrawal and an erasure find a sale: in a hash of each visitor, and among the links of each handle, fields of a dollar
+-- and the sale's digest, whose value is its time less what its proof tells. A full one lets go of its oldest: first of those past their time,
+-- then of those that a public key said without proof, then of those with a token. What such keys say pushes out nothing living that was
+-- said with more, and never takes the last half.
 -- Uses  links, sales
 local BELOW = {v = 0, t = 2 ^ 32, u = 2 ^ 33} -- by proof: how far below its time a sale is scored
-local WEAKER = {v = '+inf', t = '(0', u = '(-4294967296'} -- up to where a sale may leave for it
+local WEAKER = {v = math.huge, t = 0, u = -2 ^ 32} -- below which score a sale may leave for it
 local OLDEST = 16 -- any of them may leave, so that calls of one moment do not all wait for the same
 
--- Of a list, for a new sale: the oldest that may leave. `most`: of those said with as much proof, or less.
-local function oldest_in(list, new, most)
-  if new.proof == 'v' or redis.call('ZCOUNT', list, '-inf', '(0') < most then
-    local ended = redis.call('ZRANGEBYSCORE', list, '(0', new.time - new.life, 'LIMIT', 0, OLDEST)
-    if #ended > 0 then return ended end
+-- Sales of a list, the lowest score first.
+local function sales_in(list)
+  local found, stored = {}, redis.call('HGETALL', list)
+  for i = 1, #stored, 2 do
+    if is_sale(stored[i]) then found[#found + 1] = {digest = string.sub(stored[i], 2), score = tonumber(stored[i + 1])} end
   end
-  return redis.call('ZRANGEBYSCORE', list, '-inf', WEAKER[new.proof], 'LIMIT', 0, OLDEST)
+  table.sort(found, function(one, other)
+    if one.score == other.score then return one.digest < other.digest end
+    return one.score < other.score
+  end)
+  return found
+end
+
+-- Digests of the oldest of `sales` that may leave for a new one. `most`: of those said with as much proof, or less.
+local function oldest_of(sales, new, most)
+  local ended, weaker, below = {}, {}, 0
+  for _, sale in ipairs(sales) do
+    if sale.score < 0 then below = below + 1 end
+    if sale.score > 0 and sale.score <= new.time - new.life and #ended < OLDEST then ended[#ended + 1] = sale.digest end
+    if sale.score < WEAKER[new.proof] and #weaker < OLDEST then weaker[#weaker + 1] = sale.digest end
+  end
+  return #ended > 0 and (new.proof == 'v' or below < most) and ended or weaker
 end
 
 -- `new`: digest, time, proof, told (how often it was told what has to leave), life in s, most, and sizes of lists. `leaving`: by digest, what the caller can let
 -- go of; adds to `needed` what has to leave. Returns whether there is room then.
 local function room_in(list, new, leaving, needed)
   local most = new.proof == 'v' and new.most or math.floor(new.most / 2)
-  new.sizes[list] = redis.call('ZCARD', list)
-  if new.sizes[list] < most or redis.call('ZSCORE', list, new.digest) then return true end
+  new.sizes[list] = redis.call('HLEN', list)
+  if new.sizes[list] < most then return true end -- with all links
+  local sales, stands = sales_in(list), {}
+  for _, sale in ipairs(sales) do stands[sale.digest] = true end
+  if #sales < most or stands[new.digest] then return true end
   for _, digest in ipairs(needed) do
-    if redis.call('ZSCORE', list, digest) then return true end
+    if stands[digest] then return true end
   end
-  local oldest = oldest_in(list, new, most)
+  local oldest = oldest_of(sales, new, most)
   local place = new.told > 0 and #oldest > 0 and string.byte(new.digest, 1 + new.told % #new.digest) % #oldest or 0
   local chosen = oldest[1 + place]
   for i = #oldest, 1, -1 do
@@ -34,8 +53,14 @@ local function room_in(list, new, leaving, needed)
   return chosen ~= nil
 end
 
+-- Of a list, for a new sale: field, value and life in s.
+local function place_of(new)
+  return '$' .. new.digest, string.format('%.0f', new.time - BELOW[new.proof]), new.life
+end
+
 local function put_into(list, new)
-  redis.call('ZADD', list, string.format('%.0f', new.time - BELOW[new.proof]), new.digest)
+  local field, value = place_of(new)
+  redis.call('HSET', list, field, value)
   if new.sizes[list] == 0 or redis.call('TTL', list) < new.life then redis.call('EXPIRE', list, new.life) end
 end
 
@@ -62,8 +87,8 @@ local function let_go(one, lists)
     one.sale.email, one.sale.customer = '', ''
     keep_sale(one.key, one.sale)
   end
-  for _, list in ipairs(one.lists) do redis.call('ZREM', list, one.digest) end
-  for _, list in ipairs(lists) do redis.call('ZREM', list, one.digest) end
+  for _, list in ipairs(one.lists) do redis.call('HDEL', list, '$' .. one.digest) end
+  for _, list in ipairs(lists) do redis.call('HDEL', list, '$' .. one.digest) end
 end
 
 -- In the list of the shop. `listing`: time in s with fractions, digest, most orders, life in s.
@@ -74,14 +99,14 @@ local function list_order(orders, listing)
 end
 
 -- `former`: time in s, visitor or empty; `events`: what its event may be, none where it stays. `of_visitor`: record, sales and events, all
--- nil without one. `handles`: name, links and sales of each that it names. A link goes where nothing but that sale made it, and no key.
+-- nil without one. `handles`: name and links of each that it names. A link goes where nothing but that sale made it, and no key.
 local function take_back(former, events, of_visitor, handles, digest)
   if of_visitor.record then
-    redis.call('ZREM', of_visitor.sales, digest)
+    redis.call('HDEL', of_visitor.sales, '$' .. digest)
     for _, event in ipairs(events) do redis.call('LREM', of_visitor.events, 1, event) end
   end
   for _, one in ipairs(handles) do
-    redis.call('ZREM', one.sales, digest)
+    redis.call('HDEL', one.links, '$' .. digest)
     local link = of_visitor.record and read_link(redis.call('HGET', one.links, former[2]))
     if link and link.source == 's' and link.proof ~= 'v' and link.first == tonumber(former[1]) and link.last == link.first then
       drop_link(one.links, of_visitor.record, one.name, former[2])

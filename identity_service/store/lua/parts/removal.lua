@@ -2,13 +2,13 @@
 -- told to read again where they are others by now.
 -- Uses  links, sales
 
--- `keys`: record, gone, events, receipts, sales; links and sales of each handle; each sale. `names`: of the handles; `digests`: of the sales.
+-- `keys`: record, gone, events, receipts, sales; links of each handle; each sale. `names`: of the handles; `digests`: of the sales.
 local function held_of(keys, visitor, names, digests)
   local held = {
     visitor = visitor, record = keys[1], gone = keys[2], events = keys[3], receipts = keys[4], sales = keys[5], handles = {}, orders = {},
   }
-  for i, name in ipairs(names) do held.handles[name] = {links = keys[4 + 2 * i], sales = keys[5 + 2 * i]} end
-  for i, digest in ipairs(digests) do held.orders[digest] = keys[5 + 2 * #names + i] end
+  for i, name in ipairs(names) do held.handles[name] = keys[5 + i] end
+  for i, digest in ipairs(digests) do held.orders[digest] = keys[5 + #names + i] end
   return held
 end
 
@@ -18,7 +18,8 @@ local function own_orders(held)
     if not held.handles[name] then return nil end
   end
   local own = {}
-  for _, digest in ipairs(redis.call('ZRANGE', held.sales, 0, -1)) do
+  for _, field in ipairs(redis.call('HKEYS', held.sales)) do
+    local digest = string.sub(field, 2)
     local key = held.orders[digest]
     if not key then return nil end
     local sale = read_sale(key)
@@ -39,13 +40,13 @@ end
 -- the record, and the mark, false for none. Returns {1 where there was a record, links, events}.
 local function take_all(held, orders, at, life, stood)
   local links, events = 0, redis.call('LLEN', held.events)
-  for _, handle in pairs(held.handles) do links = links + redis.call('HDEL', handle.links, held.visitor) end
+  for _, handle in pairs(held.handles) do links = links + redis.call('HDEL', handle, held.visitor) end
   for _, order in ipairs(orders) do
     forget_visitor(order.sale)
     for field, name in pairs(order.named) do
       if name ~= '' then
         order.sale[field] = ''
-        redis.call('ZREM', held.handles[name].sales, order.digest)
+        redis.call('HDEL', held.handles[name], '$' .. order.digest)
       end
     end
     keep_sale(order.key, order.sale)

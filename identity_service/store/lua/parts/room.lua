@@ -36,7 +36,7 @@ local function at_handle(at, new, found)
     if first and expires > new.now then
       living = living + 1
       if rank < lowest or (weakest and rank == lowest and last < oldest) then weakest, lowest, oldest = i, rank, last end
-    elseif stored[i] ~= new.visitor and #ended < 3 * MOST_ENDED then
+    elseif stored[i] ~= new.visitor and not is_sale(stored[i]) and #ended < 3 * MOST_ENDED then
       add(ended, 'handle', stored[i], stored[i + 1])
     end
   end
