@@ -7,8 +7,7 @@
 -- ARGV[7...]  of a click without labels: newest results to look through, product, what stands before the labels, api or empty, what follows
 -- Touches  all events of the visitor where a click has no labels
 -- Returns  {kept, labels found, or their numbers}, {gone}, or {otherwise} where the visitor is not as assumed
-local gone = redis.call('GET', KEYS[2])
-local same, known = as_assumed(KEYS[1], ARGV[6], gone)
+local same, known, gone = as_assumed(KEYS[1], KEYS[2], ARGV[6])
 if not same then return {'otherwise'} end
 if gone then return {'gone'} end
 

@@ -34,13 +34,11 @@ local stored = read_sale(KEYS[1])
 if stored and (stored.verified ~= '' or stored.time ~= former[1] or stored.visitor ~= former[2]) then return {'known'} end
 local visitor, lists = nil, {}
 if #assumed > 0 then
-  visitor = {}
-  visitor.record, visitor.gone, visitor.sales, visitor.events = next_keys(4)
-  local gone = redis.call('GET', visitor.gone)
-  local same, known = as_assumed(visitor.record, assumed[1], gone)
+  local record, mark, sales, events = next_keys(4)
+  local same, known, gone = as_assumed(record, mark, assumed[1])
   if not same then return {'otherwise'} end
   if gone then return {'gone'} end
-  visitor.known, lists[1] = known, visitor.sales
+  visitor, lists[1] = {record = record, sales = sales, events = events, known = known, linked = false}, sales
 end
 local earlier, of_earlier = {}, {}
 if former[2] and former[2] ~= '' then earlier.record, earlier.sales, earlier.events = next_keys(3) end
@@ -50,15 +48,14 @@ local leaving, needed = those_leaving(next_group(), next_keys), {}
 if visitor and not room_in(visitor.sales, new, leaving, needed) then return {'full'} end
 local handles = {}
 while next_key <= #KEYS do
-  local one, asked = {}, next_group()
-  one.links = next_keys(1)
+  local asked, one = next_group(), {links = next_keys(1)}
   if asked[1] == '1' then
     if not room_in(one.links, new, leaving, needed) then return {'of a handle', #handles + 1, 'full'} end
     lists[#lists + 1] = one.links
     one.beside = {place_of(new)}
   end
   if #asked > 1 then
-    one.new, one.given = asked_link({unpack(asked, 2)})
+    one.new, one.given = asked_link(asked, 2)
     one.record, visitor.linked = visitor.record, true -- a link tells when the visitor was last seen, too
     local answer = obstacle(one, one.new, one.given)
     if answer then return {'of a handle', #handles + 1, 'obstacle', unpack(answer)} end

@@ -25,8 +25,8 @@ end
 
 -- `beside`: of a sale that goes with it, its field, its value and its life in s; or nothing. `first`: nothing stands there yet.
 local function keep_link(links, visitor, link, now, beside, first)
-  local offsets = string.format('%d %d %d', link.first, link.last - link.first, link.expires - link.first)
-  redis.call('HSET', links, unpack({visitor, offsets .. ' ' .. link.source .. link.proof, beside[1], beside[2]}))
+  local offsets = string.format('%d %d %d ', link.first, link.last - link.first, link.expires - link.first)
+  redis.call('HSET', links, unpack({visitor, offsets .. link.source .. link.proof, beside[1], beside[2]}))
   local life = math.max(link.expires - now, beside[3] or 0)
   if first or redis.call('TTL', links) < life then redis.call('EXPIRE', links, life) end
 end
@@ -72,13 +72,13 @@ end
 -- What stands of a visitor and a handle, before a link of theirs is written. `at`: links, record. `new`: visitor, name (of the handle), now.
 local function known_of(at, new)
   local letter = string.sub(new.name, 1, 1)
-  local known = {letter = letter, unproven_field = letter == 'e' and 'i' or 'j'}
-  local found = redis.call('HMGET', at.record, 'k', 'x', 'n', new.name, letter, known.unproven_field)
-  known.kind, known.expires, known.linking, known.pointer = found[1], tonumber(found[2]), found[3], found[4]
-  known.held, known.unproven = tonumber(found[5] or 0), tonumber(found[6] or 0)
-  known.ended = known.expires and known.expires <= new.now
-  known.link = read_link(redis.call('HGET', at.links, new.visitor))
-  return known
+  local field = letter == 'e' and 'i' or 'j'
+  local found = redis.call('HMGET', at.record, 'k', 'x', 'n', new.name, letter, field)
+  local expires, link = tonumber(found[2]), redis.call('HGET', at.links, new.visitor)
+  return {
+    letter = letter, unproven_field = field, kind = found[1], expires = expires, ended = expires and expires <= new.now, linking = found[3],
+    pointer = found[4], held = tonumber(found[5] or 0), unproven = tonumber(found[6] or 0), link = link and read_link(link), first = false,
+  }
 end
 
 -- `at`: links, record, known, which is nil where something may have changed, and beside as of keep_link. `new`: visitor, name (of the handle), now, proof, source, kind
@@ -91,16 +91,13 @@ local function write_link(at, new)
   if known.ended then redis.call('DEL', at.record) end
   local living = known.expires and not known.ended
   local pointer, held, unproven = living and known.pointer, living and known.held or 0, living and known.unproven or 0
-  local fields = {'l', new.now, new.name, proof}
-  local function write(field, value) fields[#fields + 1], fields[#fields + 2] = field, value end
-  if not living then
-    write('k', new.kind) write('f', new.now) write('x', new.expires)
-  end
-  if not pointer then write(known.letter, held + 1) end
   local more = (proof == 'u' and 1 or 0) - (pointer == 'u' and 1 or 0)
-  if more == 1 or (more == -1 and unproven > 0) then write(known.unproven_field, unproven + more) end
-  redis.call('HSET', at.record, unpack(fields))
-  if not living then redis.call('EXPIRE', at.record, new.expires - new.now) end
+  if not living then
+    redis.call('HSET', at.record, 'k', new.kind, 'f', new.now, 'x', new.expires)
+    redis.call('EXPIRE', at.record, new.expires - new.now)
+  end
+  if more == 1 or (more == -1 and unproven > 0) then redis.call('HSET', at.record, known.unproven_field, unproven + more) end
+  redis.call('HSET', at.record, 'l', new.now, new.name, proof, known.letter, pointer and held or held + 1)
   local link = {first = new.now, last = new.now, expires = living and known.expires or tonumber(new.expires), source = new.source, proof = proof}
   if stored then -- one that began later, or by a clock that is ahead, may have been faster
     link.first = math.min(stored.first, new.now)

@@ -4,10 +4,11 @@
 -- Uses  links
 local MOST_ENDED = 32
 
--- `at`: links, record, known. `new`: as of write_link, with need (p: persistent visitors only, a: any), lapsed (seconds that a persistent
+-- `at`: links, record, known, and gone where it is to be looked at. `new`: as of write_link, with need (p: persistent visitors only, a: any), lapsed (seconds that a persistent
 -- record outlives its consent), handle_cap and visitor_cap. Returns gone or refused; nil where a link is allowed.
 local function forbidden(at, new)
   local kind, linking = at.known.kind, at.known.linking
+  if not kind and at.gone and redis.call('EXISTS', at.gone) == 1 then return 'gone' end
   if at.known.ended then kind, linking = false, false end
   if kind == 'p' and at.known.expires - new.lapsed <= new.now then return 'gone' end
   if linking == 'refused' or (new.need == 'p' and kind ~= 'p') then return 'refused' end
@@ -81,8 +82,8 @@ local function at_visitor(at, new, found)
 end
 
 -- Returns nil where the link may be written: nobody is in its way but those of `given`, as the caller has read them. Else the answer to the
--- caller: {gone}, {refused}, {full, handle or visitor}, or {yield, who gives way, three texts each}. Writes nothing. `at`: links and record
--- of a visitor that is not gone; takes what is known of them.
+-- caller: {gone}, {refused}, {full, handle or visitor}, or {yield, who gives way, three texts each}. Writes nothing. `at`: as of
+-- forbidden; takes what is known.
 local function obstacle(at, new, given)
   at.known = known_of(at, new)
   local outcome = forbidden(at, new)
@@ -102,10 +103,12 @@ local function give_way(at, new, given, keys)
   end
 end
 
--- A link as the caller asks for it, from texts: visitor, name, now, handle cap, visitor cap, proof, need, kind, expires, lapsed, source.
-local function asked_link(texts)
+-- A link as the caller asks for it, from texts: visitor, name, now, handle cap, visitor cap, proof, need, kind, expires, lapsed, source; and
+-- who gives way. `first`: number of the visitor's.
+local function asked_link(texts, first)
+  local visitor, name, now, handle_cap, visitor_cap, proof, need, kind, expires, lapsed, source = unpack(texts, first, first + 10)
   return {
-    visitor = texts[1], name = texts[2], now = tonumber(texts[3]), handle_cap = tonumber(texts[4]), visitor_cap = tonumber(texts[5]),
-    proof = texts[6], need = texts[7], kind = texts[8], expires = texts[9], lapsed = tonumber(texts[10]), source = texts[11],
-  }, {unpack(texts, 12)}
+    visitor = visitor, name = name, now = tonumber(now), handle_cap = tonumber(handle_cap), visitor_cap = tonumber(visitor_cap),
+    proof = proof, need = need, kind = kind, expires = expires, lapsed = tonumber(lapsed), source = source,
+  }, {unpack(texts, first + 11)}
 end

@@ -1,11 +1,13 @@
 -- A visitor as a worker assumed it when it decided, and the event that is put before its earlier ones.
 
--- `assumed`: decisive fields and gone, a line each; empty for anything. `gone`: as stored, false for none. Returns whether the visitor is so,
--- and whether it has a record.
-local function as_assumed(record, assumed, gone)
+-- `assumed`: decisive fields and gone, a line each; empty for anything. Returns whether the visitor is so, whether it has a record, and when it
+-- was marked gone, false for never: what marks a visitor takes its record, and what makes one takes the mark.
+local function as_assumed(record, mark, assumed)
   local stored = redis.call('HMGET', record, 'k', 'x', 'g', 's', 'n', 'v', 'w', 'o', 't', 'b')
   for i = 1, #stored do stored[i] = stored[i] or '' end
-  return assumed == '' or table.concat(stored, '\n') .. '\n' .. (gone or '') == assumed, stored[1] ~= ''
+  local known = stored[1] ~= ''
+  local gone = not known and redis.call('GET', mark)
+  return assumed == '' or table.concat(stored, '\n') .. '\n' .. (gone or '') == assumed, known, gone
 end
 
 -- `entry`: event, most, life in seconds, now in seconds, and 1 where the life counts from the first event (an ID without a signature),
