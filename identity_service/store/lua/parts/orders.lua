@@ -7,49 +7,52 @@ local BELOW = {v = 0, t = 2 ^ 32, u = 2 ^ 33} -- by proof: how far below its tim
 local WEAKER = {v = math.huge, t = 0, u = -2 ^ 32} -- below which score a sale may leave for it
 local OLDEST = 16 -- any of them may leave, so that calls of one moment do not all wait for the same
 
--- Sales of a list, the lowest score first.
-local function sales_in(list)
-  local found, stored = {}, redis.call('HGETALL', list)
-  for i = 1, #stored, 2 do
-    if is_sale(stored[i]) then found[#found + 1] = {digest = string.sub(stored[i], 2), score = tonumber(stored[i + 1])} end
+-- Puts a sale in its place among the OLDEST lowest scores, or nowhere.
+local function keep_lowest(lowest, score, field)
+  local at = #lowest < OLDEST and #lowest + 1 or OLDEST
+  local last = lowest[OLDEST]
+  if last and (score > last.score or (score == last.score and field > last.field)) then return end
+  while at > 1 and (lowest[at - 1].score > score or (lowest[at - 1].score == score and lowest[at - 1].field > field)) do
+    lowest[at] = lowest[at - 1]
+    at = at - 1
   end
-  table.sort(found, function(one, other)
-    if one.score == other.score then return one.digest < other.digest end
-    return one.score < other.score
-  end)
-  return found
+  lowest[at] = {score = score, field = field}
 end
 
--- Digests of the oldest of `sales` that may leave for a new one. `most`: of those said with as much proof, or less.
-local function oldest_of(sales, new, most)
-  local ended, weaker, below = {}, {}, 0
-  for _, sale in ipairs(sales) do
-    if sale.score < 0 then below = below + 1 end
-    if sale.score > 0 and sale.score <= new.time - new.life and #ended < OLDEST then ended[#ended + 1] = sale.digest end
-    if sale.score < WEAKER[new.proof] and #weaker < OLDEST then weaker[#weaker + 1] = sale.digest end
+-- The oldest sales of a list that may leave for a new one, or nil where it holds fewer than `most`, of those said with as much proof, or less.
+local function oldest_in(list, new, most)
+  local stored, count, below, ended, weaker = redis.call('HGETALL', list), 0, 0, {}, {}
+  local began, weak = new.time - new.life, WEAKER[new.proof]
+  for i = 1, #stored, 2 do
+    if is_sale(stored[i]) then
+      local score = tonumber(stored[i + 1])
+      count = count + 1
+      if score < 0 then below = below + 1 end
+      if score > 0 and score <= began then keep_lowest(ended, score, stored[i]) end
+      if score < weak then keep_lowest(weaker, score, stored[i]) end
+    end
   end
+  if count < most then return nil end
   return #ended > 0 and (new.proof == 'v' or below < most) and ended or weaker
 end
 
--- `new`: digest, time, proof, told (how often it was told what has to leave), life in s, most, and sizes of lists. `leaving`: by digest, what the caller can let
--- go of; adds to `needed` what has to leave. Returns whether there is room then.
+-- `new`: digest, time, proof, told (how often it was told what has to leave), life in s, most, and sizes of lists. `leaving`: by digest, what
+-- the caller can let go of; adds to `needed` what has to leave. Returns whether there is room then.
 local function room_in(list, new, leaving, needed)
   local most = new.proof == 'v' and new.most or math.floor(new.most / 2)
   new.sizes[list] = redis.call('HLEN', list)
   if new.sizes[list] < most then return true end -- with all links
-  local sales, stands = sales_in(list), {}
-  for _, sale in ipairs(sales) do stands[sale.digest] = true end
-  if #sales < most or stands[new.digest] then return true end
-  for _, digest in ipairs(needed) do
-    if stands[digest] then return true end
+  for _, digest in ipairs({new.digest, unpack(needed)}) do
+    if redis.call('HEXISTS', list, '$' .. digest) == 1 then return true end
   end
-  local oldest = oldest_of(sales, new, most)
+  local oldest = oldest_in(list, new, most)
+  if not oldest then return true end
   local place = new.told > 0 and #oldest > 0 and string.byte(new.digest, 1 + new.told % #new.digest) % #oldest or 0
   local chosen = oldest[1 + place]
   for i = #oldest, 1, -1 do
-    if leaving[oldest[i]] then chosen = oldest[i] end
+    if leaving[string.sub(oldest[i].field, 2)] then chosen = oldest[i] end
   end
-  needed[#needed + 1] = chosen
+  needed[#needed + 1] = chosen and string.sub(chosen.field, 2)
   return chosen ~= nil
 end
 

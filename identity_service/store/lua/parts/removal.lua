@@ -39,18 +39,20 @@ end
 -- told. A grant dated ahead (a banner's clock may be) is marked as withdrawn too: the mark is never older than it. `stood`: kind and grant of
 -- the record, and the mark, false for none. Returns {1 where there was a record, links, events}.
 local function take_all(held, orders, at, life, stood)
-  local links, events = 0, redis.call('LLEN', held.events)
+  local links, events, taken = 0, redis.call('LLEN', held.events), {}
   for _, handle in pairs(held.handles) do links = links + redis.call('HDEL', handle, held.visitor) end
   for _, order in ipairs(orders) do
     forget_visitor(order.sale)
     for field, name in pairs(order.named) do
       if name ~= '' then
         order.sale[field] = ''
-        redis.call('HDEL', held.handles[name], '$' .. order.digest)
+        taken[name] = taken[name] or {}
+        table.insert(taken[name], '$' .. order.digest)
       end
     end
     keep_sale(order.key, order.sale)
   end
+  for name, fields in pairs(taken) do redis.call('HDEL', held.handles[name], unpack(fields)) end
   redis.call('DEL', held.record, held.events, held.receipts, held.sales)
   local mark = string.format('%.0f', math.max(at, tonumber(stood.marked or 0), tonumber(stood.granted or 0)))
   redis.call('SET', held.gone, mark, 'EX', stood.marked and math.max(redis.call('TTL', held.gone), life) or life)
