@@ -1,12 +1,12 @@
 """Sales, once for each ID: read, and written in one step with all that they write elsewhere."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeVar
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from identity_service.attribution import Credit
 from identity_service.errors import StoreUnavailable
@@ -59,12 +59,12 @@ class Line(Struct, frozen=True, array_like=True):
 
 
 class StoredCredit(Struct, frozen=True, array_like=True):
-    """As `Credit`."""
+    """As `Credit`; one label stands without a list around it."""
 
     product: ProductId
-    labels: tuple[str, ...]
-    api: str | None
+    labels: tuple[str, ...] | str
     clicked_at: int
+    api: str | None = None
 
 
 _lines = msgspec.json.Decoder(list[Line]).decode
@@ -87,12 +87,20 @@ def unpacked_lines(stored: str) -> tuple[SaleLine, ...]:
 
 
 def packed_credits(found: Iterable[Credit]) -> str:
-    return compact([astuple(credit) for credit in found])
+    return compact(
+        [
+            [one.product, one.labels[0] if len(one.labels) == 1 else one.labels, one.clicked_at, *([] if one.api is None else [one.api])]
+            for one in found
+        ]
+    )
 
 
 def unpacked_credits(fields: Mapping[str, str]) -> list[Credit]:
     """Of a sale."""
-    return [Credit(*structs.astuple(credit)) for credit in _credits(fields.get("attribution", "[]"))]
+    return [
+        Credit(one.product, one.labels if isinstance(one.labels, tuple) else (one.labels,), one.api, one.clicked_at)
+        for one in _credits(fields.get("attribution", "[]"))
+    ]
 
 
 def read_head(key: str) -> Command:
