@@ -69,11 +69,6 @@ class Event(Struct, frozen=True, array_like=True):
     def stored(self) -> str:
         return ABSENT_AT_END.sub("]", compact(self))
 
-    def around_labels(self) -> tuple[str, str, str]:
-        """As it is stored with labels that are found for it: what stands before them, its api or nothing, and what follows that."""
-        kind, time, products, _, api, text, override, _ = structs.astuple(self)
-        return f"{compact([kind, time, products])[:-1]},", compact(api) if api else "", f",{compact([text, override, True])[1:]}"
-
 
 event_of: Callable[[str], Event] = msgspec.json.Decoder(Event).decode
 """From what `stored` gave."""

@@ -21,7 +21,7 @@ from identity_service.ops.kinds import Rekey, name_of
 from identity_service.ops.stores import TIMEOUT, CommandRefused, OpenStore, exit_code_of, open_store, schema_in, wait_for_quiet
 from identity_service.settings.schema import Settings
 from identity_service.store import Store
-from identity_service.store.keys import VisitorKeys, of_shop
+from identity_service.store.keys import VisitorKeys, of_shop, sales_in
 from identity_service.store.redis.client import Client
 from identity_service.store.redis.command import read, write
 from identity_service.store.schema import SeenMark, continues, examine_marks, misfit, schema_of
@@ -69,12 +69,12 @@ async def forget(store: Store, restored: Side, gone: Gone, now: Millis) -> bool:
 
 async def _clear_id(store: Store, gone: Gone, keys: VisitorKeys) -> VisitorId | None:
     """From where others name the visitor: links at its handles, and its orders."""
-    fields, sales = await store.client.run(read("HKEYS", keys.record), read("ZRANGE", keys.sales, 0, -1))
-    candidates = [sale.get("visitor") for sale in await store.sales.read(gone.shop, sales)]
+    fields, sales = await store.client.run(read("HKEYS", keys.record), read("HKEYS", keys.sales))
+    candidates = [sale.get("visitor") for sale in await store.sales.read(gone.shop, sales_in(sales))]
     for name in handle_names(fields):
         at = store.keys.handle(gone.shop, handle_named(name))
         [linked] = await store.client.run(read("HKEYS", at.links))
-        candidates += linked
+        candidates += linked  # sales among them, which have no visitor's digest
     return next((VisitorId(one) for one in candidates if one and store.keys.visitor_digest(gone.shop, one) == gone.digest), None)
 
 

@@ -3,13 +3,12 @@
     kind           type    in the name   in the value
     V              hash    visitor       fields of 23 characters: a letter and a handle's digest; value of b: a visitor's
     V:gone :events :receipts             visitor       none (string, list, list)
-    V:sales        zset    visitor       members: sales'
-    E              hash    handle        none
-    E:sales        zset    handle        members: sales'
+    V:sales        hash    visitor       fields of a dollar and a sale's
+    E              hash    handle        fields of a dollar and a sale's
     S              string  sale          lines of email and customer: a letter and a handle's
     Q              zset    none          erasures under way: `e` or `a`, a handle by letter and digest, and a nonce
     orders         zset    none          members: sales'
-    R, Z, hour, products, calls, failures, latest, rewrite   none anywhere
+    R, Z, hour, products, calls, failures, latest, labels, rewrite   none anywhere
 
 IDs of receipts are random, receipts are digested under a key of the visitor's record, and salts have nothing to do with peppers.
 """
@@ -19,6 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from identity_service.store.keys import SALE_MARK
 from identity_service.store.sales import FIELDS, OTHERS
 from identity_service.store.visitors import NAME_LENGTH
 
@@ -67,7 +67,7 @@ def name_of(text: bytes) -> Name:
 
 
 def _name(name: bytes, rekey: Rekey) -> bytes:
-    """Of a handle: its letter and its digest."""
+    """Of a handle its letter, of a sale the dollar, and the digest."""
     return name[:1] + rekey(name[1:])
 
 
@@ -88,7 +88,11 @@ def _sale(stored: bytes, rekey: Rekey) -> bytes:
     return b"\n".join(lines)
 
 
-def _sales(members: Mapping[bytes, float], rekey: Rekey) -> dict[bytes, float]:
+def _sales(fields: Mapping[bytes, bytes], rekey: Rekey) -> dict[bytes, bytes]:
+    return {_name(field, rekey) if field.startswith(SALE_MARK.encode()) else field: value for field, value in fields.items()}
+
+
+def _orders(members: Mapping[bytes, float], rekey: Rekey) -> dict[bytes, float]:
     return {rekey(member): score for member, score in members.items()}
 
 
@@ -106,18 +110,18 @@ KINDS: Mapping[str, Kind] = {
     "V:gone": Kind("string", named=True),
     "V:events": Kind("list", named=True),
     "V:receipts": Kind("list", named=True),
-    "V:sales": Kind("zset", named=True, rewrite=_sales),
-    "E": Kind("hash", named=True),
-    "E:sales": Kind("zset", named=True, rewrite=_sales),
+    "V:sales": Kind("hash", named=True, rewrite=_sales),
+    "E": Kind("hash", named=True, rewrite=_sales),
     "S": Kind("string", named=True, rewrite=_sale),
     "R": Kind("list"),
     "Z": Kind("string"),
     "Q": Kind("zset", rewrite=_notes),
-    "orders": Kind("zset", rewrite=_sales),
+    "orders": Kind("zset", rewrite=_orders),
     "hour": Kind("hash"),
     "products": Kind("zset"),
     "calls": Kind("list"),
     "failures": Kind("list"),
     "latest": Kind("hash"),
+    "labels": Kind("hash"),
     "rewrite": Kind("hash"),
 }

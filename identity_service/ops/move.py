@@ -19,15 +19,15 @@ from functools import partial
 
 from identity_service.model.handle import rekeyed
 from identity_service.ops.entries import NEVER, Entry, Side
-from identity_service.ops.first_schema import brought_forward
+from identity_service.ops.first_schema import all_brought_forward
 from identity_service.ops.first_steps import end_steps
 from identity_service.ops.kinds import name_of
 from identity_service.ops.stores import CommandRefused, OpenStore, exit_code_of, last_service, open_store, schema_in, wait_for_quiet
 from identity_service.store.keys import ANY_SCHEMA, MOVE, SCHEMA, is_of_the_store
 from identity_service.store.schema import FIRST, VERSION, Move, MoveState, continues, misfit, schema_of, stored_move
 
-STEPS: Mapping[int, Callable[[Entry], Entry | None]] = {1: brought_forward}
-"""From schema n to the next; None for a key that is there no more."""
+STEPS: Mapping[int, Callable[[Sequence[Entry], Callable[[Sequence[bytes]], list[Entry]]], list[Entry]]] = {1: all_brought_forward}
+"""From schema n to the next, of keys of FROM and of what else they are made of, which is read."""
 HORIZON = 3_600_000
 """Keys that end within these milliseconds are compared, but not counted: they may go between two counts."""
 Report = Callable[[int], None]
@@ -131,13 +131,10 @@ class Moving:
         done = 0
         for names in _moved(self._source):
             done += len(names)
-            found = map(self._brought_forward, self._source.read(names))
-            yield [entry.rekeyed(self._rekey) for entry in found if entry], done
-
-    def _brought_forward(self, entry: Entry | None) -> Entry | None:
-        for version in range(self._stored.version, VERSION):
-            entry = STEPS[version](entry) if entry else None
-        return entry
+            found = self._source.read(names)
+            for version in range(self._stored.version, VERSION):
+                found = STEPS[version](found, self._source.read)
+            yield [entry.rekeyed(self._rekey) for entry in found], done
 
 
 def _moved(side: Side) -> Iterator[list[bytes]]:

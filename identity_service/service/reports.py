@@ -16,6 +16,7 @@ from identity_service.service.counters import LABELLED, MICROS, Tally
 from identity_service.service.returns import shown_lines
 from identity_service.store import DAY, Clock, Store
 from identity_service.store.counters import HOUR, Counts
+from identity_service.store.sales import unpacked_credits
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 ENOUGH_CLICKS = 10
@@ -188,7 +189,7 @@ def _order(shop: Shop, stored: dict[str, str]) -> Order:
         currency=stored.get("currency", shop.settings.currency),
         products=shown_lines(stored),
         visitor=VisitorId(stored["visitor"]) if "visitor" in stored else None,
-        credits=json.loads(stored.get("attribution", "[]")),
+        credits=[credit.members() for credit in unpacked_credits(stored)],
         missing=Break(missing) if missing else None,
     )
 

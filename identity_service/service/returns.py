@@ -7,11 +7,12 @@ from decimal import Decimal
 from msgspec import Struct
 
 from identity_service.model.cookieless import DAY
-from identity_service.model.event import ProductId, Quantity, SaleLine, compact, lines_of, total
+from identity_service.model.event import ProductId, Quantity, SaleLine, compact, total
 from identity_service.model.shop import Shop
 from identity_service.service.counters import Counted, Tally
 from identity_service.service.sell import counted_fields, counted_in, foreign, is_provisional
 from identity_service.store import Clock, Store
+from identity_service.store.sales import unpacked_credits, unpacked_lines
 
 MOST_RETURNS = 1_000
 """Of an order; later ones change nothing, so that a sale stays small."""
@@ -62,7 +63,7 @@ def returned_pieces(stored: Mapping[str, str]) -> dict[int, Decimal]:
 def shown_lines(stored: Mapping[str, str]) -> list[dict[str, object]]:
     """As `SaleLine.stored` gives them, with `returned` where something came back."""
     returned = returned_pieces(stored)
-    lines = [line.stored() for line in lines_of(stored["products"])]
+    lines = [line.stored() for line in unpacked_lines(stored["products"])]
     return [line | ({"returned": _number(returned[at])} if at in returned else {}) for at, line in enumerate(lines)]
 
 
@@ -76,7 +77,7 @@ def _return(stored: Mapping[str, str], product: str, quantity: Decimal, now: int
     if len(before) >= MOST_RETURNS or any((one.product, one.quantity) == (product, text) and now - one.at < DAY for one in before):
         return None
     left, pieces = quantity, []
-    for at, line in enumerate(lines_of(stored["products"])):
+    for at, line in enumerate(unpacked_lines(stored["products"])):
         taken = min(left, line.quantity - returned.get(at, Decimal(0))) if str(line.product) == product else Decimal(0)
         if taken > 0:
             left -= taken
@@ -86,10 +87,10 @@ def _return(stored: Mapping[str, str], product: str, quantity: Decimal, now: int
 
 def _lowered(stored: Mapping[str, str], told: Return, own_currency: str) -> Counted:
     """By how much. Labels that the product is not credited to keep theirs."""
-    lines = lines_of(stored["products"])
+    lines = unpacked_lines(stored["products"])
     amount = total(_revenue(lines, at, Decimal(pieces)) for at, pieces in told.pieces)
-    credited = json.loads(stored.get("attribution", "[]"))
-    labels = {label: amount for credit in credited if str(credit["product"]) == told.product for label in credit["labels"]}
+    credited = [credit for credit in unpacked_credits(stored) if str(credit.product) == told.product]
+    labels = {label: amount for credit in credited for label in credit.labels}
     return Counted(amount, labels, foreign(stored, own_currency))
 
 

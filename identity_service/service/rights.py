@@ -5,7 +5,6 @@ Rights follow proof. Anybody may link an email to a visitor whose bare ID it has
 erases nothing of it, unless an officer decides so for one request (`unproven`).
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -23,6 +22,7 @@ from identity_service.service.receipts import Receipts
 from identity_service.service.returns import shown_lines
 from identity_service.store import Clock, Store
 from identity_service.store.removals import Erased
+from identity_service.store.sales import unpacked_credits
 
 Export = dict[str, Any]
 
@@ -158,9 +158,9 @@ def _shown(link: Link) -> Export:
 def _order(stored: dict[str, str], visitors: Iterable[VisitorId]) -> Export:
     """`visitors`: those that may be told beside it. An order is shown to its own email also where its visitor is not, and then without what
     it was credited to, which is what that visitor did."""
-    told = stored.get("visitor") in set(visitors)
+    told, credited = stored.get("visitor") in set(visitors), unpacked_credits(stored)
     shown: Export = {"sale": stored["sale"]} | ({"visitor": stored["visitor"]} if told else {})
     shown |= {name: handle_named(stored[name]).digest for name in ("email", "customer") if name in stored}
     shown |= {"time": int(stored["time"]), "revenue": stored["revenue"], "products": shown_lines(stored)}
     shown |= {"currency": stored["currency"]} if "currency" in stored else {}
-    return shown | ({"attribution": json.loads(stored["attribution"])} if told and "attribution" in stored else {})
+    return shown | ({"attribution": [credit.members() for credit in credited]} if told and credited else {})

@@ -13,7 +13,7 @@ from msgspec import structs
 from identity_service.errors import ConsentRequired, StoreUnavailable
 from identity_service.model.attribution import Attribution, Break, attribute
 from identity_service.model.cookieless import DAY
-from identity_service.model.event import Event, EventType, Sale, SaleLine, compact, events_of, first_products, lines_of, total
+from identity_service.model.event import Event, EventType, Sale, SaleLine, compact, events_of, first_products, total
 from identity_service.model.handle import Handle
 from identity_service.model.link import LinkSource, Proof
 from identity_service.model.policy import Asked
@@ -26,7 +26,16 @@ from identity_service.service.visit import Visit
 from identity_service.store import Clock, Store
 from identity_service.store.events import Entry
 from identity_service.store.links import MOST_YIELDS, LinkCall, refusal
-from identity_service.store.sales import FormerSale, HandleOfSale, NewSale, OfVisitor, SaleAnswer
+from identity_service.store.sales import (
+    FormerSale,
+    HandleOfSale,
+    NewSale,
+    OfVisitor,
+    SaleAnswer,
+    packed_credits,
+    packed_lines,
+    unpacked_lines,
+)
 
 MOST_COUNTED = Decimal(10**9)
 """Of a provisional amount in the shop's figures, so that a stranger's number cannot end a counter, and with it what others added."""
@@ -82,8 +91,8 @@ def of_session(found: Subject, by_token: str) -> Subject:
 
 def former_sale(stored: Mapping[str, str], *, same_visitor: bool) -> FormerSale:
     """`same_visitor`: then its event stays."""
-    event = sale_event(Sale(stored["sale"], lines_of(stored["products"]), int(stored["time"])))
-    return FormerSale(stored, () if same_visitor else (event.stored(), structs.replace(event, override=True).stored()))
+    event = sale_event(Sale(stored["sale"], unpacked_lines(stored["products"]), int(stored["time"])))
+    return FormerSale(stored, () if same_visitor else (event, structs.replace(event, override=True)))
 
 
 def sale_event(sale: Sale) -> Event:
@@ -213,7 +222,7 @@ class Sales:
         place of it."""
         if not stored or (told.private and is_provisional(stored)) or not await self._store.sales.confirm(shop.shop_id, told.sale.sale):
             return None
-        SALE_CONFLICTS.inc(stored["products"] != _products(told.sale))
+        SALE_CONFLICTS.inc(stored["products"] != packed_lines(told.sale.lines))
         return Sold(subject, None)
 
     def _count(self, shop: Shop, sale: Sale, counted: Counted, former: Mapping[str, str] | None, *, private: bool) -> None:
@@ -270,10 +279,6 @@ def _currency(told: ToldSale) -> dict[str, str]:
     return {"currency": told.currency} if told.currency else {}
 
 
-def _products(sale: Sale) -> str:
-    return compact([line.stored() for line in sale.lines])
-
-
 def _credited(lines: Sequence[SaleLine], labels: Mapping[str, Sequence[str]]) -> dict[str, Decimal]:
     """Revenue by label: that of each product counts in full under each of its labels. `labels`: by product, as text."""
     amounts: dict[str, list[Decimal]] = {}
@@ -296,11 +301,11 @@ def _attribution(shop: Shop, subject: Subject, sale: Sale, events: Sequence[str]
 
 def _fields(subject: Subject, sale: Sale, handles: Sequence[Handle], attribution: Attribution) -> dict[str, str]:
     fields = {"sale": sale.sale, "time": str(sale.time), "revenue": f"{sale.revenue:f}", "mode": subject.mode}
-    fields["products"] = _products(sale)
+    fields["products"] = packed_lines(sale.lines)
     if subject.visitor:
         fields["visitor"] = subject.visitor
     if attribution.credits:
-        fields["attribution"] = compact([credit.members() for credit in attribution.credits])
+        fields["attribution"] = packed_credits(attribution.credits)
     if attribution.missing:
         fields["missing"] = attribution.missing
     names = {"e": "email", "c": "customer"}

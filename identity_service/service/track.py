@@ -23,7 +23,7 @@ from identity_service.service.links import Links
 from identity_service.service.tokens import Tokens
 from identity_service.service.visit import Known, Visit, token_expires
 from identity_service.store import Clock, Store
-from identity_service.store.events import Entry, Kept, Unlabelled
+from identity_service.store.events import Entry, Kept
 from identity_service.store.links import Linkable
 
 CHANGING = "The visitor's consent changed again and again while the call was made; repeat it."
@@ -164,18 +164,16 @@ class Tracking:
         if unlabelled and subject.bridged_from:
             event = await self._backtracked(shop, visitor, subject.bridged_from, event)
             unlabelled = event.labels is None
-        event = _marked(event, subject)
-        click = Unlabelled(str(event.products[0]), event.around_labels()) if unlabelled else None
         entry = self.entry(shop, subject, event)
-        outcome, found = await self._store.events.record(shop.shop_id, visitor, entry, click=click, expected=expected)
+        outcome, found = await self._store.events.record(shop.shop_id, visitor, entry, unlabelled=unlabelled, expected=expected)
         if outcome != "kept":
             return None
-        return tuple(found) if found and unlabelled else event.labels or ()
+        return found or event.labels or ()
 
     def entry(self, shop: Shop, subject: Subject, event: Event) -> Entry:
         """An event of the subject's visitor as it is written now."""
         now = int(self._clock())
-        return Entry(_marked(event, subject).stored(), self._kept(shop, subject, now), now)
+        return Entry(_marked(event, subject), self._kept(shop, subject, now), now)
 
     def _kept(self, shop: Shop, subject: Subject, now: int) -> Kept:
         lasting = subject.signed or subject.kind is Kind.PERSISTENT

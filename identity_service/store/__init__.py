@@ -12,6 +12,7 @@ from identity_service.server.logs import log
 from identity_service.store.counters import ActivityStore
 from identity_service.store.events import EventStore
 from identity_service.store.keys import Keys
+from identity_service.store.labels import LabelStore
 from identity_service.store.links import LinkStore
 from identity_service.store.redis.client import Client
 from identity_service.store.redis.command import write
@@ -48,12 +49,13 @@ class Store:
         self.keys = keys
         assumed = AssumedVisitors(NOTHING)
         self.visitors = VisitorStore(client, keys, assumed)
-        self.events = EventStore(client, keys, assumed)
+        labels = LabelStore(client, keys)
+        self.events = EventStore(client, keys, assumed, labels)
         self.salts = SaltStore(client, keys)
         self.links = LinkStore(client, keys, caps)
         self.removals = RemovalStore(client, keys, retention.gone * DAY)
-        self.activity = ActivityStore(client, keys, most_orders, retention.sale * DAY)
-        self.sales = SaleStore(client, keys, self.links, self.activity, retention.sale * DAY)
+        self.activity = ActivityStore(client, keys, labels, most_orders, retention.sale * DAY)
+        self.sales = SaleStore(client, keys, self.links, self.events, self.activity, retention.sale * DAY)
         self._schema = Schema(VERSION, handles.fingerprints)
         self._mark = mark or SeenMark()
         self.repair = Repair(client, keys, self.removals)

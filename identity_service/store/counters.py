@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from identity_service.model.shop import ShopId
 from identity_service.store.keys import Keys
+from identity_service.store.labels import LabelStore
 from identity_service.store.redis.client import Client
 from identity_service.store.redis.command import Command, Part, call, read, write
 
@@ -13,6 +14,8 @@ HOUR = 3_600
 DAY = 86_400
 MOST_COUNTERS = 500
 """Names of one hour, most of them labels."""
+CLICKED = "click "
+"""What stands before a label whose clicks are counted."""
 MOST_COUNTED = 2**63 - 1
 """Of one name in one hour, the highest that the store can hold, and below zero the lowest; revenue is counted in millionths."""
 MOST_PRODUCTS = 10_000
@@ -43,9 +46,10 @@ class Log(Struct, frozen=True):
 class ActivityStore:
     """`most_orders`: newest orders listed of a shop; `order_life` in seconds."""
 
-    def __init__(self, client: Client, keys: Keys, most_orders: int, order_life: int) -> None:
+    def __init__(self, client: Client, keys: Keys, labels: LabelStore, most_orders: int, order_life: int) -> None:
         self._client = client
         self._keys = keys
+        self._labels = labels
         self._most_orders = most_orders
         self._order_life = order_life
 
@@ -66,8 +70,11 @@ class ActivityStore:
         return list(found)
 
     async def write(self, shop: ShopId, hours: Mapping[int, Counts], products: Mapping[str, Shown], log: Log, last: Counts) -> None:
-        """Adds what was gathered: counters by the start of their hour, products seen, log entries oldest first, times of the last calls."""
-        commands: list[Command] = []
+        """Adds what was gathered: counters by the start of their hour, products seen, log entries oldest first, times of the last calls;
+        and gives the labels that were clicked their numbers."""
+        clicked = {name.removeprefix(CLICKED) for counts in hours.values() for name in counts if name.startswith(CLICKED)}
+        labels, numbering = self._labels.numbering(shop, sorted(clicked))
+        commands: list[Command] = [numbering] if numbering else []
         for start, counts in hours.items():
             pairs = [text for name, number in counts.items() for text in (name, max(-MOST_COUNTED, min(number, MOST_COUNTED)))]
             commands.append(call("count", [self._keys.hour(shop, start)], MOST_COUNTERS, COUNTERS_LIFE, MOST_COUNTED, *pairs))
@@ -81,7 +88,8 @@ class ActivityStore:
             key = self._keys.latest(shop)
             commands += [write("HSET", key, *(text for pair in last.items() for text in pair)), write("EXPIRE", key, COUNTERS_LIFE)]
         if commands:
-            await self._client.run(*commands)
+            replies = await self._client.run(*commands)
+            self._labels.learn(shop, labels, replies[0] if numbering else ())
 
     async def counts(self, shop: ShopId, first: int, last: int) -> list[dict[str, int]]:
         """One mapping for each hour from that of `first` to that of `last`, seconds since 1970."""

@@ -5,6 +5,8 @@ V visitor · E handle · S sale · R receipts · Z salt · Q erasures under way;
 manual documents it for services that read it directly. Visitors and sales appear as 22 characters of a keyed digest.
 """
 
+from collections.abc import Iterable, Mapping
+
 from msgspec import Struct
 
 from identity_service.model.handle import Handle, Handles
@@ -15,6 +17,8 @@ ANY_SCHEMA = "id:v?:"
 """As SCAN looks for names."""
 PIECE_LENGTH = 6
 """Characters that name a piece of receipts."""
+SALE_MARK = "$"
+"""Before a sale's digest in a hash. No visitor's ID and no name of a handle begins so."""
 PROBE = f"{PREFIX}{{probe}}"
 PROBES = f"{PREFIX}{{probe-"
 PROBE_OF_A_SHOP = "}:probe"
@@ -59,19 +63,14 @@ class VisitorKeys(Struct, frozen=True):
 
     @property
     def sales(self) -> str:
-        """Sorted set of sale digests by time, those that a public key said below zero, and those without a token below them."""
+        """Hash, SALE_MARK and a sale's digest → its time, less than zero where a public key said it, and lower without a token."""
         return f"{self.record}:sales"
 
 
 class HandleKeys(Struct, frozen=True):
-    """`links` is a hash, visitor → value."""
+    """`links` is a hash, visitor → value. Sales that name the handle stand in it as in those of a visitor."""
 
     links: str
-
-    @property
-    def sales(self) -> str:
-        """As a visitor's."""
-        return f"{self.links}:sales"
 
 
 class Keys:
@@ -133,6 +132,9 @@ class Keys:
     def failures(self, shop: ShopId) -> str:
         return of_shop(shop, "failures")
 
+    def labels(self, shop: ShopId) -> str:
+        return of_shop(shop, "labels")
+
     def latest(self, shop: ShopId) -> str:
         return of_shop(shop, "latest")
 
@@ -140,3 +142,13 @@ class Keys:
 def of_shop(shop: ShopId | str, name: str) -> str:
     """`*` for any shop, where names are looked for."""
     return f"{PREFIX}{{{shop}}}:{name}"
+
+
+def sales_in(fields: Iterable[str]) -> list[str]:
+    """Digests of the sales among the fields of a hash, in order."""
+    return sorted(field.removeprefix(SALE_MARK) for field in fields if field.startswith(SALE_MARK))
+
+
+def links_in(fields: Mapping[str, str]) -> dict[str, str]:
+    """Of a handle's hash, visitor → value."""
+    return {visitor: value for visitor, value in fields.items() if not visitor.startswith(SALE_MARK)}

@@ -8,7 +8,7 @@ from identity_service.model.handle import Handle, handle_named
 from identity_service.model.link import Link, LinkCaps, LinkSource, Proof, living_links
 from identity_service.model.shop import ShopId
 from identity_service.model.visitor import LAPSED, Kind, VisitorId
-from identity_service.store.keys import Keys
+from identity_service.store.keys import Keys, links_in
 from identity_service.store.redis.client import Client
 from identity_service.store.redis.command import call, read
 
@@ -52,7 +52,7 @@ class LinkStore:
     async def living(self, shop: ShopId, handles: Sequence[Handle], now: int) -> list[list[Link]]:
         """The links of each handle, newest first."""
         replies = await self._client.read_many([read("HGETALL", self._keys.handle(shop, handle).links) for handle in handles])
-        return [living_links(stored, now) for stored in replies]
+        return [living_links(links_in(stored), now) for stored in replies]
 
     async def link(self, asked: LinkCall) -> None:
         """Raises ConsentRequired, or Invalid where a cap is reached: then nothing was written; or StoreUnavailable: then perhaps."""

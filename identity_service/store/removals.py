@@ -16,7 +16,7 @@ from identity_service.model.handle import Handle, handle_named
 from identity_service.model.link import Link, parse_link
 from identity_service.model.shop import ShopId
 from identity_service.model.visitor import VisitorId
-from identity_service.store.keys import Keys
+from identity_service.store.keys import Keys, links_in, sales_in
 from identity_service.store.redis.client import Client
 from identity_service.store.redis.command import Part, call, read, write
 from identity_service.store.sales import names_in, read_head, unpacked
@@ -85,7 +85,7 @@ class RemovalStore:
     async def links_at(self, shop: ShopId, handle: Handle) -> list[Link]:
         """All that an erasure by the handle takes: also those that have ended, and were not swept yet."""
         [stored] = await self._client.run(read("HGETALL", self._keys.handle(shop, handle).links))
-        return [parse_link(visitor, value) for visitor, value in stored.items()]
+        return [parse_link(visitor, value) for visitor, value in links_in(stored).items()]
 
     async def count_links(self, shop: ShopId, names: Sequence[str], visitor: VisitorId) -> int:
         """At how many of the handles the visitor is linked."""
@@ -96,8 +96,8 @@ class RemovalStore:
         """Visitors that this handle alone holds by proof go whole; others lose only this link. Orders lose the handle. `unproven`: those
         that it holds without proof, and nobody by proof, go whole, too. `at` is made no earlier than what is there now: another worker's
         clock may be ahead."""
-        keys = self._keys.handle(shop, handle)
-        links, [digests] = await self.links_at(shop, handle), await self._client.run(read("ZRANGE", keys.sales, 0, -1))
+        [fields] = await self._client.run(read("HGETALL", self._keys.handle(shop, handle).links))
+        links, digests = [parse_link(visitor, value) for visitor, value in links_in(fields).items()], sales_in(fields)
         stored = await self._client.read_many([read_head(self._keys.sale_of(shop, digest)) for digest in digests])
         seconds = max([0, *(link.last_seen for link in links), *(int(unpacked(sale)["time"]) for sale in stored if sale)])
         at = at if seconds <= at // 1000 else Millis(seconds * 1000 + 999)
@@ -136,17 +136,17 @@ class RemovalStore:
 
     async def _scrub(self, shop: ShopId, handle: Handle, at: Millis) -> None:
         keys = self._keys.handle(shop, handle)
-        [digests] = await self._client.run(read("ZRANGE", keys.sales, 0, -1))
-        if digests:
+        [fields] = await self._client.run(read("HKEYS", keys.links))
+        if digests := sales_in(fields):
             sales = [self._keys.sale_of(shop, digest) for digest in digests]
-            places = (keys.sales, self._keys.rewrite(shop), *sales)
+            places = (keys.links, self._keys.rewrite(shop), *sales)
             await self._client.run(call("scrub_sales", places, handle.name, at // 1000, *digests))
 
     async def _held_by(self, shop: ShopId, visitors: Sequence[VisitorId], first: str | None = None) -> list[Held]:
         """`first`: name of the handle that has to be the first one of each."""
         keys = [self._keys.visitor(shop, visitor) for visitor in visitors]
-        found = await self._client.read_many([one for of in keys for one in (read("HKEYS", of.record), read("ZRANGE", of.sales, 0, -1))])
-        sales = [sorted(digests) for digests in found[1::2]]
+        found = await self._client.read_many([one for of in keys for one in (read("HKEYS", of.record), read("HKEYS", of.sales))])
+        sales = [sales_in(fields) for fields in found[1::2]]
         reads = [read_head(self._keys.sale_of(shop, sale)) for digests in sales for sale in digests]
         stored = iter(map(unpacked, await self._client.read_many(reads)))
         held = []
@@ -160,6 +160,6 @@ class RemovalStore:
         """Keys as of `held_of` in the scripts, and what tells them which handles and sales those are."""
         of, handles = self._keys.visitor(shop, visitor), [self._keys.handle(shop, handle_named(name)) for name in held.handles]
         keys = [of.record, of.gone, of.events, of.receipts, of.sales]
-        keys += [key for one in handles for key in (one.links, one.sales)]
+        keys += [one.links for one in handles]
         keys += [self._keys.sale_of(shop, sale) for sale in held.sales]
         return keys, (len(handles), *held.handles, *held.sales)

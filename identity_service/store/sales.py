@@ -1,17 +1,23 @@
 """Sales, once for each ID: read, and written in one step with all that they write elsewhere."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TypeVar
 
+import msgspec
+from msgspec import Struct
+
 from identity_service.errors import StoreUnavailable
+from identity_service.model.attribution import Credit
+from identity_service.model.event import Event, EventType, ProductId, SaleLine, compact
 from identity_service.model.handle import Handle, handle_named
 from identity_service.model.link import Proof
 from identity_service.model.shop import ShopId
 from identity_service.model.visitor import VisitorId
 from identity_service.store.counters import ActivityStore
-from identity_service.store.events import Entry, keeping
-from identity_service.store.keys import Keys
+from identity_service.store.events import Entry, EventStore
+from identity_service.store.keys import Keys, sales_in
 from identity_service.store.links import LinkCall, LinkStore
 from identity_service.store.redis.client import Client
 from identity_service.store.redis.command import Command, call, read
@@ -27,17 +33,74 @@ NAMING = ("visitor", "email", "customer")
 HEAD = 255
 """Bytes within which time and names of any sale stand; all of it may be a hundred times as many."""
 OTHERS = ("mode", "revenue", "currency", "returned", "missing", "counted", "products", "sale")
+MODES = {"null": "0", "none": "n", "cookieless": "c", "persistent": "p"}
+MODES_BY_LETTER = {letter: mode for mode, letter in MODES.items()}
 
 
 def packed(fields: Mapping[str, str]) -> str:
-    """As it is stored: a line each. The shop's own ID of the sale is the last, and may be several."""
-    return "\n".join([fields.get(name, "") for name in (*FIELDS, *OTHERS)])
+    """As it is stored: a line each, and of the mode a letter. The shop's own ID of the sale is the last, and may be several."""
+    stored = {**fields, "mode": MODES.get(fields.get("mode", ""), "")}
+    return "\n".join([stored.get(name, "") for name in (*FIELDS, *OTHERS)])
 
 
 def unpacked(stored: str | None) -> dict[str, str]:
     """The fields that it has; empty where there is no sale. The last one may be cut off where only the beginning was read."""
     lines = (stored or "").split("\n", len(FIELDS) + len(OTHERS) - 1)
-    return {name: line for name, line in zip((*FIELDS, *OTHERS), lines, strict=False) if line.strip(" ")}
+    found = {name: line for name, line in zip((*FIELDS, *OTHERS), lines, strict=False) if line.strip(" ")}
+    return found | {"mode": MODES_BY_LETTER[found["mode"]]} if "mode" in found else found
+
+
+class Line(Struct, frozen=True, array_like=True):
+    """Of a sale. Decimals are text, whole quantities numbers."""
+
+    product: ProductId | None
+    quantity: int | str
+    price: str | None = None
+
+
+class StoredCredit(Struct, frozen=True, array_like=True):
+    """As `Credit`; one label stands without a list around it."""
+
+    product: ProductId
+    labels: tuple[str, ...] | str
+    clicked_at: int
+    api: str | None = None
+
+
+_lines = msgspec.json.Decoder(list[Line]).decode
+_credits = msgspec.json.Decoder(list[StoredCredit]).decode
+
+
+def packed_lines(lines: Iterable[SaleLine]) -> str:
+    return compact([list(line.stored().values()) for line in lines])
+
+
+def unpacked_lines(stored: str) -> tuple[SaleLine, ...]:
+    return tuple(
+        SaleLine(
+            line.product,
+            line.quantity if isinstance(line.quantity, int) else Decimal(line.quantity),
+            None if line.price is None else Decimal(line.price),
+        )
+        for line in _lines(stored)
+    )
+
+
+def packed_credits(found: Iterable[Credit]) -> str:
+    return compact(
+        [
+            [one.product, one.labels[0] if len(one.labels) == 1 else one.labels, one.clicked_at, *([] if one.api is None else [one.api])]
+            for one in found
+        ]
+    )
+
+
+def unpacked_credits(fields: Mapping[str, str]) -> list[Credit]:
+    """Of a sale."""
+    return [
+        Credit(one.product, one.labels if isinstance(one.labels, tuple) else (one.labels,), one.api, one.clicked_at)
+        for one in _credits(fields.get("attribution", "[]"))
+    ]
 
 
 def read_head(key: str) -> Command:
@@ -61,11 +124,10 @@ class HandleOfSale:
 
 @dataclass(frozen=True, slots=True)
 class FormerSale:
-    """One that a public key told, and whose place another one takes. `events`: forms in which its visitor's may be stored; none where it
-    stays."""
+    """One that a public key told, and whose place another one takes. `events`: what its visitor's may be; none where it stays."""
 
     fields: Mapping[str, str]
-    events: tuple[str, ...]
+    events: tuple[Event, ...]
 
     @property
     def handles(self) -> list[Handle]:
@@ -115,21 +177,22 @@ class SaleAnswer:
 class SaleStore:
     """`life`: seconds a sale is kept. `most`: of a visitor, and of a handle."""
 
-    def __init__(self, client: Client, keys: Keys, links: LinkStore, activity: ActivityStore, life: int) -> None:
+    def __init__(self, client: Client, keys: Keys, links: LinkStore, events: EventStore, activity: ActivityStore, life: int) -> None:
         self._client = client
         self._keys = keys
         self._links = links
+        self._events = events
         self._activity = activity
         self._life = life
         self.most = MOST_SALES
 
     async def before(self, shop: ShopId, sale: str, visitor: VisitorId, bridged_from: str | None) -> tuple[dict[str, str], list[str]]:
-        """What a sale is decided from: what an earlier call of it stored, and the visitor's events, newest first, then those of the session
+        """What a sale is decided from: what an earlier call of it stored, and the visitor's clicks, newest first, then those of the session
         before its grant."""
         lists = [self._keys.visitor_digest(shop, visitor), *([bridged_from] if bridged_from else [])]
         events = (read("LRANGE", self._keys.visitor_of(shop, one).events, 0, -1) for one in lists)
         stored, *found = await self._client.run(read("GET", self._key(shop, sale)), *events)
-        return unpacked(stored), [event for events in found for event in events]
+        return unpacked(stored), await self._events.told(shop, [event for events in found for event in events], EventType.CLICK)
 
     async def sell(self, shop: ShopId, new: NewSale) -> SaleAnswer:
         [[outcome, *rest]] = await self._client.run(self._selling(shop, new))
@@ -151,8 +214,8 @@ class SaleStore:
         if new.of:
             of = self._keys.visitor(shop, new.of.visitor)
             keys += [of.record, of.gone, of.sales, of.events]
-            assumed, event = (new.of.assumed,), keeping(new.of.entry) if new.of.entry else ()
-        former = _former(new.former) if new.former else ()
+            assumed, event = (new.of.assumed,), self._events.keeping(shop, new.of.entry) if new.of.entry else ()
+        former = self._former(shop, new.former) if new.former else ()
         groups: list[Sequence[str | int]] = [(self._life, packed(new.fields)), listing, index, assumed, event, former]
         if new.former:
             keys += self._keys_of(shop, new.former)
@@ -160,7 +223,7 @@ class SaleStore:
         keys += [key for one, fields in new.leaving.items() for key in self._keys_of_leaving(shop, one, fields)]
         for one in new.handles:
             at = self._keys.handle(shop, one.handle)
-            keys += [at.links, at.sales, *(self._links.keys_giving_way(one.link) if one.link else ())]
+            keys += [at.links, *(self._links.keys_giving_way(one.link) if one.link else ())]
             groups.append(("1" if one.named else "", *(self._links.arguments(one.link) if one.link else ())))
         return call("sell", keys, *(text for group in groups for text in (len(group), *group)))
 
@@ -169,11 +232,11 @@ class SaleStore:
         if "visitor" in former.fields:
             of = self._keys.visitor(shop, former.fields["visitor"])
             keys += [of.record, of.sales, of.events]
-        return keys + [key for at in (self._keys.handle(shop, one) for one in former.handles) for key in (at.links, at.sales)]
+        return keys + [self._keys.handle(shop, one).links for one in former.handles]
 
     def _keys_of_leaving(self, shop: ShopId, digest: str, fields: Mapping[str, str]) -> list[str]:
         lists = [self._keys.visitor(shop, VisitorId(fields["visitor"])).sales] if "visitor" in fields else []
-        return [self._keys.sale_of(shop, digest), *lists, *(self._keys.handle(shop, handle_named(name)).sales for name in names_in(fields))]
+        return [self._keys.sale_of(shop, digest), *lists, *(self._keys.handle(shop, handle_named(name)).links for name in names_in(fields))]
 
     async def amend(self, shop: ShopId, sale: str, change: Callable[[dict[str, str]], tuple[Mapping[str, str], T] | None]) -> T | None:
         """Puts what `change` makes of a sale in its place, and asks it anew where the sale has changed meanwhile; returns what it tells
@@ -206,8 +269,8 @@ class SaleStore:
 
     async def of_handle(self, shop: ShopId, handle: Handle) -> list[str]:
         """Digests of the sales that name the handle."""
-        [sales] = await self._client.run(read("ZRANGE", self._keys.handle(shop, handle).sales, 0, -1))
-        return sorted(sales)
+        [fields] = await self._client.run(read("HKEYS", self._keys.handle(shop, handle).links))
+        return sales_in(fields)
 
     async def read(self, shop: ShopId, digests: Sequence[str]) -> list[dict[str, str]]:
         if not digests:
@@ -218,9 +281,7 @@ class SaleStore:
     def _key(self, shop: ShopId, sale: str) -> str:
         return self._keys.sale_of(shop, self._keys.sale_digest(shop, sale))
 
-
-def _former(former: FormerSale) -> Sequence[str | int]:
-    """As the script takes it."""
-    fields = former.fields
-    names = (handle.name for handle in former.handles)
-    return fields["time"], fields.get("visitor", ""), len(former.events), *former.events, *names
+    def _former(self, shop: ShopId, former: FormerSale) -> Sequence[str | int]:
+        """As the script takes it."""
+        fields, events = former.fields, [self._events.packed(shop, event) for event in former.events]
+        return fields["time"], fields.get("visitor", ""), len(events), *events, *(handle.name for handle in former.handles)

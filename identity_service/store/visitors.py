@@ -9,7 +9,7 @@ from identity_service.model.consent import NEVER_SEEN, Choice, Consent, Millis, 
 from identity_service.model.handle import handle_named
 from identity_service.model.shop import ShopId
 from identity_service.model.visitor import LAPSED, Kind, VisitorId, VisitorRecord, VisitorState
-from identity_service.store.keys import PIECE_LENGTH, Keys, VisitorKeys
+from identity_service.store.keys import PIECE_LENGTH, Keys, VisitorKeys, sales_in
 from identity_service.store.redis.client import Client
 from identity_service.store.redis.command import call, read, write
 from identity_service.store.remembered import AssumedVisitors, Stored
@@ -149,8 +149,8 @@ class VisitorStore:
         return [newest, *earlier] if newest else []
 
     async def sale_digests(self, shop: ShopId, visitor: VisitorId) -> list[str]:
-        [sales] = await self._client.run(read("ZRANGE", self._keys.visitor(shop, visitor).sales, 0, -1))
-        return sorted(sales)
+        [fields] = await self._client.run(read("HKEYS", self._keys.visitor(shop, visitor).sales))
+        return sales_in(fields)
 
     async def receipts(self, shop: ShopId, receipt_ids: Sequence[str]) -> list[tuple[str, str]]:
         """ID and body of each in the order asked; unknown ones are left out. Those of the first schema are JSON objects."""

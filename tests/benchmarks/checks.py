@@ -136,7 +136,7 @@ def _click(side: Side, store: redis.Redis) -> None:
     demand(call(side, CLICK, body).json == {"status": "ok"}, "a click is taken")
     _stored(seen, store, 1, "a click")
     lists = [key for key in _keys(store).keys() - seen.keys() if store.type(key) == "list" and SHOP_LISTS not in key]
-    demand(any('"product' in event and "4711815" in event for key in lists for event in store.lrange(key, 0, -1)), "a click is an event")
+    demand(any("4711815" in event for key in lists for event in store.lrange(key, 0, -1)), "a click is an event")
     for _ in range(MOST_EVENTS + 5):
         call(side, CLICK, body)
     demand(max(int(store.llen(key)) for key in lists) == MOST_EVENTS, f"{MOST_EVENTS} events are kept")

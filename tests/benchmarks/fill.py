@@ -75,6 +75,8 @@ async def refuse(services: Services, count: int) -> None:
 async def click(services: Services, visitors: Sequence[VisitorId]) -> None:
     """One of each visitor, with a label of 27 characters."""
     event = Event(EventType.CLICK, int(services.clock()), ("SKU-10042",), ("Home / Bestsellers / Slider",))
+    services.tally.clicked(demo(services).shop_id, "SKU-10042", event.labels or (), visitor=True, private=True)
+    await services.tally.write()  # as each second does; from now on the label is a number
     await in_flight(services.tracking.log(of(services, visitor), event) for visitor in visitors)
 
 

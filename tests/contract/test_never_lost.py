@@ -22,6 +22,7 @@ from identity_service.model.shop import ShopId
 from identity_service.service.counters import Called, Counted
 from identity_service.settings.load import load
 from identity_service.store.counters import MOST_COUNTED
+from identity_service.store.events import looking_for, packed, unpacked
 from identity_service.store.redis.command import script
 from identity_service.web.calls.arguments import MOST_LABEL_BYTES
 from tests.conftest import Clock, Shopper, shopping
@@ -603,8 +604,8 @@ async def test_what_results_keep_is_bounded(shopper: Shopper, database: redis.Re
     kept = [str(one) for one in database.lrange(events_key(database), 0, -1)]
     assert len(kept) == 200
     assert max(map(len, kept)) < MOST_PRODUCT_BYTES + MOST_LABEL_BYTES + 600
-    [members] = {one.split(",", 2)[2] for one in kept}
-    found = event_of(f'["results",1,{members}')
+    [members] = {one.split(",", 1)[1] for one in kept}
+    found = unpacked(f"r1,{members}", {})
     assert len(found.products) > 20
     assert sum(len(json.dumps(product)) + 1 for product in found.products) <= MOST_PRODUCT_BYTES
 
@@ -634,11 +635,13 @@ def decoded_by_script(database: redis.Redis, key: str, product: str) -> int:
     local cjson = {encode = real.encode, decode = function(text) decoded = decoded + 1 return real.decode(text) end}
     """
     source = (
-        script("record_event").source.replace("#!lua\n", f"#!lua\n{counting}").replace("return {'kept', labels or {}}", "return decoded")
+        script("record_event")
+        .source.replace("#!lua\n", f"#!lua\n{counting}")
+        .replace("return {'kept', unpack(labels or {})}", "return decoded")
     )
     click = Event(EventType.CLICK, 1, (product,))
     keys = (key.replace("events", "record"), key.replace("events", "gone"), key)
-    found = database.eval(source, 3, *keys, click.stored(), 200, 60, 1, "", "", NEWEST_RESULTS, product, *click.around_labels())
+    found = database.eval(source, 3, *keys, packed(click, None), 200, 60, 1, "", "", *looking_for(click))
     assert isinstance(found, int)
     return found
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import redis
 
-from identity_service.model.event import event_of
 from identity_service.model.handle import Handles
 from identity_service.model.shop import ShopId
 from identity_service.settings.load import load
-from identity_service.store.keys import PREFIX, Keys
+from identity_service.store.events import unpacked as unpacked_event
+from identity_service.store.keys import PREFIX, Keys, links_in
 from identity_service.store.sales import unpacked
 from identity_service.store.visitors import NAME_LENGTH
 from tests.faults.connection import Connection
@@ -105,7 +105,7 @@ def _read_visitor(kept: Kept, names: Names, digest: str, part: str | None, value
     elif part == "gone":
         kept.gone.add(visitor)
     elif part == "events":
-        events = Counter(event.text or str(event.products[0]) for event in map(event_of, value))
+        events = Counter(event.text or str(event.products[0]) for event in (unpacked_event(one, {}) for one in value))
         kept.clicks |= {(visitor, event) for event in events if event.startswith("c")}
         kept.twice += [f"{event} of {visitor}" for event, times in events.items() if times > 1]
     elif part is None:
@@ -121,13 +121,13 @@ def _read_handle(kept: Kept, names: Names, digest: str, part: str | None, value:
     if email is None:
         kept.strangers.append(f"E {digest}")
     elif part is None:
-        kept.links |= {(email, visitor) for visitor in value}
+        kept.links |= {(email, visitor) for visitor in links_in(value)}
 
 
 def _read_sale(kept: Kept, names: Names, digest: str, part: str | None, stored: str) -> None:
     sale = unpacked(stored)
     email = names.emails.get(sale["email"][1:], "of a stranger") if "email" in sale else None
-    product = re.findall(r'"id":"(i\d+)"', sale["products"])
+    product = re.findall(r'"(i\d+)"', sale["products"])
     kept.orders.append((sale["sale"], Order(sale.get("visitor"), email, product[0])))
     if names.sales.get(digest) != sale["sale"]:
         kept.strangers.append(f"S {digest}")

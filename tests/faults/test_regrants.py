@@ -11,6 +11,7 @@ import redis
 
 from identity_service.errors import ServiceError
 from identity_service.model.consent import SHOP as SHOP_SAYS
+from identity_service.model.event import Event, EventType
 from identity_service.model.handle import Handle
 from identity_service.model.visitor import VisitorId
 from identity_service.store.events import Entry, Kept
@@ -20,7 +21,7 @@ from tests.faults.world import NOW, SHOP, World
 pytestmark = pytest.mark.anyio
 ROUNDS = 1_000
 OWN = VisitorId("own")
-ENTRY = Entry("{}", Kept(10, 60, from_first=False), NOW)
+ENTRY = Entry(Event(EventType.CLICK, NOW), Kept(10, 60, from_first=False), NOW)
 
 
 @dataclass

@@ -9,7 +9,7 @@ import redis
 from identity_service.model.link import LinkCaps, parse_link
 from identity_service.model.shop import ShopId
 from identity_service.ops.kinds import KINDS, UnknownKeyError, name_of
-from identity_service.store.keys import Keys, is_of_the_store
+from identity_service.store.keys import Keys, is_of_the_store, links_in
 from identity_service.store.sales import unpacked
 from identity_service.store.visitors import NAME_LENGTH
 
@@ -54,8 +54,13 @@ class Shop:
     keys: Keys
 
     def of(self, kind: str) -> dict[str, Any]:
-        """By digest."""
-        found = {own: value for (shop, one, own), value in self.dump.items() if (shop, one) == (self.shop, kind)}
+        """By digest. Links and sales of a handle apart, as E and E:sales; scores of sales by their digests."""
+        stored = "E" if kind == "E:sales" else kind
+        found = {own: value for (shop, one, own), value in self.dump.items() if (shop, one) == (self.shop, stored)}
+        if kind in {"V:sales", "E:sales"}:
+            return {own: {one[1:]: int(score) for one, score in value.items() if one[0] == "$"} for own, value in found.items()}
+        if kind == "E":
+            return {own: links_in(value) for own, value in found.items()}
         return {own: unpacked(value) for own, value in found.items()} if kind == "S" else found
 
     def digest(self, visitor: str) -> str:
@@ -113,7 +118,7 @@ def indexes(shop: Shop, caps: LinkCaps) -> Iterator[str]:
     for kind, fields in (("V:sales", ("visitor",)), ("E:sales", ("email", "customer"))):
         named = {(sale[field], own) for own, sale in shop.of("S").items() for field in fields if field in sale}
         named = {(shop.digest(who) if kind == "V:sales" else who[1:], own) for who, own in named}
-        indexed = {(own, sale) for own, sales in shop.of(kind).items() for sale, _ in sales}
+        indexed = {(own, sale) for own, sales in shop.of(kind).items() for sale in sales}
         yield from (f"{kind} lacks {one}" for one in sorted(named - indexed))
         yield from (f"{kind} tells {one}, which does not name it" for one in sorted(indexed - named))
 
@@ -127,7 +132,7 @@ def ranks(shop: Shop, caps: LinkCaps) -> Iterator[str]:
     sold = shop.of("S")
     for kind in ("V:sales", "E:sales"):
         for own, sales in shop.of(kind).items():
-            for digest, score in sales:
+            for digest, score in sales.items():
                 sale = sold.get(digest, {})
                 proof = "key" if "verified" in sale else "token" if "by_token" in sale else "none"
                 if sale and score != int(sale["time"]) - BELOW[proof]:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import redis
 
 from identity_service.model.consent import NEVER_SEEN, Choice, Consent, Millis
+from identity_service.model.event import Event, EventType
 from identity_service.model.handle import Handle, HandleKind, Handles
 from identity_service.model.link import LinkCaps, LinkSource, Proof
 from identity_service.model.shop import ShopId
@@ -72,7 +73,7 @@ class World:
 
     async def click(self, visitor: VisitorId, now: int = NOW) -> str:
         """Returns kept or gone."""
-        outcome, _ = await self.store.events.record(SHOP, visitor, Entry(f'{{"n":{now}}}', KEPT, now))
+        outcome, _ = await self.store.events.record(SHOP, visitor, Entry(Event(EventType.CLICK, now), KEPT, now))
         return outcome
 
     async def sell(
@@ -88,7 +89,7 @@ class World:
             fields |= {FIELDS[one.handle.kind]: one.handle.name for one in named if one.named}
             of = None
             if visitor:
-                of = OfVisitor(visitor, self.store.events.assumption(SHOP, visitor), Entry(f'{{"n":{now}}}', KEPT, now))
+                of = OfVisitor(visitor, self.store.events.assumption(SHOP, visitor), Entry(Event(EventType.CLICK, now), KEPT, now))
             answer = await self.store.sales.sell(SHOP, NewSale(sale, fields, float(now), of, named, None, leaving, told_leaving))
             if answer.outcome in {"sold", "known", "otherwise"}:
                 return answer

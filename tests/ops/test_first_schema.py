@@ -1,25 +1,29 @@
 """A store of the first schema comes whole into the second one, whatever a crash had left open in it, and wherever the move dies."""
 
 import asyncio
+import json
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from identity_service.model.attribution import MOST_CREDIT_BYTES
+from identity_service.model.attribution import MOST_CREDIT_BYTES, Credit
+from identity_service.model.event import SaleLine
 from identity_service.model.handle import Handles
 from identity_service.ops import entries, first_steps
 from identity_service.ops.blocking import direct
 from identity_service.ops.entries import Entry
-from identity_service.ops.first_schema import brought_forward
+from identity_service.ops.first_schema import all_brought_forward, brought_forward
 from identity_service.ops.kinds import UnknownKeyError, name_of
 from identity_service.ops.move import Moving, undo
 from identity_service.ops.stores import CommandRefused
 from identity_service.store.keys import MOVE, SCHEMA
-from identity_service.store.sales import unpacked
+from identity_service.store.sales import unpacked, unpacked_credits, unpacked_lines
 from identity_service.store.schema import FIRST, Schema, SeenMark, examine_marks, schema_of
 from tests.conftest import Clock, Shopper
 from tests.filled import NEW, OLD, SHOP, service, told_of, under
@@ -69,7 +73,12 @@ def whole(url: str, *peppers: str) -> None:
     handles, held = Handles(*peppers), {entry.name.decode(): entry for entry in everything(url)}
     of = {handles.digest("visitor", SHOP, visitor): visitor for visitor in VISITORS}
     at = {handle.digest: handle for handle in (handle_of(handles, text) for text in LINKED)}
-    links = {(of_name(name), visitor.decode()): value for name, one in of_kind(held, "E") for visitor, value in one.value.items()}
+    links = {
+        (of_name(name), visitor.decode()): value
+        for name, one in of_kind(held, "E")
+        for visitor, value in one.value.items()
+        if not visitor.startswith(b"$")
+    }
     pointers = dict[tuple[str, str], bytes]()
     for name, entry in of_kind(held, "V"):
         proofs = {field.decode(): proof for field, proof in entry.value.items() if len(field) == 23}
@@ -91,9 +100,9 @@ def names_of_sales(handles: Handles, held: dict[str, Entry]) -> None:
     expected = {sale: (visitor, email and handle_of(handles, email).name) for sale, (visitor, email) in SALES.items()}
     assert {sale: tuple(one.get(field) for field in ("visitor", "email")) for sale, one in stored.items()} == expected
     by = {sale: handles.digest("sale", SHOP, sale).encode() for sale in SALES}
-    under_handles = {(of_name(name), sale) for name, entry in of_kind(held, "E:sales") for sale in entry.value}
+    under_handles = {(of_name(name), field[1:]) for name, entry in of_kind(held, "E") for field in entry.value if field.startswith(b"$")}
     assert under_handles == {(name[1:], by[sale]) for sale, (_, name) in expected.items() if name}
-    under_visitors = {(of_name(name), sale) for name, entry in of_kind(held, "V:sales") for sale in entry.value}
+    under_visitors = {(of_name(name), field[1:]) for name, entry in of_kind(held, "V:sales") for field in entry.value}
     assert under_visitors == {(handles.digest("visitor", SHOP, one), by[sale]) for sale, (one, _) in expected.items() if one}
 
 
@@ -318,6 +327,9 @@ def first(kind: bytes, part: bytes, type_: str, value: Any) -> Entry:
         {b"sale": b"S-1", b"time": b"1", b"visitor": b"two\nlines"},
         {b"sale": b"S-1", b"time": b"1", b"phone": b"+31"},
         {b"sale": b"S-1", b"time": b"1", b"products": b"\xff"},
+        {b"sale": b"S-1", b"time": b"1", b"products": b'[{"quantity":1}]'},
+        {b"sale": b"S-1", b"time": b"1", b"products": b'[{"id":1,"quantity":"many"}]'},
+        {b"sale": b"S-1", b"time": b"1", b"attribution": b'[{"product":1}]'},
     ],
 )
 def test_a_sale_that_no_erasure_could_read_is_not_brought_over(value: dict[bytes, bytes]) -> None:
@@ -328,6 +340,31 @@ def test_a_sale_that_no_erasure_could_read_is_not_brought_over(value: dict[bytes
 def test_a_sale_of_several_lines_comes_over_without_credits_that_no_script_reads() -> None:
     value = {b"sale": b"\nS\n1", b"time": b"1", b"attribution": b"[%s]" % (b"1," * MOST_CREDIT_BYTES)}
     assert unpacked(first(b"S", b"", "hash", value).value.decode()) == {"sale": "\nS\n1", "time": "1"}
+
+
+def test_lines_and_credits_of_a_sale_come_over() -> None:
+    credit, line = Credit("SKU", ("Home",), None, 5), SaleLine("SKU", Decimal("1.5"), Decimal("9.90"))
+    told = {"products": json.dumps([line.stored(), SaleLine(None).stored()]), "attribution": json.dumps([credit.members()])}
+    value = {b"sale": b"1", b"time": b"1", b"mode": b"persistent"} | {name.encode(): text.encode() for name, text in told.items()}
+    sale = unpacked(first(b"S", b"", "hash", value).value.decode())
+    assert (unpacked_lines(sale["products"]), unpacked_credits(sale), sale["mode"]) == ((line, SaleLine(None)), [credit], "persistent")
+
+
+def test_links_and_sales_of_a_handle_become_one_key_that_lives_as_long_as_both() -> None:
+    links, sales = Entry(b"id:v1:E{demo:own}", "hash", 5, {b"v": b"link"}), Entry(b"id:v1:E{demo:own}:sales", "set", 9, {b"S"})
+    whole = Entry(b"id:v2:{demo}:E:own", "hash", 9, {b"v": b"link", b"$S": b"0"})
+    stored = {links.name: links, sales.name: sales}
+
+    def read(names: Sequence[bytes]) -> list[Entry]:
+        return [stored[name] for name in names if name in stored]
+
+    assert all_brought_forward([links], read) == all_brought_forward([sales, links], read) == [whole]
+    assert all_brought_forward([sales], read) == []
+    del stored[links.name]
+    assert all_brought_forward([sales], read) == [replace(whole, value={b"$S": b"0"})]
+    stored[sales.name] = replace(sales, type="string", value=b"")
+    with pytest.raises(UnknownKeyError):
+        all_brought_forward([links], read)
 
 
 @pytest.mark.parametrize(

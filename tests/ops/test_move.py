@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -76,7 +76,7 @@ def opened(url: str) -> redis.Redis:
 
 
 MAKERS = {"probe", "visitor", "visitor_of", "visitor_digest", "handle", "sale_digest", "sale_of", "receipt", "lone_receipt", "salt", "hour"}
-OF_A_SHOP = {"erasures", "rewrite", "orders", "products", "calls", "failures", "latest"}
+OF_A_SHOP = {"erasures", "rewrite", "orders", "products", "calls", "failures", "latest", "labels"}
 
 
 def every_key() -> list[str]:
@@ -362,7 +362,10 @@ def test_keys_of_others_and_keys_that_end_are_left_alone(two: tuple[str, str]) -
 def test_an_older_schema_is_brought_forward_by_its_steps(two: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """As if orders had been a list of digests under another name, in a schema before the first."""
 
-    def step(entry: Entry) -> Entry:
+    def step(entries: Sequence[Entry], read: object) -> list[Entry]:
+        return [forward(entry) for entry in entries]
+
+    def forward(entry: Entry) -> Entry:
         if not entry.name.startswith(b"id:v1:list{"):
             return entry
         name = entry.name.replace(b"id:v1:list{", b"id:v1:orders{")

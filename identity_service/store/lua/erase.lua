@@ -9,13 +9,13 @@
 -- Returns  {done, 1 where a record went, links, events}, {stands} for a link made later, or {otherwise} as of withdraw
 local last = 5 + tonumber(ARGV[5])
 local name, held = ARGV[6], held_of({unpack(KEYS, 2)}, ARGV[1], {unpack(ARGV, 6, last)}, {unpack(ARGV, last + 1)})
-local links, erased_at = held.handles[name].links, tonumber(ARGV[2])
+local links, erased_at = held.handles[name], tonumber(ARGV[2])
 local link = read_link(redis.call('HGET', links, held.visitor))
 if link and link.last * 1000 > erased_at then return {'stands'} end
 local orders = own_orders(held)
 if not orders then return {'otherwise'} end
-local pointer = redis.call('HGET', held.record, name)
-local emails, customers, unproven, unproven_customers, granted = unpack(redis.call('HMGET', held.record, 'e', 'c', 'i', 'j', 'g'))
+local found = redis.call('HMGET', held.record, 'e', 'c', 'i', 'j', 'g', 'k', name)
+local emails, customers, unproven, unproven_customers, granted, kind, pointer = unpack(found)
 local proven = (emails or 0) + (customers or 0) - (unproven or 0) - (unproven_customers or 0)
 local by_proof = pointer and pointer ~= 'u'
 note_rewrite(KEYS[1], math.floor(erased_at / 1000))
@@ -23,4 +23,5 @@ if not pointer or (not by_proof and ARGV[4] == '') or tonumber(granted or 0) > e
   if by_proof and proven > 1 then redis.call('HSET', held.record, 'm', 1) end -- what it did may be the erased person's
   return {'done', 0, drop_link(links, held.record, name, held.visitor), 0}
 end
-return {'done', unpack(take_all(held, orders, erased_at, tonumber(ARGV[3])))}
+local stood = {marked = redis.call('GET', held.gone), granted = granted, kind = kind}
+return {'done', unpack(take_all(held, orders, erased_at, tonumber(ARGV[3]), stood))}

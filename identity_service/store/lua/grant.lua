@@ -48,7 +48,7 @@ for _, name in ipairs(names) do
     drop_link(links[name], KEYS[1], name, ARGV[17])
   elseif link and link.expires > now then
     link.expires = expires
-    keep_link(links[name], ARGV[17], link, now)
+    keep_link(links[name], ARGV[17], link, now, {})
   end
 end
 return {'granted'}

@@ -6,7 +6,7 @@
 -- ARGV     as of asked_link; then who gives way, as an earlier call was told, three texts each
 -- Touches  all links of the handle and all pointers of the visitor where either is full; 33 that give way
 -- Returns  {ok}, or what obstacle returns, when nothing is written
-local new, given = asked_link(ARGV)
+local new, given = asked_link(ARGV, 1)
 local at = {links = KEYS[1], record = KEYS[2], gone = KEYS[3]}
 local answer = obstacle(at, new, given)
 if answer then return answer end

@@ -2,37 +2,39 @@
 -- Purpose: keep an event under its visitor, unless the visitor is gone; a click without labels takes those of the newest results that
 --          showed its product.
 -- Uses     visitors
--- KEYS[1]  record (hash)   KEYS[2]  gone (string)   KEYS[3]  events (list of JSON lists: type, time, products, labels, api, ...; newest first)
+-- KEYS[1]  record (hash)   KEYS[2]  gone (string)   KEYS[3]  events (list of texts as of store/events, newest first)
 -- ARGV[1..5]  as of keep_event   ARGV[6]  the visitor as assumed; empty: unchecked
 -- ARGV[7...]  of a click without labels: newest results to look through, product, what stands before the labels, api or empty, what follows
 -- Touches  all events of the visitor where a click has no labels
--- Returns  {kept, labels found}, {gone}, or {otherwise} where the visitor is not as assumed
-local gone = redis.call('GET', KEYS[2])
-if ARGV[6] ~= '' and not as_assumed(KEYS[1], ARGV[6], gone) then return {'otherwise'} end
+-- Returns  {kept, labels found, or their numbers}, {gone}, or {otherwise} where the visitor is not as assumed
+local same, known, gone = as_assumed(KEYS[1], KEYS[2], ARGV[6])
+if not same then return {'otherwise'} end
 if gone then return {'gone'} end
 
 -- IDs that are integers are compared as they are written: as numbers the long ones lose digits.
-local function shows(stored, results, product)
-  for _, shown in ipairs(results[3]) do
+local function shows(stored, products, product)
+  for _, shown in ipairs(products) do
     if shown == product then return true end
   end
   local without_strings = string.gsub(string.gsub(stored, '\\.', ''), '"[^"]*"', '')
-  for number in string.gmatch(string.match(without_strings, '^%[,%d+,(%b[])') or '', '%-?%d+') do
+  for number in string.gmatch(string.match(without_strings, '^%w+,(%b[])') or '', '%-?%d+') do
     if number == product then return true end
   end
 end
 
-local RESULTS = '["results",' -- looked at before anything is decoded: a caller may have made every event long
+local RESULTS = string.byte('r') -- looked at before anything is decoded: a caller may have made every event long
 local AT_ONCE = 20
 local function labels_for(product, most)
   local plain, left = not string.find(product, '[%c"\\]'), most -- as it stands in JSON
   for first = 0, redis.call('LLEN', KEYS[3]) - 1, AT_ONCE do
     for _, stored in ipairs(redis.call('LRANGE', KEYS[3], first, first + AT_ONCE - 1)) do
-      if string.sub(stored, 1, #RESULTS) == RESULTS then
+      if string.byte(stored) == RESULTS then
         if left == 0 then return nil end
         left = left - 1
-        local results = (not plain or string.find(stored, product, 1, true)) and cjson.decode(stored)
-        if results and type(results[4]) == 'table' and #results[4] > 0 and shows(stored, results, product) then return results[4], results[5] end
+        local found = (not plain or string.find(stored, product, 1, true)) and cjson.decode('[' .. string.match(stored, ',(.*)') .. ']')
+        local labels = found and found[2] ~= cjson.null and found[2]
+        if type(labels) ~= 'table' then labels = {labels or nil} end
+        if #labels > 0 and shows(stored, found[1], product) then return labels, found[3] end
       end
     end
   end
@@ -41,7 +43,8 @@ end
 local event, labels, api = ARGV[1], nil, nil
 if ARGV[7] then labels, api = labels_for(ARGV[8], tonumber(ARGV[7])) end
 if labels then
-  event = ARGV[9] .. cjson.encode(labels) .. ',' .. (ARGV[10] ~= '' and ARGV[10] or cjson.encode(api or cjson.null)) .. ARGV[11]
+  local told = cjson.encode(labels[2] and labels or labels[1])
+  event = ARGV[9] .. ',' .. told .. ',' .. (ARGV[10] ~= '' and ARGV[10] or cjson.encode(api or cjson.null)) .. ARGV[11]
 end
-keep_event(KEYS[1], KEYS[3], {event, unpack(ARGV, 2, 5)})
-return {'kept', labels or {}}
+keep_event(known and KEYS[1], KEYS[3], {event, unpack(ARGV, 2, 5)})
+return {'kept', unpack(labels or {})}

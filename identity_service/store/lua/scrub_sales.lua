@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Purpose: erase: take a handle out of sales that name it; the orders and their visitors stay.
 -- Uses     rewrite, sales
--- KEYS[1]  sales of the handle (sorted set of digests)   KEYS[2]  rewrite (hash)   KEYS[3...]  sales (strings)
+-- KEYS[1]  links of the handle (hash)   KEYS[2]  rewrite (hash)   KEYS[3...]  sales (strings)
 -- ARGV[1]  handle's name   ARGV[2]  time of the erasure, s   ARGV[3...]  digests of the sales
 -- Touches  the sales given
 -- Returns  nothing
@@ -14,6 +14,6 @@ for i = 3, #ARGV do
       if sale.customer == ARGV[1] then sale.customer = '' end
       keep_sale(KEYS[i], sale)
     end
-    redis.call('ZREM', KEYS[1], ARGV[i])
+    redis.call('HDEL', KEYS[1], '$' .. ARGV[i])
   end
 end

@@ -3,9 +3,9 @@
 --          it, its event and its links. What a public key said of a sale is taken back where a private key says it now.
 -- Uses     links, room, visitors, sales, orders
 -- KEYS[1]  sale (string)   KEYS[2]  orders (sorted set of digests)   of a sale with a visitor: its record, gone, sales and events
--- KEYS     then, of a sale that takes the place of another: record, sales and events of that one's visitor, links and sales of its handles
--- KEYS     then of each sale that leaves a full list: itself, and sales of whom it names: visitor, email, customer
--- KEYS     then of each handle that came with it: links, sales, and as of link for each that gives way
+-- KEYS     then, of a sale that takes the place of another: record, sales and events of that one's visitor, links of its handles
+-- KEYS     then of each sale that leaves a full list: itself, and of whom it names: sales of the visitor, links of email and customer
+-- KEYS     then of each handle that came with it: links, and as of link for each that gives way
 -- ARGV     groups of texts, each behind its number: 1. life of the sale in seconds, the sale   2. the listing: time in s with fractions,
 --          digest, most orders, life in s   3. of the lists: digest, time in s, proof as of a link, how often it was told which sales
 --          have to leave, life in s, most sales   4. the visitor as assumed, or none   5. the event, as of keep_event, or none   6. none, or of the sale whose place it takes:
@@ -28,39 +28,35 @@ local function next_keys(count)
 end
 local sale, listing, index, assumed, event, former = next_group(), next_group(), next_group(), next_group(), next_group(), next_group()
 local new = {digest = index[1], time = tonumber(index[2]), proof = index[3], told = tonumber(index[4]), life = tonumber(index[5])}
-new.most = tonumber(index[6])
+new.most, new.sizes = tonumber(index[6]), {}
 
 local stored = read_sale(KEYS[1])
 if stored and (stored.verified ~= '' or stored.time ~= former[1] or stored.visitor ~= former[2]) then return {'known'} end
 local visitor, lists = nil, {}
 if #assumed > 0 then
-  visitor = {}
-  visitor.record, visitor.gone, visitor.sales, visitor.events = next_keys(4)
-  local gone = redis.call('GET', visitor.gone)
-  if not as_assumed(visitor.record, assumed[1], gone) then return {'otherwise'} end
+  local record, mark, sales, events = next_keys(4)
+  local same, known, gone = as_assumed(record, mark, assumed[1])
+  if not same then return {'otherwise'} end
   if gone then return {'gone'} end
-  lists[1] = visitor.sales
+  visitor, lists[1] = {record = record, sales = sales, events = events, known = known, linked = false}, sales
 end
 local earlier, of_earlier = {}, {}
 if former[2] and former[2] ~= '' then earlier.record, earlier.sales, earlier.events = next_keys(3) end
 local events = {unpack(former, 4, 3 + (former[3] or 0))}
-for i = 4 + #events, #former do
-  local links, sales = next_keys(2)
-  of_earlier[#of_earlier + 1] = {name = former[i], links = links, sales = sales}
-end
+for i = 4 + #events, #former do of_earlier[#of_earlier + 1] = {name = former[i], links = next_keys(1)} end
 local leaving, needed = those_leaving(next_group(), next_keys), {}
 if visitor and not room_in(visitor.sales, new, leaving, needed) then return {'full'} end
 local handles = {}
 while next_key <= #KEYS do
-  local one, asked = {}, next_group()
-  one.links, one.sales = next_keys(2)
+  local asked, one = next_group(), {links = next_keys(1)}
   if asked[1] == '1' then
-    if not room_in(one.sales, new, leaving, needed) then return {'of a handle', #handles + 1, 'full'} end
-    lists[#lists + 1] = one.sales
+    if not room_in(one.links, new, leaving, needed) then return {'of a handle', #handles + 1, 'full'} end
+    lists[#lists + 1] = one.links
+    one.beside = {place_of(new)}
   end
   if #asked > 1 then
-    one.new, one.given = asked_link({unpack(asked, 2)})
-    one.record, one.gone = visitor.record, visitor.gone
+    one.new, one.given = asked_link(asked, 2)
+    one.record, visitor.linked = visitor.record, true -- a link tells when the visitor was last seen, too
     local answer = obstacle(one, one.new, one.given)
     if answer then return {'of a handle', #handles + 1, 'obstacle', unpack(answer)} end
     one.keys = {next_keys(#one.given / 3)}
@@ -75,12 +71,16 @@ if stored then take_back(former, events, earlier, of_earlier, new.digest) end
 redis.call('SET', KEYS[1], sale[2], 'EX', sale[1])
 list_order(KEYS[2], listing)
 for _, digest in ipairs(needed) do let_go(leaving[digest], lists) end
-for _, list in ipairs(lists) do put_into(list, new) end
-if #event > 0 then keep_event(visitor.record, visitor.events, event) end
+if visitor then put_into(visitor.sales, new) end
+if #event > 0 then keep_event(visitor.known and not visitor.linked and visitor.record, visitor.events, event) end
+local changed = stored
 for _, one in ipairs(handles) do
   if one.new then
+    one.known, changed = not changed and one.known, true
     give_way(one, one.new, one.given, one.keys)
     write_link(one, one.new)
+  elseif one.beside then
+    put_into(one.links, new)
   end
 end
 return {'sold'}

@@ -9,11 +9,12 @@
 -- Returns  {done, 1 where there was a record, links, events}, {stands}, or {otherwise} where more is held than was declared
 local last = 7 + tonumber(ARGV[7])
 local held = held_of({unpack(KEYS, 3)}, ARGV[1], {unpack(ARGV, 8, last)}, {unpack(ARGV, last + 1)})
-local withdrawn_at, marked, granted = tonumber(ARGV[2]), redis.call('GET', held.gone), redis.call('HGET', held.record, 'g')
-local newer = tonumber(marked or 0) > withdrawn_at or tonumber(granted or 0) > withdrawn_at
+local withdrawn_at, stood = tonumber(ARGV[2]), {marked = redis.call('GET', held.gone)}
+stood.kind, stood.granted = unpack(redis.call('HMGET', held.record, 'k', 'g'))
+local newer = tonumber(stood.marked or 0) > withdrawn_at or tonumber(stood.granted or 0) > withdrawn_at
 if ARGV[6] == 'unless newer' and newer then return {'stands'} end
 local orders = own_orders(held)
 if not orders then return {'otherwise'} end
 if ARGV[4] ~= '' then keep_receipt(KEYS[2], ARGV[4], ARGV[5]) end
 note_rewrite(KEYS[1], math.floor(withdrawn_at / 1000))
-return {'done', unpack(take_all(held, orders, withdrawn_at, tonumber(ARGV[3])))}
+return {'done', unpack(take_all(held, orders, withdrawn_at, tonumber(ARGV[3]), stood))}

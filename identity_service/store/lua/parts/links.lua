@@ -4,6 +4,11 @@
 local RANK = {v = 3, t = 2, u = 1}
 local LENGTH_OF_A_NAME = 23 -- no other field of a record has it
 
+-- Beside its links a handle's hash holds its sales, and a visitor's ID never begins so.
+local function is_sale(field)
+  return string.byte(field) == 36
+end
+
 local LINK = '^(%d+) (%d+) (%d+) (%a)(%a)$'
 
 -- First, last, expires, rank, source, proof; nil for none, and for what is none: whoever writes into the store by hand may err.
@@ -18,10 +23,12 @@ local function read_link(text)
   return first and {first = first, last = last, expires = expires, source = source, proof = proof}
 end
 
-local function keep_link(links, visitor, link, now)
-  local offsets = string.format('%d %d %d', link.first, link.last - link.first, link.expires - link.first)
-  redis.call('HSET', links, visitor, offsets .. ' ' .. link.source .. link.proof)
-  if redis.call('TTL', links) < link.expires - now then redis.call('EXPIRE', links, link.expires - now) end
+-- `beside`: of a sale that goes with it, its field, its value and its life in s; or nothing. `first`: nothing stands there yet.
+local function keep_link(links, visitor, link, now, beside, first)
+  local offsets = string.format('%d %d %d ', link.first, link.last - link.first, link.expires - link.first)
+  redis.call('HSET', links, unpack({visitor, offsets .. link.source .. link.proof, beside[1], beside[2]}))
+  local life = math.max(link.expires - now, beside[3] or 0)
+  if first or redis.call('TTL', links) < life then redis.call('EXPIRE', links, life) end
 end
 
 local function stronger(proof, other)
@@ -48,50 +55,53 @@ local function declared_links(record, names, keys)
   return links, pointers
 end
 
--- `before`, `after`: proof of a pointer, false for none. A record of before those without proof were counted may hold some that are not:
--- their number never falls below zero, and so never makes too few links proven ones.
-local function count_pointer(record, name, before, after)
-  local letter = string.sub(name, 1, 1)
-  local more = (after and 1 or 0) - (before and 1 or 0)
-  if more ~= 0 then redis.call('HINCRBY', record, letter, more) end
-  local unproven, field = (after == 'u' and 1 or 0) - (before == 'u' and 1 or 0), letter == 'e' and 'i' or 'j'
-  if unproven == 1 or (unproven == -1 and tonumber(redis.call('HGET', record, field) or 0) > 0) then
-    redis.call('HINCRBY', record, field, unproven)
-  end
-end
-
--- Returns 1 where the handle named the visitor, else 0.
+-- Returns 1 where the handle named the visitor, else 0. A record of before those without proof were counted may hold some that are not: their
+-- number never falls below zero, and so never makes too few links proven ones.
 local function drop_link(links, record, name, visitor)
-  local proof = redis.call('HGET', record, name)
+  local letter = string.sub(name, 1, 1)
+  local field = letter == 'e' and 'i' or 'j'
+  local proof, unproven = unpack(redis.call('HMGET', record, name, field))
   if proof then
     redis.call('HDEL', record, name)
-    count_pointer(record, name, proof, false)
+    redis.call('HINCRBY', record, letter, -1)
+    if proof == 'u' and tonumber(unproven or 0) > 0 then redis.call('HINCRBY', record, field, -1) end
   end
   return redis.call('HDEL', links, visitor)
 end
 
--- `at`: links, record. `new`: visitor, name (of the handle), now, proof, source, kind and expires (of a record where there is none).
--- An earlier link that lives keeps its beginning, and where its proof is stronger that, and when it was last made by it.
+-- What stands of a visitor and a handle, before a link of theirs is written. `at`: links, record. `new`: visitor, name (of the handle), now.
+local function known_of(at, new)
+  local letter = string.sub(new.name, 1, 1)
+  local field = letter == 'e' and 'i' or 'j'
+  local found = redis.call('HMGET', at.record, 'k', 'x', 'n', new.name, letter, field)
+  local expires, link = tonumber(found[2]), redis.call('HGET', at.links, new.visitor)
+  return {
+    letter = letter, unproven_field = field, kind = found[1], expires = expires, ended = expires and expires <= new.now, linking = found[3],
+    pointer = found[4], held = tonumber(found[5] or 0), unproven = tonumber(found[6] or 0), link = link and read_link(link), first = false,
+  }
+end
+
+-- `at`: links, record, known, which is nil where something may have changed, and beside as of keep_link. `new`: visitor, name (of the handle), now, proof, source, kind
+-- and expires (of a record where there is none). An earlier link that lives keeps its beginning, and where its proof is stronger that, and
+-- when it was last made by it.
 local function write_link(at, new)
-  local stored = read_link(redis.call('HGET', at.links, new.visitor))
-  if stored and stored.expires <= new.now then stored = nil end
+  local known = at.known or known_of(at, new)
+  local stored = known.link and known.link.expires > new.now and known.link
   local proof = stronger(new.proof, stored and stored.proof)
-  local expires, pointer = unpack(redis.call('HMGET', at.record, 'x', new.name))
-  if expires and tonumber(expires) <= new.now then
-    redis.call('DEL', at.record)
-    expires, pointer = false, false
+  if known.ended then redis.call('DEL', at.record) end
+  local living = known.expires and not known.ended
+  local pointer, held, unproven = living and known.pointer, living and known.held or 0, living and known.unproven or 0
+  local more = (proof == 'u' and 1 or 0) - (pointer == 'u' and 1 or 0)
+  if not living then
+    redis.call('HSET', at.record, 'k', new.kind, 'f', new.now, 'x', new.expires)
+    redis.call('EXPIRE', at.record, new.expires - new.now)
   end
-  if not expires then
-    expires = new.expires
-    redis.call('HSET', at.record, 'k', new.kind, 'f', new.now, 'x', expires)
-    redis.call('EXPIRE', at.record, expires - new.now)
-  end
-  redis.call('HSET', at.record, 'l', new.now, new.name, proof)
-  count_pointer(at.record, new.name, pointer, proof)
-  local link = {first = new.now, last = new.now, expires = tonumber(expires), source = new.source, proof = proof}
+  if more == 1 or (more == -1 and unproven > 0) then redis.call('HSET', at.record, known.unproven_field, unproven + more) end
+  redis.call('HSET', at.record, 'l', new.now, new.name, proof, known.letter, pointer and held or held + 1)
+  local link = {first = new.now, last = new.now, expires = living and known.expires or tonumber(new.expires), source = new.source, proof = proof}
   if stored then -- one that began later, or by a clock that is ahead, may have been faster
     link.first = math.min(stored.first, new.now)
     link.last = RANK[new.proof] < RANK[stored.proof] and stored.last or math.max(stored.last, new.now)
   end
-  keep_link(at.links, new.visitor, link, new.now)
+  keep_link(at.links, new.visitor, link, new.now, at.beside or {}, known.first)
 end

@@ -2,13 +2,13 @@
 -- told to read again where they are others by now.
 -- Uses  links, sales
 
--- `keys`: record, gone, events, receipts, sales; links and sales of each handle; each sale. `names`: of the handles; `digests`: of the sales.
+-- `keys`: record, gone, events, receipts, sales; links of each handle; each sale. `names`: of the handles; `digests`: of the sales.
 local function held_of(keys, visitor, names, digests)
   local held = {
     visitor = visitor, record = keys[1], gone = keys[2], events = keys[3], receipts = keys[4], sales = keys[5], handles = {}, orders = {},
   }
-  for i, name in ipairs(names) do held.handles[name] = {links = keys[4 + 2 * i], sales = keys[5 + 2 * i]} end
-  for i, digest in ipairs(digests) do held.orders[digest] = keys[5 + 2 * #names + i] end
+  for i, name in ipairs(names) do held.handles[name] = keys[5 + i] end
+  for i, digest in ipairs(digests) do held.orders[digest] = keys[5 + #names + i] end
   return held
 end
 
@@ -18,7 +18,8 @@ local function own_orders(held)
     if not held.handles[name] then return nil end
   end
   local own = {}
-  for _, digest in ipairs(redis.call('ZRANGE', held.sales, 0, -1)) do
+  for _, field in ipairs(redis.call('HKEYS', held.sales)) do
+    local digest = string.sub(field, 2)
     local key = held.orders[digest]
     if not key then return nil end
     local sale = read_sale(key)
@@ -35,24 +36,25 @@ local function own_orders(held)
 end
 
 -- Marks the visitor gone and takes everything that it holds; orders stay, without whom they were of, but for a handle that the shop itself
--- told. A grant dated ahead (a banner's clock may be) is marked as withdrawn too: the mark is never older than it. Returns {1 where there
--- was a record, links, events}.
-local function take_all(held, orders, at, life)
-  local marked, granted = redis.call('GET', held.gone), redis.call('HGET', held.record, 'g')
-  local existed, links, events = redis.call('EXISTS', held.record), 0, redis.call('LLEN', held.events)
-  for _, handle in pairs(held.handles) do links = links + redis.call('HDEL', handle.links, held.visitor) end
+-- told. A grant dated ahead (a banner's clock may be) is marked as withdrawn too: the mark is never older than it. `stood`: kind and grant of
+-- the record, and the mark, false for none. Returns {1 where there was a record, links, events}.
+local function take_all(held, orders, at, life, stood)
+  local links, events, taken = 0, redis.call('LLEN', held.events), {}
+  for _, handle in pairs(held.handles) do links = links + redis.call('HDEL', handle, held.visitor) end
   for _, order in ipairs(orders) do
     forget_visitor(order.sale)
     for field, name in pairs(order.named) do
       if name ~= '' then
         order.sale[field] = ''
-        redis.call('ZREM', held.handles[name].sales, order.digest)
+        taken[name] = taken[name] or {}
+        table.insert(taken[name], '$' .. order.digest)
       end
     end
     keep_sale(order.key, order.sale)
   end
+  for name, fields in pairs(taken) do redis.call('HDEL', held.handles[name], unpack(fields)) end
   redis.call('DEL', held.record, held.events, held.receipts, held.sales)
-  local mark = string.format('%.0f', math.max(at, tonumber(marked or 0), tonumber(granted or 0)))
-  redis.call('SET', held.gone, mark, 'EX', math.max(redis.call('TTL', held.gone), life))
-  return {existed, links, events}
+  local mark = string.format('%.0f', math.max(at, tonumber(stood.marked or 0), tonumber(stood.granted or 0)))
+  redis.call('SET', held.gone, mark, 'EX', stood.marked and math.max(redis.call('TTL', held.gone), life) or life)
+  return {stood.kind and 1 or 0, links, events}
 end

@@ -4,13 +4,13 @@
 -- Uses  links
 local MOST_ENDED = 32
 
--- `at`: links, record, gone. `new`: as of write_link, with need (p: persistent visitors only, a: any), lapsed (seconds that a persistent
+-- `at`: links, record, known, and gone where it is to be looked at. `new`: as of write_link, with need (p: persistent visitors only, a: any), lapsed (seconds that a persistent
 -- record outlives its consent), handle_cap and visitor_cap. Returns gone or refused; nil where a link is allowed.
 local function forbidden(at, new)
-  if redis.call('EXISTS', at.gone) == 1 then return 'gone' end
-  local kind, expires, linking = unpack(redis.call('HMGET', at.record, 'k', 'x', 'n'))
-  if expires and tonumber(expires) <= new.now then kind, linking = false, false end
-  if kind == 'p' and tonumber(expires) - new.lapsed <= new.now then return 'gone' end
+  local kind, linking = at.known.kind, at.known.linking
+  if not kind and at.gone and redis.call('EXISTS', at.gone) == 1 then return 'gone' end
+  if at.known.ended then kind, linking = false, false end
+  if kind == 'p' and at.known.expires - new.lapsed <= new.now then return 'gone' end
   if linking == 'refused' or (new.need == 'p' and kind ~= 'p') then return 'refused' end
   if not kind and (new.kind == 'p' or tonumber(new.expires) <= new.now) then return 'gone' end
 end
@@ -25,9 +25,11 @@ end
 
 -- Adds who gives way at the handle to `found`: handle, visitor, link. Returns whether there is room then.
 local function at_handle(at, new, found)
-  local own, room = read_link(redis.call('HGET', at.links, new.visitor)), room_of(new.handle_cap, new.proof)
+  local own, room = at.known.link, room_of(new.handle_cap, new.proof)
   if own and own.expires > new.now then return true end
-  if redis.call('HLEN', at.links) - (own and 1 or 0) < room then return true end
+  local held = redis.call('HLEN', at.links)
+  at.known.first = held == 0
+  if held - (own and 1 or 0) < room then return true end
   local living, ended, weakest = 0, {}, nil
   local lowest, oldest, stored = RANK[new.proof], math.huge, redis.call('HGETALL', at.links)
   for i = 1, #stored, 2 do
@@ -35,7 +37,7 @@ local function at_handle(at, new, found)
     if first and expires > new.now then
       living = living + 1
       if rank < lowest or (weakest and rank == lowest and last < oldest) then weakest, lowest, oldest = i, rank, last end
-    elseif stored[i] ~= new.visitor and #ended < 3 * MOST_ENDED then
+    elseif stored[i] ~= new.visitor and not is_sale(stored[i]) and #ended < 3 * MOST_ENDED then
       add(ended, 'handle', stored[i], stored[i + 1])
     end
   end
@@ -58,7 +60,7 @@ local function still_gives_way(at, new, given, found)
       add(told, 'handle', given[i + 1], link)
     end
   end
-  if #told == 0 or redis.call('HEXISTS', at.links, new.visitor) == 1 then return false end
+  if #told == 0 or at.known.link then return false end
   if redis.call('HLEN', at.links) - #told / 3 >= room_of(new.handle_cap, new.proof) then return false end
   add(found, unpack(told))
   return true
@@ -66,10 +68,9 @@ end
 
 -- The same at the visitor: visitor, name of a handle, proof.
 local function at_visitor(at, new, found)
-  local letter = string.sub(new.name, 1, 1)
-  local expires, pointer, held = unpack(redis.call('HMGET', at.record, 'x', new.name, letter))
-  if not expires or tonumber(expires) <= new.now or pointer then return true end
-  if tonumber(held or 0) < room_of(new.visitor_cap, new.proof) then return true end
+  local known, letter = at.known, at.known.letter
+  if not known.expires or known.ended or known.pointer then return true end
+  if known.held < room_of(new.visitor_cap, new.proof) then return true end
   local stored, weakest, lowest = redis.call('HGETALL', at.record), nil, new.proof
   for i = 1, #stored, 2 do
     local proof = #stored[i] == LENGTH_OF_A_NAME and string.sub(stored[i], 1, 1) == letter and stored[i + 1]
@@ -81,8 +82,10 @@ local function at_visitor(at, new, found)
 end
 
 -- Returns nil where the link may be written: nobody is in its way but those of `given`, as the caller has read them. Else the answer to the
--- caller: {gone}, {refused}, {full, handle or visitor}, or {yield, who gives way, three texts each}. Writes nothing.
+-- caller: {gone}, {refused}, {full, handle or visitor}, or {yield, who gives way, three texts each}. Writes nothing. `at`: as of
+-- forbidden; takes what is known.
 local function obstacle(at, new, given)
+  at.known = known_of(at, new)
   local outcome = forbidden(at, new)
   if outcome then return {outcome} end
   local found = {}
@@ -93,16 +96,19 @@ end
 
 -- `keys`: of each of `given`, the record of a visitor that gives way at the handle, or the links of a handle that does at the visitor.
 local function give_way(at, new, given, keys)
+  if #keys > 0 then at.known = nil end
   for i, key in ipairs(keys) do
     local place, who = given[3 * i - 2], given[3 * i - 1]
     if place == 'handle' then drop_link(at.links, key, new.name, who) else drop_link(key, at.record, who, new.visitor) end
   end
 end
 
--- A link as the caller asks for it, from texts: visitor, name, now, handle cap, visitor cap, proof, need, kind, expires, lapsed, source.
-local function asked_link(texts)
+-- A link as the caller asks for it, from texts: visitor, name, now, handle cap, visitor cap, proof, need, kind, expires, lapsed, source; and
+-- who gives way. `first`: number of the visitor's.
+local function asked_link(texts, first)
+  local visitor, name, now, handle_cap, visitor_cap, proof, need, kind, expires, lapsed, source = unpack(texts, first, first + 10)
   return {
-    visitor = texts[1], name = texts[2], now = tonumber(texts[3]), handle_cap = tonumber(texts[4]), visitor_cap = tonumber(texts[5]),
-    proof = texts[6], need = texts[7], kind = texts[8], expires = texts[9], lapsed = tonumber(texts[10]), source = texts[11],
-  }, {unpack(texts, 12)}
+    visitor = visitor, name = name, now = tonumber(now), handle_cap = tonumber(handle_cap), visitor_cap = tonumber(visitor_cap),
+    proof = proof, need = need, kind = kind, expires = expires, lapsed = tonumber(lapsed), source = source,
+  }, {unpack(texts, first + 11)}
 end
