@@ -96,7 +96,7 @@ def serve(asked: argparse.Namespace) -> int:
 def demo(asked: argparse.Namespace) -> int:
     """`serve` with the demo shop. Only warnings are logged unless asked otherwise: the shop's live panel asks often."""
     if (asked.config or os.environ.get(CONFIG_VARIABLE, DEVELOPMENT)) != DEVELOPMENT:
-        raise SettingsError(["server.demo: the demo shop runs with the development configuration only, whose keys it uses"])
+        raise SettingsError(["server.demo: the demo shop needs the keys of the development configuration; leave out --config"])
     os.environ["IDENTITY_SERVER__DEMO"] = "true"
     os.environ.setdefault("IDENTITY_SERVER__LOG_LEVEL", "warning")
     return serve(asked)
@@ -115,12 +115,12 @@ def initialise(asked: argparse.Namespace) -> int:
 def check(asked: argparse.Namespace) -> int:
     settings = _settings(asked)
     shops = ", ".join(f"{name} ({shop.policy})" for name, shop in settings.shops.items())
-    print(f"settings are in order; shops: {shops}")
+    print(f"the settings are valid; shops: {shops}")
     for name in (name for name, shop in settings.shops.items() if not shop.origins):
-        print(f"shops.{name}.origins is empty: no page of the shop can call; servers can")
+        print(f"shops.{name}.origins is empty, so only servers can call; add the origins of the shop's pages")
     if asked.store:
         _examine(_running_url(settings.store.url), settings)
-        print("the store is fit for use")
+        print("the store is ready")
     return 0
 
 
@@ -134,7 +134,9 @@ def doctor(asked: argparse.Namespace) -> int:
     except ValueError as error:
         raise SettingsError([f"store.url: {error}"]) from None
     except StoreUnavailable as error:
-        raise SettingsError([f"store.url: the store does not answer at {store_name(url)} ({error})"]) from None
+        raise SettingsError(
+            [f"store.url: the store does not answer at {store_name(url)} ({error}); start it, or correct the address"]
+        ) from None
     findings = diagnose(found, url, replicas, timeout)
     for finding in findings:
         print(f"{'wrong  ' if finding.wrong else 'warning'} {' '.join(filter(None, (finding.place, finding.text)))}")
@@ -257,7 +259,7 @@ def _with_running(store: EmbeddedStore | None, settings: Settings) -> Settings:
     if store:
         return replace(settings, store=replace(settings.store, url=store.url))
     if settings.store.url.startswith(EMBEDDED):
-        raise SettingsError(["store.url: an embedded store starts with the service; stop it and start it again"])
+        raise SettingsError(["store.url: changing to an embedded store needs a restart; stop the service and start it again"])
     return settings
 
 
@@ -289,7 +291,7 @@ def _examine(url: str, settings: Settings, mark: SeenMark | None = None, *, may_
         except StoreUnavailable:
             if not may_come:
                 return [f"store.url: the store does not answer at {store_name(url)}; start it, or correct the address or its password"]
-            log.warning("the store does not answer yet; calls that need it are answered 503", store=store_name(url))
+            log.warning("the store does not answer yet; calls that need it get 503", store=store_name(url))
             return []
         finally:
             await client.close()

@@ -29,22 +29,22 @@ class Break(StrEnum):
 
 
 EXPLANATIONS = {
-    Break.NULL_MODE: "Tracking is switched off for this visitor (visitor is null, or its consent forbids an ID, or it has withdrawn),"
-    " so only what was bought is known.",
-    Break.NO_VISITOR: "The sale call had no visitor that could be known: none was sent, its token had expired, or it was auto from a"
-    " server. Always include the visitor parameter, the same as in the click calls.",
+    Break.NULL_MODE: "Tracking is off for this visitor (visitor is null, its consent forbids an ID, or it has withdrawn), so only the"
+    " order itself is known.",
+    Break.NO_VISITOR: "The sale call had no usable visitor: none was sent, its token had expired, or a server sent auto. Always send the"
+    " same visitor parameter as in the click calls.",
     Break.NO_CLICK: "No click of this visitor was logged before the sale. Call log/click each time a visitor clicks a product that an"
     " element shows, and keep the visitor ID the same from the first page view to the sale.",
     Break.SIMILAR_VISITOR: "Clicks were logged under a visitor ID that differs by one character. The ID of the sale must match"
     " exactly; a different format, an extra character or a regenerated ID breaks the link.",
-    Break.OTHER_PRODUCT: "The visitor clicked other product IDs than it bought, as far as its newest events are kept. Use the parent"
-    " product's ID in log/click and log/sale alike, never the ID of a variant.",
-    Break.NO_LABELS: "The clicks carried no labels, and no results call had shown the product before. Send labels with results or clicks.",
-    Break.BLANK_LABELS: "The clicks' labels were empty or only whitespace, so the element they came from is unknown.",
-    Break.ERASED: "The visitor of this order has withdrawn or was erased; the order stays without its history.",
+    Break.OTHER_PRODUCT: "Among the visitor's newest events, the clicked product IDs differ from those it bought. Use the parent"
+    " product's ID in both log/click and log/sale, never the ID of a variant.",
+    Break.NO_LABELS: "The clicks had no labels, and no results call had shown the product before. Send labels with results or clicks.",
+    Break.BLANK_LABELS: "The labels of the clicks were empty or whitespace, so their element is unknown. Send a label for each element.",
+    Break.ERASED: "The visitor of this order has withdrawn or was erased, so only the order itself is kept.",
 }
 ATTRIBUTED = "The order is attributed to the labels of the clicks that led to it."
-ONE_LABEL = "All clicks of this shop carry one and the same label, so elements cannot be told apart: use a unique label for each element."
+ONE_LABEL = "All clicks of this shop have the same label, so elements cannot be distinguished. Use a unique label for each element."
 
 
 @dataclass(frozen=True, slots=True)

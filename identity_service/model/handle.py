@@ -77,14 +77,14 @@ class Handles:
     def of_email_sha256(self, shop: str, digest: str) -> Handle:
         """`digest`: SHA-256 of the normalised email in hex. Raises Invalid for another form."""
         if not SHA256_HEX.fullmatch(digest):
-            raise Invalid("email_sha256: is 64 hexadecimal digits, the SHA-256 of the normalised email")
+            raise Invalid("email_sha256: must be 64 hexadecimal digits, the SHA-256 of the normalised email")
         return self._handle(shop, HandleKind.EMAIL, bytes.fromhex(digest))
 
     def of_customer(self, shop: str, customer: str) -> Handle:
         """Raises Invalid for empty, junk and overlong customer IDs."""
         text = customer.strip()
         if is_junk(text) or len(text) > LONGEST_CUSTOMER or not text.isprintable():
-            raise Invalid("customer: is 1 to 255 printable characters and not a word like null or undefined")
+            raise Invalid("customer: must be 1 to 255 printable characters, and not a word like null or undefined")
         return self._handle(shop, HandleKind.CUSTOMER, hashlib.sha256(text.encode()).digest())
 
     def _handle(self, shop: str, kind: HandleKind, inner: bytes) -> Handle:
@@ -119,7 +119,7 @@ def rekeyed(digest: bytes, peppers: Sequence[str]) -> bytes:
         return digest
     plain = urlsafe_b64decode(digest + b"==")
     if _text(plain) != digest:
-        raise ValueError("is no digest")
+        raise ValueError("is not a digest")
     return _text(_under([pepper.encode() for pepper in peppers], plain))
 
 

@@ -99,5 +99,5 @@ def new_visitor_id(random_text: RandomText = secrets.token_urlsafe) -> VisitorId
 def own_visitor_id(text: str) -> VisitorId:
     """A caller's ID, kept byte for byte; raises Invalid for other forms and for values that scripts send by mistake."""
     if not OWN_ID.fullmatch(text) or text.lower() in NEVER_AN_ID:
-        raise Invalid("visitor: an own ID is 1 to 64 of A-Z a-z 0-9 _ . - and not a word like null or undefined")
+        raise Invalid("visitor: your own ID must be 1 to 64 of A-Z a-z 0-9 _ . - and not a word like null or undefined")
     return VisitorId(text)

@@ -49,14 +49,14 @@ def back_up(source: Path, target: Path) -> int:
         part.rename(target)
         _sync(target.parent)
     except OSError as error:
-        raise EmbeddedError(f"Cannot back up {source} into {target}: {error.strerror}") from error
+        raise EmbeddedError(f"cannot back up {source} into {target} ({error.strerror})") from error
     return sum(path.stat().st_size for path in (target / FOLDER).iterdir())
 
 
 def _make(part: Path) -> None:
     """In place of what an earlier backup left, but never through a link."""
     if part.is_symlink():
-        raise EmbeddedError(f"{part} is a link, which no backup makes; remove it")
+        raise EmbeddedError(f"{part} is a link, and no backup makes one; remove it")
     shutil.rmtree(part, ignore_errors=True)
     part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     for directory in (part, part / FOLDER):
@@ -74,7 +74,9 @@ def _leave_salts_out(part: Path) -> None:
                 side.ask([(name, ("UNLINK", name)) for name in names])
             _write_anew(side)
     except StoreUnavailable as error:
-        raise EmbeddedError(f"the copy of the store does not answer, or refuses ({error.__cause__}); is the disk full?") from error
+        raise EmbeddedError(
+            f"the copy of the store does not answer, or refuses ({error.__cause__}); check whether the disk is full"
+        ) from error
     finally:
         store.stop()
     _remove_all_but_files_of_the_manifest(part)
@@ -90,7 +92,7 @@ def _write_anew(side: Side) -> None:
     while (told := _of_rewrite(side))["aof_rewrite_in_progress"] or told["aof_rewrite_scheduled"]:
         time.sleep(POLL_SECONDS)
     if told["aof_last_bgrewrite_status"] != "ok":
-        raise EmbeddedError("the copy of the store could not be written without its salts; is the disk full?")
+        raise EmbeddedError("the salts could not be removed from the copy; check whether the disk is full")
 
 
 def _of_rewrite(side: Side) -> dict[str, Any]:
@@ -133,7 +135,7 @@ def _linked(folder: Path) -> Iterator[tuple[str, list[str]]]:
             if (folder / MANIFEST).read_text() == manifest:
                 yield _without_past(manifest), names
                 return
-        raise EmbeddedError(f"{folder} changes all the time; try again")
+        raise EmbeddedError(f"{folder} keeps changing; try again")
     finally:
         _unlink(folder)
 

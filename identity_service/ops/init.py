@@ -99,7 +99,7 @@ def init(folder: Path, choices: Choices, program: str) -> str:
     nothing is left of it."""
     folder, keys = folder.absolute(), NewKeys()
     files = _files(choices, keys)
-    unwritable = [f"{text!a} is no line of text in UTF-8; name another" for text in (str(folder), choices.store) if not _is_line(text)]
+    unwritable = [f"{text!a} is not a line of text in UTF-8; name another" for text in (str(folder), choices.store) if not _is_line(text)]
     refused = unwritable or [*_folder_faults(folder, files), *_faults(files[FILE_NAME], choices, keys)]
     if refused:
         raise SettingsError(refused)
@@ -197,13 +197,13 @@ def _folder_faults(folder: Path, files: Mapping[str, str]) -> list[str]:
     if not exists and not parent.is_dir():
         return [f"the folder {parent} does not exist; make it first, or name another"]
     if not os.access(folder if exists else parent, os.W_OK | os.X_OK):
-        return [f"{folder if exists else parent} cannot be written by this user; change its owner, or name another folder"]
+        return [f"{folder if exists else parent} is not writable for this user; change its owner, or name another folder"]
     if any(config_directory().glob(f"{folder.name}.toml")):
-        return [f"`--config {folder.name}` names the shipped file; name the folder otherwise"]
+        return [f"`--config {folder.name}` names a shipped file; give the folder another name"]
     if open_to_others := next((one for one in (folder, folder / "secrets") if os.path.lexists(one) and not _is_own(one)), None):
-        return [f"{open_to_others} is a link, belongs to another user, or can be written by others; mend that, or name another folder"]
+        return [f"{open_to_others} is a link, belongs to another user, or is writable for others; correct that, or name another folder"]
     there = [name for name in (FILE_NAME, *files) if os.path.lexists(folder / name)]
-    return [f"{folder} has {there[0]} already, which stays as it is; edit it, or name another folder"] if there else []
+    return [f"{folder} already has {there[0]}, which was not changed; edit it, or name another folder"] if there else []
 
 
 def _is_own(folder: Path) -> bool:
@@ -236,7 +236,7 @@ def _write(folder: Path, files: Mapping[str, str]) -> None:
             with suppress(OSError):
                 remove()
         if isinstance(error, OSError):
-            raise CannotWrite(f"{folder} cannot be written ({error.strerror}); nothing is left of it, so run this again") from None
+            raise CannotWrite(f"cannot write {folder} ({error.strerror}); nothing of it was kept, so run this again") from None
         raise
 
 

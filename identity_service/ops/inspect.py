@@ -229,7 +229,7 @@ def _of_sentinels(address: StoreAddress, timeout: float, replicas: int) -> Inspe
             found.sentinels[place_of(url)] = wire.table("SENTINEL", "MASTER", address.service)
             followers |= dict.fromkeys(_url(address, table(reply)) for reply in wire.ask("SENTINEL", "REPLICAS", address.service))
     if not found.sentinels:
-        raise StoreUnavailable(f"no sentinel tells of {address.service}: {'; '.join(found.silent.values())}")
+        raise StoreUnavailable(f"no sentinel knows {address.service}: {'; '.join(found.silent.values())}")
     primary = _url(address, max(found.sentinels.values(), key=lambda state: int(state["config-epoch"])))
     found.servers.append(examine_server(primary, timeout, replicas, ()))
     _add_replicas(found, [url for url in followers if url != primary], timeout)
@@ -268,7 +268,7 @@ def _ranges(address: StoreAddress, timeout: float, found: Inspection) -> Any:
     for url in address.servers:
         with _noting(found, place_of(url)), closing(Wire(url, timeout)) as wire:
             return wire.ask("CLUSTER", "SLOTS")
-    raise StoreUnavailable(f"no server tells of the cluster: {'; '.join(found.silent.values())}")
+    raise StoreUnavailable(f"no server describes the cluster: {'; '.join(found.silent.values())}")
 
 
 def _add_replicas(found: Inspection, urls: Iterable[str], timeout: float) -> None:

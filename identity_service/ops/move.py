@@ -83,17 +83,17 @@ class Moving:
 
     def _check_resumable(self, there: Move | None, here: Move) -> None:
         if there is None or there.nonce != here.nonce:
-            raise CommandRefused(f"TO holds a part of another store, of {here.other}; empty it, or name another")
+            raise CommandRefused(f"TO holds part of another store, {here.other}; empty TO, or name another one")
         if here.peppers != self._own.peppers:
-            raise CommandRefused("TO holds a part of FROM under other peppers; empty it, or put those peppers back")
+            raise CommandRefused("TO holds part of FROM under other peppers; empty TO, or set those peppers again")
 
     def _check_fresh(self, there: Move | None, here: Move | None) -> None:
         if there and there.state is MoveState.LEFT:
-            raise CommandRefused(f"FROM was moved to {there.other} already; see `identity-service move --undo`")
+            raise CommandRefused(f"FROM was already moved to {there.other}; to use it again, run `identity-service move FROM --undo`")
         if there and there.state is MoveState.ARRIVING:
-            raise CommandRefused(f"FROM holds only a part of {there.other}; finish that move first")
+            raise CommandRefused(f"FROM holds only part of {there.other}; finish that move first")
         if here:
-            raise CommandRefused("TO is FROM, or was moved away itself")
+            raise CommandRefused("TO is the same store as FROM, or was moved itself; name an empty store")
         if any(_moved(self._target)):
             raise CommandRefused("TO is not empty; name an empty store")
 
@@ -153,7 +153,7 @@ def undo(side: Side) -> None:
     if found is None:
         raise CommandRefused("this store was not moved; there is nothing to undo")
     if found.state is MoveState.ARRIVING:
-        raise CommandRefused(f"this store holds only a part of {found.other}; empty it instead")
+        raise CommandRefused(f"this store holds only part of {found.other}; empty it instead")
     side.delete(MOVE)
 
 
@@ -188,9 +188,9 @@ def _move(source: OpenStore, target: OpenStore, peppers: Sequence[str]) -> None:
     _show(found)
     for place in (source, target):
         if not place.held and last_service(place.side):
-            raise CommandRefused(f"a service has started on {place.name} meanwhile; stop it and run the same command again")
+            raise CommandRefused(f"a service started on {place.name} during the move; stop it, and run the same command again")
     if not found.equal:
-        raise CommandRefused("FROM and TO differ: FROM was changed meanwhile. Stop what writes to it, and run this again into an empty TO")
+        raise CommandRefused("FROM was changed during the move, so TO differs. Stop what writes to FROM, empty TO, and run this again")
     moving.finish()
     print(f"equal, in {time.monotonic() - began:.0f} s; now name TO in store.url: {target.name}")
 

@@ -43,7 +43,7 @@ def open_store(where: str, *, exists: bool = False) -> Iterator[OpenStore]:
         yield OpenStore(store_name(where), where, _side(where), held=False)
         return
     if exists and not (directory / "appendonlydir").is_dir():
-        raise CommandRefused(f"{where}: there is no store in this directory")
+        raise CommandRefused(f"{where}: there is no store in this directory; correct its path")
     store = EmbeddedStore(directory)
     store.start()
     try:
@@ -90,9 +90,9 @@ def exit_code_of(work: Callable[[], None]) -> int:
     except (CommandRefused, EmbeddedError) as error:
         print(error, file=sys.stderr)
     except UnknownKeyError:
-        print("a store holds a key that this version does not know; take the version that wrote it", file=sys.stderr)
+        print("a store holds a key that this version does not know; use the version that wrote it", file=sys.stderr)
     except StoreUnavailable as error:
-        print(f"a store does not answer, or refuses ({error.__cause__}); run the same command again to go on", file=sys.stderr)
+        print(f"a store does not answer, or refuses ({error.__cause__}); run the same command again to continue", file=sys.stderr)
     else:
         return 0
     return 1

@@ -115,5 +115,7 @@ class RateLimit:
         now, at, numbers = self._clock(), self._slots.find(caller), self._slots.numbers
         wait = numbers[at] - now
         if wait > self._tolerance:
-            raise RateLimited("Wait for the seconds in Retry-After.", retry_after=max(1, math.ceil(wait - self._tolerance)))
+            raise RateLimited(
+                "Wait as many seconds as Retry-After says, then repeat the call.", retry_after=max(1, math.ceil(wait - self._tolerance))
+            )
         numbers[at] = max(numbers[at], now) + calls * self._interval

@@ -41,12 +41,12 @@ LINE_FRAME = 4
 CHUNK_FRAMES = 2
 ID_BYTES = 9
 REFUSALS: dict[HTTPStatus, ServiceError] = {
-    HTTPStatus.BAD_REQUEST: Malformed("Send the request as RFC 9112 says."),
+    HTTPStatus.BAD_REQUEST: Malformed("Send a valid HTTP/1.1 request (RFC 9112)."),
     HTTPStatus.REQUEST_TIMEOUT: TooSlow("Send the whole request at once."),
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TooLarge("Send less; /docs/contract#limits says how much."),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TooLarge("Send a smaller body; /docs/contract#limits has the limits."),
     HTTPStatus.REQUEST_URI_TOO_LONG: TargetTooLong("Send the call as POST, with a body in place of the query."),
-    HTTPStatus.TOO_MANY_REQUESTS: RateLimited("Use fewer connections, and each for several calls.", retry_after=1),
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: HeadersTooLarge("Send fewer headers; /docs/contract#limits says how many."),
+    HTTPStatus.TOO_MANY_REQUESTS: RateLimited("Open fewer connections, and use each for several calls.", retry_after=1),
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: HeadersTooLarge("Send fewer or shorter headers; /docs/contract#limits has the limits."),
     HTTPStatus.HTTP_VERSION_NOT_SUPPORTED: UnknownVersion("Send HTTP/1.1."),
 }
 OPEN: Counter[str] = Counter()

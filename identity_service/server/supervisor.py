@@ -81,10 +81,10 @@ class Supervisor(Multiprocess):
             _set_workers(self.config, self._read(), self._create)
         except SettingsError as error:
             log.error(
-                "the settings have faults, so the workers go on with those before; correct them and send SIGHUP again", faults=error.faults
+                "the settings have faults; the workers keep the previous ones; correct them and send SIGHUP again", faults=error.faults
             )
         except Exception as error:  # whatever it is, the service goes on
-            log.error("the settings could not be read, so the workers go on with those before", fault=type(error).__name__)
+            log.error("the settings could not be read; the workers keep the previous ones", fault=type(error).__name__)
         else:
             super().handle_hup()
 
@@ -107,12 +107,12 @@ def bind(host: str, port: int, chosen: str) -> socket.socket:
 
 def _why_not(error: OSError, host: str, port: int, chosen: str) -> str:
     if isinstance(error, socket.gaierror) or error.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
-        return f"{host} is no address of this machine; choose one with --host, or 0.0.0.0 for all"
+        return f"{host} is not an address of this machine; choose one with --host, or 0.0.0.0 for all"
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} of {host} is in use; stop what listens there or choose another with {chosen}"
+        return f"port {port} of {host} is in use; stop the program that uses it, or choose another port with {chosen}"
     if error.errno == errno.EACCES:
-        return f"port {port} is for the system's own services; choose one from 1024 on with {chosen}, and put a proxy before it"
-    return f"port {port} of {host} cannot be listened on ({error.strerror}); choose another with --host and {chosen}"
+        return f"port {port} is reserved for the system; choose one from 1024 on with {chosen}, and put a proxy before it"
+    return f"cannot listen on port {port} of {host} ({error.strerror}); choose another with --host and {chosen}"
 
 
 def run_workers(settings: Settings, bound: list[socket.socket], read: Callable[[], Settings], create: Create) -> None:

@@ -168,7 +168,7 @@ class HealthCheck:
                 reasons.append(f"{share:.0%} {text}")
         if beyond := hour["calls beyond quota"]:
             lights.append(Light.AMBER)
-            reasons.append(f"{beyond:,} calls of the last hour were refused: a client, or the public key, sent more than its quota")
+            reasons.append(f"{beyond:,} calls of the last hour were refused because a client or the public key exceeded its quota")
         if hidden := hidden_visitors(self._addresses.seen(shop.shop_id)):
             lights.append(Light.AMBER)
             reasons.append(hidden)
@@ -183,7 +183,7 @@ def hidden_visitors(found: SeenAddresses) -> str | None:
         what = f"{found.local_share:.0%} of the visits of the last hour come from a private, loopback or link-local address"
     else:
         return None
-    return f"{what}, as a proxy's is; name your proxies in server.trusted_proxies, and send each visitor's own address in client.ip"
+    return f"{what}, probably a proxy's; name your proxies in server.trusted_proxies, and send each visitor's own address in client.ip"
 
 
 def seen(hours: Mapping[int, Counts], counter: str, last: int | None) -> Seen:
@@ -203,7 +203,7 @@ def rhythm(name: str, one: Seen, other: Seen, now: int) -> Rhythm:
     if age > max(MISSING * expected, 6 * HOUR):
         return Rhythm(Light.RED, age, usual, f"{text} No {name}s recently.")
     if age > max(LATE * expected, HOUR):
-        return Rhythm(Light.AMBER, age, usual, f"{text} {'Longer than usual.' if usual else 'None has come since.'}")
+        return Rhythm(Light.AMBER, age, usual, f"{text} {'Longer than usual.' if usual else 'None since.'}")
     return Rhythm(Light.GREEN, age, usual, text)
 
 

@@ -87,7 +87,7 @@ class Links:
         [state] = await self._store.visitors.states(shop.shop_id, [visitor], now)
         if state.record and state.record.granted and not state.record.granted_to(notice):
             LINK_CONFLICTS.labels(ConsentRequired.code).inc()
-            raise ConsentRequired("The visitor's grant was given to an earlier text; link again only after a new one.")
+            raise ConsentRequired("The visitor granted an earlier text of the notice. Link again after a new grant.")
 
     async def link_as(self, shop: Shop, handle: Handle, linkable: Linkable, source: LinkSource) -> None:
         try:
@@ -99,7 +99,7 @@ class Links:
     def _of_token(self, shop: Shop, token: Token, proof: Proof) -> Linkable:
         expires = token_expires(token, shop)
         if token.kind is not Kind.PERSISTENT and expires <= int(self._clock()):
-            raise Invalid("token: has expired; ask POST /v1/visitors for a new one")
+            raise Invalid("token: has expired; get a new one from POST /v1/visitors")
         return Linkable(token.visitor, token.kind, expires, Mode.COOKIELESS not in shop.policy.linkable, proof)
 
     async def unlink(self, shop: Shop, handle: Handle, visitor: VisitorId) -> bool:
@@ -147,7 +147,7 @@ class Links:
         token = self._signing.verify(shop.shop_id, text)
         if token is None:
             BAD_SIGNATURES.inc()
-            raise Invalid("token: is not one that this shop was given; ask POST /v1/visitors for one")
+            raise Invalid("token: is not a token of this shop; get one from POST /v1/visitors")
         return token
 
     def _notice(self, shop: Shop) -> NoticeVersion | None:

@@ -25,7 +25,7 @@ from identity_service.store import Clock, Store
 from identity_service.store.events import Entry, Kept, Unlabelled
 from identity_service.store.links import Linkable
 
-CHANGING = "The visitor's consent changed again and again while the call was made; repeat it."
+CHANGING = "The visitor's consent kept changing during this call. Repeat the call."
 ATTEMPTS = (True, *[False] * 12)
 """A call first takes the visitor as this worker knows it; where that proves wrong it reads, and again where another call was faster.
 Few calls need more than two."""

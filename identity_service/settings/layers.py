@@ -69,7 +69,7 @@ def environment_layer(environment: Mapping[str, str], flags: Mapping[str, str]) 
             try:
                 merge(values, _nested(name, _listed(text) if is_list(type_of(name)) else text))
             except msgspec.DecodeError:
-                faults.append(Fault(name, "is neither a JSON list nor a comma-separated one"))
+                faults.append(Fault(name, "must be a list, in JSON or comma-separated"))
     return Layer(values, _variable_in(variables), faults=faults)
 
 
@@ -111,7 +111,7 @@ def read_files(layers: Sequence[Layer]) -> None:
         for name, section in _secrets_in(layer.values):
             path = section.pop(f"{name[-1]}_file", None)
             if path is not None and name[-1] in section:
-                layer.faults.append(Fault(name, f"is set, and so is {name[-1]}_file; keep one of them"))
+                layer.faults.append(Fault(name, f"is set, and {name[-1]}_file too; keep one of them"))
             elif path is not None and name not in settled:
                 try:
                     section[name[-1]] = _secret_text(layer.folder, path, is_list(type_of(name)))
@@ -137,15 +137,15 @@ def _secrets_in(values: Mapping[str, Any]) -> Iterator[tuple[Name, dict[str, Any
 def _secret_text(folder: Path, path: Any, several: bool) -> str | list[str]:
     """Without the newline at its end, or of several its lines that are not empty. Raises ValueError with the reason, never the text."""
     if not isinstance(path, str):
-        raise ValueError("the path of its file must be a text")
+        raise ValueError("the path of its file must be a string")
     try:
         text = _text_of(folder / path)
     except UnicodeDecodeError:
-        raise ValueError(f"its file {path} is no text in UTF-8; write the value as text") from None
+        raise ValueError(f"its file {path} is not text in UTF-8; write the value as text") from None
     except OSError as error:
-        raise ValueError(f"its file {path} cannot be read ({error.strerror}); put your copy back, readable for this user") from None
+        raise ValueError(f"its file {path} cannot be read ({error.strerror}); restore your copy of it, readable for this user") from None
     if text is None:
-        raise ValueError(f"its file {path} is no plain file of at most {SECRET_BYTES:,} bytes; write nothing but the value into one")
+        raise ValueError(f"its file {path} must be a plain file of at most {SECRET_BYTES:,} bytes that holds the value and nothing else")
     return [line.strip() for line in text.splitlines() if line.strip()] if several else text.rstrip("\r\n")
 
 

@@ -132,7 +132,7 @@ def _section_form(name: Name) -> str:
 
 def _unknown(kind: Any, key: str) -> str:
     if member(kind, key.removesuffix("_file")):
-        return "is not a setting; secrets alone come from files"
+        return "is not a setting; only secrets can be read from files"
     known = [field.name for field in fields(kind)]
     near = difflib.get_close_matches(key, [*known, *(f"{name}_file" for name in secrets_of(kind))], 1)
     return f"is not a {'section of settings' if kind is Settings else 'setting'}{f'; did you mean {near[0]}?' if near else ''}"

@@ -191,4 +191,4 @@ def _words(told: inspect.Type, *, many: bool = False) -> str:
         case inspect.ListType() | inspect.VarTupleType():
             return f"a list of {_words(told.item_type, many=True)}"
         case _:
-            return "texts" if many else "a text"
+            return "strings" if many else "a string"

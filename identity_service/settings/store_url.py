@@ -78,7 +78,7 @@ def check_options(url: str) -> None:
     """Raises ValueError for an option that the library would refuse at each connection, which looks like a store that is away."""
     names = [part.partition("=")[0] for part in url.partition("?")[2].split("&") if part]
     if not all(map(KNOWN.fullmatch, names)):
-        raise ValueError(f"has an option that is none of {OPTION_NAMES}")
+        raise ValueError(f"has an unknown option; the options are {OPTION_NAMES}")
 
 
 def store_name(where: str) -> str:

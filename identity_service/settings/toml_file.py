@@ -16,17 +16,17 @@ LONGEST_STATEMENT = 500
 """Lines. Of what follows a longer one no line is known."""
 PLACE = re.compile(r"(?P<reason>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL)
 ADVICE = {
-    "Invalid value": "a value is missing or cannot be read; write texts in quotes, lists in [ ], true or false in small letters",
+    "Invalid value": "a value is missing or cannot be read; write strings in quotes, lists in [ ], true or false in small letters",
     "Expected '='": "write NAME = VALUE",
     "Invalid statement": "write NAME = VALUE or [SECTION]",
-    "Cannot overwrite a value": "this setting is there already; keep one",
-    "Cannot declare": "this section is there already; keep one",
-    "Unterminated string": "close the text with its quote",
-    "Illegal character": "close the text with its quote, or remove the character",
+    "Cannot overwrite a value": "this setting is set twice; keep one",
+    "Cannot declare": "this section is there twice; keep one",
+    "Unterminated string": "close the string with its quote",
+    "Illegal character": "close the string with its quote, or remove the character",
     "Expected newline": "something follows the value; write one setting a line",
     "Expected ']'": "close the section's name with ]",
     "Unclosed array": "close the list with ], and separate its values with commas",
-    "Unescaped": "write each \\ as \\\\, or the text in single quotes",
+    "Unescaped": "write each \\ as \\\\, or the string in single quotes",
 }
 
 
@@ -40,13 +40,13 @@ def read_file(path: Path) -> tuple[dict[str, Any], str]:
     except UnicodeDecodeError as error:
         before = error.object[: error.start].split(b"\n")
         at = f"{path}:{len(before)}:{len(before[-1]) + 1}"
-        raise SettingsError([f"{at}: is not TOML: a character is not in UTF-8; save the file in UTF-8"]) from None
+        raise SettingsError([f"{at}: is not TOML: a character is not UTF-8; save the file in UTF-8"]) from None
     try:
         return tomllib.loads(text), text
     except tomllib.TOMLDecodeError:
         raise SettingsError([f"{path}:{fault}" for fault in syntax_faults(text)]) from None
     except RecursionError:
-        raise SettingsError([f"{path}: is nested too deeply to be read; settings have lists of texts and numbers alone"]) from None
+        raise SettingsError([f"{path}: is nested too deeply; a setting holds strings, numbers, or a list of them"]) from None
 
 
 def syntax_faults(text: str) -> list[str]:

@@ -76,23 +76,23 @@ async def read_body(headers: Mapping[str, str], receive: Receive, most: int) -> 
     announced = headers.get("content-length", "0")
     digits = announced.lstrip("0") or "0"
     if len(digits) > len(str(most)) or not (announced.isascii() and announced.isdigit()) or int(digits) > most:
-        raise TooLarge(f"A body may have {most} bytes here.")
+        raise TooLarge(f"Send a body of at most {most} bytes.")
     chunks, size = [], 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Malformed("The body ended early.")
+            raise Malformed("The body ended too early; send as many bytes as content-length says.")
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
         if size > most:
-            raise TooLarge(f"A body may have {most} bytes here.")
+            raise TooLarge(f"Send a body of at most {most} bytes.")
         if not message.get("more_body"):
             break
     raw = b"".join(chunks).removeprefix(BOM)
     if raw.startswith(GZIP):
         raise UnsupportedMedia(UNPACK)
     if raw.startswith(b"--"):
-        raise UnsupportedMedia("Send the body as JSON, or where a form is taken, as application/x-www-form-urlencoded.")
+        raise UnsupportedMedia("Send the body as JSON, or as application/x-www-form-urlencoded to calls that accept forms.")
     return raw or b"{}"
 
 
@@ -108,7 +108,7 @@ def check_text(raw: bytes, most: int) -> None:
     for _ in range(most):
         brackets = brackets.replace(b"[]", b".").replace(b"{}", b".").replace(b".", b"")  # the innermost pairs, and no more
     if brackets:
-        raise Malformed(f"The body nests deeper than {most} levels, or its brackets do not match.")
+        raise Malformed(f"The body has more than {most} levels of lists and objects, or its brackets do not match.")
 
 
 def with_whole_texts(raw: bytes) -> bytes:

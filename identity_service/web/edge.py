@@ -74,7 +74,7 @@ class Edge:
     def _checked_headers(self, raw: Sequence[tuple[bytes, bytes]], version: str) -> dict[str, str]:
         """Names in lower case; of repeated ones the first, but cookies and addresses joined. Raises HeadersTooLarge or Malformed."""
         if len(raw) > self._header_count or sum(map(len, chain.from_iterable(raw))) > self._header_bytes:
-            raise HeadersTooLarge(f"Send at most {self._header_count} headers of {self._header_bytes} bytes together.")
+            raise HeadersTooLarge(f"Send at most {self._header_count} headers, of {self._header_bytes} bytes in total.")
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
         if len(headers) < len(raw):
             headers = _joined(raw, self._joined)
@@ -101,7 +101,7 @@ class Edge:
             error = MethodNotAllowed("See /docs for the methods of this address.") if error.status_code == 405 else NotFound()
         if not isinstance(error, ServiceError):
             log.error("fault", request_id=request_id, error=type(error).__name__, frames=where(error))
-            error = ServiceError("The service failed; the fault is in its log under this request_id.")
+            error = ServiceError("The service failed. Its log has the error under this request_id.")
         if answered.status:
             return
         await send_reply(answered, error_reply(error, request_id, scope["path"], headers))
@@ -135,7 +135,7 @@ def _joined(raw: Sequence[tuple[bytes, bytes]], joined: Mapping[str, str]) -> di
         elif name in joined:
             headers[name] += f"{joined[name]}{value.decode('latin-1')}"
         elif name == "host":
-            raise Malformed("Send one Host header.")
+            raise Malformed("Send exactly one Host header.")
     return headers
 
 

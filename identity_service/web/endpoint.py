@@ -157,7 +157,7 @@ class Endpoint:
         textual = False
         if row.dialect.plugins and scope["method"] != "POST":
             if scope["method"] == "HEAD":
-                raise MethodNotAllowed("A HEAD call would be logged; send GET or POST.")
+                raise MethodNotAllowed("A HEAD request would be logged as a call; send GET or POST.")
             raw, textual = as_json(query), True
         else:
             raw = await read_body(scope["state"]["headers"], receive, limits.most(row.size, by_header=by_header)) if row.body else b""
@@ -176,7 +176,7 @@ class Endpoint:
         caller = authenticate(shops, key)
         if not dialect.plugins:
             if members.key is None and caller.private:
-                raise Forbidden("A private key never stands in a URL: it ends up in logs. Replace it and send it in `Authorization`.")
+                raise Forbidden("Logs record URLs, so this private key is no longer secret. Replace it, and send keys in `Authorization`.")
             return caller
         beside = members.private_key if members.private_key is not None else query.get("private_key")
         if not isinstance(beside, str) or beside in {"", *NOTHING}:

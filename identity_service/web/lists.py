@@ -53,7 +53,7 @@ def number(query: Mapping[str, str], name: str, usual: int, most: int) -> int:
     text = query.get(name, str(usual))
     found = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(most)) else 0
     if not 1 <= found <= most:
-        raise Invalid(f"{name}: is a number from 1 to {most}")
+        raise Invalid(f"{name}: must be a number from 1 to {most}")
     return found
 
 

@@ -26,7 +26,7 @@ def speaks_for_device(caller: Caller, method: str, headers: Mapping[str, str]) -
     else:
         listed = method in {"GET", "HEAD"} and _is_own_page(site, referer, caller.shop.origins, own)
     if not listed:
-        raise Forbidden("This page's origin is not listed for the shop; add it to the shop's origins.")
+        raise Forbidden("The origin of this page is not among the shop's origins; add it to the setting `origins`.")
     return origin != NO_ORIGIN
 
 
@@ -68,7 +68,7 @@ def check_poster(headers: Mapping[str, str]) -> None:
     site = headers.get("sec-fetch-site")
     own = site == "same-origin" if site else headers.get("origin", "").partition("://")[2] == headers.get("host")
     if not own:
-        raise Forbidden("This was sent by another site, so nothing was done.")
+        raise Forbidden("Another site sent this request, so nothing was done. Use the page itself.")
 
 
 def check_reader(headers: Mapping[str, str]) -> None:

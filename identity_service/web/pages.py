@@ -186,7 +186,7 @@ def ready(store: Store, shops: Sequence[ShopId]) -> PageHandler:
             if isinstance(failure, BaseException) and (len(away) == len(shops) or not _is_away(failure)):
                 raise failure
         if (faults and not isinstance(faults, BaseException)) or (away and len(away) == len(shops)):
-            raise StoreUnavailable("The store is not fit for use; `identity-service check --store` says why.")
+            raise StoreUnavailable("The store cannot be used; `identity-service check --store` says why.")
         return Reply(HealthAnswer("ok", list(away)) if away else OK)
 
     return answer

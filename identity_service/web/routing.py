@@ -68,11 +68,11 @@ class ByRawPath:
         sale, *rest = scope["raw_path"].partition(b"?")[0].decode("latin-1").split("/")[3:]
         scope["path_params"] = {"sale": unquote(sale)}
         if not sale or rest not in ([], ["attribution"]):
-            raise NotFound("See /docs for what there is; sale IDs in paths are percent-encoded.")
+            raise NotFound("There is no such address; /docs lists them all. Percent-encode sale IDs in paths.")
         await (self.attribution if rest else self.order)(scope, receive, send)
 
 
 async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 an ASGI application
     if scope["path"].startswith(("/v2/", "/v3/")):
-        raise NotFound("This call is outside this service, which tracks visitors and keeps no catalogue.")
-    raise NotFound("See /docs for what there is.")
+        raise NotFound("This service does not have this call: it tracks visitors and keeps no catalogue.")
+    raise NotFound("There is no such address; /docs lists them all.")

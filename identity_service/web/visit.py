@@ -81,7 +81,7 @@ def surroundings_of(call: Call, client: Client | UnsetType | None, *, lenient: b
     public key's description is left out."""
     if isinstance(client, Client) and not (lenient and not call.private):
         if not call.private:
-            raise Forbidden("client: only a private key may describe a visitor.")
+            raise Forbidden("client: only a private key may send this member; leave it out.")
         return _described(call, client)
     if not call.device:
         return UNKNOWN_SURROUNDINGS

@@ -128,7 +128,7 @@ async def read_form(call: PageCall, most: int) -> dict[str, str]:
     """Raises Malformed for anything but a form in UTF-8."""
     raw = await call.read(most)
     if call.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-        raise Malformed("This page takes forms only.")
+        raise Malformed("This page accepts forms only.")
     try:
         return dict(parse_qsl(raw.decode(), keep_blank_values=True, errors="strict"))
     except (UnicodeDecodeError, ValueError):

@@ -41,7 +41,7 @@ def _named(asked: AdminCall, names: tuple[str, ...]) -> tuple[str, str]:
     """The one name that is filled in, and its value. Raises Invalid."""
     filled = [(name, text) for name in names if asked.form and (text := asked.form.get(name, "").strip())]
     if len(filled) != 1:
-        raise Invalid("Fill in an email or a customer ID, only one of them.")
+        raise Invalid("Fill in either an email or a customer ID.")
     return filled[0]
 
 

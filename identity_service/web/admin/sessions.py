@@ -41,7 +41,7 @@ class Sessions:
     def begin(self, caller: Caller, now: int) -> Session:
         """Raises Forbidden for a public key."""
         if not caller.private:
-            raise Forbidden("This is a public key, which anybody may see in a browser. Sign in with a private key.")
+            raise Forbidden("This is a public key, which every browser shows. Sign in with a private key.")
         return Session(caller.shop, caller.digest[:DIGEST_LENGTH], secrets.token_urlsafe(16), now)
 
     def find(self, headers: Mapping[str, str], now: int) -> Session | None:
@@ -68,4 +68,4 @@ NO_COOKIE = f"{COOKIE}=; Max-Age=0; {RULES}"
 def check_form(session: Session, form: Mapping[str, str]) -> None:
     """Raises Forbidden unless the form is of this session."""
     if not hmac.compare_digest(form.get("form_token", "").encode(), session.form_token.encode()):
-        raise Forbidden("This form is of an earlier session; go back, reload the page and send it again.")
+        raise Forbidden("This form belongs to an earlier session. Go back, reload the page and send it again.")

@@ -264,7 +264,7 @@ def handle_of(call: Call) -> Handle:
 def _customer_text(value: str | int | float) -> str:
     """12.0 is 12. Raises Invalid for a number that is not whole, or too large to be exact."""
     if isinstance(value, float) and not (value.is_integer() and abs(value) < EXACT_FLOAT):
-        raise Invalid("customer: is a text or a whole number")
+        raise Invalid("customer: must be a string or a whole number")
     return value if isinstance(value, str) else str(int(value))
 
 
@@ -283,11 +283,11 @@ def _who(call: Call) -> Token | VisitorId:
         return call.services.links.named_token(call.shop, body.token)
     if isinstance(body.visitor, str):
         if not call.private:
-            raise Forbidden("visitor: with a public key send the visitor's token; only a private key may name an ID.")
+            raise Forbidden("visitor: only a private key may send an ID; with a public key, send the visitor's token.")
         return own_visitor_id(body.visitor)
     for text in read_cookies(call.headers.get("cookie", ""), call.shop.cookie.name):
         return call.services.links.named_token(call.shop, text)
-    raise Invalid("token: send the visitor's token, or with a private key its visitor ID")
+    raise Invalid("token: send the visitor's token; with a private key, a visitor ID works too")
 
 
 async def _batch(call: Call, emails: list[str]) -> list[BatchResult]:

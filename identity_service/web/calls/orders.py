@@ -312,7 +312,7 @@ def _credits(order: Order) -> list[CreditEntry]:
 async def _order(call: Call) -> Order:
     found = await call.services.orders.order(call.shop, call.parameters["sale"])
     if found is None:
-        raise NotFound("No order with this sale ID is known; sale IDs in paths are percent-encoded.")
+        raise NotFound("There is no order with this sale ID. Percent-encode sale IDs in paths.")
     return found
 
 

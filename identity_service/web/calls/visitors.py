@@ -206,7 +206,7 @@ async def report_banner(call: Call) -> Reply:
     """Raises NotFound for a banner that is not known."""
     source = call.parameters["source"]
     if source not in SOURCES:
-        raise NotFound(f"This service reads the banners {', '.join(SOURCES)}; post purposes to /v1/consents for another.")
+        raise NotFound(f"This service knows the banners {', '.join(SOURCES)}. For another one, post purposes to /v1/consents.")
     event = {name: value for name, value in call.members.items() if name not in OURS}
     signals, named = reader_of(call, posted=True).of_event(source, event)
     visit = visit_of(call, event=True, signals=signals)
@@ -230,7 +230,7 @@ async def receipts(call: Call) -> Reply:
         found = await call.services.receipts.by_id(call.shop, body.receipt_id)
         return _receipts([found] if found else [])
     if isinstance(body.visitor, UnsetType):
-        raise Invalid("visitor: name the visitor, or one receipt by receipt_id")
+        raise Invalid("visitor: send a visitor ID, or receipt_id for one receipt")
     held = await call.services.receipts.of_visitor(call.shop, own_visitor_id(body.visitor))
     if isinstance(body.at, UnsetType):
         return _receipts(*page_of(held, keys_of_times([receipt.time for receipt in held]), body.cursor, body.limit))

@@ -45,7 +45,7 @@ def shop_page(show: Callable[[DemoCall], Reply], most: int = 0) -> Page:
 
 async def _form(call: PageCall, most: int) -> str:
     if not is_from_own_page(call.headers):
-        raise Forbidden("The demo shop takes forms from its own pages only.")
+        raise Forbidden("The demo shop accepts forms from its own pages only.")
     try:
         return (await call.read(most)).decode()
     except UnicodeDecodeError:

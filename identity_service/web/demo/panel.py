@@ -55,7 +55,7 @@ class PanelSubject:
 async def show(call: Call) -> Reply:
     """Of the caller's own identity: by its cookie, else the one its address and browser give, as `misc/visitor_id` does."""
     if call.private or not is_from_own_page(call.headers):
-        raise Forbidden("The panel shows a device its own identity, on the demo shop's own pages.")
+        raise Forbidden("The panel works only on the demo shop's own pages, for the device that opens it.")
     subject = await _subject(call)
     held = await call.services.rights.export_visitor(call.shop, subject.visitor) if subject.visitor else {}
     events = await _events(call, subject)

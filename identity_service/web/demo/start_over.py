@@ -21,7 +21,7 @@ from identity_service.web.origin import is_from_own_page
 async def start_over(call: Call) -> Reply:
     demo = call.services.shops.find(PUBLIC_KEY)
     if call.private or demo is None or call.shop is not demo.shop or not is_from_own_page(call.headers):
-        raise Forbidden("The demo starts over on its own pages and in its own shop.")
+        raise Forbidden("Start over from the demo shop's own pages, in the demo shop.")
     visit = device_visit(call)
     named = [token.visitor for token in call.services.visitors.verified(call.shop, visit.tokens)]
     known, _ = await call.services.visitors.preview(replace(visit, tokens=()))
