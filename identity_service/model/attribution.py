@@ -1,5 +1,7 @@
-"""Attribution: label → click → sale. A product of an order is credited to the labels of the clicks on it that the same visitor made
-within the shop's window before the sale; a click later than the sale changes nothing. The chain breaks at its first missing link.
+"""Attribution: label → click → sale.
+
+A product of an order is credited to the labels of the same visitor's clicks on it, within the shop's window before the sale. Later clicks
+change nothing. If a link of the chain is missing, the first missing one is the reason.
 """
 
 from collections.abc import Sequence
@@ -10,9 +12,9 @@ from typing import Any
 from identity_service.model.event import Event, EventType, ProductId, first_bytes
 
 MOST_LABEL_BYTES = 2_048
-"""Of a credit: its newest labels."""
+"""Per credit. The newest labels are kept."""
 MOST_CREDIT_BYTES = 16_384
-"""Of an order: its first credits. A withdrawal has to take them away from hundreds of orders in one step."""
+"""Per order. The first credits are kept, because a withdrawal removes those of hundreds of orders in one step."""
 
 
 class Break(StrEnum):
@@ -49,7 +51,7 @@ ONE_LABEL = "All clicks of this shop have the same label, so elements cannot be 
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """One product of an order and the labels it is credited to, newest click first. `clicked_at`: seconds since 1970."""
+    """One product of an order, and the labels of the clicks on it, newest first. `clicked_at`: seconds since 1970."""
 
     product: ProductId
     labels: tuple[str, ...]
@@ -62,7 +64,7 @@ class Credit:
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """Credits, as many as an order keeps, or why there are none."""
+    """The credits that an order keeps, or the reason why there are none."""
 
     credits: tuple[Credit, ...] = ()
     missing: Break | None = None
@@ -73,7 +75,7 @@ class Attribution:
 
 
 def attribute(products: Sequence[ProductId], events: Sequence[Event], now: int, window: int) -> Attribution:
-    """`events`: of one visitor, in any order. `window`: seconds before `now` in which clicks count. IDs compare as text."""
+    """`events`: those of one visitor, in any order. `window`: seconds before `now` in which clicks count. IDs are compared as text."""
     clicks = sorted(
         (event for event in events if event.type is EventType.CLICK and now - window <= event.time <= now), key=lambda click: -click.time
     )
@@ -94,7 +96,7 @@ def attribute(products: Sequence[ProductId], events: Sequence[Event], now: int, 
 
 
 def _credit(product: ProductId, clicks: Sequence[Event]) -> Credit | None:
-    """`clicks` on the product, newest first."""
+    """`clicks`: those on the product, newest first."""
     labelled = [click for click in clicks if click.labels]
     if not labelled:
         return None
