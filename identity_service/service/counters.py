@@ -1,7 +1,7 @@
-"""Counts, products seen and the tracking log, gathered in the worker's memory and written once a second.
+"""Counters, seen products and the tracking log, collected in the worker's memory and written once a second.
 
-A worker that is killed loses the counts of its last second: this is the one place that fails open, since a counter must never cost a
-sale. Orders, links and events are never gathered.
+A killed worker loses the counts of its last second. Only this part fails open, because a counter must never cost a sale. Orders, links and
+events are always written at once.
 """
 
 import asyncio
@@ -19,17 +19,17 @@ from identity_service.store import Clock, Store
 from identity_service.store.counters import HOUR, MOST_COUNTERS, Log, Shown
 
 MICROS = 1_000_000
-"""Revenue is counted in millionths of the shop's currency; an order's own revenue is exact."""
+"""Counters hold revenue in millionths of the currency. The revenue of an order itself is exact."""
 MOST_WAITING = 1_000
 LONGEST_LABEL = 120
 LABELLED = frozenset({"click", "order", "revenue"})
-"""Kinds of counters that are named by labels, which anybody may send."""
+"""Kinds of counters whose names contain labels. Anybody may send those."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How an order stands in the shop's figures: its revenue, and that of each label that it is credited to. Nothing of it is personal.
-    `currency`: empty where it is the shop's own; amounts of two are never added."""
+    """What an order adds to the shop's figures: its revenue, and the revenue of each label that it is credited to. It holds nothing
+    personal. `currency`: empty for the shop's own; amounts in different currencies are never added."""
 
     revenue: Decimal
     labels: Mapping[str, Decimal]
@@ -42,7 +42,8 @@ class Counted:
 
 @dataclass(slots=True)
 class Gathered:
-    """`calls`: how often names were counted together in an hour since the last write; `hours`: the same by name, and amounts."""
+    """What was collected since the last write. `calls`: how often names were counted together in an hour. `hours`: the same by name, and
+    amounts."""
 
     calls: dict[tuple[int, tuple[str, ...]], int] = field(default_factory=dict)
     hours: dict[int, Counter[str]] = field(default_factory=dict)
@@ -53,8 +54,8 @@ class Gathered:
 
 
 class Called(Struct, frozen=True):
-    """One tracking call as the log tells it: `mode` is its subject's, or bot, or None for a call that is about no visit; `error` is the
-    text that the caller got, None for a success; `unread` names the arguments that were left out of one."""
+    """One tracking call for the log. `mode`: its subject's, or bot, or None for a call without a visit. `error`: the text that the caller
+    got, None for a success. `unread`: names of arguments that were left out."""
 
     call: str
     mode: str | None
@@ -63,7 +64,7 @@ class Called(Struct, frozen=True):
     unread: tuple[str, ...] = ()
 
     def entry(self, time: int) -> str:
-        """As the log is stored."""
+        """The stored form of a log entry."""
         found: dict[str, object] = {"time": time, "call": self.call, "mode": self.mode, "outcome": "ok" if self.error is None else "error"}
         found |= {"labels": self.labels} if self.labels is not None else {}
         found |= {"unread": self.unread} if self.unread else {}
@@ -90,11 +91,12 @@ class Tally:
         gathered.log.append((now, called))
 
     def beyond_quota(self, shop: ShopId) -> None:
-        """A call with a public key was refused, since its client or the key had sent too much within an hour."""
+        """A call with a public key was refused, because its client or the key exceeded its bytes per hour."""
         self._count(self._of(shop), int(self._clock()), ("calls beyond quota",))
 
     def identified(self, shop: ShopId, mode: str, choice: str | None) -> None:
-        """An ID was issued, or none: then `mode` is null, or bot for a robot. `choice`: what a banner reported with the call."""
+        """`mode`: of the ID that was issued; null if none was, bot for a robot. `choice`: the choice that a banner reported with the
+        call."""
         issued = f"issued {mode}"
         self._count(self._of(shop), int(self._clock()), (issued, f"choice {choice}") if choice else (issued,))
 
@@ -116,11 +118,11 @@ class Tally:
         self._see(gathered, products, Shown(now, private))
 
     def taken_back(self, shop: ShopId, time: int, counted: Counted) -> None:
-        """An order that counted at `time`, and in whose place another one is counted."""
+        """Subtracts an order that counted at `time`, because another one replaces it."""
         self._count_order(shop, time, counted.negative, -1, attributed=bool(counted.labels))
 
     def returned(self, shop: ShopId, time: int, counted: Counted, *, attributed: bool) -> None:
-        """What came back of an order that counted at `time`, which stays one, attributed or not."""
+        """Subtracts what was returned of an order that counted at `time`. The order itself stays counted."""
         self._count_order(shop, time, counted.negative, 0, attributed=attributed)
 
     def _count_order(self, shop: ShopId, time: int, counted: Counted, number: int, *, attributed: bool) -> None:
@@ -132,13 +134,14 @@ class Tally:
             self._add(gathered, time, {f"order {name}": number, f"revenue{foreign} {name}": _micros(amount)})
 
     async def write(self) -> None:
-        """What cannot be written now waits for the next time, and keeps no other shop from being written."""
+        """Writes all shops. A shop that cannot be written waits for the next time, and does not block the others. Raises
+        StoreUnavailable."""
         written = await asyncio.gather(*map(self.write_of, list(self._shops)), return_exceptions=True)
         for fault in filter(None, written):
             raise fault
 
     async def write_of(self, shop: ShopId) -> None:
-        """Raises StoreUnavailable; then it waits for the next time."""
+        """Raises StoreUnavailable; then the counts wait for the next time."""
         gathered = self._shops.pop(shop, None)
         if gathered is None:
             return
@@ -166,7 +169,7 @@ class Tally:
         return found
 
     def _count(self, gathered: Gathered, now: int, names: tuple[str, ...]) -> None:
-        """Calls of one kind have the same names, so those are told apart only when they are written."""
+        """Counts the tuple of names. It is split when it is written, because calls of one kind have the same names."""
         one = (now - now % HOUR, names)
         gathered.calls[one] = gathered.calls.get(one, 0) + 1
         if len(gathered.calls) > MOST_WAITING:
@@ -178,8 +181,8 @@ class Tally:
             self._add(gathered, hour, dict.fromkeys(names, number))
 
     def _add(self, gathered: Gathered, now: int, numbers: dict[str, int]) -> None:
-        """As the store does: labels beyond the cap are counted together, and amounts in other currencies not at all, however long the
-        store is away."""
+        """Applies the store's cap, even while the store is down: labels beyond it are counted together, and amounts in other currencies are
+        dropped."""
         start = now - now % HOUR
         counts = gathered.hours.get(start)
         if counts is None:

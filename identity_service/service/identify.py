@@ -1,4 +1,4 @@
-"""Issuing: from a visit to an identity, with everything that the decision obliges to: granting, withdrawing, proving."""
+"""From a visit to an identity: decide, then withdraw, write receipts and grant as the decision requires."""
 
 import re
 
@@ -33,15 +33,15 @@ from identity_service.store import Clock, Store
 from identity_service.store.visitors import NO_RECEIPT, UNKNOWN
 
 OWN_FORM = re.compile(r"[A-Za-z0-9_-]{22}")
-"""Of the IDs that the service makes."""
+"""The form of IDs that the service makes."""
 WRONG_CLOCK = 400 * DAY * 1000
-"""A refusal that is told so much later, in milliseconds, was not: a device without a battery begins in 1970."""
+"""Milliseconds. A refusal that seems older has a wrong date: a device with an empty battery starts in 1970."""
 DATED_BY_ITSELF = frozenset({"tcf", "gpp"})
-"""Sources of a TC string, which is none once it is too old."""
+"""Sources that check themselves whether a TC string is too old."""
 
 
 class Visitors:
-    """`consent_days`: life of a grant; `refusal_days`: of a refusal. `clock`: seconds since 1970."""
+    """`consent_days` and `refusal_days`: how long a grant and a refusal last. `clock`: seconds since 1970."""
 
     def __init__(self, store: Store, signing: Signing, receipts: Receipts, clock: Clock, consent_days: int, refusal_days: int) -> None:
         self._store = store
@@ -55,7 +55,7 @@ class Visitors:
         self._refusal_life = Millis(refusal_days * DAY * 1000)
 
     async def identify(self, visit: Visit) -> Identity:
-        """Raises StoreUnavailable only where a choice could not be made durable; otherwise a lost store costs the visitor its ID."""
+        """Raises StoreUnavailable only if a choice could not be stored. Otherwise, without a store, the visitor gets no persistent ID."""
         now = Millis(int(self._clock() * 1000))
         visit = self._without_stale(visit, now)
         tokens = self.verified(visit.shop, visit.tokens)
@@ -67,24 +67,24 @@ class Visitors:
         return identity
 
     async def preview(self, visit: Visit, tokens: list[Token] | None = None, *, assumed: bool = False) -> tuple[Known, Decision]:
-        """What `identify` would decide, changing nothing. `tokens`: the visit's, where they are verified already. `assumed`: from what
-        this worker knows of the visitor."""
+        """What `identify` would decide. It changes nothing. `tokens`: the visit's, if already verified. `assumed`: use this worker's cached
+        view of the visitor."""
         now = Millis(int(self._clock() * 1000))
         tokens = self.verified(visit.shop, visit.tokens) if tokens is None else tokens
         return await self._decided(self._without_stale(visit, now), tokens, now, assumed=assumed)
 
     async def confirm_read(self, known: Known) -> None:
-        """For a decision after which nothing is written that would notice what another server knows. Raises StoreUnavailable."""
+        """Confirms what was read, for decisions that write nothing: a write would detect a stale server. Raises StoreUnavailable."""
         await self._store.visitors.confirm_read(known.visit.shop.shop_id, known.states)
 
     def _without_stale(self, visit: Visit, now: Millis) -> Visit:
-        """A remembered choice older than one of its kind may live is none any more; an opt-out that came with it stands."""
+        """Removes remembered choices that have expired. Opt-outs sent with them stay."""
         if not visit.signals:
             return visit
         return replace(visit, signals=tuple(self._as_of_now(one, now) if self._is_stale(one, now) else one for one in visit.signals))
 
     def _as_of_now(self, stale: Signal, now: Millis) -> Signal:
-        """A refusal that was said with this call is one, however wrong the clock is that dates it."""
+        """A refusal said with this call counts, even if a wrong clock dated it."""
         wrong = stale.decided_at <= now - WRONG_CLOCK
         if wrong and stale.refuses and stale.choice is not Choice.GRANTED and not stale.remembered:
             return replace(stale, decided_at=now, dated=False)
@@ -106,7 +106,7 @@ class Visitors:
         return tokens
 
     async def _decided(self, visit: Visit, tokens: list[Token], now: Millis, *, assumed: bool = False) -> tuple[Known, Decision]:
-        """Looks up and decides. The ID of cookieless mode is sought only where the token's living grant does not decide alone."""
+        """Looks up and decides. The ID of cookieless mode is looked up only if the token's living grant does not decide alone."""
         if len(tokens) == 1 and tokens[0].kind is Kind.PERSISTENT and visit.asked is Asked.NOTHING and not visit.signals:
             known = await self._by_grant(visit, tokens[0], now, assumed=assumed)
             decision = decide(visit.shop.policy, known.facts()) if known else None
@@ -116,7 +116,7 @@ class Visitors:
         return known, decide(visit.shop.policy, known.facts())
 
     async def _by_grant(self, visit: Visit, token: Token, now: Millis, *, assumed: bool) -> Known | None:
-        """None without a grant of the person's: against the shop's word a mark of the client's derived ID stands."""
+        """None without a grant of the person. A grant of the shop also depends on marks of the client's derived ID."""
         [state] = await self._states(visit.shop, [token.visitor], now // 1000, assumed=assumed)
         record = state.record
         if record is None or not record.granted or (record.consent and record.consent.is_of_the_shop):
@@ -125,7 +125,7 @@ class Visitors:
         return known_of(visit, now, [token], own, {token.visitor: state})
 
     async def _states(self, shop: Shop, visitors: list[VisitorId], now: int, *, assumed: bool) -> list[VisitorState]:
-        """`assumed`: of one visitor, as this worker knows it; whoever writes to it has it checked."""
+        """`assumed`: one visitor as this worker has it cached. The write must check it."""
         if assumed and len(visitors) == 1:
             return [self._store.visitors.assumed(shop.shop_id, visitors[0], now)]
         return await self._store.visitors.look_up(shop.shop_id, visitors, now) if visitors else []
@@ -161,7 +161,7 @@ class Visitors:
         return await self._cookieless(known, decision, receipt)
 
     async def _withdraw(self, known: Known, visitors: list[VisitorId], receipt: Receipt | None) -> None:
-        """The receipt names the first of them, and is kept in the same step."""
+        """The receipt names the first visitor, and is stored in the same step."""
         shop, proof = known.visit.shop, self._receipts.as_stored(receipt) if receipt else NO_RECEIPT
         if receipt and not visitors:
             await self._store.visitors.store_receipt(shop.shop_id, proof)
@@ -173,15 +173,15 @@ class Visitors:
             proof = NO_RECEIPT
 
     def _to_withdraw(self, known: Known, decision: Decision) -> list[VisitorId]:
-        """The IDs that this decision withdraws. Over a limit those of tokens alone, which are alive."""
+        """The IDs that this decision withdraws. Over the rate limit, only living IDs of tokens."""
         named = self._named_to_withdraw(known, decision)
         if known.visit.over_limit:
             return self._alive(known, [token.visitor for token in known.tokens if token.visitor in named])
         return named
 
     def _named_to_withdraw(self, known: Known, decision: Decision) -> list[VisitorId]:
-        """A refusal withdraws the ID it names and no other; naming none, the client's derived one. Where a refusal still allows cookieless
-        IDs, only persistent ones are."""
+        """A refusal withdraws only the IDs that it names; if it names none, the client's derived one. If the policy still allows cookieless
+        IDs after a refusal, only persistent ones are withdrawn."""
         visit, living = known.visit, known.living
         if decision.reason in UNTOUCHED:
             return []
@@ -205,7 +205,7 @@ class Visitors:
         return [visitor for visitor in dict.fromkeys(named) if known.states[visitor].gone_at is None]
 
     def _refusal_receipt(self, known: Known, decision: Decision, withdrawn: list[VisitorId]) -> Receipt | None:
-        """A refusal that a newer grant outdates is proved all the same."""
+        """A refusal gets a receipt even if a newer grant outdates it."""
         late = choice_said(known.visit.signals) if known.visit.event else None
         choice = decision.choice if late is None or late.choice is Choice.GRANTED else late
         if choice is None or choice.choice is not Choice.REFUSED or decision.reason in UNTOUCHED or known.visit.over_limit:
@@ -251,7 +251,8 @@ class Visitors:
         )
 
     def _without_store(self, visit: Visit, tokens: list[Token], now: Millis) -> Identity:
-        """Fails closed: no persistent ID is alive, no derived one can be checked; a cookieless token and a random ID work."""
+        """Fails closed: without a store, persistent and derived IDs cannot be checked. A cookieless token still works. Raises
+        StoreUnavailable if a choice would have to be stored."""
         withdraws = visit.asked is Asked.NULL or (visit.asked is Asked.AUTO and any(token.kind is Kind.PERSISTENT for token in tokens))
         if visit.event or (withdraws and tokens) or any(signal.refuses for signal in visit.signals):
             raise StoreUnavailable
@@ -278,7 +279,7 @@ class Visitors:
         certain = not tokens or decision.reason is Reason.CONSENT_REFUSED
         reason = decision.reason if decision.mode is Mode.NULL and certain else Reason.STORE_UNAVAILABLE
         emptied = visit.asked is Asked.AUTO or decision.reason in {Reason.CONSENT_REFUSED, Reason.VISITOR_DISABLED}
-        # a token whose withdrawal is not written stays, or nothing could ever name its visitor again
+        # the cookie stays if its withdrawal is not stored, or nothing could name that visitor again
         cookie = CookieAct.CLEAR if emptied and not tokens else CookieAct.KEEP
         return identity_of(replace(decision, reason=reason), mode=Mode.NULL, cookie=cookie)
 
@@ -288,5 +289,6 @@ def _is_persistent(state: VisitorState) -> bool:
 
 
 def _is_of_a_caller(visitor: VisitorId, state: VisitorState) -> bool:
-    """Whether its bare name may withdraw it: whoever made an ID knows it, while one of the service's may have been read in a log."""
+    """Whether naming the ID is enough to withdraw it. Only its maker knows a caller's ID, while an ID of the service may be read in a
+    log."""
     return not OWN_FORM.fullmatch(visitor) and not _is_persistent(state)

@@ -30,9 +30,8 @@ class TokenFault(StrEnum):
 
 
 class LinkedVisitor(Struct, frozen=True):
-    """A link with what its visitor's record adds. `mode`: null once the consent has ended, or while it is one to an
-    earlier text. `consent_ends_at`: in seconds since 1970, of a
-    persistent visitor. `emails`: their digests, in a look-up by visitor."""
+    """A link with members of its visitor's record. `mode`: null if the consent has ended or was given to an earlier text.
+    `consent_ends_at`: seconds since 1970, for a persistent visitor. `emails`: digests, in a look-up by visitor."""
 
     link: Link
     mode: Mode
@@ -51,7 +50,7 @@ class Links:
         self._clock = clock
 
     async def verify(self, shop: Shop, text: str) -> tuple[Token | None, TokenFault | None]:
-        """A living token, or why it is none."""
+        """The token, and the reason why it is not valid, if any."""
         token = self._signing.verify(shop.shop_id, text)
         if token is None:
             BAD_SIGNATURES.inc()
@@ -69,7 +68,7 @@ class Links:
         return None if alive else TokenFault.EXPIRED
 
     async def link(self, shop: Shop, handle: Handle, who: Token | VisitorId, proof: Proof, source: LinkSource) -> VisitorId:
-        """`who`: a verified token, or an ID that a private key names. Raises ConsentRequired, Invalid, StoreUnavailable."""
+        """`who`: a verified token, or an ID sent with a private key. Raises ConsentRequired, Invalid, StoreUnavailable."""
         now = int(self._clock())
         if isinstance(who, Token):
             linkable = self._of_token(shop, who, proof)
@@ -80,7 +79,7 @@ class Links:
         return linkable.visitor
 
     async def _check_text(self, shop: Shop, visitor: VisitorId, now: int) -> None:
-        """The store knows whether a visitor granted, not to which text. Raises ConsentRequired."""
+        """Checks the text of the grant, which the store's script does not compare. Raises ConsentRequired."""
         notice = self._notice(shop)
         if notice is None:
             return
@@ -106,12 +105,12 @@ class Links:
         return await self._store.links.unlink(shop.shop_id, handle, visitor, int(self._clock()))
 
     async def of_handle(self, shop: Shop, handle: Handle) -> list[LinkedVisitor]:
-        """Newest first; empty for an unknown handle."""
+        """Newest first. Empty for an unknown handle."""
         [found] = await self.of_handles(shop, [handle], MOST_IN_LOOKUP)
         return found
 
     async def of_handles(self, shop: Shop, handles: Sequence[Handle], most: int) -> list[list[LinkedVisitor]]:
-        """In the order asked, `most` of each and one more where there are more."""
+        """In the given order; per handle at most `most`, and one more if there are more."""
         now = int(self._clock())
         found = await self._store.links.living(shop.shop_id, handles, now)
         states = await self._states(shop, [link for links in found for link in _told_of(links, most + 1)], now)
@@ -122,7 +121,7 @@ class Links:
         return results
 
     async def of_visitor(self, shop: Shop, visitor: VisitorId) -> list[LinkedVisitor]:
-        """One entry with the digests of its emails, or none for a visitor without links."""
+        """One entry with the digests of its emails. Empty for a visitor without links."""
         now = int(self._clock())
         handles = [handle_named(name) for name in await self._store.visitors.pointers(shop.shop_id, visitor)]
         if not handles:
@@ -143,7 +142,7 @@ class Links:
         return dict(zip(visitors, await self._store.visitors.states(shop.shop_id, visitors, now), strict=True))
 
     def named_token(self, shop: Shop, text: str) -> Token:
-        """Raises Invalid for what this shop's keys did not sign."""
+        """Raises Invalid if no key of this shop signed it."""
         token = self._signing.verify(shop.shop_id, text)
         if token is None:
             BAD_SIGNATURES.inc()
@@ -158,12 +157,12 @@ class Links:
 
 
 def _told_of(links: Sequence[Link], most: int) -> list[Link]:
-    """Those that are shown, and those whose opt-out holds for them."""
+    """The links that are shown, and those whose visitors' opt-outs apply to them."""
     return [*links[:most], *(link for link in links[most:] if link.proven)]
 
 
 def _opted_out(links: Sequence[Link], states: Mapping[VisitorId, VisitorState]) -> bool:
-    """An opt-out of sale and sharing seen with one visitor of a person, whose link proves that, holds for all such
+    """An opt-out of sale and sharing by one visitor applies to all visitors of the same person, if their links are proven
     (Cal. Code Regs. tit. 11 para 7025(c)(1))."""
     records = (states[link.visitor].record for link in links if link.proven)
     return any(record is not None and record.opted_out for record in records)

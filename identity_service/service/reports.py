@@ -1,5 +1,5 @@
-"""What a shop reads of its tracking: orders and why they are attributed or not, labels, the log of calls, products, and its hourly counters
-as series over time."""
+"""Reports about a shop's tracking: orders and why they are attributed or not, labels, the log of calls, products, and hourly counters as
+series over time."""
 
 import json
 from collections import Counter
@@ -19,16 +19,16 @@ from identity_service.store.counters import HOUR, Counts
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 ENOUGH_CLICKS = 10
-"""With fewer, one label alone says nothing about a shop."""
+"""With fewer clicks, a single label is normal."""
 HOURLY_DAYS = 2
-"""Up to so many days a point is an hour, beyond it a day; the first day is not whole, so that charts and totals are of the same hours."""
+"""Up to so many days, a point is an hour; beyond, a day. The first day is incomplete, so that charts and totals cover the same hours."""
 MOST_LABELS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """`products`: as `shown_lines` gives them. `revenue`: less what came back. `credits`: members of attribution.Credit. `mode`: null,
-    none, cookieless or persistent, as it was. `verified`: a private key said so."""
+    """`products`: from `shown_lines`. `revenue`: without returns. `credits`: members of attribution.Credit. `mode`: null, none,
+    cookieless or persistent, at the time of the sale. `verified`: a private key reported it."""
 
     sale: str
     time: int
@@ -48,7 +48,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`broken`: the first missing link, None for an attributed order. `hint`: what is wrong although the chain holds."""
+    """`broken`: the first missing link, None for an attributed order. `hint`: a problem of an attributed order."""
 
     order: Order
     broken: Break | None
@@ -58,7 +58,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class LabelFigures:
-    """`revenue`: in the shop's currency; `revenues`: in each, the shop's first."""
+    """`revenue`: in the shop's currency. `revenues`: by currency, the shop's first."""
 
     label: str
     clicks: int
@@ -71,7 +71,7 @@ class LabelFigures:
 
 
 class Orders:
-    """`clock`: seconds since 1970. What the own worker has gathered is written before it is read."""
+    """`clock`: seconds since 1970. This worker's pending counts are written before counters are read."""
 
     def __init__(self, store: Store, tally: Tally, clock: Clock) -> None:
         self._store = store
@@ -100,7 +100,7 @@ class Orders:
         return Explanation(order, broken, EXPLANATIONS[broken])
 
     async def labels(self, shop: Shop, days: int) -> tuple[list[LabelFigures], Counter[str]]:
-        """By revenue, highest first, and the totals under `orders` and `revenue_all`, each `all` and `attributed`."""
+        """Labels by revenue, highest first, and the totals `orders` and `revenue_all`, each for `all` and `attributed`."""
         totals = await self.totals(shop, days * DAY)
         named: dict[str, Counter[str]] = {}
         for field, number in totals.items():
@@ -125,7 +125,7 @@ class Orders:
         return dict(zip(range(first - first % HOUR, now + 1, HOUR), counts, strict=True))
 
     async def calls(self, shop: Shop) -> list[dict[str, Any]]:
-        """The log of tracking calls, newest first, of the last day; before the oldest one kept, those that failed."""
+        """The log of tracking calls of the last day, newest first. Failures are kept longer, so the oldest entries may all be failures."""
         await self._tally.write_of(shop.shop_id)
         oldest = int(self._clock()) - DAY
         log = await self._store.activity.log(shop.shop_id)
@@ -138,7 +138,7 @@ class Orders:
         return await self._store.activity.latest(shop.shop_id)
 
     async def products(self, shop: Shop) -> dict[str, int]:
-        """Of products seen in clicks and sales, type (i for an integer, s for text) and ID → when last."""
+        """Products seen in clicks and sales: type (i for an integer, s for text) and ID → when last seen."""
         await self._tally.write_of(shop.shop_id)
         return await self._store.activity.products(shop.shop_id)
 
@@ -168,7 +168,7 @@ def one_character_away(visitor: str) -> Iterator[VisitorId]:
 
 
 def revenues(shop: Shop, counts: Counter[str], kind: str, name: str = "") -> dict[str, Decimal]:
-    """By currency, the shop's own first. `name`: of the counter, behind its kind."""
+    """By currency, the shop's own first. `name`: of the counter, after its kind."""
     found = {shop.settings.currency: Decimal(counts[f"{kind}{name}"]) / MICROS}
     for field, number in sorted(counts.items()):
         currency = field.removeprefix(f"{kind}:").removesuffix(name)
@@ -195,7 +195,7 @@ def _order(shop: Shop, stored: dict[str, str]) -> Order:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """`times`: start of each step in seconds since 1970; `lines`: by name, a number for each step."""
+    """`times`: start of each step, in seconds since 1970. `lines`: by name, a number for each step."""
 
     times: list[int]
     lines: dict[str, list[float]]
@@ -212,7 +212,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`consent_rate`: grants of all choices that banners reported, None where there were none."""
+    """`consent_rate`: share of grants among the choices that banners reported, None if there were none."""
 
     issued: Series
     choices: Series

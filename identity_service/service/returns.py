@@ -1,4 +1,4 @@
-"""Returns: what came back of an order lowers its revenue and that of its labels, once."""
+"""Returns: returned products reduce the revenue of the order and of its labels, once."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ from identity_service.service.sell import counted_fields, counted_in, foreign, i
 from identity_service.store import Clock, Store
 
 MOST_RETURNS = 1_000
-"""Of an order; later ones change nothing, so that a sale stays small."""
+"""Per order. Later ones change nothing, so that a sale stays small."""
 
 
 class Return(Struct, frozen=True, array_like=True):
-    """As it is stored in the sale. `quantity`: as it was told; `at`: seconds since 1970; `pieces`: index of a line and how many of it came
-    back, by turns; decimals are text."""
+    """The form in the stored sale. `quantity`: as reported. `at`: seconds since 1970. `pieces`: pairs of a line's index and how many of it
+    were returned. Decimals are text."""
 
     product: str
     quantity: str
@@ -36,7 +36,7 @@ class Returns:
         self._clock = clock
 
     async def log(self, shop: Shop, sale: str, product: ProductId, quantity: Quantity) -> None:
-        """Of an order that is not known nothing changes, nor by the same return within a day. No more comes back than was bought."""
+        """An unknown order changes nothing, nor does the same return within a day. At most what was bought is returned."""
 
         def change(stored: dict[str, str]) -> tuple[dict[str, str], tuple[dict[str, str], Counted]] | None:
             told = _return(stored, str(product), Decimal(quantity), int(self._clock()))
@@ -51,7 +51,7 @@ class Returns:
 
 
 def returned_pieces(stored: Mapping[str, str]) -> dict[int, Decimal]:
-    """By index of the line."""
+    """How many of each line were returned, by its index."""
     found: dict[int, Decimal] = {}
     for one in _returns(stored):
         for line, pieces in one.pieces:
@@ -60,7 +60,7 @@ def returned_pieces(stored: Mapping[str, str]) -> dict[int, Decimal]:
 
 
 def shown_lines(stored: Mapping[str, str]) -> list[dict[str, object]]:
-    """As `SaleLine.stored` gives them, with `returned` where something came back."""
+    """The lines as `SaleLine.stored` gives them, with `returned` if something was returned."""
     returned = returned_pieces(stored)
     lines = [line.stored() for line in lines_of(stored["products"])]
     return [line | ({"returned": _number(returned[at])} if at in returned else {}) for at, line in enumerate(lines)]
@@ -71,7 +71,7 @@ def _returns(stored: Mapping[str, str]) -> list[Return]:
 
 
 def _return(stored: Mapping[str, str], product: str, quantity: Decimal, now: int) -> Return | None:
-    """None where nothing came back that had not before. Of several lines of a product the first come back first."""
+    """None if nothing new was returned. If a product has several lines, the first ones are returned first."""
     before, returned, text = _returns(stored), returned_pieces(stored), f"{quantity.normalize():f}"
     if len(before) >= MOST_RETURNS or any((one.product, one.quantity) == (product, text) and now - one.at < DAY for one in before):
         return None
@@ -85,7 +85,7 @@ def _return(stored: Mapping[str, str], product: str, quantity: Decimal, now: int
 
 
 def _lowered(stored: Mapping[str, str], told: Return, own_currency: str) -> Counted:
-    """By how much. Labels that the product is not credited to keep theirs."""
+    """By how much the order's figures fall. Labels without a credit for the product stay."""
     lines = lines_of(stored["products"])
     amount = total(_revenue(lines, at, Decimal(pieces)) for at, pieces in told.pieces)
     credited = json.loads(stored.get("attribution", "[]"))

@@ -1,6 +1,7 @@
-"""Sales: decided from what was read, and written in one step, which says what is not as it was read.
+"""Sales: decided from what was read, then written in one step. The step reports if anything has changed since it was read.
 
-What a public key says of an order is provisional: what is kept of it, so that it can be taken back once a private key says the order.
+An order from a public key is provisional. What was counted for it is kept, so that it can be subtracted when a private key reports the
+order.
 """
 
 import json
@@ -29,13 +30,13 @@ from identity_service.store.links import MOST_YIELDS, LinkCall, refusal
 from identity_service.store.sales import FormerSale, HandleOfSale, NewSale, OfVisitor, SaleAnswer
 
 MOST_COUNTED = Decimal(10**9)
-"""Of a provisional amount in the shop's figures, so that a stranger's number cannot end a counter, and with it what others added."""
+"""The largest provisional amount in the shop's figures, so that a stranger's number cannot overflow a counter."""
 MOST_ANSWERS = 32
-"""How often a sale may be told that something is not as it was read: others that have to give way, a full list, a sale that has gone."""
+"""How often a sale is retried after a change: links that must give way, a full list, a sale that has gone."""
 MOST_LEAVES = 12
-"""After so many answers a sale whose lists are full names nobody: others are faster again and again."""
+"""After so many attempts to make room in full lists, the sale names nobody, because other calls keep being faster."""
 LAST_OF_SECOND = 0.999
-"""Orders are listed within the second of their sale, however late they come."""
+"""Orders are listed within the second of their sale, however late they arrive."""
 
 
 def bounded(counted: Counted) -> Counted:
@@ -44,7 +45,7 @@ def bounded(counted: Counted) -> Counted:
 
 
 def counted_fields(counted: Counted) -> dict[str, str]:
-    """As it is stored in the sale; nothing where its revenue tells all."""
+    """Fields of the stored sale. Empty if its revenue says it all."""
     if not counted.labels and abs(counted.revenue) < MOST_COUNTED:
         return {}
     labels = {label: f"{amount:f}" for label, amount in counted.labels.items()}
@@ -52,36 +53,37 @@ def counted_fields(counted: Counted) -> dict[str, str]:
 
 
 def is_provisional(stored: Mapping[str, str]) -> bool:
-    """Whether a sale is there that no private key has said."""
+    """Whether there is a sale, and no private key has reported it."""
     return bool(stored) and "verified" not in stored
 
 
 def counted_in(stored: Mapping[str, str], own_currency: str) -> Counted:
-    """From a sale: also after a withdrawal took away whom it was of, and what it was credited to."""
+    """What a stored sale counts, even after a withdrawal removed its visitor and credits."""
     found = json.loads(stored.get("counted", "{}"))
     labels = {label: Decimal(amount) for label, amount in found.get("labels", {}).items()}
     return Counted(Decimal(found.get("revenue", stored["revenue"])), labels, foreign(stored, own_currency))
 
 
 def foreign(stored: Mapping[str, str], own_currency: str) -> str:
-    """The currency of a sale, empty where it is the shop's own."""
+    """The currency of a sale. Empty if it is the shop's own."""
     currency = stored.get("currency", own_currency)
     return "" if currency == own_currency else currency
 
 
 def session_fields(subject: Subject) -> dict[str, str]:
-    """Of a visitor that showed its token: kind and end of its ID."""
+    """Fields for a visitor that sent its token: kind and end of its ID."""
     return {"by_token": f"{subject.kind} {subject.expires}"}
 
 
 def of_session(found: Subject, by_token: str) -> Subject:
-    """The visitor of a session that `session_fields` kept, as it was: no other word begins one anew. `found`: the same as it is now."""
+    """The visitor with kind and end as `session_fields` stored them, so that a later call does not extend its ID. `found`: its present
+    state."""
     kind, expires = by_token.split(" ")
     return structs.replace(found, kind=Kind(kind), expires=int(expires), signed=True, presented=True)
 
 
 def former_sale(stored: Mapping[str, str], *, same_visitor: bool) -> FormerSale:
-    """`same_visitor`: then its event stays."""
+    """The sale to replace. `same_visitor`: its event stays."""
     event = sale_event(Sale(stored["sale"], lines_of(stored["products"]), int(stored["time"])))
     return FormerSale(stored, () if same_visitor else (event.stored(), structs.replace(event, override=True).stored()))
 
@@ -96,8 +98,8 @@ def _bounded(amount: Decimal) -> Decimal:
 
 @dataclass(frozen=True, slots=True)
 class ToldSale:
-    """What a call tells of a sale. `handles`: email and customer ID; `claimed`: see `Subject.proof`. `private`: by a private key, whose
-    first word takes the place of what a public key said. `currency`: None where it tells none; then it is the shop's."""
+    """A sale as a call reports it. `handles`: email and customer ID. `claimed`: see `Subject.proof`. `private`: reported with a private
+    key; its first report replaces that of a public key. `currency`: None for the shop's own."""
 
     sale: Sale
     handles: Sequence[Handle]
@@ -108,7 +110,7 @@ class ToldSale:
 
 @dataclass(frozen=True, slots=True)
 class Sold:
-    """Whom a sale is about. `attribution`: of the first call with its ID, None for a later one."""
+    """The subject of a sale. `attribution`: from the first call with its ID, None for later ones."""
 
     subject: Subject
     attribution: Attribution | None
@@ -116,8 +118,8 @@ class Sold:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known before a sale is written: whom it is about, by which proof, what is stored under its ID, the visitor's events, and the
-    visitor as the subject was found by it. `session`: of a browser, which a private key's call took over (`by_token`)."""
+    """What is known before a sale is written. `stored`: the sale under its ID. `events`: the visitor's. `assumed`: the view of the
+    visitor by which the subject was found. `session`: the browser's, which a private key's call takes over (`by_token`)."""
 
     subject: Subject
     proof: Proof
@@ -138,7 +140,8 @@ class Sales:
         self._clock = clock
 
     async def log(self, visit: Visit, told: ToldSale) -> Sold:
-        """The first call with a sale ID wins, and gets its attribution; but a private key's first one wins over a public key's."""
+        """The first call with a sale ID wins and gets the attribution. The first one with a private key replaces one with a public key.
+        Raises StoreUnavailable."""
         for assumed in ATTEMPTS:
             subject = await self._subjects.find(visit, assumed=assumed)
             if assumed and subject.visitor is None and not subject.unread:
@@ -150,7 +153,7 @@ class Sales:
         raise StoreUnavailable(CHANGING)
 
     async def _known(self, visit: Visit, subject: Subject, told: ToldSale) -> Known:
-        """What the visitor is assumed to be is taken before anything is waited for: another call may read it meanwhile."""
+        """The assumed view is taken before any await, because another call may update it."""
         shop, sale = visit.shop.shop_id, told.sale.sale
         if subject.visitor:
             assumed = self._store.events.assumption(shop, subject.visitor)
@@ -164,7 +167,7 @@ class Sales:
         return await self._of_session(visit, told, stored)
 
     async def _of_session(self, visit: Visit, told: ToldSale, stored: Mapping[str, str]) -> Known:
-        """A private key that is silent on the visitor leaves the session that the browser showed by its token."""
+        """If a private key's call names no visitor, the session stays that the browser proved with its token."""
         own = structs.replace(visit, asked=Asked.OWN, own=VisitorId(stored["visitor"]), trusted=True, tokens=())
         found = await self._subjects.find(own)
         if found.visitor is None:
@@ -175,8 +178,8 @@ class Sales:
         return Known(subject, proof, *again, assumed, stored["by_token"])
 
     async def _sell(self, shop: Shop, told: ToldSale, known: Known) -> Sold | None:
-        """None where something is not as it was read. The sale names no visitor that is gone or has too many sales, and no handle that
-        has; and nobody where there is no room again and again."""
+        """None if something has changed since it was read. The sale does not name a visitor or handle that is gone or has too many
+        sales. It names nobody if room cannot be made after several attempts."""
         subject, former = known.subject, known.stored if told.private and is_provisional(known.stored) else None
         same = former is not None and subject.visitor is not None and former.get("visitor") == subject.visitor
         sale = replace(told.sale, time=int(former["time"])) if former and same and "by_token" in former else told.sale
@@ -209,15 +212,14 @@ class Sales:
         raise StoreUnavailable(CHANGING)
 
     async def _repeated(self, shop: Shop, told: ToldSale, stored: Mapping[str, str], subject: Subject) -> Sold | None:
-        """What a later call changes: nothing. None where the sale is to be written: there is none, or a private key's first word takes the
-        place of it."""
+        """A repeated call changes nothing. None if the sale must be written: it is new, or a private key's first report replaces it."""
         if not stored or (told.private and is_provisional(stored)) or not await self._store.sales.confirm(shop.shop_id, told.sale.sale):
             return None
         SALE_CONFLICTS.inc(stored["products"] != _products(told.sale))
         return Sold(subject, None)
 
     def _count(self, shop: Shop, sale: Sale, counted: Counted, former: Mapping[str, str] | None, *, private: bool) -> None:
-        """Each at the time of its order."""
+        """Each order counts at its own time."""
         if former:
             self._tally.taken_back(shop.shop_id, int(former["time"]), counted_in(former, shop.settings.currency))
         self._tally.sold(shop.shop_id, sale.time, counted, sale.products, private=private)
@@ -234,8 +236,8 @@ class Sales:
 
 
 def _without_obstacle(told: Sequence[HandleOfSale], place: int, answer: SaleAnswer, *, patient: bool) -> list[HandleOfSale]:
-    """What came with a sale, after the handle at `place` could not be written: the sale does not name it; or others give way for its link;
-    or there is none, as where it is others again and again; and where the person forbids a link, the sale names no handle."""
+    """The sale's handles after the one at `place` could not be written. If its list is full, the sale does not name it. If its link needs
+    room, other links give way, or it is left out once that failed too often. If the person forbids the link, the sale names no handle."""
     one = told[place]
     if answer.outcome == "full":
         changed = replace(one, named=False)
@@ -253,7 +255,7 @@ def _without_obstacle(told: Sequence[HandleOfSale], place: int, answer: SaleAnsw
 
 
 def _kept(told: ToldSale, known: Known, subject: Subject, counted: Counted) -> dict[str, str]:
-    """In which currency the sale was told, by whom, and what would have to be taken back."""
+    """The sale's currency, who reported it, and what to subtract if it is replaced."""
     if told.private:
         return _currency(told) | {"verified": "1"} | ({"by_token": known.session} if known.session and subject.visitor else {})
     shown = subject.visitor is not None and subject.presented and known.proof is Proof.TOKEN
@@ -275,7 +277,7 @@ def _products(sale: Sale) -> str:
 
 
 def _credited(lines: Sequence[SaleLine], labels: Mapping[str, Sequence[str]]) -> dict[str, Decimal]:
-    """Revenue by label: that of each product counts in full under each of its labels. `labels`: by product, as text."""
+    """Revenue by label. A product's revenue counts in full for each of its labels. `labels`: by product, as text."""
     amounts: dict[str, list[Decimal]] = {}
     for line in lines:
         if line.creditable:
