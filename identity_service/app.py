@@ -1,4 +1,4 @@
-"""The whole start: from settings to services, to the ASGI application with what goes on beside calls, to a worker process."""
+"""The start: from settings to services, to the ASGI application with its background tasks, to a worker process."""
 
 import asyncio
 import contextlib
@@ -49,7 +49,7 @@ from identity_service.web.edge import Edge
 from identity_service.web.routes import build
 
 REFUSALS_BEYOND = 10
-"""Of as many calls as a client may make, one more may be a refusal that is obeyed although it is over the limit."""
+"""Refusals over the rate limit are obeyed up to this fraction of a client's calls per second."""
 
 
 def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: SeenMark | None = None) -> Services:
@@ -126,8 +126,8 @@ _store_seconds = cache(STORE_SECONDS.labels)
 
 
 class Application:
-    """An ASGI application that owns its store connection. `clock`: seconds since 1970. `memory`: in which its workers count callers
-    together; without it each has its share of the limits. `mark`: of the store, as its workers know it together."""
+    """An ASGI application that owns its store connection. `clock`: seconds since 1970. `memory`: shared by all workers to count callers;
+    without it, each worker enforces its share of the limits. `mark`: the store's mark, shared by all workers."""
 
     def __init__(
         self, settings: Settings, clock: Clock = time.time, memory: SharedMemory | None = None, mark: SeenMark | None = None
@@ -152,7 +152,7 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
     def _end_streams_on(self, number: signal.Signals) -> None:
-        """The server waits for open answers before it tells of its end, and a live log would keep it waiting."""
+        """Ends live logs on the signal. The server waits for open answers before the shutdown event, so a live log would block it."""
         before, loop = signal.getsignal(number), asyncio.get_running_loop()
 
         def end(got: int, frame: FrameType | None) -> None:
@@ -165,7 +165,7 @@ class Application:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Repairs while it runs, and closes the store connection after."""
+        """Runs the background tasks, then writes the last counts and closes the store connection."""
         tasks = [asyncio.create_task(self._upkeep()), asyncio.create_task(self._write_tally())]
         try:
             yield
@@ -183,7 +183,7 @@ class Application:
             try:
                 await self.keep_up()
             except StoreRefused:
-                pass  # was logged once
+                pass  # already logged
             except ServiceError as error:
                 log.warning("upkeep postponed: the store cannot be reached", reason=error.detail)
             except Exception as error:
@@ -201,8 +201,8 @@ class Application:
                 log.warning("counts wait: the store cannot be reached")
 
     async def keep_up(self) -> int:
-        """One round of repair and sweep, by one worker a minute; returns how many erasures it ended. A server of a cluster that is away
-        keeps nothing from being done elsewhere. Raises StoreUnavailable, once all has been tried."""
+        """One round of repair and sweep, by one worker per minute. Returns how many erasures it completed. A missing server of a cluster
+        does not stop the rest. Raises StoreUnavailable after everything was tried."""
         store, failures, ended, ours = self.services.store, Failures(), 0, True
         with failures.noted():
             await store.check_marks()
@@ -227,7 +227,7 @@ class Application:
 
 PR_SET_PDEATHSIG = 1
 OBJECTS = 20_000
-"""Made and not yet freed, at which unused cycles are looked for. Requests leave none, so it is rarely worth a look."""
+"""The number of new objects that starts the garbage collector. Requests leave no cycles, so it needs to run rarely."""
 
 
 def create(settings: Settings) -> Application:
@@ -243,7 +243,7 @@ def create(settings: Settings) -> Application:
 
 
 def _end_with_parent() -> None:
-    """A worker whose supervisor was killed must not go on serving: its store has ended, too. Linux only; elsewhere it lives on."""
+    """Ends this worker if its supervisor is killed, because the embedded store ends too. Linux only; elsewhere the worker continues."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     supervisor = multiprocessing.parent_process()

@@ -1,4 +1,4 @@
-"""A layer of settings: those of one file or of the environment, where each is written, and secrets that have a file of their own."""
+"""A layer of settings, from one file or the environment: its values, where each is written, and secrets read from their own files."""
 
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ SECRET_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a setting; says nothing of a secret. `needs`: other settings that it was concluded from."""
+    """What is wrong with a setting, without any secret. `needs`: other settings from which the fault follows."""
 
     name: Name
     text: str
@@ -31,7 +31,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """`place`: where a setting is written, empty where it is not. `folder`: in which relative paths begin."""
+    """`place`: where a setting is written, empty if it is not in this layer. `folder`: from which relative paths start."""
 
     values: dict[str, Any]
     place: Callable[[Name], str] = lambda _name: ""
@@ -40,13 +40,13 @@ class Layer:
 
 
 def file_layer(path: Path, folder: Path) -> Layer:
-    """Raises SettingsError for a file that cannot be read or is not TOML."""
+    """Raises SettingsError if the file cannot be read or is not TOML."""
     values, text = read_file(path)
     return Layer(values, _places_in(path, text), folder)
 
 
 def _places_in(path: Path, text: str) -> Callable[[Name], str]:
-    """Looks for lines only when asked. A setting that a shop lacks stands where the shop's section begins."""
+    """Finds lines only when needed. A missing setting of a shop is reported at the start of the shop's section."""
     lines = cache(lambda: key_lines(text))
 
     def place(name: Name) -> str:
@@ -58,7 +58,7 @@ def _places_in(path: Path, text: str) -> Callable[[Name], str]:
 
 
 def environment_layer(environment: Mapping[str, str], flags: Mapping[str, str]) -> Layer:
-    """`flags`: of the command line, by the variables that they set."""
+    """`flags`: options of the command line, by the variables that they set."""
     values: dict[str, Any] = {}
     variables: dict[Name, str] = {}
     faults = []
@@ -104,8 +104,8 @@ def merge(below: dict[str, Any], above: Mapping[str, Any]) -> None:
 
 
 def read_files(layers: Sequence[Layer]) -> None:
-    """Puts a secret's text in the place of its NAME_file, and an embedded store where the layer has it. Of a secret the uppermost layer
-    that sets it counts, and the files of others are not read."""
+    """Replaces NAME_file by the secret in that file, and makes the path of an embedded store absolute. The uppermost layer that sets a
+    secret counts; the files of the others are not read."""
     settled: set[Name] = set()
     for layer in reversed(layers):
         for name, section in _secrets_in(layer.values):
@@ -122,7 +122,7 @@ def read_files(layers: Sequence[Layer]) -> None:
 
 
 def _secrets_in(values: Mapping[str, Any]) -> Iterator[tuple[Name, dict[str, Any]]]:
-    """Those that are set by value or by file, each with the section that it stands in."""
+    """The secrets that are set, by value or by file, each with its section."""
     shops = values.get("shops")
     sections: dict[Name, Any] = {(name,): section for name, section in values.items()}
     sections |= {("shops", name): shop for name, shop in shops.items()} if isinstance(shops, dict) else {}
@@ -135,7 +135,7 @@ def _secrets_in(values: Mapping[str, Any]) -> Iterator[tuple[Name, dict[str, Any
 
 
 def _secret_text(folder: Path, path: Any, several: bool) -> str | list[str]:
-    """Without the newline at its end, or of several its lines that are not empty. Raises ValueError with the reason, never the text."""
+    """The text without its final newline; if `several`, its non-empty lines. Raises ValueError with the reason, never with the text."""
     if not isinstance(path, str):
         raise ValueError("the path of its file must be a string")
     try:
@@ -150,7 +150,7 @@ def _secret_text(folder: Path, path: Any, several: bool) -> str | list[str]:
 
 
 def _text_of(path: Path) -> str | None:
-    """None for what may never end, or is too large."""
+    """None if it is not a regular file, which may never end, or too large."""
     if not stat.S_ISREG(path.stat().st_mode):
         return None
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""A settings file, which is TOML: its values, what is wrong with its syntax, and the line of each setting."""
+"""A settings file in TOML: its values, its syntax faults, and the line of each setting."""
 
 import re
 import tomllib
@@ -9,11 +9,11 @@ from typing import Any
 from identity_service.errors import SettingsError
 
 Name = tuple[str, ...]
-"""Of a setting: ("server", "port"), ("shops", "mine", "origins")."""
+"""A setting's name: ("server", "port"), ("shops", "mine", "origins")."""
 
 MOST_FAULTS = 10
 LONGEST_STATEMENT = 500
-"""Lines. Of what follows a longer one no line is known."""
+"""Lines. After a longer statement, line numbers are not known."""
 PLACE = re.compile(r"(?P<reason>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL)
 ADVICE = {
     "Invalid value": "a value is missing or cannot be read; write strings in quotes, lists in [ ], true or false in small letters",
@@ -31,7 +31,7 @@ ADVICE = {
 
 
 def read_file(path: Path) -> tuple[dict[str, Any], str]:
-    """Its values and its text. Raises SettingsError."""
+    """The values and the text of a file. Raises SettingsError."""
     try:
         text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
     except OSError as error:
@@ -50,8 +50,8 @@ def read_file(path: Path) -> tuple[dict[str, Any], str]:
 
 
 def syntax_faults(text: str) -> list[str]:
-    """Each begins with line and column. The parser ends at its first fault; where that fault surely ends with its line, the line is left
-    out and the rest read on."""
+    """Each fault begins with line and column. The parser stops at the first one. If that fault surely ends with its line, the line is
+    removed and the rest parsed again."""
     lines = text.split("\n")
     found: list[str] = []
     while len(found) < MOST_FAULTS and (fault := _first_fault(lines)):
@@ -82,7 +82,7 @@ def _ends_with_its_line(lines: list[str], line: int) -> bool:
 
 
 def key_lines(text: str) -> dict[Name, int]:
-    """The line on which each setting and section of a sound file begins. A statement is as few lines as the parser takes by themselves."""
+    """The first line of each setting and section of a valid file. A statement is the shortest run of lines that the parser accepts."""
     found: dict[Name, int] = {}
     section: Name = ()
     statement: list[str] = []
