@@ -1,6 +1,6 @@
-"""The way of every call, from an ASGI request to a handler and back. No request object travels further than this file.
+"""The path of every call, from an ASGI request to a handler and back. The request object does not leave this file.
 
-Key of the header, size while reading, one scan of the body, key of the body, scope, limits, decoding, handler, answer.
+The steps: key of the header, size while reading, one scan of the body, key of the body, kind of key, limits, decoding, handler, answer.
 """
 
 import re
@@ -41,12 +41,12 @@ from identity_service.web.payloads import Members
 
 CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,63}", re.ASCII)
 SMALLEST_KEPT = 256
-"""Bytes that a call counts for at least: a key of the store takes as much, however little was sent."""
+"""The fewest bytes that a call counts as. A key of the store takes that much, however little was sent."""
 Query = Sequence[tuple[str, str]]
 
 
 class Access(StrEnum):
-    """Which a call takes. DEVICE: either, and a public one speaks for the visitor's device."""
+    """The keys that a call accepts. DEVICE: either key, and a public one speaks for the visitor's device."""
 
     EITHER = "either key"
     PRIVATE = "private key"
@@ -56,12 +56,14 @@ class Access(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A call: all that its endpoint and its description are made from.
+    """A call. Its endpoint and its description are made from this.
 
-    `path`: behind the dialect's prefixes. `name`: by which generated clients call it; empty for one made from the path. `refuses`: what it
-    may answer beside what every call may. `query`: schema and description of what its address may carry. `free`: the body has members of
-    somebody else's. `consent`: it may carry a refusal of consent, which is always accepted, so that its handler is asked before the call is
-    refused.
+    path      after the dialect's prefixes
+    name      of the method in generated clients; empty: made from the path
+    refuses   errors in addition to those of every call
+    query     schema and description of the query's parameters
+    free      the body contains members of another service
+    consent   the call may carry a refusal of consent. That is always accepted, so the handler runs before the call is refused
     """
 
     path: str
@@ -94,8 +96,8 @@ class Row:
 
 
 class Situation(Struct, frozen=True):
-    """Of the visitor's device: `address` and `region` are None where it is a server that speaks, or nobody can vouch for them. `peer`: whom
-    limits count, device or server."""
+    """`device`: the visitor's device calls. `address` and `region`: the device's; None if a server calls, or they are not known for
+    certain. `peer`: the caller for limits, device or server."""
 
     device: bool
     address: str | None
@@ -151,8 +153,8 @@ class Endpoint:
             raise self.row.dialect.no_private_key()
 
     async def _text(self, scope: Scope, receive: Receive, query: Query, *, by_header: bool) -> tuple[bytes, bool]:
-        """The members as JSON, read within the row's size and depth, and whether their values are text. `by_header`: the key came in
-        the header. Raises TooLarge, UnsupportedMedia, Malformed, and MethodNotAllowed for a HEAD of a call that would be logged."""
+        """The members as JSON, within the row's size and depth, and whether their values are text. `by_header`: the key was in the header.
+        Raises TooLarge, UnsupportedMedia, Malformed, and MethodNotAllowed for a HEAD request that would be logged as a call."""
         row, limits = self.row, self.services.limits
         textual = False
         if row.dialect.plugins and scope["method"] != "POST":
@@ -167,8 +169,8 @@ class Endpoint:
         return (with_bounded_numbers(with_whole_texts(raw)) if row.consent or row.dialect.plugins else raw), textual
 
     def _by_members(self, raw: bytes, query: Mapping[str, str]) -> Caller:
-        """The caller by the keys of the body, or of the query. Raises Unauthorized; Forbidden for a private key in a query, but beside a
-        public one where plugins send it so."""
+        """The caller by the keys in the body or the query. Raises Unauthorized, and Forbidden for a private key in a query. In the
+        dialect of plugins, a private key may accompany a public one, also in a query."""
         members, dialect, shops = key_members(raw), self.row.dialect, self.services.shops
         key = members.key if members.key is not None else query.get("key")
         if key is None:
@@ -185,8 +187,8 @@ class Endpoint:
         return private if private.private and private.shop is caller.shop else authenticate(shops, None)
 
     def _call(self, scope: Scope, query: Query, caller: Caller, raw: bytes, *, textual: bool) -> Call:
-        """Counts the call before its body is decoded. Raises Forbidden, RateLimited and Invalid; the last two only where the call can carry
-        no word on consent."""
+        """Counts the call before its body is decoded. Raises Forbidden, RateLimited and Invalid; the last two only if the call cannot carry
+        consent."""
         row, services, state = self.row, self.services, scope["state"]
         where = situation(services, scope, caller, always_device=row.keys is Access.DEVICE)
         counted = counted_as(services, caller, where, peer_of(scope), state["headers"])
@@ -229,7 +231,7 @@ def peer_of(scope: Scope) -> str | None:
 
 
 def situation(services: Services, scope: Scope, caller: Caller, *, always_device: bool = False) -> Situation:
-    """Raises Forbidden for a page of anybody else."""
+    """Raises Forbidden for a page that is not the shop's."""
     headers = scope["state"]["headers"]
     peer = peer_of(scope)
     device = speaks_for_device(caller, scope["method"], headers)
@@ -239,22 +241,22 @@ def situation(services: Services, scope: Scope, caller: Caller, *, always_device
 
 
 def _region(services: Services, peer: str | None, headers: Mapping[str, str]) -> str | None:
-    """As a proxy of ours tells it."""
+    """The region in the header of one of the operator's own proxies."""
     header = services.server.region_header.lower()
     region = headers.get(header, "").upper() if header else ""
     return region if region and is_proxy(peer, services.proxies) and REGION.fullmatch(region) else None
 
 
 def counted_as(services: Services, caller: Caller, where: Situation, peer: str | None, headers: Mapping[str, str]) -> str:
-    """Whom limits count: a private key, or a public key's client."""
+    """The caller for limits: a private key, or a public key's client."""
     if caller.private:
         return caller.digest
     return limited_client(where.peer) if where.peer else caller_source(peer, headers, services.proxies)
 
 
 def count_call(services: Services, caller: Caller, client: str, size: int) -> None:
-    """`size`: bytes of what was sent, most of which a call with a public key can make the store keep. Raises RateLimited for one call too
-    many, or too much of them, of the key or of the client."""
+    """`size`: bytes sent, of which a call with a public key can make the store keep most. Raises RateLimited if the key or the client is
+    over its limit of calls or bytes."""
     if services.key_limit:
         services.key_limit.count(caller.digest)
     if caller.private:
@@ -271,7 +273,7 @@ def count_call(services: Services, caller: Caller, client: str, size: int) -> No
 
 
 def _for_script_tag(reply: Reply, callback: str) -> Reply:
-    """As a script that calls `callback`, where that is a name. A script tag cannot read a status, so it is always 200."""
+    """The reply as a script that calls `callback`, if that is a name. A script tag cannot read the status, so it is always 200."""
     if not CALLBACK.fullmatch(callback):
         return reply
     body = reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body)

@@ -1,6 +1,6 @@
-"""Files and documents for browsers and programs, compressed once; HTML from templates; health and metrics. None of them needs a key.
+"""Files and documents, compressed once; HTML from templates; health and metrics. None of them needs a key.
 
-Every value in a template is escaped. A page has no inline script, no foreign host, and stands in no frame.
+Every value in a template is escaped. Pages have no inline scripts and load nothing from other hosts, and no frame may show them.
 """
 
 import asyncio
@@ -44,13 +44,13 @@ POLICY = (
     b"base-uri 'none'; frame-ancestors 'none'"
 )
 PAGE_HEADERS = ((b"content-security-policy", POLICY), (b"referrer-policy", b"same-origin"))
-"""The policy on referrers lets browsers name the origin with a form; with none at all they name it `null`."""
+"""With this referrer policy, browsers send the origin of forms. With no-referrer they would send `null`."""
 OK = HealthAnswer("ok")
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """`integrity`: as a tag's attribute of that name takes it. `version`: eight characters of its hash."""
+    """`integrity`: the value of a tag's attribute of that name. `version`: eight characters of the hash."""
 
     plain: bytes
     compressed: bytes
@@ -61,7 +61,7 @@ class Asset:
 
 @cache
 def asset(path: Path) -> Asset:
-    """Raises FileNotFoundError, KeyError for a kind of file that is not served."""
+    """Raises FileNotFoundError, and KeyError for a type of file that is not served."""
     return asset_of(path.read_bytes(), MEDIA[path.suffix])
 
 
@@ -72,8 +72,8 @@ def asset_of(plain: bytes, media: str) -> Asset:
 
 @dataclass(frozen=True, slots=True)
 class PageCall:
-    """A request for a page or a file, which needs no key. `query`: as it came. `peer`: address of the connection's other end. `read`: what
-    was posted, at most so many bytes; raises as `read_body`."""
+    """A request for a page or a file, without a key. `query`: as sent. `peer`: the connection's address. `read`: reads the body, up to
+    the given number of bytes; raises like `read_body`."""
 
     method: str
     headers: Mapping[str, str]
@@ -100,7 +100,7 @@ class Page:
 
 
 def file_page(path: Path, *, foreign: bool = False) -> Page:
-    """`foreign`: pages of other hosts may use it with an integrity hash."""
+    """`foreign`: pages of other hosts may load it with an integrity hash."""
 
     async def show(call: PageCall) -> Reply:
         return _kept(call, asset(path), FOREIGN if foreign else ())
@@ -109,7 +109,7 @@ def file_page(path: Path, *, foreign: bool = False) -> Page:
 
 
 def document_page(content: Callable[[], Asset], headers: Sequence[tuple[bytes, bytes]] = ()) -> Page:
-    """What is made when it is first asked for. Making it leaves the worker's loop to other calls."""
+    """A document that is made at its first request, in a thread, so that other calls are not blocked."""
 
     async def show(call: PageCall) -> Reply:
         return _kept(call, await asyncio.to_thread(content), headers)
@@ -118,7 +118,7 @@ def document_page(content: Callable[[], Asset], headers: Sequence[tuple[bytes, b
 
 
 def redirect_page(where: str, headers: Sequence[tuple[bytes, bytes]] = PAGE_HEADERS) -> Page:
-    """`where`: relative, so that it holds under whatever path a proxy serves these pages."""
+    """`where`: relative, so that it works under any path of a proxy."""
 
     async def show(_: PageCall) -> Reply:
         return Reply(b"", 303, HTML, headers=[*headers, (b"location", where.encode())])

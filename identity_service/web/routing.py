@@ -13,7 +13,7 @@ from identity_service.web.endpoint import Endpoint
 
 
 class AnyText(PathConvertor):
-    """The rest of a path, also over line breaks."""
+    """The rest of a path, including line breaks."""
 
     regex = r"[\s\S]*"
 
@@ -22,7 +22,8 @@ register_url_convertor("text", AnyText())
 
 
 class Surface:
-    """Addresses without parameters are found in one step; the others, other methods, and wrong addresses by the library's router."""
+    """Finds addresses without parameters in one look-up. The library's router handles the rest: parameters, other methods, wrong
+    addresses."""
 
     def __init__(self, routes: Sequence["Named"]) -> None:
         self._fixed = {(method, route.path): route for route in routes if "{" not in route.path for method in route.methods or ()}
@@ -38,7 +39,7 @@ class Surface:
 
 @dataclass(frozen=True, slots=True)
 class ByPort:
-    """Everything on the internal port, what is for everybody on any other."""
+    """Serves everything on the internal port, and only the public addresses on any other."""
 
     internal_port: int
     everything: Surface
@@ -50,7 +51,7 @@ class ByPort:
 
 
 class Named(Route):
-    """Leaves its own template in the scope, so that logs and metrics never need the raw path."""
+    """A route that puts its template into the scope, so that logs and metrics never use the raw path."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"]["route"] = self.path
@@ -59,7 +60,8 @@ class Named(Route):
 
 @dataclass(frozen=True, slots=True)
 class ByRawPath:
-    """Orders by a percent-encoded sale ID, which may hold a slash: the decoded path would not tell where it ends."""
+    """Finds an order by its percent-encoded sale ID, from the raw path: the ID may contain a slash, so its end is lost in the decoded
+    path."""
 
     order: Endpoint
     attribution: Endpoint

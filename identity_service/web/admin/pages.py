@@ -1,6 +1,6 @@
-"""A page of the admin's: session, form, handler, HTML.
+"""An admin page: session, form, handler, HTML.
 
-Pages ask the same handlers that answer the HTTP calls, with a private key's rights, so that both always tell the same.
+Pages call the handlers of the HTTP calls, with a private key's rights, so that both always show the same.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class AdminCall:
-    """One request for a page. `form`: what was posted, None for a page that is only read."""
+    """One request for a page. `form`: the posted form, None for a GET."""
 
     services: Services
     session: Session
@@ -44,7 +44,7 @@ class AdminCall:
         return self.session.shop
 
     def call(self, body: Any = None, *, query: Mapping[str, str] | None = None, parameters: Mapping[str, str] | None = None) -> Call:
-        """The same question as an HTTP call with a private key."""
+        """The HTTP call for the same purpose, with a private key."""
         return Call(self.services, self.shop, True, False, None, None, {}, query or {}, parameters or {}, {}, body, key=self.session.key)
 
     def cursor(self, usual: int) -> int:
@@ -52,13 +52,13 @@ class AdminCall:
         return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else usual
 
     def part(self, found: Sequence[T]) -> tuple[Sequence[T], int | None]:
-        """Of a long list what the cursor asks for, and the next cursor."""
+        """The part of a long list at the cursor, and the next cursor."""
         start = self.cursor(0)
         end = start + ROWS_A_PAGE
         return found[start:end], end if len(found) > end else None
 
     def body(self, wanted: type[T], *names: str) -> T:
-        """Members of a body from the form's filled fields. Raises Invalid."""
+        """A body from the form's filled fields. Raises Invalid."""
         filled = {name: self.form[name].strip() for name in names if self.form and self.form.get(name, "").strip()}
         return converted(filled, wanted)
 
@@ -72,7 +72,7 @@ def converted(members: object, wanted: type[T]) -> T:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a page shows: a template and its values."""
+    """The content of a page: a template and its values."""
 
     template: str
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -85,7 +85,7 @@ AdminHandler = Callable[[AdminCall], Awaitable[View | Reply]]
 
 @dataclass(frozen=True, slots=True)
 class AdminPage:
-    """`name`: its entry in the menu. Without a session it leads to the sign-in."""
+    """`name`: its entry in the menu. Without a session it redirects to the sign-in."""
 
     services: Services
     sessions: Sessions
@@ -136,12 +136,12 @@ async def read_form(call: PageCall, most: int) -> dict[str, str]:
 
 
 def redirect(where: str, *cookies: str) -> Reply:
-    """`where`: relative, so that it holds under whatever path a proxy serves these pages."""
+    """`where`: relative, so that it works under any path of a proxy."""
     return Reply(b"", 303, HTML, cookies, [*SAFE, (b"location", where.encode())])
 
 
 def _signed_out(headers: Mapping[str, str]) -> Reply:
-    """A script that asks for a part of a page is told to load the sign-in as a whole."""
+    """Redirects to the sign-in. A script that requests a part of a page gets 401, with a header that makes it load the whole sign-in."""
     if "hx-request" in headers or headers.get("accept") == "text/event-stream":
         return Reply(b"", 401, HTML, (NO_COOKIE,), [*SAFE, (b"hx-redirect", b"signin?expired=1")])
     return redirect("signin?expired=1" if "__Host-admin=" in headers.get("cookie", "") else "signin", NO_COOKIE)

@@ -1,4 +1,4 @@
-"""Pages about people: customers, visitors, consent. What is asked for is posted, never put into an address."""
+"""Pages about people: customers, visitors, consent. Values are posted, never put into an address."""
 
 from collections.abc import Mapping
 
@@ -38,7 +38,7 @@ async def customers(asked: AdminCall) -> View:
 
 
 def _named(asked: AdminCall, names: tuple[str, ...]) -> tuple[str, str]:
-    """The one name that is filled in, and its value. Raises Invalid."""
+    """The single field that is filled in: its name and value. Raises Invalid."""
     filled = [(name, text) for name in names if asked.form and (text := asked.form.get(name, "").strip())]
     if len(filled) != 1:
         raise Invalid("Fill in either an email or a customer ID.")
@@ -53,7 +53,7 @@ async def export(asked: AdminCall) -> Reply:
 
 
 async def erasure(asked: AdminCall) -> View:
-    """What will go; then, once it is typed again, its erasure."""
+    """Shows what will be erased. Erases it once the value is typed again."""
     name, value = _named(asked, NAMES)
     body, confirmed = asked.body(ErasureBody, *NAMES), (asked.form or {}).get("confirmation")
     if confirmed is not None and _same(asked, name, confirmed, value):
@@ -101,7 +101,7 @@ async def visitors(asked: AdminCall) -> View:
 
 
 async def consent(asked: AdminCall) -> View:
-    """Receipts of a visitor or by ID, and what would be decided for given signals."""
+    """Receipts of a visitor or by ID, and the decision for given signals."""
     values = {"asked": asked.form or {}, "receipts": None, "decision": None, "fault": None, "example": _example(asked)}
     if asked.form is None:
         return View("admin/consent.html", values)
@@ -116,7 +116,7 @@ async def consent(asked: AdminCall) -> View:
 
 
 def _decision(form: Mapping[str, str]) -> DecisionsBody:
-    """Raises Invalid for signals that are not JSON, or not documented."""
+    """Raises Invalid if the call is not JSON, or has undocumented members."""
     try:
         return converted(msgspec.json.decode(form.get("call", "")), DecisionsBody)
     except (msgspec.DecodeError, RecursionError):

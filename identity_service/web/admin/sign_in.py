@@ -32,7 +32,8 @@ class SignIn:
         return Reply(rendered("admin/signin.html", fault=fault, expired=expired), status, HTML, headers=SAFE)
 
     async def _entered(self, call: PageCall) -> Reply:
-        """A page that somebody else made must not sign anybody in, nor try keys faster than a client may call."""
+        """A foreign page must not sign anybody in. Keys cannot be tried faster than a client may call. Raises Forbidden, RateLimited and
+        Unauthorized."""
         check_poster(call.headers)
         source = caller_source(call.peer, call.headers, self.services.proxies)
         if self.services.client_limit:
@@ -43,7 +44,8 @@ class SignIn:
         return redirect("overview", self.sessions.cookie(session, now))
 
     def _authenticated(self, key: str, source: str) -> Caller:
-        """After too many wrong keys a right one is refused, too: nothing but a page is lost meanwhile."""
+        """After too many wrong keys even a right one is refused for a while, which only delays a page. Raises RateLimited and
+        Unauthorized."""
         limit, who = self.services.wrong_keys, f"sign-in {source}"
         if limit:
             limit.count(who, 0)
@@ -55,5 +57,5 @@ class SignIn:
             raise
 
 
-async def sign_out(asked: AdminCall) -> Reply:  # noqa: ARG001 the session is left, whosever it is
+async def sign_out(asked: AdminCall) -> Reply:  # noqa: ARG001 any session ends
     return redirect("signin", NO_COOKIE)

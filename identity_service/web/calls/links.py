@@ -35,12 +35,11 @@ PROOF = about("What shows that the visitor is the person's: `key`: the shop said
 VERIFIED = about("Whether a private key made the link.")
 EXACT_FLOAT = 2**53
 TIMES = frozenset({"time", "decided_at", "first_seen", "last_seen", "expires_at", "granted_at", "clicked_at"})
-"""Members of an export that are seconds since 1970 where they are held."""
+"""Members of an export that the service holds as seconds since 1970."""
 
 
 class LinkBody(Body, frozen=True):
-    """Exactly one of `email` and `customer`. The visitor is that of `token`; without it, with a private key, `visitor`; without both, the
-    visitor of the cookie."""
+    """Exactly one of `email` and `customer`. The visitor is that of `token`; or, with a private key, `visitor`; else that of the cookie."""
 
     exactly_one: ClassVar[tuple[str, ...]] = ("email", "customer")
 
@@ -52,7 +51,7 @@ class LinkBody(Body, frozen=True):
 
 
 class LinkAnswer(Struct, frozen=True):
-    """The link is made, or was there."""
+    """The link was made, or already existed."""
 
     linked: Annotated[bool, about("Always true: what cannot be linked is an error.")]
     visitor: Annotated[str, about("ID of the visitor that is linked.")]
@@ -103,7 +102,7 @@ class LookedUpVisitor(Struct, frozen=True, omit_defaults=True):
 
 
 class BatchResult(Struct, frozen=True, omit_defaults=True):
-    """Of one email: `visitors` and `more`, or `error`."""
+    """The result of one email: `visitors` and `more`, or `error`."""
 
     visitors: Annotated[list[LookedUpVisitor] | UnsetType, about("Newest first, at most 20.", maxItems=20)] = UNSET
     more: Annotated[bool | UnsetType, about("Whether there are more: ask for this email alone.")] = UNSET
@@ -111,7 +110,7 @@ class BatchResult(Struct, frozen=True, omit_defaults=True):
 
 
 class LookupAnswer(Struct, frozen=True, omit_defaults=True):
-    """`visitors` for one question, `results` for `emails`. Nothing known is an empty list."""
+    """`visitors` for a single look-up, `results` for `emails`. Empty if nothing is known."""
 
     visitors: Annotated[list[LookedUpVisitor] | UnsetType, about("Newest first, at most 1,000 (`visitors_per_handle`).")] = UNSET
     results: Annotated[list[BatchResult] | UnsetType, about("One for each of `emails`, in their order.", maxItems=5000)] = UNSET
@@ -158,7 +157,7 @@ class ExportedConsent(Struct, frozen=True):
 
 
 class ExportedVisitor(Struct, frozen=True):
-    """All that is held of one visitor. Of a `shared` one, that another person's email or customer ID holds, too, only `link` is shown."""
+    """Everything stored about one visitor. For a `shared` one, which is also another person's, only `link` is shown."""
 
     visitor: Annotated[str, about("The visitor's ID.")]
     shared: Annotated[bool, about("Whether it is another person's, too.")]
@@ -189,7 +188,7 @@ class ExportedOrder(Struct, frozen=True):
 
 
 class ExportAnswer(Struct, frozen=True):
-    """Everything held of the person. Nothing known is three empty lists."""
+    """Everything stored about the person. Three empty lists if nothing is known."""
 
     visitors: Annotated[list[dict[str, Any]], listed(ExportedVisitor, "The person's visitors, at most 1,000 (`visitors_per_handle`).")]
     unproven: Annotated[
@@ -199,7 +198,7 @@ class ExportAnswer(Struct, frozen=True):
 
 
 class ErasedCounts(Struct, frozen=True):
-    """How much went, or would go."""
+    """How much was erased, or would be."""
 
     visitors: Annotated[int, about("Visitors.", minimum=0)]
     links: Annotated[int, about("Links to emails and customer IDs.", minimum=0)]
@@ -207,14 +206,14 @@ class ErasedCounts(Struct, frozen=True):
 
 
 class KeptCounts(Struct, frozen=True):
-    """How many visitors stay."""
+    """How many visitors were kept."""
 
     unproven: Annotated[int, about("Visitors whose link proved nothing.", minimum=0)]
     shared: Annotated[int, about("Visitors that another email or customer ID holds by proof.", minimum=0)]
 
 
 class ErasureAnswer(Struct, frozen=True):
-    """What went and what stays; of a dry run, what would."""
+    """What was erased and what was kept; in a dry run, what would be."""
 
     erased: Annotated[ErasedCounts, about("What went.")]
     kept: Annotated[KeptCounts, about("What stays, and why.")]
@@ -262,7 +261,7 @@ def handle_of(call: Call) -> Handle:
 
 
 def _customer_text(value: str | int | float) -> str:
-    """12.0 is 12. Raises Invalid for a number that is not whole, or too large to be exact."""
+    """12.0 becomes 12. Raises Invalid for a number that is not whole, or too large to be exact."""
     if isinstance(value, float) and not (value.is_integer() and abs(value) < EXACT_FLOAT):
         raise Invalid("customer: must be a string or a whole number")
     return value if isinstance(value, str) else str(int(value))
@@ -277,7 +276,7 @@ def one_of(body: Any, names: tuple[str, ...]) -> str:
 
 
 def _who(call: Call) -> Token | VisitorId:
-    """A token from body or cookie, or with a private key an ID."""
+    """A token from the body or the cookie, or an ID with a private key. Raises Forbidden and Invalid."""
     body = call.body
     if isinstance(body.token, str):
         return call.services.links.named_token(call.shop, body.token)
@@ -297,7 +296,7 @@ async def _batch(call: Call, emails: list[str]) -> list[BatchResult]:
             handles.append(call.services.handles.of_email(call.shop.shop_id, email))
         except Invalid:
             handles.append(None)
-        if not email.isascii():  # each takes as long as a call
+        if not email.isascii():  # normalising one takes as long as a call
             await asyncio.sleep(0)
     asked = [handle for handle in handles if handle]
     found = iter(await call.services.links.of_handles(call.shop, asked, MOST_IN_BATCH))
@@ -337,7 +336,7 @@ async def export(call: Call) -> Reply:
 
 
 def with_times(held: Any) -> Any:
-    """The same with its times in RFC 3339."""
+    """A copy with its times in RFC 3339."""
     if isinstance(held, list):
         return [with_times(one) for one in held]
     if not isinstance(held, dict):
@@ -358,7 +357,7 @@ async def erase(call: Call) -> Reply:
 
 
 def _visitor(call: Call) -> VisitorId | None:
-    """None where an email or a customer ID is named."""
+    """None if an email or a customer ID is named."""
     if not isinstance(call.body.token, UnsetType):
         return call.services.links.named_token(call.shop, call.body.token).visitor
     return None if isinstance(call.body.visitor, UnsetType) else own_visitor_id(call.body.visitor)

@@ -1,5 +1,5 @@
-"""Reading what was tracked: events of a visitor, orders and their attribution, labels, the log, products, health. Revenue is decimal text:
-unit price times quantity, exact."""
+"""Reports about tracking: events of a visitor, orders and their attribution, labels, the log, products, health. Revenue is exact decimal
+text: unit price times quantity."""
 
 import re
 from collections.abc import Mapping
@@ -118,7 +118,7 @@ class OrdersAnswer(Struct, frozen=True):
 
 
 class AttributionAnswer(Struct, frozen=True):
-    """Why an order is attributed, or which link of the chain label → click → sale is the first that is missing."""
+    """Why an order is attributed, or the first missing link of the chain label → click → sale."""
 
     sale: Annotated[str, about("The shop's order ID.")]
     attributed: Annotated[bool, about("Whether a click led to the order.")]
@@ -140,7 +140,7 @@ class LabelEntry(Struct, frozen=True):
 
 
 class LabelsAnswer(Struct, frozen=True):
-    """An order counts under each of its labels; the totals count it once."""
+    """An order counts for each of its labels. The totals count it once."""
 
     days: Annotated[int, about("Days that were counted.", minimum=1, maximum=400)]
     labels: Annotated[list[LabelEntry], about("By revenue, highest first, at most `limit`.", maxItems=MOST_LABELS)]
@@ -193,7 +193,7 @@ class ProductsAnswer(Struct, frozen=True):
 
 
 class RhythmEntry(Struct, frozen=True):
-    """How long calls of one kind have been silent, against how often they usually come."""
+    """How long ago the last call of one kind was, compared to the usual interval."""
 
     status: Annotated[Light, about("Green, amber after three times the usual distance, red after ten; not_started before the first.")]
     age_seconds: Annotated[int | None, about("Seconds since the last one. Null where there was none.")]
@@ -272,7 +272,7 @@ async def calls(call: Call) -> Reply:
 async def products(call: Call) -> Reply:
     newest = {}
     for time, product in sorted((time, product) for product, time in (await call.services.orders.products(call.shop)).items()):
-        newest[product[1:]] = (time, product[0])  # one that was seen in both types is of the last one
+        newest[product[1:]] = (time, product[0])  # if it was seen in both types, the last one counts
     keys = sorted((-time, product) for product, (time, _) in newest.items())
     seen = [SeenProduct(product, "integer" if newest[product][1] == "i" else "string", rfc3339(-time)) for time, product in keys]
     shown, following = page_of(seen, keys, call.query.get("cursor"), number(call.query, "limit", MOST_PRODUCTS, MOST_PRODUCTS))

@@ -53,7 +53,7 @@ NO = (False, 0, "0", "false", "", None)
 
 
 def read(description: str, *types: str, **more: Any) -> Meta:
-    """A member of any type, described as what is read of it; anything else is left out and named in the log of calls."""
+    """A member that accepts any type. The description has the types that are read; others are left out and listed in the log of calls."""
     return about(description, type=list(types), **more)
 
 
@@ -76,8 +76,8 @@ Products = Annotated[Any, read("Products, or their IDs, at most 1,000. An object
 
 
 class ProductLine(Struct, frozen=True):
-    """`price` is the price of one item, never a line total, below zero for what was taken off; carts say `qty`. Where neither says how
-    many, it is one; below zero it was given back. A line without `id` counts with its amount and credits nobody."""
+    """`price` is the price of one item, never a line total; negative for a discount. Carts say `qty`. Without a quantity it is one; a
+    negative one is a return. A line without `id` counts with its amount and credits no label."""
 
     id: Annotated[Any, read("The product's ID.", "string", "number", "null", maxLength=255)] = None
     quantity: Pieces = None
@@ -86,7 +86,7 @@ class ProductLine(Struct, frozen=True):
 
 
 class TrackingBody(Members, frozen=True):
-    """Of a call in Clerk's form, which ignores members that it does not know."""
+    """The body of a call in Clerk's format, which ignores unknown members."""
 
     private_key: Annotated[Any, about("The shop's private key, beside its public one in `key`.", type="string")] = UNSET
     visitor: Annotated[VisitorText | int | UnsetType | None, about("A token or a raw ID.")] = UNSET
@@ -102,7 +102,7 @@ class LoggedBody(TrackingBody, frozen=True):
 
 
 class SaleBody(LoggedBody, frozen=True):
-    """Refused only without a usable `sale` and `products`; whatever else cannot be read costs no order."""
+    """Refused only without a usable `sale` and `products`. Other unreadable members never lose an order."""
 
     required: ClassVar[tuple[str, ...]] = ("sale", "products")
 
@@ -159,7 +159,7 @@ class ResultsBody(LoggedBody, frozen=True):
 
 
 class BasketBody(LoggedBody, frozen=True):
-    """A basket as it is now, or what was done to it. It may be empty."""
+    """The present content of a basket, or a change of it. It may be empty."""
 
     required: ClassVar[tuple[str, ...]] = ("products",)
 
@@ -209,7 +209,7 @@ class PrivacyBody(TrackingBody, frozen=True):
 
 
 class TrackingAnswer(Struct, frozen=True):
-    """The call was taken."""
+    """The call was accepted."""
 
     status: Annotated[Literal["ok"], about("Always `ok`.")] = "ok"
 
@@ -260,8 +260,8 @@ class PrivacyAnswer(Struct, frozen=True):
 
 
 def tracked_visit(call: Call, unread: Unread) -> Visit:
-    """What can be no visitor is absent. An ID typed into the address stands for a test: it is marked, and links to no email unless the shop
-    allows it."""
+    """An unreadable visitor counts as absent. An ID typed into the address is a test: its events are marked, and it is linked to an
+    email only if the shop allows that."""
     typed = _typed(call, unread)
     if typed:
         return visit_named(call, typed, override=True)
@@ -270,7 +270,7 @@ def tracked_visit(call: Call, unread: Unread) -> Visit:
 
 
 def _typed(call: Call, unread: Unread) -> str | None:
-    """An ID typed into the address, None for none that can be taken."""
+    """The ID typed into the address. None if there is none, or it is not accepted."""
     if call.body.clerk_visitor == "":
         return None
     text = visitor_text(call.body.clerk_visitor, "clerk_visitor", unread)
@@ -287,12 +287,12 @@ def _can_be_taken(call: Call, text: str) -> bool:
 
 
 def _is_trusted(call: Call) -> bool:
-    """Whether a raw ID is taken at its word."""
+    """Whether a raw ID is accepted without a token."""
     return call.private or call.shop.settings.accept_unsigned
 
 
 def visit_named(call: Call, text: str | UnsetType | None, *, override: bool = False) -> Visit:
-    """`text`: a `visitor` as `visitor_text` returns it."""
+    """`text`: a `visitor` from `visitor_text`."""
     asked, own, tokens = _named(call, text)
     return Visit(
         shop=call.shop,
@@ -308,7 +308,7 @@ def visit_named(call: Call, text: str | UnsetType | None, *, override: bool = Fa
 
 
 def _named(call: Call, text: str | UnsetType | None) -> tuple[Asked, VisitorId | None, tuple[str, ...]]:
-    """What is asked for, an own ID, and tokens."""
+    """What the call asks for, an own ID, and tokens."""
     if isinstance(text, UnsetType):
         return Asked.NOTHING, None, ()
     if text is None:
@@ -375,7 +375,7 @@ async def log_search(call: Call) -> Reply:
 
 
 async def log_basket(call: Call) -> Reply:
-    """A basket may be emptied; its email links as one of `log/email` does. What was done to a cart is told beside the products."""
+    """A basket may be empty. Its email is linked like that of `log/email`. The event has the change of a cart as its text."""
     unread = Unread()
     held, email = _products(call, unread), _email(call, unread)
     visit = tracked_visit(call, unread)
@@ -401,13 +401,13 @@ async def log_email(call: Call) -> Reply:
 
 
 async def log_debug(call: Call) -> Reply:
-    """Nothing of a debug message is kept: nobody knows what it holds."""
+    """Nothing of a debug message is kept, because it may contain anything."""
     call.services.tally.called(call.shop.shop_id, Called(call.name, "none"))
     return OK
 
 
 def note_call(call: Call) -> None:
-    """A call that is about no visit, in the counters and in the log."""
+    """Counts and logs a call that concerns no visit."""
     call.services.tally.called(call.shop.shop_id, Called(call.name, None))
 
 
@@ -451,7 +451,7 @@ def _done(call: Call, subject: Subject, unread: Unread, labels: Sequence[str] | 
 
 
 def _claimed(call: Call) -> Proof:
-    """What the caller can show at most that an email is its visitor's."""
+    """The strongest proof that the caller can have for linking an email to its visitor."""
     if call.body.markup not in NO:
         return Proof.NONE
     return Proof.KEY if call.private else Proof.TOKEN
@@ -470,7 +470,7 @@ def _ids(call: Call) -> IdRule:
 
 
 def _product(call: Call) -> ProductId:
-    """The one that the call is about. Raises Invalid where that is none."""
+    """The product of the call. Raises Invalid if it is not an ID."""
     product = product_id(call.body.product, _ids(call), "product")
     if product is None:
         raise Invalid("Invalid Syntax In Argument: product")
@@ -490,7 +490,7 @@ def _customer(call: Call, unread: Unread) -> Handle | None:
 
 
 def _handle(call: Call, name: str, text: str | None, read: Callable[[Call, str], Handle], unread: Unread) -> Handle | None:
-    """Guests come with an empty email, scripts with `null`: those link nothing, and are no error."""
+    """None for a guest's empty email and a script's `null`, without an error. An unusable value is counted and listed as unread."""
     if text is None:
         return None
     try:
@@ -527,7 +527,7 @@ async def forget(call: Call) -> Reply:
 
 
 def _handle_of(call: Call) -> Handle | None:
-    """None where a visitor is named. Raises Invalid where nobody is, or more than one: half an erasure must not be answered ok."""
+    """None if a visitor is named. Raises Invalid if nobody is named, or more than one: a partial erasure must not be answered ok."""
     body, shop = call.body, call.shop.shop_id
     named = [name for name in ("email", "customer", "visitor") if getattr(body, name) not in {UNSET, None, ""}]
     if len(named) > 1:
@@ -542,7 +542,7 @@ def _handle_of(call: Call) -> Handle | None:
 
 
 def _visitor(call: Call) -> VisitorId:
-    """By a token or an ID. Raises Invalid for anything else."""
+    """The visitor, by token or ID. Raises Invalid for anything else."""
     text = str(call.body.visitor)
     return call.services.links.named_token(call.shop, text).visitor if SHAPE.fullmatch(text) else own_visitor_id(text)
 

@@ -1,4 +1,4 @@
-"""Addresses of the manual: /docs, its pages as HTML and as Markdown, their search, the API reference, and the files that pages print. None
+"""Addresses of the manual: /docs, its pages as HTML and Markdown, their search, the API reference, and files that pages refer to. None
 needs a key."""
 
 import asyncio
@@ -14,7 +14,7 @@ from identity_service.web.routing import Named
 PLAIN = "text/plain; charset=utf-8"
 MARKDOWN = "text/markdown; charset=utf-8"
 MOST_ASKED = 100
-"""Characters of a search; more are left out."""
+"""Most characters of a search. The rest is cut off."""
 Makers = dict[str, Callable[[], Asset]]
 VENDORED = ("pico.min.css", "swagger-ui.min.css", "swagger-ui.min.js")
 FIXED = (*(STATIC / "vendor" / name for name in VENDORED), *sorted((STATIC / "docs").iterdir()))
