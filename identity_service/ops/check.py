@@ -1,4 +1,4 @@
-"""Whether settings agree: what a start depends on; the type of each is checked where they are read (`settings.load`)."""
+"""Checks whether settings fit together, before a start. `settings.load` has already checked the type of each."""
 
 import base64
 import binascii
@@ -31,7 +31,7 @@ Wrong = tuple[str, str]
 
 
 def sound_settings(named: str, environment: Mapping[str, str], flags: Mapping[str, str] = {}) -> Settings:
-    """As `settings.load.read` says. Raises SettingsError that names every fault, of single settings and of what they mean together."""
+    """Arguments as for `settings.load.read`. Raises SettingsError with every fault, of single settings and of their combination."""
     found = read(named, environment, flags)
     if lines := found.lines(faults(found.settings)):
         raise SettingsError(lines)

@@ -1,4 +1,4 @@
-"""Says what is wrong with a live store and what to set instead: total functions from what its servers told to findings."""
+"""Reports what is wrong with a live store, and what to set instead: total functions from what its servers report to findings."""
 
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ LATE = "a replica takes over too late"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`wrong`: a promise does not hold; else a warning. `place`: of a server; empty: the store as a whole."""
+    """`wrong`: a promise does not hold; else it is a warning. `place`: a server's; empty for the whole store."""
 
     place: str
     text: str
@@ -34,7 +34,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a server's `setting` must be, told all its settings, or else `why` not."""
+    """A check of one `setting`. `fits` gets all settings of the server. `why`: the consequence if it does not fit. `instead`: what to
+    set."""
 
     setting: str
     fits: Callable[[Mapping[str, str]], bool]
@@ -75,7 +76,7 @@ IN_CLUSTER = (
 
 
 def diagnose(found: Inspection, url: str, replicas: int, timeout: float) -> list[Finding]:
-    """`replicas`, `timeout`: as the service is set. What is wrong comes first."""
+    """`replicas` and `timeout`: the service's settings. Findings that are wrong come first."""
     findings = [Finding(place, f"does not answer ({why})") for place, why in found.silent.items()]
     for server in found.servers:
         findings += _of_server(server, replicas, timeout, failover=parse_address(url).topology != "single")
@@ -86,7 +87,7 @@ def diagnose(found: Inspection, url: str, replicas: int, timeout: float) -> list
 
 
 def summary(found: Inspection) -> str:
-    """One line of figures."""
+    """Servers, round trip and write times in one line."""
     written = [seconds for server in found.servers if server.writes for seconds in server.writes.seconds]
     trip = max((server.round_trip for server in found.servers), default=0) * 1000
     servers = len(found.servers) + len(found.sentinels)
@@ -160,7 +161,7 @@ def _of_writes(place: str, writes: Writes, timeout: float) -> Iterator[Finding]:
 
 
 def _of_replicas(server: Server, replicas: int, *, failover: bool) -> Iterator[Finding]:
-    """Any replica may be the one that takes over, also while another still confirms what the old primary writes."""
+    """Any replica may take over, even while another one still confirms writes of the old primary."""
     online = sum("state=online" in value for name, value in server.info.items() if name.startswith("slave"))
     needed = max(replicas, int(failover))
     if online < needed:
@@ -195,7 +196,7 @@ def _of_cluster(shards: Sequence[Shard]) -> Iterator[Finding]:
 
 
 def _of_url(url: str, servers: Sequence[Server]) -> Iterator[Finding]:
-    """Of a network that others may listen to."""
+    """Findings about servers on other machines, where the network may be tapped."""
     address = parse_address(url)
     parts = urlsplit(address.servers[0] if address.topology == "single" else address.server("host", 6379))
     far = next((server.place for server in servers if not _is_near(_host(server.place))), None)
@@ -212,12 +213,12 @@ def _of_primaries(sentinels: Mapping[str, Mapping[str, str]]) -> Iterator[Findin
 
 
 def _host(place: str) -> str:
-    """Empty for a socket."""
+    """The host of a server's place. Empty for a socket."""
     return "" if place.startswith("/") else place.rpartition(":")[0].strip("[]")
 
 
 def _is_near(host: str) -> bool:
-    """Whether it is this machine. A name is not: where it leads may change."""
+    """Whether it is this machine. A name does not count, because its address may change."""
     with suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
     return host in {"", "localhost"}

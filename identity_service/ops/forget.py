@@ -1,8 +1,7 @@
-"""`identity-service forget CURRENT RESTORED`: whoever has withdrawn, or was erased, since a backup was made is withdrawn from what was
-restored of it.
+"""`identity-service forget CURRENT RESTORED`: repeats, in a store restored from a backup, the withdrawals and erasures since that backup.
 
-A gone mark names its visitor by a digest alone. In a restored store the visitor's links and orders still tell its ID, and with it the
-withdrawal goes its usual way; of a visitor without any, everything is under the digest.
+A gone mark names its visitor only by a digest. In the restored store, the visitor's links and orders still have its ID, which a withdrawal
+needs. If the visitor has neither, everything about it is under the digest.
 """
 
 import asyncio
@@ -30,7 +29,7 @@ from identity_service.store.visitors import handle_names
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """`digest`: of the visitor, under today's peppers. `mark`: the key as it has to be."""
+    """`digest`: of the visitor, under the current peppers. `mark`: the key to write into the restored store."""
 
     shop: ShopId
     digest: str
@@ -39,7 +38,7 @@ class Gone:
 
 
 def gone_in(side: Side, peppers: Sequence[str], known: int) -> Iterator[list[Gone]]:
-    """Batches of all gone marks of a store that is under the first `known` of the `peppers`."""
+    """All gone marks of a store, in batches. The store is under the first `known` of the `peppers`."""
     rekey: Rekey = partial(rekeyed, peppers=peppers[known:])
     for names in side.names(of_shop("*", "V:*:gone")):
         yield [_gone(entry.rekeyed(rekey)) for entry in side.read(names)]
@@ -51,7 +50,7 @@ def _gone(mark: Entry) -> Gone:
 
 
 async def forget(store: Store, restored: Side, gone: Gone, now: Millis) -> bool:
-    """Whether anything was left of the visitor. A grant that is newer than the mark stands. Safe to repeat. Raises StoreUnavailable."""
+    """Returns whether anything of the visitor was left. A grant newer than the mark stays. Can be repeated. Raises StoreUnavailable."""
     keys = store.keys.visitor_of(gone.shop, gone.digest)
     held = (keys.record, keys.events, keys.receipts, keys.sales)
     marked, granted, *there = await store.client.run(
@@ -68,7 +67,7 @@ async def forget(store: Store, restored: Side, gone: Gone, now: Millis) -> bool:
 
 
 async def _clear_id(store: Store, gone: Gone, keys: VisitorKeys) -> VisitorId | None:
-    """From where others name the visitor: links at its handles, and its orders."""
+    """The visitor's ID, from links at its handles or from its orders. None if there are none."""
     fields, sales = await store.client.run(read("HKEYS", keys.record), read("ZRANGE", keys.sales, 0, -1))
     candidates = [sale.get("visitor") for sale in await store.sales.read(gone.shop, sales)]
     for name in handle_names(fields):

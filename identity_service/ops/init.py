@@ -67,7 +67,7 @@ OPTIONS = {"origins": "--origin", "name": "--shop", "policy": "--policy", "port"
 
 
 class CannotWrite(Exception):
-    """One line for the user. Nothing is left of what was written before."""
+    """One line for the user. Everything written before is removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +79,13 @@ class NewKeys:
 
     @property
     def digest(self) -> str:
-        """Of the private key, as settings hold it."""
+        """The private key's form in the settings."""
         return f"sha256:{hashlib.sha256(self.private.encode()).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the command line leaves to choose. `store`: a form of store.url, or nothing for one beside the settings."""
+    """The options of the command line. `store`: a form of store.url; empty for an embedded store next to the settings."""
 
     shop: str
     origins: Sequence[str]
@@ -95,8 +95,8 @@ class Choices:
 
 
 def init(folder: Path, choices: Choices, program: str) -> str:
-    """Returns what to tell the user, who has called `program`. Raises SettingsError before anything is written, CannotWrite when
-    nothing is left of it."""
+    """Returns the text to print. `program`: how the user has called the command. Raises SettingsError before anything is written, and
+    CannotWrite after everything written was removed."""
     folder, keys = folder.absolute(), NewKeys()
     files = _files(choices, keys)
     unwritable = [f"{text!a} is not a line of text in UTF-8; name another" for text in (str(folder), choices.store) if not _is_line(text)]
@@ -119,7 +119,7 @@ def init(folder: Path, choices: Choices, program: str) -> str:
 
 
 def keys_text(keys: NewKeys) -> str:
-    """New keys as lines of TOML, of the service's environment, and of the edge's."""
+    """The keys as lines of TOML, of the service's environment, and of the edge's environment."""
     values = {
         "SHOPS__SHOP__PUBLIC_KEYS": keys.public,
         "SHOPS__SHOP__PRIVATE_KEYS": keys.digest,
@@ -141,7 +141,7 @@ def keys_text(keys: NewKeys) -> str:
 
 
 def _files(choices: Choices, keys: NewKeys) -> dict[str, str]:
-    """Their texts by their paths in the folder; the settings come last, so that a folder without them is not finished."""
+    """Texts by their paths in the folder. The settings are written last, so that a folder without them is visibly incomplete."""
     files = {IGNORED: "secrets/\nedge.env\ndata/\n", SIGNING_KEYS: f"{keys.signing}\n", PEPPER: f"{keys.pepper}\n"}
     url = _whole(choices.store)
     store = f"url = {_quoted(url)}"
@@ -165,7 +165,7 @@ def _files(choices: Choices, keys: NewKeys) -> dict[str, str]:
 
 
 def _whole(store: str) -> str:
-    """A path of the command line begins in the working directory, one of the settings file beside it."""
+    """The store.url with an absolute path: on the command line, paths start from the working directory."""
     if not store:
         return f"{EMBEDDED}data"
     directory = store.removeprefix(EMBEDDED)
@@ -173,12 +173,12 @@ def _whole(store: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A text of JSON is one of TOML, but for one character."""
+    """A string of JSON is one of TOML, except for one character."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _faults(text: str, choices: Choices, keys: NewKeys) -> list[str]:
-    """Of the settings that would be written, with the option that chose each."""
+    """Faults in the settings to be written, each with its option."""
     values = tomllib.loads(text)
     values["secrets"] = {"signing_keys": [keys.signing], "pepper": keys.pepper}
     values["store"] = {"url": _whole(choices.store)}
@@ -207,13 +207,13 @@ def _folder_faults(folder: Path, files: Mapping[str, str]) -> list[str]:
 
 
 def _is_own(folder: Path) -> bool:
-    """Nobody else may put a file into it."""
+    """Whether only this user can write into the folder."""
     found = folder.lstat()
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
 
 
 def _is_line(given: str) -> bool:
-    """Arguments of a command may hold any bytes."""
+    """Whether it is one line of UTF-8. Arguments of a command may contain any bytes."""
     try:
         given.encode()
     except UnicodeEncodeError:

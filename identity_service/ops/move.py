@@ -1,13 +1,13 @@
-"""`identity-service move FROM TO`: everything of one store into another, under today's schema and peppers, resumable after a crash at any
-point. Exit code 0 once both are equal, 1 where they are not or the move is refused.
+"""`identity-service move FROM TO`: copies one store into another, under the current schema and peppers. It can be resumed after a crash at
+any point. Exit code 0 if both are equal at the end; 1 if they are not, or the move is refused.
 
-    begin     FROM is marked leaving, then TO arriving, with the same nonce: from here on no service starts on either
-    end       what a crash left open in FROM, where its schema had steps that a crash could leave open
-    copy      every key: read, brought to this schema, re-keyed, written in one step with its expiry unless TO has it
-    compare   every key of FROM again, beside its copy; then how many of each kind there are
-    finish    TO gets the mark of its schema, FROM becomes left, TO loses the mark of the move: from here on TO may be used
+    begin     FROM is marked leaving, then TO arriving, with the same nonce. From now on no service starts on either
+    end       completes steps that a crash left open in FROM, if its schema has such steps
+    copy      every key: read, converted to the current schema, re-keyed, and written in one step with its expiry unless TO has it
+    compare   every key of FROM with its copy, then the number of keys of each kind
+    finish    TO gets the mark of its schema, FROM is marked left, and TO loses the mark of the move. From now on TO can be used
 
-Whoever repeats the command goes on where it died. What somebody changed in FROM meanwhile shows in the comparison, which then is the end.
+Repeating the command continues after a crash. If FROM was changed during the move, the comparison fails, and the command stops.
 """
 
 import secrets
@@ -27,17 +27,17 @@ from identity_service.store.keys import ANY_SCHEMA, MOVE, SCHEMA, is_of_the_stor
 from identity_service.store.schema import FIRST, VERSION, Move, MoveState, continues, misfit, schema_of, stored_move
 
 STEPS: Mapping[int, Callable[[Entry], Entry | None]] = {1: brought_forward}
-"""From schema n to the next; None for a key that is there no more."""
+"""By schema: converts a key to the next one. None for a key that the next one does not have."""
 HORIZON = 3_600_000
-"""Keys that end within these milliseconds are compared, but not counted: they may go between two counts."""
+"""Milliseconds. Keys that expire sooner are compared but not counted, because they may expire between two counts."""
 Report = Callable[[int], None]
-"""Called with how many keys are done."""
+"""Called with the number of finished keys."""
 PROGRESS_SECONDS = 2.0
 
 
 @dataclass(slots=True)
 class Comparison:
-    """How many lasting keys of each kind there are on either side, and how many copies differ from what they should be."""
+    """The number of lasting keys of each kind in FROM and in TO, and the number of wrong copies."""
 
     source: Counter[str] = field(default_factory=Counter)
     target: Counter[str] = field(default_factory=Counter)
@@ -49,7 +49,7 @@ class Comparison:
 
 
 class Moving:
-    """`called`: what people call the two. `peppers`: all of the settings, oldest first."""
+    """`called`: names of the two for messages. `peppers`: all peppers of the settings, oldest first."""
 
     def __init__(self, source: Side, target: Side, peppers: Sequence[str], called: tuple[str, str]) -> None:
         self._source, self._target = source, target
@@ -64,7 +64,7 @@ class Moving:
         return self._stored.peppers != self._own.peppers
 
     def begin(self) -> bool:
-        """Whether an earlier move goes on. Raises CommandRefused."""
+        """Marks both stores. Returns whether an earlier move is resumed. Raises CommandRefused."""
         if not continues(self._stored, self._own):
             raise CommandRefused(misfit(self._stored, self._own))
         there, here = (stored_move(side.hash_of(MOVE)) for side in (self._source, self._target))
@@ -105,7 +105,7 @@ class Moving:
             report(done)
 
     def compare(self, report: Report) -> Comparison:
-        """Safe to repeat; changes nothing."""
+        """Changes nothing, and can be repeated."""
         found, horizon = Comparison(), time.time() * 1000 + HORIZON
         for entries, done in self._batches():
             copies = {copy.name: copy for copy in self._target.read([entry.name for entry in entries])}
@@ -118,7 +118,7 @@ class Moving:
         for names in _moved(self._target):
             for name, expiry in zip(names, self._target.expiries(names), strict=True):
                 found.target[name_of(name).kind] += expiry == NEVER or expiry > horizon
-        found.differing += Counter()  # forgets the kinds with none
+        found.differing += Counter()  # removes kinds with zero
         return found
 
     def finish(self) -> None:
@@ -127,7 +127,7 @@ class Moving:
         self._target.delete(MOVE)
 
     def _batches(self) -> Iterator[tuple[list[Entry], int]]:
-        """Keys of FROM as they have to be in TO, and how many have come so far."""
+        """Keys of FROM in the form that they need in TO, and the number of keys so far."""
         done = 0
         for names in _moved(self._source):
             done += len(names)
@@ -141,14 +141,14 @@ class Moving:
 
 
 def _moved(side: Side) -> Iterator[list[bytes]]:
-    """Names of the keys that are not the store's own, in batches."""
+    """Names of all keys except the store's own, in batches."""
     for found in side.names(f"{ANY_SCHEMA}*"):
         if names := [name for name in found if not is_of_the_store(name.decode(errors="replace"))]:
             yield names
 
 
 def undo(side: Side) -> None:
-    """Lets services start on a store again that was moved, or begun to be. Raises CommandRefused."""
+    """Allows services to start again on a store whose move has ended or begun. Raises CommandRefused."""
     found = stored_move(side.hash_of(MOVE))
     if found is None:
         raise CommandRefused("this store was not moved; there is nothing to undo")
@@ -158,7 +158,7 @@ def undo(side: Side) -> None:
 
 
 def move(source: str, target: str, peppers: Sequence[str]) -> int:
-    """`peppers`: all of the settings, oldest first."""
+    """Returns the exit code. `peppers`: all peppers of the settings, oldest first."""
 
     def moved() -> None:
         with open_store(source, exists=True) as there, open_store(target) as here:
@@ -196,7 +196,7 @@ def _move(source: OpenStore, target: OpenStore, peppers: Sequence[str]) -> None:
 
 
 class Progress:
-    """Prints a line every two seconds. `total`: about how many keys there are."""
+    """Prints a line every two seconds. `total`: the approximate number of keys."""
 
     def __init__(self, verb: str, total: int) -> None:
         self._verb, self._total = verb, total

@@ -1,4 +1,4 @@
-"""The whole surface on one page."""
+"""All addresses of the service on one page."""
 
 from functools import cache, partial
 
@@ -158,7 +158,7 @@ def _public_routes(services: Services) -> list[Named]:
 
 
 def _internal_routes(services: Services) -> list[Named]:
-    """For the operator's own people and programs, where `server.internal_port` keeps them from others."""
+    """Addresses for the operator's staff and programs. With `server.internal_port`, they are served only there."""
     return [
         Named("/", redirect_page("shop" if services.server.demo else "docs"), methods=["GET"]),
         Named("/metrics", Page(scrape(services.store.client)), methods=["GET"]),
@@ -170,7 +170,7 @@ def _internal_routes(services: Services) -> list[Named]:
 
 @cache
 def description() -> Asset:
-    """/openapi.json, the same for every service of a process."""
+    """/openapi.json. It is the same for every service in this process."""
     return asset_of(msgspec.json.encode(document(described())), "application/json")
 
 

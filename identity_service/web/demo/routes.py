@@ -1,4 +1,4 @@
-"""What the demo shop adds to the surface, where `server.demo` is set."""
+"""The addresses of the demo shop, which exist if `server.demo` is set."""
 
 from pathlib import Path
 
