@@ -28,9 +28,9 @@ Issues, signs and keeps visitor IDs of webshops, decided on the server from cons
 **Keys.** Browsers may show a public key. A private key is for servers; never put it into the URL of a `/v1` call. Send a key as
 `Authorization: Bearer KEY`, or as the member `key` of the body.
 
-**Calls.** Bodies and answers are JSON. Times are RFC 3339 in UTC. Under `/v1`, a body with an undescribed member is refused with 422; except
-in `consent`, `client` and banners' events, and beside a readable refusal of consent. Under `/v2` and `/v3`, such members are ignored. Unknown
-names in a query are always ignored. Every call is safe to repeat.
+**Calls.** Bodies and answers are JSON. Times are RFC 3339 in UTC. Under `/v1`, a body with an undescribed member is refused with 422,
+except in `consent`, `client` and banners' events, and beside a readable refusal of consent. Under `/v2` and `/v3`, such members are ignored.
+Unknown names in a query are always ignored. Every call is safe to repeat.
 
 **Answers.** Every answer has `X-Request-Id`. Answers of calls are `Cache-Control: private, no-store`. Errors of `/v1` are
 `application/problem+json`; those of `/v2` and `/v3` have the format of Clerk's API."""
@@ -47,7 +47,7 @@ VISITORS = Topic(
     {
         "issueVisitor": Wording(
             "Issue a visitor ID",
-            "Decides the visitor's mode from its consent, and answers its ID, new or known. With a public key, the call is about the calling"
+            "Decides the visitor's mode from its consent, and answers its ID, new or known. With a public key, it is about the calling"
             " device; with a private key, describe the visitor in `client`. Consent is state here: only a dated choice overrides an earlier"
             " refusal. A refusal is always accepted. Robots and agents get no ID. Pass every `Set-Cookie` on to the visitor's browser.",
         ),
@@ -76,8 +76,8 @@ CONSENT = Topic(
         ),
         "listReceipts": Wording(
             "Prove consent",
-            "Answers the receipts of a visitor, newest first, the one in force at a moment, or one by its ID. With a private key. An unknown,"
-            " erased or withdrawn visitor has none. No receipt contains the visitor's ID itself.",
+            "Answers the receipts of a visitor, newest first, the one in force at a moment, or one by its ID. With a private key. An"
+            " unknown, erased or withdrawn visitor has none. No receipt contains the visitor's ID itself.",
         ),
         "verifyReceipt": Wording(
             "Verify a receipt",
@@ -86,8 +86,8 @@ CONSENT = Topic(
         ),
         "previewDecision": Wording(
             "Preview a decision",
-            "Answers the decision for a call with this body, with every fact that it depends on. With a private key. It changes nothing, and"
-            " can decide under another policy.",
+            "Answers the decision for a call with this body, with every fact that it depends on. With a private key. It changes nothing,"
+            " and can decide under another policy.",
         ),
     },
 )
@@ -97,8 +97,8 @@ LINKS = Topic(
     {
         "linkVisitor": Wording(
             "Link an email or customer ID",
-            "Links the visitor to an email or a customer ID. With a public key, send the visitor's token; a private key may send its ID. The"
-            " `proof` decides about the person's rights. 409 for a visitor that has withdrawn, has no ID or refused links. 422 for a"
+            "Links the visitor to an email or a customer ID. With a public key, send the visitor's token; a private key may send its ID."
+            " The `proof` decides about the person's rights. 409 for a visitor that has withdrawn, has no ID or refused links. 422 for a"
             " placeholder like `null`.",
         ),
         "unlinkVisitor": Wording(
