@@ -25,8 +25,8 @@ from identity_service.model.token import Signing
 from identity_service.server.addresses import proxies_of
 from identity_service.server.limits import MEMORY_VARIABLE, RateLimit, SharedMemory, open_memory, private_memory
 from identity_service.server.logs import configure, log, where
-from identity_service.server.metrics import STORE_SECONDS, tell_counts, tell_store
-from identity_service.service.counters import Tally
+from identity_service.server.metrics import STORE_SECONDS, flush_counts, set_store_gauges
+from identity_service.service.counters import Counters
 from identity_service.service.health import Addresses, HealthCheck
 from identity_service.service.identify import Visitors
 from identity_service.service.links import Links
@@ -56,10 +56,10 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
     handles, signing = Handles(*settings.secrets.peppers), Signing(settings.secrets.signing_keys)
     limits, kept, limit = settings.limits, settings.retention, partial(_limit, settings, memory)
     store = make_store(settings, _client(settings.store), handles, mark)
-    receipts, links, tally = Receipts(store, signing, clock, kept.receipt_days), Links(store, signing, clock), Tally(store, clock)
+    receipts, links, counters = Receipts(store, signing, clock, kept.receipt_days), Links(store, signing, clock), Counters(store, clock)
     visitors = Visitors(store, signing, receipts, clock, kept.consent_days, kept.refusal_days)
     subjects, addresses = Subjects(visitors), Addresses(clock)
-    tracking, orders = Tracking(store, subjects, links, clock, limits.events_per_visitor), Orders(store, tally, clock)
+    tracking, orders = Tracking(store, subjects, links, clock, limits.events_per_visitor), Orders(store, counters, clock)
     return Services(
         shops=make_shops(settings.shops),
         store=store,
@@ -71,11 +71,11 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         signing=signing,
         subjects=subjects,
         tracking=tracking,
-        sales=Sales(store, subjects, tracking, tally, clock),
-        returns=Returns(store, tally, clock),
-        tally=tally,
+        sales=Sales(store, subjects, tracking, counters, clock),
+        returns=Returns(store, counters, clock),
+        counters=counters,
         orders=orders,
-        figures=FigureReader(store, tally, clock),
+        figures=FigureReader(store, counters, clock),
         health=HealthCheck(orders, addresses, clock),
         addresses=addresses,
         clock=clock,
@@ -166,16 +166,16 @@ class Application:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Runs the background tasks, then writes the last counts and closes the store connection."""
-        tasks = [asyncio.create_task(self._upkeep()), asyncio.create_task(self._write_tally())]
+        tasks = [asyncio.create_task(self._upkeep()), asyncio.create_task(self._write_counters())]
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            tell_counts()
+            flush_counts()
             with contextlib.suppress(ServiceError):
-                await self.services.tally.write()
+                await self.services.counters.write()
             await self.services.store.client.close()
 
     async def _upkeep(self) -> None:
@@ -190,13 +190,13 @@ class Application:
                 log.error("fault", error=type(error).__name__, frames=where(error))
             await asyncio.sleep(INTERVAL)
 
-    async def _write_tally(self) -> None:
+    async def _write_counters(self) -> None:
         while True:
-            tell_store(self.services.store.client.open, bool(self.services.store.client.refused))
+            set_store_gauges(self.services.store.client.open, bool(self.services.store.client.refused))
             await asyncio.sleep(1)
-            tell_counts()
+            flush_counts()
             try:
-                await self.services.tally.write()
+                await self.services.counters.write()
             except ServiceError:
                 log.warning("counts wait: the store cannot be reached")
 

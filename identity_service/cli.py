@@ -74,13 +74,13 @@ def serve(asked: argparse.Namespace) -> int:
         with ExitStack() as stack:
             bound = [stack.enter_context(bind(settings.server.host, port, chosen)) for chosen, port in settings.server.ports.items()]
             if settings.store.url.startswith(EMBEDDED):
-                store = _started(Path(settings.store.url.removeprefix(EMBEDDED)))
+                store = _start_embedded(Path(settings.store.url.removeprefix(EMBEDDED)))
             settings, mark = _with_running(store, settings), SeenMark(Path(metrics, "mark"))
             _examine(settings.store.url, settings, mark, may_come=True)
 
             def read_again() -> Settings:
                 nonlocal settings
-                found = _as_bound(settings.server, _with_running(store, _settings(asked)))
+                found = _keep_bound(settings.server, _with_running(store, _settings(asked)))
                 _examine(found.store.url, found, mark, may_come=found.store.url == settings.store.url)
                 settings = found
                 return found
@@ -263,7 +263,7 @@ def _with_running(store: EmbeddedStore | None, settings: Settings) -> Settings:
     return settings
 
 
-def _started(directory: Path) -> EmbeddedStore:
+def _start_embedded(directory: Path) -> EmbeddedStore:
     store = EmbeddedStore(directory, log=lambda event, values: log.warning(event, **values))
     try:
         store.start()
@@ -272,7 +272,7 @@ def _started(directory: Path) -> EmbeddedStore:
     return store
 
 
-def _as_bound(bound: ServerSettings, settings: Settings) -> Settings:
+def _keep_bound(bound: ServerSettings, settings: Settings) -> Settings:
     """The settings with the addresses and the number of workers that do not change while the service runs."""
     kept = {name: getattr(bound, name) for name in BOUND}
     if changed := [name for name, value in kept.items() if getattr(settings.server, name) != value]:
@@ -284,7 +284,7 @@ def _examine(url: str, settings: Settings, mark: SeenMark | None = None, *, may_
     """Raises SettingsError if the store would lose data, was written under other keys, or does not answer. `mark`: of a running service.
     `may_come`: a store that does not answer yet is only logged."""
 
-    async def examined() -> list[str]:
+    async def store_faults() -> list[str]:
         client = Client(url, settings.store.timeout_seconds)
         try:
             return await examine(client) or await examine_marks(client, schema_of(settings.secrets.peppers), mark or SeenMark())
@@ -296,5 +296,5 @@ def _examine(url: str, settings: Settings, mark: SeenMark | None = None, *, may_
         finally:
             await client.close()
 
-    if found := asyncio.run(examined()):
+    if found := asyncio.run(store_faults()):
         raise SettingsError(found)

@@ -191,9 +191,9 @@ def _mode(policy: Policy, rules: Rules, facts: Facts, choice: Signal | None) -> 
 
 def _choice(policy: Policy, rules: Rules, facts: Facts) -> Signal | None:
     """The choice that counts: the newest of this request, unless it is outdated; else the refusal cookie; else the stored grant."""
-    stored = _stored(policy, facts)
+    stored = _stored_grant(policy, facts)
     sent = choice_said(facts.signals)
-    if sent and not _outdated(sent, stored, facts):
+    if sent and not _is_outdated(sent, stored, facts):
         return _against_opt_out(rules, facts, sent) if sent.of_cookie and sent.choice is Choice.GRANTED else sent
     refusal = facts.refusal
     if refusal and (stored is None or stored.decided_at <= refusal.at):
@@ -201,7 +201,7 @@ def _choice(policy: Policy, rules: Rules, facts: Facts) -> Signal | None:
     return _against_opt_out(rules, facts, stored)
 
 
-def _stored(policy: Policy, facts: Facts) -> Signal | None:
+def _stored_grant(policy: Policy, facts: Facts) -> Signal | None:
     """The record's grant, if it was given to the text that the shop shows now. A grant of the shop also needs a policy that still allows
     it."""
     stored = facts.consent
@@ -216,7 +216,7 @@ def _shop_may_say(policy: Policy, facts: Facts) -> bool:
     return policy.persistent_is_consent and against is None
 
 
-def _outdated(sent: Signal, stored: Signal | None, facts: Facts) -> bool:
+def _is_outdated(sent: Signal, stored: Signal | None, facts: Facts) -> bool:
     """Whether a newer choice exists. A grant overrides a withdrawal or a refusal only if it is said now or dated later, never if it is
     remembered without a date."""
     if sent.choice is Choice.GRANTED:

@@ -50,10 +50,10 @@ def region_table() -> dict[str, Region]:
 def strict_policy(changes: Mapping[str, RegionSettings]) -> Policy:
     """`strict` with its regions. `changes`: a shop's own choices, by row or by code."""
     table = region_table()
-    rows = {name: _changed(_rules(row), changes.get(name)) for name, row in table.items()}
+    rows = {name: _apply(_rules(row), changes.get(name)) for name, row in table.items()}
     regions = {place: rows[name] for name, row in table.items() for place in row.places}
     whole = replace(STRICT, unknown=rows[UNKNOWN], elsewhere=rows[ELSEWHERE], regions=regions)
-    single = {code.upper(): _changed(whole.rules(code.upper()), change) for code, change in changes.items() if code not in table}
+    single = {code.upper(): _apply(whole.rules(code.upper()), change) for code, change in changes.items() if code not in table}
     return replace(whole, regions=regions | single)
 
 
@@ -64,7 +64,7 @@ def looser_choices(changes: Mapping[str, RegionSettings]) -> list[str]:
     for code, change in changes.items():
         row = region_table().get(code)
         before = _rules(row) if row else shipped.rules(code.upper())
-        after = _changed(before, change)
+        after = _apply(before, change)
         found += [f"{code}.{name}" for name in CHOICES if STRICTNESS[getattr(after, name)] > STRICTNESS[getattr(before, name)]]
     return found
 
@@ -74,7 +74,7 @@ def _rules(row: Region) -> Rules:
     return Rules(*modes, grant_outlives_opt_out=not row.consent_first, refusal_opts_out=row.refusal_opts_out)
 
 
-def _changed(rules: Rules, change: RegionSettings | None) -> Rules:
+def _apply(rules: Rules, change: RegionSettings | None) -> Rules:
     if change is None:
         return rules
     chosen = {name: Mode(value) for name in CHOICES if (value := getattr(change, name))}

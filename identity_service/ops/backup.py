@@ -40,7 +40,7 @@ def back_up(source: Path, target: Path) -> int:
         raise EmbeddedError(f"{target} exists; name a new directory")
     part = target.with_name(f"{target.name}.part")
     try:
-        with _linked(source / FOLDER) as (manifest, names):
+        with _linked_files(source / FOLDER) as (manifest, names):
             _make(part)
             for name in names:
                 with (source / FOLDER / f"{LINK}{name}").open("rb") as file:
@@ -126,7 +126,7 @@ def _without_past(manifest: str) -> str:
 
 
 @contextmanager
-def _linked(folder: Path) -> Iterator[tuple[str, list[str]]]:
+def _linked_files(folder: Path) -> Iterator[tuple[str, list[str]]]:
     """Links the files of the manifest. Yields the manifest, without replaced files, and the names of its files."""
     try:
         for _ in range(ATTEMPTS):

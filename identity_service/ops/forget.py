@@ -78,7 +78,7 @@ async def _clear_id(store: Store, gone: Gone, keys: VisitorKeys) -> VisitorId | 
 
 
 def forget_gone(current: str, restored: str, settings: Settings) -> int:
-    def forgotten() -> None:
+    def run() -> None:
         with open_store(current, exists=True) as here, open_store(restored, exists=True) as there:
             for place in (here, there):
                 wait_for_quiet(place)
@@ -86,7 +86,7 @@ def forget_gone(current: str, restored: str, settings: Settings) -> int:
             marks, withdrawn = asyncio.run(_forget(here, there, settings))
         print(f"{withdrawn:,} visitors withdrawn again from {there.name}, of {marks:,} whose mark {here.name} holds")
 
-    return exit_code_of(forgotten)
+    return exit_code_of(run)
 
 
 async def _forget(current: OpenStore, restored: OpenStore, settings: Settings) -> tuple[int, int]:

@@ -226,7 +226,7 @@ def _of_sentinels(address: StoreAddress, timeout: float, replicas: int) -> Inspe
     found = Inspection()
     followers: dict[str, None] = {}
     for url in address.servers:
-        with _noting(found, place_of(url)), closing(Wire(url, timeout)) as wire:
+        with _recording_silence(found, place_of(url)), closing(Wire(url, timeout)) as wire:
             found.sentinels[place_of(url)] = wire.table("SENTINEL", "MASTER", address.service)
             followers |= dict.fromkeys(_url(address, table(reply)) for reply in wire.ask("SENTINEL", "REPLICAS", address.service))
     if not found.sentinels:
@@ -247,7 +247,7 @@ def _of_cluster(address: StoreAddress, timeout: float, replicas: int) -> Inspect
         followers.setdefault(primary, {}).update(dict.fromkeys(address.server(other[0], other[1]) for other in others))
     for primary, held in slots.items():
         leaving: Collection[int] = ()
-        with _noting(found, place_of(primary)):
+        with _recording_silence(found, place_of(primary)):
             leaving = _leaving(primary, timeout)
             found.servers.append(examine_server(primary, timeout, replicas, held))
         found.shards.append(Shard(place_of(primary), [place_of(url) for url in followers[primary]], held, leaving))
@@ -267,19 +267,19 @@ def _leaving(url: str, timeout: float) -> list[int]:
 
 def _ranges(address: StoreAddress, timeout: float, found: Inspection) -> Any:
     for url in address.servers:
-        with _noting(found, place_of(url)), closing(Wire(url, timeout)) as wire:
+        with _recording_silence(found, place_of(url)), closing(Wire(url, timeout)) as wire:
             return wire.ask("CLUSTER", "SLOTS")
     raise StoreUnavailable(f"no server describes the cluster: {'; '.join(found.silent.values())}")
 
 
 def _add_replicas(found: Inspection, urls: Iterable[str], timeout: float) -> None:
     for url in urls:
-        with _noting(found, place_of(url)):
+        with _recording_silence(found, place_of(url)):
             found.servers.append(examine_server(url, timeout, 0, None))
 
 
 @contextmanager
-def _noting(found: Inspection, place: str) -> Iterator[None]:
+def _recording_silence(found: Inspection, place: str) -> Iterator[None]:
     """Records a server that does not answer, and continues with the others."""
     try:
         yield

@@ -94,7 +94,7 @@ class Moving:
             raise CommandRefused(f"FROM holds only part of {there.other}; finish that move first")
         if here:
             raise CommandRefused("TO is the same store as FROM, or was moved itself; name an empty store")
-        if any(_moved(self._target)):
+        if any(_names_to_move(self._target)):
             raise CommandRefused("TO is not empty; name an empty store")
 
     def copy(self, report: Report) -> None:
@@ -115,7 +115,7 @@ class Moving:
                 found.source[entry.kind] += lasting
                 found.differing[entry.kind] += copy != entry and (lasting or copy is not None)
             report(done)
-        for names in _moved(self._target):
+        for names in _names_to_move(self._target):
             for name, expiry in zip(names, self._target.expiries(names), strict=True):
                 found.target[name_of(name).kind] += expiry == NEVER or expiry > horizon
         found.differing += Counter()  # removes kinds with zero
@@ -129,18 +129,18 @@ class Moving:
     def _batches(self) -> Iterator[tuple[list[Entry], int]]:
         """Keys of FROM in the form that they need in TO, and the number of keys so far."""
         done = 0
-        for names in _moved(self._source):
+        for names in _names_to_move(self._source):
             done += len(names)
-            found = map(self._brought_forward, self._source.read(names))
+            found = map(self._convert, self._source.read(names))
             yield [entry.rekeyed(self._rekey) for entry in found if entry], done
 
-    def _brought_forward(self, entry: Entry | None) -> Entry | None:
+    def _convert(self, entry: Entry | None) -> Entry | None:
         for version in range(self._stored.version, VERSION):
             entry = STEPS[version](entry) if entry else None
         return entry
 
 
-def _moved(side: Side) -> Iterator[list[bytes]]:
+def _names_to_move(side: Side) -> Iterator[list[bytes]]:
     """Names of all keys except the store's own, in batches."""
     for found in side.names(f"{ANY_SCHEMA}*"):
         if names := [name for name in found if not is_of_the_store(name.decode(errors="replace"))]:
@@ -160,20 +160,20 @@ def undo(side: Side) -> None:
 def move(source: str, target: str, peppers: Sequence[str]) -> int:
     """Returns the exit code. `peppers`: all peppers of the settings, oldest first."""
 
-    def moved() -> None:
+    def run() -> None:
         with open_store(source, exists=True) as there, open_store(target) as here:
             _move(there, here, peppers)
 
-    return exit_code_of(moved)
+    return exit_code_of(run)
 
 
 def undo_move(source: str) -> int:
-    def undone() -> None:
+    def run() -> None:
         with open_store(source, exists=True) as place:
             undo(place.side)
         print(f"services may start on {place.name} again")
 
-    return exit_code_of(undone)
+    return exit_code_of(run)
 
 
 def _move(source: OpenStore, target: OpenStore, peppers: Sequence[str]) -> None:

@@ -37,13 +37,13 @@ def count(family: Counter, *labels: str | int) -> None:
     _gathered[one] = _gathered.get(one, 0) + 1
 
 
-def tell_counts() -> None:
+def flush_counts() -> None:
     while _gathered:
         (family, labels), number = _gathered.popitem()
         family.labels(*labels).inc(number)
 
 
-def tell_store(breaker_open: bool, refused: bool) -> None:
+def set_store_gauges(breaker_open: bool, refused: bool) -> None:
     """Sets the store's gauges of this worker. A scrape shows the worst of all living workers."""
     BREAKER_OPEN.set(breaker_open)
     STORE_REFUSED.set(refused)
@@ -51,7 +51,7 @@ def tell_store(breaker_open: bool, refused: bool) -> None:
 
 def exposition() -> bytes:
     """The metrics of all workers as text. Counts of other workers may be a second old."""
-    tell_counts()
+    flush_counts()
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()

@@ -114,7 +114,7 @@ class Parser(httptools.HttpRequestParser):
         self._protocol = protocol
 
     @property
-    def leaves_off(self) -> bool:
+    def asks_for_upgrade(self) -> bool:
         """Whether the head asks for another protocol. CONNECT does not count."""
         return self.should_upgrade() and self.get_method() != b"CONNECT"
 
@@ -124,7 +124,7 @@ class Parser(httptools.HttpRequestParser):
                 super().feed_data(data)
                 return
             except httptools.HttpParserUpgrade as stopped:
-                if not self.leaves_off:
+                if not self.asks_for_upgrade:
                     raise
                 data = self._head() + data[stopped.args[0] :]
 
@@ -168,13 +168,13 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._set_deadline(Part.HEAD)
-        self._peer = self._counted()
+        self._peer = self._client_to_count()
         if self._peer:
             OPEN[self._peer] += 1
             if OPEN[self._peer] > self._allowed.connections:
                 self._refuse(HTTPStatus.TOO_MANY_REQUESTS)
 
-    def _counted(self) -> str | None:
+    def _client_to_count(self) -> str | None:
         """The client for the limit on connections. None for the operator's own proxies, and for a socket without an address."""
         address = self.client[0] if self.client and self._allowed.connections else None
         return None if address is None or is_proxy(address, self._allowed.proxies) else limited_client(address)
@@ -199,11 +199,11 @@ class GuardedProtocol(HttpToolsProtocol):
             self._stuck.cancel()
 
     def data_received(self, data: bytes) -> None:
-        before, cycle = self._part or self._awaited(), self.cycle
+        before, cycle = self._part or self._awaited_part(), self.cycle
         if self._idle:
             self._idle, self._due = False, None
         super().data_received(data)
-        part = self._part or self._awaited()
+        part = self._part or self._awaited_part()
         if part is None or self.transport.is_closing():
             return
         self._set_deadline(part)
@@ -221,7 +221,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._part, self._due = Part.HEAD, None
 
     def on_headers_complete(self) -> None:
-        if self.parser.leaves_off:
+        if self.parser.asks_for_upgrade:
             return
         status = self._fault_of_head(self.parser.get_http_version())
         if status:
@@ -232,7 +232,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._part, self._due = Part.BODY, None
 
     def on_message_complete(self) -> None:
-        if self.parser.leaves_off:
+        if self.parser.asks_for_upgrade:
             return
         super().on_message_complete()
         self._part = self._due = None
@@ -252,7 +252,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 the server's word for whatever its parser refused
         self._refuse(self._status)
 
-    def _awaited(self) -> Part | None:
+    def _awaited_part(self) -> Part | None:
         """The part to expect between requests; None while one is being answered. Blank lines before a request belong to its head."""
         return Part.HEAD if self.cycle is None or self.cycle.response_complete else None
 

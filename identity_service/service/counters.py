@@ -27,7 +27,7 @@ LABELLED = frozenset({"click", "order", "revenue"})
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class Amounts:
     """What an order adds to the shop's figures: its revenue, and the revenue of each label that it is credited to. It holds nothing
     personal. `currency`: empty for the shop's own; amounts in different currencies are never added."""
 
@@ -36,24 +36,24 @@ class Counted:
     currency: str = ""
 
     @property
-    def negative(self) -> "Counted":
-        return Counted(-self.revenue, {label: -amount for label, amount in self.labels.items()}, self.currency)
+    def negative(self) -> "Amounts":
+        return Amounts(-self.revenue, {label: -amount for label, amount in self.labels.items()}, self.currency)
 
 
 @dataclass(slots=True)
-class Gathered:
+class Pending:
     """What was collected since the last write. `calls`: how often names were counted together in an hour. `hours`: the same by name, and
     amounts."""
 
     calls: dict[tuple[int, tuple[str, ...]], int] = field(default_factory=dict)
     hours: dict[int, Counter[str]] = field(default_factory=dict)
     products: dict[str, Shown] = field(default_factory=dict)
-    log: deque[tuple[int, "Called"]] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
-    failures: deque[tuple[int, "Called"]] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
+    log: deque[tuple[int, "LoggedCall"]] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
+    failures: deque[tuple[int, "LoggedCall"]] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
     last: dict[str, int] = field(default_factory=dict)
 
 
-class Called(Struct, frozen=True):
+class LoggedCall(Struct, frozen=True):
     """One tracking call for the log. `mode`: its subject's, or bot, or None for a call without a visit. `error`: the text that the caller
     got, None for a success. `unread`: names of arguments that were left out."""
 
@@ -71,15 +71,15 @@ class Called(Struct, frozen=True):
         return compact(found | ({"error": self.error} if self.error is not None else {}))
 
 
-class Tally:
+class Counters:
     """`clock`: seconds since 1970."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._shops: dict[ShopId, Gathered] = {}
+        self._shops: dict[ShopId, Pending] = {}
 
-    def called(self, shop: ShopId, called: Called) -> None:
+    def count_call(self, shop: ShopId, called: LoggedCall) -> None:
         now, gathered = int(self._clock()), self._of(shop)
         if called.error is not None:
             self._count(gathered, now, (f"call {called.call}", f"error {called.call}"))
@@ -90,42 +90,42 @@ class Tally:
             self._count(gathered, now, (f"call {called.call}", f"mode {called.mode}"))
         gathered.log.append((now, called))
 
-    def beyond_quota(self, shop: ShopId) -> None:
+    def count_beyond_quota(self, shop: ShopId) -> None:
         """A call with a public key was refused, because its client or the key exceeded its bytes per hour."""
         self._count(self._of(shop), int(self._clock()), ("calls beyond quota",))
 
-    def identified(self, shop: ShopId, mode: str, choice: str | None) -> None:
+    def count_identity(self, shop: ShopId, mode: str, choice: str | None) -> None:
         """`mode`: of the ID that was issued; null if none was, bot for a robot. `choice`: the choice that a banner reported with the
         call."""
         issued = f"issued {mode}"
         self._count(self._of(shop), int(self._clock()), (issued, f"choice {choice}") if choice else (issued,))
 
-    def robot_clicked(self, shop: ShopId) -> None:
+    def count_robot_click(self, shop: ShopId) -> None:
         self._count(self._of(shop), int(self._clock()), ("clicks bot",))
 
-    def clicked(self, shop: ShopId, product: ProductId, labels: Sequence[str], *, visitor: bool, private: bool) -> None:
+    def count_click(self, shop: ShopId, product: ProductId, labels: Sequence[str], *, visitor: bool, private: bool) -> None:
         now, gathered = int(self._clock()), self._of(shop)
         names = [f"click {label[:LONGEST_LABEL]}" for label in labels] or ["clicks unlabelled"]
         self._count(gathered, now, ("clicks all", *names) if visitor else ("clicks all", "clicks visitorless", *names))
         gathered.last["click"] = now
         self._see(gathered, [product], Shown(now, private))
 
-    def sold(self, shop: ShopId, time: int, counted: Counted, products: Sequence[ProductId], *, private: bool) -> None:
+    def count_sale(self, shop: ShopId, time: int, counted: Amounts, products: Sequence[ProductId], *, private: bool) -> None:
         """`time`: of the order."""
         self._count_order(shop, time, counted, 1, attributed=bool(counted.labels))
         now, gathered = int(self._clock()), self._of(shop)
         gathered.last["sale"] = now
         self._see(gathered, products, Shown(now, private))
 
-    def taken_back(self, shop: ShopId, time: int, counted: Counted) -> None:
+    def count_replaced_sale(self, shop: ShopId, time: int, counted: Amounts) -> None:
         """Subtracts an order that counted at `time`, because another one replaces it."""
         self._count_order(shop, time, counted.negative, -1, attributed=bool(counted.labels))
 
-    def returned(self, shop: ShopId, time: int, counted: Counted, *, attributed: bool) -> None:
+    def count_return(self, shop: ShopId, time: int, counted: Amounts, *, attributed: bool) -> None:
         """Subtracts what was returned of an order that counted at `time`. The order itself stays counted."""
         self._count_order(shop, time, counted.negative, 0, attributed=attributed)
 
-    def _count_order(self, shop: ShopId, time: int, counted: Counted, number: int, *, attributed: bool) -> None:
+    def _count_order(self, shop: ShopId, time: int, counted: Amounts, number: int, *, attributed: bool) -> None:
         gathered, foreign = self._of(shop), f":{counted.currency}" if counted.currency else ""
         for kind in ["all", *(["attributed"] if attributed else [])]:
             self._add(gathered, time, {f"orders {kind}": number, f"revenue_all{foreign} {kind}": _micros(counted.revenue)})
@@ -153,7 +153,7 @@ class Tally:
             self._give_back(shop, gathered)
             raise
 
-    def _give_back(self, shop: ShopId, gathered: Gathered) -> None:
+    def _give_back(self, shop: ShopId, gathered: Pending) -> None:
         newer = self._of(shop)
         for start, counts in gathered.hours.items():
             newer.hours.setdefault(start, Counter()).update(counts)
@@ -162,25 +162,25 @@ class Tally:
         newer.log.extendleft(reversed(gathered.log))
         newer.failures.extendleft(reversed(gathered.failures))
 
-    def _of(self, shop: ShopId) -> Gathered:
+    def _of(self, shop: ShopId) -> Pending:
         found = self._shops.get(shop)
         if found is None:
-            found = self._shops[shop] = Gathered()
+            found = self._shops[shop] = Pending()
         return found
 
-    def _count(self, gathered: Gathered, now: int, names: tuple[str, ...]) -> None:
+    def _count(self, gathered: Pending, now: int, names: tuple[str, ...]) -> None:
         """Counts the tuple of names. It is split when it is written, because calls of one kind have the same names."""
         one = (now - now % HOUR, names)
         gathered.calls[one] = gathered.calls.get(one, 0) + 1
         if len(gathered.calls) > MOST_WAITING:
             self._sum_up(gathered)
 
-    def _sum_up(self, gathered: Gathered) -> None:
+    def _sum_up(self, gathered: Pending) -> None:
         while gathered.calls:
             (hour, names), number = gathered.calls.popitem()
             self._add(gathered, hour, dict.fromkeys(names, number))
 
-    def _add(self, gathered: Gathered, now: int, numbers: dict[str, int]) -> None:
+    def _add(self, gathered: Pending, now: int, numbers: dict[str, int]) -> None:
         """Applies the store's cap, even while the store is down: labels beyond it are counted together, and amounts in other currencies are
         dropped."""
         start = now - now % HOUR
@@ -193,7 +193,7 @@ class Tally:
             if ":" not in kind:
                 counts[f"{kind} ..." if kind in LABELLED else name] += number
 
-    def _see(self, gathered: Gathered, products: Sequence[ProductId], seen: Shown) -> None:
+    def _see(self, gathered: Pending, products: Sequence[ProductId], seen: Shown) -> None:
         waiting = gathered.products
         for product in products[:100]:
             name = f"{'i' if isinstance(product, int) else 's'}{product}"

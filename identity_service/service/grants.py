@@ -74,7 +74,7 @@ class Grants:
         self._linking = linking
         self._life = life
 
-    async def persistent(self, known: Known, decision: Decision) -> Identity:
+    async def persistent_identity(self, known: Known, decision: Decision) -> Identity:
         choice = decision.choice or Signal(SHOP, Choice.GRANTED, known.now)
         visitor = persistent_id(known)
         record = known.record
@@ -87,7 +87,7 @@ class Grants:
             expires = int(choice.decided_at) // 1000 + self._life
             outcome, receipt = await self._grant(known, visitor, choice, expires, decision)
             if outcome == "gone":
-                return null_identity(known, _withdrawn(decision))
+                return null_identity(known, _as_withdrawn(decision))
             if outcome == "older":
                 [state] = await self._store.visitors.states(known.visit.shop.shop_id, [visitor], known.seconds)
                 record, granting = state.record, False
@@ -100,7 +100,7 @@ class Grants:
         if refuses_links(known) and not (granting and linking is Choice.REFUSED):
             linking = Choice.REFUSED
             receipt = await self._linking.refuse(known, visitor, Kind.PERSISTENT, expires) or receipt
-        kept = None if granting else _kept(known)
+        kept = None if granting else _reusable_token(known)
         return identity_of(
             decision,
             mode=Mode.PERSISTENT,
@@ -129,7 +129,7 @@ class Grants:
             opt_outs_seen=known.opt_outs_at(choice.decided_at),
             receipt=self._receipts.as_stored(receipt),
             receipt_key=key,
-            bridged_from=_bridged(known, visitor),
+            bridged_from=_bridged_session(known, visitor),
         )
         return await self._store.visitors.grant(shop.shop_id, visitor, grant, known.seconds), receipt
 
@@ -141,7 +141,7 @@ class Grants:
             await self._store.visitors.touch(known.visit.shop.shop_id, visitor, known.seconds, opted_out, here)
 
 
-def _kept(known: Known) -> Token | None:
+def _reusable_token(known: Known) -> Token | None:
     """The token that may stay on the device unchanged."""
     token = None if known.visit.own else known.living
     return token if token and token.newest_key and token.kind is Kind.PERSISTENT else None
@@ -183,12 +183,12 @@ def _with_linking_kept(known: Known, choice: Signal) -> Signal:
     return replace(choice, linking=Choice.REFUSED) if refused and not choice.said_now else choice
 
 
-def _bridged(known: Known, visitor: VisitorId) -> VisitorId | None:
+def _bridged_session(known: Known, visitor: VisitorId) -> VisitorId | None:
     shop, cookieless = known.visit.shop, known.cookieless
     bridges = shop.settings.continuity == "bridge" and shop.policy.may_bridge
     wanted = bridges and cookieless.kind is Kind.DERIVED and cookieless.visitor != visitor
     return cookieless.visitor if wanted and known.states[cookieless.visitor].gone_at is None else None
 
 
-def _withdrawn(decision: Decision) -> Decision:
+def _as_withdrawn(decision: Decision) -> Decision:
     return Decision(Mode.NULL, Reason.WITHDRAWN, decision.policy, decision.region, decision.sale_share_opt_out)

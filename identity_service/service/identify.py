@@ -58,7 +58,7 @@ class Visitors:
         """Raises StoreUnavailable only if a choice could not be stored. Otherwise, without a store, the visitor gets no persistent ID."""
         now = Millis(int(self._clock() * 1000))
         visit = self._without_stale(visit, now)
-        tokens = self.verified(visit.shop, visit.tokens)
+        tokens = self.verify_tokens(visit.shop, visit.tokens)
         try:
             identity = await self._identify(visit, tokens, now)
         except StoreUnavailable:
@@ -70,8 +70,8 @@ class Visitors:
         """What `identify` would decide. It changes nothing. `tokens`: the visit's, if already verified. `assumed`: use this worker's cached
         view of the visitor."""
         now = Millis(int(self._clock() * 1000))
-        tokens = self.verified(visit.shop, visit.tokens) if tokens is None else tokens
-        return await self._decided(self._without_stale(visit, now), tokens, now, assumed=assumed)
+        tokens = self.verify_tokens(visit.shop, visit.tokens) if tokens is None else tokens
+        return await self._decide(self._without_stale(visit, now), tokens, now, assumed=assumed)
 
     async def confirm_read(self, known: Known) -> None:
         """Confirms what was read, for decisions that write nothing: a write would detect a stale server. Raises StoreUnavailable."""
@@ -96,7 +96,7 @@ class Visitors:
             return False
         return signal.decided_at <= now - (self._refusal_life if refuses else self._consent_life)
 
-    def verified(self, shop: Shop, texts: tuple[str, ...]) -> list[Token]:
+    def verify_tokens(self, shop: Shop, texts: tuple[str, ...]) -> list[Token]:
         if not texts:
             return []
         found = [self._signing.verify(shop.shop_id, text) for text in texts]
@@ -105,17 +105,17 @@ class Visitors:
             BAD_SIGNATURES.inc(len(found) - len(tokens))
         return tokens
 
-    async def _decided(self, visit: Visit, tokens: list[Token], now: Millis, *, assumed: bool = False) -> tuple[Known, Decision]:
+    async def _decide(self, visit: Visit, tokens: list[Token], now: Millis, *, assumed: bool = False) -> tuple[Known, Decision]:
         """Looks up and decides. The ID of cookieless mode is looked up only if the token's living grant does not decide alone."""
         if len(tokens) == 1 and tokens[0].kind is Kind.PERSISTENT and visit.asked is Asked.NOTHING and not visit.signals:
-            known = await self._by_grant(visit, tokens[0], now, assumed=assumed)
+            known = await self._known_by_grant(visit, tokens[0], now, assumed=assumed)
             decision = decide(visit.shop.policy, known.facts()) if known else None
             if known and decision and decision.mode is not Mode.COOKIELESS:
                 return known, decision
         known = await self.look_up(visit, tokens, now, assumed=assumed)
         return known, decide(visit.shop.policy, known.facts())
 
-    async def _by_grant(self, visit: Visit, token: Token, now: Millis, *, assumed: bool) -> Known | None:
+    async def _known_by_grant(self, visit: Visit, token: Token, now: Millis, *, assumed: bool) -> Known | None:
         """None without a grant of the person. A grant of the shop also depends on marks of the client's derived ID."""
         [state] = await self._states(visit.shop, [token.visitor], now // 1000, assumed=assumed)
         record = state.record
@@ -133,7 +133,7 @@ class Visitors:
     async def look_up(self, visit: Visit, tokens: list[Token], now: Millis, *, assumed: bool = False) -> Known:
         seconds = now // 1000
         cookieless = await self._cookieless_ids.choose(visit, tokens, seconds)
-        derived = await self._cookieless_ids.derived(visit, seconds) if visit.asked is Asked.PERSISTENT and tokens else None
+        derived = await self._cookieless_ids.derive_id(visit, seconds) if visit.asked is Asked.PERSISTENT and tokens else None
         named = [token.visitor for token in tokens] + ([] if cookieless.random else [cookieless.visitor])
         names = list(dict.fromkeys(named + ([derived.visitor] if derived else [])))
         states = {cookieless.visitor: UNKNOWN} if cookieless.random else {}
@@ -142,12 +142,12 @@ class Visitors:
         return replace(known, derived=derived.visitor) if derived else known
 
     async def _identify(self, visit: Visit, tokens: list[Token], now: Millis) -> Identity:
-        known, decision = await self._decided(visit, tokens, now)
-        withdrawn = self._to_withdraw(known, decision)
+        known, decision = await self._decide(visit, tokens, now)
+        withdrawn = self._ids_to_withdraw(known, decision)
         receipt = self._refusal_receipt(known, decision, withdrawn)
         await self._withdraw(known, withdrawn, receipt)
         if decision.mode is Mode.PERSISTENT and (visit.own is None or visit.trusted):
-            identity = await self._grants.persistent(known, decision)
+            identity = await self._grants.persistent_identity(known, decision)
             return replace(identity, receipt=identity.receipt or receipt)
         if decision.reason in UNTOUCHED and known.tokens and refuses_links(known):
             token = known.living or known.tokens[0]
@@ -172,14 +172,14 @@ class Visitors:
             await self._store.removals.withdraw(shop.shop_id, visitor, known.now, life, receipt=proof)
             proof = NO_RECEIPT
 
-    def _to_withdraw(self, known: Known, decision: Decision) -> list[VisitorId]:
+    def _ids_to_withdraw(self, known: Known, decision: Decision) -> list[VisitorId]:
         """The IDs that this decision withdraws. Over the rate limit, only living IDs of tokens."""
-        named = self._named_to_withdraw(known, decision)
+        named = self._ids_named_to_withdraw(known, decision)
         if known.visit.over_limit:
-            return self._alive(known, [token.visitor for token in known.tokens if token.visitor in named])
+            return self._not_gone(known, [token.visitor for token in known.tokens if token.visitor in named])
         return named
 
-    def _named_to_withdraw(self, known: Known, decision: Decision) -> list[VisitorId]:
+    def _ids_named_to_withdraw(self, known: Known, decision: Decision) -> list[VisitorId]:
         """A refusal withdraws only the IDs that it names; if it names none, the client's derived one. If the policy still allows cookieless
         IDs after a refusal, only persistent ones are withdrawn."""
         visit, living = known.visit, known.living
@@ -189,19 +189,19 @@ class Visitors:
         if decision.reason is not Reason.CONSENT_REFUSED and not (refused and visit.event):
             switched_off = decision.reason is Reason.VISITOR_DISABLED
             downgraded = visit.asked is Asked.AUTO and living is not None
-            return self._alive(known, [t.visitor for t in known.tokens if switched_off or (downgraded and t == living)])
+            return self._not_gone(known, [t.visitor for t in known.tokens if switched_off or (downgraded and t == living)])
         if decision.reason is Reason.CONSENT_REFUSED and visit.shop.policy.rules(decision.region).refusal is Mode.COOKIELESS:
             named_ones = {token.visitor for token in known.tokens} | ({visit.own} if visit.own and visit.trusted else set())
-            return self._alive(known, sorted(one for one in named_ones if _is_persistent(known.states[one])))
+            return self._not_gone(known, sorted(one for one in named_ones if _is_persistent(known.states[one])))
         named = [token.visitor for token in known.tokens]
         if visit.own and (visit.trusted or _is_of_a_caller(visit.own, known.states[visit.own])):
             named.append(visit.own)
         named_one = any(token.kind is Kind.PERSISTENT or token_expires(token, visit.shop) > known.seconds for token in known.tokens)
         if not named_one and not visit.own and decision.choice in visit.signals and known.cookieless.kind is Kind.DERIVED:
             named.append(known.cookieless.visitor)
-        return named if visit.event else self._alive(known, named)
+        return named if visit.event else self._not_gone(known, named)
 
-    def _alive(self, known: Known, named: list[VisitorId]) -> list[VisitorId]:
+    def _not_gone(self, known: Known, named: list[VisitorId]) -> list[VisitorId]:
         return [visitor for visitor in dict.fromkeys(named) if known.states[visitor].gone_at is None]
 
     def _refusal_receipt(self, known: Known, decision: Decision, withdrawn: list[VisitorId]) -> Receipt | None:

@@ -113,11 +113,11 @@ class Links:
         """In the given order; per handle at most `most`, and one more if there are more."""
         now = int(self._clock())
         found = await self._store.links.living(shop.shop_id, handles, now)
-        states = await self._states(shop, [link for links in found for link in _told_of(links, most + 1)], now)
+        states = await self._states(shop, [link for links in found for link in _relevant_links(links, most + 1)], now)
         notice, results = self._notice(shop), []
         for links in found:
             opted_out = _opted_out(links, states)
-            results.append([_linked(link, states[link.visitor], opted_out, notice) for link in links[: most + 1]])
+            results.append([_linked_visitor(link, states[link.visitor], opted_out, notice) for link in links[: most + 1]])
         return results
 
     async def of_visitor(self, shop: Shop, visitor: VisitorId) -> list[LinkedVisitor]:
@@ -133,7 +133,7 @@ class Links:
         of_person = [links for links in found if any(link.visitor == visitor and link.proven for link in links)]
         states = await self._states(shop, [*links, *(link for links in of_person for link in links if link.proven)], now)
         opted_out = any(_opted_out(links, states) for links in of_person)
-        newest = _linked(max(links, key=lambda link: link.last_seen), states[visitor], False, self._notice(shop))
+        newest = _linked_visitor(max(links, key=lambda link: link.last_seen), states[visitor], False, self._notice(shop))
         emails = tuple(handle.digest for handle in handles if handle.kind is HandleKind.EMAIL)
         return [replace(newest, sale_share_opt_out=newest.sale_share_opt_out or opted_out, emails=emails)]
 
@@ -156,7 +156,7 @@ class Links:
         return Millis(int(self._clock() * 1000))
 
 
-def _told_of(links: Sequence[Link], most: int) -> list[Link]:
+def _relevant_links(links: Sequence[Link], most: int) -> list[Link]:
     """The links that are shown, and those whose visitors' opt-outs apply to them."""
     return [*links[:most], *(link for link in links[most:] if link.proven)]
 
@@ -168,7 +168,7 @@ def _opted_out(links: Sequence[Link], states: Mapping[VisitorId, VisitorState]) 
     return any(record is not None and record.opted_out for record in records)
 
 
-def _linked(link: Link, state: VisitorState, person_opted_out: bool, notice: NoticeVersion | None) -> LinkedVisitor:
+def _linked_visitor(link: Link, state: VisitorState, person_opted_out: bool, notice: NoticeVersion | None) -> LinkedVisitor:
     record, opted_out = state.record, person_opted_out and link.proven
     if record is None:
         return LinkedVisitor(link, Mode.COOKIELESS, False, opted_out)

@@ -67,7 +67,7 @@ class Receipts:
         self._pieces: dict[ShopId, Piece] = {}
 
     def as_stored(self, receipt: Receipt) -> StoredReceipt:
-        return StoredReceipt(receipt.receipt_id, compact(_packed(receipt)), self._life)
+        return StoredReceipt(receipt.receipt_id, compact(_pack(receipt)), self._life)
 
     def make(self, known: Known, choice: Signal, mode: Mode, visitor: VisitorId | None, receipt_key: str | None) -> Receipt:
         """`choice.choice` None: a choice about linking alone. `receipt_key` None: the visitor has no record, so the receipt names
@@ -77,7 +77,7 @@ class Receipts:
             receipt_id=self._new_id(shop.shop_id, now),
             time=now,
             mode=mode,
-            purposes=_said(choice),
+            purposes=_purposes_of(choice),
             decided_at=choice.decided_at // 1000,
             source=choice.source,
             policy=shop.policy.name,
@@ -96,15 +96,15 @@ class Receipts:
 
     async def of_visitor(self, shop: Shop, visitor: VisitorId) -> list[Receipt]:
         """Newest first. Empty for an unknown or erased visitor."""
-        return await self._kept(shop, await self._store.visitors.receipt_ids(shop.shop_id, visitor))
+        return await self._read(shop, await self._store.visitors.receipt_ids(shop.shop_id, visitor))
 
     async def by_id(self, shop: Shop, receipt_id: str) -> Receipt | None:
-        found = await self._kept(shop, [receipt_id])
+        found = await self._read(shop, [receipt_id])
         return found[0] if found else None
 
-    async def _kept(self, shop: Shop, receipt_ids: Sequence[str]) -> list[Receipt]:
+    async def _read(self, shop: Shop, receipt_ids: Sequence[str]) -> list[Receipt]:
         """Expired receipts are left out: a piece may outlive them by a day."""
-        found = [_unpacked(*one) for one in await self._store.visitors.receipts(shop.shop_id, receipt_ids)]
+        found = [_unpack(*one) for one in await self._store.visitors.receipts(shop.shop_id, receipt_ids)]
         return [receipt for receipt in found if receipt.time + self._life > self._clock()]
 
     def _new_id(self, shop: ShopId, now: int) -> str:
@@ -129,7 +129,7 @@ _of_first_schema = msgspec.json.Decoder(Receipt).decode
 _of_packed = msgspec.json.Decoder(Packed).decode
 
 
-def _packed(receipt: Receipt) -> Packed:
+def _pack(receipt: Receipt) -> Packed:
     fields = asdict(receipt) | {"check": receipt.receipt_id[PIECE_LENGTH:]}
     fields["purposes"] = "".join(LETTERS.get(receipt.purposes.get(name, ""), "-") for name in Purpose)
     if receipt.raw_digest:
@@ -138,7 +138,7 @@ def _packed(receipt: Receipt) -> Packed:
     return Packed(**fields)
 
 
-def _unpacked(receipt_id: str, body: str) -> Receipt:
+def _unpack(receipt_id: str, body: str) -> Receipt:
     if body.startswith("{"):
         return _of_first_schema(body)
     packed = _of_packed(body)
@@ -150,7 +150,7 @@ def _unpacked(receipt_id: str, body: str) -> Receipt:
     return Receipt(**fields)
 
 
-def _said(choice: Signal) -> dict[str, str]:
+def _purposes_of(choice: Signal) -> dict[str, str]:
     """The choices by purpose, in order, of those that were asked. A single choice of a banner covers storage and measurement. A grant of
     the shop is nobody's choice, so it has none."""
     if choice.source == SHOP:

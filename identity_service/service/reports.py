@@ -12,7 +12,7 @@ from identity_service.model.attribution import ATTRIBUTED, EXPLANATIONS, ONE_LAB
 from identity_service.model.event import EventType, events_of
 from identity_service.model.shop import Shop
 from identity_service.model.visitor import VisitorId
-from identity_service.service.counters import LABELLED, MICROS, Tally
+from identity_service.service.counters import LABELLED, MICROS, Counters
 from identity_service.service.returns import shown_lines
 from identity_service.store import DAY, Clock, Store
 from identity_service.store.counters import HOUR, Counts
@@ -73,9 +73,9 @@ class LabelFigures:
 class Orders:
     """`clock`: seconds since 1970. This worker's pending counts are written before counters are read."""
 
-    def __init__(self, store: Store, tally: Tally, clock: Clock) -> None:
+    def __init__(self, store: Store, counters: Counters, clock: Clock) -> None:
         self._store = store
-        self._tally = tally
+        self._counters = counters
         self._clock = clock
 
     async def page(self, shop: Shop, cursor: str | None, most: int) -> tuple[list[Order], str | None]:
@@ -119,14 +119,14 @@ class Orders:
     async def hours(self, shop: Shop, seconds: int) -> dict[int, Counts]:
         """Counters by the start of their hour, oldest first."""
         now = int(self._clock())
-        await self._tally.write_of(shop.shop_id)
+        await self._counters.write_of(shop.shop_id)
         first = now - seconds + HOUR
         counts = await self._store.activity.counts(shop.shop_id, first, now)
         return dict(zip(range(first - first % HOUR, now + 1, HOUR), counts, strict=True))
 
     async def calls(self, shop: Shop) -> list[dict[str, Any]]:
         """The log of tracking calls of the last day, newest first. Failures are kept longer, so the oldest entries may all be failures."""
-        await self._tally.write_of(shop.shop_id)
+        await self._counters.write_of(shop.shop_id)
         oldest = int(self._clock()) - DAY
         log = await self._store.activity.log(shop.shop_id)
         found, failures = [json.loads(entry) for entry in log.calls], [json.loads(entry) for entry in log.failures]
@@ -134,12 +134,12 @@ class Orders:
         return [entry for entry in found if entry["time"] > oldest]
 
     async def latest(self, shop: Shop) -> dict[str, int]:
-        await self._tally.write_of(shop.shop_id)
+        await self._counters.write_of(shop.shop_id)
         return await self._store.activity.latest(shop.shop_id)
 
     async def products(self, shop: Shop) -> dict[str, int]:
         """Products seen in clicks and sales: type (i for an integer, s for text) and ID → when last seen."""
-        await self._tally.write_of(shop.shop_id)
+        await self._counters.write_of(shop.shop_id)
         return await self._store.activity.products(shop.shop_id)
 
     async def _has_one_label(self, shop: Shop) -> bool:
@@ -225,13 +225,13 @@ class Figures:
 class FigureReader:
     """`clock`: seconds since 1970."""
 
-    def __init__(self, store: Store, tally: Tally, clock: Clock) -> None:
+    def __init__(self, store: Store, counters: Counters, clock: Clock) -> None:
         self._store = store
-        self._tally = tally
+        self._counters = counters
         self._clock = clock
 
     async def of_shop(self, shop: Shop, days: int) -> Figures:
-        await self._tally.write_of(shop.shop_id)
+        await self._counters.write_of(shop.shop_id)
         now, step = int(self._clock()), HOUR if days <= HOURLY_DAYS else DAY
         first = now - days * DAY + HOUR
         first -= first % HOUR
@@ -241,18 +241,18 @@ class FigureReader:
             steps[hour - hour % step].update(counts)
         totals = sum(steps.values(), Counter[str]())
         grants, refusals = totals["choice granted"], totals["choice refused"]
-        best = [label for label, _ in Counter(_named(totals, "revenue")).most_common(MOST_LABELS)]
+        best = [label for label, _ in Counter(_counters_of_kind(totals, "revenue")).most_common(MOST_LABELS)]
         return Figures(
             issued=_series(steps, {mode: f"issued {mode}" for mode in ("persistent", "cookieless", "null", "bot")}),
             choices=_series(steps, {"granted": "choice granted", "refused": "choice refused"}),
             revenue=_series(steps, {label: f"revenue {label}" for label in best}, MICROS),
-            errors=_series(steps, {name: f"error {name}" for name in sorted(_named(totals, "error"))}),
+            errors=_series(steps, {name: f"error {name}" for name in sorted(_counters_of_kind(totals, "error"))}),
             consent_rate=grants / (grants + refusals) if grants + refusals else None,
             totals=totals,
         )
 
 
-def _named(totals: Counter[str], kind: str) -> dict[str, int]:
+def _counters_of_kind(totals: Counter[str], kind: str) -> dict[str, int]:
     return {name.removeprefix(f"{kind} "): number for name, number in totals.items() if name.startswith(f"{kind} ")}
 
 

@@ -9,8 +9,8 @@ from msgspec import Struct
 from identity_service.model.cookieless import DAY
 from identity_service.model.event import ProductId, Quantity, SaleLine, compact, lines_of, total
 from identity_service.model.shop import Shop
-from identity_service.service.counters import Counted, Tally
-from identity_service.service.sell import counted_fields, counted_in, foreign, is_provisional
+from identity_service.service.counters import Amounts, Counters
+from identity_service.service.sell import amount_fields, amounts_of, foreign, is_provisional
 from identity_service.store import Clock, Store
 
 MOST_RETURNS = 1_000
@@ -30,24 +30,24 @@ class Return(Struct, frozen=True, array_like=True):
 class Returns:
     """`clock`: seconds since 1970."""
 
-    def __init__(self, store: Store, tally: Tally, clock: Clock) -> None:
+    def __init__(self, store: Store, counters: Counters, clock: Clock) -> None:
         self._store = store
-        self._tally = tally
+        self._counters = counters
         self._clock = clock
 
     async def log(self, shop: Shop, sale: str, product: ProductId, quantity: Quantity) -> None:
         """An unknown order changes nothing, nor does the same return within a day. At most what was bought is returned."""
 
-        def change(stored: dict[str, str]) -> tuple[dict[str, str], tuple[dict[str, str], Counted]] | None:
+        def change(stored: dict[str, str]) -> tuple[dict[str, str], tuple[dict[str, str], Amounts]] | None:
             told = _return(stored, str(product), Decimal(quantity), int(self._clock()))
             if told is None:
                 return None
-            lowered = _lowered(stored, told, shop.settings.currency)
-            return _amended(stored, told, lowered, shop.settings.currency), (stored, lowered)
+            lowered = _returned_amounts(stored, told, shop.settings.currency)
+            return _with_return(stored, told, lowered, shop.settings.currency), (stored, lowered)
 
         if changed := await self._store.sales.amend(shop.shop_id, sale, change):
             before, lowered = changed
-            self._tally.returned(shop.shop_id, int(before["time"]), lowered, attributed="missing" not in before)
+            self._counters.count_return(shop.shop_id, int(before["time"]), lowered, attributed="missing" not in before)
 
 
 def returned_pieces(stored: Mapping[str, str]) -> dict[int, Decimal]:
@@ -84,27 +84,27 @@ def _return(stored: Mapping[str, str], product: str, quantity: Decimal, now: int
     return Return(product, text, now, tuple(pieces)) if pieces else None
 
 
-def _lowered(stored: Mapping[str, str], told: Return, own_currency: str) -> Counted:
+def _returned_amounts(stored: Mapping[str, str], told: Return, own_currency: str) -> Amounts:
     """By how much the order's figures fall. Labels without a credit for the product stay."""
     lines = lines_of(stored["products"])
     amount = total(_revenue(lines, at, Decimal(pieces)) for at, pieces in told.pieces)
     credited = json.loads(stored.get("attribution", "[]"))
     labels = {label: amount for credit in credited if str(credit["product"]) == told.product for label in credit["labels"]}
-    return Counted(amount, labels, foreign(stored, own_currency))
+    return Amounts(amount, labels, foreign(stored, own_currency))
 
 
 def _revenue(lines: Sequence[SaleLine], at: int, pieces: Decimal) -> Decimal:
     return SaleLine(None, pieces, lines[at].price).revenue
 
 
-def _amended(stored: Mapping[str, str], told: Return, lowered: Counted, own_currency: str) -> dict[str, str]:
+def _with_return(stored: Mapping[str, str], told: Return, lowered: Amounts, own_currency: str) -> dict[str, str]:
     fields = {**stored, "revenue": f"{total([Decimal(stored['revenue']), -lowered.revenue]):f}"}
     fields["returned"] = compact([*_returns(stored), told])
     if is_provisional(stored):
-        before = counted_in(stored, own_currency)
+        before = amounts_of(stored, own_currency)
         labels = {label: total([amount, -lowered.labels.get(label, Decimal(0))]) for label, amount in before.labels.items()}
         fields.pop("counted", None)
-        fields |= counted_fields(Counted(total([before.revenue, -lowered.revenue]), labels))
+        fields |= amount_fields(Amounts(total([before.revenue, -lowered.revenue]), labels))
     return fields
 
 

@@ -48,7 +48,7 @@ class Rights:
     async def export_handle(self, shop: Shop, handle: Handle, *, unproven: bool = False) -> Export:
         """For a visitor that other people share, or shared before they were erased, only the link is shown, because the rest may be
         theirs. A visitor linked without proof is not shown, not even its ID, unless `unproven`."""
-        linked = await self._linked(shop, handle)
+        linked = await self._links_with_states(shop, handle)
         proven = [(link, state) for link, state in linked if unproven or link.proof is not Proof.NONE]
         visitors = [await self._entry(shop, link, state) for link, state in proven]
         whole = [VisitorId(entry["visitor"]) for entry in visitors if not entry["shared"]]
@@ -57,18 +57,18 @@ class Rights:
         found = await self._store.sales.read(shop.shop_id, sorted(set(digests)))
         named = {handle.name, *whole}
         orders = [_order(one, whole) for one in found if named & {one.get("email"), one.get("customer"), one.get("visitor")}]
-        hidden = [_shown(link) for link, _ in linked if not unproven and link.proof is Proof.NONE]
+        hidden = [_link_members(link) for link, _ in linked if not unproven and link.proof is Proof.NONE]
         return {"visitors": visitors, "unproven": hidden, "orders": orders}
 
     async def _entry(self, shop: Shop, link: Link, state: VisitorState) -> Export:
         entry: Export = {"visitor": link.visitor, "shared": _is_shared(state.record, link.proof)}
         if not entry["shared"]:
-            entry |= await self._held(shop, link.visitor, state)
-        return entry | {"link": _shown(link)}
+            entry |= await self._stored_data(shop, link.visitor, state)
+        return entry | {"link": _link_members(link)}
 
     async def export_visitor(self, shop: Shop, visitor: VisitorId) -> Export:
         [state] = await self._store.visitors.states(shop.shop_id, [visitor], self._now())
-        held = await self._held(shop, visitor, state)
+        held = await self._stored_data(shop, visitor, state)
         if state.record is None and not any(held.values()):
             return {"visitors": [], "unproven": [], "orders": []}
         found = await self._store.sales.read(shop.shop_id, await self._store.visitors.sale_digests(shop.shop_id, visitor))
@@ -81,10 +81,10 @@ class Rights:
         links = await self._store.removals.links_at(shop.shop_id, handle)
         states = await self._store.visitors.states(shop.shop_id, [link.visitor for link in links], self._now())
         held = [(link, state.record) for link, state in zip(links, states, strict=True) if state.record]
-        staying = [_stays(link, record, unproven=unproven) for link, record in held]
+        staying = [_reason_to_keep(link, record, unproven=unproven) for link, record in held]
         if dry_run:
             going = [link.visitor for (link, _), reason in zip(held, staying, strict=True) if reason is None]
-            erased = sum([await self._going(shop, visitor, besides=handle.name) for visitor in going], Erased(links=len(links)))
+            erased = sum([await self._count_erasable(shop, visitor, besides=handle.name) for visitor in going], Erased(links=len(links)))
         else:
             granted = [record.consent.granted_at for _, record in held if record.consent]
             at = max([self._millis(), *granted])
@@ -95,20 +95,20 @@ class Rights:
         if not dry_run:
             return Erasure(await self._store.removals.withdraw(shop.shop_id, visitor, self._millis()))
         [state] = await self._store.visitors.states(shop.shop_id, [visitor], self._now())
-        return Erasure(replace(await self._going(shop, visitor), visitors=int(state.record is not None)))
+        return Erasure(replace(await self._count_erasable(shop, visitor), visitors=int(state.record is not None)))
 
-    async def _going(self, shop: Shop, visitor: VisitorId, *, besides: str = "") -> Erased:
+    async def _count_erasable(self, shop: Shop, visitor: VisitorId, *, besides: str = "") -> Erased:
         """What an erasure of one visitor removes. `besides`: name of a handle whose links are already counted."""
         names = [name for name in await self._store.visitors.pointers(shop.shop_id, visitor) if name != besides]
         events = await self._store.events.of(shop.shop_id, visitor)
         return Erased(1, await self._store.removals.count_links(shop.shop_id, names, visitor), len(events))
 
-    async def _linked(self, shop: Shop, handle: Handle) -> list[tuple[Link, VisitorState]]:
+    async def _links_with_states(self, shop: Shop, handle: Handle) -> list[tuple[Link, VisitorState]]:
         [links] = await self._store.links.living(shop.shop_id, [handle], self._now())
         states = await self._store.visitors.states(shop.shop_id, [link.visitor for link in links], self._now())
         return list(zip(links, states, strict=True))
 
-    async def _held(self, shop: Shop, visitor: VisitorId, state: VisitorState) -> Export:
+    async def _stored_data(self, shop: Shop, visitor: VisitorId, state: VisitorState) -> Export:
         record = state.record
         pointers = [handle_named(name) for name in await self._store.visitors.pointers(shop.shop_id, visitor)]
         held: Export = {
@@ -137,7 +137,7 @@ def _is_shared(record: VisitorRecord | None, by: Proof = Proof.KEY) -> bool:
     return record.mixed or record.shared or (by is Proof.NONE and record.proven_handles > 0)
 
 
-def _stays(link: Link, record: VisitorRecord, *, unproven: bool) -> str | None:
+def _reason_to_keep(link: Link, record: VisitorRecord, *, unproven: bool) -> str | None:
     """Why an erasure by the link's handle keeps the visitor, as the store decides it. None if it is erased."""
     proven = link.proof is not Proof.NONE
     if not proven and not unproven:
@@ -145,7 +145,7 @@ def _stays(link: Link, record: VisitorRecord, *, unproven: bool) -> str | None:
     return "shared" if record.proven_handles > int(proven) else None
 
 
-def _shown(link: Link) -> Export:
+def _link_members(link: Link) -> Export:
     return {
         "first_seen": link.first_seen,
         "last_seen": link.last_seen,

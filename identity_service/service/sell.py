@@ -21,7 +21,7 @@ from identity_service.model.policy import Asked
 from identity_service.model.shop import Shop
 from identity_service.model.visitor import Kind, VisitorId
 from identity_service.server.metrics import LINK_CONFLICTS, SALE_CONFLICTS
-from identity_service.service.counters import Counted, Tally
+from identity_service.service.counters import Amounts, Counters
 from identity_service.service.track import ATTEMPTS, CHANGING, NO_SESSION, NOBODY, Subject, Subjects, Tracking
 from identity_service.service.visit import Visit
 from identity_service.store import Clock, Store
@@ -39,12 +39,12 @@ LAST_OF_SECOND = 0.999
 """Orders are listed within the second of their sale, however late they arrive."""
 
 
-def bounded(counted: Counted) -> Counted:
-    labels = {label: _bounded(amount) for label, amount in counted.labels.items()}
-    return Counted(_bounded(counted.revenue), labels, counted.currency)
+def bound_amounts(counted: Amounts) -> Amounts:
+    labels = {label: _bound(amount) for label, amount in counted.labels.items()}
+    return Amounts(_bound(counted.revenue), labels, counted.currency)
 
 
-def counted_fields(counted: Counted) -> dict[str, str]:
+def amount_fields(counted: Amounts) -> dict[str, str]:
     """Fields of the stored sale. Empty if its revenue says it all."""
     if not counted.labels and abs(counted.revenue) < MOST_COUNTED:
         return {}
@@ -57,11 +57,11 @@ def is_provisional(stored: Mapping[str, str]) -> bool:
     return bool(stored) and "verified" not in stored
 
 
-def counted_in(stored: Mapping[str, str], own_currency: str) -> Counted:
+def amounts_of(stored: Mapping[str, str], own_currency: str) -> Amounts:
     """What a stored sale counts, even after a withdrawal removed its visitor and credits."""
     found = json.loads(stored.get("counted", "{}"))
     labels = {label: Decimal(amount) for label, amount in found.get("labels", {}).items()}
-    return Counted(Decimal(found.get("revenue", stored["revenue"])), labels, foreign(stored, own_currency))
+    return Amounts(Decimal(found.get("revenue", stored["revenue"])), labels, foreign(stored, own_currency))
 
 
 def foreign(stored: Mapping[str, str], own_currency: str) -> str:
@@ -75,7 +75,7 @@ def session_fields(subject: Subject) -> dict[str, str]:
     return {"by_token": f"{subject.kind} {subject.expires}"}
 
 
-def of_session(found: Subject, by_token: str) -> Subject:
+def restore_session(found: Subject, by_token: str) -> Subject:
     """The visitor with kind and end as `session_fields` stored them, so that a later call does not extend its ID. `found`: its present
     state."""
     kind, expires = by_token.split(" ")
@@ -92,12 +92,12 @@ def sale_event(sale: Sale) -> Event:
     return Event(EventType.SALE, sale.time, first_products(line.product for line in sale.lines), text=sale.sale)
 
 
-def _bounded(amount: Decimal) -> Decimal:
+def _bound(amount: Decimal) -> Decimal:
     return min(max(amount, -MOST_COUNTED), MOST_COUNTED)
 
 
 @dataclass(frozen=True, slots=True)
-class ToldSale:
+class ReportedSale:
     """A sale as a call reports it. `handles`: email and customer ID. `claimed`: see `Subject.proof`. `private`: reported with a private
     key; its first report replaces that of a public key. `currency`: None for the shop's own."""
 
@@ -109,7 +109,7 @@ class ToldSale:
 
 
 @dataclass(frozen=True, slots=True)
-class Sold:
+class SaleResult:
     """The subject of a sale. `attribution`: from the first call with its ID, None for later ones."""
 
     subject: Subject
@@ -132,74 +132,78 @@ class Known:
 class Sales:
     """`clock`: seconds since 1970."""
 
-    def __init__(self, store: Store, subjects: Subjects, tracking: Tracking, tally: Tally, clock: Clock) -> None:
+    def __init__(self, store: Store, subjects: Subjects, tracking: Tracking, counters: Counters, clock: Clock) -> None:
         self._store = store
         self._subjects = subjects
         self._tracking = tracking
-        self._tally = tally
+        self._counters = counters
         self._clock = clock
 
-    async def log(self, visit: Visit, told: ToldSale) -> Sold:
+    async def log(self, visit: Visit, reported: ReportedSale) -> SaleResult:
         """The first call with a sale ID wins and gets the attribution. The first one with a private key replaces one with a public key.
         Raises StoreUnavailable."""
         for assumed in ATTEMPTS:
             subject = await self._subjects.find(visit, assumed=assumed)
             if assumed and subject.visitor is None and not subject.unread:
                 continue
-            known = await self._known(visit, subject, told)
-            sold = await self._repeated(visit.shop, told, known.stored, known.subject) or await self._sell(visit.shop, told, known)
+            known = await self._known(visit, subject, reported)
+            sold = await self._result_of_repetition(visit.shop, reported, known.stored, known.subject) or await self._sell(
+                visit.shop, reported, known
+            )
             if sold:
                 return sold
         raise StoreUnavailable(CHANGING)
 
-    async def _known(self, visit: Visit, subject: Subject, told: ToldSale) -> Known:
+    async def _known(self, visit: Visit, subject: Subject, reported: ReportedSale) -> Known:
         """The assumed view is taken before any await, because another call may update it."""
-        shop, sale = visit.shop.shop_id, told.sale.sale
+        shop, sale = visit.shop.shop_id, reported.sale.sale
         if subject.visitor:
             assumed = self._store.events.assumption(shop, subject.visitor)
             found = await self._store.sales.before(shop, sale, subject.visitor, subject.bridged_from)
-            return Known(subject, subject.proof(told.claimed), *found, assumed)
-        if not told.private:
+            return Known(subject, subject.proof(reported.claimed), *found, assumed)
+        if not reported.private:
             return Known(subject, Proof.NONE, {})
         stored = await self._store.sales.by_id(shop, sale) or {}
         if not subject.personal or "by_token" not in stored or not is_provisional(stored):
             return Known(subject, Proof.NONE, stored)
-        return await self._of_session(visit, told, stored)
+        return await self._known_of_session(visit, reported, stored)
 
-    async def _of_session(self, visit: Visit, told: ToldSale, stored: Mapping[str, str]) -> Known:
+    async def _known_of_session(self, visit: Visit, reported: ReportedSale, stored: Mapping[str, str]) -> Known:
         """If a private key's call names no visitor, the session stays that the browser proved with its token."""
         own = structs.replace(visit, asked=Asked.OWN, own=VisitorId(stored["visitor"]), trusted=True, tokens=())
         found = await self._subjects.find(own)
         if found.visitor is None:
             return Known(NO_SESSION, Proof.NONE, stored)
-        subject, proof = of_session(found, stored["by_token"]), Proof.NONE if told.claimed is Proof.NONE else Proof.TOKEN
+        subject, proof = restore_session(found, stored["by_token"]), Proof.NONE if reported.claimed is Proof.NONE else Proof.TOKEN
         assumed = self._store.events.assumption(visit.shop.shop_id, found.visitor)
-        again = await self._store.sales.before(visit.shop.shop_id, told.sale.sale, found.visitor, found.bridged_from)
+        again = await self._store.sales.before(visit.shop.shop_id, reported.sale.sale, found.visitor, found.bridged_from)
         return Known(subject, proof, *again, assumed, stored["by_token"])
 
-    async def _sell(self, shop: Shop, told: ToldSale, known: Known) -> Sold | None:
+    async def _sell(self, shop: Shop, reported: ReportedSale, known: Known) -> SaleResult | None:
         """None if something has changed since it was read. The sale does not name a visitor or handle that is gone or has too many
         sales. It names nobody if room cannot be made after several attempts."""
-        subject, former = known.subject, known.stored if told.private and is_provisional(known.stored) else None
+        subject, former = known.subject, known.stored if reported.private and is_provisional(known.stored) else None
         same = former is not None and subject.visitor is not None and former.get("visitor") == subject.visitor
-        sale = replace(told.sale, time=int(former["time"])) if former and same and "by_token" in former else told.sale
+        sale = replace(reported.sale, time=int(former["time"])) if former and same and "by_token" in former else reported.sale
         attribution = _attribution(shop, subject, sale, known.events)
-        named = told.handles if subject.personal and (subject.visitor is None or subject.linkable) else ()
-        handles = [HandleOfSale(handle, self._linking(shop, subject, handle, known.proof, told.sale.time)) for handle in named]
+        named = reported.handles if subject.personal and (subject.visitor is None or subject.linkable) else ()
+        handles = [HandleOfSale(handle, self._link_call(shop, subject, handle, known.proof, reported.sale.time)) for handle in named]
         leaving, told_leaving = dict[str, dict[str, str]](), 0
         for attempt in range(MOST_ANSWERS):
-            counted = _counted(shop, sale, attribution, told)
+            counted = _amounts(shop, sale, attribution, reported)
             fields = _fields(subject, sale, [one.handle for one in handles if one.named], attribution)
-            fields |= _kept(told, known, subject, counted)
+            fields |= _origin_fields(reported, known, subject, counted)
             of = OfVisitor(subject.visitor, known.assumed, None if same else self._entry(shop, subject, sale)) if subject.visitor else None
             takes = former_sale(former, same_visitor=same) if former else None
             new = NewSale(sale.sale, fields, self._listed_at(sale.time), of, handles, takes, leaving, told_leaving)
             answer = await self._store.sales.sell(shop.shop_id, new)
             if answer.outcome == "sold":
-                self._count(shop, sale, counted, former, private=told.private)
-                return Sold(subject, attribution)
+                self._count(shop, sale, counted, former, private=reported.private)
+                return SaleResult(subject, attribution)
             if answer.outcome == "known":
-                return await self._repeated(shop, told, await self._store.sales.by_id(shop.shop_id, sale.sale) or {}, subject)
+                return await self._result_of_repetition(
+                    shop, reported, await self._store.sales.by_id(shop.shop_id, sale.sale) or {}, subject
+                )
             if answer.outcome == "otherwise":
                 return None
             if answer.outcome == "leaves" and told_leaving < MOST_LEAVES:
@@ -211,23 +215,29 @@ class Sales:
                 attribution = _attribution(shop, subject, sale, [])
         raise StoreUnavailable(CHANGING)
 
-    async def _repeated(self, shop: Shop, told: ToldSale, stored: Mapping[str, str], subject: Subject) -> Sold | None:
+    async def _result_of_repetition(
+        self, shop: Shop, reported: ReportedSale, stored: Mapping[str, str], subject: Subject
+    ) -> SaleResult | None:
         """A repeated call changes nothing. None if the sale must be written: it is new, or a private key's first report replaces it."""
-        if not stored or (told.private and is_provisional(stored)) or not await self._store.sales.confirm(shop.shop_id, told.sale.sale):
+        if (
+            not stored
+            or (reported.private and is_provisional(stored))
+            or not await self._store.sales.confirm(shop.shop_id, reported.sale.sale)
+        ):
             return None
-        SALE_CONFLICTS.inc(stored["products"] != _products(told.sale))
-        return Sold(subject, None)
+        SALE_CONFLICTS.inc(stored["products"] != _products(reported.sale))
+        return SaleResult(subject, None)
 
-    def _count(self, shop: Shop, sale: Sale, counted: Counted, former: Mapping[str, str] | None, *, private: bool) -> None:
+    def _count(self, shop: Shop, sale: Sale, counted: Amounts, former: Mapping[str, str] | None, *, private: bool) -> None:
         """Each order counts at its own time."""
         if former:
-            self._tally.taken_back(shop.shop_id, int(former["time"]), counted_in(former, shop.settings.currency))
-        self._tally.sold(shop.shop_id, sale.time, counted, sale.products, private=private)
+            self._counters.count_replaced_sale(shop.shop_id, int(former["time"]), amounts_of(former, shop.settings.currency))
+        self._counters.count_sale(shop.shop_id, sale.time, counted, sale.products, private=private)
 
     def _entry(self, shop: Shop, subject: Subject, sale: Sale) -> Entry:
         return self._tracking.entry(shop, subject, sale_event(sale))
 
-    def _linking(self, shop: Shop, subject: Subject, handle: Handle, proof: Proof, now: int) -> LinkCall | None:
+    def _link_call(self, shop: Shop, subject: Subject, handle: Handle, proof: Proof, now: int) -> LinkCall | None:
         linkable = self._tracking.linkable(shop, subject, proof)
         return LinkCall(shop.shop_id, handle, linkable, LinkSource.SALE, now) if linkable else None
 
@@ -235,10 +245,10 @@ class Sales:
         return min(max(self._clock(), time), time + LAST_OF_SECOND)
 
 
-def _without_obstacle(told: Sequence[HandleOfSale], place: int, answer: SaleAnswer, *, patient: bool) -> list[HandleOfSale]:
+def _without_obstacle(handles: Sequence[HandleOfSale], place: int, answer: SaleAnswer, *, patient: bool) -> list[HandleOfSale]:
     """The sale's handles after the one at `place` could not be written. If its list is full, the sale does not name it. If its link needs
     room, other links give way, or it is left out once that failed too often. If the person forbids the link, the sale names no handle."""
-    one = told[place]
+    one = handles[place]
     if answer.outcome == "full":
         changed = replace(one, named=False)
     elif answer.outcome == "link yield" and one.link and patient:
@@ -251,32 +261,32 @@ def _without_obstacle(told: Sequence[HandleOfSale], place: int, answer: SaleAnsw
         if isinstance(error, ConsentRequired):
             return []
         changed = replace(one, link=None)
-    return [*told[:place], changed, *told[place + 1 :]]
+    return [*handles[:place], changed, *handles[place + 1 :]]
 
 
-def _kept(told: ToldSale, known: Known, subject: Subject, counted: Counted) -> dict[str, str]:
+def _origin_fields(reported: ReportedSale, known: Known, subject: Subject, counted: Amounts) -> dict[str, str]:
     """The sale's currency, who reported it, and what to subtract if it is replaced."""
-    if told.private:
-        return _currency(told) | {"verified": "1"} | ({"by_token": known.session} if known.session and subject.visitor else {})
+    if reported.private:
+        return _currency(reported) | {"verified": "1"} | ({"by_token": known.session} if known.session and subject.visitor else {})
     shown = subject.visitor is not None and subject.presented and known.proof is Proof.TOKEN
-    return _currency(told) | counted_fields(counted) | (session_fields(subject) if shown else {})
+    return _currency(reported) | amount_fields(counted) | (session_fields(subject) if shown else {})
 
 
-def _counted(shop: Shop, sale: Sale, attribution: Attribution, told: ToldSale) -> Counted:
-    credited = _credited(sale.lines, {str(credit.product): credit.labels for credit in attribution.credits})
-    found = Counted(sale.revenue, credited, foreign(_currency(told), shop.settings.currency))
-    return found if told.private else bounded(found)
+def _amounts(shop: Shop, sale: Sale, attribution: Attribution, reported: ReportedSale) -> Amounts:
+    credited = _revenue_by_label(sale.lines, {str(credit.product): credit.labels for credit in attribution.credits})
+    found = Amounts(sale.revenue, credited, foreign(_currency(reported), shop.settings.currency))
+    return found if reported.private else bound_amounts(found)
 
 
-def _currency(told: ToldSale) -> dict[str, str]:
-    return {"currency": told.currency} if told.currency else {}
+def _currency(reported: ReportedSale) -> dict[str, str]:
+    return {"currency": reported.currency} if reported.currency else {}
 
 
 def _products(sale: Sale) -> str:
     return compact([line.stored() for line in sale.lines])
 
 
-def _credited(lines: Sequence[SaleLine], labels: Mapping[str, Sequence[str]]) -> dict[str, Decimal]:
+def _revenue_by_label(lines: Sequence[SaleLine], labels: Mapping[str, Sequence[str]]) -> dict[str, Decimal]:
     """Revenue by label. A product's revenue counts in full for each of its labels. `labels`: by product, as text."""
     amounts: dict[str, list[Decimal]] = {}
     for line in lines:

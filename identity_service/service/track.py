@@ -90,20 +90,20 @@ class Subjects:
             return ROBOT
         if visit.asked is Asked.NULL:
             return NOBODY
-        tokens = self._visitors.verified(visit.shop, visit.tokens)
+        tokens = self._visitors.verify_tokens(visit.shop, visit.tokens)
         if (visit.own and not visit.trusted) or (visit.tokens and not tokens):
             return replace(NOBODY if visit.refused_before else NO_SESSION, unread=True)
         if not visit.own and not tokens and visit.asked is not Asked.AUTO:
             return NOBODY if visit.refused_before else NO_SESSION
         known, decision = await self._visitors.preview(visit, tokens, assumed=assumed)
         if decision.mode is not Mode.NULL and known.gone_at is None:
-            return _of(known, decision.mode)
+            return _subject_of(known, decision.mode)
         if not assumed:
             await self._visitors.confirm_read(known)
         return NOBODY
 
 
-def _of(known: Known, decided: Mode) -> Subject:
+def _subject_of(known: Known, decided: Mode) -> Subject:
     """A persistent ID whose grant does not count now, such as one to an earlier text, has no session."""
     visit, record = known.visit, known.record
     bridged = record.bridged_from if record else None
@@ -166,9 +166,9 @@ class Tracking:
         expected = self._store.events.assumption(shop.shop_id, visitor)
         unlabelled = event.type is EventType.CLICK and event.labels is None
         if unlabelled and subject.bridged_from:
-            event = await self._backtracked(shop, visitor, subject.bridged_from, event)
+            event = await self._back_track(shop, visitor, subject.bridged_from, event)
             unlabelled = event.labels is None
-        event = _marked(event, subject)
+        event = _with_override(event, subject)
         click = Unlabelled(str(event.products[0]), event.around_labels()) if unlabelled else None
         entry = self.entry(shop, subject, event)
         outcome, found = await self._store.events.record(shop.shop_id, visitor, entry, click=click, expected=expected)
@@ -179,14 +179,14 @@ class Tracking:
     def entry(self, shop: Shop, subject: Subject, event: Event) -> Entry:
         """The stored form of an event of the subject's visitor, as of now."""
         now = int(self._clock())
-        return Entry(_marked(event, subject).stored(), self._kept(shop, subject, now), now)
+        return Entry(_with_override(event, subject).stored(), self._retention_of(shop, subject, now), now)
 
-    def _kept(self, shop: Shop, subject: Subject, now: int) -> Kept:
+    def _retention_of(self, shop: Shop, subject: Subject, now: int) -> Kept:
         lasting = subject.signed or subject.kind is Kind.PERSISTENT
         lasts = max(subject.expires - now, 1) if lasting else shop.settings.window_days * DAY
         return Kept(self._most_events, lasts, from_first=not lasting)
 
-    async def _backtracked(self, shop: Shop, visitor: VisitorId, bridged_from: str, click: Event) -> Event:
+    async def _back_track(self, shop: Shop, visitor: VisitorId, bridged_from: str, click: Event) -> Event:
         """Finds labels in results that were shown before a grant. Other clicks are back-tracked by the script that stores them."""
         stored = await self._store.events.of_sessions(shop.shop_id, visitor, bridged_from)
         newest = [results for one in stored for results in events_of(one, EventType.RESULTS, NEWEST_RESULTS)]
@@ -211,5 +211,5 @@ class Tracking:
         return Linkable(subject.visitor, subject.kind, subject.expires, Mode.COOKIELESS not in shop.policy.linkable, proof)
 
 
-def _marked(event: Event, subject: Subject) -> Event:
+def _with_override(event: Event, subject: Subject) -> Event:
     return replace(event, override=True) if subject.override else event

@@ -120,13 +120,13 @@ class CookielessIds:
         if visit.own is not None:
             return CookielessId(visit.own, Kind.CHOSEN, now, now + shop.settings.window_days * DAY)
         for token in tokens:
-            held = await self._held(token, shop, now)
+            held = await self._from_token(token, shop, now)
             if held:
                 return held
-        derived = await self.derived(visit, now)
+        derived = await self.derive_id(visit, now)
         return derived or CookielessId(new_visitor_id(), Kind.CHOSEN, now, now + shop.settings.window_days * DAY, random=True)
 
-    async def derived(self, visit: Visit, now: int) -> CookielessId | None:
+    async def derive_id(self, visit: Visit, now: int) -> CookielessId | None:
         """None if the visitor's own address or user agent is unknown."""
         address, user_agent = visit.surroundings.address, visit.surroundings.user_agent
         if not address or not user_agent:
@@ -137,31 +137,31 @@ class CookielessIds:
         if earlier:
             visitor = derive(earlier, shop.shop_id, address, user_agent)
             if await self._in_session(shop, visitor, now):
-                return _carried_over(visitor, window.previous())
+                return _id_of_previous_window(visitor, window.previous())
         key = await self._store.salts.key(shop.shop_id, window, now)
         return CookielessId(derive(key, shop.shop_id, address, user_agent), Kind.DERIVED, now, window.end)
 
-    async def _held(self, token: Token, shop: Shop, now: int) -> CookielessId | None:
+    async def _from_token(self, token: Token, shop: Shop, now: int) -> CookielessId | None:
         if token.kind is Kind.PERSISTENT or token_expires(token, shop) <= now:
             return None
         window = window_at(token.issued_at, shop.settings.window_days)
         if token.kind is Kind.CHOSEN:
-            return CookielessId(token.visitor, token.kind, token.issued_at, token_expires(token, shop), _kept_text(token))
+            return CookielessId(token.visitor, token.kind, token.issued_at, token_expires(token, shop), _reusable_text(token))
         if now < window.end:
-            return CookielessId(token.visitor, token.kind, token.issued_at, window.end, _kept_text(token))
-        return _carried_over(token.visitor, window) if await self._in_session(shop, token.visitor, now) else None
+            return CookielessId(token.visitor, token.kind, token.issued_at, window.end, _reusable_text(token))
+        return _id_of_previous_window(token.visitor, window) if await self._in_session(shop, token.visitor, now) else None
 
     async def _in_session(self, shop: Shop, visitor: VisitorId, now: int) -> bool:
         newest = await self._store.events.newest(shop.shop_id, visitor)
         return newest is not None and event_of(newest).time > now - GRACE
 
 
-def _carried_over(visitor: VisitorId, window: Window) -> CookielessId:
+def _id_of_previous_window(visitor: VisitorId, window: Window) -> CookielessId:
     """The issue time lies in the ID's own window, so that none of its tokens outlives the salt."""
     return CookielessId(visitor, Kind.DERIVED, window.end - 1, window.salt_destroyed_at)
 
 
-def _kept_text(token: Token) -> str | None:
+def _reusable_text(token: Token) -> str | None:
     return token.text if token.newest_key else None
 
 
@@ -219,7 +219,7 @@ class Known(Struct, frozen=True):
 
 
 def known_of(visit: Visit, now: Millis, tokens: list[Token], cookieless: CookielessId, states: dict[VisitorId, VisitorState]) -> Known:
-    living = _living(visit, now // 1000, tokens, states) if tokens else None
+    living = _living_token(visit, now // 1000, tokens, states) if tokens else None
     if visit.own:  # a public key must not see the record of an ID that it can only name
         own = states[visit.own]
         return Known(visit, now, tokens, cookieless, states, living, own.record if visit.trusted else None, own.gone_at)
@@ -229,7 +229,7 @@ def known_of(visit: Visit, now: Millis, tokens: list[Token], cookieless: Cookiel
     return Known(visit, now, tokens, cookieless, states, None, None, max(dead, default=None))
 
 
-def _living(visit: Visit, now: int, tokens: list[Token], states: dict[VisitorId, VisitorState]) -> Token | None:
+def _living_token(visit: Visit, now: int, tokens: list[Token], states: dict[VisitorId, VisitorState]) -> Token | None:
     """The persistent visitor's token, or the token that its chosen ID had before the grant."""
     for token in tokens:
         record = states[token.visitor].record
@@ -290,7 +290,7 @@ def refusal_cookie(known: Known, decision: Decision) -> RefusalAct:
     """Set after every explicit refusal that counts, and if a token's visitor is withdrawn. Deleted after an explicit grant. Else
     unchanged."""
     if decision.reason is Reason.WITHDRAWN and known.tokens and not known.visit.own and known.gone_at is not None:
-        return CookieAct.SET, Millis(min(max([known.gone_at, *_remembered(known.visit.refusal)]), known.now))
+        return CookieAct.SET, Millis(min(max([known.gone_at, *_remembered_times(known.visit.refusal)]), known.now))
     if decision.choice is None or decision.choice not in known.visit.signals or decision.reason in UNTOUCHED:
         return UNCHANGED
     if decision.choice.choice is not Choice.REFUSED:  # a refusal cookie that was not sent is cleared only by a grant said now
@@ -303,8 +303,8 @@ def refused_at(refusal: Signal, visit: Visit, stored: Iterable[Millis], now: Mil
     """Not before a grant of the same call or a `stored` one, so that repeating that grant does not override the refusal. Not before the
     refusal that the device remembers."""
     granted = [signal.decided_at for signal in visit.signals if signal.choice is Choice.GRANTED]
-    return Millis(min(max([refusal.decided_at, *granted, *stored, *_remembered(visit.refusal)]), now))
+    return Millis(min(max([refusal.decided_at, *granted, *stored, *_remembered_times(visit.refusal)]), now))
 
 
-def _remembered(refusal: EarlierRefusal | None) -> list[Millis]:
+def _remembered_times(refusal: EarlierRefusal | None) -> list[Millis]:
     return [refusal.at] if refusal else []

@@ -67,7 +67,7 @@ def environment_layer(environment: Mapping[str, str], flags: Mapping[str, str]) 
             name = tuple(variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
             variables[name] = flags.get(variable, variable)
             try:
-                merge(values, _nested(name, _listed(text) if is_list(type_of(name)) else text))
+                merge(values, _nest(name, _parse_list(text) if is_list(type_of(name)) else text))
             except msgspec.DecodeError:
                 faults.append(Fault(name, "must be a list, in JSON or comma-separated"))
     return Layer(values, _variable_in(variables), faults=faults)
@@ -81,14 +81,14 @@ def _variable_in(variables: Mapping[Name, str]) -> Callable[[Name], str]:
     return place
 
 
-def _nested(name: Name, value: Any) -> dict[str, Any]:
+def _nest(name: Name, value: Any) -> dict[str, Any]:
     for part in reversed(name):
         value = {part: value}
     nested: dict[str, Any] = value
     return nested
 
 
-def _listed(text: str) -> Any:
+def _parse_list(text: str) -> Any:
     """Raises msgspec.DecodeError."""
     if text.startswith("["):
         return msgspec.json.decode(text)

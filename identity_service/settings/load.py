@@ -95,7 +95,7 @@ def _replace_unfit(kind: Any, values: dict[str, Any], default: Mapping[str, Any]
     for key in list(values):
         name, inner = (*at, key), member(kind, key)
         if inner is None:
-            found.append(Fault(name, _unknown(kind, key)))
+            found.append(Fault(name, _unknown_text(kind, key)))
             del values[key]
         elif is_section(inner) and isinstance(values[key], dict):
             found += _replace_unfit(inner, values[key], default.get(key, {}), name)
@@ -130,7 +130,7 @@ def _section_form(name: Name) -> str:
     return f"a section, as [{'.'.join(name)}{'.NAME' if name == ('shops',) else ''}]"
 
 
-def _unknown(kind: Any, key: str) -> str:
+def _unknown_text(kind: Any, key: str) -> str:
     if member(kind, key.removesuffix("_file")):
         return "is not a setting; only secrets can be read from files"
     known = [field.name for field in fields(kind)]

@@ -80,12 +80,12 @@ def text_of(raw: str) -> str | None:
 def json_object(text: str | None) -> Mapping[str, object]:
     """Empty if `text` is not a JSON object."""
     try:
-        return mapping(json.loads(text or "", object_pairs_hook=once))
+        return mapping(json.loads(text or "", object_pairs_hook=unique_pairs))
     except (ValueError, RecursionError):
         return {}
 
 
-def once(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+def unique_pairs(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
     told = list(pairs)
     if len(found := dict(told)) < len(told):
         raise ValueError("a name is given twice")
@@ -124,12 +124,12 @@ def booleans(value: object) -> dict[str, bool | None]:
     return {name: state if isinstance(state, bool) else None for name, state in mapping(value).items()}
 
 
-def worded(value: object, *words: str) -> dict[str, bool | None]:
+def states_of_words(value: object, *words: str) -> dict[str, bool | None]:
     """States written as one of two `words`. Any other word is undecided."""
     return {name: word in _YES if isinstance(word, str) and word in words else None for name, word in mapping(value).items()}
 
 
-def listed(accepted: object, rejected: object) -> dict[str, bool | None]:
+def states_of_lists(accepted: object, rejected: object) -> dict[str, bool | None]:
     """A name in both lists is undecided."""
     yes, no = set(names(accepted)), set(names(rejected))
     return {name: None if name in yes & no else name in yes for name in yes | no}
@@ -140,16 +140,16 @@ def detail_of(event: Mapping[str, object]) -> Mapping[str, object]:
     return mapping(event.get("detail")) or event
 
 
-def called(event: Mapping[str, object]) -> list[str]:
+def event_names(event: Mapping[str, object]) -> list[str]:
     """The event's names: a callback's as `event`, a DOM event's as `type`."""
     return [name for name in (event.get("event"), event.get("type")) if isinstance(name, str)]
 
 
-def only(read: Callable[[str], Answer | None]) -> Callable[[Mapping[str, str]], Answer | None]:
+def of_single_cookie(read: Callable[[str], Answer | None]) -> Callable[[Mapping[str, str]], Answer | None]:
     """Reads a single cookie. Two cookies of one banner, such as those of two sites, are not one choice."""
     return lambda cookies: read(*cookies.values()) if len(cookies) == 1 else None
 
 
 def of_json(read: Callable[[Mapping[str, object]], Answer | None]) -> Callable[[Mapping[str, str]], Answer | None]:
     """Reads a single cookie that holds JSON, percent-encoded or not."""
-    return only(lambda raw: read(json_object(text_of(raw))))
+    return of_single_cookie(lambda raw: read(json_object(text_of(raw))))

@@ -12,7 +12,7 @@ from typing import Final
 from identity_service.model.consent import Choice, Millis
 from identity_service.signals import hosted_banners as hosted
 from identity_service.signals import installed_banners as installed
-from identity_service.signals.answers import Answer, of_json, only
+from identity_service.signals.answers import Answer, of_json, of_single_cookie
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,28 +50,28 @@ class Banner:
 _TABLE: Final = {
     "axeptio": Banner({"visitor_id"}, hosted.axeptio_event, "axeptio_cookies", of_json(hosted.axeptio)),
     "borlabs": Banner({"statistics"}, installed.borlabs_event, "borlabs-cookie", of_json(installed.borlabs)),
-    "c15t": Banner({"measurement"}, installed.c15t_event, "c15t", only(installed.c15t)),
+    "c15t": Banner({"measurement"}, installed.c15t_event, "c15t", of_single_cookie(installed.c15t)),
     "complianz": Banner({"statistics"}, installed.complianz_event, "cmplz_[a-z_-]{1,40}", installed.complianz),
     "consentmanager": Banner({"1", "8"}, hosted.consentmanager_event, standards=("tcf", "gpp"), tc_string=hosted.consentmanager_tc),
     "cookie-information": Banner(
         {"cookie_cat_statistic"}, hosted.cookie_information_event, "CookieInformationConsent", of_json(hosted.cookie_information)
     ),
-    "cookiebot": Banner({"statistics"}, hosted.cookiebot_event, "CookieConsent", only(hosted.cookiebot)),
+    "cookiebot": Banner({"statistics"}, hosted.cookiebot_event, "CookieConsent", of_single_cookie(hosted.cookiebot)),
     "cookiefirst": Banner({"performance"}, hosted.cookiefirst_event, "cookiefirst-consent", of_json(hosted.cookiefirst)),
-    "cookiehub": Banner({"analytics"}, hosted.cookiehub_event, "cookiehub", only(hosted.cookiehub)),
-    "cookieyes": Banner({"analytics"}, hosted.cookieyes_event, "cookieyes-consent", only(hosted.cookieyes)),
-    "didomi": Banner({"cookies", "measure_content_performance"}, hosted.didomi_event, "didomi_token", only(hosted.didomi)),
+    "cookiehub": Banner({"analytics"}, hosted.cookiehub_event, "cookiehub", of_single_cookie(hosted.cookiehub)),
+    "cookieyes": Banner({"analytics"}, hosted.cookieyes_event, "cookieyes-consent", of_single_cookie(hosted.cookieyes)),
+    "didomi": Banner({"cookies", "measure_content_performance"}, hosted.didomi_event, "didomi_token", of_single_cookie(hosted.didomi)),
     "iubenda": Banner({"4"}, hosted.iubenda_event, "_iub_cs-s?[0-9]{1,12}", of_json(hosted.iubenda)),
     "ketch": Banner({"analytics"}, hosted.ketch_event, "_swb_consent_|_ketch_consent_v1_", hosted.ketch),
     "klaro": Banner({"visitor-id"}, installed.klaro_event, "klaro", of_json(installed.services)),
     "onetrust": Banner({"C0002"}, hosted.onetrust_event, "Optanon(Consent|AlertBoxClosed)", hosted.onetrust),
     "orejime": Banner({"visitor-id"}, installed.orejime_event, "orejime", of_json(installed.services)),
-    "osano": Banner({"ANALYTICS"}, hosted.osano_event, "cookieconsent_status", only(hosted.osano)),
+    "osano": Banner({"ANALYTICS"}, hosted.osano_event, "cookieconsent_status", of_single_cookie(hosted.osano)),
     "react-cookie-consent": Banner({"consent"}, installed.react_event, "CookieConsent(-legacy)?", installed.react),
     "shopify": Banner({"analytics"}, hosted.shopify_event),
     "silktide": Banner({"analytics"}, installed.silktide_event),
     "sourcepoint": Banner({"1", "8"}, standards=("tcf", "gpp"), tc_string=hosted.sourcepoint_tc),
-    "tarteaucitron": Banner({"visitorid"}, installed.tarteaucitron_event, "tarteaucitron", only(installed.tarteaucitron)),
+    "tarteaucitron": Banner({"visitorid"}, installed.tarteaucitron_event, "tarteaucitron", of_single_cookie(installed.tarteaucitron)),
     "termly": Banner({"analytics"}, hosted.termly_event),
     "trustarc": Banner({"1"}, hosted.trustarc_event, "notice_(gdpr_prefs|preferences|behavior)", hosted.trustarc),
     "usercentrics": Banner({"functional"}, hosted.usercentrics_event),

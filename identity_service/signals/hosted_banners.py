@@ -14,17 +14,17 @@ from identity_service.signals.answers import (
     Answer,
     base64_object,
     booleans,
-    called,
     detail_of,
-    listed,
+    event_names,
     mapping,
     millis,
     names,
-    once,
     pairs_of,
+    states_of_lists,
+    states_of_words,
     text_of,
+    unique_pairs,
     version,
-    worded,
 )
 
 _NO_ACT: Final = ("oninitialpageload", "onnoneuregion", "onsessionrestored", "onmobilesessionrestore", "onessentialchange")
@@ -57,7 +57,7 @@ def cookiebot(raw: str) -> Answer | None:
         found[match[1]], at = match[2], match.end()
     if found.get("method") != "'explicit'":
         return None
-    return Answer(worded(found, "true", "false"), None, millis(found.get("utc")), version(found.get("ver")))
+    return Answer(states_of_words(found, "true", "false"), None, millis(found.get("utc")), version(found.get("ver")))
 
 
 def onetrust_event(event: Mapping[str, object]) -> Answer | None:
@@ -76,14 +76,14 @@ def onetrust(cookies: Mapping[str, str]) -> Answer | None:
     if text_of(raw) is None:
         return None
     try:
-        fields = once(parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=100))
+        fields = unique_pairs(parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=100))
     except ValueError:
         return None
     opted_out = True if fields.get("isGpcEnabled") == "1" else None
     acted = decided_at is not None and re.fullmatch(r"0*[1-9][0-9]*", str(fields.get("interactionCount", "1")))
     asking_again = str(fields.get("AwaitingReconsent", "")).lower() == "true"
     groups = pairs_of(_GROUP, str(fields.get("groups", "")).split(",")) if acted and not asking_again else None
-    return Answer(worded(groups or {}, "1", "0"), None, decided_at, None, opted_out) if groups or opted_out else None
+    return Answer(states_of_words(groups or {}, "1", "0"), None, decided_at, None, opted_out) if groups or opted_out else None
 
 
 def usercentrics_event(event: Mapping[str, object]) -> Answer | None:
@@ -120,7 +120,7 @@ def _didomi_entries(entries: object) -> dict[str, bool | None]:
     """An ID that is listed with two different answers is undecided."""
     told = [mapping(entry) for entry in entries] if isinstance(entries, list | tuple) else []
     accepted = [entry.get("id") for entry in told if entry.get("enabled") is True]
-    return listed(accepted, [entry.get("id") for entry in told if entry.get("enabled") is False])
+    return states_of_lists(accepted, [entry.get("id") for entry in told if entry.get("enabled") is False])
 
 
 def _didomi_browser(status: Mapping[str, object]) -> Answer:
@@ -139,7 +139,7 @@ def didomi(raw: str) -> Answer | None:
 
 def _didomi_status(status: Mapping[str, object]) -> Answer:
     vendors, purposes = mapping(status.get("vendors")), mapping(status.get("purposes"))
-    states = [listed(each.get("enabled"), each.get("disabled")) for each in (vendors, purposes)]
+    states = [states_of_lists(each.get("enabled"), each.get("disabled")) for each in (vendors, purposes)]
     return Answer(states[0] | states[1], None, millis(status.get("updated")))
 
 
@@ -160,7 +160,7 @@ def cookieyes_event(event: Mapping[str, object]) -> Answer | None:
     """`cookieyes_consent_update`, or the state as `getCkyConsent()` and `cookieyes_banner_load` give it."""
     state = detail_of(event)
     if "accepted" in state or "rejected" in state:
-        return Answer(listed(state.get("accepted"), state.get("rejected")))
+        return Answer(states_of_lists(state.get("accepted"), state.get("rejected")))
     return Answer(booleans(state.get("categories")), stored=True) if state.get("isUserActionCompleted") is True else None
 
 
@@ -170,7 +170,7 @@ def cookieyes(raw: str) -> Answer | None:
     pairs = pairs_of(_PAIR, (text_of(raw) or "").split(",")) or {}
     if pairs.get("action") != "yes":
         return None
-    states = worded(pairs, "yes", "no")
+    states = states_of_words(pairs, "yes", "no")
     return Answer({name: state and pairs.get("consent") != "no" for name, state in states.items()})
 
 
@@ -178,15 +178,15 @@ def osano_event(event: Mapping[str, object]) -> Answer | None:
     """`osano-cm-consent-saved`, but not the unsaved `…-changed`. Or the single switch of the open-source banner: `dismiss` is no choice,
     nor is the default of an opt-out banner."""
     state = detail_of(event)
-    if "onRevokeChoice" in called(event):
+    if "onRevokeChoice" in event_names(event):
         return Answer(others=False)
     if "status" in state:
         asked = state["status"] == "deny" or state.get("type") in (None, "opt-in", "onStatusChange")
-        return osano(state["status"]) if asked and "onInitialise" not in called(event) else None
-    if any(name != "osano-cm-consent-saved" for name in called(event)):
+        return osano(state["status"]) if asked and "onInitialise" not in event_names(event) else None
+    if any(name != "osano-cm-consent-saved" for name in event_names(event)):
         return None
     told = mapping(state.get("consent")) or state
-    states = worded(told, "ACCEPT", "DENY")
+    states = states_of_words(told, "ACCEPT", "DENY")
     return Answer(states, sale_share_opt_out=states.get("OPT_OUT"))
 
 
@@ -197,7 +197,7 @@ def osano(status: object) -> Answer | None:
 
 def shopify_event(event: Mapping[str, object]) -> Answer:
     """`currentVisitorConsent()` of shopify.dev/docs/api/customer-privacy. Empty is no choice; `…Allowed` includes a region's default."""
-    states = worded(detail_of(event), "yes", "no")
+    states = states_of_words(detail_of(event), "yes", "no")
     sale = states.get("sale_of_data")
     return Answer(states, sale_share_opt_out=None if sale is None else not sale)
 
@@ -213,13 +213,13 @@ def cookie_information(consent: Mapping[str, object], *, stored: bool = False) -
     approved, decided_at = consent.get("consents_approved"), millis(consent.get("timestamp"))
     if decided_at is None or not isinstance(approved, list | tuple):
         return None
-    return Answer(listed(approved, consent.get("consents_denied")), None, decided_at, stored=stored)
+    return Answer(states_of_lists(approved, consent.get("consents_denied")), None, decided_at, stored=stored)
 
 
 def axeptio_event(event: Mapping[str, object]) -> Answer | None:
     """The choices of `cookies:complete`, which also fires at each load (developers.axeptio.eu)."""
     choices = mapping(event.get("choices")) or detail_of(event)
-    return axeptio(choices, told_complete="cookies:complete" in called(event), stored=True)
+    return axeptio(choices, told_complete="cookies:complete" in event_names(event), stored=True)
 
 
 def axeptio(choices: Mapping[str, object], *, told_complete: bool = False, stored: bool = False) -> Answer | None:
@@ -269,7 +269,7 @@ def trustarc(cookies: Mapping[str, str]) -> Answer | None:
 def consentmanager_event(event: Mapping[str, object]) -> Answer | None:
     """`__cmp('getCMPData')`: purposes and vendors by ID. Listed IDs without a state are refused. `userChoiceExists` is false before the
     choice (help.consentmanager.net, JavaScript API). Or the events that accept or reject all."""
-    for name in called(event):
+    for name in event_names(event):
         if name in ("consentapproved", "consentrejected"):
             return Answer(others=name == "consentapproved", stored=True)
     state = mapping(event.get("data")) or detail_of(event)
@@ -300,7 +300,7 @@ def sourcepoint_tc(members: Mapping[str, object]) -> str | None:
 def cookiefirst_event(event: Mapping[str, object]) -> Answer | None:
     """`cf_consent` with the categories as its detail. `cf_consent_loaded` repeats the stored choice (docs.cookiefirst.com). An object
     without an event's name must be the stored one, which has a timestamp."""
-    named = [name for name in called(event) if name.startswith("cf_")]
+    named = [name for name in event_names(event) if name.startswith("cf_")]
     nameless = not named and millis(detail_of(event).get("timestamp")) is None
     if nameless or any(name not in ("cf_consent", "cf_consent_loaded") for name in named):
         return None
@@ -319,7 +319,7 @@ def cookiefirst(consent: Mapping[str, object], *, stored: bool = False) -> Answe
 def cookiehub_event(event: Mapping[str, object]) -> Answer | None:
     """`onAllow` and `onRevoke` with their category, which are called when the person acts. Or the status that other callbacks get."""
     category = event.get("category")
-    for name in called(event):
+    for name in event_names(event):
         if name in ("onAllow", "onRevoke") and isinstance(category, str):
             return Answer({category: name == "onAllow"})
     status = mapping(event.get("status")) or detail_of(event)
@@ -348,7 +348,7 @@ def termly_event(event: Mapping[str, object]) -> Answer | None:
     """The argument of `Termly.on('consent')`: `consentState` by category, or `categories` with the approved ones. A late listener is
     called with it again. Without that name it could be the argument of `initialized`, which has defaults (support.termly.io, JavaScript
     API)."""
-    if called(event) != ["consent"]:
+    if event_names(event) != ["consent"]:
         return None
     state = detail_of(event)
     if isinstance(state.get("consentState"), Mapping):
@@ -360,7 +360,7 @@ def termly_event(event: Mapping[str, object]) -> Answer | None:
 def ketch_event(event: Mapping[str, object]) -> Answer | None:
     """`userConsentUpdated`, which fires after a person's update is saved. `consent` fires at each load, with the defaults
     (docs.ketch.com, events of the Smart Tag)."""
-    return Answer(booleans(detail_of(event).get("purposes"))) if "userConsentUpdated" in called(event) else None
+    return Answer(booleans(detail_of(event).get("purposes"))) if "userConsentUpdated" in event_names(event) else None
 
 
 def ketch(cookies: Mapping[str, str]) -> Answer | None:

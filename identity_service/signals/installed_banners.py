@@ -14,16 +14,16 @@ from identity_service.model.consent import Millis
 from identity_service.signals.answers import (
     Answer,
     booleans,
-    called,
     detail_of,
-    listed,
+    event_names,
     mapping,
     millis,
     names,
     pairs_of,
+    states_of_lists,
+    states_of_words,
     text_of,
     version,
-    worded,
 )
 
 _FLAG: Final = re.compile(r"!([A-Za-z0-9_-]{1,64})=(true|false|wait)")
@@ -36,9 +36,9 @@ _TARTEAUCITRON: Final = re.compile(r"([A-Za-z0-9_-]{1,64})_(allowed|disallowed)"
 def klaro_event(event: Mapping[str, object]) -> Answer | None:
     """`{changes, consents, type}` of `saveConsents`. Other calls have unsaved toggles, or the false of the load. A service that the shop
     marks as required stays true when a person declines all; that is not the person's choice."""
-    unnamed = "data" in event and "saveConsents" not in called(event)
+    unnamed = "data" in event and "saveConsents" not in event_names(event)
     saved = mapping(event["data"]) if "data" in event else detail_of(event)
-    unsaved = any(name in ("consents", "applyConsents") for name in called(event)) or not isinstance(saved.get("changes"), Mapping)
+    unsaved = any(name in ("consents", "applyConsents") for name in event_names(event)) or not isinstance(saved.get("changes"), Mapping)
     if unnamed or unsaved:
         return None
     return Answer(others=False) if saved.get("type") == "decline" else Answer(booleans(saved.get("consents")))
@@ -52,7 +52,7 @@ def services(states: Mapping[str, object]) -> Answer:
 def orejime_event(event: Mapping[str, object]) -> Answer | None:
     """The manager's `update(updatedConsents, allConsents)`, by these names (github.com/boscop-fr/orejime). An update before `clear` has the
     defaults without a mark of that, so the sender must not send it."""
-    if any(name != "update" for name in called(event)) or not isinstance(event.get("updatedConsents"), Mapping):
+    if any(name != "update" for name in event_names(event)) or not isinstance(event.get("updatedConsents"), Mapping):
         return None
     return Answer(booleans(event.get("allConsents")) | booleans(event["updatedConsents"]))
 
@@ -60,14 +60,14 @@ def orejime_event(event: Mapping[str, object]) -> Answer | None:
 def tarteaucitron_event(event: Mapping[str, object]) -> Answer:
     """The document's event `<key>_allowed` or `<key>_disallowed`. `_loaded` also fires if nobody was asked (a service without consent, a
     bypassed region, browsing on without `highPrivacy`); `_added` and `tac.consent_updated` also fire before a choice."""
-    return Answer({match[1]: match[2] == "allowed" for name in called(event) if (match := _TARTEAUCITRON.fullmatch(name))})
+    return Answer({match[1]: match[2] == "allowed" for name in event_names(event) if (match := _TARTEAUCITRON.fullmatch(name))})
 
 
 def tarteaucitron(raw: str) -> Answer | None:
     """`!key=true!other=false!third=wait`. `wait` is no choice (github.com/AmauriC/tarteaucitron.js)."""
     first, *parts = (text_of(raw) or "").split("!")
     flags = pairs_of(_FLAG, (f"!{part}" for part in parts))
-    return Answer(worded(flags, "true", "false")) if flags and not first else None
+    return Answer(states_of_words(flags, "true", "false")) if flags and not first else None
 
 
 def vanilla_event(event: Mapping[str, object]) -> Answer | None:
@@ -108,9 +108,9 @@ def react_event(event: Mapping[str, object]) -> Answer | None:
     """The callbacks `onAccept(acceptedByScrolling)` and `onDecline` by name. Scrolling is no consent, so `acceptedByScrolling` must be
     false. Or its cookie as a boolean."""
     kept = event.get("CookieConsent")
-    if "onDecline" in called(event) or isinstance(kept, bool):
-        return Answer(others=kept is True and "onDecline" not in called(event))
-    accepted = "onAccept" in called(event) and event.get("acceptedByScrolling") is False
+    if "onDecline" in event_names(event) or isinstance(kept, bool):
+        return Answer(others=kept is True and "onDecline" not in event_names(event))
+    accepted = "onAccept" in event_names(event) and event.get("acceptedByScrolling") is False
     return Answer(others=True) if accepted else None
 
 
@@ -123,26 +123,26 @@ def react(cookies: Mapping[str, str]) -> Answer | None:
 
 def wordpress(members: Mapping[str, object]) -> Answer:
     """The categories that changed. `statistics-anonymous` is a category of its own and grants nothing here (wp-consent-api)."""
-    return Answer({name.removeprefix("wp_consent_"): state for name, state in worded(detail_of(members), "allow", "deny").items()})
+    return Answer({name.removeprefix("wp_consent_"): state for name, state in states_of_words(detail_of(members), "allow", "deny").items()})
 
 
 def complianz_event(event: Mapping[str, object]) -> Answer | None:
     """`cmplz_status_change`, once for each category of a choice. In the region `other`, where nobody is asked, it allows all at the
     first load. `cmplz_fire_categories` also fires at each load."""
-    if any(name != "cmplz_status_change" for name in called(event)):
+    if any(name != "cmplz_status_change" for name in event_names(event)):
         return None
     change = detail_of(event)
     category, region = change.get("category"), change.get("region")
     asked = isinstance(region, str) and region not in ("", "other")
     words = ("allow", "deny") if asked else ("deny",)
-    return Answer(worded({category: change.get("value")}, *words)) if isinstance(category, str) else None
+    return Answer(states_of_words({category: change.get("value")}, *words)) if isinstance(category, str) else None
 
 
 def complianz(cookies: Mapping[str, str]) -> Answer | None:
     """`cmplz_statistics=allow` or `deny` and similar (complianz.io). `allow` is also set if nobody is asked; only a choice sets
     `cmplz_banner-status` to `dismissed`. Some sites put `rt_` before the names. If the two differ, the state is undecided."""
     texts = [(match[1], text) for name, text in cookies.items() if (match := _COMPLIANZ.fullmatch(name))]
-    states = listed([name for name, text in texts if text == "allow"], [name for name, text in texts if text == "deny"])
+    states = states_of_lists([name for name, text in texts if text == "allow"], [name for name, text in texts if text == "deny"])
     status, policy = ({text for name, text in texts if name == own} for own in ("banner-status", "policy_id"))
     decided = {name: state if state is False or status == {"dismissed"} else None for name, state in states.items()}
     return Answer(decided, policy_version=version(policy.pop()) if len(policy) == 1 else None)
@@ -180,7 +180,7 @@ def silktide_event(event: Mapping[str, object]) -> Answer | None:
     """The callbacks of its two buttons, or its keys in the page's storage as members by name (github.com/silktide/consent-manager):
     `silktideCookieChoice_analytics`, in version 2 `stcm.consent.analytics`, each `true` or `false`. `true` is no proof of a grant: it is
     also stored when a person only closes the dialog and a type is on by default. Callbacks for single types also fire at each load."""
-    for name in called(event):
+    for name in event_names(event):
         if name in ("onAcceptAll", "onRejectAll"):
             return Answer(others=name == "onAcceptAll")
     told = [(match[1] or match[2], text) for name, text in event.items() if (match := _SILKTIDE.fullmatch(name))]
@@ -196,9 +196,9 @@ def c15t_event(event: Mapping[str, object]) -> Answer | None:
         states, decided_at = booleans(change.get("consents")), millis(kept.get("time"))
         return Answer(states, None, decided_at, stored=True) if decided_at and states.get("necessary") is True else None
     allowed, denied = change.get("allowedCategories"), change.get("deniedCategories")
-    if not isinstance(allowed, list) or not isinstance(denied, list) or "onConsentSet" in called(event):
+    if not isinstance(allowed, list) or not isinstance(denied, list) or "onConsentSet" in event_names(event):
         return None
-    sides, states = listed(allowed, denied), booleans(change.get("preferences"))
+    sides, states = states_of_lists(allowed, denied), booleans(change.get("preferences"))
     return Answer({name: state if state is False or sides.get(name) is True else None for name, state in states.items()})
 
 

@@ -73,7 +73,7 @@ class Reader:
         if word not in {"granted", "refused"}:
             return ()
         at, dated = self._moment(None)
-        return (self._heard(Signal("plain", Choice(word), at, raw_digest=_digest(word), dated=dated)),)
+        return (self._as_received(Signal("plain", Choice(word), at, raw_digest=_digest(word), dated=dated)),)
 
     def of_object(self, consent: Mapping[str, object], decided_at: Millis | None) -> tuple[Signal, ...]:
         """One signal for each kind of statement in `consent`."""
@@ -86,28 +86,30 @@ class Reader:
             found.append(Signal("plain", purposes_choice(choices), at, linking, _digest(purposes), dated=dated, purposes=named))
         for source in ("google", "tcf", "gpp"):
             if isinstance(member := consent.get(source), Mapping) and member:
-                found += self._uncontradicted(source, self._standard(source, member, decided_at))
+                found += self._without_contradicted_grants(source, self._standard(source, member, decided_at))
         if isinstance(text := consent.get("us_privacy"), str):
             found += self._us_privacy(text)
         versioned = [replace(one, policy_version=version) for one in found] if isinstance(version, str) else found
-        return tuple(map(self._heard, versioned))
+        return tuple(map(self._as_received, versioned))
 
     def of_event(self, source: str, event: Mapping[str, object]) -> tuple[tuple[Signal, ...], str | None]:
         """Reads a banner's event, or its cookies as members. Returns its signals, and the visitor named by a server's webhook. A grant
         does not count if the rest of the event or the banner's cookie contradicts it, or if a webhook has no time: a later choice may
         exist."""
         if source not in BANNERS:
-            return tuple(map(self._heard, self._uncontradicted(source, self._standard(source, event, None)))), None
+            return tuple(map(self._as_received, self._without_contradicted_grants(source, self._standard(source, event, None)))), None
         reading = read_event(source, event, self.rules.categories.get(source))
-        spoken = self._spoken(source, event)
+        spoken = self._of_standards(source, event)
         if reading is None:
-            return tuple(map(self._heard, self._uncontradicted(source, spoken))), None
+            return tuple(map(self._as_received, self._without_contradicted_grants(source, spoken))), None
         stored = reading.stored and self.delivery.said != "now"
-        own, *spoken = self._uncontradicted(source, [replace(self._of_reading(source, reading, event), remembered=stored), *spoken])
+        own, *spoken = self._without_contradicted_grants(
+            source, [replace(self._of_reading(source, reading, event), remembered=stored), *spoken]
+        )
         if reading.visitor and not own.dated and own.choice is Choice.GRANTED:
             own = replace(own, choice=None)
-        heard = self._of_notice(own) if reading.visitor else self._heard(own)  # a webhook's clock is a server's
-        return (heard, *map(self._heard, spoken)), reading.visitor
+        heard = self._of_notice(own) if reading.visitor else self._as_received(own)  # a webhook's clock is a server's
+        return (heard, *map(self._as_received, spoken)), reading.visitor
 
     def of_cookies(self) -> tuple[Signal, ...]:
         """Signals in the cookies of the banners that the shop has set to be read on every call."""
@@ -122,9 +124,9 @@ class Reader:
             return self._us_privacy(_us_privacy_text(self.cookies.get(US_PRIVACY_COOKIE, "")))
         reading = read_cookies(source, self.cookies, self.rules.categories.get(source))
         own = [self._of_reading(source, reading, {})] if reading else []
-        return (*own, *self._spoken(source, self.cookies))
+        return (*own, *self._of_standards(source, self.cookies))
 
-    def _spoken(self, source: str, members: Mapping[str, object]) -> list[Signal]:
+    def _of_standards(self, source: str, members: Mapping[str, object]) -> list[Signal]:
         """Signals of standards that the banner uses, under the banner's name."""
         found = [one for standard in standards_spoken(source) for one in self._standard(standard, members, None)]
         if text := tc_string_of(source, members):
@@ -151,7 +153,7 @@ class Reader:
             return ()
         choice = tc_choice(text, self.rules.tcf, self.now)
         decided_at = None if status == "tcloaded" else decided_at
-        loaded = not (status == "useractioncomplete" and TC_COOKIE not in member and self._happened)
+        loaded = not (status == "useractioncomplete" and TC_COOKIE not in member and self._is_event)
         return (self._of_tc("tcf", text, choice, decided_at, loaded=loaded),) if choice else ()
 
     def _gpp(self, member: Mapping[str, object]) -> tuple[Signal, ...]:
@@ -196,19 +198,19 @@ class Reader:
         ended = reading.ends_at is not None and reading.ends_at <= self.now and reading.choice is Choice.GRANTED
         return Signal(source, None if ended else reading.choice, at, None, _digest(dict(event)), reading.policy_version, opted_out, dated)
 
-    def _uncontradicted(self, source: str, signals: Sequence[Signal]) -> list[Signal]:
+    def _without_contradicted_grants(self, source: str, signals: Sequence[Signal]) -> list[Signal]:
         """The signals of one event, without grants if one of them, or the banner's cookie, is a refusal."""
         refused = any(one.choice is Choice.REFUSED for one in (*signals, *self._cookie(source)))
         return [replace(one, choice=None) if refused and one.choice is Choice.GRANTED else one for one in signals]
 
     @property
-    def _happened(self) -> bool:
+    def _is_event(self) -> bool:
         return self.delivery.posted and self.delivery.said != "remembered"
 
-    def _heard(self, signal: Signal) -> Signal:
+    def _as_received(self, signal: Signal) -> Signal:
         """Marks a signal as remembered if it was not said with this call. Dates it to now if only its sender's clock puts it a few
         minutes ago. That includes a device's refusal as state, which would otherwise be older than an undated grant of a minute ago."""
-        if not self._happened:
+        if not self._is_event:
             signal = replace(signal, remembered=True)
         if signal.choice is Choice.GRANTED and (self.delivery.age or 0) > LONGEST_AGE:
             signal = replace(signal, choice=None)
@@ -225,7 +227,7 @@ class Reader:
         if notice is None or signal.choice is not Choice.GRANTED:
             return signal
         before = notice.since is not None and signal.decided_at <= notice.since
-        if self._happened and not signal.remembered and self.now - MOST_ASKEW <= signal.decided_at and not before:
+        if self._is_event and not signal.remembered and self.now - MOST_ASKEW <= signal.decided_at and not before:
             return signal if signal.policy_version else replace(signal, policy_version=notice.name)
         covered = notice.covers(signal.policy_version, signal.decided_at if signal.dated else Millis(0))
         return signal if covered else replace(signal, choice=None)

@@ -133,17 +133,17 @@ def all_members(raw: bytes) -> dict[str, object]:
     return _object_as(dict[str, object], raw)
 
 
-def fitting(wanted: type[S], members: Mapping[str, object]) -> S:
+def fit(wanted: type[S], members: Mapping[str, object]) -> S:
     """A struct with the valid members only. All of its members must be optional. A member that is a struct is treated the same way."""
     found: dict[str, object] = {}
     for one in fields(wanted):
         if one.encode_name in members:
             with suppress(msgspec.ValidationError):
-                found[one.name] = _fitted(one.type, members[one.encode_name])
+                found[one.name] = _fit_value(one.type, members[one.encode_name])
     return wanted(**found)
 
 
-def _fitted(wanted: Any, value: object) -> object:
+def _fit_value(wanted: Any, value: object) -> object:
     """Raises ValidationError if the value is not valid and not an object."""
     try:
         return msgspec.convert(value, wanted)
@@ -151,7 +151,7 @@ def _fitted(wanted: Any, value: object) -> object:
         struct = next(_structs(wanted), None)
         if struct is None or not isinstance(value, Mapping):
             raise
-        return fitting(struct, value)
+        return fit(struct, value)
 
 
 def _structs(wanted: Any) -> Iterator[type[msgspec.Struct]]:
@@ -166,12 +166,12 @@ def _object_as(wanted: type[T], raw: bytes) -> T:
     try:
         return msgspec.json.decode(raw, type=wanted)
     except msgspec.ValidationError as error:
-        raise Invalid(told(str(error))) from None
+        raise Invalid(error_text(str(error))) from None
     except (msgspec.DecodeError, RecursionError):
         raise Malformed("The body is not JSON in UTF-8.") from None
 
 
-def told(message: str) -> str:
+def error_text(message: str) -> str:
     """The place of the fault, and what was expected. It never repeats what was sent."""
     expected, _, place = message.partition(" - at `")
     path = place.rstrip("`") or "$"
@@ -180,7 +180,7 @@ def told(message: str) -> str:
     return f"{path}: {expected}" if expected.startswith(TOLD) else f"{path}: not a documented value"
 
 
-def told_to_plugin(message: str) -> str:
+def plugin_error_text(message: str) -> str:
     """The same fault in the text that plugins for Clerk's API know."""
     found = re.search(r"`\$\.(\w+)", message)
     return f"Invalid Syntax In Argument: {found.group(1) if found else 'body'}"

@@ -16,7 +16,7 @@ from identity_service.model.token import Signing
 from identity_service.server.addresses import Proxies
 from identity_service.server.limits import RateLimit
 from identity_service.server.problems import problem_body
-from identity_service.service.counters import Tally
+from identity_service.service.counters import Counters
 from identity_service.service.health import Addresses, HealthCheck
 from identity_service.service.identify import Visitors
 from identity_service.service.links import Links
@@ -47,7 +47,7 @@ class Services:
     tracking: Tracking
     sales: Sales
     returns: Returns
-    tally: Tally
+    counters: Counters
     orders: Orders
     figures: FigureReader
     health: HealthCheck

@@ -29,8 +29,8 @@ Issues, signs and keeps visitor IDs of webshops, decided on the server from cons
 `Authorization: Bearer KEY`, or as the member `key` of the body.
 
 **Calls.** Bodies and answers are JSON. Times are RFC 3339 in UTC. Under `/v1`, a body with an undescribed member is refused with 422,
-except in `consent`, `client` and banners' events, and beside a readable refusal of consent. Under `/v2` and `/v3`, such members are ignored.
-Unknown names in a query are always ignored. Every call is safe to repeat.
+except in `consent`, `client` and banners' events, and beside a readable refusal of consent. Under `/v2` and `/v3`, such members are
+ignored. Unknown names in a query are always ignored. Every call is safe to repeat.
 
 **Answers.** Every answer has `X-Request-Id`. Answers of calls are `Cache-Control: private, no-store`. Errors of `/v1` are
 `application/problem+json`; those of `/v2` and `/v3` have the format of Clerk's API."""

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from identity_service.errors import Forbidden, Invalid, Malformed, ServiceError, Unauthorized
 from identity_service.web.auth import WRONG_KEY
-from identity_service.web.bodies import told, told_to_plugin
+from identity_service.web.bodies import error_text, plugin_error_text
 from identity_service.web.calls.arguments import exact_number
 from identity_service.web.payloads import Members
 
@@ -41,7 +41,7 @@ def _native_decoder(body: type[Members]) -> Decoder:
         try:
             return decoder.decode(raw)
         except msgspec.ValidationError as error:
-            raise Invalid(told(str(error))) from None
+            raise Invalid(error_text(str(error))) from None
         except (msgspec.DecodeError, RecursionError):
             raise Malformed("The body is not JSON in UTF-8.") from None
 
@@ -55,7 +55,7 @@ def _clerk_decoder(body: type[Members]) -> Decoder:
         try:
             found = (lenient if textual else strict).decode(raw)
         except msgspec.ValidationError as error:
-            raise Invalid(told_to_plugin(str(error))) from None
+            raise Invalid(plugin_error_text(str(error))) from None
         except (msgspec.DecodeError, RecursionError):
             raise Malformed("The request is not JSON in UTF-8.") from None
         for name in body.required:

@@ -53,7 +53,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         request_id = next(self._request_ids)
-        answered = Answered(send, self._added_headers(scope, request_id))
+        answered = AnswerSend(send, self._added_headers(scope, request_id))
         began = time.perf_counter()
         state = scope.setdefault("state", {})
         try:
@@ -95,7 +95,7 @@ class Edge:
                 added.append((b"access-control-allow-credentials", b"true"))
         return added
 
-    async def _answer_error(self, error: Exception, request_id: str, scope: Scope, answered: "Answered") -> None:
+    async def _answer_error(self, error: Exception, request_id: str, scope: Scope, answered: "AnswerSend") -> None:
         headers: list[tuple[bytes, bytes]] = []
         if isinstance(error, HTTPException):
             headers = [(b"allow", allowed.encode()) for name, allowed in (error.headers or {}).items() if name == "Allow"]
@@ -108,7 +108,7 @@ class Edge:
         await send_reply(answered, error_reply(error, request_id, scope["path"], headers))
 
 
-class Answered:
+class AnswerSend:
     """An ASGI `send` that adds headers to the answer, and keeps its status; 0 before the answer."""
 
     __slots__ = ("_added", "_send", "status")

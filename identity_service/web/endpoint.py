@@ -17,7 +17,7 @@ from identity_service.errors import Forbidden, Invalid, MethodNotAllowed, RateLi
 from identity_service.model.regions import REGION
 from identity_service.model.shop import NO_ORIGIN, Caller
 from identity_service.server.addresses import caller_source, client_address, is_proxy, limited_client
-from identity_service.service.counters import Called
+from identity_service.service.counters import LoggedCall
 from identity_service.web.auth import authenticate, bearer, count_wrong_key
 from identity_service.web.bodies import (
     NOTHING,
@@ -25,7 +25,7 @@ from identity_service.web.bodies import (
     all_members,
     as_json,
     check_text,
-    fitting,
+    fit,
     form_as_json,
     is_form,
     key_members,
@@ -143,7 +143,7 @@ class Endpoint:
             return await row.handler(self._call(scope, query, caller, raw, textual=textual))
         except ServiceError as error:
             if caller and row.dialect.plugins:
-                services.tally.called(caller.shop.shop_id, Called(row.path, "none", None, error.detail or error.title))
+                services.counters.count_call(caller.shop.shop_id, LoggedCall(row.path, "none", None, error.detail or error.title))
             if isinstance(error, Unauthorized):
                 count_wrong_key(services.wrong_keys, peer_of(scope), scope["state"]["headers"], services.proxies)
             raise
@@ -204,7 +204,7 @@ class Endpoint:
         except Invalid as error:
             if not row.consent or row.body is None:
                 raise
-            body, fault = fitting(row.body, all_members(raw)), fault or error
+            body, fault = fit(row.body, all_members(raw)), fault or error
         return Call(
             services=services,
             shop=caller.shop,
@@ -268,7 +268,7 @@ def count_call(services: Services, caller: Caller, client: str, size: int) -> No
             if quota:
                 quota.count(counted, max(size, SMALLEST_KEPT))
     except RateLimited:
-        services.tally.beyond_quota(caller.shop.shop_id)
+        services.counters.count_beyond_quota(caller.shop.shop_id)
         raise
 
 

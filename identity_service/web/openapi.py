@@ -113,11 +113,11 @@ def _rules(body: type[Members], schema: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"required": list(body.required)} if body.required else {}
     for names, rule in ((body.exactly_one, "oneOf"), (body.at_least_one, "anyOf")):
         if names:
-            found["allOf"] = [{rule: [_named(name, schema) for name in names]}]
+            found["allOf"] = [{rule: [_present(name, schema) for name in names]}]
     return found
 
 
-def _named(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+def _present(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     """The member must be present. If it may be null, null counts as absent."""
     nullable = {"type": "null"} in schema["properties"][name].get("anyOf", ())
     return {"required": [name]} | ({"properties": {name: {"not": {"type": "null"}}}} if nullable else {})

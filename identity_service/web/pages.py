@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import StoreRefused, StoreUnavailable
 from identity_service.model.shop import ShopId
-from identity_service.server.metrics import exposition, tell_store
+from identity_service.server.metrics import exposition, set_store_gauges
 from identity_service.service.health import every
 from identity_service.store import Store
 from identity_service.store.examine import examine_servers
@@ -158,7 +158,7 @@ def _environment() -> Environment:
     return found
 
 
-def rendered(template: str, **values: object) -> bytes:
+def render(template: str, **values: object) -> bytes:
     return _environment().get_template(template).render(**values).encode()
 
 
@@ -198,7 +198,7 @@ def _is_away(failure: BaseException) -> bool:
 
 def scrape(client: Client) -> PageHandler:
     async def answer(_: PageCall) -> Reply:
-        tell_store(client.open, bool(client.refused))
+        set_store_gauges(client.open, bool(client.refused))
         return Reply(exposition(), media="text/plain; version=0.0.4; charset=utf-8")
 
     return answer

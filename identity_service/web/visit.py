@@ -82,7 +82,7 @@ def surroundings_of(call: Call, client: Client | UnsetType | None, *, lenient: b
     if isinstance(client, Client) and not (lenient and not call.private):
         if not call.private:
             raise Forbidden("client: only a private key may send this member; leave it out.")
-        return _described(call, client)
+        return _described_surroundings(call, client)
     if not call.device:
         return UNKNOWN_SURROUNDINGS
     browser, agent = browser_signals(call.headers), call.headers.get("user-agent")
@@ -91,7 +91,7 @@ def surroundings_of(call: Call, client: Client | UnsetType | None, *, lenient: b
     return Surroundings(address, agent, call.region, browser.gpc, browser.dnt, browser.prefetch or acts or is_robot(agent), acts)
 
 
-def _described(call: Call, client: Client) -> Surroundings:
+def _described_surroundings(call: Call, client: Client) -> Surroundings:
     """Servers pass on what they received, so unreadable values are unknown. In a list of addresses the first is the visitor's. The
     address of one of the operator's proxies counts as unknown: such a server does not know its visitors' addresses, and they would all
     share one ID."""

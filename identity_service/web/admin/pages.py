@@ -13,10 +13,10 @@ import msgspec
 from identity_service.errors import Invalid, Malformed, ServiceError
 from identity_service.model.shop import Shop
 from identity_service.web.admin.sessions import NO_COOKIE, RENEWED_AFTER, Session, Sessions, check_form
-from identity_service.web.bodies import told
+from identity_service.web.bodies import error_text
 from identity_service.web.call import Call, Reply, Services
 from identity_service.web.origin import check_poster, check_reader
-from identity_service.web.pages import HTML, PAGE_HEADERS, PageCall, rendered
+from identity_service.web.pages import HTML, PAGE_HEADERS, PageCall, render
 
 FORM = "application/x-www-form-urlencoded"
 SAFE = (
@@ -60,14 +60,14 @@ class AdminCall:
     def body(self, wanted: type[T], *names: str) -> T:
         """A body from the form's filled fields. Raises Invalid."""
         filled = {name: self.form[name].strip() for name in names if self.form and self.form.get(name, "").strip()}
-        return converted(filled, wanted)
+        return convert(filled, wanted)
 
 
-def converted(members: object, wanted: type[T]) -> T:
+def convert(members: object, wanted: type[T]) -> T:
     try:
         return msgspec.convert(members, wanted)
     except msgspec.ValidationError as error:
-        raise Invalid(told(str(error))) from None
+        raise Invalid(error_text(str(error))) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +97,18 @@ class AdminPage:
         (check_poster if call.method == "POST" else check_reader)(call.headers)
         session = self.sessions.find(call.headers, now)
         if session is None:
-            return _signed_out(call.headers)
+            return _redirect_to_sign_in(call.headers)
         try:
-            shown = await self.handler(await self._asked(call, session))
+            shown = await self.handler(await self._admin_call(call, session))
         except ServiceError as error:
-            shown = _fault(error)
+            shown = _fault_view(error)
         reply = shown if isinstance(shown, Reply) else self._page(shown, session)
         cookies = list(reply.cookies)
         if not cookies and now - session.signed_at >= RENEWED_AFTER:
             cookies = [self.sessions.cookie(session, now)]
         return Reply(reply.body, reply.status, reply.media, cookies, [*SAFE, *reply.headers])
 
-    async def _asked(self, call: PageCall, session: Session) -> AdminCall:
+    async def _admin_call(self, call: PageCall, session: Session) -> AdminCall:
         form = await read_form(call, self.services.limits.body) if call.method == "POST" else None
         if form is not None:
             check_form(session, form)
@@ -116,10 +116,10 @@ class AdminPage:
 
     def _page(self, shown: View, session: Session) -> Reply:
         frame = {"menu": MENU, "page": self.name, "shop": session.shop.shop_id, "form_token": session.form_token}
-        return Reply(rendered(shown.template, **frame, **shown.values), shown.status, HTML, headers=shown.headers)
+        return Reply(render(shown.template, **frame, **shown.values), shown.status, HTML, headers=shown.headers)
 
 
-def _fault(error: ServiceError) -> View:
+def _fault_view(error: ServiceError) -> View:
     headers = [(b"retry-after", str(error.retry_after).encode())] if error.retry_after else []
     return View("admin/fault.html", {"fault": error.detail or error.title, "title": error.title}, error.status, headers)
 
@@ -140,7 +140,7 @@ def redirect(where: str, *cookies: str) -> Reply:
     return Reply(b"", 303, HTML, cookies, [*SAFE, (b"location", where.encode())])
 
 
-def _signed_out(headers: Mapping[str, str]) -> Reply:
+def _redirect_to_sign_in(headers: Mapping[str, str]) -> Reply:
     """Redirects to the sign-in. A script that requests a part of a page gets 401, with a header that makes it load the whole sign-in."""
     if "hx-request" in headers or headers.get("accept") == "text/event-stream":
         return Reply(b"", 401, HTML, (NO_COOKIE,), [*SAFE, (b"hx-redirect", b"signin?expired=1")])

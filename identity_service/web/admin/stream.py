@@ -22,7 +22,7 @@ from identity_service.web.admin.sessions import Session, Sessions
 from identity_service.web.admin.shop import log_entries, log_filter, matching, position_of
 from identity_service.web.call import Reply, Services, send_reply
 from identity_service.web.origin import check_reader
-from identity_service.web.pages import rendered
+from identity_service.web.pages import render
 
 Entry = dict[str, Any]
 EVERY = 1.0
@@ -70,7 +70,10 @@ class LogStream:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         place = scope["state"]["headers"].get("last-event-id") or query.get("after", "")
         asked = AdminCall(self.services, session, query, None)
-        ends = [asyncio.ensure_future(one) for one in (self._write(asked, place, send), _left(receive), self.services.stopping.wait())]
+        ends = [
+            asyncio.ensure_future(one)
+            for one in (self._write(asked, place, send), _wait_for_disconnect(receive), self.services.stopping.wait())
+        ]
         await asyncio.wait(ends, timeout=LONGEST, return_when=asyncio.FIRST_COMPLETED)
         for task in ends:
             task.cancel()
@@ -96,17 +99,17 @@ class LogStream:
         read = self.logs.get(shop)
         if read is None or now - read[0] >= EVERY:
             read = self.logs[shop] = now, asyncio.ensure_future(log_entries(asked, {}))
-            read[1].add_done_callback(_noted)
+            read[1].add_done_callback(_mark_seen)
         return await asyncio.shield(read[1])  # a stream that ends must not cancel the read of the others
 
 
-def _noted(reading: "asyncio.Future[list[Entry]]") -> None:
+def _mark_seen(reading: "asyncio.Future[list[Entry]]") -> None:
     """Marks the exception as seen, because all readers may have left."""
     if not reading.cancelled():
         reading.exception()
 
 
-async def _left(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -134,5 +137,5 @@ def up_to(found: Sequence[Entry], place: str) -> Sequence[Entry]:
 
 
 def _event(entry: Entry) -> bytes:
-    row = rendered("admin/log_rows.html", entries=[entry]).decode()
+    row = render("admin/log_rows.html", entries=[entry]).decode()
     return "".join(["event: entry\n", *(f"data: {line}\n" for line in row.splitlines()), "\n"]).encode()

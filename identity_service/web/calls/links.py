@@ -223,7 +223,7 @@ class ErasureAnswer(Struct, frozen=True):
 
 async def link(call: Call) -> Reply:
     handle = handle_of(call)
-    who = _who(call)
+    who = _visitor_to_link(call)
     proof = Proof.NONE if call.body.markup else Proof.KEY if call.private else Proof.TOKEN
     visitor = await call.services.links.link(call.shop, handle, who, proof, LinkSource.LINK)
     await keep_opt_out(call, visitor)
@@ -232,7 +232,7 @@ async def link(call: Call) -> Reply:
 
 async def unlink(call: Call) -> Reply:
     handle = handle_of(call)
-    who = _who(call)
+    who = _visitor_to_link(call)
     visitor = who.visitor if isinstance(who, Token) else who
     return Reply(UnlinkAnswer(await call.services.links.unlink(call.shop, handle, visitor), visitor))
 
@@ -247,7 +247,7 @@ async def look_up(call: Call) -> Reply:
         found = await links.of_visitor(call.shop, own_visitor_id(body.visitor))
     else:
         found = await links.of_handle(call.shop, handle_of(call))
-    return Reply(LookupAnswer(visitors=[_shown(linked) for linked in found]))
+    return Reply(LookupAnswer(visitors=[_looked_up(linked) for linked in found]))
 
 
 def handle_of(call: Call) -> Handle:
@@ -275,7 +275,7 @@ def one_of(body: Any, names: tuple[str, ...]) -> str:
     return present[0]
 
 
-def _who(call: Call) -> Token | VisitorId:
+def _visitor_to_link(call: Call) -> Token | VisitorId:
     """A token from the body or the cookie, or an ID with a private key. Raises Forbidden and Invalid."""
     body = call.body
     if isinstance(body.token, str):
@@ -304,10 +304,10 @@ async def _batch(call: Call, emails: list[str]) -> list[BatchResult]:
 
 
 def _batch_result(linked: list[LinkedVisitor]) -> BatchResult:
-    return BatchResult(visitors=[_shown(one) for one in linked[:MOST_IN_BATCH]], more=len(linked) > MOST_IN_BATCH)
+    return BatchResult(visitors=[_looked_up(one) for one in linked[:MOST_IN_BATCH]], more=len(linked) > MOST_IN_BATCH)
 
 
-def _shown(linked: LinkedVisitor) -> LookedUpVisitor:
+def _looked_up(linked: LinkedVisitor) -> LookedUpVisitor:
     link = linked.link
     return LookedUpVisitor(
         visitor=link.visitor,

@@ -14,8 +14,8 @@ from identity_service.model.policy import Asked
 from identity_service.model.token import SHAPE
 from identity_service.model.visitor import Kind, VisitorId, own_visitor_id
 from identity_service.server.metrics import UNUSABLE_HANDLES
-from identity_service.service.counters import Called
-from identity_service.service.sell import ToldSale
+from identity_service.service.counters import LoggedCall
+from identity_service.service.sell import ReportedSale
 from identity_service.service.track import Subject
 from identity_service.service.visit import Visit
 from identity_service.web.call import Call, Reply
@@ -48,7 +48,7 @@ from identity_service.web.visit import (
 )
 
 ShortText = Annotated[str, Meta(max_length=255)]
-DONE = {"log/cart/add": "add", "log/cart/remove": "remove", "log/cart/update": "update"}
+CART_CHANGES = {"log/cart/add": "add", "log/cart/remove": "remove", "log/cart/update": "update"}
 NO = (False, 0, "0", "false", "", None)
 
 
@@ -259,30 +259,30 @@ class PrivacyAnswer(Struct, frozen=True):
     activity: Annotated[list[ActivityEntry], about("Newest first of each visitor, at most 200 of one (`events_per_visitor`).")]
 
 
-def tracked_visit(call: Call, unread: Unread) -> Visit:
+def tracking_visit(call: Call, unread: Unread) -> Visit:
     """An unreadable visitor counts as absent. An ID typed into the address is a test: its events are marked, and it is linked to an
     email only if the shop allows that."""
-    typed = _typed(call, unread)
+    typed = _typed_id(call, unread)
     if typed:
-        return visit_named(call, typed, override=True)
+        return visit_of_text(call, typed, override=True)
     sent = call.body.visitor
-    return visit_named(call, None if call.from_query and sent == "" else visitor_text(sent, "visitor", unread))
+    return visit_of_text(call, None if call.from_query and sent == "" else visitor_text(sent, "visitor", unread))
 
 
-def _typed(call: Call, unread: Unread) -> str | None:
+def _typed_id(call: Call, unread: Unread) -> str | None:
     """The ID typed into the address. None if there is none, or it is not accepted."""
     if call.body.clerk_visitor == "":
         return None
     text = visitor_text(call.body.clerk_visitor, "clerk_visitor", unread)
-    if isinstance(text, str) and not _can_be_taken(call, text):
+    if isinstance(text, str) and not _is_accepted(call, text):
         unread.add("clerk_visitor")
         return None
     return text if isinstance(text, str) else None
 
 
-def _can_be_taken(call: Call, text: str) -> bool:
+def _is_accepted(call: Call, text: str) -> bool:
     if SHAPE.fullmatch(text):
-        return bool(call.services.visitors.verified(call.shop, (text,)))
+        return bool(call.services.visitors.verify_tokens(call.shop, (text,)))
     return text in ASKED or _is_trusted(call)
 
 
@@ -291,9 +291,9 @@ def _is_trusted(call: Call) -> bool:
     return call.private or call.shop.settings.accept_unsigned
 
 
-def visit_named(call: Call, text: str | UnsetType | None, *, override: bool = False) -> Visit:
+def visit_of_text(call: Call, text: str | UnsetType | None, *, override: bool = False) -> Visit:
     """`text`: a `visitor` from `visitor_text`."""
-    asked, own, tokens = _named(call, text)
+    asked, own, tokens = _asked_for(call, text)
     return Visit(
         shop=call.shop,
         trusted=_is_trusted(call),
@@ -307,7 +307,7 @@ def visit_named(call: Call, text: str | UnsetType | None, *, override: bool = Fa
     )
 
 
-def _named(call: Call, text: str | UnsetType | None) -> tuple[Asked, VisitorId | None, tuple[str, ...]]:
+def _asked_for(call: Call, text: str | UnsetType | None) -> tuple[Asked, VisitorId | None, tuple[str, ...]]:
     """What the call asks for, an own ID, and tokens."""
     if isinstance(text, UnsetType):
         return Asked.NOTHING, None, ()
@@ -332,23 +332,23 @@ async def log_sale(call: Call) -> Reply:
         raise Invalid("Invalid Syntax In Argument: products")
     sold = Sale(sale_id(call.body.sale, "sale"), lines, _now(call))
     handles = [handle for handle in (_email(call, unread), _customer(call, unread)) if handle]
-    told = ToldSale(sold, handles, _claimed(call), call.private, currency(call.body.currency, unread))
-    logged = await call.services.sales.log(tracked_visit(call, unread), told)
+    told = ReportedSale(sold, handles, _claimed_proof(call), call.private, currency(call.body.currency, unread))
+    logged = await call.services.sales.log(tracking_visit(call, unread), told)
     subject, attribution = logged.subject, logged.attribution
     await keep_opt_out(call, subject.visitor if subject.signed else None)
-    return _done(call, subject, unread, attribution.labels if attribution else None)
+    return _log_and_answer(call, subject, unread, attribution.labels if attribution else None)
 
 
 async def log_click(call: Call) -> Reply:
     unread, product = Unread(), _product(call)
     labels = label_texts(call.body.labels, unread)
     event = Event(EventType.CLICK, _now(call), (product,), labels, _text(call.body.api))
-    subject, found = await call.services.tracking.log(tracked_visit(call, unread), event)
+    subject, found = await call.services.tracking.log(tracking_visit(call, unread), event)
     if subject.automated:
-        call.services.tally.robot_clicked(call.shop.shop_id)
+        call.services.counters.count_robot_click(call.shop.shop_id)
     else:
-        call.services.tally.clicked(call.shop.shop_id, product, found, visitor=subject.visitor is not None, private=call.private)
-    return _done(call, subject, unread, found or labels)
+        call.services.counters.count_click(call.shop.shop_id, product, found, visitor=subject.visitor is not None, private=call.private)
+    return _log_and_answer(call, subject, unread, found or labels)
 
 
 async def log_results(call: Call) -> Reply:
@@ -378,11 +378,11 @@ async def log_basket(call: Call) -> Reply:
     """A basket may be empty. Its email is linked like that of `log/email`. The event has the change of a cart as its text."""
     unread = Unread()
     held, email = _products(call, unread), _email(call, unread)
-    visit = tracked_visit(call, unread)
-    subject, _ = await call.services.tracking.log(visit, Event(EventType.BASKET, _now(call), held, text=DONE.get(call.name)))
+    visit = tracking_visit(call, unread)
+    subject, _ = await call.services.tracking.log(visit, Event(EventType.BASKET, _now(call), held, text=CART_CHANGES.get(call.name)))
     if email:
-        await call.services.tracking.email(visit, email, _claimed(call))
-    return _done(call, subject, unread)
+        await call.services.tracking.email(visit, email, _claimed_proof(call))
+    return _log_and_answer(call, subject, unread)
 
 
 async def log_returned(call: Call) -> Reply:
@@ -395,24 +395,24 @@ async def log_returned(call: Call) -> Reply:
 async def log_email(call: Call) -> Reply:
     unread = Unread()
     email = _email(call, unread)
-    subject = await call.services.tracking.email(tracked_visit(call, unread), email, _claimed(call))
+    subject = await call.services.tracking.email(tracking_visit(call, unread), email, _claimed_proof(call))
     await keep_opt_out(call, subject.visitor if subject.signed else None)
-    return _done(call, subject, unread)
+    return _log_and_answer(call, subject, unread)
 
 
 async def log_debug(call: Call) -> Reply:
     """Nothing of a debug message is kept, because it may contain anything."""
-    call.services.tally.called(call.shop.shop_id, Called(call.name, "none"))
+    call.services.counters.count_call(call.shop.shop_id, LoggedCall(call.name, "none"))
     return OK
 
 
 def note_call(call: Call) -> None:
     """Counts and logs a call that concerns no visit."""
-    call.services.tally.called(call.shop.shop_id, Called(call.name, None))
+    call.services.counters.count_call(call.shop.shop_id, LoggedCall(call.name, None))
 
 
 async def visitor_id(call: Call) -> Reply:
-    subject = await call.services.subjects.find(visit_named(call, None if call.body.visitor is None else Asked.AUTO))
+    subject = await call.services.subjects.find(visit_of_text(call, None if call.body.visitor is None else Asked.AUTO))
     note_call(call)
     return Reply(VisitorIdAnswer("ok", subject.visitor))
 
@@ -437,20 +437,20 @@ async def _log(
     api: str | None = None,
 ) -> Reply:
     event = Event(kind, _now(call), products, labels, api, text or None)
-    subject, _ = await call.services.tracking.log(tracked_visit(call, unread), event)
-    return _done(call, subject, unread, labels)
+    subject, _ = await call.services.tracking.log(tracking_visit(call, unread), event)
+    return _log_and_answer(call, subject, unread, labels)
 
 
-def _done(call: Call, subject: Subject, unread: Unread, labels: Sequence[str] | None = None) -> Reply:
+def _log_and_answer(call: Call, subject: Subject, unread: Unread, labels: Sequence[str] | None = None) -> Reply:
     if subject.unread:
         unread.add("visitor")
     mode = "bot" if subject.automated else subject.mode
-    called = Called(call.name, mode, tuple(labels) if labels is not None else None, unread=tuple(unread.names))
-    call.services.tally.called(call.shop.shop_id, called)
+    called = LoggedCall(call.name, mode, tuple(labels) if labels is not None else None, unread=tuple(unread.names))
+    call.services.counters.count_call(call.shop.shop_id, called)
     return OK
 
 
-def _claimed(call: Call) -> Proof:
+def _claimed_proof(call: Call) -> Proof:
     """The strongest proof that the caller can have for linking an email to its visitor."""
     if call.body.markup not in NO:
         return Proof.NONE

@@ -170,9 +170,9 @@ async def identify(call: Call, visit: Visit, *, with_receipt: bool) -> Reply:
         identity = await call.services.visitors.identify(visit)
         choice = choice_said(visit.signals) if visit.event else None
         if identity.reason in {Reason.BOT, Reason.AGENT}:
-            call.services.tally.identified(call.shop.shop_id, "bot", None)
+            call.services.counters.count_identity(call.shop.shop_id, "bot", None)
         else:
-            call.services.tally.identified(call.shop.shop_id, identity.mode, choice.choice if choice else None)
+            call.services.counters.count_identity(call.shop.shop_id, identity.mode, choice.choice if choice else None)
         return identity_reply(call, identity, with_receipt=with_receipt)
     except StoreUnavailable as error:
         raise with_refusal_kept(call, error, visit) from None
@@ -181,7 +181,7 @@ async def identify(call: Call, visit: Visit, *, with_receipt: bool) -> Reply:
 def _over_limit(call: Call, visit: Visit, fault: RateLimited) -> Visit:
     """Keeps only the refusals. Raises RateLimited if no token names a visitor, or if there are too many refusals."""
     try:
-        if not call.services.visitors.verified(visit.shop, visit.tokens):
+        if not call.services.visitors.verify_tokens(visit.shop, visit.tokens):
             raise fault
         if call.services.refusal_limit:
             call.services.refusal_limit.count(call.counted_as)

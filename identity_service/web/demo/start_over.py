@@ -22,7 +22,7 @@ async def start_over(call: Call) -> Reply:
     if call.private or demo is None or call.shop is not demo.shop or not is_from_own_page(call.headers):
         raise Forbidden("Start over from the demo shop's own pages, in the demo shop.")
     visit = device_visit(call)
-    named = [token.visitor for token in call.services.visitors.verified(call.shop, visit.tokens)]
+    named = [token.visitor for token in call.services.visitors.verify_tokens(call.shop, visit.tokens)]
     known, _ = await call.services.visitors.preview(replace(visit, tokens=()))
     derived = None if known.cookieless.random else known.cookieless.visitor
     for visitor in dict.fromkeys([*named, *([derived] if derived else [])]):

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 from identity_service.web.call import Reply
 from identity_service.web.manual.book import FILES, NAMES, llms, pages, search
-from identity_service.web.pages import HTML, PAGE_HEADERS, STATIC, Asset, Page, PageCall, asset, asset_of, document_page, rendered
+from identity_service.web.pages import HTML, PAGE_HEADERS, STATIC, Asset, Page, PageCall, asset, asset_of, document_page, render
 from identity_service.web.routing import Named
 
 PLAIN = "text/plain; charset=utf-8"
@@ -27,10 +27,10 @@ def manual_routes() -> list[Named]:
     routes = [Named(path, document_page(made), methods=["GET"]) for path, made in texts.items()]
     routes += [Named(path, document_page(made, PAGE_HEADERS), methods=["GET"]) for path, made in shown.items()]
     routes += [Named(f"/docs/static/{path.name}", document_page(partial(asset, path)), methods=["GET"]) for path in FIXED]
-    return [*routes, Named("/docs/search", Page(_searched), methods=["GET"])]
+    return [*routes, Named("/docs/search", Page(_search_page), methods=["GET"])]
 
 
-async def _searched(call: PageCall) -> Reply:
+async def _search_page(call: PageCall) -> Reply:
     asked = parse_qs(call.query[: 4 * MOST_ASKED]).get("q", [""])[0][:MOST_ASKED]
     await asyncio.to_thread(pages)
     return Reply(_page("docs/search.html", root="", asked=asked, found=search(asked)), media=HTML, headers=PAGE_HEADERS)
@@ -58,8 +58,8 @@ def _html(name: str) -> Asset:
 
 @cache
 def _reference() -> Asset:
-    return asset_of(rendered("docs/reference.html"), HTML)
+    return asset_of(render("docs/reference.html"), HTML)
 
 
 def _page(template: str, **values: object) -> bytes:
-    return rendered(template, menu=[pages()[name] for name in NAMES], **values)
+    return render(template, menu=[pages()[name] for name in NAMES], **values)
