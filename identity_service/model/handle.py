@@ -97,7 +97,7 @@ class Handles:
         several times, so recent ones are cached."""
         keyed = self._keyed.copy()
         keyed.update(prefixed(parts))
-        return _text(_under(self._peppers[1:], keyed.digest()[:16])).decode()
+        return _text(_digest_under(self._peppers[1:], keyed.digest()[:16])).decode()
 
     def window_key(self, salt: bytes) -> bytes:
         """The key for a window's cookieless IDs: 32 bytes of HMAC-SHA-256(current pepper, "cookieless", salt)."""
@@ -115,17 +115,17 @@ def prefixed(parts: Iterable[str | bytes]) -> bytes:
     return b"".join([piece for part in raw for piece in (len(part).to_bytes(4, "big"), part)])
 
 
-def rekeyed(digest: bytes, peppers: Sequence[str]) -> bytes:
+def rekey_digest(digest: bytes, peppers: Sequence[str]) -> bytes:
     """A stored digest, digested again under `peppers` that are newer than its own, oldest first. Raises ValueError for any other value."""
     if not peppers:
         return digest
     plain = urlsafe_b64decode(digest + b"==")
     if _text(plain) != digest:
         raise ValueError("is not a digest")
-    return _text(_under([pepper.encode() for pepper in peppers], plain))
+    return _text(_digest_under([pepper.encode() for pepper in peppers], plain))
 
 
-def _under(peppers: Sequence[bytes], message: bytes) -> bytes:
+def _digest_under(peppers: Sequence[bytes], message: bytes) -> bytes:
     for pepper in peppers:
         message = hmac.digest(pepper, message, hashlib.sha256)[:16]
     return message

@@ -106,7 +106,7 @@ def placement(found: Inspection, shops: Sequence[ShopId]) -> list[str]:
         held = [f"{shop} (slot {slot})" for shop, slot in slots.items() if slot in shard.slots]
         lines.append(f"shard   {shard.primary} holds {', '.join(held) or 'no shop'}")
         lines += [
-            f"shard   {shop} is being moved to another shard: what makes new keys of it is answered 503 until the end"
+            f"shard   {shop} is being moved to another shard; until the end, calls that make new keys of it get 503"
             for shop, slot in slots.items()
             if slot in shard.leaving
         ]

@@ -35,7 +35,7 @@ class Entry:
     def kind(self) -> str:
         return name_of(self.name).kind
 
-    def rekeyed(self, rekey: Rekey) -> "Entry":
+    def with_new_digests(self, rekey: Rekey) -> "Entry":
         """The entry under newer peppers. Raises UnknownKeyError for a value that this version cannot read; such a value must not be
         moved."""
         name = name_of(self.name)
@@ -44,7 +44,7 @@ class Entry:
             raise UnknownKeyError
         try:
             value = kind.rewrite(self.value, rekey) if kind.rewrite else self.value
-            return replace(self, name=name.rekeyed(rekey), value=value)
+            return replace(self, name=name.with_new_digests(rekey), value=value)
         except ValueError:
             raise UnknownKeyError from None
 
@@ -92,7 +92,7 @@ class Side:
             by_primary.setdefault(id(primary), (primary, []))[1].append(index)
         replies: list[Any] = [None] * len(calls)
         for primary, indexes in by_primary.values():
-            for index, reply in zip(indexes, _pipelined(primary, [calls[index][1] for index in indexes]), strict=True):
+            for index, reply in zip(indexes, _run_pipeline(primary, [calls[index][1] for index in indexes]), strict=True):
                 replies[index] = reply
         return replies
 
@@ -144,7 +144,7 @@ def answering() -> Iterator[None]:
         raise StoreUnavailable from error
 
 
-def _pipelined(primary: redis.Redis, commands: Sequence[tuple[Word, ...]]) -> list[Any]:
+def _run_pipeline(primary: redis.Redis, commands: Sequence[tuple[Word, ...]]) -> list[Any]:
     """The library's own pipeline object costs several times what the store does."""
     connection = primary.connection_pool.get_connection()
     try:

@@ -33,7 +33,7 @@ LISTS = b"lists"
 OF_A_SALES_STEPS = frozenset({b"kind", b"expires", b"proof", b"verified", b"linked"})
 
 
-def brought_forward(entry: Entry) -> Entry | None:
+def convert_entry(entry: Entry) -> Entry | None:
     """The entry in the second schema. None if that has no such key. Raises UnknownKeyError."""
     found = NAME.fullmatch(entry.name)
     if found is None:

@@ -12,7 +12,7 @@ from functools import partial
 
 from identity_service.app import make_store
 from identity_service.model.consent import Millis
-from identity_service.model.handle import Handles, handle_named, rekeyed
+from identity_service.model.handle import Handles, handle_named, rekey_digest
 from identity_service.model.shop import ShopId
 from identity_service.model.visitor import VisitorId
 from identity_service.ops.entries import Entry, Side
@@ -39,9 +39,9 @@ class Gone:
 
 def gone_in(side: Side, peppers: Sequence[str], known: int) -> Iterator[list[Gone]]:
     """All gone marks of a store, in batches. The store is under the first `known` of the `peppers`."""
-    rekey: Rekey = partial(rekeyed, peppers=peppers[known:])
+    rekey: Rekey = partial(rekey_digest, peppers=peppers[known:])
     for names in side.names(of_shop("*", "V:*:gone")):
-        yield [_gone(entry.rekeyed(rekey)) for entry in side.read(names)]
+        yield [_gone(entry.with_new_digests(rekey)) for entry in side.read(names)]
 
 
 def _gone(mark: Entry) -> Gone:

@@ -22,28 +22,28 @@ from identity_service.settings.toml_file import Name
 
 IGNORED, EDGE, SIGNING_KEYS, PEPPER, STORE_URL = ".gitignore", "edge.env", "secrets/signing_keys", "secrets/pepper", "secrets/store_url"
 SETTINGS = """\
-# Settings of one service, first written by `identity-service init`. Relative paths begin in the folder of this file.
-# config/default.toml describes these and all others. After an edit run `identity-service check --config` with this
-# folder, then send the service SIGHUP; host, port and an embedded store change with a restart.
+# Settings of one service, written by `identity-service init`. Relative paths start from the folder of this file.
+# config/default.toml describes all settings. After a change, run `identity-service check --config` with this folder,
+# then send SIGHUP to the service. Changes of host, port or an embedded store need a restart.
 
 [server]
 host = "127.0.0.1"
 port = {port}
-trusted_proxies = ["127.0.0.1", "::1"]  # addresses or networks of your own proxies: only what they forward counts
+trusted_proxies = ["127.0.0.1", "::1"]  # addresses or networks of your own proxies; other forwarded headers are ignored
 production = true
 
 [store]
 {store}
 
-[secrets]  # in files for the service alone; keep copies of them, apart from those of the store
-signing_keys_file = "{signing_keys}"  # one a line: all verify, the last one signs
-pepper_file = "{pepper}"  # without it nothing in the store can be found
+[secrets]  # in files that only the service may read; back them up, apart from the store
+signing_keys_file = "{signing_keys}"  # one per line; all verify, the last one signs
+pepper_file = "{pepper}"  # without it, nothing in the store can be found
 
 [shops.{shop}]
-public_keys = ["{public}"]  # stands in the shop's pages
-private_keys = ["{digest}"]  # of IDENTITY_KEY in {edge}
-origins = {origins}  # of the shop's pages, as "https://shop.example": the snippet works on these alone
-policy = "{policy}"  # or strict: what is allowed goes by the visitor's region
+public_keys = ["{public}"]  # used in the shop's pages
+private_keys = ["{digest}"]  # the digest of IDENTITY_KEY in {edge}
+origins = {origins}  # of the shop's pages, such as "https://shop.example"; the snippet works only there
+policy = "{policy}"  # or strict, which depends on the visitor's region
 """
 SNIPPET = """\
     <script>window.__clerk_q=window.__clerk_q||[];window.Clerk=window.Clerk||function(){{__clerk_q.push(arguments)}};
@@ -52,10 +52,10 @@ SNIPPET = """\
 DONE = """\
 {folder} now holds {files}.
 
-In the shop's pages, whose web server passes /id/ on to the service:
+Put this into the shop's pages; their web server must pass /id/ on to the service:
 {snippet}
 {origins}
-On the shop's server: IDENTITY_URL and IDENTITY_KEY, which {edge} holds. No other file has this key:
+On the shop's server, set IDENTITY_URL and IDENTITY_KEY from {edge}. No other file has this key:
     set -a; . {edge}; set +a
 or name it as EnvironmentFile= (systemd) or --env-file (docker).
 
@@ -134,7 +134,7 @@ def keys_text(keys: NewKeys) -> str:
             f"[secrets]\nsigning_keys = [{signing}]\npepper = {pepper}\n",
             "# or for the environment of the service",
             *(f"IDENTITY_{name}={value}" for name, value in values.items()),
-            "\n# for the environment of the shop's server: the private key, of which the service keeps the SHA-256 alone",
+            "\n# for the environment of the shop's server: the private key; the service only has its SHA-256",
             f"IDENTITY_KEY={keys.private}",
         ]
     )

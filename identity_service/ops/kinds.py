@@ -47,7 +47,7 @@ class Name:
     owner: bytes
     own: bytes
 
-    def rekeyed(self, rekey: Rekey) -> bytes:
+    def with_new_digests(self, rekey: Rekey) -> bytes:
         return self.text.replace(self.own, rekey(self.own), 1) if KINDS[self.kind].named else self.text
 
 

@@ -17,16 +17,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from identity_service.model.handle import rekeyed
+from identity_service.model.handle import rekey_digest
 from identity_service.ops.entries import NEVER, Entry, Side
-from identity_service.ops.first_schema import brought_forward
+from identity_service.ops.first_schema import convert_entry
 from identity_service.ops.first_steps import end_steps
 from identity_service.ops.kinds import name_of
 from identity_service.ops.stores import CommandRefused, OpenStore, exit_code_of, last_service, open_store, schema_in, wait_for_quiet
 from identity_service.store.keys import ANY_SCHEMA, MOVE, SCHEMA, is_of_the_store
 from identity_service.store.schema import FIRST, VERSION, Move, MoveState, continues, misfit, schema_of, stored_move
 
-STEPS: Mapping[int, Callable[[Entry], Entry | None]] = {1: brought_forward}
+STEPS: Mapping[int, Callable[[Entry], Entry | None]] = {1: convert_entry}
 """By schema: converts a key to the next one. None for a key that the next one does not have."""
 HORIZON = 3_600_000
 """Milliseconds. Keys that expire sooner are compared but not counted, because they may expire between two counts."""
@@ -57,7 +57,7 @@ class Moving:
         self._called = called
         self._stored = schema_in(source, self._own)
         known = len(self._stored.peppers)
-        self._peppers, self._rekey = peppers[:known], partial(rekeyed, peppers=peppers[known:])
+        self._peppers, self._rekey = peppers[:known], partial(rekey_digest, peppers=peppers[known:])
 
     @property
     def rekeys(self) -> bool:
@@ -132,7 +132,7 @@ class Moving:
         for names in _names_to_move(self._source):
             done += len(names)
             found = map(self._convert, self._source.read(names))
-            yield [entry.rekeyed(self._rekey) for entry in found if entry], done
+            yield [entry.with_new_digests(self._rekey) for entry in found if entry], done
 
     def _convert(self, entry: Entry | None) -> Entry | None:
         for version in range(self._stored.version, VERSION):

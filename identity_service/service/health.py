@@ -99,7 +99,7 @@ LIGHTS = list(Light)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Activity:
     """Clicks, or sales. `last`: the last one ever. In the last fourteen days: their `number`, the `days` with one, and the `first`."""
 
     last: int | None
@@ -150,7 +150,7 @@ class HealthCheck:
         hours = await self._orders.hours(shop, RHYTHM)
         day, hour = [await self._orders.totals(shop, seconds) for seconds in (DAY, 2 * HOUR)]
         latest, now = await self._orders.latest(shop), int(self._clock())
-        clicks, sales = seen(hours, "clicks all", latest.get("click")), seen(hours, "orders all", latest.get("sale"))
+        clicks, sales = activity_of(hours, "clicks all", latest.get("click")), activity_of(hours, "orders all", latest.get("sale"))
         click, sale = rhythm("click", clicks, sales, now), rhythm("sale", sales, clicks, now)
         errors = sum(number for name, number in hour.items() if name.startswith("error "))
         rate = _share(errors, sum(number for name, number in hour.items() if name.startswith("call ")))
@@ -186,13 +186,13 @@ def hidden_visitors(found: SeenAddresses) -> str | None:
     return f"{what}, probably a proxy's; name your proxies in server.trusted_proxies, and send each visitor's own address in client.ip"
 
 
-def seen(hours: Mapping[int, Counts], counter: str, last: int | None) -> Seen:
+def activity_of(hours: Mapping[int, Counts], counter: str, last: int | None) -> Activity:
     """`hours`: counters by the start of their hour."""
     found = {start: counts[counter] for start, counts in hours.items() if counts.get(counter)}
-    return Seen(last, sum(found.values()), len({start // DAY for start in found}), min(found, default=0))
+    return Activity(last, sum(found.values()), len({start // DAY for start in found}), min(found, default=0))
 
 
-def rhythm(name: str, one: Seen, other: Seen, now: int) -> Rhythm:
+def rhythm(name: str, one: Activity, other: Activity, now: int) -> Rhythm:
     """`other`: sales for clicks, clicks for sales. If there never was one, that is red once the other has a usual interval."""
     if one.last is None:
         light = Light.NOT_STARTED if other.usual is None else Light.RED

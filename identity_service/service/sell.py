@@ -117,7 +117,7 @@ class SaleResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class SaleContext:
     """What is known before a sale is written. `stored`: the sale under its ID. `events`: the visitor's. `assumed`: the view of the
     visitor by which the subject was found. `session`: the browser's, which a private key's call takes over (`by_token`)."""
 
@@ -146,7 +146,7 @@ class Sales:
             subject = await self._subjects.find(visit, assumed=assumed)
             if assumed and subject.visitor is None and not subject.unread:
                 continue
-            known = await self._known(visit, subject, reported)
+            known = await self._read_context(visit, subject, reported)
             sold = await self._result_of_repetition(visit.shop, reported, known.stored, known.subject) or await self._sell(
                 visit.shop, reported, known
             )
@@ -154,32 +154,32 @@ class Sales:
                 return sold
         raise StoreUnavailable(CHANGING)
 
-    async def _known(self, visit: Visit, subject: Subject, reported: ReportedSale) -> Known:
+    async def _read_context(self, visit: Visit, subject: Subject, reported: ReportedSale) -> SaleContext:
         """The assumed view is taken before any await, because another call may update it."""
         shop, sale = visit.shop.shop_id, reported.sale.sale
         if subject.visitor:
             assumed = self._store.events.assumption(shop, subject.visitor)
             found = await self._store.sales.before(shop, sale, subject.visitor, subject.bridged_from)
-            return Known(subject, subject.proof(reported.claimed), *found, assumed)
+            return SaleContext(subject, subject.proof(reported.claimed), *found, assumed)
         if not reported.private:
-            return Known(subject, Proof.NONE, {})
+            return SaleContext(subject, Proof.NONE, {})
         stored = await self._store.sales.by_id(shop, sale) or {}
         if not subject.personal or "by_token" not in stored or not is_provisional(stored):
-            return Known(subject, Proof.NONE, stored)
+            return SaleContext(subject, Proof.NONE, stored)
         return await self._known_of_session(visit, reported, stored)
 
-    async def _known_of_session(self, visit: Visit, reported: ReportedSale, stored: Mapping[str, str]) -> Known:
+    async def _known_of_session(self, visit: Visit, reported: ReportedSale, stored: Mapping[str, str]) -> SaleContext:
         """If a private key's call names no visitor, the session stays that the browser proved with its token."""
         own = structs.replace(visit, asked=Asked.OWN, own=VisitorId(stored["visitor"]), trusted=True, tokens=())
         found = await self._subjects.find(own)
         if found.visitor is None:
-            return Known(NO_SESSION, Proof.NONE, stored)
+            return SaleContext(NO_SESSION, Proof.NONE, stored)
         subject, proof = restore_session(found, stored["by_token"]), Proof.NONE if reported.claimed is Proof.NONE else Proof.TOKEN
         assumed = self._store.events.assumption(visit.shop.shop_id, found.visitor)
         again = await self._store.sales.before(visit.shop.shop_id, reported.sale.sale, found.visitor, found.bridged_from)
-        return Known(subject, proof, *again, assumed, stored["by_token"])
+        return SaleContext(subject, proof, *again, assumed, stored["by_token"])
 
-    async def _sell(self, shop: Shop, reported: ReportedSale, known: Known) -> SaleResult | None:
+    async def _sell(self, shop: Shop, reported: ReportedSale, known: SaleContext) -> SaleResult | None:
         """None if something has changed since it was read. The sale does not name a visitor or handle that is gone or has too many
         sales. It names nobody if room cannot be made after several attempts."""
         subject, former = known.subject, known.stored if reported.private and is_provisional(known.stored) else None
@@ -264,7 +264,7 @@ def _without_obstacle(handles: Sequence[HandleOfSale], place: int, answer: SaleA
     return [*handles[:place], changed, *handles[place + 1 :]]
 
 
-def _origin_fields(reported: ReportedSale, known: Known, subject: Subject, counted: Amounts) -> dict[str, str]:
+def _origin_fields(reported: ReportedSale, known: SaleContext, subject: Subject, counted: Amounts) -> dict[str, str]:
     """The sale's currency, who reported it, and what to subtract if it is replaced."""
     if reported.private:
         return _currency(reported) | {"verified": "1"} | ({"by_token": known.session} if known.session and subject.visitor else {})

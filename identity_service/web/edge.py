@@ -41,7 +41,7 @@ class Edge:
         address_header: str = "x-forwarded-for",
     ) -> None:
         self._app = app
-        self._joined = {"cookie": "; ", address_header: ", "}
+        self._join_headers = {"cookie": "; ", address_header: ", "}
         self._stopping = stopping
         self._origins = {origin.encode(): origin for origin in origins}
         self._header_count = header_count
@@ -78,7 +78,7 @@ class Edge:
             raise HeadersTooLarge(f"Send at most {self._header_count} headers, of {self._header_bytes} bytes in total.")
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
         if len(headers) < len(raw):
-            headers = _joined(raw, self._joined)
+            headers = _join_headers(raw, self._join_headers)
         if version != "1.0" and not headers.get("host"):
             raise Malformed("Send a Host header.")
         return headers
@@ -126,7 +126,7 @@ class AnswerSend:
         return self._send(message)
 
 
-def _joined(raw: Sequence[tuple[bytes, bytes]], joined: Mapping[str, str]) -> dict[str, str]:
+def _join_headers(raw: Sequence[tuple[bytes, bytes]], joined: Mapping[str, str]) -> dict[str, str]:
     """`joined`: headers whose repeated values are joined, and by which separator."""
     headers: dict[str, str] = {}
     for raw_name, value in raw:

@@ -103,7 +103,7 @@ def file_page(path: Path, *, foreign: bool = False) -> Page:
     """`foreign`: pages of other hosts may load it with an integrity hash."""
 
     async def show(call: PageCall) -> Reply:
-        return _kept(call, asset(path), FOREIGN if foreign else ())
+        return _cached_reply(call, asset(path), FOREIGN if foreign else ())
 
     return Page(show)
 
@@ -112,7 +112,7 @@ def document_page(content: Callable[[], Asset], headers: Sequence[tuple[bytes, b
     """A document that is made at its first request, in a thread, so that other calls are not blocked."""
 
     async def show(call: PageCall) -> Reply:
-        return _kept(call, await asyncio.to_thread(content), headers)
+        return _cached_reply(call, await asyncio.to_thread(content), headers)
 
     return Page(show)
 
@@ -126,7 +126,7 @@ def redirect_page(where: str, headers: Sequence[tuple[bytes, bytes]] = PAGE_HEAD
     return Page(show)
 
 
-def _kept(call: PageCall, found: Asset, headers: Sequence[tuple[bytes, bytes]] = ()) -> Reply:
+def _cached_reply(call: PageCall, found: Asset, headers: Sequence[tuple[bytes, bytes]] = ()) -> Reply:
     """The encodings are two representations, so each has a tag of its own (RFC 9110, 8.8.3.3), and only its own makes a 304."""
     zipped = _takes_gzip(call.headers.get("accept-encoding", ""))
     tag = f'"{found.version}-gzip"' if zipped else f'"{found.version}"'

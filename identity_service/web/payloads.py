@@ -130,11 +130,11 @@ class ReceiptAnswer(Struct, frozen=True):
 
     receipt_id: Annotated[str, about("The receipt's own ID, by which it is found.")]
     time: Annotated[Time, about("When the choice arrived, in RFC 3339.")]
-    decided_at: Annotated[Time, about("When it was made, in RFC 3339; the same where nobody told.")]
-    basis: Annotated[Literal["person", "shop"], about("Whose word it is. The shop's proves no consent.")]
+    decided_at: Annotated[Time, about("When it was made, in RFC 3339; the time of arrival if that was not sent.")]
+    basis: Annotated[Literal["person", "shop"], about("Who made the choice. A receipt of the shop proves no consent.")]
     mode: Annotated[str, about("Mode of the visitor after the choice.", enum=["cookieless", "persistent", "null"])]
     purposes: Annotated[
-        dict[str, str], about("`granted` or `refused`, of the purposes that were asked: `storage`, `measurement`, `linking`.")
+        dict[str, str], about("`granted` or `refused`, for the purposes that were asked: `storage`, `measurement`, `linking`.")
     ]
     source: Annotated[str, about("Who reported the choice: `plain`, `shop`, or a banner's name.")]
     policy: Annotated[str, about("The shop's policy at that time.")]
@@ -158,6 +158,6 @@ class HealthAnswer(Struct, frozen=True):
     """The process answers, or the store does."""
 
     status: Annotated[Literal["ok"], about("Always `ok`: anything else is an error.")]
-    away: Annotated[list[str] | UnsetType, about("Shops that cannot be written: their server of a cluster is away.", maxItems=10_000)] = (
+    away: Annotated[list[str] | UnsetType, about("Shops that cannot be written: their server of a cluster is down.", maxItems=10_000)] = (
         UNSET
     )

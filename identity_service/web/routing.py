@@ -25,7 +25,7 @@ class Surface:
     """Finds addresses without parameters in one look-up. The library's router handles the rest: parameters, other methods, wrong
     addresses."""
 
-    def __init__(self, routes: Sequence["Named"]) -> None:
+    def __init__(self, routes: Sequence["NamedRoute"]) -> None:
         self._fixed = {(method, route.path): route for route in routes if "{" not in route.path for method in route.methods or ()}
         self._router = Router(routes, default=_nowhere, redirect_slashes=False)
 
@@ -50,7 +50,7 @@ class ByPort:
         return surface(scope, receive, send)
 
 
-class Named(Route):
+class NamedRoute(Route):
     """A route that puts its template into the scope, so that logs and metrics never use the raw path."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:

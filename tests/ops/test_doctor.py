@@ -246,7 +246,7 @@ def test_the_shard_of_each_shop_is_shown() -> None:
     told = placement(Inspection(shards=shards), [ShopId("demo"), ShopId("foo"), ShopId("bar")])
     assert told == [
         "shard   10.0.0.1:6379 holds demo (slot 903), bar (slot 5061)",
-        "shard   bar is being moved to another shard: what makes new keys of it is answered 503 until the end",
+        "shard   bar is being moved to another shard; until the end, calls that make new keys of it get 503",
         "shard   10.0.0.2:6379 holds foo (slot 12182)",
     ]
     assert placement(Inspection(), [ShopId("demo")]) == []

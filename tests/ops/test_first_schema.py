@@ -14,7 +14,7 @@ from identity_service.model.handle import Handles
 from identity_service.ops import entries, first_steps
 from identity_service.ops.blocking import direct
 from identity_service.ops.entries import Entry
-from identity_service.ops.first_schema import brought_forward
+from identity_service.ops.first_schema import convert_entry
 from identity_service.ops.kinds import UnknownKeyError, name_of
 from identity_service.ops.move import Moving, undo
 from identity_service.ops.stores import CommandRefused
@@ -305,7 +305,7 @@ def test_a_move_that_is_given_up_leaves_a_store_of_the_first_schema(two: tuple[s
 
 
 def first(kind: bytes, part: bytes, type_: str, value: Any) -> Entry:
-    found = brought_forward(Entry(b"id:v1:%b{demo:own}%b" % (kind, part), type_, 1, value))
+    found = convert_entry(Entry(b"id:v1:%b{demo:own}%b" % (kind, part), type_, 1, value))
     assert found
     return found
 

@@ -151,13 +151,13 @@ def currency(value: Any, unread: Unread) -> str | None:
 
 def sale_lines(value: Any, rule: IdRule, unread: Unread) -> tuple[SaleLine, ...]:
     """At most `MOST_LINES` lines. Raises Invalid if it is not a list, and for a product ID of another type than the shop's."""
-    listed = _listed(value)
+    listed = _as_list(value)
     if len(listed) > MOST_LINES:
         unread.add(f"products[{MOST_LINES}]")
     return tuple(_line(one, f"products[{at}]", rule, unread) for at, one in enumerate(listed[:MOST_LINES]))
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     """A list, or an object with numeric keys, which is how PHP writes a list with gaps. Raises Invalid."""
     if isinstance(value, dict) and all(map(INDEX.fullmatch, value)):
         return [value[key] for key in sorted(value, key=int)]

@@ -31,7 +31,7 @@ EMAIL_SHA256 = about("SHA-256 of the normalised email, in hexadecimal.")
 CUSTOMER = about("The shop's ID of a customer: a text, or a whole number. It is digested, and never kept.")
 VISITOR = about("A visitor's ID.")
 TOKEN = about("A visitor's token.")
-PROOF = about("What shows that the visitor is the person's: `key`: the shop said so. `token`: the visitor's token. `none`: nothing.")
+PROOF = about("Evidence that the visitor is the person's. `key`: the shop asserts it. `token`: the visitor's token. `none`: no evidence.")
 VERIFIED = about("Whether a private key made the link.")
 EXACT_FLOAT = 2**53
 TIMES = frozenset({"time", "decided_at", "first_seen", "last_seen", "expires_at", "granted_at", "clicked_at"})
@@ -47,13 +47,13 @@ class LinkBody(Body, frozen=True):
     customer: Annotated[Customer | UnsetType | None, CUSTOMER] = UNSET
     token: Annotated[VisitorText | UnsetType | None, TOKEN] = UNSET
     visitor: Annotated[VisitorText | UnsetType | None, about("A visitor's ID. Only a private key may name one without its token.")] = UNSET
-    markup: Annotated[bool, about("Whether the value stood in a page's markup, so that the link proves nothing.")] = False
+    markup: Annotated[bool, about("Whether the value was in a page's markup, so that the link proves nothing.")] = False
 
 
 class LinkAnswer(Struct, frozen=True):
     """The link was made, or already existed."""
 
-    linked: Annotated[bool, about("Always true: what cannot be linked is an error.")]
+    linked: Annotated[bool, about("Always true: a link that is not possible is an error.")]
     visitor: Annotated[str, about("ID of the visitor that is linked.")]
     verified: Annotated[bool, VERIFIED]
     proof: Annotated[ProofText, PROOF]
@@ -84,14 +84,14 @@ class LookedUpVisitor(Struct, frozen=True, omit_defaults=True):
     visitor: Annotated[str, about("The visitor's ID.")]
     mode: Annotated[
         Literal["cookieless", "persistent", "null"],
-        about("The ID's mode: `null` once the visitor's consent has ended, or while it is one to an earlier text."),
+        about("The ID's mode: `null` if the visitor's consent has ended, or was given to an earlier text."),
     ]
     first_seen: Annotated[Time, about("When the link was first made, in RFC 3339.")]
     last_seen: Annotated[Time, about("When the link was last made, in RFC 3339.")]
     source: Annotated[SourceText, about("The call that made the link: a sale, `log/email`, or `/v1/links`.")]
     verified: Annotated[bool, VERIFIED]
     proof: Annotated[ProofText, PROOF]
-    shared: Annotated[bool, about("Whether several emails hold the visitor by proof, as on a family's device.")]
+    shared: Annotated[bool, about("Whether several emails are linked to the visitor with proof, as on a family's device.")]
     sale_share_opt_out: Annotated[
         bool, about("Whether the person opted out of sale and sharing, with this visitor or with another that the same link proves.")
     ]
@@ -105,8 +105,8 @@ class BatchResult(Struct, frozen=True, omit_defaults=True):
     """The result of one email: `visitors` and `more`, or `error`."""
 
     visitors: Annotated[list[LookedUpVisitor] | UnsetType, about("Newest first, at most 20.", maxItems=20)] = UNSET
-    more: Annotated[bool | UnsetType, about("Whether there are more: ask for this email alone.")] = UNSET
-    error: Annotated[Literal["invalid"] | UnsetType, about("The text is no email.")] = UNSET
+    more: Annotated[bool | UnsetType, about("Whether there are more. Look this email up alone to get them.")] = UNSET
+    error: Annotated[Literal["invalid"] | UnsetType, about("The text is not an email.")] = UNSET
 
 
 class LookupAnswer(Struct, frozen=True, omit_defaults=True):
@@ -125,15 +125,13 @@ class RightsBody(Body, frozen=True):
     customer: Annotated[Customer | UnsetType, CUSTOMER] = UNSET
     visitor: Annotated[VisitorText | UnsetType, VISITOR] = UNSET
     token: Annotated[VisitorText | UnsetType, TOKEN] = UNSET
-    unproven: Annotated[
-        bool, about("An officer decides for this request that visitors which are linked without proof are the person's.")
-    ] = False
+    unproven: Annotated[bool, about("An officer decides for this request that visitors linked without proof are the person's.")] = False
 
 
 class ErasureBody(RightsBody, frozen=True):
     """Exactly one of `email`, `customer`, `visitor` and `token`."""
 
-    dry_run: Annotated[bool, about("Answer what would go, and change nothing.")] = False
+    dry_run: Annotated[bool, about("Answer what would be erased, and change nothing.")] = False
 
 
 class ExportedLink(Struct, frozen=True):
@@ -171,7 +169,7 @@ class ExportedVisitor(Struct, frozen=True):
     expires_at: Annotated[Time | UnsetType, about("When the ID ends, in RFC 3339.")] = UNSET
     consent: Annotated[ExportedConsent | UnsetType | None, about("The grant that is in force, or null.")] = UNSET
     sale_share_opt_out: Annotated[bool | UnsetType, about("Whether it has opted out of sale and sharing.")] = UNSET
-    link: Annotated[ExportedLink | UnsetType, about("How it is linked to the email or customer ID that was named.")] = UNSET
+    link: Annotated[ExportedLink | UnsetType, about("How it is linked to the email or customer ID of the request.")] = UNSET
 
 
 class ExportedOrder(Struct, frozen=True):
@@ -192,7 +190,8 @@ class ExportAnswer(Struct, frozen=True):
 
     visitors: Annotated[list[dict[str, Any]], listed(ExportedVisitor, "The person's visitors, at most 1,000 (`visitors_per_handle`).")]
     unproven: Annotated[
-        list[dict[str, Any]], listed(ExportedLink, "How each visitor was linked that is not shown, since its link proves nothing.")
+        list[dict[str, Any]],
+        listed(ExportedLink, "Links of visitors that are not shown, for lack of proof; at most 1,000 (`visitors_per_handle`)."),
     ]
     orders: Annotated[list[dict[str, Any]], listed(ExportedOrder, "The person's orders, at most 1,000 of an email and of each visitor.")]
 
@@ -209,16 +208,16 @@ class KeptCounts(Struct, frozen=True):
     """How many visitors were kept."""
 
     unproven: Annotated[int, about("Visitors whose link proved nothing.", minimum=0)]
-    shared: Annotated[int, about("Visitors that another email or customer ID holds by proof.", minimum=0)]
+    shared: Annotated[int, about("Visitors that are linked to another email or customer ID with proof.", minimum=0)]
 
 
 class ErasureAnswer(Struct, frozen=True):
     """What was erased and what was kept; in a dry run, what would be."""
 
-    erased: Annotated[ErasedCounts, about("What went.")]
-    kept: Annotated[KeptCounts, about("What stays, and why.")]
+    erased: Annotated[ErasedCounts, about("What was erased.")]
+    kept: Annotated[KeptCounts, about("What was kept, and why.")]
     dry_run: Annotated[bool, about("Whether nothing was changed.")]
-    reference: Annotated[str, about("The request's ID, which stands in the service's log, too.")]
+    reference: Annotated[str, about("The request's ID, which is also in the service's log.")]
 
 
 async def link(call: Call) -> Reply:

@@ -87,9 +87,9 @@ class SoldLine(Struct, frozen=True):
     """A line of an order."""
 
     id: Annotated[str | int | None, about("The product's ID. Null where none was named.")]
-    quantity: Annotated[int | str, about("How many were bought; a decimal text where it is not whole. Below zero, given back.")]
+    quantity: Annotated[int | str, about("How many were bought; a decimal text if it is not whole. Negative for a return.")]
     price: Annotated[Money | UnsetType, about("Price of one, where it is known.")] = UNSET
-    returned: Annotated[int | str | UnsetType, about("How many came back; a decimal text where it is not whole.")] = UNSET
+    returned: Annotated[int | str | UnsetType, about("How many were returned; a decimal text if it is not whole.")] = UNSET
 
 
 class OrderAnswer(Struct, frozen=True):
@@ -97,14 +97,14 @@ class OrderAnswer(Struct, frozen=True):
 
     sale: Annotated[str, about("The shop's order ID.")]
     time: Annotated[Time, about("When the sale was logged, in RFC 3339.")]
-    verified: Annotated[bool, about("A private key said so. Else a public one did, and the first call of a private key replaces it.")]
+    verified: Annotated[bool, about("Whether a private key reported it. If not, the first call with a private key replaces it.")]
     mode: Annotated[
         str, about("Mode of the visitor at that time. `none`: it was not known.", enum=["null", "none", "cookieless", "persistent"])
     ]
     visitor: Annotated[str | None, about("ID of the visitor who bought. Null where it was not known or was erased.")]
     products: Annotated[list[dict[str, Any]], listed(SoldLine, "The order's lines.", maxItems=1000)]
-    revenue: Annotated[Money, about("Unit price times quantity, summed, less what came back.")]
-    currency: Annotated[str, about("ISO 4217: as the sale told, or the shop's.")]
+    revenue: Annotated[Money, about("Unit price times quantity, summed, without returns.")]
+    currency: Annotated[str, about("ISO 4217: the sale's, or the shop's.")]
     attributed: Annotated[bool, about("Whether a click led to the order.")]
     labels: Annotated[list[str], about("Labels the order is credited to. The events that are kept bound them.")]
     attribution: Annotated[list[CreditEntry], about("Which click each product is credited to.", maxItems=1000)]
@@ -126,7 +126,7 @@ class AttributionAnswer(Struct, frozen=True):
     attribution: Annotated[list[CreditEntry], about("Which click each product is credited to.", maxItems=1000)]
     broken: Annotated[Break | None, about("The first missing link. Null for an attributed order.")]
     explanation: Annotated[str, about("The same in a sentence, with what to do.")]
-    hint: Annotated[str | None, about("What is wrong although the chain holds.")]
+    hint: Annotated[str | None, about("A problem of an attributed order.")]
 
 
 class LabelEntry(Struct, frozen=True):
@@ -135,7 +135,7 @@ class LabelEntry(Struct, frozen=True):
     label: Annotated[str, about("Its first 120 characters. `...` stands for labels beyond an hour's 500 counters.", maxLength=120)]
     clicks: Annotated[Count, about("Clicks that carried it.")]
     orders: Annotated[Count, about("Orders credited to it.")]
-    revenue: Annotated[Money, about("Revenue of what is credited to it, in the shop's currency, less what came back.")]
+    revenue: Annotated[Money, about("Revenue credited to it, in the shop's currency, without returns.")]
     revenues: Annotated[dict[str, Money], about("The same in each currency that orders had. Amounts of two are never added.")]
 
 
@@ -157,7 +157,7 @@ class LabelsAnswer(Struct, frozen=True):
 class CallEntry(Struct, frozen=True):
     """One tracking call."""
 
-    time: Annotated[Time, about("When it came, in RFC 3339.")]
+    time: Annotated[Time, about("When it arrived, in RFC 3339.")]
     call: Annotated[str, about("The call without its version: `log/sale`.")]
     mode: Annotated[str | None, about("The visitor's mode, `none`, or `bot`. Null for a call about no visit.")]
     outcome: Annotated[Literal["ok", "error"], about("How it was answered.")]
@@ -165,7 +165,7 @@ class CallEntry(Struct, frozen=True):
     unread: Annotated[
         list[str] | UnsetType, about("Arguments that could not be read and were left out, by name and index.", maxItems=20)
     ] = UNSET
-    error: Annotated[str | UnsetType, about("What the caller was told.")] = UNSET
+    error: Annotated[str | UnsetType, about("The error text that the caller got.")] = UNSET
 
 
 class CallsAnswer(Struct, frozen=True):
@@ -195,16 +195,16 @@ class ProductsAnswer(Struct, frozen=True):
 class RhythmEntry(Struct, frozen=True):
     """How long ago the last call of one kind was, compared to the usual interval."""
 
-    status: Annotated[Light, about("Green, amber after three times the usual distance, red after ten; not_started before the first.")]
+    status: Annotated[Light, about("Green; amber after three times the usual interval; red after ten; not_started before the first.")]
     age_seconds: Annotated[int | None, about("Seconds since the last one. Null where there was none.")]
-    usual_seconds: Annotated[int | None, about("The usual distance over 14 days. Null until there were five on three days of them.")]
+    usual_seconds: Annotated[int | None, about("The usual interval over 14 days. Null until there were five, on at least three days.")]
     text: Annotated[str, about("The same in a sentence.")]
 
 
 class TrackingHealthAnswer(Struct, frozen=True):
     """How well the shop's tracking works."""
 
-    status: Annotated[Light, about("The worst of what follows; not_started until a click and a sale came, unless something is wrong.")]
+    status: Annotated[Light, about("The worst of the following; not_started before the first click and sale, unless something is wrong.")]
     click: Annotated[RhythmEntry, about("Clicks.")]
     sale: Annotated[RhythmEntry, about("Sales.")]
     error_rate: Annotated[Share, about("Share of failed calls, this hour and the one before.")]

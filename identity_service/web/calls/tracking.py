@@ -59,15 +59,15 @@ def read(description: str, *types: str, **more: Any) -> Meta:
 
 OrderId = Annotated[Any, read("The shop's order ID.", "string", "number", minLength=1, maxLength=255)]
 ProductIdMember = Annotated[Any, read("The product's ID.", "string", "number", maxLength=255)]
-Pieces = Annotated[Any, read("How many, one where it is absent.", "number", "string", "null", minimum=-1_000_000, maximum=1_000_000)]
+Pieces = Annotated[Any, read("How many; one if it is absent.", "number", "string", "null", minimum=-1_000_000, maximum=1_000_000)]
 TEXTS = {"items": {"type": "string", "maxLength": 255}, "maxItems": 20}
 Labels = Annotated[Any, read("Labels of the element, at most 20 of 255 characters.", "array", "string", "null", **TEXTS)]
 EmailMember = Annotated[Any, read("The visitor's email. Empty for a guest. It is digested, and never kept.", "string", "null")]
 CustomerMember = Annotated[Any, read("The shop's ID of the customer. It is digested, and never kept.", "string", "number", "null")]
 Api = Annotated[ShortText | UnsetType | None, about("The call that filled the element.")]
 VISITOR = (
-    "Absent: no session. Null: off, so that only what was bought is kept. `auto`: the device's cookieless ID. `persistent`: that of the"
-    " cookie. Else a token, or a raw ID. What can be none of them counts as absent."
+    "Absent: no session. Null: tracking is off, and only the order itself is kept. `auto`: the device's cookieless ID. `persistent`: the ID"
+    " in the cookie. Else a token, or a raw ID. Anything else counts as absent."
 )
 NamedVisitor = Annotated[Any, read(VISITOR, "string", "number", "null", maxLength=120)]
 TYPED = "An ID typed into the address for a test, in place of `visitor`."
@@ -81,7 +81,7 @@ class ProductLine(Struct, frozen=True):
 
     id: Annotated[Any, read("The product's ID.", "string", "number", "null", maxLength=255)] = None
     quantity: Pieces = None
-    qty: Annotated[Pieces, about("The same as `quantity`, which goes before it.")] = None
+    qty: Annotated[Pieces, about("The same as `quantity`, which takes precedence.")] = None
     price: Annotated[Any, read("Price of one: a number or a numeric text.", "number", "string", "null", format="decimal")] = None
 
 
@@ -91,7 +91,7 @@ class TrackingBody(Members, frozen=True):
     private_key: Annotated[Any, about("The shop's private key, beside its public one in `key`.", type="string")] = UNSET
     visitor: Annotated[VisitorText | int | UnsetType | None, about("A token or a raw ID.")] = UNSET
     clerk_visitor: Annotated[VisitorText | UnsetType | None, about(TYPED)] = UNSET
-    markup: Annotated[Any, about("Whether the call stood in a page's markup, so that its email proves nothing.")] = False
+    markup: Annotated[Any, about("Whether the call was in a page's markup, so that its email proves nothing.")] = False
 
 
 class LoggedBody(TrackingBody, frozen=True):
@@ -110,7 +110,7 @@ class SaleBody(LoggedBody, frozen=True):
     products: Products = UNSET
     email: EmailMember = UNSET
     customer: CustomerMember = UNSET
-    currency: Annotated[Any, read("ISO 4217, in any case; the shop's own where it is absent.", "string", "null")] = UNSET
+    currency: Annotated[Any, read("ISO 4217, in any case; the shop's own if it is absent.", "string", "null")] = UNSET
 
 
 class ClickBody(LoggedBody, frozen=True):
@@ -244,7 +244,7 @@ class HeldOrder(Struct, frozen=True):
     time: Annotated[Time, about("When the sale was logged, in RFC 3339.")]
     revenue: Annotated[Money, about("Unit price times quantity, summed.")]
     products: Annotated[list[SoldLine], about("The order's lines.", maxItems=1000)]
-    currency: Annotated[str | UnsetType, about("Currency of the amounts, where the sale told one.")] = UNSET
+    currency: Annotated[str | UnsetType, about("Currency of the amounts, if the sale had one.")] = UNSET
     visitor: Annotated[str | UnsetType, about("ID of the visitor who bought.")] = UNSET
     email: Annotated[str | UnsetType, about("Digest of the order's email.")] = UNSET
     customer: Annotated[str | UnsetType, about("Digest of the order's customer ID.")] = UNSET

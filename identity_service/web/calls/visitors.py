@@ -46,13 +46,13 @@ Said = Literal["now", "remembered"]
 Age = Annotated[float, Meta(ge=0)]
 ConsentMember = Literal["granted", "refused", "unknown"] | ConsentObject
 ASKED = about(
-    "Absent: as consent decides. Null: no ID. `auto`: a cookieless one. `persistent`: a persistent one, by the shop's word. Else an own ID"
-    " of 1 to 64 of `A-Z a-z 0-9 _ . -`."
+    "Absent: consent decides. Null: no ID. `auto`: a cookieless ID. `persistent`: a persistent ID, asserted by the shop. Else your own ID,"
+    " 1 to 64 of `A-Z a-z 0-9 _ . -`."
 )
 CONSENT = about("The choice in a word, or its signals. `unknown` says nothing.")
-CLIENT = about("The visitor's surroundings, told by a server. Only a private key may send them.")
-SAID = about("`remembered` for a choice that is repeated from where it is kept. Else it was said now.")
-AGE = about("Milliseconds since the choice was said, for a post that is repeated.")
+CLIENT = about("The visitor's surroundings, sent by a server. Only a private key may send them.")
+SAID = about("`remembered` for a stored choice that is repeated; `now` for one that was just made.")
+AGE = about("Milliseconds since the choice was made, for a repeated post.")
 OURS = frozenset({"key", "private_key", "token", "visitor", "client", "said", "age_ms"})
 """Members of a banner's event that belong to this service."""
 
@@ -122,7 +122,7 @@ class DecisionsAnswer(Struct, frozen=True):
     mode: Annotated[ModeText, about("The mode that the visitor would have.")]
     sale_share_opt_out: Annotated[bool, about("Whether the visitor would count as opted out of sale and sharing.")]
     decision: Annotated[DecisionAnswer, about("Why.")]
-    trace: Annotated[list[TraceStep], about("Every fact in the order it was looked at; the last is the rule.")]
+    trace: Annotated[list[TraceStep], about("Every fact, in the order of evaluation. The last is the rule.")]
 
 
 class VerificationBody(Body, frozen=True):
@@ -134,7 +134,7 @@ class VerificationBody(Body, frozen=True):
 class VerificationAnswer(Struct, frozen=True, omit_defaults=True):
     """`valid` with the visitor, or with the reason against it."""
 
-    valid: Annotated[bool, about("Whether the token is this shop's and its ID lives.")]
+    valid: Annotated[bool, about("Whether the token belongs to this shop and its ID is alive.")]
     visitor: Annotated[str | UnsetType, about("The visitor's ID, of a valid token.")] = UNSET
     mode: Annotated[Literal["cookieless", "persistent"] | UnsetType, about("The ID's mode, of a valid token.")] = UNSET
     issued_at: Annotated[Time | UnsetType, about("When a valid token was signed, in RFC 3339.")] = UNSET
@@ -150,7 +150,7 @@ class ReceiptVerificationBody(Body, frozen=True):
 class ReceiptVerificationAnswer(Struct, frozen=True):
     """Whether the receipt is as the service signed it."""
 
-    valid: Annotated[bool, about("Whether this service signed it for this shop, and nothing of it was changed.")]
+    valid: Annotated[bool, about("Whether this service signed exactly this receipt for this shop.")]
 
 
 async def issue(call: Call) -> Reply:
