@@ -169,7 +169,10 @@ def test_an_internal_port_in_use_is_told_by_its_setting(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         flags = ("--port", str(free_port()), "--data", str(tmp_path / "data"))
         told = serve_in_vain(*flags, IDENTITY_SERVER__INTERNAL_PORT=str(port))
-    assert told == (3, f"port {port} of 127.0.0.1 is in use; stop what listens there or choose another with server.internal_port\n")
+    assert told == (
+        3,
+        f"port {port} of 127.0.0.1 is in use; stop the program that uses it, or choose another port with server.internal_port\n",
+    )
 
 
 def test_of_two_that_took_a_port_at_the_same_time_one_listens() -> None:
