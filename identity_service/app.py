@@ -1,4 +1,4 @@
-"""The whole start: from settings to services, to the ASGI application with what goes on beside calls, to a worker process."""
+"""The start: from settings to services, to the ASGI application with its background tasks, to a worker process."""
 
 import asyncio
 import contextlib
@@ -25,8 +25,8 @@ from identity_service.model.token import Signing
 from identity_service.server.addresses import proxies_of
 from identity_service.server.limits import MEMORY_VARIABLE, RateLimit, SharedMemory, open_memory, private_memory
 from identity_service.server.logs import configure, log, where
-from identity_service.server.metrics import observe_store, tell_counts, tell_store
-from identity_service.service.counters import Tally
+from identity_service.server.metrics import flush_counts, observe_store, set_store_gauges
+from identity_service.service.counters import Counters
 from identity_service.service.health import Addresses, HealthCheck
 from identity_service.service.identify import Visitors
 from identity_service.service.links import Links
@@ -50,7 +50,7 @@ from identity_service.web.edge import Edge
 from identity_service.web.routes import build
 
 REFUSALS_BEYOND = 10
-"""Of as many calls as a client may make, one more may be a refusal that is obeyed although it is over the limit."""
+"""Refusals over the rate limit are obeyed up to this fraction of a client's calls per second."""
 
 
 def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: SeenMark | None = None) -> Services:
@@ -58,10 +58,10 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
     limits, kept = settings.limits, settings.retention
     store = make_store(settings, _client(settings.store), handles, mark)
     tokens, receipts = Tokens(store, signing, clock), Receipts(store, signing, clock, kept.receipt_days)
-    links, tally = Links(store, clock), Tally(store, clock)
+    links, counters = Links(store, clock), Counters(store, clock)
     visitors = Visitors(store, signing, tokens, receipts, clock, kept.consent_days, kept.refusal_days)
     subjects, addresses = Subjects(visitors, tokens), Addresses(clock)
-    tracking, orders = Tracking(store, subjects, links, clock, limits.events_per_visitor), Orders(store, tally, clock)
+    tracking, orders = Tracking(store, subjects, links, clock, limits.events_per_visitor), Orders(store, counters, clock)
     return Services(
         shops=make_shops(settings.shops),
         store=store,
@@ -74,11 +74,11 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         tokens=tokens,
         subjects=subjects,
         tracking=tracking,
-        sales=Sales(store, subjects, tracking, tally, clock),
-        returns=Returns(store, tally, clock),
-        tally=tally,
+        sales=Sales(store, subjects, tracking, counters, clock),
+        returns=Returns(store, counters, clock),
+        counters=counters,
         orders=orders,
-        figures=FigureReader(store, tally, clock),
+        figures=FigureReader(store, counters, clock),
         health=HealthCheck(orders, addresses, clock),
         addresses=addresses,
         clock=clock,
@@ -129,8 +129,8 @@ def _limit(settings: Settings, memory: SharedMemory, table: int, per_second: flo
 
 
 class Application(Edge):
-    """The ASGI application, which owns its store connection. `clock`: seconds since 1970. `memory`: in which its workers count callers
-    together; without it each has its share of the limits. `mark`: of the store, as its workers know it together."""
+    """The ASGI application, which owns its store connection. `clock`: seconds since 1970. `memory`: shared by all workers to count callers;
+    without it, each worker enforces its share of the limits. `mark`: the store's mark, shared by all workers."""
 
     def __init__(
         self, settings: Settings, clock: Clock = time.time, memory: SharedMemory | None = None, mark: SeenMark | None = None
@@ -148,7 +148,7 @@ class Application(Edge):
         await send({"type": "lifespan.shutdown.complete"})
 
     def _end_streams_on(self, number: signal.Signals) -> None:
-        """The server waits for open answers before it tells of its end, and a live log would keep it waiting."""
+        """Ends live logs on the signal. The server waits for open answers before the shutdown event, so a live log would block it."""
         before, loop = signal.getsignal(number), asyncio.get_running_loop()
 
         def end(got: int, frame: FrameType | None) -> None:
@@ -161,17 +161,17 @@ class Application(Edge):
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Repairs while it runs, and closes the store connection after."""
-        tasks = [asyncio.create_task(self._upkeep()), asyncio.create_task(self._write_tally())]
+        """Runs the background tasks, then writes the last counts and closes the store connection."""
+        tasks = [asyncio.create_task(self._upkeep()), asyncio.create_task(self._write_counters())]
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            tell_counts()
+            flush_counts()
             with contextlib.suppress(ServiceError):
-                await self.services.tally.write()
+                await self.services.counters.write()
             await self.services.store.client.close()
 
     async def _upkeep(self) -> None:
@@ -179,26 +179,26 @@ class Application(Edge):
             try:
                 await self.keep_up()
             except StoreRefused:
-                pass  # was logged once
+                pass  # already logged
             except ServiceError as error:
                 log.warning("upkeep postponed: the store cannot be reached", reason=error.detail)
             except Exception as error:
                 log.error("fault", error=type(error).__name__, frames=where(error))
             await asyncio.sleep(INTERVAL)
 
-    async def _write_tally(self) -> None:
+    async def _write_counters(self) -> None:
         while True:
-            tell_store(self.services.store.client.open, bool(self.services.store.client.refused))
+            set_store_gauges(self.services.store.client.open, bool(self.services.store.client.refused))
             await asyncio.sleep(1)
-            tell_counts()
+            flush_counts()
             try:
-                await self.services.tally.write()
+                await self.services.counters.write()
             except ServiceError:
                 log.warning("counts wait: the store cannot be reached")
 
     async def keep_up(self) -> int:
-        """One round of repair and sweep, by one worker a minute; returns how many erasures it ended. A server of a cluster that is away
-        keeps nothing from being done elsewhere. Raises StoreUnavailable, once all has been tried."""
+        """One round of repair and sweep, by one worker per minute. Returns how many erasures it completed. A missing server of a cluster
+        does not stop the rest. Raises StoreUnavailable after everything was tried."""
         store, failures, ended, ours = self.services.store, Failures(), 0, True
         with failures.noted():
             await store.check_marks()
@@ -223,7 +223,7 @@ class Application(Edge):
 
 PR_SET_PDEATHSIG = 1
 OBJECTS = 20_000
-"""Made and not yet freed, at which unused cycles are looked for. Requests leave none, so it is rarely worth a look."""
+"""The number of new objects that starts the garbage collector. Requests leave no cycles, so it needs to run rarely."""
 
 
 def create(settings: Settings) -> Application:
@@ -239,7 +239,7 @@ def create(settings: Settings) -> Application:
 
 
 def _end_with_parent() -> None:
-    """A worker whose supervisor was killed must not go on serving: its store has ended, too. Linux only; elsewhere it lives on."""
+    """Ends this worker if its supervisor is killed, because the embedded store ends too. Linux only; elsewhere the worker continues."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     supervisor = multiprocessing.parent_process()

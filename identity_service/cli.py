@@ -1,6 +1,6 @@
-"""The command, one function for each of its parts.
+"""The command line, with one function for each command.
 
-Exit codes: 0 done, 1 failed or found wrong, 2 wrong arguments or settings, with every fault named, 3 the port cannot be listened on.
+Exit codes: 0 done; 1 failed, or something is wrong; 2 wrong arguments or settings, with every fault listed; 3 cannot listen on the port.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from identity_service.version import VERSION
 DEVELOPMENT = "development"
 PROGRAM = "identity-service"
 BOUND = ("host", "port", "internal_port", "workers", "drain_seconds")
-"""Settings of the server that a running one keeps."""
+"""Settings that a running server keeps until it restarts."""
 CONFIG_HELP = "a shipped file (development, production), a path, or the folder of a settings.toml"
 FLAGS = {"SERVER__HOST": "--host", "SERVER__PORT": "--port", "SERVER__WORKERS": "--workers", "STORE__URL": "--data"}
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def serve(asked: argparse.Namespace) -> int:
-    """Blocks until it is told to stop. The store is started once, here, before the workers, and ends after them."""
+    """Blocks until a signal stops it. An embedded store starts here, before the workers, and stops after them."""
     settings = _settings(asked)
     configure(settings.server.log_level)
     metrics = tempfile.mkdtemp(prefix="identity-metrics-")
@@ -74,13 +74,13 @@ def serve(asked: argparse.Namespace) -> int:
         with ExitStack() as stack:
             bound = [stack.enter_context(bind(settings.server.host, port, chosen)) for chosen, port in settings.server.ports.items()]
             if settings.store.url.startswith(EMBEDDED):
-                store = _started(Path(settings.store.url.removeprefix(EMBEDDED)))
+                store = _start_embedded(Path(settings.store.url.removeprefix(EMBEDDED)))
             settings, mark = _with_running(store, settings), SeenMark(Path(metrics, "mark"))
             _examine(settings.store.url, settings, mark, may_come=True)
 
             def read_again() -> Settings:
                 nonlocal settings
-                found = _as_bound(settings.server, _with_running(store, _settings(asked)))
+                found = _keep_bound(settings.server, _with_running(store, _settings(asked)))
                 _examine(found.store.url, found, mark, may_come=found.store.url == settings.store.url)
                 settings = found
                 return found
@@ -94,9 +94,9 @@ def serve(asked: argparse.Namespace) -> int:
 
 
 def demo(asked: argparse.Namespace) -> int:
-    """`serve` with the demo shop. Only warnings are logged unless asked otherwise: the shop's live panel asks often."""
+    """`serve` with the demo shop. By default it logs warnings only, because the shop's live panel calls often."""
     if (asked.config or os.environ.get(CONFIG_VARIABLE, DEVELOPMENT)) != DEVELOPMENT:
-        raise SettingsError(["server.demo: the demo shop runs with the development configuration only, whose keys it uses"])
+        raise SettingsError(["server.demo: the demo shop needs the keys of the development configuration; leave out --config"])
     os.environ["IDENTITY_SERVER__DEMO"] = "true"
     os.environ.setdefault("IDENTITY_SERVER__LOG_LEVEL", "warning")
     return serve(asked)
@@ -115,17 +115,17 @@ def initialise(asked: argparse.Namespace) -> int:
 def check(asked: argparse.Namespace) -> int:
     settings = _settings(asked)
     shops = ", ".join(f"{name} ({shop.policy})" for name, shop in settings.shops.items())
-    print(f"settings are in order; shops: {shops}")
+    print(f"the settings are valid; shops: {shops}")
     for name in (name for name, shop in settings.shops.items() if not shop.origins):
-        print(f"shops.{name}.origins is empty: no page of the shop can call; servers can")
+        print(f"shops.{name}.origins is empty, so only servers can call; add the origins of the shop's pages")
     if asked.store:
         _examine(_running_url(settings.store.url), settings)
-        print("the store is fit for use")
+        print("the store is ready")
     return 0
 
 
 def doctor(asked: argparse.Namespace) -> int:
-    """Prints a line for each finding; exit code 1 when something is wrong."""
+    """Prints one line per finding. Exit code 1 if something is wrong."""
     settings = _settings(asked)
     url = _running_url(asked.url or settings.store.url)
     timeout, replicas = settings.store.timeout_seconds, settings.store.replicas
@@ -134,7 +134,9 @@ def doctor(asked: argparse.Namespace) -> int:
     except ValueError as error:
         raise SettingsError([f"store.url: {error}"]) from None
     except StoreUnavailable as error:
-        raise SettingsError([f"store.url: the store does not answer at {store_name(url)} ({error})"]) from None
+        raise SettingsError(
+            [f"store.url: the store does not answer at {store_name(url)} ({error}); start it, or correct the address"]
+        ) from None
     findings = diagnose(found, url, replicas, timeout)
     for finding in findings:
         print(f"{'wrong  ' if finding.wrong else 'warning'} {' '.join(filter(None, (finding.place, finding.text)))}")
@@ -144,8 +146,8 @@ def doctor(asked: argparse.Namespace) -> int:
     return int(any(finding.wrong for finding in findings))
 
 
-def keys_new(asked: argparse.Namespace) -> int:  # noqa: ARG001 every command takes the same
-    """Prints new keys; nothing is written anywhere."""
+def keys_new(asked: argparse.Namespace) -> int:  # noqa: ARG001 every command has this argument
+    """Prints new keys, and writes nothing."""
     print(keys_text(NewKeys()))
     return 0
 
@@ -173,16 +175,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=PROGRAM, description="Consent-aware visitor IDs for webshops.")
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {VERSION}")
     commands = parser.add_subparsers(required=True)
-    making = commands.add_parser("init", help="write settings, secrets and an edge's environment for a shop of your own")
+    making = commands.add_parser("init", help="write settings, secrets and the edge's environment for your own shop")
     making.set_defaults(run=initialise)
-    making.add_argument("folder", metavar="DIR", type=Path, help="made where it is absent; nothing in it is overwritten")
+    making.add_argument("folder", metavar="DIR", type=Path, help="created if it does not exist; nothing in it is overwritten")
     making.add_argument("--shop", metavar="NAME", default="shop", help="the shop's name in settings and keys (%(default)s)")
     making.add_argument(
-        "--origin", metavar="URL", action="append", default=[], help="of the shop's pages, as https://shop.example; repeatable"
+        "--origin", metavar="URL", action="append", default=[], help="origin of the shop's pages, such as https://shop.example; repeatable"
     )
-    making.add_argument("--policy", choices=("standard", "strict"), default="standard", help="%(default)s, or strict: by region")
-    making.add_argument("--store", metavar="URL", default="", help="a form of store.url (embedded, in DIR/data)")
-    making.add_argument("--port", type=int, default=8080, help="of the service (%(default)s)")
+    making.add_argument("--policy", choices=("standard", "strict"), default="standard", help="%(default)s; strict depends on the region")
+    making.add_argument("--store", metavar="URL", default="", help="the store.url (default: embedded, in DIR/data)")
+    making.add_argument("--port", type=int, default=8080, help="the service's port (%(default)s)")
     _add_running(commands)
     _add_moving(commands)
     keys = commands.add_parser("keys", help="keys of shops and of the service").add_subparsers(required=True)
@@ -198,9 +200,9 @@ def _add_running(commands: Commands) -> None:
     checking = commands.add_parser("check", help="check settings and shops without starting")
     checking.set_defaults(run=check)
     checking.add_argument("--store", action="store_true", help="also examine the server of store.url")
-    examining = commands.add_parser("doctor", help="say what is wrong with a live store and what to set instead")
+    examining = commands.add_parser("doctor", help="report what is wrong with a live store, and what to set instead")
     examining.set_defaults(run=doctor)
-    examining.add_argument("url", nargs="?", help="the store's; else that of store.url")
+    examining.add_argument("url", nargs="?", help="the store to examine (default: store.url)")
     for command in (serving, showing, checking, examining):
         command.add_argument("--config", help=CONFIG_HELP)
         command.add_argument("--host")
@@ -214,22 +216,22 @@ def _add_moving(commands: Commands) -> None:
     moving.set_defaults(run=run_move, host=None, port=None, workers=None, data=None)
     moving.add_argument("source", metavar="FROM", help="embedded:DIR or a URL, as in store.url; no service may run on it")
     target = moving.add_mutually_exclusive_group(required=True)
-    target.add_argument("target", metavar="TO", nargs="?", help="the same forms; empty")
-    target.add_argument("--undo", action="store_true", help="let services start on FROM again, after a move or in the middle of one")
+    target.add_argument("target", metavar="TO", nargs="?", help="an empty store, in the same forms")
+    target.add_argument("--undo", action="store_true", help="allow services to start on FROM again, after or during a move")
     moving.add_argument("--config", help=f"{CONFIG_HELP}: the peppers of TO")
     saving = commands.add_parser("backup", help="copy an embedded store, also while it runs")
     saving.set_defaults(run=run_backup)
     saving.add_argument("source", metavar="FROM", type=Path, help="directory of the store")
     saving.add_argument("target", metavar="TO", type=Path, help="a new directory")
-    forgetting = commands.add_parser("forget", help="withdraw from a restored store whoever has withdrawn since its backup")
+    forgetting = commands.add_parser("forget", help="repeat withdrawals and erasures since the backup in a restored store")
     forgetting.set_defaults(run=run_forget, host=None, port=None, workers=None, data=None)
-    forgetting.add_argument("current", metavar="CURRENT", help="the store that is replaced; no service may run on it")
-    forgetting.add_argument("restored", metavar="RESTORED", help="the restored one; neither here")
+    forgetting.add_argument("current", metavar="CURRENT", help="the store that will be replaced; no service may run on it")
+    forgetting.add_argument("restored", metavar="RESTORED", help="the restored store; no service may run on it")
     forgetting.add_argument("--config", help=CONFIG_HELP)
 
 
 def _settings(asked: argparse.Namespace) -> Settings:
-    """The command line stands above the environment."""
+    """The settings. The command line overrides the environment."""
     environment, flags = dict(os.environ), {}
     data = f"{EMBEDDED}{asked.data}" if asked.data else None
     told = {"SERVER__HOST": asked.host, "SERVER__PORT": asked.port, "SERVER__WORKERS": asked.workers, "STORE__URL": data}
@@ -243,7 +245,7 @@ def _settings(asked: argparse.Namespace) -> Settings:
 
 
 def _running_url(url: str) -> str:
-    """Where a store answers. Raises SettingsError for an embedded one that does not run."""
+    """The URL of a running store. Raises SettingsError for an embedded one that does not run."""
     if not url.startswith(EMBEDDED):
         return url
     socket = Path(url.removeprefix(EMBEDDED), "server.sock").absolute()
@@ -253,15 +255,15 @@ def _running_url(url: str) -> str:
 
 
 def _with_running(store: EmbeddedStore | None, settings: Settings) -> Settings:
-    """With the address of the store that the service has started, which stays until its end."""
+    """The settings with the address of the embedded store that this service has started, which does not change while it runs."""
     if store:
         return replace(settings, store=replace(settings.store, url=store.url))
     if settings.store.url.startswith(EMBEDDED):
-        raise SettingsError(["store.url: an embedded store starts with the service; stop it and start it again"])
+        raise SettingsError(["store.url: changing to an embedded store needs a restart; stop the service and start it again"])
     return settings
 
 
-def _started(directory: Path) -> EmbeddedStore:
+def _start_embedded(directory: Path) -> EmbeddedStore:
     store = EmbeddedStore(directory, log=lambda event, values: log.warning(event, **values))
     try:
         store.start()
@@ -270,8 +272,8 @@ def _started(directory: Path) -> EmbeddedStore:
     return store
 
 
-def _as_bound(bound: ServerSettings, settings: Settings) -> Settings:
-    """With the places at which the service listens and the number of its workers, which stay until its end."""
+def _keep_bound(bound: ServerSettings, settings: Settings) -> Settings:
+    """The settings with the addresses and the number of workers that do not change while the service runs."""
     kept = {name: getattr(bound, name) for name in BOUND}
     if changed := [name for name, value in kept.items() if getattr(settings.server, name) != value]:
         log.warning("these settings change with a restart", settings=[f"server.{name}" for name in changed])
@@ -279,20 +281,20 @@ def _as_bound(bound: ServerSettings, settings: Settings) -> Settings:
 
 
 def _examine(url: str, settings: Settings, mark: SeenMark | None = None, *, may_come: bool = False) -> None:
-    """Raises SettingsError for a server that would lose links, or whose keys are not these settings', or that does not answer. `mark`: of
-    a service that runs. `may_come`: a server that does not answer yet is none of the settings' faults."""
+    """Raises SettingsError if the store would lose data, was written under other keys, or does not answer. `mark`: of a running service.
+    `may_come`: a store that does not answer yet is only logged."""
 
-    async def examined() -> list[str]:
+    async def store_faults() -> list[str]:
         client = Client(url, settings.store.timeout_seconds)
         try:
             return await examine(client) or await examine_marks(client, schema_of(settings.secrets.peppers), mark or SeenMark())
         except StoreUnavailable:
             if not may_come:
                 return [f"store.url: the store does not answer at {store_name(url)}; start it, or correct the address or its password"]
-            log.warning("the store does not answer yet; calls that need it are answered 503", store=store_name(url))
+            log.warning("the store does not answer yet; calls that need it get 503", store=store_name(url))
             return []
         finally:
             await client.close()
 
-    if found := asyncio.run(examined()):
+    if found := asyncio.run(store_faults()):
         raise SettingsError(found)

@@ -1,9 +1,9 @@
-"""Every way a call can fail, one class each, under one root; `server/problems.py` turns them into answers."""
+"""Every way in which a call can fail, one class each under one root. `server/problems.py` turns them into answers."""
 
 
 class ServiceError(Exception):
-    """`detail` goes to the caller: it says what to do next and never repeats an email, an address, a token or a key. `cookies` go out
-    with the answer: a refusal is remembered on the device even when the store is lost."""
+    """`detail` is sent to the caller. It says what to do next, and never repeats an email, an address, a token or a key. `cookies` are
+    sent with the error, so that the device remembers a refusal even while the store is down."""
 
     status = 500
     code = "internal"
@@ -33,11 +33,11 @@ class NotFound(ServiceError):
 
 
 class MethodNotAllowed(ServiceError):
-    status, code, title = 405, "method_not_allowed", "The address does not take this method"
+    status, code, title = 405, "method_not_allowed", "This address does not accept this method"
 
 
 class TooSlow(ServiceError):
-    status, code, title = 408, "too_slow", "The request came too slowly"
+    status, code, title = 408, "too_slow", "The request took too long to arrive"
 
 
 class ConsentRequired(ServiceError):
@@ -53,11 +53,11 @@ class TargetTooLong(ServiceError):
 
 
 class UnsupportedMedia(ServiceError):
-    status, code, title = 415, "unsupported_media", "The body is in a form that is not read"
+    status, code, title = 415, "unsupported_media", "The body's format is not supported"
 
 
 class Invalid(ServiceError):
-    status, code, title = 422, "invalid", "A member has a value that cannot be used"
+    status, code, title = 422, "invalid", "A member has an invalid value"
 
 
 class RateLimited(ServiceError):
@@ -69,7 +69,7 @@ class HeadersTooLarge(ServiceError):
 
 
 class StoreUnavailable(ServiceError):
-    """The store did not answer in time or refused; whether a write happened is unknown, so the caller repeats the call."""
+    """The store refused or did not answer in time. It is unknown whether a write happened, so the caller repeats the call."""
 
     status, code, title = 503, "store_unavailable", "The store cannot be reached"
 
@@ -78,15 +78,15 @@ class StoreUnavailable(ServiceError):
 
 
 class StoreRefused(StoreUnavailable):
-    """The store proved not to be this service's; `detail` says why, to operators."""
+    """The store does not belong to this service. `detail` tells operators why."""
 
 
 class UnknownVersion(ServiceError):
-    status, code, title = 505, "unknown_version", "This version of HTTP is not spoken"
+    status, code, title = 505, "unknown_version", "This version of HTTP is not supported"
 
 
 class SettingsError(Exception):
-    """`faults` names every wrong setting, one line each."""
+    """`faults` has one line for each wrong setting."""
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults))

@@ -158,7 +158,7 @@ def test_a_port_in_use_is_told_in_one_line_before_a_store_starts(tmp_path: Path)
         taken.listen()
         port = taken.getsockname()[1]
         told = serve_in_vain("--port", str(port), "--data", str(tmp_path / "data"))
-    assert told == (3, f"port {port} of 127.0.0.1 is in use; stop what listens there or choose another with --port\n")
+    assert told == (3, f"port {port} of 127.0.0.1 is in use; stop the program that uses it, or choose another port with --port\n")
     assert not (tmp_path / "data").exists()
 
 
@@ -169,7 +169,10 @@ def test_an_internal_port_in_use_is_told_by_its_setting(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         flags = ("--port", str(free_port()), "--data", str(tmp_path / "data"))
         told = serve_in_vain(*flags, IDENTITY_SERVER__INTERNAL_PORT=str(port))
-    assert told == (3, f"port {port} of 127.0.0.1 is in use; stop what listens there or choose another with server.internal_port\n")
+    assert told == (
+        3,
+        f"port {port} of 127.0.0.1 is in use; stop the program that uses it, or choose another port with server.internal_port\n",
+    )
 
 
 def test_of_two_that_took_a_port_at_the_same_time_one_listens() -> None:
@@ -190,7 +193,7 @@ def test_a_host_that_is_not_this_machines_is_told_in_one_line(tmp_path: Path, ho
     }
     own |= {"IDENTITY_SHOPS__MINE__PRIVATE_KEYS": "", "IDENTITY_CONFIG": "production"}
     told = serve_in_vain("--host", host, "--port", str(free_port()), "--data", str(tmp_path / "data"), **own)
-    assert told == (3, f"{host} is no address of this machine; choose one with --host, or 0.0.0.0 for all\n")
+    assert told == (3, f"{host} is not an address of this machine; choose one with --host, or 0.0.0.0 for all\n")
 
 
 def test_a_data_directory_that_cannot_be_is_told_in_one_line(tmp_path: Path) -> None:
@@ -358,7 +361,7 @@ def test_another_pepper_is_told_at_sighup_and_by_check_and_the_workers_stay(tmp_
     check = [sys.executable, "-m", "identity_service", "check", "--store", "--config", str(named)]
     with served(tmp_path, "--config", str(named)) as service:
         assert service.call("/v1/links", {"email": "a@example.com", "visitor": "abc123"})[0] == 200
-        assert "fit for use" in subprocess.run(check, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+        assert "the store is ready" in subprocess.run(check, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
         before = set(_workers(service))
         named.write_text(named.read_text().replace("development-only-pepper", "development-only-another"))
         os.kill(service.process.pid, signal.SIGHUP)
@@ -392,7 +395,7 @@ def test_a_running_service_takes_no_embedded_store_anew(tmp_path: Path) -> None:
             os.kill(service.process.pid, signal.SIGHUP)
             assert eventually(lambda: errors_in(service.log))
             [error] = errors_in(service.log)
-            assert error["faults"] == ["store.url: an embedded store starts with the service; stop it and start it again"]
+            assert error["faults"] == ["store.url: changing to an embedded store needs a restart; stop the service and start it again"]
             assert service.call("/v1/visitors", {})[0] == 200
 
 

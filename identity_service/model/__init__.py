@@ -1,1 +1,1 @@
-"""What things are: visitors, consent, policy, handles, links, events, shops, tokens. No I/O: times and randomness are arguments."""
+"""The nouns: visitors, consent, policy, handles, links, events, shops, tokens. No I/O; times and randomness are arguments."""

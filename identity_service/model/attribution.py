@@ -1,5 +1,7 @@
-"""Attribution: label → click → sale. A product of an order is credited to the labels of the clicks on it that the same visitor made
-within the shop's window before the sale; a click later than the sale changes nothing. The chain breaks at its first missing link.
+"""Attribution: label → click → sale.
+
+A product of an order is credited to the labels of the same visitor's clicks on it, within the shop's window before the sale. Later clicks
+change nothing. If a link of the chain is missing, the first missing one is the reason.
 """
 
 from collections.abc import Sequence
@@ -10,9 +12,9 @@ from typing import Any
 from identity_service.model.event import Event, EventType, ProductId, first_bytes
 
 MOST_LABEL_BYTES = 2_048
-"""Of a credit: its newest labels."""
+"""Per credit. The newest labels are kept."""
 MOST_CREDIT_BYTES = 16_384
-"""Of an order: its first credits. A withdrawal has to take them away from hundreds of orders in one step."""
+"""Per order. The first credits are kept, because a withdrawal removes those of hundreds of orders in one step."""
 
 
 class Break(StrEnum):
@@ -29,27 +31,27 @@ class Break(StrEnum):
 
 
 EXPLANATIONS = {
-    Break.NULL_MODE: "Tracking is switched off for this visitor (visitor is null, or its consent forbids an ID, or it has withdrawn),"
-    " so only what was bought is known.",
-    Break.NO_VISITOR: "The sale call had no visitor that could be known: none was sent, its token had expired, or it was auto from a"
-    " server. Always include the visitor parameter, the same as in the click calls.",
+    Break.NULL_MODE: "Tracking is off for this visitor (visitor is null, its consent forbids an ID, or it has withdrawn), so only the"
+    " order itself is known.",
+    Break.NO_VISITOR: "The sale call had no usable visitor: none was sent, its token had expired, or a server sent auto. Always send the"
+    " same visitor parameter as in the click calls.",
     Break.NO_CLICK: "No click of this visitor was logged before the sale. Call log/click each time a visitor clicks a product that an"
     " element shows, and keep the visitor ID the same from the first page view to the sale.",
     Break.SIMILAR_VISITOR: "Clicks were logged under a visitor ID that differs by one character. The ID of the sale must match"
     " exactly; a different format, an extra character or a regenerated ID breaks the link.",
-    Break.OTHER_PRODUCT: "The visitor clicked other product IDs than it bought, as far as its newest events are kept. Use the parent"
-    " product's ID in log/click and log/sale alike, never the ID of a variant.",
-    Break.NO_LABELS: "The clicks carried no labels, and no results call had shown the product before. Send labels with results or clicks.",
-    Break.BLANK_LABELS: "The clicks' labels were empty or only whitespace, so the element they came from is unknown.",
-    Break.ERASED: "The visitor of this order has withdrawn or was erased; the order stays without its history.",
+    Break.OTHER_PRODUCT: "Among the visitor's newest events, the clicked product IDs differ from those it bought. Use the parent"
+    " product's ID in both log/click and log/sale, never the ID of a variant.",
+    Break.NO_LABELS: "The clicks had no labels, and no results call had shown the product before. Send labels with results or clicks.",
+    Break.BLANK_LABELS: "The labels of the clicks were empty or whitespace, so their element is unknown. Send a label for each element.",
+    Break.ERASED: "The visitor of this order has withdrawn or was erased, so only the order itself is kept.",
 }
 ATTRIBUTED = "The order is attributed to the labels of the clicks that led to it."
-ONE_LABEL = "All clicks of this shop carry one and the same label, so elements cannot be told apart: use a unique label for each element."
+ONE_LABEL = "All clicks of this shop have the same label, so elements cannot be distinguished. Use a unique label for each element."
 
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """One product of an order and the labels it is credited to, newest click first. `clicked_at`: seconds since 1970."""
+    """One product of an order, and the labels of the clicks on it, newest first. `clicked_at`: seconds since 1970."""
 
     product: ProductId
     labels: tuple[str, ...]
@@ -62,7 +64,7 @@ class Credit:
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """Credits, as many as an order keeps, or why there are none."""
+    """The credits that an order keeps, or the reason why there are none."""
 
     credits: tuple[Credit, ...] = ()
     missing: Break | None = None
@@ -73,7 +75,7 @@ class Attribution:
 
 
 def attribute(products: Sequence[ProductId], events: Sequence[Event], now: int, window: int) -> Attribution:
-    """`events`: of one visitor, in any order. `window`: seconds before `now` in which clicks count. IDs compare as text."""
+    """`events`: those of one visitor, in any order. `window`: seconds before `now` in which clicks count. IDs are compared as text."""
     clicks = sorted(
         (event for event in events if event.type is EventType.CLICK and now - window <= event.time <= now), key=lambda click: -click.time
     )
@@ -94,7 +96,7 @@ def attribute(products: Sequence[ProductId], events: Sequence[Event], now: int, 
 
 
 def _credit(product: ProductId, clicks: Sequence[Event]) -> Credit | None:
-    """`clicks` on the product, newest first."""
+    """`clicks`: those on the product, newest first."""
     labelled = [click for click in clicks if click.labels]
     if not labelled:
         return None

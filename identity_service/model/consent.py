@@ -1,7 +1,7 @@
 """Consent: what a person chose, and the proof of it.
 
-A signal is one consent input with three values: granted, refused, or absent (`choice` is None). Whatever cannot be read is
-absent: it never grants, and it never erases an earlier choice. Among choices the newest wins, a refusal at a tie.
+A signal is one consent input with three values: granted, refused, or absent (`choice` is None). An unreadable signal is absent: it never
+grants, and never removes an earlier choice. The newest choice wins; at a tie, the refusal.
 """
 
 import hashlib
@@ -14,11 +14,11 @@ from typing import Any, Literal, NewType
 from msgspec import Struct, structs
 
 Millis = NewType("Millis", int)
-"""Milliseconds since 1970, for the times of choices: they are ordered by it. All other times are whole seconds."""
+"""Milliseconds since 1970, which order choices. All other times are whole seconds."""
 
 
 SHOP = "shop"
-"""Source of a grant that is the shop's word, not the person's."""
+"""Source of a grant that the shop asserts, without a choice of the person."""
 
 
 class Choice(StrEnum):
@@ -29,7 +29,7 @@ class Choice(StrEnum):
 
 
 class Purpose(StrEnum):
-    """`STORAGE` and `MEASUREMENT` together allow a persistent ID; `LINKING` allows links to emails and follows storage when absent."""
+    """`STORAGE` and `MEASUREMENT` together allow a persistent ID. `LINKING` allows links to emails; if absent, `STORAGE` decides."""
 
     STORAGE = "storage"
     MEASUREMENT = "measurement"
@@ -37,10 +37,9 @@ class Purpose(StrEnum):
 
 
 class Signal(Struct, frozen=True):
-    """`decided_at`: when the person chose; `dated` says that the sender told it, else it is the time of arrival. `raw_digest`: SHA-256
-    of the signal as it came, in hex. `remembered`: repeated from where it is kept (a banner's cookie, a shop's session, a banner's state at
-    load) rather than said with this call; `of_cookie`: in a banner's cookie that came along. `purposes`: the choices by name, where they
-    were told so."""
+    """`decided_at`: when the person chose, if `dated`; else when the signal arrived. `raw_digest`: SHA-256 of the raw signal, in hex.
+    `remembered`: repeated from storage (a banner's cookie or its state at load, a shop's session) rather than said with this call.
+    `of_cookie`: read from a banner's cookie of this call. `purposes`: the choices by name, if the sender named them."""
 
     source: str
     choice: Choice | None
@@ -60,27 +59,27 @@ class Signal(Struct, frozen=True):
 
     @property
     def refuses(self) -> bool:
-        """Storage, or links where no banner's cookie tells it, which says it again with the next call."""
+        """Refuses storage; or links, unless a banner's cookie says so, since it repeats that with every call."""
         return self.choice is Choice.REFUSED or (self.linking is Choice.REFUSED and not self.of_cookie)
 
     def is_older(self, moment: Millis) -> bool:
-        """Than what was stored with that moment. What is said with this call never is, whatever clock stamped the other."""
+        """Whether it is older than a choice stored at `moment`. A choice said with this call never is, whatever the clocks say."""
         return self.dated and self.decided_at < moment
 
 
 class NoticeVersion(Struct, frozen=True):
-    """Which text a shop shows where it asks. `since`: when it began to; None where the shop does not tell."""
+    """The text that a shop shows when it asks for consent. `since`: when it was first shown, if the shop sets that."""
 
     name: str
     since: Millis | None = None
 
     def covers(self, version: str | None, decided_at: Millis) -> bool:
-        """Whether a grant was given to this text: it says so, or is younger than the text."""
+        """Whether a grant was given to this text: it names the text, or is newer."""
         return version == self.name or (self.since is not None and decided_at > self.since)
 
 
 class Consent(Struct, frozen=True):
-    """A grant as the visitor's record keeps it. `raw_digest`: the first characters of the signal's, by which a replay is known."""
+    """A grant as the visitor's record keeps it. `raw_digest`: the first characters of the signal's digest, to detect replays."""
 
     granted_at: Millis
     source: str
@@ -93,7 +92,7 @@ class Consent(Struct, frozen=True):
         return self.source == SHOP
 
     def is_given_to(self, notice: NoticeVersion | None) -> bool:
-        """None: to any text. The shop's word is given to none."""
+        """`notice` None: any text counts. A grant of the shop depends on no text."""
         return notice is None or self.is_of_the_shop or notice.covers(self.policy_version, self.granted_at)
 
     def as_signal(self) -> Signal:
@@ -101,15 +100,15 @@ class Consent(Struct, frozen=True):
 
 
 class EarlierRefusal(Struct, frozen=True):
-    """What the refusal cookie tells. `at`: the last moment at which the refusal may have been said; a grant lifts it that is said now, or
-    dated later. `refuses`: False once it is so old that it only keeps such older grants from counting."""
+    """The content of the refusal cookie. `at`: the latest moment at which the person may have refused. A grant overrides it if it is said
+    now or dated later. `refuses`: False once it has expired; then it only stops older grants from counting."""
 
     at: Millis
     refuses: bool
 
 
 class OptOutsSeen(Struct, frozen=True):
-    """When Global Privacy Control and Do Not Track first came with a visitor; each counts by itself."""
+    """When a visitor first sent Global Privacy Control and Do Not Track. Each counts separately."""
 
     gpc: Millis | None = None
     dnt: Millis | None = None
@@ -119,11 +118,11 @@ NEVER_SEEN = OptOutsSeen()
 
 
 class Receipt(Struct, frozen=True, omit_defaults=True):
-    """Signed proof of a consent decision; what is not known is left out of what is signed. `time`: of its arrival, `decided_at`: of the
-    choice, both in seconds since 1970; those of the first schema tell no time of the choice. `purposes`: those that were asked.
+    """Signed proof of a consent decision. Unknown members are not signed. `time`: when the choice arrived; `decided_at`: when it was made,
+    which receipts of the first schema lack; both in seconds since 1970. `purposes`: those that the person was asked about.
 
-    `visitor_digest` is keyed by a random key that only the visitor's record holds: once the record is erased nobody can tell whose
-    receipt it is, and it stays as proof by its own `receipt_id`.
+    `visitor_digest` is keyed by a random key that only the visitor's record holds. Once the record is erased, nobody can tell whose receipt
+    it is, and it remains as proof under its own `receipt_id`.
     """
 
     receipt_id: str
@@ -142,17 +141,17 @@ class Receipt(Struct, frozen=True, omit_defaults=True):
 
     @property
     def basis(self) -> Literal["person", "shop"]:
-        """Whose word it is; the shop's proves no consent."""
+        """Who made the choice. A receipt of the shop proves no consent."""
         return "shop" if self.source == SHOP else "person"
 
     def members(self) -> dict[str, Any]:
-        """As it is exported and shown."""
+        """For exports and pages."""
         decided_at = self.time if self.decided_at is None else self.decided_at
         return {**structs.asdict(self), "decided_at": decided_at, "basis": self.basis}
 
 
 def purposes_choice(purposes: dict[Purpose, Choice]) -> Choice | None:
-    """Granted needs storage and measurement; one refusal of the two refuses; anything less is absent."""
+    """Granted if storage and measurement are granted; refused if one of them is refused; else absent."""
     needed = [purposes.get(Purpose.STORAGE), purposes.get(Purpose.MEASUREMENT)]
     if Choice.REFUSED in needed:
         return Choice.REFUSED
@@ -160,7 +159,7 @@ def purposes_choice(purposes: dict[Purpose, Choice]) -> Choice | None:
 
 
 def newest_choice(signals: Iterable[Signal]) -> Signal | None:
-    """The signal whose choice counts; later arguments win over earlier ones of the same second, except over a refusal."""
+    """The signal whose choice counts. At the same time, a refusal wins; else the later argument."""
     newest: Signal | None = None
     for signal in signals:
         if signal.choice is None:
@@ -171,12 +170,12 @@ def newest_choice(signals: Iterable[Signal]) -> Signal | None:
 
 
 def choice_said(signals: Sequence[Signal]) -> Signal | None:
-    """A request's newest choice. What is merely remembered, without a time of its own, is no newer than what was said."""
+    """A request's newest choice. A remembered grant without a date does not count beside a choice that was said."""
     said = any(one.choice and not one.remembered for one in signals)
     return newest_choice(one for one in signals if not (said and one.remembered and not one.dated and one.choice is Choice.GRANTED))
 
 
 def visitor_digest(receipt_key: str, visitor: str) -> str:
-    """22 characters of HMAC-SHA-256 under the record's random key."""
+    """22 characters of HMAC-SHA-256, keyed by the record's random key."""
     digest = hmac.digest(receipt_key.encode(), visitor.encode(), hashlib.sha256)
     return urlsafe_b64encode(digest[:16]).decode().rstrip("=")

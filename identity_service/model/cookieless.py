@@ -1,10 +1,10 @@
-"""Cookieless visitor IDs: derived from address and user agent, nothing on the device.
+"""Cookieless visitor IDs, derived from address and user agent. Nothing is kept on the device.
 
-ID = HMAC-SHA-256 under the window's key over length-prefixed shop, address (IPv6: its /64) and user agent, cut to 128 bits. The key is made
-of the pepper, so that the store alone cannot be turned back to addresses, and of a salt: 32 random bytes for one shop and one window of 1
-to 30 days. The salt lives in the store with a TTL, and the key in memory. Both are destroyed 30 minutes after the window's end, and no
-backup holds a salt: from then on nobody can compute the window's IDs again. During those 30 minutes an ID that was active within the last
-30 is kept, so that midnight cuts no session.
+ID = HMAC-SHA-256 over length-prefixed shop, address (IPv6: its /64) and user agent, keyed by the window's key, cut to 128 bits. The key is
+derived from the pepper, so that the store alone does not reveal addresses, and from a salt: 32 random bytes for one shop and one window of
+1 to 30 days. The salt is in the store with a TTL, the key in memory. Both are destroyed 30 minutes after the window ends, and backups hold
+no salts, so nobody can compute the window's IDs after that. In those 30 minutes, an ID that was active within the last 30 stays the same,
+so that midnight interrupts no session.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ SALT_BYTES = 32
 
 
 class Window(Struct, frozen=True):
-    """`start` and `end` in seconds since 1970; windows are counted from 1970, so all workers agree."""
+    """`start` and `end`: seconds since 1970. Windows are counted from 1970, so that all workers agree."""
 
     start: int
     end: int
@@ -44,7 +44,7 @@ def window_at(now: int, days: int) -> Window:
 
 
 def derive(key: bytes, shop: str, address: str, user_agent: str) -> VisitorId:
-    """`address` is the visitor's own, never a server's; raises ValueError if it is none."""
+    """`address`: the visitor's own, never a server's. Raises ValueError if it is not an address."""
     message = prefixed((shop, _network(address), user_agent))
     return VisitorId(urlsafe_b64encode(hmac.digest(key, message, hashlib.sha256)[:16]).decode().rstrip("="))
 

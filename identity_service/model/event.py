@@ -1,4 +1,4 @@
-"""Tracking events: what a visitor saw, clicked and bought, and the sale that may come of it."""
+"""Tracking events (what a visitor saw, clicked and bought), and sales with their lines."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -16,20 +16,20 @@ ProductId = str | int
 Quantity = int | Decimal
 T = TypeVar("T")
 EXACT = Context(prec=200)
-"""More digits than prices, quantities and lines can add up to."""
+"""Enough digits for any sum of prices, quantities and lines."""
 PRODUCTS_OF_AN_EVENT = 100
 MOST_PRODUCT_BYTES = 2_048
 NEWEST_RESULTS = 20
-"""Results among which a click's labels are looked for."""
+"""How many results are searched for a click's labels."""
 MOST_SHOWN_LENGTH = 64
-"""Characters of a product ID that results keep, since every click without labels looks through them."""
+"""Characters of a product ID. Results drop longer ones, because every click without labels searches them."""
 EMAIL = re.compile("[^\\s@\uff20\ufe6b]+([@\uff20\ufe6b]|%40|%ef%bc%a0|%ef%b9%ab)[^\\s@\uff20\ufe6b]+", re.IGNORECASE)
-"""Also with the wide and the small sign, which some keyboards type."""
+"""It includes the full-width and the small at sign, which some keyboards type."""
 ABSENT_AT_END = re.compile(r"(,(null|false))+\]$")
 
 
 def compact(value: Any) -> str:
-    """JSON without spaces, as it is stored."""
+    """JSON without spaces, as the store holds it."""
     return msgspec.json.encode(value).decode()
 
 
@@ -47,10 +47,10 @@ class EventType(StrEnum):
 
 
 class Event(Struct, frozen=True, array_like=True):
-    """Stored as a JSON list of these members, without absent ones at its end. `time` in seconds since 1970. `products`: one for a click,
-    those shown for results, those held for a basket. `labels` None: not sent; empty: sent, but blank. `api` is the call that filled the
-    element. `text`: the category, the words searched, the sale's ID, or what was done to a cart. `override`: under an ID that somebody
-    typed into the address, to test. `backtracked`: the labels are those of the results before it."""
+    """Stored as a JSON list of these members, without absent ones at the end. `time`: seconds since 1970. `products`: the one clicked,
+    those shown by results, or those in a basket. `labels`: None if not sent, empty if blank. `api`: the call that filled the element.
+    `text`: the category, the search words, the sale's ID, or the change of a cart. `override`: the ID was typed into the address for a
+    test. `backtracked`: the labels are those of earlier results."""
 
     type: EventType
     time: int
@@ -62,7 +62,7 @@ class Event(Struct, frozen=True, array_like=True):
     backtracked: bool = False
 
     def members(self) -> dict[str, Any]:
-        """As it is exported and shown."""
+        """For exports and pages."""
         members = msgspec.to_builtins(structs.asdict(self)) | ({} if self.products else {"products": None})
         return {name: value for name, value in members.items() if value is not None and value is not False}
 
@@ -71,17 +71,17 @@ class Event(Struct, frozen=True, array_like=True):
 
 
 event_of: Callable[[str], Event] = msgspec.json.Decoder(Event).decode
-"""From what `stored` gave."""
+"""The inverse of `Event.stored`."""
 
 
 def events_of(stored: Iterable[str], kind: EventType, most: int | None = None) -> list[Event]:
-    """The first of one kind; others are not even decoded."""
+    """The first events of one kind. Others are not decoded."""
     beginning = f'["{kind}",'
     return [event_of(one) for one in islice((one for one in stored if one.startswith(beginning)), most)]
 
 
 def first_bytes(items: Iterable[T], most: int) -> tuple[T, ...]:
-    """The first of them that take at most so many bytes where they are stored."""
+    """The first items that take at most `most` bytes in the store."""
     kept: list[T] = []
     for item in items:
         most -= len(msgspec.json.encode(item)) + 1
@@ -92,23 +92,23 @@ def first_bytes(items: Iterable[T], most: int) -> tuple[T, ...]:
 
 
 def first_products(products: Iterable[ProductId | None]) -> tuple[ProductId, ...]:
-    """As many as an event keeps, so that nobody's events slow the store."""
+    """As many as an event keeps. The limit keeps long events from slowing the store."""
     known = [product for product in products if product is not None]
     return first_bytes(known[:PRODUCTS_OF_AN_EVENT], MOST_PRODUCT_BYTES)
 
 
 def shown_products(products: Iterable[ProductId | None]) -> tuple[ProductId, ...]:
-    """Those of results."""
+    """The products that a results event keeps."""
     return first_products(product for product in products if len(str(product)) <= MOST_SHOWN_LENGTH)
 
 
 def total(amounts: Iterable[Decimal]) -> Decimal:
-    """Exact."""
+    """The exact sum."""
     return reduce(EXACT.add, amounts, Decimal(0))
 
 
 def without_emails(text: str) -> str:
-    """People search for their own address, and templates put it into labels: no clear email is ever kept."""
+    """Emails are replaced, because people search for their own, and templates put them into labels. None is stored in clear."""
     return text if text.isascii() and "@" not in text and "%" not in text else EMAIL.sub("(email)", text)
 
 
@@ -117,14 +117,14 @@ def _printable(text: str) -> str:
 
 
 def clean_labels(labels: Iterable[str]) -> tuple[str, ...]:
-    """Without blank ones, repetitions and emails."""
+    """Labels without blanks, repetitions and emails."""
     return tuple(dict.fromkeys([without_emails(plain) for label in labels if (plain := _printable(label))]))
 
 
 @dataclass(frozen=True, slots=True)
 class SaleLine:
-    """`product`: None for a line that names none, like a voucher or a deleted product. `quantity`: whole where it is an int. `price` is the
-    unit price; None where it is unknown."""
+    """`product`: None for a line without one, such as a voucher or a deleted product. `quantity`: an int if it is whole. `price`: the unit
+    price, None if unknown."""
 
     product: ProductId | None
     quantity: Quantity = 1
@@ -132,22 +132,22 @@ class SaleLine:
 
     @property
     def revenue(self) -> Decimal:
-        """Exact; below zero for what was given back or taken off."""
+        """Exact. Negative for a return or a discount."""
         return EXACT.multiply(self.price or Decimal(0), Decimal(self.quantity))
 
     @property
     def creditable(self) -> bool:
-        """Whether a click can have led to it: something was bought, neither taken off nor given back."""
+        """Whether a click can have led to this line: a purchase, no discount and no return."""
         return self.product is not None and self.quantity > 0 and (self.price is None or self.price >= 0)
 
     def stored(self) -> dict[str, Any]:
-        """Whole quantities are numbers, others are text, as prices are."""
+        """Whole quantities are numbers; other quantities and all prices are text."""
         quantity = self.quantity if isinstance(self.quantity, int) else f"{self.quantity:f}"
         return {"id": self.product, "quantity": quantity} | ({} if self.price is None else {"price": f"{self.price:f}"})
 
 
 def lines_of(stored: str) -> tuple[SaleLine, ...]:
-    """From the JSON of what `SaleLine.stored` gave."""
+    """The inverse of `SaleLine.stored`, from JSON."""
     return tuple(
         SaleLine(
             one["id"],
@@ -160,7 +160,7 @@ def lines_of(stored: str) -> tuple[SaleLine, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """`sale` is the shop's order ID as text. `time` in seconds since 1970."""
+    """`sale`: the shop's order ID as text. `time`: seconds since 1970."""
 
     sale: str
     lines: tuple[SaleLine, ...]
@@ -168,7 +168,7 @@ class Sale:
 
     @property
     def revenue(self) -> Decimal:
-        """Exact: unit price times quantity, summed."""
+        """The exact sum of unit price times quantity."""
         return total(line.revenue for line in self.lines)
 
     @property

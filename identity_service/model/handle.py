@@ -1,10 +1,12 @@
-"""Handles: what visitors are linked to. Only keyed digests of emails and customer IDs leave this file.
+"""Handles: keyed digests of emails and customer IDs, to which visitors are linked. The values themselves never leave this file.
 
-Digest = 128 bits of HMAC-SHA-256(pepper, shop, kind, SHA-256(normalised value)) as 22 characters of base64url, so that a caller who
-holds only the SHA-256 of a normalised email can be served. That is the oldest pepper; each newer one digests the digest again, so that a
-store can be re-keyed without anybody's email or visitor ID. Emails are normalised by: no invisible characters, trim, NFC, a plain at sign,
-lower case of each letter, IDNA domain, NFC again (some letters compose only in lower case); no dot or plus rules of single providers, and
-no folding that could merge two people.
+Digest = 128 bits of HMAC-SHA-256(pepper, shop, kind, SHA-256(normalised value)) as 22 characters of base64url. A caller can therefore use
+the SHA-256 of a normalised email instead of the email. The pepper is the oldest one. Each newer pepper digests the digest again, so that a
+store can be re-keyed without any email or visitor ID.
+
+An email is normalised in this order: remove invisible characters, trim, NFC, plain at sign, lower case letter by letter, IDNA domain, and
+NFC again, because some letters compose only in lower case. Provider-specific rules on dots and plus signs are not applied, nor any folding
+that could merge two people.
 """
 
 import hashlib
@@ -24,7 +26,7 @@ from identity_service.errors import Invalid
 LONGEST_TYPED_EMAIL = 1_016
 LONGEST_CUSTOMER = 255
 RECENT = 128
-"""Digests that are kept in memory: those of the calls under way."""
+"""Digests kept in memory, for the calls in progress."""
 SHA256_HEX = re.compile(r"[0-9a-fA-F]{64}")
 JUNK = frozenset(
     {"", "null", "undefined", "none", "nan", "nil", "n/a", "na", "guest", "anonymous", "unknown", "test", "test@test", "auto", "persistent"}
@@ -33,14 +35,14 @@ JUNK = frozenset(
 PLAIN = re.compile(
     r"(?=.{1,254}\Z)(?=[^@]{1,64}@)[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@(?:(?!..--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+([a-z]{2,63})"
 )
-"""Emails, in lower case, that the library takes as they are; it needs 30 us to say so. The group is the top-level domain."""
+"""Emails in lower case that the library accepts unchanged; it needs 30 µs for that. The group is the top-level domain."""
 INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0]"
     "|[\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-"""Unicode's Default_Ignorable_Code_Point, bidi controls among them: a page's text is copied with them, and nobody sees them."""
+"""Unicode's Default_Ignorable_Code_Point, including bidi controls. Text copied from a page may contain them unseen."""
 AT_SIGNS = {0xFF20: "@", 0xFE6B: "@"}
-"""The wide and the small one, which some keyboards type (their NFKC)."""
+"""The full-width and the small at sign, which some keyboards type, by their NFKC."""
 
 
 class HandleKind(StrEnum):
@@ -54,7 +56,7 @@ class Handle(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """Kind and digest in one word, as pointers and notes of erasures carry it."""
+        """Kind and digest in one word, as pointers and notes of erasures store it."""
         return f"{self.kind}{self.digest}"
 
 
@@ -95,59 +97,59 @@ class Handles:
         self.digest: Callable[..., str] = lru_cache(RECENT)(self._digest)
 
     def of_email(self, shop: str, email: str) -> Handle:
-        """Raises Invalid for what is no email, and for values that scripts send in place of one."""
+        """Raises Invalid for a malformed email, and for placeholders that scripts send."""
         return self._handle(shop, HandleKind.EMAIL, hashlib.sha256(normalise_email(email).encode()).digest())
 
     def of_email_sha256(self, shop: str, digest: str) -> Handle:
-        """`digest`: SHA-256 of the normalised email in hex. Raises Invalid for another form."""
+        """`digest`: SHA-256 of the normalised email in hex. Raises Invalid for anything else."""
         if not SHA256_HEX.fullmatch(digest):
-            raise Invalid("email_sha256: is 64 hexadecimal digits, the SHA-256 of the normalised email")
+            raise Invalid("email_sha256: must be 64 hexadecimal digits, the SHA-256 of the normalised email")
         return self._handle(shop, HandleKind.EMAIL, bytes.fromhex(digest))
 
     def of_customer(self, shop: str, customer: str) -> Handle:
         """Raises Invalid for empty, junk and overlong customer IDs."""
         text = customer.strip()
         if is_junk(text) or len(text) > LONGEST_CUSTOMER or not text.isprintable():
-            raise Invalid("customer: is 1 to 255 printable characters and not a word like null or undefined")
+            raise Invalid("customer: must be 1 to 255 printable characters, and not a word like null or undefined")
         return self._handle(shop, HandleKind.CUSTOMER, hashlib.sha256(text.encode()).digest())
 
     def _handle(self, shop: str, kind: HandleKind, inner: bytes) -> Handle:
         return Handle(kind, self.digest("handle", shop, kind, inner))
 
     def _digest(self, *parts: str | bytes) -> str:
-        """22 characters under the peppers, of a purpose and what is meant; length prefixes keep neighbouring parts apart. A call asks for
-        the same few again and again, so recent ones are kept."""
+        """22 characters, keyed by the peppers. The first part is the purpose; length prefixes separate the parts. A call needs the same few
+        several times, so recent ones are cached."""
         keyed = self._keyed.copy()
         keyed.update(prefixed(parts))
-        return _text(_under(self._peppers[1:], keyed.digest()[:16])).decode()
+        return _text(_digest_under(self._peppers[1:], keyed.digest()[:16])).decode()
 
     def window_key(self, salt: bytes) -> bytes:
-        """Under which a window's cookieless IDs are derived: 32 bytes of HMAC-SHA-256(pepper in force, "cookieless", salt)."""
+        """The key for a window's cookieless IDs: 32 bytes of HMAC-SHA-256(current pepper, "cookieless", salt)."""
         return hmac.digest(self._peppers[-1], prefixed(("cookieless", salt)), hashlib.sha256)
 
     @property
     def fingerprints(self) -> tuple[str, ...]:
-        """By which each pepper is known, and from which nobody can go back to it: 64 bits of HMAC-SHA-256(pepper, "fingerprint")."""
+        """Identify the peppers without revealing them: 64 bits of HMAC-SHA-256(pepper, "fingerprint") each, oldest first."""
         return tuple(_text(hmac.digest(pepper, b"fingerprint", hashlib.sha256)[:8]).decode() for pepper in self._peppers)
 
 
 def prefixed(parts: Iterable[str | bytes]) -> bytes:
-    """Each part after its length in four bytes, big-endian."""
+    """Each part with its length before it, in four big-endian bytes."""
     raw = [part.encode("utf-8", "replace") if isinstance(part, str) else part for part in parts]
     return b"".join([piece for part in raw for piece in (len(part).to_bytes(4, "big"), part)])
 
 
-def rekeyed(digest: bytes, peppers: Sequence[str]) -> bytes:
-    """A digest as it is stored, under `peppers` that are newer than its own, oldest first. Raises ValueError for what is no digest."""
+def rekey_digest(digest: bytes, peppers: Sequence[str]) -> bytes:
+    """A stored digest, digested again under `peppers` that are newer than its own, oldest first. Raises ValueError for any other value."""
     if not peppers:
         return digest
     plain = urlsafe_b64decode(digest + b"==")
     if _text(plain) != digest:
-        raise ValueError("is no digest")
-    return _text(_under([pepper.encode() for pepper in peppers], plain))
+        raise ValueError("is not a digest")
+    return _text(_digest_under([pepper.encode() for pepper in peppers], plain))
 
 
-def _under(peppers: Sequence[bytes], message: bytes) -> bytes:
+def _digest_under(peppers: Sequence[bytes], message: bytes) -> bytes:
     for pepper in peppers:
         message = hmac.digest(pepper, message, hashlib.sha256)[:16]
     return message
@@ -158,7 +160,7 @@ def _text(digest: bytes) -> bytes:
 
 
 def normalise_email(email: str) -> str:
-    """Raises Invalid; the text never repeats the value."""
+    """Raises Invalid, without repeating the value."""
     if len(email) > LONGEST_TYPED_EMAIL or is_junk(email):
         raise Invalid("email: is not an email address")
     typed = email if email.isascii() else INVISIBLE.sub("", email).translate(AT_SIGNS)
@@ -174,7 +176,7 @@ def normalise_email(email: str) -> str:
 
 
 def _lower(letter: str) -> str:
-    """Each letter by itself, so that a final sigma is any other, and the Turkish capital with a dot stays apart from i."""
+    """Letter by letter, so that a final sigma equals any other, and the dotted Turkish capital I stays distinct from i."""
     lower = letter.lower()
     return lower if len(lower) == 1 else letter
 

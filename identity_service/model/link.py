@@ -1,8 +1,12 @@
 """Links between handles and visitors, in the public form that other services may read from the store.
 
-A handle's links are one hash, field = visitor ID, value = `FIRST LAST LIFE SF`: when first linked, in seconds since 1970; when last
-linked, by its proof or a stronger one, and how long it counts, both in seconds after FIRST; S is the source, `s`ale `e`mail or `l`ink; F is
-the proof: `v`erified by a private key, by the visitor's `t`oken, or `u`nproven.
+A handle's links are one hash. Field: visitor ID. Value: `FIRST LAST LIFE SF`.
+
+    FIRST   when it was first linked, in seconds since 1970
+    LAST    when it was last linked with its proof or a stronger one, in seconds after FIRST
+    LIFE    how long it counts, in seconds after FIRST
+    S       the source: `s`ale, `e`mail or `l`ink
+    F       the proof: `v`erified by a private key, by the visitor's `t`oken, or `u`nproven
 """
 
 from dataclasses import dataclass
@@ -18,8 +22,8 @@ class LinkSource(StrEnum):
 
 
 class Proof(StrEnum):
-    """What shows that a visitor is the handle's, which decides about the person's rights. `KEY`: the shop says so with a private key.
-    `TOKEN`: the visitor says so with its own token. `NONE`: anybody may have said so, by a bare ID or in a page's markup."""
+    """Evidence that a visitor belongs to the handle's person, which decides about the person's rights. `KEY`: the shop asserts it with a
+    private key. `TOKEN`: the visitor sent its own token. `NONE`: anybody may have sent it, with a bare ID or in a page's markup."""
 
     KEY = "key"
     TOKEN = "token"  # noqa: S105 no password
@@ -27,7 +31,7 @@ class Proof(StrEnum):
 
     @property
     def letter(self) -> str:
-        """As it is stored."""
+        """Its form in the store."""
         return _LETTERS[self]
 
 
@@ -56,15 +60,15 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class LinkCaps:
-    """Links that no private key made never take the last half of a cap. Those without proof yield to those by token, and these to those
-    by key, oldest first within a kind."""
+    """Links without a private key fill at most half of a cap. Links without proof give way to those by token, and those by token to
+    those by key; within a kind, the oldest first."""
 
     visitors_per_handle: int
     emails_per_visitor: int
 
 
 def parse_link(visitor: str, value: str) -> Link:
-    """What is no value of a link, since somebody wrote it by hand, is one without proof that has ended."""
+    """A malformed value, written by hand, counts as an expired link without proof."""
     try:
         first, last, life, letters = value.split(" ")
         began, source, proof = int(first), _BY_LETTER[letters[0]], _PROOFS[letters[1]]

@@ -1,8 +1,8 @@
-"""From signals to a mode: one total function, first match decides.
+"""From signals to a mode: one total function, in which the first match decides.
 
-`standard` is the behaviour that shops know: cookieless unless the person or the shop says otherwise. `strict` goes by region; where
-consent is needed first, and where the region is unknown, it gives no ID without a person's grant, and a stored grant older than the
-first GPC or the first DNT seen counts as a refusal.
+`standard` is what shops know: cookieless, unless the person or the shop says otherwise. `strict` depends on the region. Where the law
+requires consent first, or the region is unknown, a visitor gets no ID without its own grant, and a stored grant older than the first GPC or
+DNT seen counts as a refusal.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ from identity_service.model.visitor import Mode
 
 
 class Asked(StrEnum):
-    """What the call's `visitor` member asks for."""
+    """What the member `visitor` of a call requests."""
 
     NOTHING = "nothing"
     NULL = "null"
@@ -54,8 +54,9 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a visitor gets in one region. `grant_outlives_opt_out`: a stored grant counts against a later GPC or DNT. `refusal_opts_out`: a
-    refusal is also an opt-out of sale and sharing. `override_reason`: why the operator chose something looser than what is shipped."""
+    """What a visitor gets in one region. `grant_outlives_opt_out`: a stored grant still counts after a later GPC or DNT.
+    `refusal_opts_out`: a refusal also opts out of sale and sharing. `override_reason`: why the operator's choice is looser than the
+    shipped one."""
 
     no_signal: Mode
     refusal: Mode
@@ -67,8 +68,8 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`linkable`: modes whose IDs may be linked to an email. `unknown`: rules of visitors whose region is not known; `regions`: by ISO 3166
-    code, country or country and subdivision; `elsewhere`: everywhere else."""
+    """`linkable`: modes whose IDs may be linked to an email. `unknown`: rules for visitors without a known region. `regions`: rules by
+    ISO 3166 code, of a country or a subdivision. `elsewhere`: rules for all other codes."""
 
     name: str
     persistent_is_consent: bool
@@ -103,17 +104,23 @@ STRICT = Policy(
     unknown=OPT_IN,
     elsewhere=OPT_IN,
 )
-"""Without its regions, which `config/strict.toml` holds: everywhere as where the region is unknown."""
+"""Without its regions, which are in `config/strict.toml`. The rules for an unknown region apply everywhere."""
 
 
 class Facts(Struct, frozen=True):
-    """Everything a decision may look at.
+    """Everything that a decision may depend on.
 
-    `signals` came with this request. `consent` is the living ID's stored grant, `opt_outs_seen` when GPC and DNT first came with
-    it. `refusal` is the refusal cookie. `gone_at` is when the ID presented or named was withdrawn; `cookieless_gone_at` when the ID was
-    that cookieless mode would hand out; `derived_gone_at` when the client's derived one was. `automated`: a robot, a prefetch or an agent;
-    `agent`: it names itself as one that acts for a person. `opted_out`: the stored opt-out of sale and sharing. `notice`: the text that a
-    stored grant has to be given to; None: any.
+    signals              those of this request
+    consent              the stored grant of the living ID
+    opt_outs_seen        when GPC and DNT were first seen with that ID
+    refusal              the refusal cookie
+    gone_at              when the presented or named ID was withdrawn
+    cookieless_gone_at   when the ID of cookieless mode was withdrawn
+    derived_gone_at      when the client's derived ID was withdrawn
+    automated            a robot, a prefetch or an agent calls
+    agent                the caller says that it acts for a person
+    opted_out            the stored opt-out of sale and sharing
+    notice               the text to which a stored grant must have been given; None: any
     """
 
     asked: Asked
@@ -135,7 +142,7 @@ class Facts(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True):
-    """`signal` is the source of the choice that counted; `choice` that choice, for what has to be stored."""
+    """`choice`: the choice that counted, if any. `signal`: its source."""
 
     mode: Mode
     reason: Reason
@@ -183,10 +190,10 @@ def _mode(policy: Policy, rules: Rules, facts: Facts, choice: Signal | None) -> 
 
 
 def _choice(policy: Policy, rules: Rules, facts: Facts) -> Signal | None:
-    """The choice that counts: this request's newest, unless something stands against it; else the refusal cookie; else the stored grant."""
-    stored = _stored(policy, facts)
+    """The choice that counts: the newest of this request, unless it is outdated; else the refusal cookie; else the stored grant."""
+    stored = _stored_grant(policy, facts)
     sent = choice_said(facts.signals)
-    if sent and not _outdated(sent, stored, facts):
+    if sent and not _is_outdated(sent, stored, facts):
         return _against_opt_out(rules, facts, sent) if sent.of_cookie and sent.choice is Choice.GRANTED else sent
     refusal = facts.refusal
     if refusal and (stored is None or stored.decided_at <= refusal.at):
@@ -194,9 +201,9 @@ def _choice(policy: Policy, rules: Rules, facts: Facts) -> Signal | None:
     return _against_opt_out(rules, facts, stored)
 
 
-def _stored(policy: Policy, facts: Facts) -> Signal | None:
-    """The record's grant, if it was given to the text that the shop shows now; the shop's word only where it may stand for the person's
-    today."""
+def _stored_grant(policy: Policy, facts: Facts) -> Signal | None:
+    """The record's grant, if it was given to the text that the shop shows now. A grant of the shop also needs a policy that still allows
+    it."""
     stored = facts.consent
     if stored is None or not stored.is_given_to(facts.notice):
         return None
@@ -204,14 +211,14 @@ def _stored(policy: Policy, facts: Facts) -> Signal | None:
 
 
 def _shop_may_say(policy: Policy, facts: Facts) -> bool:
-    """The shop's word never stands against a person's, wherever that was kept."""
+    """The shop cannot grant against a person's refusal, wherever that is stored."""
     against = facts.refusal or facts.cookieless_gone_at or facts.derived_gone_at
     return policy.persistent_is_consent and against is None
 
 
-def _outdated(sent: Signal, stored: Signal | None, facts: Facts) -> bool:
-    """A late message never overwrites a newer choice. A grant lifts a withdrawal or a refusal only if it is said now, or dated later: never
-    one that is remembered without a time."""
+def _is_outdated(sent: Signal, stored: Signal | None, facts: Facts) -> bool:
+    """Whether a newer choice exists. A grant overrides a withdrawal or a refusal only if it is said now or dated later, never if it is
+    remembered without a date."""
     if sent.choice is Choice.GRANTED:
         refusals = [facts.gone_at]
         if not sent.said_now:
@@ -223,8 +230,8 @@ def _outdated(sent: Signal, stored: Signal | None, facts: Facts) -> bool:
 
 
 def _against_opt_out(rules: Rules, facts: Facts, stored: Signal | None) -> Signal | None:
-    """Where consent is needed first a stored grant is a refusal once GPC or DNT is seen, wherever that was, that was not there when it
-    was given."""
+    """Where the law requires consent first, a stored grant turns into a refusal once a GPC or DNT is seen that was absent when it was
+    given."""
     if stored is None or rules.grant_outlives_opt_out:
         return stored
     seen = facts.opt_outs_seen

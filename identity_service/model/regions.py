@@ -1,7 +1,7 @@
-"""The regions of the policy `strict`: the shipped table, `config/strict.toml`, and what a shop changes of it.
+"""The regions of the policy `strict`: the shipped table `config/strict.toml`, and a shop's changes to it.
 
-The table is data with a source for every row, since laws change. Whoever chooses something looser than it must say why; the reason
-stands in the receipts of the decisions that it made.
+The table is data with a source for every row, because laws change. A looser choice of a shop needs a reason, and the receipts of its
+decisions contain that reason.
 """
 
 import re
@@ -21,7 +21,7 @@ from identity_service.settings.load import config_directory
 from identity_service.settings.schema import RegionSettings
 
 PLACE = "^[A-Z][A-Z0-9](-[A-Z0-9]{1,3})?$"
-"""A country, or a country and its subdivision, as ISO 3166 writes them, and codes like T1 that address databases use."""
+"""ISO 3166 codes of a country, or of a country and subdivision, and codes like T1 that address databases use."""
 REGION = re.compile(PLACE)
 STRICTNESS = {Mode.NULL: 0, Mode.COOKIELESS: 1}
 CHOICES = ("no_signal", "refusal", "opted_out")
@@ -29,7 +29,7 @@ UNKNOWN, ELSEWHERE = "unknown", "elsewhere"
 
 
 class Region(Struct, frozen=True, forbid_unknown_fields=True):
-    """A row of the table. `places`: ISO 3166 codes. `source`: the law it follows. `revised`: the day on which it was last gone through."""
+    """A row of the table. `places`: ISO 3166 codes. `source`: the law. `revised`: the day on which the row was last checked."""
 
     places: list[str]
     no_signal: Literal["null", "cookieless"]
@@ -48,23 +48,23 @@ def region_table() -> dict[str, Region]:
 
 
 def strict_policy(changes: Mapping[str, RegionSettings]) -> Policy:
-    """`strict` with its regions; `changes`: what a shop chose itself, by the name of a row or by code."""
+    """`strict` with its regions. `changes`: a shop's own choices, by row or by code."""
     table = region_table()
-    rows = {name: _changed(_rules(row), changes.get(name)) for name, row in table.items()}
+    rows = {name: _apply(_rules(row), changes.get(name)) for name, row in table.items()}
     regions = {place: rows[name] for name, row in table.items() for place in row.places}
     whole = replace(STRICT, unknown=rows[UNKNOWN], elsewhere=rows[ELSEWHERE], regions=regions)
-    single = {code.upper(): _changed(whole.rules(code.upper()), change) for code, change in changes.items() if code not in table}
+    single = {code.upper(): _apply(whole.rules(code.upper()), change) for code, change in changes.items() if code not in table}
     return replace(whole, regions=regions | single)
 
 
 def looser_choices(changes: Mapping[str, RegionSettings]) -> list[str]:
-    """Names of the choices, as `CODE.choice`, that give a visitor an ID where the table gives none."""
+    """The choices, as `CODE.choice`, that give a visitor an ID where the table gives none."""
     shipped = strict_policy({})
     found = []
     for code, change in changes.items():
         row = region_table().get(code)
         before = _rules(row) if row else shipped.rules(code.upper())
-        after = _changed(before, change)
+        after = _apply(before, change)
         found += [f"{code}.{name}" for name in CHOICES if STRICTNESS[getattr(after, name)] > STRICTNESS[getattr(before, name)]]
     return found
 
@@ -74,7 +74,7 @@ def _rules(row: Region) -> Rules:
     return Rules(*modes, grant_outlives_opt_out=not row.consent_first, refusal_opts_out=row.refusal_opts_out)
 
 
-def _changed(rules: Rules, change: RegionSettings | None) -> Rules:
+def _apply(rules: Rules, change: RegionSettings | None) -> Rules:
     if change is None:
         return rules
     chosen = {name: Mode(value) for name in CHOICES if (value := getattr(change, name))}

@@ -21,11 +21,11 @@ from identity_service.settings.schema import ShopSettings
 
 ShopId = NewType("ShopId", str)
 NO_ORIGIN = "null"
-"""What a browser sends for a page without an origin of its own, such as a sandboxed frame."""
+"""A browser sends this for a page without an origin, such as a sandboxed frame."""
 
 
 class ProductIds(StrEnum):
-    """Which type a shop's product IDs have; another fails the call, as in its data feed."""
+    """The type of a shop's product IDs, as in its data feed. A call with another type fails."""
 
     ANY = "any"
     INTEGER = "integer"
@@ -34,8 +34,8 @@ class ProductIds(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TcfRule:
-    """How a shop is addressed by a TC string. `purposes`: all need consent. `vendor`: our number on the Global Vendor List; None: we are
-    the publisher's own tool."""
+    """What a shop needs from a TC string. `purposes`: all of them need consent. `vendor`: the number on the Global Vendor List; None if the
+    service is the publisher's own tool."""
 
     purposes: frozenset[int] = frozenset({1, 8})
     vendor: int | None = None
@@ -43,8 +43,8 @@ class TcfRule:
 
 @dataclass(frozen=True, slots=True)
 class SignalRules:
-    """A shop's own: how a TC string addresses it, its names of banners' categories, the banners whose cookies it wants read, and the text
-    that it shows where it asks."""
+    """How a shop's signals are read. `categories`: its names for a banner's categories. `cookies`: the banners whose cookies are read.
+    `notice`: the text that it shows when it asks for consent."""
 
     tcf: TcfRule = field(default_factory=TcfRule)
     categories: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -52,13 +52,13 @@ class SignalRules:
     notice: NoticeVersion | None = None
 
     def notice_at(self, now: Millis) -> NoticeVersion | None:
-        """None also before its text is shown."""
+        """None also before the text is first shown."""
         return self.notice if self.notice and (self.notice.since or 0) <= now else None
 
 
 @dataclass(frozen=True, slots=True)
 class CookieRule:
-    """`domain` is empty for a cookie of the one host that set it."""
+    """`domain`: empty if the cookie belongs to one host only."""
 
     name: str
     domain: str = ""
@@ -66,9 +66,9 @@ class CookieRule:
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """`settings`: as the operator wrote them, without keys; the rest is what they mean. `policies`: every policy by name with this shop's
-    own choices, for previews; `policy` is the one in force. `development`: its pages are on this machine alone, so that addresses of this
-    machine and of its network are visitors' own."""
+    """`settings`: the operator's, without keys; the other members are derived from them. `policy`: the current one. `policies`: all by
+    name, with this shop's own choices, for previews. `development`: all its origins are on this machine, so local addresses count as
+    visitors'."""
 
     shop_id: ShopId
     settings: ShopSettings
@@ -82,7 +82,7 @@ class Shop:
     development: bool
 
     def under(self, policy: str) -> "Shop":
-        """The same shop as it would be under another policy."""
+        """The same shop with another policy."""
         return dataclasses.replace(self, policy=self.policies[policy])
 
 
@@ -114,7 +114,7 @@ def _signal_rules(settings: ShopSettings) -> SignalRules:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches it; a name that is no address is resolved by others, so it is not."""
+    """Whether only this machine reaches the host. Other names than localhost do not count, because others resolve them."""
     if host == "localhost":
         return True
     try:
@@ -124,7 +124,7 @@ def is_loopback(host: str) -> bool:
 
 
 class Caller(Struct, frozen=True):
-    """Whose key a call has. `digest` stands for the key, in limits too; the key itself goes no further."""
+    """The owner of a call's key. `digest` stands for the key everywhere, also in limits. The key itself is not kept."""
 
     shop: Shop
     private: bool
@@ -132,17 +132,17 @@ class Caller(Struct, frozen=True):
 
 
 def key_digest(key: str) -> str:
-    """SHA-256 in hex: how keys are held, so that neither a memory dump nor a comparison's time shows one."""
+    """SHA-256 in hex. Keys are held as digests, so that neither a memory dump nor the time of a comparison reveals one."""
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
 def written_digest(key: str) -> str:
-    """Of a key as settings hold it: a private one as its digest."""
+    """The digest of a key from the settings, which may hold a digest already."""
     return key.removeprefix("sha256:") if key.startswith("sha256:") else key_digest(key)
 
 
 class Shops:
-    """Every shop of the service, found by key; `add` takes digests as `key_digest` makes them."""
+    """All shops, found by key. `add` expects digests made by `key_digest`."""
 
     def __init__(self) -> None:
         self._by_digest: dict[str, Caller] = {}
@@ -156,7 +156,7 @@ class Shops:
         self._by_digest |= {digest: Caller(shop, True, digest) for digest in private}
 
     def find(self, key: str) -> Caller | None:
-        """The same work for a known and an unknown key: one hash, one look-up."""
+        """One hash and one look-up, for known and unknown keys alike, so that the time reveals nothing."""
         return self._by_digest.get(key_digest(key))
 
     def keys_of(self, shop: Shop) -> list[Caller]:

@@ -1,7 +1,7 @@
 """Signed visitor IDs and receipts.
 
-A token is `1` + kind (d, c, p) + `.` + visitor ID, signed with its issue time by itsdangerous: HMAC-SHA-256, keys derived per purpose
-and shop. Every key of the list verifies, the last one signs. Only the one canonical spelling of a signature is accepted.
+A token is `1` + kind (d, c, p) + `.` + visitor ID, signed with its issue time by itsdangerous: HMAC-SHA-256 with keys derived per purpose
+and shop. Every key of the list verifies; the last one signs. Only the canonical spelling of a signature is accepted.
 """
 
 import hashlib
@@ -23,7 +23,8 @@ SHAPE = re.compile(rf"{VERSION}[dcp]\.[A-Za-z0-9_.-]{{1,64}}\.[A-Za-z0-9_-]{{1,1
 
 
 class Token(Struct, frozen=True):
-    """A verified token. `issued_at` in seconds since 1970; `newest_key` is False when it should be signed anew."""
+    """A verified token. `issued_at`: seconds since 1970. `newest_key`: False if an older key signed it, so that it should be signed
+    again."""
 
     text: str
     kind: Kind
@@ -33,8 +34,7 @@ class Token(Struct, frozen=True):
 
 
 class _Signer(itsdangerous.Signer):
-    """Derives its key once, and stamps the time it is given, as the library's own signer with times does, because the clock is the
-    caller's."""
+    """Derives its key once. It writes the given time in the form of the library's TimestampSigner, which would read its own clock."""
 
     def __init__(self, key: str, salt: str) -> None:
         super().__init__(key, salt=salt, key_derivation="hmac", digest_method=hashlib.sha256)
@@ -50,7 +50,7 @@ class _Signer(itsdangerous.Signer):
         return f"{signed}.{self.get_signature(signed).decode()}"
 
     def open(self, text: str) -> tuple[str, int] | None:
-        """Payload and time of signing; None unless the signature is the one that this key gives, letter for letter."""
+        """Payload and time of signing; None unless the signature equals this key's, letter for letter."""
         signed, _, signature = text.rpartition(".")
         if not hmac.compare_digest(self.get_signature(signed), signature.encode()):
             return None
@@ -71,39 +71,39 @@ class Signing:
         self._signers = lru_cache(maxsize=4096)(self._make_signers)
 
     def sign(self, shop: str, kind: Kind, visitor: VisitorId, issued_at: int) -> str:
-        return self._signed(f"visitor:{shop}", f"{VERSION}{kind}.{visitor}", issued_at)
+        return self._sign(f"visitor:{shop}", f"{VERSION}{kind}.{visitor}", issued_at)
 
     def verify(self, shop: str, text: str) -> Token | None:
-        """None for everything that this shop's keys did not sign, letter for letter. Says nothing of age or withdrawal."""
+        """None unless a key of this shop signed exactly this text. Age and withdrawal are not checked."""
         if len(text) > MOST_CHARACTERS or not SHAPE.fullmatch(text):
             return None
-        opened = self._opened(f"visitor:{shop}", text)
+        opened = self._open(f"visitor:{shop}", text)
         if opened is None:
             return None
         payload, issued_at, newest = opened
         return Token(text, Kind(payload[1]), VisitorId(payload[3:]), issued_at, newest)
 
     def sign_receipt(self, shop: str, body: str, time: int) -> str:
-        """The signature alone, for a receipt whose canonical JSON is `body`."""
-        return self._signed(f"receipt:{shop}", body, time).removeprefix(f"{body}.")
+        """The signature of a receipt whose canonical JSON is `body`."""
+        return self._sign(f"receipt:{shop}", body, time).removeprefix(f"{body}.")
 
     def verify_receipt(self, shop: str, body: str, signature: str) -> bool:
-        """Whether one of the keys gave this signature to this canonical JSON."""
-        return len(signature) <= MOST_CHARACTERS and self._opened(f"receipt:{shop}", f"{body}.{signature}") is not None
+        """Whether one of the keys made this signature for this canonical JSON."""
+        return len(signature) <= MOST_CHARACTERS and self._open(f"receipt:{shop}", f"{body}.{signature}") is not None
 
     def sign_session(self, payload: str, time: int) -> str:
-        """For whoever has signed in to the admin pages."""
-        return self._signed("admin", payload, time)
+        """Signs a session of the admin pages."""
+        return self._sign("admin", payload, time)
 
     def open_session(self, text: str) -> tuple[str, int] | None:
-        """Payload and time of signing, in seconds since 1970; None for what no key signed."""
-        opened = self._opened("admin", text) if SESSION_SHAPE.fullmatch(text) else None
+        """Payload and time of signing, in seconds since 1970; None if no key signed it."""
+        opened = self._open("admin", text) if SESSION_SHAPE.fullmatch(text) else None
         return opened[:2] if opened else None
 
-    def _signed(self, salt: str, payload: str, time: int) -> str:
+    def _sign(self, salt: str, payload: str, time: int) -> str:
         return self._signers(salt)[0].sign_at(payload, time)
 
-    def _opened(self, salt: str, text: str) -> tuple[str, int, bool] | None:
+    def _open(self, salt: str, text: str) -> tuple[str, int, bool] | None:
         for index, signer in enumerate(self._signers(salt)):
             if opened := signer.open(text):
                 return *opened, index == 0

@@ -12,7 +12,7 @@ from identity_service.errors import Invalid
 from identity_service.model.consent import NEVER_SEEN, Choice, Consent, Millis, NoticeVersion, OptOutsSeen
 
 LAPSED = 30 * 86_400
-"""Seconds that a record is kept after its consent has expired."""
+"""Seconds for which a record is kept after its consent has expired."""
 
 VisitorId = NewType("VisitorId", str)
 RandomText = Callable[[int], str]
@@ -28,7 +28,7 @@ class Mode(StrEnum):
 
 
 class Kind(StrEnum):
-    """How an ID came to be, which decides how long it lives and what a grant does to it."""
+    """The origin of an ID, which decides how long it lasts and what a grant does to it."""
 
     DERIVED = "d"
     CHOSEN = "c"
@@ -36,10 +36,10 @@ class Kind(StrEnum):
 
 
 class VisitorRecord(Struct, frozen=True):
-    """What the store holds of a visitor. Times but `opt_outs_seen` are seconds since 1970. `expires` ends the ID; a persistent visitor's
-    record and links stay for `LAPSED` seconds more, without consent, so that other services see the end before it is gone. `linking` was
-    chosen with a grant or without one. `mixed`: it was another person's, too, who was erased. `emails` and `customers`: how many of them
-    the visitor is linked to, without proof included."""
+    """The stored record of a visitor. Times are seconds since 1970, except `opt_outs_seen`. `expires`: the end of the ID. The record and
+    links of a persistent visitor stay for `LAPSED` more seconds, without consent, so that other services see the end before they are
+    gone. `linking`: a choice about links, with or without a grant. `mixed`: the visitor was also another person's, who was erased.
+    `emails` and `customers`: how many are linked, including those without proof."""
 
     kind: Kind
     first_seen: int
@@ -63,11 +63,11 @@ class VisitorRecord(Struct, frozen=True):
 
     @property
     def granted(self) -> bool:
-        """Persistent, by a consent that has not expired."""
+        """Persistent, with a consent that has not expired."""
         return self.kind is Kind.PERSISTENT and self.consent is not None
 
     def granted_to(self, notice: NoticeVersion | None) -> bool:
-        """As `granted`, to the text that the shop shows now."""
+        """`granted`, and the consent was given to the text that the shop shows now."""
         return self.granted and self.consent is not None and self.consent.is_given_to(notice)
 
     @property
@@ -80,24 +80,24 @@ class VisitorRecord(Struct, frozen=True):
 
     @property
     def proven_handles(self) -> int:
-        """Emails and customer IDs that hold the visitor by proof."""
+        """Number of emails and customer IDs that are linked with proof."""
         return self.proven_emails + self.customers - self.unproven_customers
 
 
 class VisitorState(Struct, frozen=True):
-    """A visitor as found: a living record or none, and the time of its withdrawal or erasure or none."""
+    """What the store knows of a visitor: its living record, if any, and the time of its withdrawal or erasure, if any."""
 
     record: VisitorRecord | None
     gone_at: Millis | None
 
 
 def new_visitor_id(random_text: RandomText = secrets.token_urlsafe) -> VisitorId:
-    """128 random bits, 22 characters of base64url; tells nothing about time or person."""
+    """128 random bits as 22 characters of base64url. It reveals nothing about time or person."""
     return VisitorId(random_text(16))
 
 
 def own_visitor_id(text: str) -> VisitorId:
-    """A caller's ID, kept byte for byte; raises Invalid for other forms and for values that scripts send by mistake."""
+    """A caller's ID, byte for byte. Raises Invalid for other forms, and for placeholders that scripts send by mistake."""
     if not OWN_ID.fullmatch(text) or text.lower() in NEVER_AN_ID:
-        raise Invalid("visitor: an own ID is 1 to 64 of A-Z a-z 0-9 _ . - and not a word like null or undefined")
+        raise Invalid("visitor: your own ID must be 1 to 64 of A-Z a-z 0-9 _ . - and not a word like null or undefined")
     return VisitorId(text)

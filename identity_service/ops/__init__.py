@@ -1,1 +1,1 @@
-"""What an operator runs against a store: doctor, move, forget, and making settings anew. No call goes through here."""
+"""The operator's commands: check, doctor, inspect, move, forget, backup and init. No call uses them."""

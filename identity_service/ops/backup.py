@@ -1,10 +1,11 @@
-"""A backup of an embedded store, also while it runs: its append-only files as they were at one moment, a directory to start on.
+"""A backup of an embedded store, also while it runs: its append-only files of one moment, in a directory to start on.
 
-The server only appends to these files, or puts new ones in their place and changes the manifest that names them. So they are hard-linked
-first, which takes no time and holds them while they are copied; a manifest that changed meanwhile means: again. This is the way that the
-documentation of Redis and Valkey tells, without stopping rewrites. A last command that was copied in its middle is dropped at the load.
+The server only appends to these files, or replaces them and changes the manifest that names them. The backup therefore hard-links them
+first, which takes no time and keeps them while they are copied. If the manifest has changed by then, it starts again. The documentation of
+Redis and Valkey describes this way, except that rewrites are not stopped. A last command that was copied only in part is dropped at the
+load.
 
-Salts are left out: a server starts on the copy, forgets them and writes its files anew. Nobody can compute a cookieless ID from a backup.
+Salts are left out: a server starts on the copy, deletes them and rewrites its files. Nobody can compute a cookieless ID from a backup.
 """
 
 import io
@@ -26,7 +27,7 @@ from identity_service.store.keys import of_shop
 FOLDER = "appendonlydir"
 MANIFEST = "appendonly.aof.manifest"
 LINK = "temp-backup-"
-"""A link that a crash leaves is removed when the store starts next, as all that begins with `temp-`."""
+"""Links that a crash leaves are removed at the next start of the store, like everything that begins with `temp-`."""
 ATTEMPTS = 100
 NAMED = re.compile(r"^file (\S+) seq \d+ type [bi]$", re.MULTILINE)
 TIMEOUT = 60.0
@@ -34,12 +35,12 @@ POLL_SECONDS = 0.01
 
 
 def back_up(source: Path, target: Path) -> int:
-    """Returns the bytes of the copy. `target` must not exist; it is there once it is whole. Raises EmbeddedError."""
+    """Returns the bytes of the copy. `target` must not exist; it appears once it is complete. Raises EmbeddedError."""
     if os.path.lexists(target):
         raise EmbeddedError(f"{target} exists; name a new directory")
     part = target.with_name(f"{target.name}.part")
     try:
-        with _linked(source / FOLDER) as (manifest, names):
+        with _linked_files(source / FOLDER) as (manifest, names):
             _make(part)
             for name in names:
                 with (source / FOLDER / f"{LINK}{name}").open("rb") as file:
@@ -49,14 +50,14 @@ def back_up(source: Path, target: Path) -> int:
         part.rename(target)
         _sync(target.parent)
     except OSError as error:
-        raise EmbeddedError(f"Cannot back up {source} into {target}: {error.strerror}") from error
+        raise EmbeddedError(f"cannot back up {source} into {target} ({error.strerror})") from error
     return sum(path.stat().st_size for path in (target / FOLDER).iterdir())
 
 
 def _make(part: Path) -> None:
-    """In place of what an earlier backup left, but never through a link."""
+    """Makes the directory, replacing what an earlier backup left, but never through a link. Raises EmbeddedError."""
     if part.is_symlink():
-        raise EmbeddedError(f"{part} is a link, which no backup makes; remove it")
+        raise EmbeddedError(f"{part} is a link, and no backup makes one; remove it")
     shutil.rmtree(part, ignore_errors=True)
     part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     for directory in (part, part / FOLDER):
@@ -64,7 +65,7 @@ def _make(part: Path) -> None:
 
 
 def _leave_salts_out(part: Path) -> None:
-    """Raises EmbeddedError where the copy cannot be started on."""
+    """Deletes the salts in the copy. Raises EmbeddedError if the copy cannot be used."""
     store = EmbeddedStore(part)
     store.start()
     try:
@@ -74,14 +75,16 @@ def _leave_salts_out(part: Path) -> None:
                 side.ask([(name, ("UNLINK", name)) for name in names])
             _write_anew(side)
     except StoreUnavailable as error:
-        raise EmbeddedError(f"the copy of the store does not answer, or refuses ({error.__cause__}); is the disk full?") from error
+        raise EmbeddedError(
+            f"the copy of the store does not answer, or refuses ({error.__cause__}); check whether the disk is full"
+        ) from error
     finally:
         store.stop()
     _remove_all_but_files_of_the_manifest(part)
 
 
 def _write_anew(side: Side) -> None:
-    """The append-only files, so that nothing of what was removed is left in them. A rewrite that goes on already began too early."""
+    """Rewrites the append-only files, so that nothing deleted is left in them. A rewrite that is already running started too early."""
     [server] = side.primaries()
     server.config_set("auto-aof-rewrite-percentage", 0)
     while _of_rewrite(side)["aof_rewrite_in_progress"]:
@@ -90,7 +93,7 @@ def _write_anew(side: Side) -> None:
     while (told := _of_rewrite(side))["aof_rewrite_in_progress"] or told["aof_rewrite_scheduled"]:
         time.sleep(POLL_SECONDS)
     if told["aof_last_bgrewrite_status"] != "ok":
-        raise EmbeddedError("the copy of the store could not be written without its salts; is the disk full?")
+        raise EmbeddedError("the salts could not be removed from the copy; check whether the disk is full")
 
 
 def _of_rewrite(side: Side) -> dict[str, Any]:
@@ -100,7 +103,7 @@ def _of_rewrite(side: Side) -> dict[str, Any]:
 
 
 def _remove_all_but_files_of_the_manifest(part: Path) -> None:
-    """What the server left beside them, and what it had no time to remove."""
+    """Removes everything else: files that the server left beside them, or had no time to remove."""
     folder = part / FOLDER
     manifest = (folder / MANIFEST).read_text()
     for path in part.iterdir():
@@ -118,13 +121,13 @@ def _remove_all_but_files_of_the_manifest(part: Path) -> None:
 
 
 def _without_past(manifest: str) -> str:
-    """Without files that rewrites have put others in the place of."""
+    """The manifest without files that rewrites have replaced."""
     return "".join(f"{found[0]}\n" for found in NAMED.finditer(manifest))
 
 
 @contextmanager
-def _linked(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """The manifest, without files of the past, and the names of the files in it, which are there under their links."""
+def _linked_files(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Links the files of the manifest. Yields the manifest, without replaced files, and the names of its files."""
     try:
         for _ in range(ATTEMPTS):
             manifest = (folder / MANIFEST).read_text()
@@ -133,7 +136,7 @@ def _linked(folder: Path) -> Iterator[tuple[str, list[str]]]:
             if (folder / MANIFEST).read_text() == manifest:
                 yield _without_past(manifest), names
                 return
-        raise EmbeddedError(f"{folder} changes all the time; try again")
+        raise EmbeddedError(f"{folder} keeps changing; try again")
     finally:
         _unlink(folder)
 
@@ -141,7 +144,7 @@ def _linked(folder: Path) -> Iterator[tuple[str, list[str]]]:
 def _link(folder: Path, names: list[str]) -> None:
     _unlink(folder)
     for name in names:
-        with suppress(FileNotFoundError):  # another has taken its place, and the manifest will say so
+        with suppress(FileNotFoundError):  # it was replaced; the manifest will show that
             os.link(folder / name, folder / f"{LINK}{name}")
 
 

@@ -1,4 +1,4 @@
-"""The library's own blocking clients, for an operator's questions and moves; no request goes through them."""
+"""The library's blocking clients, for the operator's commands. No request uses them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,8 @@ from identity_service.store.examine import information
 
 
 def direct(url: str, timeout: float) -> redis.Redis | RedisCluster:
-    """Replies come as bytes. `timeout`: seconds. Raises ValueError for a URL of no known form, StoreUnavailable where nothing answers."""
+    """A client whose replies are bytes. `timeout`: seconds. Raises ValueError for a URL of no known form, StoreUnavailable if nothing
+    answers."""
     address = parse_address(url)
     times = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
     try:
@@ -36,7 +37,7 @@ def direct(url: str, timeout: float) -> redis.Redis | RedisCluster:
 
 
 class ServerError(Exception):
-    """The server answered with an error, which is the message."""
+    """The server answered with an error. Its text is the message."""
 
 
 class NotPermitted(ServerError):
@@ -44,7 +45,7 @@ class NotPermitted(ServerError):
 
 
 class Wire:
-    """One connection to one server. Raises StoreUnavailable, with the reason, where it does not answer."""
+    """One connection to one server. Raises StoreUnavailable with the reason if it does not answer."""
 
     def __init__(self, url: str, timeout: float) -> None:
         once = Retry(NoBackoff(), 0)
@@ -53,13 +54,13 @@ class Wire:
             self._connection = pool.get_connection()
 
     def ask(self, *words: str | int) -> Any:
-        """The reply with its bytes as text. Raises ServerError."""
+        """The reply, decoded to text. Raises ServerError."""
         with _reasons():
             self._connection.send_command(*words)  # type: ignore[no-untyped-call]
             return _text(self._connection.read_response())
 
     def table(self, *words: str | int) -> dict[str, str]:
-        """A reply of names and values, in any of their forms."""
+        """A reply of names and values: text lines, a map, or a flat list."""
         return table(self.ask(*words))
 
     def close(self) -> None:

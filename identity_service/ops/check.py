@@ -1,4 +1,4 @@
-"""Whether settings agree: what a start depends on; the type of each is checked where they are read (`settings.load`)."""
+"""Checks whether settings fit together, before a start. `settings.load` has already checked the type of each."""
 
 import base64
 import binascii
@@ -32,7 +32,7 @@ Wrong = tuple[str, str]
 
 
 def sound_settings(named: str, environment: Mapping[str, str], flags: Mapping[str, str] = {}) -> Settings:
-    """As `settings.load.read` says. Raises SettingsError that names every fault, of single settings and of what they mean together."""
+    """Arguments as for `settings.load.read`. Raises SettingsError with every fault, of single settings and of their combination."""
     found = read(named, environment, flags)
     if lines := found.lines(faults(found.settings)):
         raise SettingsError(lines)
@@ -43,18 +43,18 @@ def faults(settings: Settings) -> list[Fault]:
     found = _server_faults(settings) + _secret_faults(settings)
     for name in ("sale_body_bytes", "lookup_body_bytes"):
         if getattr(settings.limits, name) < settings.limits.body_bytes:
-            found.append(Fault(("limits", name), "must not be smaller than limits.body_bytes", (("limits", "body_bytes"),)))
+            found.append(Fault(("limits", name), "must be at least limits.body_bytes", (("limits", "body_bytes"),)))
     if settings.retention.gone_days < settings.retention.consent_days:
-        text = "must not be shorter than retention.consent_days, or a withdrawn token could revive"
+        text = "must be at least retention.consent_days, or a withdrawn token would work again"
         found.append(Fault(("retention", "gone_days"), text, (("retention", "consent_days"),)))
     if not settings.shops:
-        found.append(Fault(("shops",), "name at least one shop, as [shops.NAME] with public_keys and private_keys"))
+        found.append(Fault(("shops",), "no shop is set; add a section [shops.NAME] with public_keys and private_keys"))
     seen: dict[str, str] = {}
     for name, shop in settings.shops.items():
         found += _shop_faults(name, shop, settings.server.production)
         for key in map(written_digest, (*shop.public_keys, *shop.private_keys)):
             if key in seen:
-                text = f"a key is used twice (also in {seen[key]}); every key belongs to one shop and one list"
+                text = f"a key is used twice (also in {seen[key]}); use each key in one list of one shop"
                 found.append(Fault(("shops", name), text))
             seen[key] = f"shops.{name}"
     return found
@@ -63,28 +63,28 @@ def faults(settings: Settings) -> list[Fault]:
 def _server_faults(settings: Settings) -> list[Fault]:
     server, name = settings.server, ("server", "trusted_proxies")
     found = [
-        Fault(name, f"{text!r} is neither an address nor a network, as 10.0.0.7 or 10.0.0.0/8; names are not looked up")
+        Fault(name, f"{text!r} is neither an address like 10.0.0.7 nor a network like 10.0.0.0/8; host names are not supported")
         for text in server.trusted_proxies
         if not _network(text)
     ]
     if server.internal_port == server.port:
-        found.append(Fault(("server", "internal_port"), "is server.port already; choose another, or 0 for none", (("server", "port"),)))
+        found.append(Fault(("server", "internal_port"), "is server.port too; choose another port, or 0 for none", (("server", "port"),)))
     demo = settings.shops.get("demo")
     if server.demo and (server.production or demo is None or "demo-public-key" not in demo.public_keys):
-        text = "the demo shop runs with the development configuration only, whose keys it uses"
+        text = "the demo shop runs only with the demo keys of the development configuration; set false, or use those keys"
         found.append(Fault(("server", "demo"), text, (PRODUCTION,)))
     if not server.production and not is_loopback(server.host) and _is_public_knowledge(settings):
         text = (
-            f"{server.host} can be reached from other machines, and these are the development settings, whose keys everybody knows; "
-            "make a configuration of your own with `identity-service init DIR` and name it with --config, or listen on 127.0.0.1"
+            f"other machines can reach {server.host}, and the keys of the development settings are public; make your own settings "
+            "with `identity-service init DIR` and name them with --config, or listen on 127.0.0.1"
         )
         found.append(Fault(("server", "host"), text, (PRODUCTION,)))
     if server.gpc_support_since and not _is_day(server.gpc_support_since):
-        found.append(Fault(("server", "gpc_support_since"), "is a day like 2026-11-21, or empty"))
+        found.append(Fault(("server", "gpc_support_since"), "must be a day like 2026-11-21, or empty"))
     if not HEADER_NAME.fullmatch(server.client_address_header):
-        found.append(Fault(("server", "client_address_header"), "is the name of one header, as x-forwarded-for"))
+        found.append(Fault(("server", "client_address_header"), "must be the name of one header, like x-forwarded-for"))
     if server.region_header and not server.trusted_proxies:
-        text = "counts only from your own proxies; name them in server.trusted_proxies"
+        text = "is read from your own proxies only; name them in server.trusted_proxies"
         found.append(Fault(("server", "region_header"), text, (name,)))
     return found + _store_faults(settings.store.url)
 
@@ -147,7 +147,7 @@ def _shop_faults(name: str, shop: ShopSettings, production: bool) -> list[Fault]
     at = ("shops", name)
     found = []
     if not SHOP_ID.fullmatch(name):
-        found.append(Fault((*at, "name"), "a shop's name is 1 to 32 of a-z 0-9 _ - and begins with a letter or digit"))
+        found.append(Fault((*at, "name"), "a shop's name must be 1 to 32 of a-z 0-9 _ - and begin with a letter or digit"))
     if not shop.public_keys:
         found.append(Fault((*at, "public_keys"), "needs at least one key"))
     if production:
@@ -181,9 +181,9 @@ def _banner_faults(shop: ShopSettings) -> list[Wrong]:
     found += [(f"banner_categories.{name}", f"is none of {known}") for name in shop.banner_categories if name not in BANNERS]
     since = shop.consent_version_since
     if since and millis(since) is None:
-        found.append(("consent_version_since", "is a time in RFC 3339 with its offset, like 2026-12-01T00:00:00Z"))
+        found.append(("consent_version_since", "must be a time in RFC 3339 with an offset, like 2026-12-01T00:00:00Z"))
     if since and not shop.consent_version:
-        found.append(("consent_version_since", "tells since when consent_version holds; set that, too"))
+        found.append(("consent_version_since", "says since when consent_version is shown; set consent_version too"))
     return found
 
 
@@ -194,7 +194,7 @@ def _region_faults(shop: ShopSettings) -> list[Wrong]:
     for choice in looser_choices(shop.regions):
         code = choice.partition(".")[0]
         if not shop.regions[code].reason.strip():
-            found.append((f"regions.{code}.reason", f"{choice} is looser than the shipped rule; say why, the receipts will carry it"))
+            found.append((f"regions.{code}.reason", f"{choice} is looser than the shipped rule; write the reason, for the receipts"))
     return found
 
 
@@ -205,23 +205,23 @@ def _is_region(code: str, rows: Iterable[str]) -> bool:
 def _production_faults(shop: ShopSettings) -> list[Wrong]:
     found = []
     if any(DEMO_KEY.fullmatch(key) for key in (*shop.public_keys, *shop.private_keys)):
-        text = "demo keys are public knowledge; make new ones with `identity-service keys new`"
+        text = "demo keys are public; make new ones with `identity-service keys new`"
         found.append(("public_keys, private_keys", text))
     if any(len(key) < 16 for key in shop.public_keys):
         found.append(("public_keys", "needs at least 16 characters each"))
     if any(not PRIVATE_KEY_DIGEST.fullmatch(key) for key in shop.private_keys):
-        text = "write sha256:HEX of each key, as `identity-service keys new` prints it, never the key itself"
+        text = "write sha256:HEX of each key instead of the key; `identity-service keys new` prints it"
         found.append(("private_keys", text))
     plain = [origin for origin in shop.origins if origin.startswith("http://")]
-    advice = "must be https in production; to develop on localhost use the shipped settings, `--config development`"
+    advice = "must be https in production; on localhost, use the shipped settings with `--config development`"
     return found + [("origins", f"{origin!r} {advice}") for origin in plain]
 
 
 def _cookie_faults(shop: ShopSettings) -> list[Wrong]:
     if not COOKIE_NAME.fullmatch(shop.cookie_name):
-        return [("cookie_name", "is 1 to 64 of A-Z a-z 0-9 _ -")]
+        return [("cookie_name", "must be 1 to 64 of A-Z a-z 0-9 _ -")]
     if shop.cookie_domain and not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", shop.cookie_domain):
-        return [("cookie_domain", "is a host name like shop.example, without a dot in front")]
+        return [("cookie_domain", "must be a host name like shop.example, without a dot in front")]
     wanted = "__Secure-" if shop.cookie_domain else "__Host-"
     if not shop.cookie_name.startswith(wanted):
         return [("cookie_name", f"must begin with {wanted} {'with' if shop.cookie_domain else 'without'} a cookie_domain")]

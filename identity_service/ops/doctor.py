@@ -1,4 +1,4 @@
-"""Says what is wrong with a live store and what to set instead: total functions from what its servers told to findings."""
+"""Reports what is wrong with a live store, and what to set instead: total functions from what its servers report to findings."""
 
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,12 +20,12 @@ LONGEST_ROUND_TRIP = 0.005
 MOST_MEMORY = 0.75
 MOST_TIMEOUT = 0.2
 SLOWEST_TAKEOVER_MS = 5_000
-LATE = "a replica takes over late"
+LATE = "a replica takes over too late"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`wrong`: a promise does not hold; else a warning. `place`: of a server; empty: the store as a whole."""
+    """`wrong`: a promise does not hold; else it is a warning. `place`: a server's; empty for the whole store."""
 
     place: str
     text: str
@@ -34,7 +34,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a server's `setting` must be, told all its settings, or else `why` not."""
+    """A check of one `setting`. `fits` gets all settings of the server. `why`: the consequence if it does not fit. `instead`: what to
+    set."""
 
     setting: str
     fits: Callable[[Mapping[str, str]], bool]
@@ -51,11 +52,11 @@ def _at_most(setting: str, limit: int, why: str) -> Rule:
 
 
 ALWAYS = (
-    _is("appendonly", "yes", "nothing is left after a restart"),
-    _is("appendfsync", "always", "a power cut loses what was acknowledged"),
-    _is("no-appendfsync-on-rewrite", "no", "nothing is synced while the file is rewritten"),
-    _is("save", "", "snapshots keep what has been erased since"),
-    _is("active-expire-effort", "10", "what has ended stays in memory for days"),
+    _is("appendonly", "yes", "a restart loses all data"),
+    _is("appendfsync", "always", "a power cut loses acknowledged writes"),
+    _is("no-appendfsync-on-rewrite", "no", "writes are not synced while the file is rewritten"),
+    _is("save", "", "snapshots keep erased data"),
+    _is("active-expire-effort", "10", "expired data stays in memory for days"),
     Rule(
         "slowlog-log-slower-than",
         lambda has: has.get("slowlog-log-slower-than", "-1") == "-1" or has.get("slowlog-max-len") == "0",
@@ -65,10 +66,8 @@ ALWAYS = (
     _is("crash-log-enabled", "no", "a crash report quotes what callers sent"),
 )
 WITH_REPLICAS = (
-    Rule(
-        "min-replicas-to-write", lambda has: has.get("min-replicas-to-write") != "0", "a primary that is cut off goes on taking writes", "1"
-    ),
-    _at_most("min-replicas-max-lag", 2, "a replica that is long away still counts"),
+    Rule("min-replicas-to-write", lambda has: has.get("min-replicas-to-write") != "0", "an isolated primary keeps accepting writes", "1"),
+    _at_most("min-replicas-max-lag", 2, "a replica that is far behind still counts"),
 )
 IN_CLUSTER = (
     _is("cluster-require-full-coverage", "no", "one dead shard stops all others"),
@@ -77,7 +76,7 @@ IN_CLUSTER = (
 
 
 def diagnose(found: Inspection, url: str, replicas: int, timeout: float) -> list[Finding]:
-    """`replicas`, `timeout`: as the service is set. What is wrong comes first."""
+    """`replicas` and `timeout`: the service's settings. Findings that are wrong come first."""
     findings = [Finding(place, f"does not answer ({why})") for place, why in found.silent.items()]
     for server in found.servers:
         findings += _of_server(server, replicas, timeout, failover=parse_address(url).topology != "single")
@@ -88,7 +87,7 @@ def diagnose(found: Inspection, url: str, replicas: int, timeout: float) -> list
 
 
 def summary(found: Inspection) -> str:
-    """One line of figures."""
+    """Servers, round trip and write times in one line."""
     written = [seconds for server in found.servers if server.writes for seconds in server.writes.seconds]
     trip = max((server.round_trip for server in found.servers), default=0) * 1000
     servers = len(found.servers) + len(found.sentinels)
@@ -107,7 +106,7 @@ def placement(found: Inspection, shops: Sequence[ShopId]) -> list[str]:
         held = [f"{shop} (slot {slot})" for shop, slot in slots.items() if slot in shard.slots]
         lines.append(f"shard   {shard.primary} holds {', '.join(held) or 'no shop'}")
         lines += [
-            f"shard   {shop} is being moved to another shard: what makes new keys of it is answered 503 until the end"
+            f"shard   {shop} is being moved to another shard; until the end, calls that make new keys of it get 503"
             for shop, slot in slots.items()
             if slot in shard.leaving
         ]
@@ -122,11 +121,11 @@ def _of_server(server: Server, replicas: int, timeout: float, *, failover: bool)
     yield from _of_settings(server, replicas)
     yield from _of_memory(server)
     if abs(server.ahead) > LONGEST_SKEW:
-        yield Finding(place, f"its clock is {server.ahead:+.1f} s from this machine's: keep both by NTP")
+        yield Finding(place, f"its clock differs by {server.ahead:+.1f} s from this machine's; set both by NTP")
     if server.forbidden:
-        yield Finding(place, f"the login may not run all that the service sends: ACL SETUSER … +{' +'.join(server.forbidden)}")
+        yield Finding(place, f"the login lacks rights that the service needs; grant them: ACL SETUSER … +{' +'.join(server.forbidden)}")
     if server.round_trip > LONGEST_ROUND_TRIP:
-        yield Finding(place, f"a round trip takes {server.round_trip * 1000:.1f} ms, and a sale takes six: run it nearer", wrong=False)
+        yield Finding(place, f"a round trip takes {server.round_trip * 1000:.1f} ms; run the store nearer to the service", wrong=False)
     if server.writes:
         yield from _of_writes(place, server.writes, timeout)
         yield from _of_replicas(server, replicas, failover=failover)
@@ -137,7 +136,7 @@ def _of_settings(server: Server, replicas: int) -> Iterator[Finding]:
     rules = (*ALWAYS, *(WITH_REPLICAS if replicas else ()), *(IN_CLUSTER if clustered else ()))
     if server.config is None:
         wanted = ", ".join(f"{rule.setting} {rule.instead}" for rule in rules)
-        yield Finding(server.place, f"does not tell its settings (CONFIG GET); check by hand: {wanted}", wrong=False)
+        yield Finding(server.place, f"does not show its settings (CONFIG GET); check by hand: {wanted}", wrong=False)
         return
     for rule in rules:
         if not rule.fits(server.config):
@@ -148,78 +147,78 @@ def _of_settings(server: Server, replicas: int) -> Iterator[Finding]:
 def _of_memory(server: Server) -> Iterator[Finding]:
     limit, used = int(server.info.get("maxmemory", 0)), int(server.info["used_memory"])
     if not limit:
-        yield Finding(server.place, "maxmemory is not set: the kernel may end the server when memory is short; set it", wrong=False)
+        yield Finding(server.place, "maxmemory is not set, so the kernel may kill the server when memory runs out; set it", wrong=False)
     elif used > limit * MOST_MEMORY:
-        yield Finding(server.place, f"{used / limit:.0%} of maxmemory is used, and writes are refused when it is full; raise it")
+        yield Finding(server.place, f"{used / limit:.0%} of maxmemory is used, and writes fail when it is full; raise it")
 
 
 def _of_writes(place: str, writes: Writes, timeout: float) -> Iterator[Finding]:
     if writes.refusal:
-        yield Finding(place, f"cannot be written: {writes.refusal}")
+        yield Finding(place, f"refuses writes: {writes.refusal}")
     elif (slowest := max(writes.seconds)) > timeout * MOST_TIMEOUT:
-        took = f"{slowest * 1000:.0f} ms, and store.timeout_seconds leaves {timeout * 1000:.0f}"
-        yield Finding(place, f"the slowest of {len(writes.seconds)} durable writes took {took}: use a faster disk", wrong=False)
+        took = f"{slowest * 1000:.0f} ms, and store.timeout_seconds allows {timeout * 1000:.0f}"
+        yield Finding(place, f"the slowest of {len(writes.seconds)} durable writes took {took}; use a faster disk", wrong=False)
 
 
 def _of_replicas(server: Server, replicas: int, *, failover: bool) -> Iterator[Finding]:
-    """Any replica may be the one that takes over, also while another still confirms what the old primary writes."""
+    """Any replica may take over, even while another one still confirms writes of the old primary."""
     online = sum("state=online" in value for name, value in server.info.items() if name.startswith("slave"))
     needed = max(replicas, int(failover))
     if online < needed:
-        yield Finding(server.place, f"has {online} of {needed} replicas, and what it holds is gone or refused without: add some")
+        yield Finding(server.place, f"has {online} of {needed} replicas; without them, writes are refused or lost; add replicas")
     elif online > replicas:
-        text = f"store.replicas is {replicas}, and one of {online} that takes over may lack what was acknowledged: set it to {online}"
+        text = f"store.replicas is {replicas}, but any of {online} replicas may take over and lack acknowledged writes; set it to {online}"
         yield Finding(server.place, text, wrong=failover and not replicas)
 
 
 def _of_sentinel(place: str, state: Mapping[str, str]) -> Iterator[Finding]:
     sentinels, quorum = int(state["num-other-sentinels"]) + 1, int(state["quorum"])
     if sentinels < 3:
-        yield Finding(place, f"knows {sentinels} of at least 3 sentinels: fewer cannot outvote one that is cut off; add some")
+        yield Finding(place, f"knows {sentinels} of at least 3 sentinels; fewer cannot outvote one that is cut off; add sentinels")
     elif not sentinels // 2 < quorum < sentinels:
-        yield Finding(place, f"quorum is {quorum} of {sentinels} sentinels: set it to {sentinels // 2 + 1}")
+        yield Finding(place, f"quorum is {quorum} of {sentinels} sentinels; set it to {sentinels // 2 + 1}")
     if int(state["down-after-milliseconds"]) > SLOWEST_TAKEOVER_MS:
         yield Finding(
             place, f"down-after-milliseconds is {state['down-after-milliseconds']}: {LATE}; set it to {SLOWEST_TAKEOVER_MS} or less"
         )
     if "down" in state["flags"]:
-        yield Finding(place, f"takes the primary for dead ({state['flags']})")
+        yield Finding(place, f"reports the primary as down ({state['flags']}); start it, or check the network between them")
 
 
 def _of_cluster(shards: Sequence[Shard]) -> Iterator[Finding]:
     served = sum(len(shard.slots) for shard in shards)
     if shards and served < SLOTS:
-        yield Finding("", f"{served} of the cluster's {SLOTS} slots are served: give the others to a primary (CLUSTER ADDSLOTSRANGE)")
+        yield Finding("", f"{served} of the cluster's {SLOTS} slots are served; give the others to a primary (CLUSTER ADDSLOTSRANGE)")
     for shard in shards:
         host = _host(shard.primary)
         if not _is_near(host) and host in map(_host, shard.replicas):
-            yield Finding(shard.primary, "a replica runs on its primary's host, and dies with it: move it to another", wrong=False)
+            yield Finding(shard.primary, "a replica runs on its primary's host and fails with it; move it to another host", wrong=False)
 
 
 def _of_url(url: str, servers: Sequence[Server]) -> Iterator[Finding]:
-    """Of a network that others may listen to."""
+    """Findings about servers on other machines, where the network may be tapped."""
     address = parse_address(url)
     parts = urlsplit(address.servers[0] if address.topology == "single" else address.server("host", 6379))
     far = next((server.place for server in servers if not _is_near(_host(server.place))), None)
     if far and parts.scheme != "rediss":
-        yield Finding(far, f"is reached without TLS: use {url.partition(':')[0].replace('redis', 'rediss', 1)}://", wrong=False)
+        yield Finding(far, f"is reached without TLS; use {url.partition(':')[0].replace('redis', 'rediss', 1)}://", wrong=False)
     if far and not parts.password:
-        yield Finding(far, "lets in anybody without a password: make a user of its own (ACL SETUSER) and name it in store.url")
+        yield Finding(far, "accepts connections without a password; make a user (ACL SETUSER) and name it in store.url")
 
 
 def _of_primaries(sentinels: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:
     primaries = {(state["ip"], state["port"]) for state in sentinels.values()}
     if len(primaries) > 1:
-        yield Finding("", f"the sentinels name {len(primaries)} primaries: those that are behind need SENTINEL RESET")
+        yield Finding("", f"the sentinels name {len(primaries)} primaries; run SENTINEL RESET on those that are behind")
 
 
 def _host(place: str) -> str:
-    """Empty for a socket."""
+    """The host of a server's place. Empty for a socket."""
     return "" if place.startswith("/") else place.rpartition(":")[0].strip("[]")
 
 
 def _is_near(host: str) -> bool:
-    """Whether it is this machine. A name is not: where it leads may change."""
+    """Whether it is this machine. A name does not count, because its address may change."""
     with suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
     return host in {"", "localhost"}

@@ -1,4 +1,4 @@
-"""Whole keys, read and written in batches on every primary of a store, for what an operator runs. No request goes through here."""
+"""Whole keys, read and written in batches on every primary of a store, for the operator's commands. No request uses this."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from identity_service.store.redis.command import pack, script
 BATCH = 500
 READ, COPY = script("read_key"), script("copy_key")
 NEVER = -1
-"""In place of an expiry."""
+"""Instead of an expiry."""
 
 Word = str | bytes | int
 WRITERS = {"string": "SET", "hash": "HSET", "list": "RPUSH", "set": "SADD", "zset": "ZADD"}
@@ -23,8 +23,8 @@ WRITERS = {"string": "SET", "hash": "HSET", "list": "RPUSH", "set": "SADD", "zse
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A key with all that it holds. `expires_at`: ms since 1970, or NEVER. `value`: bytes, or a list, set or dict of them; of a sorted set
-    from member to score, which is a number: servers write the same one in different digits."""
+    """A key with its content. `expires_at`: ms since 1970, or NEVER. `value`: bytes, or a list, set or dict of them. A sorted set is a
+    dict from member to score, as a number, because servers write the same score in different digits."""
 
     name: bytes
     type: str
@@ -35,20 +35,21 @@ class Entry:
     def kind(self) -> str:
         return name_of(self.name).kind
 
-    def rekeyed(self, rekey: Rekey) -> "Entry":
-        """Raises UnknownKeyError for what this version cannot read: nothing may be moved unread."""
+    def with_new_digests(self, rekey: Rekey) -> "Entry":
+        """The entry under newer peppers. Raises UnknownKeyError for a value that this version cannot read; such a value must not be
+        moved."""
         name = name_of(self.name)
         kind = KINDS[name.kind]
         if kind.type != self.type:
             raise UnknownKeyError
         try:
             value = kind.rewrite(self.value, rekey) if kind.rewrite else self.value
-            return replace(self, name=name.rekeyed(rekey), value=value)
+            return replace(self, name=name.with_new_digests(rekey), value=value)
         except ValueError:
             raise UnknownKeyError from None
 
     def words(self) -> list[Any]:
-        """What follows the key in the command that writes it."""
+        """The arguments after the key in the command that writes it."""
         if self.type == "string":
             return [self.value]
         if self.type == "hash":
@@ -59,7 +60,7 @@ class Entry:
 
 
 class Side:
-    """A store with all its primaries; use it inside `answering`."""
+    """A store with all its primaries. Use it inside `answering`."""
 
     def __init__(self, client: "redis.Redis | RedisCluster") -> None:
         self._client = client
@@ -73,7 +74,7 @@ class Side:
         return sum(int(primary.dbsize()) for primary in self.primaries())
 
     def names(self, pattern: str) -> Iterator[list[bytes]]:
-        """Batches of key names; one may come twice."""
+        """Batches of key names. A name may be repeated."""
         for primary in self.primaries():
             cursor = 0
             while True:
@@ -84,19 +85,19 @@ class Side:
                     break
 
     def ask(self, calls: Sequence[tuple[str | bytes, tuple[Word, ...]]]) -> list[Any]:
-        """Raw replies in the order of the calls, each a key and a command about it; one pipeline a primary."""
+        """Raw replies in the order of the calls, each a key and its command. One pipeline per primary."""
         by_primary: dict[int, tuple[redis.Redis, list[int]]] = {}
         for index, (key, _) in enumerate(calls):
             primary = self._primary_of(key)
             by_primary.setdefault(id(primary), (primary, []))[1].append(index)
         replies: list[Any] = [None] * len(calls)
         for primary, indexes in by_primary.values():
-            for index, reply in zip(indexes, _pipelined(primary, [calls[index][1] for index in indexes]), strict=True):
+            for index, reply in zip(indexes, _run_pipeline(primary, [calls[index][1] for index in indexes]), strict=True):
                 replies[index] = reply
         return replies
 
     def read(self, names: Sequence[bytes]) -> list[Entry]:
-        """Those of the keys that exist. The scripts must have been loaded."""
+        """The existing keys of `names`. The scripts must be loaded."""
         found = self.ask([(name, ("EVALSHA", READ.sha, 1, name)) for name in names])
         return [_entry(name, *one) for name, one in zip(names, found, strict=True) if one[0] != b"none"]
 
@@ -136,14 +137,14 @@ class Side:
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """Raises StoreUnavailable where a server does not answer, or refuses."""
+    """Raises StoreUnavailable if a server does not answer, or refuses."""
     try:
         yield
     except redis.RedisError as error:
         raise StoreUnavailable from error
 
 
-def _pipelined(primary: redis.Redis, commands: Sequence[tuple[Word, ...]]) -> list[Any]:
+def _run_pipeline(primary: redis.Redis, commands: Sequence[tuple[Word, ...]]) -> list[Any]:
     """The library's own pipeline object costs several times what the store does."""
     connection = primary.connection_pool.get_connection()
     try:
@@ -168,5 +169,5 @@ def _entry(name: bytes, kind: bytes, expires_at: int, value: Any) -> Entry:
 
 
 def _pairs(reply: Any) -> dict[bytes, bytes]:
-    """Of names and values by turns, or of what an older or newer protocol gives in their place."""
+    """A dict from a flat list of names and values; a newer protocol gives the dict itself."""
     return reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))

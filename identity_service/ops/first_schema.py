@@ -1,4 +1,4 @@
-"""The first schema of keys, whose visitors and handles lay in slots of their own: what a move brings from it into the second one.
+"""The first schema of keys, in which visitors and handles were in separate slots, and its conversion to the second schema.
 
     first                                    second
     id:v1:V{SHOP:digest}, E, S, R            id:v2:{SHOP}:V:digest, and what follows it
@@ -7,10 +7,10 @@
     id:v1:E{SHOP:digest}:sales               id:v2:{SHOP}:E:digest, beside its links
     Q, E:intents, E:removals, {rewrite}      nothing: they were of steps, which `first_steps` has ended
 
-A receipt was a string, and is a piece by itself. A pointer was a nonce and the proof, and is the proof. A gone mark could hold a nonce
-behind its time, and is the time. A sale was a hash that told what its steps needed, among it the proof of its links, and is
-one text that tells whether a private key said it. Lists of sales were in no order; in those that come over all count as
-said by a private key, and as older than what such keys say later.
+A receipt was a string; now it is a piece of its own. A pointer was a nonce and the proof; now it is the proof. A gone mark could have a
+nonce after its time; now it is the time. A sale was a hash with data for its steps, such as the proof of its links; now it is one text that
+says whether a private key reported it. Lists of sales had no order; converted ones count as reported by a private key, and as older than
+all later ones.
 """
 
 import re
@@ -37,8 +37,8 @@ SALES = b":sales"
 OF_A_SALES_STEPS = frozenset({b"kind", b"expires", b"proof", b"verified", b"linked"})
 
 
-def brought_forward(entry: Entry) -> Entry | None:
-    """As the second schema has it; None for what it has no more. Raises UnknownKeyError."""
+def convert_entry(entry: Entry) -> Entry | None:
+    """The entry in the second schema. None if that has no such key. Raises UnknownKeyError."""
     found = NAME.fullmatch(entry.name)
     if found is None:
         raise UnknownKeyError
@@ -53,7 +53,7 @@ def brought_forward(entry: Entry) -> Entry | None:
         raise UnknownKeyError from None
 
 
-def all_brought_forward(entries: Sequence[Entry], read: Callable[[Sequence[bytes]], list[Entry]]) -> list[Entry]:
+def convert_entries(entries: Sequence[Entry], read: Callable[[Sequence[bytes]], list[Entry]]) -> list[Entry]:
     """Links of a handle and its sales, which were two keys, come as one: with the links where there are some. `read`: of FROM."""
     pairs = {entry.name: _other_of_a_handle(entry.name) for entry in entries}
     others = {entry.name: entry for entry in (*entries, *read([name for name in pairs.values() if name and name not in pairs]))}
@@ -62,7 +62,7 @@ def all_brought_forward(entries: Sequence[Entry], read: Callable[[Sequence[bytes
         other = others.get(pairs[entry.name] or b"")
         if other and entry.name.endswith(SALES):
             continue
-        second, beside = brought_forward(entry), brought_forward(other) if other else None
+        second, beside = convert_entry(entry), convert_entry(other) if other else None
         if second and beside:
             if {second.type, beside.type} != {"hash"}:
                 raise UnknownKeyError
@@ -81,7 +81,7 @@ def _other_of_a_handle(name: bytes) -> bytes | None:
 
 
 def _as_second(kind: bytes, part: bytes | None, entry: Entry) -> Entry:
-    """A type which the kind never had stays as it is, for whoever refuses it."""
+    """A type that the kind never had is not converted, so that a later check refuses it."""
     if kind == b"R" and entry.type == "string":
         return replace(entry, type="list", value=[entry.value])
     if part == b"sales" and entry.type == "set":
@@ -105,7 +105,7 @@ def _value(kind: bytes, part: bytes | None, entry: Entry) -> Any:
 
 
 def _sale(fields: Mapping[bytes, bytes]) -> bytes:
-    """Without credits that are longer than a script reads. Raises ValueError for what is none, which no erasure could read later."""
+    """Drops credits that are too long for a script. Raises ValueError if it is not a sale, because an erasure could not read it later."""
     private = fields.get(b"proof", b"key" if fields.get(b"verified") == b"1" else b"") == b"key"
     kept = {name.decode(): text.decode() for name, text in fields.items() if name not in OF_A_SALES_STEPS}
     if (
@@ -124,6 +124,6 @@ def _sale(fields: Mapping[bytes, bytes]) -> bytes:
 
 
 def _event(text: bytes) -> bytes:
-    """From its members by name. Raises ValueError or TypeError for what is none."""
+    """An event from its members by name. Raises ValueError or TypeError if it is not one."""
     event = event_of(Event(**json.decode(text)).stored())
     return events.packed(event, event.labels).encode()

@@ -1,15 +1,16 @@
-"""Steps of the first schema that a crash left open, ended before a move copies anything: the second one knows none.
+"""Completes steps of the first schema that a crash left open, before a move copies anything. The second schema has no such steps.
 
-A link was made, and a person removed, key by key, in slots that no transaction spanned. Each was noted in `Q{SHOP:repair}` before it began:
+Links were made, and people removed, key by key, in slots that no transaction could span. Each was noted in `Q{SHOP:repair}` before it
+began:
 
-    u, l, e HANDLE nonce    an unlink, a link, an erasure: E:removals tells whom it took off, E:intents whose links were announced
-    w VISITOR nonce         a withdrawal; its gone mark was open until its end, and then held a nonce behind the time
-    f VISITOR nonce         another call that went on with one
+    u, l, e HANDLE nonce    an unlink, a link, an erasure: E:removals has the removed visitors, E:intents the announced links
+    w VISITOR nonce         a withdrawal; until its end, its gone mark had a nonce after the time
+    f VISITOR nonce         another call that continued one
     r VISITOR nonce         a refusal of links
     s VISITOR SALE nonce    a sale that was about to name its visitor; SALE is a digest
 
-What was left is only ever removed, never completed, and every removal can be repeated: a move that dies here begins here again. Nobody
-else is on the store meanwhile.
+Open steps are removed, never completed, and every removal can be repeated: after a crash, a move starts here again. Nobody else uses the
+store during a move.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,19 +24,19 @@ from identity_service.ops.kinds import UnknownKeyError
 from identity_service.store.visitors import handle_names
 
 GONE_LIFE = 400 * 86_400
-"""Seconds that a gone mark made here stays: no setting allows less, and no token lives longer."""
+"""Seconds that a gone mark made here lasts. No setting allows less, and no token lasts longer."""
 OPEN = "moved"
-"""In place of a nonce, in a gone mark whose removal has begun here."""
+"""Instead of a nonce, in a gone mark whose removal was started here."""
 NOTES_AT_ONCE = 500
 ORDER = b"ewfsrul"
-"""Of notes, by their letters."""
+"""The order of notes, by their letters."""
 OF_A_PERSON = ("email", "customer", "visitor", "attribution", "kind", "expires")
-"""Fields of a sale."""
+"""Personal fields of a sale."""
 
 
 def end_steps(side: Side, peppers: Sequence[str]) -> None:
-    """`peppers`: those that the store is under, oldest first. The scripts must have been loaded. Raises UnknownKeyError for a note that
-    this version cannot read."""
+    """`peppers`: those of the store, oldest first. The scripts must be loaded. Raises UnknownKeyError for a note that this version cannot
+    read."""
     handles = Handles(*peppers)
     for names in side.names(f"{PREFIX}Q{{*"):
         for notes in side.read(names):
@@ -47,7 +48,7 @@ def end_steps(side: Side, peppers: Sequence[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Visitor:
-    """Keys of one."""
+    """The keys of one visitor."""
 
     visitor: str
     record: str
@@ -57,7 +58,7 @@ class _Visitor:
 
 
 class _Steps:
-    """Of one shop."""
+    """The open steps of one shop."""
 
     def __init__(self, side: Side, handles: Handles, shop: str) -> None:
         self._side = side
@@ -65,8 +66,7 @@ class _Steps:
         self._shop = shop
 
     def end(self, notes: Entry) -> None:
-        """In an order in which each finds the pointers by which it goes: of whom an erasure reaches, of where orders of a withdrawn visitor
-        are indexed."""
+        """Ends the notes in the order in which each still finds the pointers that it needs: erasures first, then withdrawals."""
         found = sorted((ORDER.find(note[:1]), at, note) for note, at in notes.value.items())
         for start in range(0, len(found), NOTES_AT_ONCE):
             page = found[start : start + NOTES_AT_ONCE]
@@ -90,7 +90,7 @@ class _Steps:
                 raise UnknownKeyError
 
     def _end_at_handle(self, name: str) -> None:
-        """Of what waited there, fields with a dollar are sales, the others visitors. A link that was only announced is none."""
+        """Ends what was open at a handle. Fields with a dollar are sales, the others visitors. Announced links are removed."""
         links = self._key("E", name[1:])
         removals, intents = (self._side.hash_of(f"{links}:{part}") for part in ("removals", "intents"))
         for intent in intents.values():
@@ -104,14 +104,14 @@ class _Steps:
         self._ask([("DEL", f"{links}:{part}") for part in ("removals", "intents")])
 
     def _scrub(self, sale: str, name: str) -> None:
-        """Takes a handle out of a sale."""
+        """Removes a handle from a sale."""
         [named] = self._ask([("HMGET", sale, "email", "customer")])
         if dropped := [field for field, text in zip(("email", "customer"), named, strict=True) if text == name.encode()]:
             self._ask([("HDEL", sale, *dropped)])
 
     def _settle(self, name: str, visitor: str, kind: str, at: int) -> None:
-        """Drops a pointer that its handle does not back. `kind` u: nothing else. e: erased at `at` (ms), where the handle held the visitor
-        by proof; a: or without. Such a visitor goes whole, unless another handle holds it by proof or it has a newer grant."""
+        """Removes a pointer without a link. `kind` u: that is all. e: also erases the visitor at `at` (ms) if the handle was linked with
+        proof; a: also without proof. The visitor stays if another handle is linked with proof, or if it has a newer grant."""
         of = self._visitor(visitor)
         record, [linked] = self._side.hash_of(of.record), self._ask([("HEXISTS", self._key("E", name[1:]), visitor)])
         pointer = record.get(name)
@@ -119,7 +119,7 @@ class _Steps:
             by_proof = not pointer.endswith("u")
             if kind == "a" or (kind == "e" and by_proof):
                 if _proven(record) > by_proof:
-                    self._ask([("HSET", of.record, "m", "1")] if by_proof else [])  # what it did may be the erased person's
+                    self._ask([("HSET", of.record, "m", "1")] if by_proof else [])  # its events may be the erased person's
                 elif int(record.get("g", 0)) <= at:
                     self._ask([("SET", of.part("gone"), f"{at} {OPEN}", "NX", "EX", GONE_LIFE)])
             self._drop_pointers(of, record, [name])
@@ -127,7 +127,7 @@ class _Steps:
             self._withdraw(of, 0)
 
     def _drop_pointers(self, of: _Visitor, record: Mapping[str, str], names: Iterable[str]) -> None:
-        """Counts what is left, so that it can be repeated."""
+        """Sets counts from what is left, so that it can be repeated."""
         left = {name: record[name] for name in handle_names(record) if name not in names}
         counts: list[Word] = []
         for letter, unproven in (("e", "i"), ("c", "j")):
@@ -143,8 +143,8 @@ class _Steps:
             self._settle(name, visitor, "u", 0)
 
     def _withdraw(self, of: _Visitor, at: int) -> None:
-        """Unless a mark or a grant of after `at` (ms) stands; a removal that is open is ended in any case. The mark is never older than a
-        grant."""
+        """Withdraws the visitor, unless it has a mark or a grant newer than `at` (ms). An open removal is completed in any case. The
+        mark is never older than a grant."""
         gone, record = of.part("gone"), self._side.hash_of(of.record)
         mark, life = self._ask([("GET", gone), ("TTL", gone)])
         marked, _, nonce = (mark or b"0").decode().partition(" ")
@@ -157,8 +157,8 @@ class _Steps:
         self._ask([("SET", gone, time, "KEEPTTL")])
 
     def _take_all(self, of: _Visitor, record: Mapping[str, str]) -> None:
-        """Orders stay, without whom they were of; one of somebody else, which the visitor only repeated, stays under its handles. What
-        tells where to look goes last."""
+        """Removes everything of the visitor. Its orders stay without personal fields. An order of another visitor, which this one only
+        repeated, stays under its handles. Keys that lead to others are removed last."""
         [sales] = self._ask([("SMEMBERS", of.part("sales"))])
         digests = sorted(one.decode() for one in sales)
         keys = [self._key("S", digest) for digest in digests]
@@ -174,7 +174,7 @@ class _Steps:
         self._ask([("DEL", of.record, *map(of.part, ("events", "receipts", "sales")))])
 
     def _end_refusal(self, visitor: str) -> None:
-        """Unless a newer choice allows links."""
+        """Completes a refusal of links, unless a newer choice allows them."""
         of = self._visitor(visitor)
         record = self._side.hash_of(of.record)
         names = handle_names(record)
@@ -183,7 +183,7 @@ class _Steps:
             self._drop_pointers(of, record, names)
 
     def _end_sale(self, visitor: str, digest: str) -> None:
-        """A sale may name a visitor only where the visitor's withdrawal finds it."""
+        """Removes the personal fields of a sale that the visitor's withdrawal would not find."""
         of, sale = self._visitor(visitor), self._key("S", digest)
         indexed, [owner, *names] = self._ask([("SISMEMBER", of.part("sales"), digest), ("HMGET", sale, "visitor", "email", "customer")])
         if not indexed and owner == visitor.encode():
@@ -197,11 +197,11 @@ class _Steps:
         return f"{PREFIX}{kind}{{{self._shop}:{own}}}"
 
     def _ask(self, commands: Sequence[tuple[Word, ...]]) -> list[Any]:
-        """Each has its key behind its name."""
+        """Each command has its key after its name."""
         return self._side.ask([(str(words[1]), words) for words in commands])
 
 
 def _proven(record: Mapping[str, str]) -> int:
-    """How many handles hold the visitor by proof."""
+    """The number of handles that are linked to the visitor with proof."""
     emails, unproven, customers, unproven_customers = (int(record.get(field, 0)) for field in "eicj")
     return emails - unproven + customers - unproven_customers

@@ -1,8 +1,7 @@
-"""`identity-service forget CURRENT RESTORED`: whoever has withdrawn, or was erased, since a backup was made is withdrawn from what was
-restored of it.
+"""`identity-service forget CURRENT RESTORED`: repeats, in a store restored from a backup, the withdrawals and erasures since that backup.
 
-A gone mark names its visitor by a digest alone. In a restored store the visitor's links and orders still tell its ID, and with it the
-withdrawal goes its usual way; of a visitor without any, everything is under the digest.
+A gone mark names its visitor only by a digest. In the restored store, the visitor's links and orders still have its ID, which a withdrawal
+needs. If the visitor has neither, everything about it is under the digest.
 """
 
 import asyncio
@@ -13,7 +12,7 @@ from functools import partial
 
 from identity_service.app import make_store
 from identity_service.model.consent import Millis
-from identity_service.model.handle import Handles, handle_named, rekeyed
+from identity_service.model.handle import Handles, handle_named, rekey_digest
 from identity_service.model.shop import ShopId
 from identity_service.model.visitor import VisitorId
 from identity_service.ops.entries import Entry, Side
@@ -30,7 +29,7 @@ from identity_service.store.visitors import handle_names
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """`digest`: of the visitor, under today's peppers. `mark`: the key as it has to be."""
+    """`digest`: of the visitor, under the current peppers. `mark`: the key to write into the restored store."""
 
     shop: ShopId
     digest: str
@@ -39,10 +38,10 @@ class Gone:
 
 
 def gone_in(side: Side, peppers: Sequence[str], known: int) -> Iterator[list[Gone]]:
-    """Batches of all gone marks of a store that is under the first `known` of the `peppers`."""
-    rekey: Rekey = partial(rekeyed, peppers=peppers[known:])
+    """All gone marks of a store, in batches. The store is under the first `known` of the `peppers`."""
+    rekey: Rekey = partial(rekey_digest, peppers=peppers[known:])
     for names in side.names(of_shop("*", "V:*:gone")):
-        yield [_gone(entry.rekeyed(rekey)) for entry in side.read(names)]
+        yield [_gone(entry.with_new_digests(rekey)) for entry in side.read(names)]
 
 
 def _gone(mark: Entry) -> Gone:
@@ -51,7 +50,7 @@ def _gone(mark: Entry) -> Gone:
 
 
 async def forget(store: Store, restored: Side, gone: Gone, now: Millis) -> bool:
-    """Whether anything was left of the visitor. A grant that is newer than the mark stands. Safe to repeat. Raises StoreUnavailable."""
+    """Returns whether anything of the visitor was left. A grant newer than the mark stays. Can be repeated. Raises StoreUnavailable."""
     keys = store.keys.visitor_of(gone.shop, gone.digest)
     held = (keys.record, keys.events, keys.receipts, keys.sales)
     marked, granted, *there = await store.client.run(
@@ -68,7 +67,7 @@ async def forget(store: Store, restored: Side, gone: Gone, now: Millis) -> bool:
 
 
 async def _clear_id(store: Store, gone: Gone, keys: VisitorKeys) -> VisitorId | None:
-    """From where others name the visitor: links at its handles, and its orders."""
+    """The visitor's ID, from links at its handles or from its orders. None if there are none."""
     fields, sales = await store.client.run(read("HKEYS", keys.record), read("HKEYS", keys.sales))
     candidates = [sale.get("visitor") for sale in await store.sales.read(gone.shop, sales_in(sales))]
     for name in handle_names(fields):
@@ -79,7 +78,7 @@ async def _clear_id(store: Store, gone: Gone, keys: VisitorKeys) -> VisitorId | 
 
 
 def forget_gone(current: str, restored: str, settings: Settings) -> int:
-    def forgotten() -> None:
+    def run() -> None:
         with open_store(current, exists=True) as here, open_store(restored, exists=True) as there:
             for place in (here, there):
                 wait_for_quiet(place)
@@ -87,7 +86,7 @@ def forget_gone(current: str, restored: str, settings: Settings) -> int:
             marks, withdrawn = asyncio.run(_forget(here, there, settings))
         print(f"{withdrawn:,} visitors withdrawn again from {there.name}, of {marks:,} whose mark {here.name} holds")
 
-    return exit_code_of(forgotten)
+    return exit_code_of(run)
 
 
 async def _forget(current: OpenStore, restored: OpenStore, settings: Settings) -> tuple[int, int]:

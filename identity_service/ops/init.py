@@ -22,28 +22,28 @@ from identity_service.settings.toml_file import Name
 
 IGNORED, EDGE, SIGNING_KEYS, PEPPER, STORE_URL = ".gitignore", "edge.env", "secrets/signing_keys", "secrets/pepper", "secrets/store_url"
 SETTINGS = """\
-# Settings of one service, first written by `identity-service init`. Relative paths begin in the folder of this file.
-# config/default.toml describes these and all others. After an edit run `identity-service check --config` with this
-# folder, then send the service SIGHUP; host, port and an embedded store change with a restart.
+# Settings of one service, written by `identity-service init`. Relative paths start from the folder of this file.
+# config/default.toml describes all settings. After a change, run `identity-service check --config` with this folder,
+# then send SIGHUP to the service. Changes of host, port or an embedded store need a restart.
 
 [server]
 host = "127.0.0.1"
 port = {port}
-trusted_proxies = ["127.0.0.1", "::1"]  # addresses or networks of your own proxies: only what they forward counts
+trusted_proxies = ["127.0.0.1", "::1"]  # addresses or networks of your own proxies; other forwarded headers are ignored
 production = true
 
 [store]
 {store}
 
-[secrets]  # in files for the service alone; keep copies of them, apart from those of the store
-signing_keys_file = "{signing_keys}"  # one a line: all verify, the last one signs
-pepper_file = "{pepper}"  # without it nothing in the store can be found
+[secrets]  # in files that only the service may read; back them up, apart from the store
+signing_keys_file = "{signing_keys}"  # one per line; all verify, the last one signs
+pepper_file = "{pepper}"  # without it, nothing in the store can be found
 
 [shops.{shop}]
-public_keys = ["{public}"]  # stands in the shop's pages
-private_keys = ["{digest}"]  # of IDENTITY_KEY in {edge}
-origins = {origins}  # of the shop's pages, as "https://shop.example": the snippet works on these alone
-policy = "{policy}"  # or strict: what is allowed goes by the visitor's region
+public_keys = ["{public}"]  # used in the shop's pages
+private_keys = ["{digest}"]  # the digest of IDENTITY_KEY in {edge}
+origins = {origins}  # of the shop's pages, such as "https://shop.example"; the snippet works only there
+policy = "{policy}"  # or strict, which depends on the visitor's region
 """
 SNIPPET = """\
     <script>window.__clerk_q=window.__clerk_q||[];window.Clerk=window.Clerk||function(){{__clerk_q.push(arguments)}};
@@ -52,10 +52,10 @@ SNIPPET = """\
 DONE = """\
 {folder} now holds {files}.
 
-In the shop's pages, whose web server passes /id/ on to the service:
+Put this into the shop's pages; their web server must pass /id/ on to the service:
 {snippet}
 {origins}
-On the shop's server: IDENTITY_URL and IDENTITY_KEY, which {edge} holds. No other file has this key:
+On the shop's server, set IDENTITY_URL and IDENTITY_KEY from {edge}. No other file has this key:
     set -a; . {edge}; set +a
 or name it as EnvironmentFile= (systemd) or --env-file (docker).
 
@@ -67,7 +67,7 @@ OPTIONS = {"origins": "--origin", "name": "--shop", "policy": "--policy", "port"
 
 
 class CannotWrite(Exception):
-    """One line for the user. Nothing is left of what was written before."""
+    """One line for the user. Everything written before is removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +79,13 @@ class NewKeys:
 
     @property
     def digest(self) -> str:
-        """Of the private key, as settings hold it."""
+        """The private key's form in the settings."""
         return f"sha256:{hashlib.sha256(self.private.encode()).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the command line leaves to choose. `store`: a form of store.url, or nothing for one beside the settings."""
+    """The options of the command line. `store`: a form of store.url; empty for an embedded store next to the settings."""
 
     shop: str
     origins: Sequence[str]
@@ -95,11 +95,11 @@ class Choices:
 
 
 def init(folder: Path, choices: Choices, program: str) -> str:
-    """Returns what to tell the user, who has called `program`. Raises SettingsError before anything is written, CannotWrite when
-    nothing is left of it."""
+    """Returns the text to print. `program`: how the user has called the command. Raises SettingsError before anything is written, and
+    CannotWrite after everything written was removed."""
     folder, keys = folder.absolute(), NewKeys()
     files = _files(choices, keys)
-    unwritable = [f"{text!a} is no line of text in UTF-8; name another" for text in (str(folder), choices.store) if not _is_line(text)]
+    unwritable = [f"{text!a} is not a line of text in UTF-8; name another" for text in (str(folder), choices.store) if not _is_line(text)]
     refused = unwritable or [*_folder_faults(folder, files), *_faults(files[FILE_NAME], choices, keys)]
     if refused:
         raise SettingsError(refused)
@@ -119,7 +119,7 @@ def init(folder: Path, choices: Choices, program: str) -> str:
 
 
 def keys_text(keys: NewKeys) -> str:
-    """New keys as lines of TOML, of the service's environment, and of the edge's."""
+    """The keys as lines of TOML, of the service's environment, and of the edge's environment."""
     values = {
         "SHOPS__SHOP__PUBLIC_KEYS": keys.public,
         "SHOPS__SHOP__PRIVATE_KEYS": keys.digest,
@@ -134,14 +134,14 @@ def keys_text(keys: NewKeys) -> str:
             f"[secrets]\nsigning_keys = [{signing}]\npepper = {pepper}\n",
             "# or for the environment of the service",
             *(f"IDENTITY_{name}={value}" for name, value in values.items()),
-            "\n# for the environment of the shop's server: the private key, of which the service keeps the SHA-256 alone",
+            "\n# for the environment of the shop's server: the private key; the service only has its SHA-256",
             f"IDENTITY_KEY={keys.private}",
         ]
     )
 
 
 def _files(choices: Choices, keys: NewKeys) -> dict[str, str]:
-    """Their texts by their paths in the folder; the settings come last, so that a folder without them is not finished."""
+    """Texts by their paths in the folder. The settings are written last, so that a folder without them is visibly incomplete."""
     files = {IGNORED: "secrets/\nedge.env\ndata/\n", SIGNING_KEYS: f"{keys.signing}\n", PEPPER: f"{keys.pepper}\n"}
     url = _whole(choices.store)
     store = f"url = {_quoted(url)}"
@@ -165,7 +165,7 @@ def _files(choices: Choices, keys: NewKeys) -> dict[str, str]:
 
 
 def _whole(store: str) -> str:
-    """A path of the command line begins in the working directory, one of the settings file beside it."""
+    """The store.url with an absolute path: on the command line, paths start from the working directory."""
     if not store:
         return f"{EMBEDDED}data"
     directory = store.removeprefix(EMBEDDED)
@@ -173,12 +173,12 @@ def _whole(store: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A text of JSON is one of TOML, but for one character."""
+    """A string of JSON is one of TOML, except for one character."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _faults(text: str, choices: Choices, keys: NewKeys) -> list[str]:
-    """Of the settings that would be written, with the option that chose each."""
+    """Faults in the settings to be written, each with its option."""
     values = tomllib.loads(text)
     values["secrets"] = {"signing_keys": [keys.signing], "pepper": keys.pepper}
     values["store"] = {"url": _whole(choices.store)}
@@ -197,23 +197,23 @@ def _folder_faults(folder: Path, files: Mapping[str, str]) -> list[str]:
     if not exists and not parent.is_dir():
         return [f"the folder {parent} does not exist; make it first, or name another"]
     if not os.access(folder if exists else parent, os.W_OK | os.X_OK):
-        return [f"{folder if exists else parent} cannot be written by this user; change its owner, or name another folder"]
+        return [f"{folder if exists else parent} is not writable for this user; change its owner, or name another folder"]
     if any(config_directory().glob(f"{folder.name}.toml")):
-        return [f"`--config {folder.name}` names the shipped file; name the folder otherwise"]
+        return [f"`--config {folder.name}` names a shipped file; give the folder another name"]
     if open_to_others := next((one for one in (folder, folder / "secrets") if os.path.lexists(one) and not _is_own(one)), None):
-        return [f"{open_to_others} is a link, belongs to another user, or can be written by others; mend that, or name another folder"]
+        return [f"{open_to_others} is a link, belongs to another user, or is writable for others; correct that, or name another folder"]
     there = [name for name in (FILE_NAME, *files) if os.path.lexists(folder / name)]
-    return [f"{folder} has {there[0]} already, which stays as it is; edit it, or name another folder"] if there else []
+    return [f"{folder} already has {there[0]}, which was not changed; edit it, or name another folder"] if there else []
 
 
 def _is_own(folder: Path) -> bool:
-    """Nobody else may put a file into it."""
+    """Whether only this user can write into the folder."""
     found = folder.lstat()
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
 
 
 def _is_line(given: str) -> bool:
-    """Arguments of a command may hold any bytes."""
+    """Whether it is one line of UTF-8. Arguments of a command may contain any bytes."""
     try:
         given.encode()
     except UnicodeEncodeError:
@@ -236,7 +236,7 @@ def _write(folder: Path, files: Mapping[str, str]) -> None:
             with suppress(OSError):
                 remove()
         if isinstance(error, OSError):
-            raise CannotWrite(f"{folder} cannot be written ({error.strerror}); nothing is left of it, so run this again") from None
+            raise CannotWrite(f"cannot write {folder} ({error.strerror}); nothing of it was kept, so run this again") from None
         raise
 
 

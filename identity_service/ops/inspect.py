@@ -1,5 +1,4 @@
-"""What all servers of a store, and the sentinels that watch them, report of themselves to an operator. Of their keys only a probe is
-written, and none is read."""
+"""Inspects all servers of a store, and its sentinels, for the operator. It writes one probe key, and reads no key."""
 
 import re
 import time
@@ -90,7 +89,7 @@ PINGS = 9
 
 @dataclass(frozen=True, slots=True)
 class Writes:
-    """To a primary's probe key. `seconds`: one each, until its file and its replicas had it. `refusal`: why one was not done, or empty."""
+    """Writes to a primary's probe key. `seconds`: per write, until file and replicas have it. `refusal`: why a write failed, or empty."""
 
     seconds: Sequence[float]
     refusal: str
@@ -98,9 +97,9 @@ class Writes:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """`config`: None where it does not tell. `ahead`: seconds by which its clock is before this machine's. `round_trip`: seconds, a median.
-    `forbidden`: what the login may not run, as `command` or `command|subcommand`; `multi` where that hides the rest. `writes`: None of a
-    replica, which is not written."""
+    """`config`: None if it does not show its settings. `ahead`: seconds by which its clock is ahead of this machine's. `round_trip`:
+    seconds, a median. `forbidden`: what the login may not run, as `command` or `command|subcommand`; only `multi` if that hides the
+    rest. `writes`: None for a replica."""
 
     place: str
     info: Mapping[str, str]
@@ -112,8 +111,8 @@ class Server:
 
 
 def examine_server(url: str, timeout: float, replicas: int, slots: Container[int] | None) -> Server:
-    """`slots`: those of a primary in a cluster, empty of one elsewhere; None for a replica. Raises StoreUnavailable, and ServerError where
-    even INFO is."""
+    """`slots`: those of a primary in a cluster; empty for a primary elsewhere; None for a replica. Raises StoreUnavailable, and
+    ServerError if even INFO fails."""
     with closing(Wire(url, timeout)) as wire:
         info = wire.table("INFO")
         clustered = info.get("cluster_enabled") == "1"
@@ -130,7 +129,7 @@ def examine_server(url: str, timeout: float, replicas: int, slots: Container[int
 
 
 def _probe_key(slots: Container[int] | None) -> str:
-    """One that this server holds."""
+    """A probe key in one of this server's slots."""
     return next(key for key in map(probe_of, count()) if slots is None or key_slot(key.encode()) in slots)
 
 
@@ -142,7 +141,7 @@ def _config(wire: Wire) -> dict[str, str] | None:
 
 
 def _ahead(wire: Wire) -> float:
-    """Zero where the server does not tell."""
+    """Zero if the login may not ask for the time."""
     before = time.time()
     try:
         seconds, micros = wire.ask("TIME")
@@ -158,7 +157,7 @@ def _round_trip(wire: Wire) -> float:
 
 
 def _forbidden(wire: Wire, key: str, commands: Iterable[Sequence[str]]) -> list[str]:
-    """Queues them in a transaction that is then thrown away: the server checks each login's right when it queues a command."""
+    """Queues the commands in a transaction and discards it: the server checks the login's rights when it queues a command."""
     found = []
     try:
         wire.ask("MULTI")
@@ -191,7 +190,8 @@ def _writes(wire: Wire, key: str, replicas: int, timeout: float) -> Writes:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """`slots`: those of the cluster's 16,384 that it holds; `leaving`: of those, which are moved key by key. `replicas`: their places."""
+    """`slots`: those of the cluster's 16,384 that it holds. `leaving`: those of them that are being moved key by key. `replicas`: their
+    places."""
 
     primary: str
     replicas: Sequence[str]
@@ -201,7 +201,7 @@ class Shard:
 
 @dataclass(slots=True)
 class Inspection:
-    """Places are `host:port`, or the path of a socket. `sentinels`: what each tells of the primary. `silent`: place → why."""
+    """Places are `host:port`, or the path of a socket. `sentinels`: what each reports about the primary. `silent`: place → reason."""
 
     servers: list[Server] = field(default_factory=list)
     sentinels: dict[str, Mapping[str, str]] = field(default_factory=dict)
@@ -210,7 +210,8 @@ class Inspection:
 
 
 def inspect(url: str, timeout: float, replicas: int) -> Inspection:
-    """`replicas`: how many must have a write. Raises ValueError for a URL of no known form, StoreUnavailable where nothing tells of it."""
+    """`replicas`: how many must have a write. Raises ValueError for a URL of no known form, and StoreUnavailable if no server describes the
+    store."""
     address = parse_address(url)
     if address.topology == "sentinel":
         return _of_sentinels(address, timeout, replicas)
@@ -225,11 +226,11 @@ def _of_sentinels(address: StoreAddress, timeout: float, replicas: int) -> Inspe
     found = Inspection()
     followers: dict[str, None] = {}
     for url in address.servers:
-        with _noting(found, place_of(url)), closing(Wire(url, timeout)) as wire:
+        with _recording_silence(found, place_of(url)), closing(Wire(url, timeout)) as wire:
             found.sentinels[place_of(url)] = wire.table("SENTINEL", "MASTER", address.service)
             followers |= dict.fromkeys(_url(address, table(reply)) for reply in wire.ask("SENTINEL", "REPLICAS", address.service))
     if not found.sentinels:
-        raise StoreUnavailable(f"no sentinel tells of {address.service}: {'; '.join(found.silent.values())}")
+        raise StoreUnavailable(f"no sentinel knows {address.service}: {'; '.join(found.silent.values())}")
     primary = _url(address, max(found.sentinels.values(), key=lambda state: int(state["config-epoch"])))
     found.servers.append(examine_server(primary, timeout, replicas, ()))
     _add_replicas(found, [url for url in followers if url != primary], timeout)
@@ -246,7 +247,7 @@ def _of_cluster(address: StoreAddress, timeout: float, replicas: int) -> Inspect
         followers.setdefault(primary, {}).update(dict.fromkeys(address.server(other[0], other[1]) for other in others))
     for primary, held in slots.items():
         leaving: Collection[int] = ()
-        with _noting(found, place_of(primary)):
+        with _recording_silence(found, place_of(primary)):
             leaving = _leaving(primary, timeout)
             found.servers.append(examine_server(primary, timeout, replicas, held))
         found.shards.append(Shard(place_of(primary), [place_of(url) for url in followers[primary]], held, leaving))
@@ -255,31 +256,31 @@ def _of_cluster(address: StoreAddress, timeout: float, replicas: int) -> Inspect
 
 
 def _leaving(url: str, timeout: float) -> list[int]:
-    """A server tells of its own slots alone, in its own line, which of them it gives away: `[SLOT->-NODE]`."""
+    """Slots that the server is giving away. It reports them only for itself, in its own line: `[SLOT->-NODE]`."""
     try:
         with closing(Wire(url, timeout)) as wire:
             lines = str(wire.ask("CLUSTER", "NODES")).splitlines()
-    except ServerError:  # the service's own login need not be allowed to
+    except ServerError:  # the service's login does not need this right
         return []
     return [int(slot) for line in lines if "myself" in line.split(" ")[2] for slot in re.findall(r"\[(\d+)->-", line)]
 
 
 def _ranges(address: StoreAddress, timeout: float, found: Inspection) -> Any:
     for url in address.servers:
-        with _noting(found, place_of(url)), closing(Wire(url, timeout)) as wire:
+        with _recording_silence(found, place_of(url)), closing(Wire(url, timeout)) as wire:
             return wire.ask("CLUSTER", "SLOTS")
-    raise StoreUnavailable(f"no server tells of the cluster: {'; '.join(found.silent.values())}")
+    raise StoreUnavailable(f"no server describes the cluster: {'; '.join(found.silent.values())}")
 
 
 def _add_replicas(found: Inspection, urls: Iterable[str], timeout: float) -> None:
     for url in urls:
-        with _noting(found, place_of(url)):
+        with _recording_silence(found, place_of(url)):
             found.servers.append(examine_server(url, timeout, 0, None))
 
 
 @contextmanager
-def _noting(found: Inspection, place: str) -> Iterator[None]:
-    """One server that is silent hides no other."""
+def _recording_silence(found: Inspection, place: str) -> Iterator[None]:
+    """Records a server that does not answer, and continues with the others."""
     try:
         yield
     except (StoreUnavailable, ServerError) as error:

@@ -1,4 +1,4 @@
-"""Every kind of key: its type, and where digests under the peppers stand, which a change of the pepper rewrites.
+"""Every kind of key: its type, and where it holds digests under the peppers. A change of the pepper rewrites those.
 
     kind           type    in the name   in the value
     V              hash    visitor       fields of 23 characters: a letter and a handle's digest; value of b: a visitor's
@@ -10,7 +10,7 @@
     orders         zset    none          members: sales'
     R, Z, hour, products, calls, failures, latest, labels, rewrite   none anywhere
 
-IDs of receipts are random, receipts are digested under a key of the visitor's record, and salts have nothing to do with peppers.
+IDs of receipts are random, receipts use a key of the visitor's record, and salts do not depend on peppers.
 """
 
 import re
@@ -23,7 +23,7 @@ from identity_service.store.sales import FIELDS, OTHERS
 from identity_service.store.visitors import NAME_LENGTH
 
 Rekey = Callable[[bytes], bytes]
-"""From one digest to another."""
+"""Converts one digest to another."""
 Type = Literal["string", "hash", "list", "zset"]
 
 NAME = re.compile(rb"id:v2:\{(?P<owner>[^:}]+)\}:(?P<kind>[A-Za-z]+)(:(?P<own>[^:]+))?(:(?P<part>[a-z]+))?")
@@ -31,7 +31,7 @@ NAME = re.compile(rb"id:v2:\{(?P<owner>[^:}]+)\}:(?P<kind>[A-Za-z]+)(:(?P<own>[^
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`named`: the name holds a digest. `rewrite`: the value with other digests, where it holds any."""
+    """`named`: the name contains a digest. `rewrite`: replaces the digests in the value, if it has any."""
 
     type: Type
     named: bool = False
@@ -40,19 +40,20 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A key's name, taken apart. `text`: as it is stored. `owner`: the shop. `own`: digest, or whatever else tells it from others."""
+    """The parts of a key's name. `text`: the whole name. `owner`: the shop. `own`: a digest, or another text that identifies the key."""
 
     kind: str
     text: bytes
     owner: bytes
     own: bytes
 
-    def rekeyed(self, rekey: Rekey) -> bytes:
+    def with_new_digests(self, rekey: Rekey) -> bytes:
         return self.text.replace(self.own, rekey(self.own), 1) if KINDS[self.kind].named else self.text
 
 
 class UnknownKeyError(Exception):
-    """A key of no kind that this version knows, or with a value that it cannot read. It is not named here: it may hold anything."""
+    """A key of an unknown kind, or with a value that this version cannot read. The message does not name it, because it may contain
+    anything."""
 
 
 def name_of(text: bytes) -> Name:
@@ -67,7 +68,7 @@ def name_of(text: bytes) -> Name:
 
 
 def _name(name: bytes, rekey: Rekey) -> bytes:
-    """Of a handle its letter, of a sale the dollar, and the digest."""
+    """A handle's name is its letter and its digest. A sale's is the dollar and its digest."""
     return name[:1] + rekey(name[1:])
 
 
@@ -79,7 +80,7 @@ def _record(fields: Mapping[bytes, bytes], rekey: Rekey) -> dict[bytes, bytes]:
 
 
 def _sale(stored: bytes, rekey: Rekey) -> bytes:
-    """Raises ValueError for what is none."""
+    """Raises ValueError if it is not a sale."""
     lines = stored.split(b"\n")
     if len(lines) < len(FIELDS) + len(OTHERS):
         raise ValueError

@@ -1,13 +1,13 @@
-"""`identity-service move FROM TO`: everything of one store into another, under today's schema and peppers, resumable after a crash at any
-point. Exit code 0 once both are equal, 1 where they are not or the move is refused.
+"""`identity-service move FROM TO`: copies one store into another, under the current schema and peppers. It can be resumed after a crash at
+any point. Exit code 0 if both are equal at the end; 1 if they are not, or the move is refused.
 
-    begin     FROM is marked leaving, then TO arriving, with the same nonce: from here on no service starts on either
-    end       what a crash left open in FROM, where its schema had steps that a crash could leave open
-    copy      every key: read, brought to this schema, re-keyed, written in one step with its expiry unless TO has it
-    compare   every key of FROM again, beside its copy; then how many of each kind there are
-    finish    TO gets the mark of its schema, FROM becomes left, TO loses the mark of the move: from here on TO may be used
+    begin     FROM is marked leaving, then TO arriving, with the same nonce. From now on no service starts on either
+    end       completes steps that a crash left open in FROM, if its schema has such steps
+    copy      every key: read, converted to the current schema, re-keyed, and written in one step with its expiry unless TO has it
+    compare   every key of FROM with its copy, then the number of keys of each kind
+    finish    TO gets the mark of its schema, FROM is marked left, and TO loses the mark of the move. From now on TO can be used
 
-Whoever repeats the command goes on where it died. What somebody changed in FROM meanwhile shows in the comparison, which then is the end.
+Repeating the command continues after a crash. If FROM was changed during the move, the comparison fails, and the command stops.
 """
 
 import secrets
@@ -17,27 +17,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from identity_service.model.handle import rekeyed
+from identity_service.model.handle import rekey_digest
 from identity_service.ops.entries import NEVER, Entry, Side
-from identity_service.ops.first_schema import all_brought_forward
+from identity_service.ops.first_schema import convert_entries
 from identity_service.ops.first_steps import end_steps
 from identity_service.ops.kinds import name_of
 from identity_service.ops.stores import CommandRefused, OpenStore, exit_code_of, last_service, open_store, schema_in, wait_for_quiet
 from identity_service.store.keys import ANY_SCHEMA, MOVE, SCHEMA, is_of_the_store
 from identity_service.store.schema import FIRST, VERSION, Move, MoveState, continues, misfit, schema_of, stored_move
 
-STEPS: Mapping[int, Callable[[Sequence[Entry], Callable[[Sequence[bytes]], list[Entry]]], list[Entry]]] = {1: all_brought_forward}
-"""From schema n to the next, of keys of FROM and of what else they are made of, which is read."""
+STEPS: Mapping[int, Callable[[Sequence[Entry], Callable[[Sequence[bytes]], list[Entry]]], list[Entry]]] = {1: convert_entries}
+"""By schema: converts keys to the next one. The function reads the other keys that they are made from."""
 HORIZON = 3_600_000
-"""Keys that end within these milliseconds are compared, but not counted: they may go between two counts."""
+"""Milliseconds. Keys that expire sooner are compared but not counted, because they may expire between two counts."""
 Report = Callable[[int], None]
-"""Called with how many keys are done."""
+"""Called with the number of finished keys."""
 PROGRESS_SECONDS = 2.0
 
 
 @dataclass(slots=True)
 class Comparison:
-    """How many lasting keys of each kind there are on either side, and how many copies differ from what they should be."""
+    """The number of lasting keys of each kind in FROM and in TO, and the number of wrong copies."""
 
     source: Counter[str] = field(default_factory=Counter)
     target: Counter[str] = field(default_factory=Counter)
@@ -49,7 +49,7 @@ class Comparison:
 
 
 class Moving:
-    """`called`: what people call the two. `peppers`: all of the settings, oldest first."""
+    """`called`: names of the two for messages. `peppers`: all peppers of the settings, oldest first."""
 
     def __init__(self, source: Side, target: Side, peppers: Sequence[str], called: tuple[str, str]) -> None:
         self._source, self._target = source, target
@@ -57,14 +57,14 @@ class Moving:
         self._called = called
         self._stored = schema_in(source, self._own)
         known = len(self._stored.peppers)
-        self._peppers, self._rekey = peppers[:known], partial(rekeyed, peppers=peppers[known:])
+        self._peppers, self._rekey = peppers[:known], partial(rekey_digest, peppers=peppers[known:])
 
     @property
     def rekeys(self) -> bool:
         return self._stored.peppers != self._own.peppers
 
     def begin(self) -> bool:
-        """Whether an earlier move goes on. Raises CommandRefused."""
+        """Marks both stores. Returns whether an earlier move is resumed. Raises CommandRefused."""
         if not continues(self._stored, self._own):
             raise CommandRefused(misfit(self._stored, self._own))
         there, here = (stored_move(side.hash_of(MOVE)) for side in (self._source, self._target))
@@ -83,18 +83,18 @@ class Moving:
 
     def _check_resumable(self, there: Move | None, here: Move) -> None:
         if there is None or there.nonce != here.nonce:
-            raise CommandRefused(f"TO holds a part of another store, of {here.other}; empty it, or name another")
+            raise CommandRefused(f"TO holds part of another store, {here.other}; empty TO, or name another one")
         if here.peppers != self._own.peppers:
-            raise CommandRefused("TO holds a part of FROM under other peppers; empty it, or put those peppers back")
+            raise CommandRefused("TO holds part of FROM under other peppers; empty TO, or set those peppers again")
 
     def _check_fresh(self, there: Move | None, here: Move | None) -> None:
         if there and there.state is MoveState.LEFT:
-            raise CommandRefused(f"FROM was moved to {there.other} already; see `identity-service move --undo`")
+            raise CommandRefused(f"FROM was already moved to {there.other}; to use it again, run `identity-service move FROM --undo`")
         if there and there.state is MoveState.ARRIVING:
-            raise CommandRefused(f"FROM holds only a part of {there.other}; finish that move first")
+            raise CommandRefused(f"FROM holds only part of {there.other}; finish that move first")
         if here:
-            raise CommandRefused("TO is FROM, or was moved away itself")
-        if any(_moved(self._target)):
+            raise CommandRefused("TO is the same store as FROM, or was moved itself; name an empty store")
+        if any(_names_to_move(self._target)):
             raise CommandRefused("TO is not empty; name an empty store")
 
     def copy(self, report: Report) -> None:
@@ -105,7 +105,7 @@ class Moving:
             report(done)
 
     def compare(self, report: Report) -> Comparison:
-        """Safe to repeat; changes nothing."""
+        """Changes nothing, and can be repeated."""
         found, horizon = Comparison(), time.time() * 1000 + HORIZON
         for entries, done in self._batches():
             copies = {copy.name: copy for copy in self._target.read([entry.name for entry in entries])}
@@ -115,10 +115,10 @@ class Moving:
                 found.source[entry.kind] += lasting
                 found.differing[entry.kind] += copy != entry and (lasting or copy is not None)
             report(done)
-        for names in _moved(self._target):
+        for names in _names_to_move(self._target):
             for name, expiry in zip(names, self._target.expiries(names), strict=True):
                 found.target[name_of(name).kind] += expiry == NEVER or expiry > horizon
-        found.differing += Counter()  # forgets the kinds with none
+        found.differing += Counter()  # removes kinds with zero
         return found
 
     def finish(self) -> None:
@@ -127,50 +127,50 @@ class Moving:
         self._target.delete(MOVE)
 
     def _batches(self) -> Iterator[tuple[list[Entry], int]]:
-        """Keys of FROM as they have to be in TO, and how many have come so far."""
+        """Keys of FROM in the form that they need in TO, and the number of keys so far."""
         done = 0
-        for names in _moved(self._source):
+        for names in _names_to_move(self._source):
             done += len(names)
             found = self._source.read(names)
             for version in range(self._stored.version, VERSION):
                 found = STEPS[version](found, self._source.read)
-            yield [entry.rekeyed(self._rekey) for entry in found], done
+            yield [entry.with_new_digests(self._rekey) for entry in found], done
 
 
-def _moved(side: Side) -> Iterator[list[bytes]]:
-    """Names of the keys that are not the store's own, in batches."""
+def _names_to_move(side: Side) -> Iterator[list[bytes]]:
+    """Names of all keys except the store's own, in batches."""
     for found in side.names(f"{ANY_SCHEMA}*"):
         if names := [name for name in found if not is_of_the_store(name.decode(errors="replace"))]:
             yield names
 
 
 def undo(side: Side) -> None:
-    """Lets services start on a store again that was moved, or begun to be. Raises CommandRefused."""
+    """Allows services to start again on a store whose move has ended or begun. Raises CommandRefused."""
     found = stored_move(side.hash_of(MOVE))
     if found is None:
         raise CommandRefused("this store was not moved; there is nothing to undo")
     if found.state is MoveState.ARRIVING:
-        raise CommandRefused(f"this store holds only a part of {found.other}; empty it instead")
+        raise CommandRefused(f"this store holds only part of {found.other}; empty it instead")
     side.delete(MOVE)
 
 
 def move(source: str, target: str, peppers: Sequence[str]) -> int:
-    """`peppers`: all of the settings, oldest first."""
+    """Returns the exit code. `peppers`: all peppers of the settings, oldest first."""
 
-    def moved() -> None:
+    def run() -> None:
         with open_store(source, exists=True) as there, open_store(target) as here:
             _move(there, here, peppers)
 
-    return exit_code_of(moved)
+    return exit_code_of(run)
 
 
 def undo_move(source: str) -> int:
-    def undone() -> None:
+    def run() -> None:
         with open_store(source, exists=True) as place:
             undo(place.side)
         print(f"services may start on {place.name} again")
 
-    return exit_code_of(undone)
+    return exit_code_of(run)
 
 
 def _move(source: OpenStore, target: OpenStore, peppers: Sequence[str]) -> None:
@@ -185,15 +185,15 @@ def _move(source: OpenStore, target: OpenStore, peppers: Sequence[str]) -> None:
     _show(found)
     for place in (source, target):
         if not place.held and last_service(place.side):
-            raise CommandRefused(f"a service has started on {place.name} meanwhile; stop it and run the same command again")
+            raise CommandRefused(f"a service started on {place.name} during the move; stop it, and run the same command again")
     if not found.equal:
-        raise CommandRefused("FROM and TO differ: FROM was changed meanwhile. Stop what writes to it, and run this again into an empty TO")
+        raise CommandRefused("FROM was changed during the move, so TO differs. Stop what writes to FROM, empty TO, and run this again")
     moving.finish()
     print(f"equal, in {time.monotonic() - began:.0f} s; now name TO in store.url: {target.name}")
 
 
 class Progress:
-    """Prints a line every two seconds. `total`: about how many keys there are."""
+    """Prints a line every two seconds. `total`: the approximate number of keys."""
 
     def __init__(self, verb: str, total: int) -> None:
         self._verb, self._total = verb, total

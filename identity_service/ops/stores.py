@@ -1,4 +1,4 @@
-"""Stores as commands for operators name them, and the failures of such commands."""
+"""Opens the stores that the operator's commands name, and turns their failures into exit codes."""
 
 import sys
 import time
@@ -21,12 +21,12 @@ POLL_SECONDS = 0.5
 
 
 class CommandRefused(Exception):
-    """One line for the operator: why, and what to do."""
+    """One line for the operator: the reason, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenStore:
-    """`name`: as people call it, without passwords. `url`: of its server. `held`: nobody else can be on it."""
+    """`name`: for messages, without passwords. `url`: of its server. `held`: no other program can use it."""
 
     name: str
     url: str
@@ -36,14 +36,14 @@ class OpenStore:
 
 @contextmanager
 def open_store(where: str, *, exists: bool = False) -> Iterator[OpenStore]:
-    """`where`: a form of store.url. `exists`: an embedded store is not made where there is none. Raises CommandRefused, EmbeddedError and
+    """`where`: a form of store.url. `exists`: do not create an embedded store. Raises CommandRefused, EmbeddedError and
     StoreUnavailable."""
     directory = Path(where.removeprefix(EMBEDDED))
     if not where.startswith(EMBEDDED):
         yield OpenStore(store_name(where), where, _side(where), held=False)
         return
     if exists and not (directory / "appendonlydir").is_dir():
-        raise CommandRefused(f"{where}: there is no store in this directory")
+        raise CommandRefused(f"{where}: there is no store in this directory; correct its path")
     store = EmbeddedStore(directory)
     store.start()
     try:
@@ -60,19 +60,19 @@ def _side(url: str) -> Side:
 
 
 def schema_in(side: Side, own: Schema) -> Schema:
-    """Of a whole store, with a mark or without."""
+    """The schema of a complete store, with or without a mark."""
     if found := side.hash_of(SCHEMA):
         return stored_schema(found)
     return Schema(FIRST if any(side.names(OF_FIRST_SCHEMA)) else VERSION, own.peppers[:1])
 
 
 def last_service(side: Side) -> bytes | None:
-    """A mark that every running service renews within a minute, and that otherwise goes within one."""
+    """The mark of the last service. A running service renews it within a minute; otherwise it expires within a minute."""
     return side.get(REPAIR_LOCK)
 
 
 def wait_for_quiet(place: OpenStore) -> None:
-    """Until the mark of the last service has gone, at most a minute. Raises CommandRefused where a service renews it."""
+    """Waits until the mark of the last service has expired, at most a minute. Raises CommandRefused if a service renews it."""
     first = None if place.held else last_service(place.side)
     if first:
         print(f"a service has run on {place.name} within the last minute; waiting to see whether it still does", flush=True)
@@ -83,16 +83,16 @@ def wait_for_quiet(place: OpenStore) -> None:
 
 
 def exit_code_of(work: Callable[[], None]) -> int:
-    """The exit code: 0, or 1 with one line that says why."""
+    """Runs `work`. Returns 0, or 1 after printing one line with the reason."""
     try:
         with answering():
             work()
     except (CommandRefused, EmbeddedError) as error:
         print(error, file=sys.stderr)
     except UnknownKeyError:
-        print("a store holds a key that this version does not know; take the version that wrote it", file=sys.stderr)
+        print("a store holds a key that this version does not know; use the version that wrote it", file=sys.stderr)
     except StoreUnavailable as error:
-        print(f"a store does not answer, or refuses ({error.__cause__}); run the same command again to go on", file=sys.stderr)
+        print(f"a store does not answer, or refuses ({error.__cause__}); run the same command again to continue", file=sys.stderr)
     else:
         return 0
     return 1

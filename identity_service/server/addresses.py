@@ -1,5 +1,4 @@
-"""Whose address an address is: the client's, as the connection shows it or the operator's own proxies tell it, and the visitor's, if it can
-be one."""
+"""The client's address, from the connection or the header of the operator's own proxies; and whether it can be a visitor's."""
 
 import ipaddress
 import re
@@ -11,19 +10,19 @@ from identity_service.settings.schema import ServerSettings
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 FORWARDED = "forwarded"
-"""The header of RFC 7239; every other one holds an address, or a list of them with the nearest hop at its end."""
+"""The header of RFC 7239. Any other header holds one address, or a list with the nearest hop last."""
 WITH_PORT = re.compile(r"\[(.*)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
 PARAMETER = re.compile(
     r"""[ \t]*+(?:([!#$%&'*+.^_`|~\w-]++)[ \t]*+=[ \t]*+(?:"((?:[^"\\]|\\.)*+)"|([^\s",;]*+)))?[ \t]*+([,;]|\Z)""", re.ASCII
 )
-"""Name, quoted value, plain value, and what ends it. Nothing between two separators is none."""
+"""Name, quoted value, plain value, and separator. An empty parameter has no name."""
 LOCAL_IPV4 = re.compile(r"(?:10|127)\.|192\.168\.|169\.254\.|172\.(?:1[6-9]|2\d|3[01])\.|0\.0\.0\.0\Z", re.ASCII)
 PRIVATE_IPV6 = ipaddress.IPv6Network("fc00::/7")
 
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """The operator's own. `header`: the one in which they name the client, in lower case."""
+    """The operator's own proxies. `header`: the header in which they send the client's address, in lower case."""
 
     networks: tuple[Network, ...] = ()
     header: str = "x-forwarded-for"
@@ -37,12 +36,12 @@ def proxies_of(server: ServerSettings) -> Proxies:
 
 
 def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
-    """Raises ValueError for what is neither an address nor a network."""
+    """Raises ValueError for a text that is neither an address nor a network."""
     return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
 
 
 def client_address(peer: str | None, told: str | None, proxies: Proxies) -> str | None:
-    """The right-most hop that is no proxy of ours; None rather than an address that may be somebody else's. `told`: the proxies' header."""
+    """The right-most hop that is not one of the proxies. None if it could be somebody else's address. `told`: the proxies' header."""
     peer = _address(peer or "")
     if peer is None:
         return None
@@ -60,8 +59,8 @@ def client_address(peer: str | None, told: str | None, proxies: Proxies) -> str 
 
 
 def _forwarded_hops(told: str) -> Iterator[str]:
-    """The client of each hop; empty where a hop names none. What breaks the grammar makes the hop nearest to us unknown: who wrote it may
-    have meant to hide what our own proxies wrote."""
+    """The client of each hop, empty if a hop names none. A syntax error makes the nearest hop unknown, because it may have been written to
+    hide what the proxies wrote."""
     client, at = "", 0
     while at < len(told):
         found = PARAMETER.match(told, at)
@@ -78,8 +77,8 @@ def _forwarded_hops(told: str) -> Iterator[str]:
 
 
 def is_local(address: str) -> bool:
-    """Whether it is of one machine or one network: loopback, private (RFC 1918, fc00::/7) or link-local. Such an address is a proxy's, a
-    balancer's or a colleague's, and all who come through it would be one visitor. `address`: as `client_address` returns it."""
+    """Whether it belongs to one machine or one network: loopback, private (RFC 1918, fc00::/7) or link-local. It is then a proxy's, a
+    balancer's or a colleague's, and all visitors behind it would share one ID. `address`: from `client_address`."""
     if ":" not in address:
         return LOCAL_IPV4.match(address) is not None
     parsed = ipaddress.IPv6Address(address)
@@ -92,12 +91,12 @@ def is_proxy(peer: str | None, proxies: Proxies) -> bool:
 
 
 def limited_client(address: str) -> str:
-    """What one client counts as: its IPv4 address, or its IPv6 /64. `address`: as `client_address` returns it."""
+    """The unit that limits count: the IPv4 address, or the IPv6 /64. `address`: from `client_address`."""
     return address if ":" not in address else str(ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False))
 
 
 def caller_source(peer: str | None, headers: Mapping[str, str], proxies: Proxies) -> str:
-    """Whom a wrong key, or a call too many, counts for: the client; where nobody can vouch for its address, whoever's connection it is."""
+    """Who is charged for a wrong key or a call too many: the client, or the connection's address if the client's is unknown."""
     address = client_address(peer, headers.get(proxies.header), proxies) or client_address(peer, None, NO_PROXIES)
     return limited_client(address) if address else "unknown"
 
@@ -110,8 +109,7 @@ def _is_ours(address: str, proxies: Proxies) -> bool:
 
 
 def _address(text: str) -> str | None:
-    """With or without a port. An IPv4 address as a socket of both families shows it (`::ffff:a.b.c.d`) is that IPv4 address; None for what
-    is no address."""
+    """The address, without a port. An IPv4-mapped address (`::ffff:a.b.c.d`) becomes the IPv4 address. None for any other text."""
     try:
         socket.inet_pton(socket.AF_INET, text)  # reads the same IPv4 addresses as the library below, ten times as fast
         return text

@@ -1,7 +1,7 @@
-"""Rate limits by the generic cell rate algorithm (ITU-T I.371): one number a caller, no window edges; all workers together.
+"""Rate limits by the generic cell rate algorithm (ITU-T I.371): one number per caller, no window edges, shared by all workers.
 
-The numbers are in memory of fixed size that the workers of one instance share, and that ends with it. It has no name in any file system,
-and nothing in it tells who called: a caller is 64 bits of a hash, under a key that is drawn at each start and kept beside it.
+The numbers are in memory of fixed size that the workers of one instance share. It ends with the instance, has no name in any file system,
+and does not reveal who called: a caller is 64 bits of a hash, keyed by a random key of this start, which is stored next to the numbers.
 """
 
 import hashlib
@@ -16,21 +16,21 @@ from functools import lru_cache
 from identity_service.errors import RateLimited
 
 MEMORY_VARIABLE = "IDENTITY_MEMORY"
-"""Where workers find the memory that their supervisor made; empty: nowhere."""
+"""The path at which workers find the memory of their supervisor. Empty: there is none."""
 TABLES = 7
 SLOTS = 1 << 16
 NEIGHBOURS = 8
-"""How far from its place a caller may be found."""
+"""Number of slots, from its own on, in which a caller may be."""
 KEY_BYTES = 32
 TABLE_BYTES = (SLOTS + NEIGHBOURS) * 16
 BYTES = KEY_BYTES + TABLES * TABLE_BYTES
 MOST_HASHED = 4_096
-"""Callers whose hash a worker remembers, since a hash costs more than everything else here."""
+"""Callers whose hash a worker caches, because hashing costs more than the rest."""
 ROUNDING = 1e-9
 
 
 class Slots:
-    """A slot is a caller's hash and its number; `numbers[find(caller)]` is read and written without a lock."""
+    """A slot holds a caller's hash and its number. `numbers[find(caller)]` is read and written without a lock."""
 
     def __init__(self, memory: memoryview, key: bytes) -> None:
         self._names = memory.cast("Q")
@@ -38,10 +38,10 @@ class Slots:
         self._hash = lru_cache(MOST_HASHED)(lambda caller: _hash(caller, key))
 
     def find(self, caller: str) -> int:
-        """Where the caller's number is. Somebody new takes the slot with the lowest number near its place, and begins with zero.
+        """Index of the caller's number. A new caller takes the slot with the lowest number nearby, and starts with zero.
 
-        Every load and store is of eight aligned bytes, so none is torn. Of two workers that write one number at once the later wins, and of
-        two callers that take one slot at once: the other one's next call takes another slot.
+        Loads and stores are of eight aligned bytes, so none is torn. If two workers write one number at once, the later wins. If two
+        callers take one slot at once, the later wins too, and the other's next call takes another slot.
         """
         name, names = self._hash(caller), self._names
         home = (name % SLOTS) * 2
@@ -58,7 +58,7 @@ class Slots:
 
 
 class SharedMemory:
-    """As many tables as there are kinds of limits, behind the key."""
+    """The key, followed by one table for each kind of limit."""
 
     def __init__(self, memory: mmap.mmap, *, shared: bool) -> None:
         self._whole = memoryview(memory)
@@ -80,7 +80,7 @@ def private_memory() -> SharedMemory:
 
 
 def create_memory() -> str:
-    """Path by which processes of this user open the memory as long as this process lives; empty where the system has no such thing."""
+    """The path at which processes of this user can open the memory while this process lives. Empty if the system does not support it."""
     if sys.platform != "linux":
         return ""
     file = os.memfd_create("identity-limits")
@@ -96,7 +96,7 @@ def open_memory(path: str) -> SharedMemory:
 
 
 class RateLimit:
-    """`per_second` calls in the long run, `burst` seconds' worth at once, and always one. `clock`: seconds, steady, the same for all
+    """`per_second` calls in the long run; at once `burst` seconds' worth, and at least one. `clock`: monotonic seconds, the same for all
     processes that share `slots`."""
 
     def __init__(self, per_second: float, burst: float, clock: Callable[[], float], slots: Slots) -> None:
@@ -106,14 +106,16 @@ class RateLimit:
         self._slots = slots
 
     def count(self, caller: str, calls: int = 1) -> None:
-        """Raises RateLimited, with the seconds to wait, for a call too many; that call costs the caller nothing. `calls`: as how many it
-        counts; one that counts for many passes whole, and the next one waits for it.
+        """Raises RateLimited, with the seconds to wait, if the caller is over its limit; the refused call is not counted. `calls`: how many
+        calls it counts as. A large number passes as a whole, and the next call waits for it.
 
-        Workers that count one caller at the same instant may both read before either writes: then one of the two calls is for free. The
-        number is read again where it is written, or a worker that was interrupted here would take back what others counted meanwhile.
+        If two workers count one caller at the same instant, both may read before either writes, and one call is free. The number is read
+        again when it is written, or a worker interrupted here would undo what others have counted.
         """
         now, at, numbers = self._clock(), self._slots.find(caller), self._slots.numbers
         wait = numbers[at] - now
         if wait > self._tolerance:
-            raise RateLimited("Wait for the seconds in Retry-After.", retry_after=max(1, math.ceil(wait - self._tolerance)))
+            raise RateLimited(
+                "Wait as many seconds as Retry-After says, then repeat the call.", retry_after=max(1, math.ceil(wait - self._tolerance))
+            )
         numbers[at] = max(numbers[at], now) + calls * self._interval

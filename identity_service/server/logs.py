@@ -1,6 +1,6 @@
 """JSON logs, one line an event, to standard error. No event carries an email, ID, token, key, address, user agent, or raw path.
 
-Logging raises nothing: where nobody reads the log, or its disk is full, the service goes on without lines, and can still be stopped.
+Logging never raises. If nobody reads the log, or its disk is full, lines are lost, but the service runs and can be stopped.
 """
 
 import atexit
@@ -32,12 +32,12 @@ def configure(level: str) -> None:
 
 
 class Lines:
-    """Each leaves in one write. `least`: level that is written."""
+    """Writes each line in one write. `least`: the lowest level that is written."""
 
     least = logging.INFO
 
     def write(self, line: bytes) -> None:
-        """Past Python's buffer: what stays in it makes whoever flushes it later fail, as the start of a process does."""
+        """Bypasses Python's buffer: a rest in it would make a later flush fail, such as the one before a process starts."""
         if not sys.stderr:
             return
         with contextlib.suppress(OSError, ValueError):  # broken or full; closed
@@ -52,30 +52,30 @@ LINES = Lines()
 
 
 def end() -> None:
-    """What nobody takes would otherwise change the exit code of the process."""
+    """Drops unwritten lines, which would otherwise change the exit code of the process."""
     try:
         if sys.stderr:
             sys.stderr.flush()
     except (OSError, ValueError):
-        sys.stderr = None  # as Python does it where there is none
+        sys.stderr = None  # as Python sets it if there is none
 
 
 atexit.register(end)
 
 
 def open_standard_files() -> None:
-    """In place of what the caller closed: the next file or socket would take its number, and be written to by all who log."""
+    """Opens standard files that the caller closed. Otherwise the next file or socket would get their number and receive the log."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # takes the lowest number that is free, which is this one
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest free number, which is this one
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode))  # noqa: SIM115 it lives as long as the process
 
 
 class AnsweredLine(Struct, frozen=True):
-    """One answered request. `ms`: milliseconds that it took."""
+    """One answered request. `ms`: its duration in milliseconds."""
 
     request_id: str
     method: str
@@ -88,7 +88,7 @@ class AnsweredLine(Struct, frozen=True):
 
 
 def log_answered(request_id: str, method: str, route: str, status: int, ms: float) -> None:
-    """The one line that every call writes, so it goes the shortest way."""
+    """Writes the line of an answered request. It bypasses structlog, because every call writes one."""
     if LINES.least <= logging.INFO:
         LINES.write(msgspec.json.encode(AnsweredLine(request_id, method, route, status, ms, _timestamp())) + b"\n")
 
@@ -110,15 +110,16 @@ def _second(now: int) -> str:
 
 
 def where(error: BaseException) -> list[str]:
-    """The frames of an error, without its message and values: those may hold what a caller sent."""
+    """The frames of an error, without its message and values, which may contain what a caller sent."""
     return [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)[-8:]]
 
 
 class ServerLines(logging.Handler):
-    """Turns the HTTP server's own lines into our form. From warnings on they may quote a request, so only their template is kept."""
+    """Writes the HTTP server's own lines in the service's format. Warnings and errors may quote a request, so only their template is
+    kept."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        with contextlib.suppress(Exception):  # the server logs before it ends, and would not end
+        with contextlib.suppress(Exception):  # an error here would keep the server from stopping
             told = record.getMessage() if record.levelno < logging.WARNING else str(record.msg)
             log.log(record.levelno, told.partition("\n")[0], logger=record.name)
 

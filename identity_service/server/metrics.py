@@ -1,6 +1,6 @@
-"""Prometheus metrics. No label ever holds anything that belongs to a person.
+"""Prometheus metrics. No label contains personal data.
 
-With several workers the command sets PROMETHEUS_MULTIPROC_DIR before this module is imported, and one scrape answers for all.
+The command sets PROMETHEUS_MULTIPROC_DIR before the workers import this module, so that one scrape covers all workers.
 """
 
 import os
@@ -33,19 +33,19 @@ _gathered: dict[tuple[Counter, tuple[str | int, ...]], int] = {}
 
 
 def count(family: Counter, *labels: str | int) -> None:
-    """Adds one, for what every call counts: the library is told once a second, since each telling costs a lock and a system call."""
+    """Adds one in memory. `flush_counts` passes it to the library once a second, because that costs a lock and a system call."""
     one = (family, labels)
     _gathered[one] = _gathered.get(one, 0) + 1
 
 
-def tell_counts() -> None:
+def flush_counts() -> None:
     while _gathered:
         (family, labels), number = _gathered.popitem()
         family.labels(*labels).inc(number)
 
 
-def tell_store(breaker_open: bool, refused: bool) -> None:
-    """Of this worker; a scrape shows the worst of those that live."""
+def set_store_gauges(breaker_open: bool, refused: bool) -> None:
+    """Sets the store's gauges of this worker. A scrape shows the worst of all living workers."""
     BREAKER_OPEN.set(breaker_open)
     STORE_REFUSED.set(refused)
 
@@ -59,8 +59,8 @@ _store_seconds = cache(STORE_SECONDS.labels)
 
 
 def exposition() -> bytes:
-    """Other workers' counts may be a second old."""
-    tell_counts()
+    """The metrics of all workers as text. Counts of other workers may be a second old."""
+    flush_counts()
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""Errors as answers: RFC 9457 problems, and Clerk's form for the tracking calls under /v2 and /v3."""
+"""Errors as answers: RFC 9457 problems; for tracking calls under /v2 and /v3, Clerk's format."""
 
 from typing import Annotated, Literal
 
@@ -41,7 +41,7 @@ def is_tracking(path: str) -> bool:
 
 
 def problem_body(error: ServiceError, request_id: str, path: str) -> tuple[int, str, bytes]:
-    """Status, content type and body. Tracking clients know no 422, so it is a 400 there."""
+    """Status, content type and body. Tracking clients get 400 instead of 422, which they do not know."""
     if is_tracking(path):
         status = 400 if error.status == 422 else error.status
         text = error.detail or error.title

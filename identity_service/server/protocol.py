@@ -1,9 +1,9 @@
-"""A client's connection, as a worker's HTTP server holds it: guarded, answered in one write, and ended so that no call is lost.
+"""A client's connection in a worker's HTTP server: it limits requests, answers in one write, and closes without losing a call.
 
-It bounds how long a request may take to come, and how much of it is read before the application sees it. Refused requests are answered in
-the form of their address and the connection is closed: 408 for one that comes too slowly, 414, 431, 413, 505, 429 for one on a connection
-too many of its client, and 400 for what proxies could read otherwise than this server. A connection that sends nothing at all is closed
-without an answer, and so is one whose client does not read. A wish for another protocol is ignored.
+It limits how long a request may take to arrive, and how much of it is read before the application sees it. A refused request is answered in
+the format of its address, and the connection is closed: 408 if it takes too long, 414, 431, 413, 505, 429 if its client has too many
+connections, and 400 if proxies could read it differently from this server. A connection that sends nothing is closed without an answer, and
+so is one whose client does not read. `Upgrade` is ignored.
 """
 
 import asyncio
@@ -41,24 +41,24 @@ LINE_FRAME = 4
 CHUNK_FRAMES = 2
 ID_BYTES = 9
 REFUSALS: dict[HTTPStatus, ServiceError] = {
-    HTTPStatus.BAD_REQUEST: Malformed("Send the request as RFC 9112 says."),
+    HTTPStatus.BAD_REQUEST: Malformed("Send a valid HTTP/1.1 request (RFC 9112)."),
     HTTPStatus.REQUEST_TIMEOUT: TooSlow("Send the whole request at once."),
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TooLarge("Send less; /docs/contract#limits says how much."),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: TooLarge("Send a smaller body; /docs/contract#limits has the limits."),
     HTTPStatus.REQUEST_URI_TOO_LONG: TargetTooLong("Send the call as POST, with a body in place of the query."),
-    HTTPStatus.TOO_MANY_REQUESTS: RateLimited("Use fewer connections, and each for several calls.", retry_after=1),
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: HeadersTooLarge("Send fewer headers; /docs/contract#limits says how many."),
+    HTTPStatus.TOO_MANY_REQUESTS: RateLimited("Open fewer connections, and use each for several calls.", retry_after=1),
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: HeadersTooLarge("Send fewer or shorter headers; /docs/contract#limits has the limits."),
     HTTPStatus.HTTP_VERSION_NOT_SUPPORTED: UnknownVersion("Send HTTP/1.1."),
 }
 OPEN: Counter[str] = Counter()
-"""Connections of this worker, by client."""
+"""Open connections of this worker, by client."""
 LAST_CALL_SECONDS = 2.0
-"""How long an idle connection of a worker that stops stays open."""
+"""How long a stopping worker keeps an idle connection open."""
 OF_HEADERS = bytes(code for code in range(256) if code == 9 or (code >= 32 and code != 127))
-"""What a header may hold (RFC 9110 5.5), none of which ends a line."""
+"""Bytes that a header may contain (RFC 9110 5.5). None of them ends a line."""
 
 
 class Part(Enum):
-    """Of a request, while it is being read, with the answer to one that is too large. The head is the request line and the headers."""
+    """The part of a request that is being read, with the status if it is too large. The head is the request line and the headers."""
 
     HEAD = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
     BODY = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
@@ -66,7 +66,7 @@ class Part(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """Seconds that a part may take from its first byte to its last, and its bytes as they are sent."""
+    """`seconds`: from a part's first byte to its last. `size`: its bytes as sent."""
 
     seconds: float
     size: int
@@ -74,8 +74,8 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Allowances:
-    """`target`: bytes of a path with its query; `headers`: their number; `connections`: of one client at a time, 0 for any number, and
-    `proxies`, who are no clients."""
+    """`target`: bytes of a path with its query. `headers`: their number. `connections`: of one client at a time, 0 for no limit.
+    `proxies`: not counted as clients."""
 
     head: Allowance
     body: Allowance
@@ -86,8 +86,8 @@ class Allowances:
 
 
 def allowances(settings: Settings) -> Allowances:
-    """A header line has a colon, a space and an end; a body may be sent in chunks that double it. Whatever is complete, the application
-    measures to the byte."""
+    """The limits in bytes as sent: a header line adds a colon, a space and a line end, and chunks may double a body. The application then
+    measures complete requests to the byte."""
     limits = settings.limits
     head = limits.target_bytes + limits.header_bytes + LINE_FRAME * (limits.header_count + 4)
     body = CHUNK_FRAMES * max(limits.body_bytes, limits.sale_body_bytes, limits.lookup_body_bytes)
@@ -102,20 +102,20 @@ def allowances(settings: Settings) -> Allowances:
 
 
 class RefusedRequest(Exception):
-    """Ends the parsing of a request; the protocol's `_status` says why."""
+    """Stops the parsing of a request. The protocol's `_status` is the reason."""
 
 
 class Parser(httptools.HttpRequestParser):
-    """Reads a request that asks for another protocol as if it did not ask. Servers may ignore it (RFC 9110 7.8), and Java's asks with
-    its first calls. The library leaves off after such a head: the same head follows without the wish, and then what came after it."""
+    """Ignores `Upgrade`, which servers may do (RFC 9110 7.8). Java's HttpClient sends it with its first calls. The library stops after
+    such a head, so the parser is fed the same head without `Upgrade`, and then the rest."""
 
     def __init__(self, protocol: "GuardedProtocol") -> None:
         super().__init__(protocol)
         self._protocol = protocol
 
     @property
-    def leaves_off(self) -> bool:
-        """Whether the head that was read wishes for another protocol. A tunnel is none."""
+    def asks_for_upgrade(self) -> bool:
+        """Whether the head asks for another protocol. CONNECT does not count."""
         return self.should_upgrade() and self.get_method() != b"CONNECT"
 
     def feed_data(self, data: bytes) -> None:  # type: ignore[override]  # nothing else comes
@@ -124,7 +124,7 @@ class Parser(httptools.HttpRequestParser):
                 super().feed_data(data)
                 return
             except httptools.HttpParserUpgrade as stopped:
-                if not self.leaves_off:
+                if not self.asks_for_upgrade:
                     raise
                 data = self._head() + data[stopped.args[0] :]
 
@@ -135,8 +135,8 @@ class Parser(httptools.HttpRequestParser):
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """One timer a connection, set again when it rings early, so that a usual request sets none. `_part`: of a request that has begun;
-    None for a connection that waits for one, or for its answer."""
+    """One timer per connection. If it fires too early it is set again, so a usual request sets none. `_part`: of a request that has begun;
+    None while the connection waits for a request or for its answer."""
 
     parser: Parser
 
@@ -168,14 +168,14 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._set_deadline(Part.HEAD)
-        self._peer = self._counted()
+        self._peer = self._client_to_count()
         if self._peer:
             OPEN[self._peer] += 1
             if OPEN[self._peer] > self._allowed.connections:
                 self._refuse(HTTPStatus.TOO_MANY_REQUESTS)
 
-    def _counted(self) -> str | None:
-        """Whom the connection counts for; None where it is a proxy of ours, or a socket without an address."""
+    def _client_to_count(self) -> str | None:
+        """The client for the limit on connections. None for the operator's own proxies, and for a socket without an address."""
         address = self.client[0] if self.client and self._allowed.connections else None
         return None if address is None or is_proxy(address, self._allowed.proxies) else limited_client(address)
 
@@ -189,7 +189,7 @@ class GuardedProtocol(HttpToolsProtocol):
             timer.cancel()
 
     def pause_writing(self) -> None:
-        """The client does not read its answer: it has as long for that as for sending a body."""
+        """The client does not read its answer. It gets as much time for that as for sending a body."""
         super().pause_writing()
         self._stuck = self.loop.call_later(self._allowed.body.seconds, self.transport.abort)
 
@@ -199,11 +199,11 @@ class GuardedProtocol(HttpToolsProtocol):
             self._stuck.cancel()
 
     def data_received(self, data: bytes) -> None:
-        before, cycle = self._part or self._awaited(), self.cycle
+        before, cycle = self._part or self._awaited_part(), self.cycle
         if self._idle:
             self._idle, self._due = False, None
         super().data_received(data)
-        part = self._part or self._awaited()
+        part = self._part or self._awaited_part()
         if part is None or self.transport.is_closing():
             return
         self._set_deadline(part)
@@ -221,18 +221,18 @@ class GuardedProtocol(HttpToolsProtocol):
         self._part, self._due = Part.HEAD, None
 
     def on_headers_complete(self) -> None:
-        if self.parser.leaves_off:
+        if self.parser.asks_for_upgrade:
             return
         status = self._fault_of_head(self.parser.get_http_version())
         if status:
             self._status = status
             raise RefusedRequest
         super().on_headers_complete()
-        self.headers = []  # for the trailers: the application has the list before, and what a trailer says is no header
+        self.headers = []  # trailers go here: the application already has its list, and trailers are not headers
         self._part, self._due = Part.BODY, None
 
     def on_message_complete(self) -> None:
-        if self.parser.leaves_off:
+        if self.parser.asks_for_upgrade:
             return
         super().on_message_complete()
         self._part = self._due = None
@@ -240,7 +240,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._rest()
 
     def on_response_complete(self) -> None:
-        """Of the library, which would make a timer of its own for the next request of every connection, after every answer."""
+        """Replaces the library's method, which would set a timer after every answer."""
         if self.pipeline or self.transport.is_closing():
             super().on_response_complete()
         else:
@@ -252,8 +252,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 the server's word for whatever its parser refused
         self._refuse(self._status)
 
-    def _awaited(self) -> Part | None:
-        """Between requests: None while one is being answered. Blank lines after it are the beginning of a head."""
+    def _awaited_part(self) -> Part | None:
+        """The part to expect between requests; None while one is being answered. Blank lines before a request belong to its head."""
         return Part.HEAD if self.cycle is None or self.cycle.response_complete else None
 
     def _allowance(self, part: Part) -> Allowance:
@@ -290,7 +290,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _fault_of_head(self, version: str) -> HTTPStatus | None:
-        """The parser takes bodies of HTTP/1.0 in chunks."""
+        """The parser would accept chunked bodies of HTTP/1.0."""
         if len(self.url) > self._allowed.target:
             return HTTPStatus.REQUEST_URI_TOO_LONG
         if version not in VERSIONS:
@@ -299,7 +299,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return HTTPStatus.BAD_REQUEST if codings and (version == "1.0" or codings != [b"chunked"]) else None
 
     def _refuse(self, status: HTTPStatus) -> None:
-        """Silently where an answer is on its way already: another one would be taken for the next request's."""
+        """Sends no answer if one is already being sent: the client would take a second one for the next request's."""
         CUT_OFF.labels(status.value).inc()
         if self._part is not Part.BODY and self._is_answering():
             self.cycle.keep_alive = False
@@ -320,9 +320,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
 
 class ResponseWriter:
-    """What the application answers one request by: head and body leave in one write.
+    """Sends the application's answer to one request, with head and body in one write.
 
-    An answer that is there whole, on a connection that stays open, is written here, since nearly all are; any other one by the library.
+    It writes complete answers on connections that stay open, which nearly all are. The library writes the others.
     """
 
     __slots__ = ("_cycle", "_start")
@@ -343,7 +343,7 @@ class ResponseWriter:
         await self._cycle.send(message)
 
     def _write_whole(self, start: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bool:
-        """False where the library has to answer, which also tells of headers that are none."""
+        """False if the library must write the answer. It also reports invalid headers."""
         cycle, body, headers = self._cycle, message.get("body", b""), [*self._cycle.default_headers, *start["headers"]]
         if cycle.disconnected or cycle.flow.write_paused or not cycle.keep_alive or cycle.scope["method"] == "HEAD":
             return False
@@ -359,8 +359,8 @@ class ResponseWriter:
 
 
 class ClientConnection(GuardedProtocol):
-    """Of a worker that stops, stays open for one more call: a call may be on its way, and closing would reset it. The answer says that it
-    is the last one here, since the application is told to end, too."""
+    """While a worker stops, an idle connection stays open for two more seconds, so that a call on its way is answered instead of reset.
+    That answer has `Connection: close`."""
 
     def shutdown(self) -> None:
         if self.cycle is None or self.cycle.response_complete:

@@ -25,24 +25,24 @@ from identity_service.server.protocol import ClientConnection, allowances
 from identity_service.settings.schema import DEMO_KEY, Settings
 
 Create = Callable[[Settings], Any]
-"""Makes a worker's ASGI application. It is found by its name, so it is a function of a module."""
+"""Makes a worker's ASGI application. It must be a module's function, because workers import it by name."""
 
 MOST_CONNECTIONS = 8192
-"""Of a worker; above it calls are answered 503. Slow clients hold connections for seconds, so it is far above what a worker can answer."""
+"""Per worker; above it calls are answered 503. Slow clients hold connections for seconds, so it is far above a worker's throughput."""
 
 BACKLOG = 4096
 START_SECONDS = 60
-"""In which a worker must be ready to replace another, or the other stays."""
+"""Time for a new worker to become ready. If it does not, the old one stays."""
 END_SECONDS = 10
-"""After the time for open calls, in which a worker that was told to end must have ended, or it is killed."""
+"""Time for a stopping worker to end, after the time for open calls. Then it is killed."""
 
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 the wildcard is compared, not bound
-"""Where this machine reaches a service that listens everywhere."""
+"""Addresses at which this machine reaches a service that listens on all."""
 
 
 class Worker(multiprocess.Process):
-    """Whose death is noticed at once, also while the supervisor waits for its answer; whose end comes, also where it is frozen; and of
-    whose gauges nothing is left then."""
+    """A worker process. Its death is noticed at once, even while the supervisor waits for its answer. A frozen one is killed. Its gauges
+    are removed when it ends."""
 
     def join(self) -> None:
         self.process.join((self.config.timeout_graceful_shutdown or 0) + END_SECONDS)
@@ -65,12 +65,12 @@ class Worker(multiprocess.Process):
         return None
 
 
-multiprocess.Process = Worker  # type: ignore[misc]  # the supervisor takes no other way
+multiprocess.Process = Worker  # type: ignore[misc]  # the supervisor has no parameter for it
 
 
 class Supervisor(Multiprocess):
-    """`read`: the settings, again; raises SettingsError. Workers that die are replaced with the settings of the others, whatever has
-    become of the file."""
+    """`read`: reads the settings again on SIGHUP; raises SettingsError. A worker that dies is replaced with the settings of the others,
+    even if the file has changed."""
 
     def __init__(self, config: uvicorn.Config, bound: list[socket.socket], read: Callable[[], Settings], create: Create) -> None:
         super().__init__(config, sockets=bound)
@@ -81,20 +81,20 @@ class Supervisor(Multiprocess):
             _set_workers(self.config, self._read(), self._create)
         except SettingsError as error:
             log.error(
-                "the settings have faults, so the workers go on with those before; correct them and send SIGHUP again", faults=error.faults
+                "the settings have faults; the workers keep the previous ones; correct them and send SIGHUP again", faults=error.faults
             )
-        except Exception as error:  # whatever it is, the service goes on
-            log.error("the settings could not be read, so the workers go on with those before", fault=type(error).__name__)
+        except Exception as error:  # no fault in the settings may stop the service
+            log.error("the settings could not be read; the workers keep the previous ones", fault=type(error).__name__)
         else:
             super().handle_hup()
 
 
 class CannotListen(Exception):
-    """One line for the user: why, and what to do next."""
+    """One line for the user: the reason, and what to do next."""
 
 
 def bind(host: str, port: int, chosen: str) -> socket.socket:
-    """Takes the port, and lets nobody connect yet. `chosen`: by which option or setting. Raises CannotListen."""
+    """Binds the port without accepting connections yet. `chosen`: the option or setting that chose it. Raises CannotListen."""
     bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -107,17 +107,17 @@ def bind(host: str, port: int, chosen: str) -> socket.socket:
 
 def _why_not(error: OSError, host: str, port: int, chosen: str) -> str:
     if isinstance(error, socket.gaierror) or error.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
-        return f"{host} is no address of this machine; choose one with --host, or 0.0.0.0 for all"
+        return f"{host} is not an address of this machine; choose one with --host, or 0.0.0.0 for all"
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} of {host} is in use; stop what listens there or choose another with {chosen}"
+        return f"port {port} of {host} is in use; stop the program that uses it, or choose another port with {chosen}"
     if error.errno == errno.EACCES:
-        return f"port {port} is for the system's own services; choose one from 1024 on with {chosen}, and put a proxy before it"
-    return f"port {port} of {host} cannot be listened on ({error.strerror}); choose another with --host and {chosen}"
+        return f"port {port} is reserved for the system; choose one from 1024 on with {chosen}, and put a proxy before it"
+    return f"cannot listen on port {port} of {host} ({error.strerror}); choose another with --host and {chosen}"
 
 
 def run_workers(settings: Settings, bound: list[socket.socket], read: Callable[[], Settings], create: Create) -> None:
-    """Always under the supervisor, also with one worker: it restarts workers that die, and on SIGHUP one by one with what `read` gives.
-    Raises CannotListen where another service that had bound the port, too, was faster."""
+    """Runs the supervisor, even for one worker. It restarts workers that die, and on SIGHUP all of them one by one, with the settings from
+    `read`. Raises CannotListen if another service that bound the same port listens first."""
     server = settings.server
     _allow_connections()
     for one, (chosen, port) in zip(bound, server.ports.items(), strict=True):
@@ -150,13 +150,13 @@ def run_workers(settings: Settings, bound: list[socket.socket], read: Callable[[
 
 
 def _set_workers(config: uvicorn.Config, settings: Settings, create: Create) -> None:
-    """Of those that start from now on."""
+    """Sets the application and the limits of workers that start from now on."""
     config.app = partial(create, settings)
     config.http = partial(ClientConnection, allowed=allowances(settings))  # type: ignore[assignment]
 
 
 def _allow_connections() -> None:
-    """Systems often allow 1,024 open files, and more where a process asks for them."""
+    """Raises this process's limit on open files, which is often 1,024."""
     soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_CONNECTIONS + 256
     if resource.RLIM_INFINITY not in {soft, most}:
@@ -166,7 +166,7 @@ def _allow_connections() -> None:
 
 
 def _announce(settings: Settings) -> None:
-    """Says where the service listens, once it answers."""
+    """Prints the addresses of the service once it answers."""
     host, port = settings.server.host, settings.server.port
     shown = f"[{host}]" if ":" in host else host
     reached = f"http://{LOOPBACK.get(shown, shown)}"
@@ -187,13 +187,13 @@ def _announce(settings: Settings) -> None:
 
 
 def _sign_in(settings: Settings) -> str:
-    """A key of development settings, which everybody knows, and no other."""
+    """A hint with a demo key, which is public. Other keys are never printed."""
     known = [key for shop in settings.shops.values() for key in shop.private_keys if DEMO_KEY.fullmatch(key)]
     return f" (sign in with {known[0]})" if known else ""
 
 
 def _print(line: str) -> None:
-    """Where nobody reads it, nothing is printed from then on, and the exit code stays what it is."""
+    """If nobody reads the output, later lines are dropped, and the exit code does not change."""
     try:
         print(line, flush=True)
     except (OSError, ValueError):

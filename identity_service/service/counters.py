@@ -1,7 +1,7 @@
-"""Counts, products seen and the tracking log, gathered in the worker's memory and written once a second.
+"""Counters, seen products and the tracking log, collected in the worker's memory and written once a second.
 
-A worker that is killed loses the counts of its last second: this is the one place that fails open, since a counter must never cost a
-sale. Orders, links and events are never gathered.
+A killed worker loses the counts of its last second. Only this part fails open, because a counter must never cost a sale. Orders, links and
+events are always written at once.
 """
 
 import asyncio
@@ -19,42 +19,43 @@ from identity_service.store import Clock, Store
 from identity_service.store.counters import HOUR, MOST_COUNTERS, Log, Shown
 
 MICROS = 1_000_000
-"""Revenue is counted in millionths of the shop's currency; an order's own revenue is exact."""
+"""Counters hold revenue in millionths of the currency. The revenue of an order itself is exact."""
 MOST_WAITING = 1_000
 LONGEST_LABEL = 120
 LABELLED = frozenset({"click", "order", "revenue"})
-"""Kinds of counters that are named by labels, which anybody may send."""
+"""Kinds of counters whose names contain labels. Anybody may send those."""
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """How an order stands in the shop's figures: its revenue, and that of each label that it is credited to. Nothing of it is personal.
-    `currency`: empty where it is the shop's own; amounts of two are never added."""
+class Amounts:
+    """What an order adds to the shop's figures: its revenue, and the revenue of each label that it is credited to. It holds nothing
+    personal. `currency`: empty for the shop's own; amounts in different currencies are never added."""
 
     revenue: Decimal
     labels: Mapping[str, Decimal]
     currency: str = ""
 
     @property
-    def negative(self) -> "Counted":
-        return Counted(-self.revenue, {label: -amount for label, amount in self.labels.items()}, self.currency)
+    def negative(self) -> "Amounts":
+        return Amounts(-self.revenue, {label: -amount for label, amount in self.labels.items()}, self.currency)
 
 
 @dataclass(slots=True)
-class Gathered:
-    """`calls`: how often names were counted together in an hour since the last write; `hours`: the same by name, and amounts."""
+class Pending:
+    """What was collected since the last write. `calls`: how often names were counted together in an hour. `hours`: the same by name, and
+    amounts."""
 
     calls: dict[tuple[int, tuple[str, ...]], int] = field(default_factory=dict)
     hours: dict[int, Counter[str]] = field(default_factory=dict)
     products: dict[str, Shown] = field(default_factory=dict)
-    log: deque[tuple[int, "Called"]] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
-    failures: deque[tuple[int, "Called"]] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
+    log: deque[tuple[int, "LoggedCall"]] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
+    failures: deque[tuple[int, "LoggedCall"]] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
     last: dict[str, int] = field(default_factory=dict)
 
 
-class Called(Struct, frozen=True):
-    """One tracking call as the log tells it: `mode` is its subject's, or bot, or None for a call that is about no visit; `error` is the
-    text that the caller got, None for a success; `unread` names the arguments that were left out of one."""
+class LoggedCall(Struct, frozen=True):
+    """One tracking call for the log. `mode`: its subject's, or bot, or None for a call without a visit. `error`: the text that the caller
+    got, None for a success. `unread`: names of arguments that were left out."""
 
     call: str
     mode: str | None
@@ -63,22 +64,22 @@ class Called(Struct, frozen=True):
     unread: tuple[str, ...] = ()
 
     def entry(self, time: int) -> str:
-        """As the log is stored."""
+        """The stored form of a log entry."""
         found: dict[str, object] = {"time": time, "call": self.call, "mode": self.mode, "outcome": "ok" if self.error is None else "error"}
         found |= {"labels": self.labels} if self.labels is not None else {}
         found |= {"unread": self.unread} if self.unread else {}
         return compact(found | ({"error": self.error} if self.error is not None else {}))
 
 
-class Tally:
+class Counters:
     """`clock`: seconds since 1970."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._shops: dict[ShopId, Gathered] = {}
+        self._shops: dict[ShopId, Pending] = {}
 
-    def called(self, shop: ShopId, called: Called) -> None:
+    def count_call(self, shop: ShopId, called: LoggedCall) -> None:
         now, gathered = int(self._clock()), self._of(shop)
         if called.error is not None:
             self._count(gathered, now, (f"call {called.call}", f"error {called.call}"))
@@ -89,41 +90,42 @@ class Tally:
             self._count(gathered, now, (f"call {called.call}", f"mode {called.mode}"))
         gathered.log.append((now, called))
 
-    def beyond_quota(self, shop: ShopId) -> None:
-        """A call with a public key was refused, since its client or the key had sent too much within an hour."""
+    def count_beyond_quota(self, shop: ShopId) -> None:
+        """A call with a public key was refused, because its client or the key exceeded its bytes per hour."""
         self._count(self._of(shop), int(self._clock()), ("calls beyond quota",))
 
-    def identified(self, shop: ShopId, mode: str, choice: str | None) -> None:
-        """An ID was issued, or none: then `mode` is null, or bot for a robot. `choice`: what a banner reported with the call."""
+    def count_identity(self, shop: ShopId, mode: str, choice: str | None) -> None:
+        """`mode`: of the ID that was issued; null if none was, bot for a robot. `choice`: the choice that a banner reported with the
+        call."""
         issued = f"issued {mode}"
         self._count(self._of(shop), int(self._clock()), (issued, f"choice {choice}") if choice else (issued,))
 
-    def robot_clicked(self, shop: ShopId) -> None:
+    def count_robot_click(self, shop: ShopId) -> None:
         self._count(self._of(shop), int(self._clock()), ("clicks bot",))
 
-    def clicked(self, shop: ShopId, product: ProductId, labels: Sequence[str], *, visitor: bool, private: bool) -> None:
+    def count_click(self, shop: ShopId, product: ProductId, labels: Sequence[str], *, visitor: bool, private: bool) -> None:
         now, gathered = int(self._clock()), self._of(shop)
         names = [f"click {label[:LONGEST_LABEL]}" for label in labels] or ["clicks unlabelled"]
         self._count(gathered, now, ("clicks all", *names) if visitor else ("clicks all", "clicks visitorless", *names))
         gathered.last["click"] = now
         self._see(gathered, [product], Shown(now, private))
 
-    def sold(self, shop: ShopId, time: int, counted: Counted, products: Sequence[ProductId], *, private: bool) -> None:
+    def count_sale(self, shop: ShopId, time: int, counted: Amounts, products: Sequence[ProductId], *, private: bool) -> None:
         """`time`: of the order."""
         self._count_order(shop, time, counted, 1, attributed=bool(counted.labels))
         now, gathered = int(self._clock()), self._of(shop)
         gathered.last["sale"] = now
         self._see(gathered, products, Shown(now, private))
 
-    def taken_back(self, shop: ShopId, time: int, counted: Counted) -> None:
-        """An order that counted at `time`, and in whose place another one is counted."""
+    def count_replaced_sale(self, shop: ShopId, time: int, counted: Amounts) -> None:
+        """Subtracts an order that counted at `time`, because another one replaces it."""
         self._count_order(shop, time, counted.negative, -1, attributed=bool(counted.labels))
 
-    def returned(self, shop: ShopId, time: int, counted: Counted, *, attributed: bool) -> None:
-        """What came back of an order that counted at `time`, which stays one, attributed or not."""
+    def count_return(self, shop: ShopId, time: int, counted: Amounts, *, attributed: bool) -> None:
+        """Subtracts what was returned of an order that counted at `time`. The order itself stays counted."""
         self._count_order(shop, time, counted.negative, 0, attributed=attributed)
 
-    def _count_order(self, shop: ShopId, time: int, counted: Counted, number: int, *, attributed: bool) -> None:
+    def _count_order(self, shop: ShopId, time: int, counted: Amounts, number: int, *, attributed: bool) -> None:
         gathered, foreign = self._of(shop), f":{counted.currency}" if counted.currency else ""
         for kind in ["all", *(["attributed"] if attributed else [])]:
             self._add(gathered, time, {f"orders {kind}": number, f"revenue_all{foreign} {kind}": _micros(counted.revenue)})
@@ -132,13 +134,14 @@ class Tally:
             self._add(gathered, time, {f"order {name}": number, f"revenue{foreign} {name}": _micros(amount)})
 
     async def write(self) -> None:
-        """What cannot be written now waits for the next time, and keeps no other shop from being written."""
+        """Writes all shops. A shop that cannot be written waits for the next time, and does not block the others. Raises
+        StoreUnavailable."""
         written = await asyncio.gather(*map(self.write_of, list(self._shops)), return_exceptions=True)
         for fault in filter(None, written):
             raise fault
 
     async def write_of(self, shop: ShopId) -> None:
-        """Raises StoreUnavailable; then it waits for the next time."""
+        """Raises StoreUnavailable; then the counts wait for the next time."""
         gathered = self._shops.pop(shop, None)
         if gathered is None:
             return
@@ -150,7 +153,7 @@ class Tally:
             self._give_back(shop, gathered)
             raise
 
-    def _give_back(self, shop: ShopId, gathered: Gathered) -> None:
+    def _give_back(self, shop: ShopId, gathered: Pending) -> None:
         newer = self._of(shop)
         for start, counts in gathered.hours.items():
             newer.hours.setdefault(start, Counter()).update(counts)
@@ -159,27 +162,27 @@ class Tally:
         newer.log.extendleft(reversed(gathered.log))
         newer.failures.extendleft(reversed(gathered.failures))
 
-    def _of(self, shop: ShopId) -> Gathered:
+    def _of(self, shop: ShopId) -> Pending:
         found = self._shops.get(shop)
         if found is None:
-            found = self._shops[shop] = Gathered()
+            found = self._shops[shop] = Pending()
         return found
 
-    def _count(self, gathered: Gathered, now: int, names: tuple[str, ...]) -> None:
-        """Calls of one kind have the same names, so those are told apart only when they are written."""
+    def _count(self, gathered: Pending, now: int, names: tuple[str, ...]) -> None:
+        """Counts the tuple of names. It is split when it is written, because calls of one kind have the same names."""
         one = (now - now % HOUR, names)
         gathered.calls[one] = gathered.calls.get(one, 0) + 1
         if len(gathered.calls) > MOST_WAITING:
             self._sum_up(gathered)
 
-    def _sum_up(self, gathered: Gathered) -> None:
+    def _sum_up(self, gathered: Pending) -> None:
         while gathered.calls:
             (hour, names), number = gathered.calls.popitem()
             self._add(gathered, hour, dict.fromkeys(names, number))
 
-    def _add(self, gathered: Gathered, now: int, numbers: dict[str, int]) -> None:
-        """As the store does: labels beyond the cap are counted together, and amounts in other currencies not at all, however long the
-        store is away."""
+    def _add(self, gathered: Pending, now: int, numbers: dict[str, int]) -> None:
+        """Applies the store's cap, even while the store is down: labels beyond it are counted together, and amounts in other currencies are
+        dropped."""
         start = now - now % HOUR
         counts = gathered.hours.get(start)
         if counts is None:
@@ -190,7 +193,7 @@ class Tally:
             if ":" not in kind:
                 counts[f"{kind} ..." if kind in LABELLED else name] += number
 
-    def _see(self, gathered: Gathered, products: Sequence[ProductId], seen: Shown) -> None:
+    def _see(self, gathered: Pending, products: Sequence[ProductId], seen: Shown) -> None:
         waiting = gathered.products
         for product in products[:100]:
             name = f"{'i' if isinstance(product, int) else 's'}{product}"

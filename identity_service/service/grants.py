@@ -1,5 +1,5 @@
-"""Persistent mode: which ID it is, writing a new grant with its receipt, and when the cookie is due; and refusals of links alone, where the
-visitor keeps its ID and its mode, and loses its links at once, with proof."""
+"""Persistent mode: which ID it has, new grants with their receipts, and when the cookie is set. Also refusals of links alone: the visitor
+keeps its ID and mode, loses its links at once, and gets a receipt."""
 
 from msgspec.structs import replace
 
@@ -15,7 +15,7 @@ from identity_service.store.visitors import Grant
 TOUCH_AFTER = 3_600
 RAW_LENGTH = 11
 REPEATABLE = frozenset({"plain", SHOP})
-"""Sources whose same words are a new choice when they are reported again; a banner's same event is a replay, known by its digest."""
+"""Sources that may report the same content as a new choice. From a banner, the same content is a replay, detected by its digest."""
 
 
 class LinkingRefusals:
@@ -24,8 +24,8 @@ class LinkingRefusals:
         self._receipts = receipts
 
     async def refuse(self, known: Known, visitor: VisitorId, kind: Kind, expires: int) -> Receipt | None:
-        """Proves and remembers the refusal, so that no link comes after it, and removes the links there are. `expires`: of a record made
-        for it. Returns the receipt, None where the refusal was known already or came over a limit."""
+        """Stores the refusal with a receipt, which prevents new links, and removes the existing ones. `expires`: for a record that has
+        to be made. Returns the receipt; None if the refusal was already known or the caller is over its rate limit."""
         shop = known.visit.shop
         record = known.states[visitor].record if visitor in known.states else None
         refused_before = record is not None and record.linking is Choice.REFUSED
@@ -40,7 +40,7 @@ class LinkingRefusals:
         return receipt
 
     async def keep(self, known: Known, visitor: VisitorId, kind: Kind, expires: int) -> None:
-        """For the ID that follows one whose links were refused, which has its receipt."""
+        """Copies a refusal of links to the visitor's next ID. The first one has the receipt."""
         await self._store.visitors.refuse_linking(known.visit.shop.shop_id, visitor, kind, expires, known.seconds, None, new_receipt_key())
 
 
@@ -49,14 +49,14 @@ def refuses_links(known: Known) -> bool:
 
 
 def _refusals(known: Known) -> list[Signal]:
-    """By messages that are not older than what is stored."""
+    """The refusals of links that are not older than the stored consent."""
     consent = known.record.consent if known.record else None
     refusals = [signal for signal in known.visit.signals if signal.linking is Choice.REFUSED]
     return [signal for signal in refusals if consent is None or not signal.is_older(consent.granted_at)]
 
 
 def _refusal(known: Known) -> Signal:
-    """As the receipt tells it: nothing but what was said of links, unless purposes were told by name."""
+    """The refusal for the receipt: without a choice about storage, except purposes that were named."""
     return replace(_refusals(known)[-1], choice=None)
 
 
@@ -65,7 +65,7 @@ def _mode(kind: Kind) -> Mode:
 
 
 class Grants:
-    """`life`: seconds a grant, its record and its cookie live, from the choice."""
+    """`life`: seconds from the choice that a grant, its record and its cookie last."""
 
     def __init__(self, store: Store, signing: Signing, receipts: Receipts, linking: LinkingRefusals, life: int) -> None:
         self._store = store
@@ -74,7 +74,7 @@ class Grants:
         self._linking = linking
         self._life = life
 
-    async def persistent(self, known: Known, decision: Decision) -> Identity:
+    async def persistent_identity(self, known: Known, decision: Decision) -> Identity:
         choice = decision.choice or Signal(SHOP, Choice.GRANTED, known.now)
         visitor = persistent_id(known)
         record = known.record
@@ -87,7 +87,7 @@ class Grants:
             expires = int(choice.decided_at) // 1000 + self._life
             outcome, receipt = await self._grant(known, visitor, choice, expires, decision)
             if outcome == "gone":
-                return null_identity(known, _withdrawn(decision))
+                return null_identity(known, _as_withdrawn(decision))
             if outcome == "older":
                 [state] = await self._store.visitors.states(known.visit.shop.shop_id, [visitor], known.seconds)
                 record, granting = state.record, False
@@ -100,7 +100,7 @@ class Grants:
         if refuses_links(known) and not (granting and linking is Choice.REFUSED):
             linking = Choice.REFUSED
             receipt = await self._linking.refuse(known, visitor, Kind.PERSISTENT, expires) or receipt
-        kept = None if granting else _kept(known)
+        kept = None if granting else _reusable_token(known)
         return identity_of(
             decision,
             mode=Mode.PERSISTENT,
@@ -129,7 +129,7 @@ class Grants:
             opt_outs_seen=known.opt_outs_at(choice.decided_at),
             receipt=self._receipts.as_stored(receipt),
             receipt_key=key,
-            bridged_from=_bridged(known, visitor),
+            bridged_from=_bridged_session(known, visitor),
         )
         return await self._store.visitors.grant(shop.shop_id, visitor, grant, known.seconds), receipt
 
@@ -141,14 +141,14 @@ class Grants:
             await self._store.visitors.touch(known.visit.shop.shop_id, visitor, known.seconds, opted_out, here)
 
 
-def _kept(known: Known) -> Token | None:
-    """The token that may stay on the device as it is."""
+def _reusable_token(known: Known) -> Token | None:
+    """The token that may stay on the device unchanged."""
     token = None if known.visit.own else known.living
     return token if token and token.newest_key and token.kind is Kind.PERSISTENT else None
 
 
 def persistent_id(known: Known) -> VisitorId:
-    """A chosen ID is kept; a derived one, which several people may share, gives a new random one."""
+    """A chosen ID stays. A derived one is replaced by a random one, because several people may share it."""
     if known.visit.own:
         return known.visit.own
     if known.living:
@@ -159,7 +159,7 @@ def persistent_id(known: Known) -> VisitorId:
 
 
 def _is_new(known: Known, record: VisitorRecord, choice: Signal) -> bool:
-    """Whether the choice changes what is stored: an edge that repeats `granted` with every page view does not renew anything."""
+    """Whether the choice changes what is stored. Repeating `granted` with every page view renews nothing."""
     stored = record.consent
     if stored is None:
         return True
@@ -178,17 +178,17 @@ def _is_new(known: Known, record: VisitorRecord, choice: Signal) -> bool:
 
 
 def _with_linking_kept(known: Known, choice: Signal) -> Signal:
-    """Links that the person refused stay refused, unless it grants again now."""
+    """Refused links stay refused, unless the person grants again now."""
     refused = any(state.record is not None and state.record.linking is Choice.REFUSED for state in known.states.values())
     return replace(choice, linking=Choice.REFUSED) if refused and not choice.said_now else choice
 
 
-def _bridged(known: Known, visitor: VisitorId) -> VisitorId | None:
+def _bridged_session(known: Known, visitor: VisitorId) -> VisitorId | None:
     shop, cookieless = known.visit.shop, known.cookieless
     bridges = shop.settings.continuity == "bridge" and shop.policy.may_bridge
     wanted = bridges and cookieless.kind is Kind.DERIVED and cookieless.visitor != visitor
     return cookieless.visitor if wanted and known.states[cookieless.visitor].gone_at is None else None
 
 
-def _withdrawn(decision: Decision) -> Decision:
+def _as_withdrawn(decision: Decision) -> Decision:
     return Decision(Mode.NULL, Reason.WITHDRAWN, decision.policy, decision.region, decision.sale_share_opt_out)

@@ -1,8 +1,8 @@
-"""How well a shop's tracking works: not started, or green, amber or red by the age of its last click and sale, its errors, what its calls
-lack, and whether its visitors come from addresses of their own.
+"""How well a shop's tracking works: not started, green, amber or red. It depends on the age of the last click and sale, on errors, on
+missing labels and visitors, and on whether visitors have addresses of their own.
 
-Addresses are counted in the worker's memory, this hour and the one before, and lost with it. No address is kept: the first two of an hour,
-and the first few user agents, are 64 bits of a hash under a key that is drawn at each start.
+Addresses are counted in the worker's memory, for this hour and the one before. No address is kept: the first two of an hour, and the first
+few user agents, are held as 64 bits of a hash, keyed by a random key of this start.
 """
 
 import hashlib
@@ -17,14 +17,14 @@ from identity_service.store import DAY, Clock
 from identity_service.store.counters import HOUR, Counts
 
 ENOUGH_VISITS, ENOUGH_AGENTS = 10, 5
-"""With fewer visits, or fewer browsers at one public address, it may be one household."""
+"""Fewer visits, or fewer browsers at one public address, may be one household."""
 MOST_ADDRESSES = 2
 RHYTHM = 14 * DAY
-"""Seconds from which a shop's usual distance between clicks, and between sales, is taken."""
+"""Seconds over which a shop's usual interval between clicks, and between sales, is measured."""
 ENOUGH, ENOUGH_DAYS = 5, 3
-"""Clicks or sales in those seconds, and days (UTC) that had one: with fewer nothing is usual yet."""
+"""Clicks or sales in those seconds, and days (UTC) with at least one. With fewer there is no usual interval yet."""
 LATE, MISSING = 3, 10
-"""Times the usual distance (a day, where nothing is usual yet) after which silence is amber, or red; never before one hour, or six."""
+"""Multiples of the usual interval (a day, if there is none yet) after which silence is amber, or red; but not before one hour, or six."""
 BAD_SHARE, WORSE_SHARE = 0.05, 0.25
 NEXT_STEPS = {
     "click": "Put the snippet into the shop's pages, or send POST /v2/log/click.",
@@ -34,7 +34,7 @@ NEXT_STEPS = {
 
 @dataclass(slots=True)
 class SeenAddresses:
-    """`local`: visits from addresses that can be nobody's. `addresses` and `agents`: digests of the first few."""
+    """`local`: visits from addresses that no visitor can have. `addresses` and `agents`: digests of the first few."""
 
     visits: int = 0
     local: int = 0
@@ -51,7 +51,7 @@ class SeenAddresses:
 
     @property
     def from_one(self) -> bool:
-        """Whether one address stands for all visitors: one that can be nobody's, or one that many browsers share."""
+        """Whether all visits have one address: one that no visitor can have, or one that many browsers share."""
         several = self.local > 0 or len(self.agents) >= ENOUGH_AGENTS
         return self.visits >= ENOUGH_VISITS and len(self.addresses) == 1 and several
 
@@ -65,7 +65,7 @@ class Addresses:
         self._hours: dict[tuple[ShopId, int], SeenAddresses] = {}
 
     def count(self, shop: ShopId, address: str, user_agent: str | None, *, local: bool) -> None:
-        """One visit."""
+        """Counts one visit."""
         hour = int(self._clock()) // HOUR
         seen = self._hours.get((shop, hour))
         if seen is None:
@@ -87,7 +87,7 @@ class Addresses:
 
 
 class Light(StrEnum):
-    """From the best to the worst; the worst of several counts."""
+    """From the best to the worst. Of several, the worst counts."""
 
     GREEN = "green"
     NOT_STARTED = "not_started"
@@ -99,8 +99,8 @@ LIGHTS = list(Light)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """Clicks, or sales: when the last one was, ever; how many there were in the last fourteen days, on how many days, and since when."""
+class Activity:
+    """Clicks, or sales. `last`: the last one ever. In the last fourteen days: their `number`, the `days` with one, and the `first`."""
 
     last: int | None
     number: int
@@ -109,7 +109,7 @@ class Seen:
 
     @property
     def usual(self) -> int | None:
-        """Seconds from one to the next, None where there were too few to tell."""
+        """Seconds from one to the next. None if there were too few."""
         if self.last is None or self.number < ENOUGH or self.days < ENOUGH_DAYS:
             return None
         return max((self.last - self.first) // (self.number - 1), 1)
@@ -117,7 +117,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """`age` and `usual` in seconds; None where there never was one, or nothing is usual yet."""
+    """`age` and `usual`: seconds; None if there never was one, or there is no usual interval yet."""
 
     light: Light
     age: int | None
@@ -127,7 +127,7 @@ class Rhythm:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Shares are of all clicks of the last day, `error_rate` of all calls of this clock hour and the one before."""
+    """`without_…`: shares of all clicks of the last day. `error_rate`: share of all calls of this clock hour and the one before."""
 
     light: Light
     click: Rhythm
@@ -150,7 +150,7 @@ class HealthCheck:
         hours = await self._orders.hours(shop, RHYTHM)
         day, hour = [await self._orders.totals(shop, seconds) for seconds in (DAY, 2 * HOUR)]
         latest, now = await self._orders.latest(shop), int(self._clock())
-        clicks, sales = seen(hours, "clicks all", latest.get("click")), seen(hours, "orders all", latest.get("sale"))
+        clicks, sales = activity_of(hours, "clicks all", latest.get("click")), activity_of(hours, "orders all", latest.get("sale"))
         click, sale = rhythm("click", clicks, sales, now), rhythm("sale", sales, clicks, now)
         errors = sum(number for name, number in hour.items() if name.startswith("error "))
         rate = _share(errors, sum(number for name, number in hour.items() if name.startswith("call ")))
@@ -168,7 +168,7 @@ class HealthCheck:
                 reasons.append(f"{share:.0%} {text}")
         if beyond := hour["calls beyond quota"]:
             lights.append(Light.AMBER)
-            reasons.append(f"{beyond:,} calls of the last hour were refused: a client, or the public key, sent more than its quota")
+            reasons.append(f"{beyond:,} calls of the last hour were refused because a client or the public key exceeded its quota")
         if hidden := hidden_visitors(self._addresses.seen(shop.shop_id)):
             lights.append(Light.AMBER)
             reasons.append(hidden)
@@ -176,24 +176,24 @@ class HealthCheck:
 
 
 def hidden_visitors(found: SeenAddresses) -> str | None:
-    """Where a proxy stands for its visitors, all of whom would share one ID, or have none that lasts."""
+    """A text if visitors seem to come from a proxy's address. They would all share one ID, or have none that lasts."""
     if found.from_one:
         what = "all visitors of the last hour come from one address"
     elif found.local_share > WORSE_SHARE:
         what = f"{found.local_share:.0%} of the visits of the last hour come from a private, loopback or link-local address"
     else:
         return None
-    return f"{what}, as a proxy's is; name your proxies in server.trusted_proxies, and send each visitor's own address in client.ip"
+    return f"{what}, probably a proxy's; name your proxies in server.trusted_proxies, and send each visitor's own address in client.ip"
 
 
-def seen(hours: Mapping[int, Counts], counter: str, last: int | None) -> Seen:
+def activity_of(hours: Mapping[int, Counts], counter: str, last: int | None) -> Activity:
     """`hours`: counters by the start of their hour."""
     found = {start: counts[counter] for start, counts in hours.items() if counts.get(counter)}
-    return Seen(last, sum(found.values()), len({start // DAY for start in found}), min(found, default=0))
+    return Activity(last, sum(found.values()), len({start // DAY for start in found}), min(found, default=0))
 
 
-def rhythm(name: str, one: Seen, other: Seen, now: int) -> Rhythm:
-    """`other`: sales beside clicks, or clicks beside sales. What never came is missed once the other has become usual."""
+def rhythm(name: str, one: Activity, other: Activity, now: int) -> Rhythm:
+    """`other`: sales for clicks, clicks for sales. If there never was one, that is red once the other has a usual interval."""
     if one.last is None:
         light = Light.NOT_STARTED if other.usual is None else Light.RED
         return Rhythm(light, None, None, f"No {name} has been logged yet. {NEXT_STEPS[name]}")
@@ -203,7 +203,7 @@ def rhythm(name: str, one: Seen, other: Seen, now: int) -> Rhythm:
     if age > max(MISSING * expected, 6 * HOUR):
         return Rhythm(Light.RED, age, usual, f"{text} No {name}s recently.")
     if age > max(LATE * expected, HOUR):
-        return Rhythm(Light.AMBER, age, usual, f"{text} {'Longer than usual.' if usual else 'None has come since.'}")
+        return Rhythm(Light.AMBER, age, usual, f"{text} {'Longer than usual.' if usual else 'None since.'}")
     return Rhythm(Light.GREEN, age, usual, text)
 
 
@@ -216,7 +216,7 @@ def duration(seconds: int) -> str:
 
 
 def every(seconds: int) -> str:
-    """How often something comes, as people say it: every 7 days, every hour."""
+    """An interval in words: every 7 days, every hour."""
     return f"every {duration(seconds).removeprefix('1 ')}" if seconds >= 60 else "more than once a minute"
 
 

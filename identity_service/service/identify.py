@@ -1,4 +1,4 @@
-"""Issuing: from a visit to an identity, with everything that the decision obliges to: granting, withdrawing, proving."""
+"""From a visit to an identity: decide, then withdraw, write receipts and grant as the decision requires."""
 
 import re
 
@@ -34,15 +34,15 @@ from identity_service.store import Clock, Store
 from identity_service.store.visitors import NO_RECEIPT, UNKNOWN
 
 OWN_FORM = re.compile(r"[A-Za-z0-9_-]{22}")
-"""Of the IDs that the service makes."""
+"""The form of IDs that the service makes."""
 WRONG_CLOCK = 400 * DAY * 1000
-"""A refusal that is told so much later, in milliseconds, was not: a device without a battery begins in 1970."""
+"""Milliseconds. A refusal that seems older has a wrong date: a device with an empty battery starts in 1970."""
 DATED_BY_ITSELF = frozenset({"tcf", "gpp"})
-"""Sources of a TC string, which is none once it is too old."""
+"""Sources that check themselves whether a TC string is too old."""
 
 
 class Visitors:
-    """`consent_days`: life of a grant; `refusal_days`: of a refusal. `clock`: seconds since 1970."""
+    """`consent_days` and `refusal_days`: how long a grant and a refusal last. `clock`: seconds since 1970."""
 
     def __init__(
         self, store: Store, signing: Signing, tokens: Tokens, receipts: Receipts, clock: Clock, consent_days: int, refusal_days: int
@@ -59,7 +59,7 @@ class Visitors:
         self._refusal_life = Millis(refusal_days * DAY * 1000)
 
     async def identify(self, visit: Visit) -> Identity:
-        """Raises StoreUnavailable only where a choice could not be made durable; otherwise a lost store costs the visitor its ID."""
+        """Raises StoreUnavailable only if a choice could not be stored. Otherwise, without a store, the visitor gets no persistent ID."""
         now = Millis(int(self._clock() * 1000))
         visit = self._without_stale(visit, now)
         tokens = self._tokens.verified(visit.shop, visit.tokens)
@@ -71,24 +71,24 @@ class Visitors:
         return identity
 
     async def preview(self, visit: Visit, tokens: list[Token] | None = None, *, assumed: bool = False) -> tuple[Known, Decision]:
-        """What `identify` would decide, changing nothing. `tokens`: the visit's, where they are verified already. `assumed`: from what
-        this worker knows of the visitor."""
+        """What `identify` would decide. It changes nothing. `tokens`: the visit's, if already verified. `assumed`: use this worker's cached
+        view of the visitor."""
         now = Millis(int(self._clock() * 1000))
         tokens = self._tokens.verified(visit.shop, visit.tokens) if tokens is None else tokens
-        return await self._decided(self._without_stale(visit, now), tokens, now, assumed=assumed)
+        return await self._decide(self._without_stale(visit, now), tokens, now, assumed=assumed)
 
     async def confirm_read(self, known: Known) -> None:
-        """For a decision after which nothing is written that would notice what another server knows. Raises StoreUnavailable."""
+        """Confirms what was read, for decisions that write nothing: a write would detect a stale server. Raises StoreUnavailable."""
         await self._store.visitors.confirm_read(known.visit.shop.shop_id, known.states)
 
     def _without_stale(self, visit: Visit, now: Millis) -> Visit:
-        """A remembered choice older than one of its kind may live is none any more; an opt-out that came with it stands."""
+        """Removes remembered choices that have expired. Opt-outs sent with them stay."""
         if not visit.signals:
             return visit
         return replace(visit, signals=tuple(self._as_of_now(one, now) if self._is_stale(one, now) else one for one in visit.signals))
 
     def _as_of_now(self, stale: Signal, now: Millis) -> Signal:
-        """A refusal that was said with this call is one, however wrong the clock is that dates it."""
+        """A refusal said with this call counts, even if a wrong clock dated it."""
         wrong = stale.decided_at <= now - WRONG_CLOCK
         if wrong and stale.refuses and stale.choice is not Choice.GRANTED and not stale.remembered:
             return replace(stale, decided_at=now, dated=False)
@@ -100,18 +100,18 @@ class Visitors:
             return False
         return signal.decided_at <= now - (self._refusal_life if refuses else self._consent_life)
 
-    async def _decided(self, visit: Visit, tokens: list[Token], now: Millis, *, assumed: bool = False) -> tuple[Known, Decision]:
-        """Looks up and decides. The ID of cookieless mode is sought only where the token's living grant does not decide alone."""
+    async def _decide(self, visit: Visit, tokens: list[Token], now: Millis, *, assumed: bool = False) -> tuple[Known, Decision]:
+        """Looks up and decides. The ID of cookieless mode is looked up only if the token's living grant does not decide alone."""
         if len(tokens) == 1 and tokens[0].kind is Kind.PERSISTENT and visit.asked is Asked.NOTHING and not visit.signals:
-            known = await self._by_grant(visit, tokens[0], now, assumed=assumed)
+            known = await self._known_by_grant(visit, tokens[0], now, assumed=assumed)
             decision = decide(visit.shop.policy, known.facts()) if known else None
             if known and decision and decision.mode is not Mode.COOKIELESS:
                 return known, decision
         known = await self.look_up(visit, tokens, now, assumed=assumed)
         return known, decide(visit.shop.policy, known.facts())
 
-    async def _by_grant(self, visit: Visit, token: Token, now: Millis, *, assumed: bool) -> Known | None:
-        """None without a grant of the person's: against the shop's word a mark of the client's derived ID stands."""
+    async def _known_by_grant(self, visit: Visit, token: Token, now: Millis, *, assumed: bool) -> Known | None:
+        """None without a grant of the person. A grant of the shop also depends on marks of the client's derived ID."""
         [state] = await self._states(visit.shop, [token.visitor], now // 1000, assumed=assumed)
         record = state.record
         if record is None or not record.granted or (record.consent and record.consent.is_of_the_shop):
@@ -120,7 +120,7 @@ class Visitors:
         return known_of(visit, now, [token], own, {token.visitor: state})
 
     async def _states(self, shop: Shop, visitors: list[VisitorId], now: int, *, assumed: bool) -> list[VisitorState]:
-        """`assumed`: of one visitor, as this worker knows it; whoever writes to it has it checked."""
+        """`assumed`: one visitor as this worker has it cached. The write must check it."""
         if assumed and len(visitors) == 1:
             return [self._store.visitors.assumed(shop.shop_id, visitors[0], now)]
         return await self._store.visitors.look_up(shop.shop_id, visitors, now) if visitors else []
@@ -128,7 +128,7 @@ class Visitors:
     async def look_up(self, visit: Visit, tokens: list[Token], now: Millis, *, assumed: bool = False) -> Known:
         seconds = now // 1000
         cookieless = await self._cookieless_ids.choose(visit, tokens, seconds)
-        derived = await self._cookieless_ids.derived(visit, seconds) if visit.asked is Asked.PERSISTENT and tokens else None
+        derived = await self._cookieless_ids.derive_id(visit, seconds) if visit.asked is Asked.PERSISTENT and tokens else None
         named = [token.visitor for token in tokens] + ([] if cookieless.random else [cookieless.visitor])
         names = list(dict.fromkeys(named + ([derived.visitor] if derived else [])))
         states = {cookieless.visitor: UNKNOWN} if cookieless.random else {}
@@ -137,12 +137,12 @@ class Visitors:
         return replace(known, derived=derived.visitor) if derived else known
 
     async def _identify(self, visit: Visit, tokens: list[Token], now: Millis) -> Identity:
-        known, decision = await self._decided(visit, tokens, now)
-        withdrawn = self._to_withdraw(known, decision)
+        known, decision = await self._decide(visit, tokens, now)
+        withdrawn = self._ids_to_withdraw(known, decision)
         receipt = self._refusal_receipt(known, decision, withdrawn)
         await self._withdraw(known, withdrawn, receipt)
         if decision.mode is Mode.PERSISTENT and (visit.own is None or visit.trusted):
-            identity = await self._grants.persistent(known, decision)
+            identity = await self._grants.persistent_identity(known, decision)
             return replace(identity, receipt=identity.receipt or receipt)
         if decision.reason in UNTOUCHED and known.tokens and refuses_links(known):
             token = known.living or known.tokens[0]
@@ -156,7 +156,7 @@ class Visitors:
         return await self._cookieless(known, decision, receipt)
 
     async def _withdraw(self, known: Known, visitors: list[VisitorId], receipt: Receipt | None) -> None:
-        """The receipt names the first of them, and is kept in the same step."""
+        """The receipt names the first visitor, and is stored in the same step."""
         shop, proof = known.visit.shop, self._receipts.as_stored(receipt) if receipt else NO_RECEIPT
         if receipt and not visitors:
             await self._store.visitors.store_receipt(shop.shop_id, proof)
@@ -167,16 +167,16 @@ class Visitors:
             await self._store.removals.withdraw(shop.shop_id, visitor, known.now, life, receipt=proof)
             proof = NO_RECEIPT
 
-    def _to_withdraw(self, known: Known, decision: Decision) -> list[VisitorId]:
-        """The IDs that this decision withdraws. Over a limit those of tokens alone, which are alive."""
-        named = self._named_to_withdraw(known, decision)
+    def _ids_to_withdraw(self, known: Known, decision: Decision) -> list[VisitorId]:
+        """The IDs that this decision withdraws. Over the rate limit, only living IDs of tokens."""
+        named = self._ids_named_to_withdraw(known, decision)
         if known.visit.over_limit:
-            return self._alive(known, [token.visitor for token in known.tokens if token.visitor in named])
+            return self._not_gone(known, [token.visitor for token in known.tokens if token.visitor in named])
         return named
 
-    def _named_to_withdraw(self, known: Known, decision: Decision) -> list[VisitorId]:
-        """A refusal withdraws the ID it names and no other; naming none, the client's derived one. Where a refusal still allows cookieless
-        IDs, only persistent ones are."""
+    def _ids_named_to_withdraw(self, known: Known, decision: Decision) -> list[VisitorId]:
+        """A refusal withdraws only the IDs that it names; if it names none, the client's derived one. If the policy still allows cookieless
+        IDs after a refusal, only persistent ones are withdrawn."""
         visit, living = known.visit, known.living
         if decision.reason in UNTOUCHED:
             return []
@@ -184,23 +184,23 @@ class Visitors:
         if decision.reason is not Reason.CONSENT_REFUSED and not (refused and visit.event):
             switched_off = decision.reason is Reason.VISITOR_DISABLED
             downgraded = visit.asked is Asked.AUTO and living is not None
-            return self._alive(known, [t.visitor for t in known.tokens if switched_off or (downgraded and t == living)])
+            return self._not_gone(known, [t.visitor for t in known.tokens if switched_off or (downgraded and t == living)])
         if decision.reason is Reason.CONSENT_REFUSED and visit.shop.policy.rules(decision.region).refusal is Mode.COOKIELESS:
             named_ones = {token.visitor for token in known.tokens} | ({visit.own} if visit.own and visit.trusted else set())
-            return self._alive(known, sorted(one for one in named_ones if _is_persistent(known.states[one])))
+            return self._not_gone(known, sorted(one for one in named_ones if _is_persistent(known.states[one])))
         named = [token.visitor for token in known.tokens]
         if visit.own and (visit.trusted or _is_of_a_caller(visit.own, known.states[visit.own])):
             named.append(visit.own)
         named_one = any(token.kind is Kind.PERSISTENT or token_expires(token, visit.shop) > known.seconds for token in known.tokens)
         if not named_one and not visit.own and decision.choice in visit.signals and known.cookieless.kind is Kind.DERIVED:
             named.append(known.cookieless.visitor)
-        return named if visit.event else self._alive(known, named)
+        return named if visit.event else self._not_gone(known, named)
 
-    def _alive(self, known: Known, named: list[VisitorId]) -> list[VisitorId]:
+    def _not_gone(self, known: Known, named: list[VisitorId]) -> list[VisitorId]:
         return [visitor for visitor in dict.fromkeys(named) if known.states[visitor].gone_at is None]
 
     def _refusal_receipt(self, known: Known, decision: Decision, withdrawn: list[VisitorId]) -> Receipt | None:
-        """A refusal that a newer grant outdates is proved all the same."""
+        """A refusal gets a receipt even if a newer grant outdates it."""
         late = choice_said(known.visit.signals) if known.visit.event else None
         choice = decision.choice if late is None or late.choice is Choice.GRANTED else late
         if choice is None or choice.choice is not Choice.REFUSED or decision.reason in UNTOUCHED or known.visit.over_limit:
@@ -246,7 +246,8 @@ class Visitors:
         )
 
     def _without_store(self, visit: Visit, tokens: list[Token], now: Millis) -> Identity:
-        """Fails closed: no persistent ID is alive, no derived one can be checked; a cookieless token and a random ID work."""
+        """Fails closed: without a store, persistent and derived IDs cannot be checked. A cookieless token still works. Raises
+        StoreUnavailable if a choice would have to be stored."""
         withdraws = visit.asked is Asked.NULL or (visit.asked is Asked.AUTO and any(token.kind is Kind.PERSISTENT for token in tokens))
         if visit.event or (withdraws and tokens) or any(signal.refuses for signal in visit.signals):
             raise StoreUnavailable
@@ -273,7 +274,7 @@ class Visitors:
         certain = not tokens or decision.reason is Reason.CONSENT_REFUSED
         reason = decision.reason if decision.mode is Mode.NULL and certain else Reason.STORE_UNAVAILABLE
         emptied = visit.asked is Asked.AUTO or decision.reason in {Reason.CONSENT_REFUSED, Reason.VISITOR_DISABLED}
-        # a token whose withdrawal is not written stays, or nothing could ever name its visitor again
+        # the cookie stays if its withdrawal is not stored, or nothing could name that visitor again
         cookie = CookieAct.CLEAR if emptied and not tokens else CookieAct.KEEP
         return identity_of(replace(decision, reason=reason), mode=Mode.NULL, cookie=cookie)
 
@@ -283,5 +284,6 @@ def _is_persistent(state: VisitorState) -> bool:
 
 
 def _is_of_a_caller(visitor: VisitorId, state: VisitorState) -> bool:
-    """Whether its bare name may withdraw it: whoever made an ID knows it, while one of the service's may have been read in a log."""
+    """Whether naming the ID is enough to withdraw it. Only its maker knows a caller's ID, while an ID of the service may be read in a
+    log."""
     return not OWN_FORM.fullmatch(visitor) and not _is_persistent(state)

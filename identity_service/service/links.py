@@ -23,9 +23,8 @@ MOST_IN_BATCH = 20
 
 
 class LinkedVisitor(Struct, frozen=True):
-    """A link with what its visitor's record adds. `mode`: null once the consent has ended, or while it is one to an
-    earlier text. `consent_ends_at`: in seconds since 1970, of a
-    persistent visitor. `emails`: their digests, in a look-up by visitor."""
+    """A link with members of its visitor's record. `mode`: null if the consent has ended or was given to an earlier text.
+    `consent_ends_at`: seconds since 1970, for a persistent visitor. `emails`: digests, in a look-up by visitor."""
 
     link: Link
     mode: Mode
@@ -43,7 +42,7 @@ class Links:
         self._clock = clock
 
     async def link(self, shop: Shop, handle: Handle, who: Token | VisitorId, proof: Proof, source: LinkSource) -> VisitorId:
-        """`who`: a verified token, or an ID that a private key names. Raises ConsentRequired, Invalid, StoreUnavailable."""
+        """`who`: a verified token, or an ID sent with a private key. Raises ConsentRequired, Invalid, StoreUnavailable."""
         now = int(self._clock())
         if isinstance(who, Token):
             linkable = self._of_token(shop, who, proof)
@@ -54,14 +53,14 @@ class Links:
         return linkable.visitor
 
     async def _check_text(self, shop: Shop, visitor: VisitorId, now: int) -> None:
-        """The store knows whether a visitor granted, not to which text. Raises ConsentRequired."""
+        """Checks the text of the grant, which the store's script does not compare. Raises ConsentRequired."""
         notice = self._notice(shop)
         if notice is None:
             return
         [state] = await self._store.visitors.states(shop.shop_id, [visitor], now)
         if state.record and state.record.granted and not state.record.granted_to(notice):
             LINK_CONFLICTS.labels(ConsentRequired.code).inc()
-            raise ConsentRequired("The visitor's grant was given to an earlier text; link again only after a new one.")
+            raise ConsentRequired("The visitor granted an earlier text of the notice. Link again after a new grant.")
 
     async def link_as(self, shop: Shop, handle: Handle, linkable: Linkable, source: LinkSource) -> None:
         try:
@@ -73,30 +72,30 @@ class Links:
     def _of_token(self, shop: Shop, token: Token, proof: Proof) -> Linkable:
         expires = token_expires(token, shop)
         if token.kind is not Kind.PERSISTENT and expires <= int(self._clock()):
-            raise Invalid("token: has expired; ask POST /v1/visitors for a new one")
+            raise Invalid("token: has expired; get a new one from POST /v1/visitors")
         return Linkable(token.visitor, token.kind, expires, Mode.COOKIELESS not in shop.policy.linkable, proof)
 
     async def unlink(self, shop: Shop, handle: Handle, visitor: VisitorId) -> bool:
         return await self._store.links.unlink(shop.shop_id, handle, visitor, int(self._clock()))
 
     async def of_handle(self, shop: Shop, handle: Handle) -> list[LinkedVisitor]:
-        """Newest first; empty for an unknown handle."""
+        """Newest first. Empty for an unknown handle."""
         [found] = await self.of_handles(shop, [handle], MOST_IN_LOOKUP)
         return found
 
     async def of_handles(self, shop: Shop, handles: Sequence[Handle], most: int) -> list[list[LinkedVisitor]]:
-        """In the order asked, `most` of each and one more where there are more."""
+        """In the given order; per handle at most `most`, and one more if there are more."""
         now = int(self._clock())
         found = await self._store.links.living(shop.shop_id, handles, now)
-        states = await self._states(shop, [link for links in found for link in _told_of(links, most + 1)], now)
+        states = await self._states(shop, [link for links in found for link in _relevant_links(links, most + 1)], now)
         notice, results = self._notice(shop), []
         for links in found:
             opted_out = _opted_out(links, states)
-            results.append([_linked(link, states[link.visitor], opted_out, notice) for link in links[: most + 1]])
+            results.append([_linked_visitor(link, states[link.visitor], opted_out, notice) for link in links[: most + 1]])
         return results
 
     async def of_visitor(self, shop: Shop, visitor: VisitorId) -> list[LinkedVisitor]:
-        """One entry with the digests of its emails, or none for a visitor without links."""
+        """One entry with the digests of its emails. Empty for a visitor without links."""
         now = int(self._clock())
         handles = [handle_named(name) for name in await self._store.visitors.pointers(shop.shop_id, visitor)]
         if not handles:
@@ -108,7 +107,7 @@ class Links:
         of_person = [links for links in found if any(link.visitor == visitor and link.proven for link in links)]
         states = await self._states(shop, [*links, *(link for links in of_person for link in links if link.proven)], now)
         opted_out = any(_opted_out(links, states) for links in of_person)
-        newest = _linked(max(links, key=lambda link: link.last_seen), states[visitor], False, self._notice(shop))
+        newest = _linked_visitor(max(links, key=lambda link: link.last_seen), states[visitor], False, self._notice(shop))
         emails = tuple(handle.digest for handle in handles if handle.kind is HandleKind.EMAIL)
         return [replace(newest, sale_share_opt_out=newest.sale_share_opt_out or opted_out, emails=emails)]
 
@@ -123,19 +122,19 @@ class Links:
         return Millis(int(self._clock() * 1000))
 
 
-def _told_of(links: Sequence[Link], most: int) -> list[Link]:
-    """Those that are shown, and those whose opt-out holds for them."""
+def _relevant_links(links: Sequence[Link], most: int) -> list[Link]:
+    """The links that are shown, and those whose visitors' opt-outs apply to them."""
     return [*links[:most], *(link for link in links[most:] if link.proven)]
 
 
 def _opted_out(links: Sequence[Link], states: Mapping[VisitorId, VisitorState]) -> bool:
-    """An opt-out of sale and sharing seen with one visitor of a person, whose link proves that, holds for all such
+    """An opt-out of sale and sharing by one visitor applies to all visitors of the same person, if their links are proven
     (Cal. Code Regs. tit. 11 para 7025(c)(1))."""
     records = (states[link.visitor].record for link in links if link.proven)
     return any(record is not None and record.opted_out for record in records)
 
 
-def _linked(link: Link, state: VisitorState, person_opted_out: bool, notice: NoticeVersion | None) -> LinkedVisitor:
+def _linked_visitor(link: Link, state: VisitorState, person_opted_out: bool, notice: NoticeVersion | None) -> LinkedVisitor:
     record, opted_out = state.record, person_opted_out and link.proven
     if record is None:
         return LinkedVisitor(link, Mode.COOKIELESS, False, opted_out)

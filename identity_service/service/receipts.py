@@ -1,4 +1,4 @@
-"""Receipts: signed proof of each consent decision, and what they say about a moment."""
+"""Receipts: signed proof of each consent decision."""
 
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -21,16 +21,16 @@ from identity_service.store.keys import PIECE_LENGTH
 from identity_service.store.visitors import StoredReceipt
 
 CHECK_LENGTH = 10
-"""Characters of an ID that tell a receipt from its neighbours, so that nobody can guess one: 60 random bits."""
+"""Characters of an ID after the piece's name: 60 random bits, so that nobody can guess a receipt's ID."""
 RECEIPTS_OF_A_PIECE = 64
-"""One is read with all its neighbours."""
+"""Reading one receipt reads its whole piece."""
 LETTERS = {"granted": "g", "refused": "r"}
 WORDS = {letter: word for word, letter in LETTERS.items()}
 
 
 @dataclass(slots=True)
 class Piece:
-    """Receipts of one shop and worker that lie together. `opened_at`: seconds since 1970; `left`: how many more it takes."""
+    """A store key that holds several receipts of one shop and worker. `opened_at`: seconds since 1970. `left`: room for so many more."""
 
     name: str
     opened_at: int
@@ -38,8 +38,8 @@ class Piece:
 
 
 class Packed(Struct, frozen=True, array_like=True):
-    """A receipt as it is stored, in this order. `check`: its ID behind the piece; `purposes`: a letter for each Purpose, `-` for one
-    that was not asked; `raw_digest`: 43 characters in place of 64."""
+    """The stored form of a receipt, in this order. `check`: its ID after the piece's name. `purposes`: one letter per Purpose, `-` if it
+    was not asked. `raw_digest`: 43 characters of base64url instead of 64 of hex."""
 
     check: str
     time: int
@@ -57,7 +57,7 @@ class Packed(Struct, frozen=True, array_like=True):
 
 
 class Receipts:
-    """`life_days`: how long a receipt is kept."""
+    """`life_days`: days that a receipt is kept."""
 
     def __init__(self, store: Store, signing: Signing, clock: Clock, life_days: int) -> None:
         self._store = store
@@ -67,17 +67,17 @@ class Receipts:
         self._pieces: dict[ShopId, Piece] = {}
 
     def as_stored(self, receipt: Receipt) -> StoredReceipt:
-        return StoredReceipt(receipt.receipt_id, compact(_packed(receipt)), self._life)
+        return StoredReceipt(receipt.receipt_id, compact(_pack(receipt)), self._life)
 
     def make(self, known: Known, choice: Signal, mode: Mode, visitor: VisitorId | None, receipt_key: str | None) -> Receipt:
-        """`choice.choice` None proves a choice about linking alone. `receipt_key` None: the visitor's record is gone or never was, so the
-        receipt names nobody."""
+        """`choice.choice` None: a choice about linking alone. `receipt_key` None: the visitor has no record, so the receipt names
+        nobody."""
         shop, region, now = known.visit.shop, known.visit.surroundings.region, known.seconds
         receipt = Receipt(
             receipt_id=self._new_id(shop.shop_id, now),
             time=now,
             mode=mode,
-            purposes=_said(choice),
+            purposes=_purposes_of(choice),
             decided_at=choice.decided_at // 1000,
             source=choice.source,
             policy=shop.policy.name,
@@ -90,25 +90,25 @@ class Receipts:
         return replace(receipt, signature=self._signing.sign_receipt(shop.shop_id, canonical(receipt), now))
 
     def is_valid(self, shop: Shop, receipt: Receipt) -> bool:
-        """Whether the service signed it for this shop, with a key that it still has, and nothing of it was changed."""
+        """Whether the service signed exactly this receipt for this shop, with a key that it still has."""
         of_first_edition = [replace(receipt, decided_at=None)] if receipt.decided_at == receipt.time else []
         return any(self._signing.verify_receipt(shop.shop_id, canonical(one), receipt.signature) for one in (receipt, *of_first_edition))
 
     async def of_visitor(self, shop: Shop, visitor: VisitorId) -> list[Receipt]:
-        """Newest first; empty for an unknown or erased visitor."""
-        return await self._kept(shop, await self._store.visitors.receipt_ids(shop.shop_id, visitor))
+        """Newest first. Empty for an unknown or erased visitor."""
+        return await self._read(shop, await self._store.visitors.receipt_ids(shop.shop_id, visitor))
 
     async def by_id(self, shop: Shop, receipt_id: str) -> Receipt | None:
-        found = await self._kept(shop, [receipt_id])
+        found = await self._read(shop, [receipt_id])
         return found[0] if found else None
 
-    async def _kept(self, shop: Shop, receipt_ids: Sequence[str]) -> list[Receipt]:
-        """Their piece may outlive them by a day."""
-        found = [_unpacked(*one) for one in await self._store.visitors.receipts(shop.shop_id, receipt_ids)]
+    async def _read(self, shop: Shop, receipt_ids: Sequence[str]) -> list[Receipt]:
+        """Expired receipts are left out: a piece may outlive them by a day."""
+        found = [_unpack(*one) for one in await self._store.visitors.receipts(shop.shop_id, receipt_ids)]
         return [receipt for receipt in found if receipt.time + self._life > self._clock()]
 
     def _new_id(self, shop: ShopId, now: int) -> str:
-        """In a piece that is no older than a day, so that no receipt is kept much longer than it has to be."""
+        """Pieces are filled for at most a day, so that no receipt is kept much longer than necessary."""
         piece = self._pieces.get(shop)
         if piece is None or not piece.left or not 0 <= now - piece.opened_at < DAY:
             piece = self._pieces[shop] = Piece(_random(PIECE_LENGTH), now)
@@ -117,8 +117,7 @@ class Receipts:
 
 
 def canonical(receipt: Receipt) -> str:
-    """What is signed: JSON in UTF-8 with sorted members, no spaces, without the signature, and without a time of the choice that it does
-    not tell."""
+    """The signed text: JSON in UTF-8 with sorted members and no spaces, without the signature, and without `decided_at` if it is None."""
     body = asdict(receipt)
     del body["signature"]
     if receipt.decided_at is None:
@@ -130,7 +129,7 @@ _of_first_schema = msgspec.json.Decoder(Receipt).decode
 _of_packed = msgspec.json.Decoder(Packed).decode
 
 
-def _packed(receipt: Receipt) -> Packed:
+def _pack(receipt: Receipt) -> Packed:
     fields = asdict(receipt) | {"check": receipt.receipt_id[PIECE_LENGTH:]}
     fields["purposes"] = "".join(LETTERS.get(receipt.purposes.get(name, ""), "-") for name in Purpose)
     if receipt.raw_digest:
@@ -139,7 +138,7 @@ def _packed(receipt: Receipt) -> Packed:
     return Packed(**fields)
 
 
-def _unpacked(receipt_id: str, body: str) -> Receipt:
+def _unpack(receipt_id: str, body: str) -> Receipt:
     if body.startswith("{"):
         return _of_first_schema(body)
     packed = _of_packed(body)
@@ -151,8 +150,9 @@ def _unpacked(receipt_id: str, body: str) -> Receipt:
     return Receipt(**fields)
 
 
-def _said(choice: Signal) -> dict[str, str]:
-    """By purpose, in their order: only what was asked. A banner's one choice is of storage and measurement; the shop's word is nobody's."""
+def _purposes_of(choice: Signal) -> dict[str, str]:
+    """The choices by purpose, in order, of those that were asked. A single choice of a banner covers storage and measurement. A grant of
+    the shop is nobody's choice, so it has none."""
     if choice.source == SHOP:
         return {}
     told = dict(choice.purposes) or dict.fromkeys((Purpose.STORAGE, Purpose.MEASUREMENT), choice.choice) | {Purpose.LINKING: choice.linking}

@@ -1,5 +1,5 @@
-"""What a shop reads of its tracking: orders and why they are attributed or not, labels, the log of calls, products, and its hourly counters
-as series over time."""
+"""Reports about a shop's tracking: orders and why they are attributed or not, labels, the log of calls, products, and hourly counters as
+series over time."""
 
 import json
 from collections import Counter
@@ -12,7 +12,7 @@ from identity_service.model.attribution import ATTRIBUTED, EXPLANATIONS, ONE_LAB
 from identity_service.model.event import EventType, events_of
 from identity_service.model.shop import Shop
 from identity_service.model.visitor import VisitorId
-from identity_service.service.counters import LABELLED, MICROS, Tally
+from identity_service.service.counters import LABELLED, MICROS, Counters
 from identity_service.service.returns import shown_lines
 from identity_service.store import DAY, Clock, Store
 from identity_service.store.counters import HOUR, Counts
@@ -20,16 +20,16 @@ from identity_service.store.sales import unpacked_credits
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 ENOUGH_CLICKS = 10
-"""With fewer, one label alone says nothing about a shop."""
+"""With fewer clicks, a single label is normal."""
 HOURLY_DAYS = 2
-"""Up to so many days a point is an hour, beyond it a day; the first day is not whole, so that charts and totals are of the same hours."""
+"""Up to so many days, a point is an hour; beyond, a day. The first day is incomplete, so that charts and totals cover the same hours."""
 MOST_LABELS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """`products`: as `shown_lines` gives them. `revenue`: less what came back. `credits`: members of attribution.Credit. `mode`: null,
-    none, cookieless or persistent, as it was. `verified`: a private key said so."""
+    """`products`: from `shown_lines`. `revenue`: without returns. `credits`: members of attribution.Credit. `mode`: null, none,
+    cookieless or persistent, at the time of the sale. `verified`: a private key reported it."""
 
     sale: str
     time: int
@@ -49,7 +49,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`broken`: the first missing link, None for an attributed order. `hint`: what is wrong although the chain holds."""
+    """`broken`: the first missing link, None for an attributed order. `hint`: a problem of an attributed order."""
 
     order: Order
     broken: Break | None
@@ -59,7 +59,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class LabelFigures:
-    """`revenue`: in the shop's currency; `revenues`: in each, the shop's first."""
+    """`revenue`: in the shop's currency. `revenues`: by currency, the shop's first."""
 
     label: str
     clicks: int
@@ -72,11 +72,11 @@ class LabelFigures:
 
 
 class Orders:
-    """`clock`: seconds since 1970. What the own worker has gathered is written before it is read."""
+    """`clock`: seconds since 1970. This worker's pending counts are written before counters are read."""
 
-    def __init__(self, store: Store, tally: Tally, clock: Clock) -> None:
+    def __init__(self, store: Store, counters: Counters, clock: Clock) -> None:
         self._store = store
-        self._tally = tally
+        self._counters = counters
         self._clock = clock
 
     async def page(self, shop: Shop, cursor: str | None, most: int) -> tuple[list[Order], str | None]:
@@ -101,7 +101,7 @@ class Orders:
         return Explanation(order, broken, EXPLANATIONS[broken])
 
     async def labels(self, shop: Shop, days: int) -> tuple[list[LabelFigures], Counter[str]]:
-        """By revenue, highest first, and the totals under `orders` and `revenue_all`, each `all` and `attributed`."""
+        """Labels by revenue, highest first, and the totals `orders` and `revenue_all`, each for `all` and `attributed`."""
         totals = await self.totals(shop, days * DAY)
         named: dict[str, Counter[str]] = {}
         for field, number in totals.items():
@@ -120,14 +120,14 @@ class Orders:
     async def hours(self, shop: Shop, seconds: int) -> dict[int, Counts]:
         """Counters by the start of their hour, oldest first."""
         now = int(self._clock())
-        await self._tally.write_of(shop.shop_id)
+        await self._counters.write_of(shop.shop_id)
         first = now - seconds + HOUR
         counts = await self._store.activity.counts(shop.shop_id, first, now)
         return dict(zip(range(first - first % HOUR, now + 1, HOUR), counts, strict=True))
 
     async def calls(self, shop: Shop) -> list[dict[str, Any]]:
-        """The log of tracking calls, newest first, of the last day; before the oldest one kept, those that failed."""
-        await self._tally.write_of(shop.shop_id)
+        """The log of tracking calls of the last day, newest first. Failures are kept longer, so the oldest entries may all be failures."""
+        await self._counters.write_of(shop.shop_id)
         oldest = int(self._clock()) - DAY
         log = await self._store.activity.log(shop.shop_id)
         found, failures = [json.loads(entry) for entry in log.calls], [json.loads(entry) for entry in log.failures]
@@ -135,12 +135,12 @@ class Orders:
         return [entry for entry in found if entry["time"] > oldest]
 
     async def latest(self, shop: Shop) -> dict[str, int]:
-        await self._tally.write_of(shop.shop_id)
+        await self._counters.write_of(shop.shop_id)
         return await self._store.activity.latest(shop.shop_id)
 
     async def products(self, shop: Shop) -> dict[str, int]:
-        """Of products seen in clicks and sales, type (i for an integer, s for text) and ID → when last."""
-        await self._tally.write_of(shop.shop_id)
+        """Products seen in clicks and sales: type (i for an integer, s for text) and ID → when last seen."""
+        await self._counters.write_of(shop.shop_id)
         return await self._store.activity.products(shop.shop_id)
 
     async def _has_one_label(self, shop: Shop) -> bool:
@@ -169,7 +169,7 @@ def one_character_away(visitor: str) -> Iterator[VisitorId]:
 
 
 def revenues(shop: Shop, counts: Counter[str], kind: str, name: str = "") -> dict[str, Decimal]:
-    """By currency, the shop's own first. `name`: of the counter, behind its kind."""
+    """By currency, the shop's own first. `name`: of the counter, after its kind."""
     found = {shop.settings.currency: Decimal(counts[f"{kind}{name}"]) / MICROS}
     for field, number in sorted(counts.items()):
         currency = field.removeprefix(f"{kind}:").removesuffix(name)
@@ -196,7 +196,7 @@ def _order(shop: Shop, stored: dict[str, str]) -> Order:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """`times`: start of each step in seconds since 1970; `lines`: by name, a number for each step."""
+    """`times`: start of each step, in seconds since 1970. `lines`: by name, a number for each step."""
 
     times: list[int]
     lines: dict[str, list[float]]
@@ -213,7 +213,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`consent_rate`: grants of all choices that banners reported, None where there were none."""
+    """`consent_rate`: share of grants among the choices that banners reported, None if there were none."""
 
     issued: Series
     choices: Series
@@ -226,13 +226,13 @@ class Figures:
 class FigureReader:
     """`clock`: seconds since 1970."""
 
-    def __init__(self, store: Store, tally: Tally, clock: Clock) -> None:
+    def __init__(self, store: Store, counters: Counters, clock: Clock) -> None:
         self._store = store
-        self._tally = tally
+        self._counters = counters
         self._clock = clock
 
     async def of_shop(self, shop: Shop, days: int) -> Figures:
-        await self._tally.write_of(shop.shop_id)
+        await self._counters.write_of(shop.shop_id)
         now, step = int(self._clock()), HOUR if days <= HOURLY_DAYS else DAY
         first = now - days * DAY + HOUR
         first -= first % HOUR
@@ -242,18 +242,18 @@ class FigureReader:
             steps[hour - hour % step].update(counts)
         totals = sum(steps.values(), Counter[str]())
         grants, refusals = totals["choice granted"], totals["choice refused"]
-        best = [label for label, _ in Counter(_named(totals, "revenue")).most_common(MOST_LABELS)]
+        best = [label for label, _ in Counter(_counters_of_kind(totals, "revenue")).most_common(MOST_LABELS)]
         return Figures(
             issued=_series(steps, {mode: f"issued {mode}" for mode in ("persistent", "cookieless", "null", "bot")}),
             choices=_series(steps, {"granted": "choice granted", "refused": "choice refused"}),
             revenue=_series(steps, {label: f"revenue {label}" for label in best}, MICROS),
-            errors=_series(steps, {name: f"error {name}" for name in sorted(_named(totals, "error"))}),
+            errors=_series(steps, {name: f"error {name}" for name in sorted(_counters_of_kind(totals, "error"))}),
             consent_rate=grants / (grants + refusals) if grants + refusals else None,
             totals=totals,
         )
 
 
-def _named(totals: Counter[str], kind: str) -> dict[str, int]:
+def _counters_of_kind(totals: Counter[str], kind: str) -> dict[str, int]:
     return {name.removeprefix(f"{kind} "): number for name, number in totals.items() if name.startswith(f"{kind} ")}
 
 

@@ -1,4 +1,4 @@
-"""Returns: what came back of an order lowers its revenue and that of its labels, once."""
+"""Returns: returned products reduce the revenue of the order and of its labels, once."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,18 +9,18 @@ from msgspec import Struct
 from identity_service.model.cookieless import DAY
 from identity_service.model.event import ProductId, Quantity, SaleLine, compact, total
 from identity_service.model.shop import Shop
-from identity_service.service.counters import Counted, Tally
-from identity_service.service.sell import counted_fields, counted_in, foreign, is_provisional
+from identity_service.service.counters import Amounts, Counters
+from identity_service.service.sell import amount_fields, amounts_of, foreign, is_provisional
 from identity_service.store import Clock, Store
 from identity_service.store.sales import unpacked_credits, unpacked_lines
 
 MOST_RETURNS = 1_000
-"""Of an order; later ones change nothing, so that a sale stays small."""
+"""Per order. Later ones change nothing, so that a sale stays small."""
 
 
 class Return(Struct, frozen=True, array_like=True):
-    """As it is stored in the sale. `quantity`: as it was told; `at`: seconds since 1970; `pieces`: index of a line and how many of it came
-    back, by turns; decimals are text."""
+    """The form in the stored sale. `quantity`: as reported. `at`: seconds since 1970. `pieces`: pairs of a line's index and how many of it
+    were returned. Decimals are text."""
 
     product: str
     quantity: str
@@ -31,28 +31,28 @@ class Return(Struct, frozen=True, array_like=True):
 class Returns:
     """`clock`: seconds since 1970."""
 
-    def __init__(self, store: Store, tally: Tally, clock: Clock) -> None:
+    def __init__(self, store: Store, counters: Counters, clock: Clock) -> None:
         self._store = store
-        self._tally = tally
+        self._counters = counters
         self._clock = clock
 
     async def log(self, shop: Shop, sale: str, product: ProductId, quantity: Quantity) -> None:
-        """Of an order that is not known nothing changes, nor by the same return within a day. No more comes back than was bought."""
+        """An unknown order changes nothing, nor does the same return within a day. At most what was bought is returned."""
 
-        def change(stored: dict[str, str]) -> tuple[dict[str, str], tuple[dict[str, str], Counted]] | None:
+        def change(stored: dict[str, str]) -> tuple[dict[str, str], tuple[dict[str, str], Amounts]] | None:
             told = _return(stored, str(product), Decimal(quantity), int(self._clock()))
             if told is None:
                 return None
-            lowered = _lowered(stored, told, shop.settings.currency)
-            return _amended(stored, told, lowered, shop.settings.currency), (stored, lowered)
+            lowered = _returned_amounts(stored, told, shop.settings.currency)
+            return _with_return(stored, told, lowered, shop.settings.currency), (stored, lowered)
 
         if changed := await self._store.sales.amend(shop.shop_id, sale, change):
             before, lowered = changed
-            self._tally.returned(shop.shop_id, int(before["time"]), lowered, attributed="missing" not in before)
+            self._counters.count_return(shop.shop_id, int(before["time"]), lowered, attributed="missing" not in before)
 
 
 def returned_pieces(stored: Mapping[str, str]) -> dict[int, Decimal]:
-    """By index of the line."""
+    """How many of each line were returned, by its index."""
     found: dict[int, Decimal] = {}
     for one in _returns(stored):
         for line, pieces in one.pieces:
@@ -61,7 +61,7 @@ def returned_pieces(stored: Mapping[str, str]) -> dict[int, Decimal]:
 
 
 def shown_lines(stored: Mapping[str, str]) -> list[dict[str, object]]:
-    """As `SaleLine.stored` gives them, with `returned` where something came back."""
+    """The lines as `SaleLine.stored` gives them, with `returned` if something was returned."""
     returned = returned_pieces(stored)
     lines = [line.stored() for line in unpacked_lines(stored["products"])]
     return [line | ({"returned": _number(returned[at])} if at in returned else {}) for at, line in enumerate(lines)]
@@ -72,7 +72,7 @@ def _returns(stored: Mapping[str, str]) -> list[Return]:
 
 
 def _return(stored: Mapping[str, str], product: str, quantity: Decimal, now: int) -> Return | None:
-    """None where nothing came back that had not before. Of several lines of a product the first come back first."""
+    """None if nothing new was returned. If a product has several lines, the first ones are returned first."""
     before, returned, text = _returns(stored), returned_pieces(stored), f"{quantity.normalize():f}"
     if len(before) >= MOST_RETURNS or any((one.product, one.quantity) == (product, text) and now - one.at < DAY for one in before):
         return None
@@ -85,27 +85,27 @@ def _return(stored: Mapping[str, str], product: str, quantity: Decimal, now: int
     return Return(product, text, now, tuple(pieces)) if pieces else None
 
 
-def _lowered(stored: Mapping[str, str], told: Return, own_currency: str) -> Counted:
-    """By how much. Labels that the product is not credited to keep theirs."""
+def _returned_amounts(stored: Mapping[str, str], told: Return, own_currency: str) -> Amounts:
+    """By how much the order's figures fall. Labels without a credit for the product stay."""
     lines = unpacked_lines(stored["products"])
     amount = total(_revenue(lines, at, Decimal(pieces)) for at, pieces in told.pieces)
     credited = [credit for credit in unpacked_credits(stored) if str(credit.product) == told.product]
     labels = {label: amount for credit in credited for label in credit.labels}
-    return Counted(amount, labels, foreign(stored, own_currency))
+    return Amounts(amount, labels, foreign(stored, own_currency))
 
 
 def _revenue(lines: Sequence[SaleLine], at: int, pieces: Decimal) -> Decimal:
     return SaleLine(None, pieces, lines[at].price).revenue
 
 
-def _amended(stored: Mapping[str, str], told: Return, lowered: Counted, own_currency: str) -> dict[str, str]:
+def _with_return(stored: Mapping[str, str], told: Return, lowered: Amounts, own_currency: str) -> dict[str, str]:
     fields = {**stored, "revenue": f"{total([Decimal(stored['revenue']), -lowered.revenue]):f}"}
     fields["returned"] = compact([*_returns(stored), told])
     if is_provisional(stored):
-        before = counted_in(stored, own_currency)
+        before = amounts_of(stored, own_currency)
         labels = {label: total([amount, -lowered.labels.get(label, Decimal(0))]) for label, amount in before.labels.items()}
         fields.pop("counted", None)
-        fields |= counted_fields(Counted(total([before.revenue, -lowered.revenue]), labels))
+        fields |= amount_fields(Amounts(total([before.revenue, -lowered.revenue]), labels))
     return fields
 
 

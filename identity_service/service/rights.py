@@ -1,8 +1,8 @@
-"""The person's rights: everything that is held, and its erasure. What an export shows is what an erasure removes, once of every email and
-customer ID that holds a visitor by proof.
+"""A person's rights: export of everything stored, and erasure. An erasure removes what the export shows, once it covers every email and
+customer ID that is linked to the visitor with proof.
 
-Rights follow proof. Anybody may link an email to a visitor whose bare ID it has seen, so such a link shows nothing of the visitor and
-erases nothing of it, unless an officer decides so for one request (`unproven`).
+Rights depend on proof. Anybody who has seen a visitor's ID can link an email to it. Such a link therefore shows and erases nothing of the
+visitor, unless an officer decides otherwise for one request (`unproven`).
 """
 
 from collections.abc import Iterable
@@ -28,8 +28,8 @@ Export = dict[str, Any]
 
 
 class Erasure(Struct, frozen=True):
-    """What went, and how many visitors stay: `unproven` ones, whose link proved nothing, and `shared` ones, which another email or customer
-    ID holds by proof."""
+    """What was erased, and how many visitors were kept. `unproven`: their link has no proof. `shared`: another email or customer ID is
+    linked to them with proof."""
 
     erased: Erased
     unproven: int = 0
@@ -37,8 +37,8 @@ class Erasure(Struct, frozen=True):
 
 
 class Rights:
-    """`clock`: seconds since 1970. Orders of before may be indexed under whom only a repetition named: only those whom the order itself
-    names are shown it."""
+    """`clock`: seconds since 1970. Old orders may be indexed under a visitor or handle that only a repeated call named. An order is shown
+    only to those that it names itself."""
 
     def __init__(self, store: Store, receipts: Receipts, clock: Clock) -> None:
         self._store = store
@@ -46,9 +46,9 @@ class Rights:
         self._clock = clock
 
     async def export_handle(self, shop: Shop, handle: Handle, *, unproven: bool = False) -> Export:
-        """Of a visitor that other people's handles share, or shared until they were erased, only the link is shown: the rest may be
-        theirs. Of one that is linked without proof not even its ID, unless `unproven`."""
-        linked = await self._linked(shop, handle)
+        """For a visitor that other people share, or shared before they were erased, only the link is shown, because the rest may be
+        theirs. A visitor linked without proof is not shown, not even its ID, unless `unproven`."""
+        linked = await self._links_with_states(shop, handle)
         proven = [(link, state) for link, state in linked if unproven or link.proof is not Proof.NONE]
         visitors = [await self._entry(shop, link, state) for link, state in proven]
         whole = [VisitorId(entry["visitor"]) for entry in visitors if not entry["shared"]]
@@ -57,18 +57,18 @@ class Rights:
         found = await self._store.sales.read(shop.shop_id, sorted(set(digests)))
         named = {handle.name, *whole}
         orders = [_order(one, whole) for one in found if named & {one.get("email"), one.get("customer"), one.get("visitor")}]
-        hidden = [_shown(link) for link, _ in linked if not unproven and link.proof is Proof.NONE]
+        hidden = [_link_members(link) for link, _ in linked if not unproven and link.proof is Proof.NONE]
         return {"visitors": visitors, "unproven": hidden, "orders": orders}
 
     async def _entry(self, shop: Shop, link: Link, state: VisitorState) -> Export:
         entry: Export = {"visitor": link.visitor, "shared": _is_shared(state.record, link.proof)}
         if not entry["shared"]:
-            entry |= await self._held(shop, link.visitor, state)
-        return entry | {"link": _shown(link)}
+            entry |= await self._stored_data(shop, link.visitor, state)
+        return entry | {"link": _link_members(link)}
 
     async def export_visitor(self, shop: Shop, visitor: VisitorId) -> Export:
         [state] = await self._store.visitors.states(shop.shop_id, [visitor], self._now())
-        held = await self._held(shop, visitor, state)
+        held = await self._stored_data(shop, visitor, state)
         if state.record is None and not any(held.values()):
             return {"visitors": [], "unproven": [], "orders": []}
         found = await self._store.sales.read(shop.shop_id, await self._store.visitors.sale_digests(shop.shop_id, visitor))
@@ -76,15 +76,15 @@ class Rights:
         return {"visitors": [{"visitor": visitor, "shared": _is_shared(state.record)} | held], "unproven": [], "orders": orders}
 
     async def erase_handle(self, shop: Shop, handle: Handle, *, unproven: bool = False, dry_run: bool = False) -> Erasure:
-        """Dated no earlier than the grants it ends, which a faster clock may have stamped: a later grant would stand. `dry_run`: what would
-        be erased, of what is there now; nothing is."""
+        """The erasure is dated no earlier than the grants that it ends, since a fast clock may have dated them, and a newer grant would
+        survive. `dry_run`: count what would be erased, and erase nothing."""
         links = await self._store.removals.links_at(shop.shop_id, handle)
         states = await self._store.visitors.states(shop.shop_id, [link.visitor for link in links], self._now())
         held = [(link, state.record) for link, state in zip(links, states, strict=True) if state.record]
-        staying = [_stays(link, record, unproven=unproven) for link, record in held]
+        staying = [_reason_to_keep(link, record, unproven=unproven) for link, record in held]
         if dry_run:
             going = [link.visitor for (link, _), reason in zip(held, staying, strict=True) if reason is None]
-            erased = sum([await self._going(shop, visitor, besides=handle.name) for visitor in going], Erased(links=len(links)))
+            erased = sum([await self._count_erasable(shop, visitor, besides=handle.name) for visitor in going], Erased(links=len(links)))
         else:
             granted = [record.consent.granted_at for _, record in held if record.consent]
             at = max([self._millis(), *granted])
@@ -95,20 +95,20 @@ class Rights:
         if not dry_run:
             return Erasure(await self._store.removals.withdraw(shop.shop_id, visitor, self._millis()))
         [state] = await self._store.visitors.states(shop.shop_id, [visitor], self._now())
-        return Erasure(replace(await self._going(shop, visitor), visitors=int(state.record is not None)))
+        return Erasure(replace(await self._count_erasable(shop, visitor), visitors=int(state.record is not None)))
 
-    async def _going(self, shop: Shop, visitor: VisitorId, *, besides: str = "") -> Erased:
-        """What goes with one visitor. `besides`: name of a handle whose links are counted already."""
+    async def _count_erasable(self, shop: Shop, visitor: VisitorId, *, besides: str = "") -> Erased:
+        """What an erasure of one visitor removes. `besides`: name of a handle whose links are already counted."""
         names = [name for name in await self._store.visitors.pointers(shop.shop_id, visitor) if name != besides]
         events = await self._store.events.of(shop.shop_id, visitor)
         return Erased(1, await self._store.removals.count_links(shop.shop_id, names, visitor), len(events))
 
-    async def _linked(self, shop: Shop, handle: Handle) -> list[tuple[Link, VisitorState]]:
+    async def _links_with_states(self, shop: Shop, handle: Handle) -> list[tuple[Link, VisitorState]]:
         [links] = await self._store.links.living(shop.shop_id, [handle], self._now())
         states = await self._store.visitors.states(shop.shop_id, [link.visitor for link in links], self._now())
         return list(zip(links, states, strict=True))
 
-    async def _held(self, shop: Shop, visitor: VisitorId, state: VisitorState) -> Export:
+    async def _stored_data(self, shop: Shop, visitor: VisitorId, state: VisitorState) -> Export:
         record = state.record
         pointers = [handle_named(name) for name in await self._store.visitors.pointers(shop.shop_id, visitor)]
         held: Export = {
@@ -131,21 +131,21 @@ class Rights:
 
 
 def _is_shared(record: VisitorRecord | None, by: Proof = Proof.KEY) -> bool:
-    """`by`: proof of the link that leads to the visitor; without one, whatever holds it by proof is somebody else's."""
+    """`by`: proof of the link to the visitor. If it has none, any handle with proof belongs to somebody else."""
     if record is None:
         return False
     return record.mixed or record.shared or (by is Proof.NONE and record.proven_handles > 0)
 
 
-def _stays(link: Link, record: VisitorRecord, *, unproven: bool) -> str | None:
-    """Why an erasure by the link's handle leaves its visitor, as the store decides it; None for one that goes."""
+def _reason_to_keep(link: Link, record: VisitorRecord, *, unproven: bool) -> str | None:
+    """Why an erasure by the link's handle keeps the visitor, as the store decides it. None if it is erased."""
     proven = link.proof is not Proof.NONE
     if not proven and not unproven:
         return "unproven"
     return "shared" if record.proven_handles > int(proven) else None
 
 
-def _shown(link: Link) -> Export:
+def _link_members(link: Link) -> Export:
     return {
         "first_seen": link.first_seen,
         "last_seen": link.last_seen,
@@ -156,8 +156,8 @@ def _shown(link: Link) -> Export:
 
 
 def _order(stored: dict[str, str], visitors: Iterable[VisitorId]) -> Export:
-    """`visitors`: those that may be told beside it. An order is shown to its own email also where its visitor is not, and then without what
-    it was credited to, which is what that visitor did."""
+    """`visitors`: those that may be shown. An order is shown to its own email even if its visitor is not; then its credits are left out,
+    because they reveal what that visitor did."""
     told, credited = stored.get("visitor") in set(visitors), unpacked_credits(stored)
     shown: Export = {"sale": stored["sale"]} | ({"visitor": stored["visitor"]} if told else {})
     shown |= {name: handle_named(stored[name]).digest for name in ("email", "customer") if name in stored}

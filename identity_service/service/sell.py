@@ -1,6 +1,7 @@
-"""Sales: decided from what was read, and written in one step, which says what is not as it was read.
+"""Sales: decided from what was read, then written in one step. The step reports if anything has changed since it was read.
 
-What a public key says of an order is provisional: what is kept of it, so that it can be taken back once a private key says the order.
+An order from a public key is provisional. What was counted for it is kept, so that it can be subtracted when a private key reports the
+order.
 """
 
 import json
@@ -20,7 +21,7 @@ from identity_service.model.policy import Asked
 from identity_service.model.shop import Shop
 from identity_service.model.visitor import Kind, VisitorId
 from identity_service.server.metrics import LINK_CONFLICTS, SALE_CONFLICTS
-from identity_service.service.counters import Counted, Tally
+from identity_service.service.counters import Amounts, Counters
 from identity_service.service.track import ATTEMPTS, CHANGING, NO_SESSION, NOBODY, Subject, Subjects, Tracking
 from identity_service.service.visit import Visit
 from identity_service.store import Clock, Store
@@ -38,22 +39,22 @@ from identity_service.store.sales import (
 )
 
 MOST_COUNTED = Decimal(10**9)
-"""Of a provisional amount in the shop's figures, so that a stranger's number cannot end a counter, and with it what others added."""
+"""The largest provisional amount in the shop's figures, so that a stranger's number cannot overflow a counter."""
 MOST_ANSWERS = 32
-"""How often a sale may be told that something is not as it was read: others that have to give way, a full list, a sale that has gone."""
+"""How often a sale is retried after a change: links that must give way, a full list, a sale that has gone."""
 MOST_LEAVES = 12
-"""After so many answers a sale whose lists are full names nobody: others are faster again and again."""
+"""After so many attempts to make room in full lists, the sale names nobody, because other calls keep being faster."""
 LAST_OF_SECOND = 0.999
-"""Orders are listed within the second of their sale, however late they come."""
+"""Orders are listed within the second of their sale, however late they arrive."""
 
 
-def bounded(counted: Counted) -> Counted:
-    labels = {label: _bounded(amount) for label, amount in counted.labels.items()}
-    return Counted(_bounded(counted.revenue), labels, counted.currency)
+def bound_amounts(counted: Amounts) -> Amounts:
+    labels = {label: _bound(amount) for label, amount in counted.labels.items()}
+    return Amounts(_bound(counted.revenue), labels, counted.currency)
 
 
-def counted_fields(counted: Counted) -> dict[str, str]:
-    """As it is stored in the sale; nothing where its revenue tells all."""
+def amount_fields(counted: Amounts) -> dict[str, str]:
+    """Fields of the stored sale. Empty if its revenue says it all."""
     if not counted.labels and abs(counted.revenue) < MOST_COUNTED:
         return {}
     labels = {label: f"{amount:f}" for label, amount in counted.labels.items()}
@@ -61,36 +62,37 @@ def counted_fields(counted: Counted) -> dict[str, str]:
 
 
 def is_provisional(stored: Mapping[str, str]) -> bool:
-    """Whether a sale is there that no private key has said."""
+    """Whether there is a sale, and no private key has reported it."""
     return bool(stored) and "verified" not in stored
 
 
-def counted_in(stored: Mapping[str, str], own_currency: str) -> Counted:
-    """From a sale: also after a withdrawal took away whom it was of, and what it was credited to."""
+def amounts_of(stored: Mapping[str, str], own_currency: str) -> Amounts:
+    """What a stored sale counts, even after a withdrawal removed its visitor and credits."""
     found = json.loads(stored.get("counted", "{}"))
     labels = {label: Decimal(amount) for label, amount in found.get("labels", {}).items()}
-    return Counted(Decimal(found.get("revenue", stored["revenue"])), labels, foreign(stored, own_currency))
+    return Amounts(Decimal(found.get("revenue", stored["revenue"])), labels, foreign(stored, own_currency))
 
 
 def foreign(stored: Mapping[str, str], own_currency: str) -> str:
-    """The currency of a sale, empty where it is the shop's own."""
+    """The currency of a sale. Empty if it is the shop's own."""
     currency = stored.get("currency", own_currency)
     return "" if currency == own_currency else currency
 
 
 def session_fields(subject: Subject) -> dict[str, str]:
-    """Of a visitor that showed its token: kind and end of its ID."""
+    """Fields for a visitor that sent its token: kind and end of its ID."""
     return {"by_token": f"{subject.kind} {subject.expires}"}
 
 
-def of_session(found: Subject, by_token: str) -> Subject:
-    """The visitor of a session that `session_fields` kept, as it was: no other word begins one anew. `found`: the same as it is now."""
+def restore_session(found: Subject, by_token: str) -> Subject:
+    """The visitor with kind and end as `session_fields` stored them, so that a later call does not extend its ID. `found`: its present
+    state."""
     kind, expires = by_token.split(" ")
     return structs.replace(found, kind=Kind(kind), expires=int(expires), signed=True, presented=True)
 
 
 def former_sale(stored: Mapping[str, str], *, same_visitor: bool) -> FormerSale:
-    """`same_visitor`: then its event stays."""
+    """The sale to replace. `same_visitor`: its event stays."""
     event = sale_event(Sale(stored["sale"], unpacked_lines(stored["products"]), int(stored["time"])))
     return FormerSale(stored, () if same_visitor else (event, structs.replace(event, override=True)))
 
@@ -99,14 +101,14 @@ def sale_event(sale: Sale) -> Event:
     return Event(EventType.SALE, sale.time, first_products(line.product for line in sale.lines), text=sale.sale)
 
 
-def _bounded(amount: Decimal) -> Decimal:
+def _bound(amount: Decimal) -> Decimal:
     return min(max(amount, -MOST_COUNTED), MOST_COUNTED)
 
 
 @dataclass(frozen=True, slots=True)
-class ToldSale:
-    """What a call tells of a sale. `handles`: email and customer ID; `claimed`: see `Subject.proof`. `private`: by a private key, whose
-    first word takes the place of what a public key said. `currency`: None where it tells none; then it is the shop's."""
+class ReportedSale:
+    """A sale as a call reports it. `handles`: email and customer ID. `claimed`: see `Subject.proof`. `private`: reported with a private
+    key; its first report replaces that of a public key. `currency`: None for the shop's own."""
 
     sale: Sale
     handles: Sequence[Handle]
@@ -116,17 +118,17 @@ class ToldSale:
 
 
 @dataclass(frozen=True, slots=True)
-class Sold:
-    """Whom a sale is about. `attribution`: of the first call with its ID, None for a later one."""
+class SaleResult:
+    """The subject of a sale. `attribution`: from the first call with its ID, None for later ones."""
 
     subject: Subject
     attribution: Attribution | None
 
 
 @dataclass(frozen=True, slots=True)
-class KnownOrder:
-    """What is known before a sale is written: whom it is about, by which proof, what is stored under its ID, the visitor's events, and the
-    visitor as the subject was found by it. `session`: of a browser, which a private key's call took over (`by_token`)."""
+class SaleContext:
+    """What is known before a sale is written. `stored`: the sale under its ID. `events`: the visitor's. `assumed`: the view of the
+    visitor by which the subject was found. `session`: the browser's, which a private key's call takes over (`by_token`)."""
 
     subject: Subject
     proof: Proof
@@ -139,73 +141,78 @@ class KnownOrder:
 class Sales:
     """`clock`: seconds since 1970."""
 
-    def __init__(self, store: Store, subjects: Subjects, tracking: Tracking, tally: Tally, clock: Clock) -> None:
+    def __init__(self, store: Store, subjects: Subjects, tracking: Tracking, counters: Counters, clock: Clock) -> None:
         self._store = store
         self._subjects = subjects
         self._tracking = tracking
-        self._tally = tally
+        self._counters = counters
         self._clock = clock
 
-    async def log(self, visit: Visit, told: ToldSale) -> Sold:
-        """The first call with a sale ID wins, and gets its attribution; but a private key's first one wins over a public key's."""
+    async def log(self, visit: Visit, reported: ReportedSale) -> SaleResult:
+        """The first call with a sale ID wins and gets the attribution. The first one with a private key replaces one with a public key.
+        Raises StoreUnavailable."""
         for assumed in ATTEMPTS:
             subject = await self._subjects.find(visit, assumed=assumed)
             if assumed and subject.visitor is None and not subject.unread:
                 continue
-            known = await self._known(visit, subject, told)
-            sold = await self._repeated(visit.shop, told, known.stored, known.subject) or await self._sell(visit.shop, told, known)
+            known = await self._read_context(visit, subject, reported)
+            sold = await self._result_of_repetition(visit.shop, reported, known.stored, known.subject) or await self._sell(
+                visit.shop, reported, known
+            )
             if sold:
                 return sold
         raise StoreUnavailable(CHANGING)
 
-    async def _known(self, visit: Visit, subject: Subject, told: ToldSale) -> KnownOrder:
-        """What the visitor is assumed to be is taken before anything is waited for: another call may read it meanwhile."""
-        shop, sale = visit.shop.shop_id, told.sale.sale
+    async def _read_context(self, visit: Visit, subject: Subject, reported: ReportedSale) -> SaleContext:
+        """The assumed view is taken before any await, because another call may update it."""
+        shop, sale = visit.shop.shop_id, reported.sale.sale
         if subject.visitor:
             assumed = self._store.events.assumption(shop, subject.visitor)
             found = await self._store.sales.before(shop, sale, subject.visitor, subject.bridged_from)
-            return KnownOrder(subject, subject.proof(told.claimed), *found, assumed)
-        if not told.private:
-            return KnownOrder(subject, Proof.NONE, {})
+            return SaleContext(subject, subject.proof(reported.claimed), *found, assumed)
+        if not reported.private:
+            return SaleContext(subject, Proof.NONE, {})
         stored = await self._store.sales.by_id(shop, sale) or {}
         if not subject.personal or "by_token" not in stored or not is_provisional(stored):
-            return KnownOrder(subject, Proof.NONE, stored)
-        return await self._of_session(visit, told, stored)
+            return SaleContext(subject, Proof.NONE, stored)
+        return await self._known_of_session(visit, reported, stored)
 
-    async def _of_session(self, visit: Visit, told: ToldSale, stored: Mapping[str, str]) -> KnownOrder:
-        """A private key that is silent on the visitor leaves the session that the browser showed by its token."""
+    async def _known_of_session(self, visit: Visit, reported: ReportedSale, stored: Mapping[str, str]) -> SaleContext:
+        """If a private key's call names no visitor, the session stays that the browser proved with its token."""
         own = structs.replace(visit, asked=Asked.OWN, own=VisitorId(stored["visitor"]), trusted=True, tokens=())
         found = await self._subjects.find(own)
         if found.visitor is None:
-            return KnownOrder(NO_SESSION, Proof.NONE, stored)
-        subject, proof = of_session(found, stored["by_token"]), Proof.NONE if told.claimed is Proof.NONE else Proof.TOKEN
+            return SaleContext(NO_SESSION, Proof.NONE, stored)
+        subject, proof = restore_session(found, stored["by_token"]), Proof.NONE if reported.claimed is Proof.NONE else Proof.TOKEN
         assumed = self._store.events.assumption(visit.shop.shop_id, found.visitor)
-        again = await self._store.sales.before(visit.shop.shop_id, told.sale.sale, found.visitor, found.bridged_from)
-        return KnownOrder(subject, proof, *again, assumed, stored["by_token"])
+        again = await self._store.sales.before(visit.shop.shop_id, reported.sale.sale, found.visitor, found.bridged_from)
+        return SaleContext(subject, proof, *again, assumed, stored["by_token"])
 
-    async def _sell(self, shop: Shop, told: ToldSale, known: KnownOrder) -> Sold | None:
-        """None where something is not as it was read. The sale names no visitor that is gone or has too many sales, and no handle that
-        has; and nobody where there is no room again and again."""
-        subject, former = known.subject, known.stored if told.private and is_provisional(known.stored) else None
+    async def _sell(self, shop: Shop, reported: ReportedSale, known: SaleContext) -> SaleResult | None:
+        """None if something has changed since it was read. The sale does not name a visitor or handle that is gone or has too many
+        sales. It names nobody if room cannot be made after several attempts."""
+        subject, former = known.subject, known.stored if reported.private and is_provisional(known.stored) else None
         same = former is not None and subject.visitor is not None and former.get("visitor") == subject.visitor
-        sale = replace(told.sale, time=int(former["time"])) if former and same and "by_token" in former else told.sale
+        sale = replace(reported.sale, time=int(former["time"])) if former and same and "by_token" in former else reported.sale
         attribution = _attribution(shop, subject, sale, known.events)
-        named = told.handles if subject.personal and (subject.visitor is None or subject.linkable) else ()
-        handles = [HandleOfSale(handle, self._linking(shop, subject, handle, known.proof, told.sale.time)) for handle in named]
+        named = reported.handles if subject.personal and (subject.visitor is None or subject.linkable) else ()
+        handles = [HandleOfSale(handle, self._link_call(shop, subject, handle, known.proof, reported.sale.time)) for handle in named]
         leaving, told_leaving = dict[str, dict[str, str]](), 0
         for attempt in range(MOST_ANSWERS):
-            counted = _counted(shop, sale, attribution, told)
+            counted = _amounts(shop, sale, attribution, reported)
             fields = _fields(subject, sale, [one.handle for one in handles if one.named], attribution)
-            fields |= _kept(told, known, subject, counted)
+            fields |= _origin_fields(reported, known, subject, counted)
             of = OfVisitor(subject.visitor, known.assumed, None if same else self._entry(shop, subject, sale)) if subject.visitor else None
             takes = former_sale(former, same_visitor=same) if former else None
             new = NewSale(sale.sale, fields, self._listed_at(sale.time), of, handles, takes, leaving, told_leaving)
             answer = await self._store.sales.sell(shop.shop_id, new)
             if answer.outcome == "sold":
-                self._count(shop, sale, counted, former, private=told.private)
-                return Sold(subject, attribution)
+                self._count(shop, sale, counted, former, private=reported.private)
+                return SaleResult(subject, attribution)
             if answer.outcome == "known":
-                return await self._repeated(shop, told, await self._store.sales.by_id(shop.shop_id, sale.sale) or {}, subject)
+                return await self._result_of_repetition(
+                    shop, reported, await self._store.sales.by_id(shop.shop_id, sale.sale) or {}, subject
+                )
             if answer.outcome == "otherwise":
                 return None
             if answer.outcome == "leaves" and told_leaving < MOST_LEAVES:
@@ -217,24 +224,29 @@ class Sales:
                 attribution = _attribution(shop, subject, sale, [])
         raise StoreUnavailable(CHANGING)
 
-    async def _repeated(self, shop: Shop, told: ToldSale, stored: Mapping[str, str], subject: Subject) -> Sold | None:
-        """What a later call changes: nothing. None where the sale is to be written: there is none, or a private key's first word takes the
-        place of it."""
-        if not stored or (told.private and is_provisional(stored)) or not await self._store.sales.confirm(shop.shop_id, told.sale.sale):
+    async def _result_of_repetition(
+        self, shop: Shop, reported: ReportedSale, stored: Mapping[str, str], subject: Subject
+    ) -> SaleResult | None:
+        """A repeated call changes nothing. None if the sale must be written: it is new, or a private key's first report replaces it."""
+        if (
+            not stored
+            or (reported.private and is_provisional(stored))
+            or not await self._store.sales.confirm(shop.shop_id, reported.sale.sale)
+        ):
             return None
-        SALE_CONFLICTS.inc(stored["products"] != packed_lines(told.sale.lines))
-        return Sold(subject, None)
+        SALE_CONFLICTS.inc(stored["products"] != packed_lines(reported.sale.lines))
+        return SaleResult(subject, None)
 
-    def _count(self, shop: Shop, sale: Sale, counted: Counted, former: Mapping[str, str] | None, *, private: bool) -> None:
-        """Each at the time of its order."""
+    def _count(self, shop: Shop, sale: Sale, counted: Amounts, former: Mapping[str, str] | None, *, private: bool) -> None:
+        """Each order counts at its own time."""
         if former:
-            self._tally.taken_back(shop.shop_id, int(former["time"]), counted_in(former, shop.settings.currency))
-        self._tally.sold(shop.shop_id, sale.time, counted, sale.products, private=private)
+            self._counters.count_replaced_sale(shop.shop_id, int(former["time"]), amounts_of(former, shop.settings.currency))
+        self._counters.count_sale(shop.shop_id, sale.time, counted, sale.products, private=private)
 
     def _entry(self, shop: Shop, subject: Subject, sale: Sale) -> Entry:
         return self._tracking.entry(shop, subject, sale_event(sale))
 
-    def _linking(self, shop: Shop, subject: Subject, handle: Handle, proof: Proof, now: int) -> LinkCall | None:
+    def _link_call(self, shop: Shop, subject: Subject, handle: Handle, proof: Proof, now: int) -> LinkCall | None:
         linkable = self._tracking.linkable(shop, subject, proof)
         return LinkCall(shop.shop_id, handle, linkable, LinkSource.SALE, now) if linkable else None
 
@@ -242,10 +254,10 @@ class Sales:
         return min(max(self._clock(), time), time + LAST_OF_SECOND)
 
 
-def _without_obstacle(told: Sequence[HandleOfSale], place: int, answer: SaleAnswer, *, patient: bool) -> list[HandleOfSale]:
-    """What came with a sale, after the handle at `place` could not be written: the sale does not name it; or others give way for its link;
-    or there is none, as where it is others again and again; and where the person forbids a link, the sale names no handle."""
-    one = told[place]
+def _without_obstacle(handles: Sequence[HandleOfSale], place: int, answer: SaleAnswer, *, patient: bool) -> list[HandleOfSale]:
+    """The sale's handles after the one at `place` could not be written. If its list is full, the sale does not name it. If its link needs
+    room, other links give way, or it is left out once that failed too often. If the person forbids the link, the sale names no handle."""
+    one = handles[place]
     if answer.outcome == "full":
         changed = replace(one, named=False)
     elif answer.outcome == "link yield" and one.link and patient:
@@ -258,29 +270,29 @@ def _without_obstacle(told: Sequence[HandleOfSale], place: int, answer: SaleAnsw
         if isinstance(error, ConsentRequired):
             return []
         changed = replace(one, link=None)
-    return [*told[:place], changed, *told[place + 1 :]]
+    return [*handles[:place], changed, *handles[place + 1 :]]
 
 
-def _kept(told: ToldSale, known: KnownOrder, subject: Subject, counted: Counted) -> dict[str, str]:
-    """In which currency the sale was told, by whom, and what would have to be taken back."""
-    if told.private:
-        return _currency(told) | {"verified": "1"} | ({"by_token": known.session} if known.session and subject.visitor else {})
+def _origin_fields(reported: ReportedSale, known: SaleContext, subject: Subject, counted: Amounts) -> dict[str, str]:
+    """The sale's currency, who reported it, and what to subtract if it is replaced."""
+    if reported.private:
+        return _currency(reported) | {"verified": "1"} | ({"by_token": known.session} if known.session and subject.visitor else {})
     shown = subject.visitor is not None and subject.presented and known.proof is Proof.TOKEN
-    return _currency(told) | counted_fields(counted) | (session_fields(subject) if shown else {})
+    return _currency(reported) | amount_fields(counted) | (session_fields(subject) if shown else {})
 
 
-def _counted(shop: Shop, sale: Sale, attribution: Attribution, told: ToldSale) -> Counted:
-    credited = _credited(sale.lines, {str(credit.product): credit.labels for credit in attribution.credits})
-    found = Counted(sale.revenue, credited, foreign(_currency(told), shop.settings.currency))
-    return found if told.private else bounded(found)
+def _amounts(shop: Shop, sale: Sale, attribution: Attribution, reported: ReportedSale) -> Amounts:
+    credited = _revenue_by_label(sale.lines, {str(credit.product): credit.labels for credit in attribution.credits})
+    found = Amounts(sale.revenue, credited, foreign(_currency(reported), shop.settings.currency))
+    return found if reported.private else bound_amounts(found)
 
 
-def _currency(told: ToldSale) -> dict[str, str]:
-    return {"currency": told.currency} if told.currency else {}
+def _currency(reported: ReportedSale) -> dict[str, str]:
+    return {"currency": reported.currency} if reported.currency else {}
 
 
-def _credited(lines: Sequence[SaleLine], labels: Mapping[str, Sequence[str]]) -> dict[str, Decimal]:
-    """Revenue by label: that of each product counts in full under each of its labels. `labels`: by product, as text."""
+def _revenue_by_label(lines: Sequence[SaleLine], labels: Mapping[str, Sequence[str]]) -> dict[str, Decimal]:
+    """Revenue by label. A product's revenue counts in full for each of its labels. `labels`: by product, as text."""
     amounts: dict[str, list[Decimal]] = {}
     for line in lines:
         if line.creditable:

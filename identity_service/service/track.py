@@ -1,7 +1,7 @@
-"""Tracking calls: whom each is about, and events and emails under a visitor, where its consent allows one.
+"""Tracking calls: which visitor each concerns, and its events and emails, if the consent allows them.
 
-A call decides from what its worker knows of the visitor, and its write is checked in the store in the same step: one round trip, unless
-the visitor has changed meanwhile.
+A call decides from the worker's cached view of the visitor. The store checks that view in the same step as the write, so a call takes one
+round trip unless the visitor has changed.
 """
 
 from contextlib import suppress
@@ -26,17 +26,23 @@ from identity_service.store import Clock, Store
 from identity_service.store.events import Entry, Kept
 from identity_service.store.links import Linkable
 
-CHANGING = "The visitor's consent changed again and again while the call was made; repeat it."
+CHANGING = "The visitor's consent kept changing during this call. Repeat the call."
 ATTEMPTS = (True, *[False] * 12)
-"""A call first takes the visitor as this worker knows it; where that proves wrong it reads, and again where another call was faster.
-Few calls need more than two."""
+"""Whether each attempt uses this worker's cached view. The first one does; later ones read first. They are needed if the write finds the
+visitor changed. Few calls need more than two."""
 
 
 class Subject(Struct, frozen=True):
-    """`personal` False: only what was bought may be kept. `expires` in seconds since 1970. `signed`: the ID is the service's own, by the
-    token that was `presented` or derived from the device. `bridged_from`: digest of the session before the grant. `override`: an ID typed
-    into the address for a test. `automated`: a robot called. `unread`: a visitor was named and could not be taken, by a token that does not
-    verify or an ID of a shop that takes signed ones only."""
+    """The visitor of a tracking call.
+
+    personal       False: only what was bought may be kept
+    expires        end of the ID, in seconds since 1970
+    signed         the service issued the ID: a token was `presented`, or it was derived from the device
+    bridged_from   digest of the session before the grant
+    override       the ID was typed into the address for a test
+    automated      a robot called
+    unread         the call named a visitor that was not accepted: the token does not verify, or the shop accepts signed IDs only
+    """
 
     personal: bool
     visitor: VisitorId | None = None
@@ -58,8 +64,8 @@ class Subject(Struct, frozen=True):
         return "persistent" if self.kind is Kind.PERSISTENT else "cookieless"
 
     def proof(self, claimed: Proof) -> Proof:
-        """Of a link to this visitor. `claimed`: what the caller can show at most. A token that was not sent proves nothing: many people may
-        share an address and a user agent, and so a derived ID."""
+        """The proof of a link to this visitor. `claimed`: the strongest proof that the caller can have. Without a presented token there
+        is no proof, because many people may share a derived ID."""
         return Proof.NONE if claimed is Proof.TOKEN and not self.presented else claimed
 
 
@@ -74,8 +80,8 @@ class Subjects:
         self._tokens = tokens
 
     async def find(self, visit: Visit, *, assumed: bool = False) -> Subject:
-        """Never issues, grants or withdraws. `assumed`: from what this worker knows, so that whatever is written has to be checked. A
-        visitor that cannot be taken is as none: an order is not lost for it."""
+        """Never issues, grants or withdraws. `assumed`: use this worker's cached view, which the write must check. A visitor that is not
+        accepted counts as none, so that no order is lost."""
         subject = await self._find(visit, assumed=assumed)
         if not visit.override:
             return subject
@@ -93,14 +99,14 @@ class Subjects:
             return NOBODY if visit.refused_before else NO_SESSION
         known, decision = await self._visitors.preview(visit, tokens, assumed=assumed)
         if decision.mode is not Mode.NULL and known.gone_at is None:
-            return _of(known, decision.mode)
+            return _subject_of(known, decision.mode)
         if not assumed:
             await self._visitors.confirm_read(known)
         return NOBODY
 
 
-def _of(known: Known, decided: Mode) -> Subject:
-    """A persistent ID whose grant does not count today, as one to an earlier text, is nobody's session."""
+def _subject_of(known: Known, decided: Mode) -> Subject:
+    """A persistent ID whose grant does not count now, such as one to an earlier text, has no session."""
     visit, record = known.visit, known.record
     bridged = record.bridged_from if record else None
     if visit.asked is Asked.AUTO:
@@ -120,7 +126,7 @@ def _of(known: Known, decided: Mode) -> Subject:
     mode = record.mode if record else Mode.COOKIELESS
     expires = record.expires if record else known.cookieless.expires
     if known.cookieless.kind is Kind.DERIVED:
-        # as long as by its token: what is logged must outlive midnight, or nothing shows that the session goes on
+        # the same end as its token's: events must outlive midnight, or nothing shows that the session continues
         expires = window_at(known.cookieless.issued_at, visit.shop.settings.window_days).salt_destroyed_at
     kind = Kind.PERSISTENT if mode is Mode.PERSISTENT else known.cookieless.kind
     visitor = known.cookieless.visitor
@@ -128,13 +134,13 @@ def _of(known: Known, decided: Mode) -> Subject:
 
 
 def _may_link(known: Known, visitor: VisitorId, mode: Mode) -> bool:
-    """By the policy, and by the person, who may have refused it without refusing anything else."""
+    """Whether the policy and the person allow links. A person may refuse links alone."""
     record = known.states[visitor].record
     return mode in known.visit.shop.policy.linkable and not (record and record.linking is Choice.REFUSED)
 
 
 class Tracking:
-    """`most_events`: newest events kept of one visitor. `clock`: seconds since 1970."""
+    """`most_events`: newest events kept per visitor. `clock`: seconds since 1970."""
 
     def __init__(self, store: Store, subjects: Subjects, links: Links, clock: Clock, most_events: int) -> None:
         self._store = store
@@ -144,8 +150,8 @@ class Tracking:
         self._most_events = most_events
 
     async def log(self, visit: Visit, event: Event) -> tuple[Subject, tuple[str, ...]]:
-        """Keeps an event under its visitor, if it has one; returns whom it is about, and a click's labels, found by back-tracking where
-        none were sent."""
+        """Stores an event under its visitor, if it has one. Returns the subject, and a click's labels, which are back-tracked if none were
+        sent. Raises StoreUnavailable."""
         for assumed in ATTEMPTS:
             subject = await self._subjects.find(visit, assumed=assumed)
             if subject.visitor is None:
@@ -158,11 +164,11 @@ class Tracking:
         raise StoreUnavailable(CHANGING)
 
     async def _record(self, shop: Shop, subject: Subject, visitor: VisitorId, event: Event) -> tuple[str, ...] | None:
-        """Returns a click's labels. None where the visitor is not as it was when the subject was found."""
+        """Returns a click's labels; None if the visitor has changed since the subject was found."""
         expected = self._store.events.assumption(shop.shop_id, visitor)
         unlabelled = event.type is EventType.CLICK and event.labels is None
         if unlabelled and subject.bridged_from:
-            event = await self._backtracked(shop, visitor, subject.bridged_from, event)
+            event = await self._back_track(shop, visitor, subject.bridged_from, event)
             unlabelled = event.labels is None
         entry = self.entry(shop, subject, event)
         outcome, found = await self._store.events.record(shop.shop_id, visitor, entry, unlabelled=unlabelled, expected=expected)
@@ -171,17 +177,17 @@ class Tracking:
         return found or event.labels or ()
 
     def entry(self, shop: Shop, subject: Subject, event: Event) -> Entry:
-        """An event of the subject's visitor as it is written now."""
+        """The stored form of an event of the subject's visitor, as of now."""
         now = int(self._clock())
-        return Entry(_marked(event, subject), self._kept(shop, subject, now), now)
+        return Entry(_with_override(event, subject), self._retention_of(shop, subject, now), now)
 
-    def _kept(self, shop: Shop, subject: Subject, now: int) -> Kept:
+    def _retention_of(self, shop: Shop, subject: Subject, now: int) -> Kept:
         lasting = subject.signed or subject.kind is Kind.PERSISTENT
         lasts = max(subject.expires - now, 1) if lasting else shop.settings.window_days * DAY
         return Kept(self._most_events, lasts, from_first=not lasting)
 
-    async def _backtracked(self, shop: Shop, visitor: VisitorId, bridged_from: str, click: Event) -> Event:
-        """What was shown before a grant counts for the click after it; other clicks are back-tracked where they are written."""
+    async def _back_track(self, shop: Shop, visitor: VisitorId, bridged_from: str, click: Event) -> Event:
+        """Finds labels in results that were shown before a grant. Other clicks are back-tracked by the script that stores them."""
         stored = await self._store.events.of_sessions(shop.shop_id, visitor, bridged_from)
         newest = [results for one in stored for results in events_of(one, EventType.RESULTS, NEWEST_RESULTS)]
         for results in sorted(newest, key=lambda event: -event.time)[:NEWEST_RESULTS]:
@@ -190,7 +196,7 @@ class Tracking:
         return click
 
     async def email(self, visit: Visit, handle: Handle | None, claimed: Proof) -> Subject:
-        """An email that cannot be linked, or a visitor that may not be, changes nothing. `claimed`: see `Subject.proof`."""
+        """Links an email to the visitor. If it is not allowed or not possible, nothing changes. `claimed`: see `Subject.proof`."""
         subject = await self._subjects.find(visit)
         linkable = self.linkable(visit.shop, subject, subject.proof(claimed)) if subject.linkable else None
         if handle and linkable:
@@ -199,11 +205,11 @@ class Tracking:
         return subject
 
     def linkable(self, shop: Shop, subject: Subject, proof: Proof) -> Linkable | None:
-        """None for a subject without a visitor, or one whose ID has ended."""
+        """None for a subject without a visitor, or with an expired ID."""
         if subject.visitor is None or subject.expires <= int(self._clock()):
             return None
         return Linkable(subject.visitor, subject.kind, subject.expires, Mode.COOKIELESS not in shop.policy.linkable, proof)
 
 
-def _marked(event: Event, subject: Subject) -> Event:
+def _with_override(event: Event, subject: Subject) -> Event:
     return replace(event, override=True) if subject.override else event

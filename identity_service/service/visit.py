@@ -1,4 +1,4 @@
-"""A visit: what a call says about its visitor, what is known of it, and what is answered."""
+"""A visit: what a call says about its visitor, what is looked up for it, and the identity in the answer."""
 
 from collections.abc import Iterable
 from enum import Enum, auto
@@ -20,8 +20,8 @@ UNTOUCHED = frozenset({Reason.BOT, Reason.AGENT})
 
 
 class Surroundings(Struct, frozen=True):
-    """The visitor's own, never a server's: `address` and `user_agent` are None when unknown. `automated`: a robot, a prefetch or an agent;
-    `agent`: it names itself as one that acts for a person."""
+    """The visitor's own, never a server's. `address` and `user_agent`: None if unknown. `automated`: a robot, a prefetch or an agent.
+    `agent`: it says that it acts for a person."""
 
     address: str | None = None
     user_agent: str | None = None
@@ -35,9 +35,13 @@ class Surroundings(Struct, frozen=True):
 class Visit(Struct, frozen=True):
     """One call about one visitor.
 
-    `own`: the ID it names; `trusted`: which is taken at its word. `tokens` as sent, the body's first, then cookies. `refusal`: the
-    refusal cookie. `event`: the call reports a choice, rather than repeating one with a page view. `override`: `own` was typed
-    into the address, for a test. `over_limit`: a refusal by a caller that calls too often; only the IDs of its tokens are withdrawn.
+    own          the ID that the call names
+    trusted      whether that ID is accepted without a token
+    tokens       as sent: the body's first, then those of cookies
+    refusal      the refusal cookie
+    event        the call reports a choice, rather than repeating one with a page view
+    override     `own` was typed into the address for a test
+    over_limit   a refusal of a caller over its rate limit; only the IDs of its tokens are withdrawn
     """
 
     shop: Shop
@@ -57,7 +61,7 @@ class Visit(Struct, frozen=True):
         return self.refusal is not None and self.refusal.refuses
 
     def without_choices(self) -> "Visit":
-        """Of storage; refusals of links and opt-outs stay."""
+        """Without choices about storage. Refusals of links and opt-outs stay."""
         return replace(self, signals=tuple(replace(signal, choice=None) for signal in self.signals))
 
 
@@ -68,8 +72,8 @@ class CookieAct(Enum):
 
 
 class Identity(Struct, frozen=True):
-    """The answer. `expires_at` in seconds since 1970; `cookie` and `refusal_cookie` say what to do with the two cookies, `refused_at` when
-    the refusal was that the second one keeps."""
+    """The answer. `expires_at`: seconds since 1970. `cookie` and `refusal_cookie`: what to do with the two cookies. `refused_at`: the
+    time of the refusal, for the second one."""
 
     visitor: VisitorId | None
     mode: Mode
@@ -88,8 +92,8 @@ class Identity(Struct, frozen=True):
 
 
 class CookielessId(Struct, frozen=True):
-    """The ID that cookieless mode would hand out. `issued_at`, `expires` in seconds since 1970; `text` of a token that can be kept;
-    `random`: just made, so the store knows nothing of it."""
+    """The ID that cookieless mode would issue. `issued_at` and `expires`: seconds since 1970. `text`: a token that can be sent again.
+    `random`: the ID is new, so the store cannot know it."""
 
     visitor: VisitorId
     kind: Kind
@@ -100,7 +104,7 @@ class CookielessId(Struct, frozen=True):
 
 
 def token_expires(token: Token, shop: Shop) -> int:
-    """End of a cookieless token in seconds since 1970. A derived ID ends with its window, and its grace if a session carries it over."""
+    """The end of a cookieless token, in seconds since 1970. A derived ID can last until the grace after its window is over."""
     if token.kind is Kind.DERIVED:
         return window_at(token.issued_at, shop.settings.window_days).salt_destroyed_at
     return token.issued_at + shop.settings.window_days * DAY
@@ -111,19 +115,19 @@ class CookielessIds:
         self._store = store
 
     async def choose(self, visit: Visit, tokens: list[Token], now: int) -> CookielessId:
-        """Raises StoreUnavailable where a salt is needed and cannot be had."""
+        """Raises StoreUnavailable if a salt is needed and cannot be read."""
         shop = visit.shop
         if visit.own is not None:
             return CookielessId(visit.own, Kind.CHOSEN, now, now + shop.settings.window_days * DAY)
         for token in tokens:
-            held = await self._held(token, shop, now)
+            held = await self._from_token(token, shop, now)
             if held:
                 return held
-        derived = await self.derived(visit, now)
+        derived = await self.derive_id(visit, now)
         return derived or CookielessId(new_visitor_id(), Kind.CHOSEN, now, now + shop.settings.window_days * DAY, random=True)
 
-    async def derived(self, visit: Visit, now: int) -> CookielessId | None:
-        """None where the visitor's own address or user agent is unknown."""
+    async def derive_id(self, visit: Visit, now: int) -> CookielessId | None:
+        """None if the visitor's own address or user agent is unknown."""
         address, user_agent = visit.surroundings.address, visit.surroundings.user_agent
         if not address or not user_agent:
             return None
@@ -133,39 +137,45 @@ class CookielessIds:
         if earlier:
             visitor = derive(earlier, shop.shop_id, address, user_agent)
             if await self._in_session(shop, visitor, now):
-                return _carried_over(visitor, window.previous())
+                return _id_of_previous_window(visitor, window.previous())
         key = await self._store.salts.key(shop.shop_id, window, now)
         return CookielessId(derive(key, shop.shop_id, address, user_agent), Kind.DERIVED, now, window.end)
 
-    async def _held(self, token: Token, shop: Shop, now: int) -> CookielessId | None:
+    async def _from_token(self, token: Token, shop: Shop, now: int) -> CookielessId | None:
         if token.kind is Kind.PERSISTENT or token_expires(token, shop) <= now:
             return None
         window = window_at(token.issued_at, shop.settings.window_days)
         if token.kind is Kind.CHOSEN:
-            return CookielessId(token.visitor, token.kind, token.issued_at, token_expires(token, shop), _kept_text(token))
+            return CookielessId(token.visitor, token.kind, token.issued_at, token_expires(token, shop), _reusable_text(token))
         if now < window.end:
-            return CookielessId(token.visitor, token.kind, token.issued_at, window.end, _kept_text(token))
-        return _carried_over(token.visitor, window) if await self._in_session(shop, token.visitor, now) else None
+            return CookielessId(token.visitor, token.kind, token.issued_at, window.end, _reusable_text(token))
+        return _id_of_previous_window(token.visitor, window) if await self._in_session(shop, token.visitor, now) else None
 
     async def _in_session(self, shop: Shop, visitor: VisitorId, now: int) -> bool:
         newest = await self._store.events.newest(shop.shop_id, visitor)
         return newest is not None and event_of(newest).time > now - GRACE
 
 
-def _carried_over(visitor: VisitorId, window: Window) -> CookielessId:
-    """Stamped in its own window, so that no token of it outlives the salt."""
+def _id_of_previous_window(visitor: VisitorId, window: Window) -> CookielessId:
+    """The issue time lies in the ID's own window, so that none of its tokens outlives the salt."""
     return CookielessId(visitor, Kind.DERIVED, window.end - 1, window.salt_destroyed_at)
 
 
-def _kept_text(token: Token) -> str | None:
+def _reusable_text(token: Token) -> str | None:
     return token.text if token.newest_key else None
 
 
 class Known(Struct, frozen=True):
-    """`tokens`: those that verified. `cookieless`: the ID that cookieless mode would hand out; `derived`: the client's, where a decision
-    needs it beside another. `states` of every ID named by the visit.
-    `living`: the token whose visitor is persistent. `record`: of the visitor whose consent counts. `gone_at`: when the ID presented or
-    named was withdrawn; None if another one presented is alive."""
+    """A visit with what was looked up for it.
+
+    tokens       those that verified
+    cookieless   the ID that cookieless mode would issue
+    states       of every ID that the visit names
+    living       the token whose visitor is persistent
+    record       of the visitor whose consent counts
+    gone_at      when the presented or named ID was withdrawn; None if another presented one is alive
+    derived      the client's derived ID, if the decision needs it in addition
+    """
 
     visit: Visit
     now: Millis
@@ -182,7 +192,7 @@ class Known(Struct, frozen=True):
         return self.now // 1000
 
     def opt_outs_at(self, moment: Millis) -> OptOutsSeen:
-        """Those that came with this visit, as seen at `moment`."""
+        """The opt-outs of this visit, as seen at `moment`."""
         surroundings = self.visit.surroundings
         return OptOutsSeen(moment if surroundings.gpc else None, moment if surroundings.dnt else None)
 
@@ -209,8 +219,8 @@ class Known(Struct, frozen=True):
 
 
 def known_of(visit: Visit, now: Millis, tokens: list[Token], cookieless: CookielessId, states: dict[VisitorId, VisitorState]) -> Known:
-    living = _living(visit, now // 1000, tokens, states) if tokens else None
-    if visit.own:  # a public key has no claim on the record of an ID that it only knows the name of
+    living = _living_token(visit, now // 1000, tokens, states) if tokens else None
+    if visit.own:  # a public key must not see the record of an ID that it can only name
         own = states[visit.own]
         return Known(visit, now, tokens, cookieless, states, living, own.record if visit.trusted else None, own.gone_at)
     if living:
@@ -219,8 +229,8 @@ def known_of(visit: Visit, now: Millis, tokens: list[Token], cookieless: Cookiel
     return Known(visit, now, tokens, cookieless, states, None, None, max(dead, default=None))
 
 
-def _living(visit: Visit, now: int, tokens: list[Token], states: dict[VisitorId, VisitorState]) -> Token | None:
-    """Its visitor's own, or the one that a chosen ID had before the grant."""
+def _living_token(visit: Visit, now: int, tokens: list[Token], states: dict[VisitorId, VisitorState]) -> Token | None:
+    """The persistent visitor's token, or the token that its chosen ID had before the grant."""
     for token in tokens:
         record = states[token.visitor].record
         held = token.kind is Kind.PERSISTENT or (token.kind is Kind.CHOSEN and token_expires(token, visit.shop) > now)
@@ -230,7 +240,7 @@ def _living(visit: Visit, now: int, tokens: list[Token], states: dict[VisitorId,
 
 
 RefusalAct = tuple[CookieAct, Millis]
-"""What to do with the refusal cookie, and when the refusal was."""
+"""What to do with the refusal cookie, and the time of the refusal."""
 UNCHANGED: RefusalAct = (CookieAct.KEEP, Millis(0))
 
 
@@ -277,23 +287,24 @@ def identity_of(
 
 
 def refusal_cookie(known: Known, decision: Decision) -> RefusalAct:
-    """Set by every explicit refusal that counts, and where a token's visitor is withdrawn; deleted by an explicit grant, else left."""
+    """Set after every explicit refusal that counts, and if a token's visitor is withdrawn. Deleted after an explicit grant. Else
+    unchanged."""
     if decision.reason is Reason.WITHDRAWN and known.tokens and not known.visit.own and known.gone_at is not None:
-        return CookieAct.SET, Millis(min(max([known.gone_at, *_remembered(known.visit.refusal)]), known.now))
+        return CookieAct.SET, Millis(min(max([known.gone_at, *_remembered_times(known.visit.refusal)]), known.now))
     if decision.choice is None or decision.choice not in known.visit.signals or decision.reason in UNTOUCHED:
         return UNCHANGED
-    if decision.choice.choice is not Choice.REFUSED:  # one that did not come along is lifted only by what is said now
+    if decision.choice.choice is not Choice.REFUSED:  # a refusal cookie that was not sent is cleared only by a grant said now
         return (CookieAct.CLEAR, Millis(0)) if decision.choice.said_now or known.visit.refusal else UNCHANGED
     stored = [state.record.consent.granted_at for state in known.states.values() if state.record and state.record.consent]
     return CookieAct.SET, refused_at(decision.choice, known.visit, stored, known.now)
 
 
 def refused_at(refusal: Signal, visit: Visit, stored: Iterable[Millis], now: Millis) -> Millis:
-    """No earlier than a grant that came with the refusal or was `stored` before it, so that no repetition of that grant lifts it; nor than
-    the refusal that the device remembers."""
+    """Not before a grant of the same call or a `stored` one, so that repeating that grant does not override the refusal. Not before the
+    refusal that the device remembers."""
     granted = [signal.decided_at for signal in visit.signals if signal.choice is Choice.GRANTED]
-    return Millis(min(max([refusal.decided_at, *granted, *stored, *_remembered(visit.refusal)]), now))
+    return Millis(min(max([refusal.decided_at, *granted, *stored, *_remembered_times(visit.refusal)]), now))
 
 
-def _remembered(refusal: EarlierRefusal | None) -> list[Millis]:
+def _remembered_times(refusal: EarlierRefusal | None) -> list[Millis]:
     return [refusal.at] if refusal else []

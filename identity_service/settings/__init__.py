@@ -1,1 +1,1 @@
-"""What an operator writes: its schema, where it is read from, and whether it agrees. `config/default.toml` describes each setting."""
+"""The operator's settings: their schema, and their layers. `config/default.toml` describes each setting."""

@@ -1,4 +1,4 @@
-"""A layer of settings: those of one file or of the environment, where each is written, and secrets that have a file of their own."""
+"""A layer of settings, from one file or the environment: its values, where each is written, and secrets read from their own files."""
 
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ SECRET_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a setting; says nothing of a secret. `needs`: other settings that it was concluded from."""
+    """What is wrong with a setting, without any secret. `needs`: other settings from which the fault follows."""
 
     name: Name
     text: str
@@ -31,7 +31,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """`place`: where a setting is written, empty where it is not. `folder`: in which relative paths begin."""
+    """`place`: where a setting is written, empty if it is not in this layer. `folder`: from which relative paths start."""
 
     values: dict[str, Any]
     place: Callable[[Name], str] = lambda _name: ""
@@ -40,13 +40,13 @@ class Layer:
 
 
 def file_layer(path: Path, folder: Path) -> Layer:
-    """Raises SettingsError for a file that cannot be read or is not TOML."""
+    """Raises SettingsError if the file cannot be read or is not TOML."""
     values, text = read_file(path)
     return Layer(values, _places_in(path, text), folder)
 
 
 def _places_in(path: Path, text: str) -> Callable[[Name], str]:
-    """Looks for lines only when asked. A setting that a shop lacks stands where the shop's section begins."""
+    """Finds lines only when needed. A missing setting of a shop is reported at the start of the shop's section."""
     lines = cache(lambda: key_lines(text))
 
     def place(name: Name) -> str:
@@ -61,7 +61,7 @@ def _places_in(path: Path, text: str) -> Callable[[Name], str]:
 
 
 def environment_layer(environment: Mapping[str, str], flags: Mapping[str, str]) -> Layer:
-    """`flags`: of the command line, by the variables that they set."""
+    """`flags`: options of the command line, by the variables that they set."""
     values: dict[str, Any] = {}
     variables: dict[Name, str] = {}
     faults = []
@@ -70,9 +70,9 @@ def environment_layer(environment: Mapping[str, str], flags: Mapping[str, str]) 
             name = tuple(variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
             variables[name] = flags.get(variable, variable)
             try:
-                merge(values, _nested(name, _listed(text) if is_list(type_of(name)) else text))
+                merge(values, _nest(name, _parse_list(text) if is_list(type_of(name)) else text))
             except msgspec.DecodeError:
-                faults.append(Fault(name, "is neither a JSON list nor a comma-separated one"))
+                faults.append(Fault(name, "must be a list, in JSON or comma-separated"))
     return Layer(values, _variable_in(variables), faults=faults)
 
 
@@ -84,14 +84,14 @@ def _variable_in(variables: Mapping[Name, str]) -> Callable[[Name], str]:
     return place
 
 
-def _nested(name: Name, value: Any) -> dict[str, Any]:
+def _nest(name: Name, value: Any) -> dict[str, Any]:
     for part in reversed(name):
         value = {part: value}
     nested: dict[str, Any] = value
     return nested
 
 
-def _listed(text: str) -> Any:
+def _parse_list(text: str) -> Any:
     """Raises msgspec.DecodeError."""
     if text.startswith("["):
         return msgspec.json.decode(text)
@@ -107,14 +107,14 @@ def merge(below: dict[str, Any], above: Mapping[str, Any]) -> None:
 
 
 def read_files(layers: Sequence[Layer]) -> None:
-    """Puts a secret's text in the place of its NAME_file, and an embedded store where the layer has it. Of a secret the uppermost layer
-    that sets it counts, and the files of others are not read."""
+    """Replaces NAME_file by the secret in that file, and makes the path of an embedded store absolute. The uppermost layer that sets a
+    secret counts; the files of the others are not read."""
     settled: set[Name] = set()
     for layer in reversed(layers):
         for name, section in _secrets_in(layer.values):
             path = section.pop(f"{name[-1]}_file", None)
             if path is not None and name[-1] in section:
-                layer.faults.append(Fault(name, f"is set, and so is {name[-1]}_file; keep one of them"))
+                layer.faults.append(Fault(name, f"is set, and {name[-1]}_file too; keep one of them"))
             elif path is not None and name not in settled:
                 try:
                     section[name[-1]] = _secret_text(layer.folder, path, is_list(type_of(name)))
@@ -125,7 +125,7 @@ def read_files(layers: Sequence[Layer]) -> None:
 
 
 def _secrets_in(values: Mapping[str, Any]) -> Iterator[tuple[Name, dict[str, Any]]]:
-    """Those that are set by value or by file, each with the section that it stands in."""
+    """The secrets that are set, by value or by file, each with its section."""
     shops = values.get("shops")
     sections: dict[Name, Any] = {(name,): section for name, section in values.items()}
     sections |= {("shops", name): shop for name, shop in shops.items()} if isinstance(shops, dict) else {}
@@ -138,22 +138,22 @@ def _secrets_in(values: Mapping[str, Any]) -> Iterator[tuple[Name, dict[str, Any
 
 
 def _secret_text(folder: Path, path: Any, several: bool) -> str | list[str]:
-    """Without the newline at its end, or of several its lines that are not empty. Raises ValueError with the reason, never the text."""
+    """The text without its final newline; if `several`, its non-empty lines. Raises ValueError with the reason, never with the text."""
     if not isinstance(path, str):
-        raise ValueError("the path of its file must be a text")
+        raise ValueError("the path of its file must be a string")
     try:
         text = _text_of(folder / path)
     except UnicodeDecodeError:
-        raise ValueError(f"its file {path} is no text in UTF-8; write the value as text") from None
+        raise ValueError(f"its file {path} is not text in UTF-8; write the value as text") from None
     except OSError as error:
-        raise ValueError(f"its file {path} cannot be read ({error.strerror}); put your copy back, readable for this user") from None
+        raise ValueError(f"its file {path} cannot be read ({error.strerror}); restore your copy of it, readable for this user") from None
     if text is None:
-        raise ValueError(f"its file {path} is no plain file of at most {SECRET_BYTES:,} bytes; write nothing but the value into one")
+        raise ValueError(f"its file {path} must be a plain file of at most {SECRET_BYTES:,} bytes that holds the value and nothing else")
     return [line.strip() for line in text.splitlines() if line.strip()] if several else text.rstrip("\r\n")
 
 
 def _text_of(path: Path) -> str | None:
-    """None for what may never end, or is too large."""
+    """None if it is not a regular file, which may never end, or too large."""
     if not stat.S_ISREG(path.stat().st_mode):
         return None
     with path.open("rb") as file:

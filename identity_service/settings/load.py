@@ -1,6 +1,6 @@
-"""Settings in three layers, the later one wins: `default.toml`, the named file, `IDENTITY_SECTION__KEY` in the environment.
+"""Settings in three layers, of which the later wins: `default.toml`, the named file, and `IDENTITY_SECTION__KEY` in the environment.
 
-Lists in the environment are JSON or comma-separated. Every setting is described in `config/default.toml`.
+Lists in the environment are JSON or comma-separated. `config/default.toml` describes every setting.
 """
 
 import copy
@@ -20,22 +20,22 @@ from identity_service.settings.schema import Settings, fits, in_words, is_sectio
 from identity_service.settings.toml_file import Name, read_file
 
 CONFIG_VARIABLE = "IDENTITY_CONFIG"
-"""Names the file, where the command line does not."""
+"""Names the file, unless the command line does."""
 FILE_NAME = "settings.toml"
-"""Of the file in a folder that is named in its place."""
+"""Name of the file if a folder is given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """`settings`: with the default in place of each value that has a fault. `layers`: the lowest first."""
+    """`settings`: with defaults instead of faulty values. `layers`: the lowest first."""
 
     settings: Settings
     faults: Sequence[Fault]
     layers: Sequence[Layer]
 
     def lines(self, further: Sequence[Fault] = ()) -> list[str]:
-        """One for each fault, with where its setting is written. `further`: of what the settings mean; those that were concluded from a
-        value with a fault are left out."""
+        """One line for each fault, with the place of its setting. `further`: faults in the meaning of the settings. Those that follow
+        from a faulty value are left out."""
         wrong = {fault.name for fault in self.faults}
         sure = [one for one in further if not any(_is_in(name, wrong) for name in (one.name, *one.needs))]
         return [self._line(fault) for fault in (*self.faults, *sure)]
@@ -47,14 +47,14 @@ class Reading:
 
 
 def config_directory() -> Path:
-    """The folder of the shipped files: inside the installed package, or beside it in a checkout."""
+    """The folder of the shipped files: in the installed package, or beside it in a checkout."""
     packaged = Path(__file__).parent.parent / "config"
     return packaged if packaged.is_dir() else Path(__file__).parent.parent.parent / "config"
 
 
 def load(named: str, environment: Mapping[str, str]) -> Settings:
-    """Raises SettingsError when a value does not fit its setting. Whether the settings agree with each other is for
-    `ops.check.sound_settings`."""
+    """Raises SettingsError if a value does not fit its setting. `ops.check.sound_settings` also checks whether the settings fit
+    together."""
     found = read(named, environment)
     if found.faults:
         raise SettingsError(found.lines())
@@ -62,14 +62,14 @@ def load(named: str, environment: Mapping[str, str]) -> Settings:
 
 
 def read(named: str, environment: Mapping[str, str], flags: Mapping[str, str] = {}) -> Reading:
-    """`named`: a shipped file without its ending (`development`), a path, or a folder with a settings.toml. `flags`: of the command line,
-    by the variables that they set. Raises SettingsError for a file that cannot be read or is not TOML."""
+    """`named`: a shipped file without its ending (`development`), a path, or a folder with a settings.toml. `flags`: options of the command
+    line, by the variables that they set. Raises SettingsError if the file cannot be read or is not TOML."""
     path, folder = _file_and_folder(named)
     return read_layers(file_layer(path, folder), environment_layer(environment, flags))
 
 
 def _file_and_folder(named: str) -> tuple[Path, Path]:
-    """A shipped file is written for any place, so its relative paths begin in the working directory."""
+    """Relative paths in a shipped file start from the working directory, because it is used from anywhere."""
     shipped = config_directory() / f"{named}.toml"
     if re.fullmatch(r"[a-z]+", named) and shipped.is_file():
         return shipped, Path()
@@ -78,7 +78,7 @@ def _file_and_folder(named: str) -> tuple[Path, Path]:
 
 
 def read_layers(*above: Layer) -> Reading:
-    """Of the default file and of those that lie over it, the lowest first."""
+    """Reads the default file and the layers `above` it, the lowest first."""
     default = read_file(config_directory() / "default.toml")[0]
     layers = [Layer(copy.deepcopy(default)), *above]
     read_files(layers)
@@ -90,12 +90,12 @@ def read_layers(*above: Layer) -> Reading:
 
 
 def _replace_unfit(kind: Any, values: dict[str, Any], default: Mapping[str, Any], at: Name) -> list[Fault]:
-    """One fault for every value that does not fit its setting, and has its default from then on."""
+    """Returns one fault for every value that does not fit its setting, and replaces the value by its default."""
     found = []
     for key in list(values):
         name, inner = (*at, key), member(kind, key)
         if inner is None:
-            found.append(Fault(name, _unknown(kind, key)))
+            found.append(Fault(name, _unknown_text(kind, key)))
             del values[key]
         elif is_section(inner) and isinstance(values[key], dict):
             found += _replace_unfit(inner, values[key], default.get(key, {}), name)
@@ -110,7 +110,7 @@ def _replace_unfit(kind: Any, values: dict[str, Any], default: Mapping[str, Any]
 
 
 def _required(kind: Any) -> set[str]:
-    """All of them lists."""
+    """Names of required settings. All of them are lists."""
     return {field.name for field in fields(kind) if field.required and not is_struct(field.type)} if is_struct(kind) else set()
 
 
@@ -130,9 +130,9 @@ def _section_form(name: Name) -> str:
     return f"a section, as [{'.'.join(name)}{'.NAME' if name == ('shops',) else ''}]"
 
 
-def _unknown(kind: Any, key: str) -> str:
+def _unknown_text(kind: Any, key: str) -> str:
     if member(kind, key.removesuffix("_file")):
-        return "is not a setting; secrets alone come from files"
+        return "is not a setting; only secrets can be read from files"
     known = [field.name for field in fields(kind)]
     near = difflib.get_close_matches(key, [*known, *(f"{name}_file" for name in secrets_of(kind))], 1)
     return f"is not a {'section of settings' if kind is Settings else 'setting'}{f'; did you mean {near[0]}?' if near else ''}"

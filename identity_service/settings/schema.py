@@ -1,4 +1,4 @@
-"""Every setting with its type and bounds, and what each takes in words; `config/default.toml` describes each."""
+"""Every setting with its type and bounds, and those bounds in words. `config/default.toml` describes each setting."""
 
 import re
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -13,7 +13,7 @@ Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 DEMO_KEY = re.compile(r"(demo|other|strict)-(public|private)-key")
 SECRET = Meta(extra={"secret": True})
-"""Of a setting that may come from a file of its own, named in NAME_file."""
+"""Marks a setting that can be read from its own file, named in NAME_file."""
 
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -36,7 +36,7 @@ class ServerSettings(Section, frozen=True):
 
     @property
     def ports(self) -> dict[str, int]:
-        """By what chooses them."""
+        """The ports by the option or setting that chooses them."""
         return {"--port": self.port} | ({"server.internal_port": self.internal_port} if self.internal_port else {})
 
 
@@ -91,7 +91,7 @@ class RetentionSettings(Section, frozen=True):
 
 
 class RegionSettings(Section, frozen=True):
-    """Empty: as shipped."""
+    """An empty member keeps the shipped choice."""
 
     no_signal: Literal["", "null", "cookieless"] = ""
     refusal: Literal["", "null", "cookieless"] = ""
@@ -133,7 +133,7 @@ class Settings(Section, frozen=True):
 
 
 def type_of(name: Name) -> Any:
-    """None for what is no setting and no section of settings."""
+    """None if there is no such setting or section."""
     found: Any = Settings
     for part in name:
         found = member(found, part)
@@ -151,7 +151,7 @@ def is_struct(kind: Any) -> bool:
 
 
 def is_section(kind: Any) -> bool:
-    """Whether its values are settings with names."""
+    """Whether it contains named settings."""
     return is_struct(kind) or get_origin(kind) is dict
 
 
@@ -192,4 +192,4 @@ def _words(told: inspect.Type, *, many: bool = False) -> str:
         case inspect.ListType() | inspect.VarTupleType():
             return f"a list of {_words(told.item_type, many=True)}"
         case _:
-            return "texts" if many else "a text"
+            return "strings" if many else "a string"

@@ -1,10 +1,10 @@
-"""store.url: one server, a primary that sentinels know by name, or a cluster. Each server of them has a URL that redis-py reads.
+"""store.url: one server, a primary that sentinels know by name, or a cluster. Each of their servers has a URL that redis-py reads.
 
     redis://[USER:PASSWORD@]HOST:PORT[/DB]    rediss:// with TLS    unix://PATH
     redis+sentinel://[USER:PASSWORD@]HOST[:26379],HOST…/NAME[?sentinel_password=…]    rediss+sentinel://
     redis+cluster://[USER:PASSWORD@]HOST[:6379],HOST…    rediss+cluster://
 
-User and password are those of the data servers. Options of redis-py's URLs follow a question mark: `db`, `protocol`, `client_name`, and
+User and password belong to the data servers. After a question mark follow options of redis-py's URLs: `db`, `protocol`, `client_name`, and
 those that begin with `ssl_` or `socket_`.
 """
 
@@ -33,8 +33,8 @@ FORMS = (
 
 @dataclass(frozen=True, slots=True)
 class StoreAddress:
-    """`servers`: URLs of the one server, of the sentinels, or of those that a cluster is first asked at. `service`: the name by which
-    sentinels know the primary."""
+    """`servers`: URLs of the single server, of the sentinels, or of a cluster's first contacts. `service`: the sentinels' name for the
+    primary."""
 
     topology: Literal["single", "sentinel", "cluster"]
     servers: tuple[str, ...]
@@ -44,17 +44,17 @@ class StoreAddress:
     options: str = ""
 
     def server(self, host: str, port: int) -> str:
-        """The URL of a server that sentinels or the cluster named."""
+        """The URL of a server reported by the sentinels or the cluster."""
         return _url(self.scheme, self.login, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", self.options)
 
     def beside(self, url: str, port: int) -> str:
-        """The URL of another server on the host of one that is known."""
+        """The URL of another server on the same host as `url`."""
         return self.server(urlsplit(url).hostname or "", port)
 
 
 def parse_address(url: str) -> StoreAddress:
-    """Raises ValueError, which repeats no part of it, for a URL of no known form; embedded:DIR is none, since its server has a URL once it
-    runs."""
+    """Raises ValueError for a URL of no known form, without repeating any part of it. embedded:DIR is not accepted: its server gets a
+    URL when it starts."""
     if SOCKET.fullmatch(url) or ((one := SINGLE.fullmatch(url)) and _host(one["hosts"])):
         return StoreAddress("single", (url,))
     found = SEVERAL.fullmatch(url)
@@ -75,15 +75,14 @@ def parse_address(url: str) -> StoreAddress:
 
 
 def check_options(url: str) -> None:
-    """Raises ValueError for an option that the library would refuse at each connection, which looks like a store that is away."""
+    """Raises ValueError for an unknown option. The library would refuse it at each connection, as if the store were down."""
     names = [part.partition("=")[0] for part in url.partition("?")[2].split("&") if part]
     if not all(map(KNOWN.fullmatch, names)):
-        raise ValueError(f"has an option that is none of {OPTION_NAMES}")
+        raise ValueError(f"has an unknown option; the options are {OPTION_NAMES}")
 
 
 def store_name(where: str) -> str:
-    """A form of store.url for people: without login and options. Of what is in no known form nothing is shown, for any part may belong to
-    a password."""
+    """A store.url for people, without login and options. A URL of no known form is not shown, because any part may belong to a password."""
     if where.startswith(EMBEDDED):
         return where
     try:
@@ -95,7 +94,7 @@ def store_name(where: str) -> str:
 
 
 def place_of(url: str) -> str:
-    """Without login and options."""
+    """Host and port of a server's URL, or the path of its socket, without login and options."""
     parts = urlsplit(url)
     return parts.path if parts.scheme == "unix" else parts.netloc.rpartition("@")[2]
 

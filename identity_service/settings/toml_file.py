@@ -1,4 +1,4 @@
-"""A settings file, which is TOML: its values, what is wrong with its syntax, and the line of each setting."""
+"""A settings file in TOML: its values, its syntax faults, and the line of each setting."""
 
 import re
 import tomllib
@@ -9,29 +9,29 @@ from typing import Any
 from identity_service.errors import SettingsError
 
 Name = tuple[str, ...]
-"""Of a setting: ("server", "port"), ("shops", "mine", "origins")."""
+"""A setting's name: ("server", "port"), ("shops", "mine", "origins")."""
 
 MOST_FAULTS = 10
 LONGEST_STATEMENT = 500
-"""Lines. Of what follows a longer one no line is known."""
+"""Lines. After a longer statement, line numbers are not known."""
 PLACE = re.compile(r"(?P<reason>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL)
 ADVICE = {
-    "Invalid value": "a value is missing or cannot be read; write texts in quotes, lists in [ ], true or false in small letters",
+    "Invalid value": "a value is missing or cannot be read; write strings in quotes, lists in [ ], true or false in small letters",
     "Expected '='": "write NAME = VALUE",
     "Invalid statement": "write NAME = VALUE or [SECTION]",
-    "Cannot overwrite a value": "this setting is there already; keep one",
-    "Cannot declare": "this section is there already; keep one",
-    "Unterminated string": "close the text with its quote",
-    "Illegal character": "close the text with its quote, or remove the character",
+    "Cannot overwrite a value": "this setting is set twice; keep one",
+    "Cannot declare": "this section is there twice; keep one",
+    "Unterminated string": "close the string with its quote",
+    "Illegal character": "close the string with its quote, or remove the character",
     "Expected newline": "something follows the value; write one setting a line",
     "Expected ']'": "close the section's name with ]",
     "Unclosed array": "close the list with ], and separate its values with commas",
-    "Unescaped": "write each \\ as \\\\, or the text in single quotes",
+    "Unescaped": "write each \\ as \\\\, or the string in single quotes",
 }
 
 
 def read_file(path: Path) -> tuple[dict[str, Any], str]:
-    """Its values and its text. Raises SettingsError."""
+    """The values and the text of a file. Raises SettingsError."""
     try:
         text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
     except OSError as error:
@@ -40,18 +40,18 @@ def read_file(path: Path) -> tuple[dict[str, Any], str]:
     except UnicodeDecodeError as error:
         before = error.object[: error.start].split(b"\n")
         at = f"{path}:{len(before)}:{len(before[-1]) + 1}"
-        raise SettingsError([f"{at}: is not TOML: a character is not in UTF-8; save the file in UTF-8"]) from None
+        raise SettingsError([f"{at}: is not TOML: a character is not UTF-8; save the file in UTF-8"]) from None
     try:
         return tomllib.loads(text), text
     except tomllib.TOMLDecodeError:
         raise SettingsError([f"{path}:{fault}" for fault in syntax_faults(text)]) from None
     except RecursionError:
-        raise SettingsError([f"{path}: is nested too deeply to be read; settings have lists of texts and numbers alone"]) from None
+        raise SettingsError([f"{path}: is nested too deeply; a setting holds strings, numbers, or a list of them"]) from None
 
 
 def syntax_faults(text: str) -> list[str]:
-    """Each begins with line and column. The parser ends at its first fault; where that fault surely ends with its line, the line is left
-    out and the rest read on."""
+    """Each fault begins with line and column. The parser stops at the first one. If that fault surely ends with its line, the line is
+    removed and the rest parsed again."""
     lines = text.split("\n")
     found: list[str] = []
     while len(found) < MOST_FAULTS and (fault := _first_fault(lines)):
@@ -82,7 +82,7 @@ def _ends_with_its_line(lines: list[str], line: int) -> bool:
 
 
 def key_lines(text: str) -> dict[Name, int]:
-    """The line on which each setting and section of a sound file begins. A statement is as few lines as the parser takes by themselves."""
+    """The first line of each setting and section of a valid file. A statement is the shortest run of lines that the parser accepts."""
     found: dict[Name, int] = {}
     section: Name = ()
     statement: list[str] = []

@@ -1,1 +1,1 @@
-"""What banners, standards and browsers say about consent, read as signals. `reader` is the way in; each standard has its own file."""
+"""Consent signals of banners, standards and browsers. `reader` is the entry point; each standard has its own file."""

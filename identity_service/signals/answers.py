@@ -1,6 +1,6 @@
-"""What a banner answers in its own names, and the strict grammars in which banners write it.
+"""A banner's answer in its own names, and the strict grammars in which banners write it.
 
-None of these readers raises. A name that is given twice makes the whole text unreadable, as either could be the forged one.
+None of these readers raises. A repeated name makes the whole text unreadable, because either of the two could be forged.
 """
 
 import base64
@@ -22,9 +22,9 @@ _YES: Final = {"true", "1", "yes", "allow", "ACCEPT", "granted"}
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A decided banner in its own names. `others`: what holds for a name that `states` lacks: False where the banner lists only what
-    was accepted, the one choice where it is a single switch. `ends_at`: when the banner asks again. `stored`: told at each load, too, not
-    only when the person acts."""
+    """A decided banner in its own names. `others`: the state of names that `states` lacks: False if the banner lists only what was
+    accepted, or the choice itself if it is a single switch. `ends_at`: when the banner asks again. `stored`: the banner also reports it
+    at each load, not only when the person acts."""
 
     states: Mapping[str, bool | None] = field(default_factory=dict)
     others: bool | None = None
@@ -37,7 +37,8 @@ class Answer:
 
 
 def millis(time: object) -> Millis | None:
-    """Milliseconds, seconds (as number or digits) or ISO 8601 with its zone, between 2001 and 2286; a local time could be any."""
+    """Reads milliseconds, seconds (a number or digits) or ISO 8601 with a zone, between 2001 and 2286. A time without a zone is
+    ambiguous."""
     if isinstance(time, str):
         return millis(int(time)) if re.fullmatch(r"[0-9]{10,13}", time) else _iso_millis(time)
     if isinstance(time, bool) or not isinstance(time, int | float):
@@ -58,7 +59,7 @@ def _iso_millis(text: str) -> Millis | None:
 
 
 def version(value: object) -> str | None:
-    """A banner's version of its texts; 0 is how banners write that they keep none."""
+    """A banner's version of its texts. Banners write 0 if they have none."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None
     text = str(value) if isinstance(value, str) or 0 <= value < 10**16 else ""
@@ -66,7 +67,7 @@ def version(value: object) -> str | None:
 
 
 def text_of(raw: str) -> str | None:
-    """Percent-decoded; None for a broken escape, no UTF-8, a control character, or more than 16 KiB."""
+    """The percent-decoded text. None for a broken escape, invalid UTF-8, a control character, or more than 16 KiB."""
     if len(raw) > LONGEST or _BROKEN_ESCAPE.search(raw):
         return None
     try:
@@ -77,14 +78,14 @@ def text_of(raw: str) -> str | None:
 
 
 def json_object(text: str | None) -> Mapping[str, object]:
-    """Empty when `text` is no JSON object."""
+    """Empty if `text` is not a JSON object."""
     try:
-        return mapping(json.loads(text or "", object_pairs_hook=once))
+        return mapping(json.loads(text or "", object_pairs_hook=unique_pairs))
     except (ValueError, RecursionError):
         return {}
 
 
-def once(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+def unique_pairs(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
     told = list(pairs)
     if len(found := dict(told)) < len(told):
         raise ValueError("a name is given twice")
@@ -92,7 +93,7 @@ def once(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
 
 
 def pairs_of(grammar: re.Pattern[str], parts: Iterable[str]) -> dict[str, str] | None:
-    """Every part must match the whole grammar, and no name may return."""
+    """None unless every part matches the grammar completely, and no name is repeated."""
     found: dict[str, str] = {}
     for part in parts:
         match = grammar.fullmatch(part)
@@ -103,7 +104,7 @@ def pairs_of(grammar: re.Pattern[str], parts: Iterable[str]) -> dict[str, str] |
 
 
 def base64_object(raw: str) -> Mapping[str, object]:
-    """Of a cookie that holds JSON in base64; empty when it does not."""
+    """The object of a cookie that holds JSON in base64. Empty if it does not."""
     try:
         return json_object(base64.b64decode(text_of(raw) or "", validate=True).decode())
     except ValueError:
@@ -119,16 +120,16 @@ def names(value: object) -> list[str]:
 
 
 def booleans(value: object) -> dict[str, bool | None]:
-    """What is not exactly true or false is undecided: `1` and `"true"` are not."""
+    """Anything except true and false is undecided, also `1` and `"true"`."""
     return {name: state if isinstance(state, bool) else None for name, state in mapping(value).items()}
 
 
-def worded(value: object, *words: str) -> dict[str, bool | None]:
-    """States said by two `words` of this banner; any other word is undecided."""
+def states_of_words(value: object, *words: str) -> dict[str, bool | None]:
+    """States written as one of two `words`. Any other word is undecided."""
     return {name: word in _YES if isinstance(word, str) and word in words else None for name, word in mapping(value).items()}
 
 
-def listed(accepted: object, rejected: object) -> dict[str, bool | None]:
+def states_of_lists(accepted: object, rejected: object) -> dict[str, bool | None]:
     """A name in both lists is undecided."""
     yes, no = set(names(accepted)), set(names(rejected))
     return {name: None if name in yes & no else name in yes for name in yes | no}
@@ -139,16 +140,16 @@ def detail_of(event: Mapping[str, object]) -> Mapping[str, object]:
     return mapping(event.get("detail")) or event
 
 
-def called(event: Mapping[str, object]) -> list[str]:
+def event_names(event: Mapping[str, object]) -> list[str]:
     """The event's names: a callback's as `event`, a DOM event's as `type`."""
     return [name for name in (event.get("event"), event.get("type")) if isinstance(name, str)]
 
 
-def only(read: Callable[[str], Answer | None]) -> Callable[[Mapping[str, str]], Answer | None]:
-    """Two cookies of one banner, as of two sites, are nobody's one choice."""
+def of_single_cookie(read: Callable[[str], Answer | None]) -> Callable[[Mapping[str, str]], Answer | None]:
+    """Reads a single cookie. Two cookies of one banner, such as those of two sites, are not one choice."""
     return lambda cookies: read(*cookies.values()) if len(cookies) == 1 else None
 
 
 def of_json(read: Callable[[Mapping[str, object]], Answer | None]) -> Callable[[Mapping[str, str]], Answer | None]:
-    """From the one cookie that holds JSON, percent-encoded or not."""
-    return only(lambda raw: read(json_object(text_of(raw))))
+    """Reads a single cookie that holds JSON, percent-encoded or not."""
+    return of_single_cookie(lambda raw: read(json_object(text_of(raw))))

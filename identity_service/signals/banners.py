@@ -1,7 +1,7 @@
-"""The consent banners that this service reads: one entry each, by the name under which `/v1/consents/{source}` takes it.
+"""The consent banners that this service reads. Each has one entry, under its name in `/v1/consents/{source}`.
 
-An entry reads the banner's event and its cookies, and translates its names into our purposes. A banner that speaks a standard of the IAB
-says so: its TC and GPP strings are then read as those.
+An entry reads the banner's event and cookies, and maps its names to the service's purposes. If a banner also uses standards of the IAB, its
+TC and GPP strings are read too.
 """
 
 import re
@@ -12,14 +12,14 @@ from typing import Final
 from identity_service.model.consent import Choice, Millis
 from identity_service.signals import hosted_banners as hosted
 from identity_service.signals import installed_banners as installed
-from identity_service.signals.answers import Answer, of_json, only
+from identity_service.signals.answers import Answer, of_json, of_single_cookie
 
 
 @dataclass(frozen=True, slots=True)
 class BannerReading:
-    """What a decided banner says. `choice`: storage and measurement together, None where only `sale_share_opt_out` is said. `decided_at`
-    and `policy_version` are the banner's own; `visitor` is the user reference in a server's webhook, and proves nothing by itself.
-    `stored`: the banner's state, rather than what happened to it just now. `ends_at`: when the banner asks again."""
+    """The content of a decided banner. `choice`: storage and measurement together, None if it only has `sale_share_opt_out`.
+    `decided_at` and `policy_version`: the banner's own. `visitor`: the user reference in a server's webhook, which proves nothing by
+    itself. `stored`: the banner's state rather than an action of the person. `ends_at`: when the banner asks again."""
 
     choice: Choice | None
     decided_at: Millis | None = None
@@ -31,13 +31,13 @@ class BannerReading:
 
 
 def _nothing(_: Mapping[str, object]) -> None:
-    """Of a banner that tells nothing in this way."""
+    """For a banner that does not use this way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Banner:
-    """`needed`: the banner's names that stand for storage and measurement unless the shop names others. `cookie`: its whole name.
-    `standards`: those of the IAB that it speaks. `tc_string`: the TC string in members that are the banner's own."""
+    """`needed`: the banner's names for storage and measurement, unless the shop sets others. `cookie`: a pattern for its whole name.
+    `standards`: those of the IAB that it uses. `tc_string`: reads the TC string from the banner's own members."""
 
     needed: Collection[str]
     event: Callable[[Mapping[str, object]], Answer | None] = _nothing
@@ -50,28 +50,28 @@ class Banner:
 _TABLE: Final = {
     "axeptio": Banner({"visitor_id"}, hosted.axeptio_event, "axeptio_cookies", of_json(hosted.axeptio)),
     "borlabs": Banner({"statistics"}, installed.borlabs_event, "borlabs-cookie", of_json(installed.borlabs)),
-    "c15t": Banner({"measurement"}, installed.c15t_event, "c15t", only(installed.c15t)),
+    "c15t": Banner({"measurement"}, installed.c15t_event, "c15t", of_single_cookie(installed.c15t)),
     "complianz": Banner({"statistics"}, installed.complianz_event, "cmplz_[a-z_-]{1,40}", installed.complianz),
     "consentmanager": Banner({"1", "8"}, hosted.consentmanager_event, standards=("tcf", "gpp"), tc_string=hosted.consentmanager_tc),
     "cookie-information": Banner(
         {"cookie_cat_statistic"}, hosted.cookie_information_event, "CookieInformationConsent", of_json(hosted.cookie_information)
     ),
-    "cookiebot": Banner({"statistics"}, hosted.cookiebot_event, "CookieConsent", only(hosted.cookiebot)),
+    "cookiebot": Banner({"statistics"}, hosted.cookiebot_event, "CookieConsent", of_single_cookie(hosted.cookiebot)),
     "cookiefirst": Banner({"performance"}, hosted.cookiefirst_event, "cookiefirst-consent", of_json(hosted.cookiefirst)),
-    "cookiehub": Banner({"analytics"}, hosted.cookiehub_event, "cookiehub", only(hosted.cookiehub)),
-    "cookieyes": Banner({"analytics"}, hosted.cookieyes_event, "cookieyes-consent", only(hosted.cookieyes)),
-    "didomi": Banner({"cookies", "measure_content_performance"}, hosted.didomi_event, "didomi_token", only(hosted.didomi)),
+    "cookiehub": Banner({"analytics"}, hosted.cookiehub_event, "cookiehub", of_single_cookie(hosted.cookiehub)),
+    "cookieyes": Banner({"analytics"}, hosted.cookieyes_event, "cookieyes-consent", of_single_cookie(hosted.cookieyes)),
+    "didomi": Banner({"cookies", "measure_content_performance"}, hosted.didomi_event, "didomi_token", of_single_cookie(hosted.didomi)),
     "iubenda": Banner({"4"}, hosted.iubenda_event, "_iub_cs-s?[0-9]{1,12}", of_json(hosted.iubenda)),
     "ketch": Banner({"analytics"}, hosted.ketch_event, "_swb_consent_|_ketch_consent_v1_", hosted.ketch),
     "klaro": Banner({"visitor-id"}, installed.klaro_event, "klaro", of_json(installed.services)),
     "onetrust": Banner({"C0002"}, hosted.onetrust_event, "Optanon(Consent|AlertBoxClosed)", hosted.onetrust),
     "orejime": Banner({"visitor-id"}, installed.orejime_event, "orejime", of_json(installed.services)),
-    "osano": Banner({"ANALYTICS"}, hosted.osano_event, "cookieconsent_status", only(hosted.osano)),
+    "osano": Banner({"ANALYTICS"}, hosted.osano_event, "cookieconsent_status", of_single_cookie(hosted.osano)),
     "react-cookie-consent": Banner({"consent"}, installed.react_event, "CookieConsent(-legacy)?", installed.react),
     "shopify": Banner({"analytics"}, hosted.shopify_event),
     "silktide": Banner({"analytics"}, installed.silktide_event),
     "sourcepoint": Banner({"1", "8"}, standards=("tcf", "gpp"), tc_string=hosted.sourcepoint_tc),
-    "tarteaucitron": Banner({"visitorid"}, installed.tarteaucitron_event, "tarteaucitron", only(installed.tarteaucitron)),
+    "tarteaucitron": Banner({"visitorid"}, installed.tarteaucitron_event, "tarteaucitron", of_single_cookie(installed.tarteaucitron)),
     "termly": Banner({"analytics"}, hosted.termly_event),
     "trustarc": Banner({"1"}, hosted.trustarc_event, "notice_(gdpr_prefs|preferences|behavior)", hosted.trustarc),
     "usercentrics": Banner({"functional"}, hosted.usercentrics_event),
@@ -83,9 +83,9 @@ BANNERS: Final = frozenset(_TABLE)
 
 
 def read_event(source: str, event: Mapping[str, object], categories: frozenset[str] | None = None) -> BannerReading | None:
-    """`event`: the callback as its JSON, or the banner's cookies as members by name; where both come and contradict, the refusal counts.
+    """`event`: the callback's JSON, or the banner's cookies as members by name. If both are sent and differ, the refusal counts.
 
-    None is absent: not decided yet, unreadable, or silent about `categories` (the shop's own names, all of which must be granted).
+    None: undecided, unreadable, or without `categories` (the shop's own names; all of them must be granted).
     """
     banner = _TABLE.get(source)
     texts = {name: text for name, text in event.items() if isinstance(text, str)}
@@ -99,12 +99,12 @@ def standards_spoken(source: str) -> tuple[str, ...]:
 
 
 def tc_string_of(source: str, members: Mapping[str, object]) -> str | None:
-    """The TC string that the banner keeps, or tells in its own callback: state that it repeats."""
+    """The TC string in the banner's cookie or callback. It counts as state that the banner repeats."""
     return _TABLE[source].tc_string(members) if source in _TABLE else None
 
 
 def read_cookies(source: str, cookies: Mapping[str, str], categories: frozenset[str] | None = None) -> BannerReading | None:
-    """As `read_event`, from raw cookies."""
+    """Like `read_event`, from raw cookies."""
     banner = _TABLE.get(source)
     own = {name: text for name, text in cookies.items() if banner and re.fullmatch(banner.cookie, name)}
     reading = _reading(banner.text(own), categories or banner.needed) if banner and own else None
@@ -112,7 +112,7 @@ def read_cookies(source: str, cookies: Mapping[str, str], categories: frozenset[
 
 
 def _reading(answer: Answer | None, needed: Collection[str]) -> BannerReading | None:
-    """One refusal refuses; a grant needs every name granted."""
+    """One refused name is a refusal. A grant needs every name granted."""
     told = [answer.states.get(name, answer.others) for name in needed] if answer else []
     if answer is None or not told:
         return None

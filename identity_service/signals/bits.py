@@ -1,4 +1,4 @@
-"""Big-endian bit fields in base64url text without padding (RFC 4648 section 5), as TC strings and GPP strings carry them."""
+"""Big-endian bit fields in base64url text without padding (RFC 4648 section 5), the encoding of TC and GPP strings."""
 
 import re
 from base64 import urlsafe_b64decode
@@ -7,10 +7,9 @@ _ALPHABET = re.compile(r"[A-Za-z0-9_-]*")
 
 
 class Bits:
-    """Reads once, from the first bit on. Each character is six bits, so any number of characters is whole text, as GPP headers need.
+    """Reads once, from the first bit on. Each character has six bits, so a text may have any number of characters, as GPP headers do.
 
-    Raises ValueError for a character outside the alphabet and for a read past the end. A read costs the bytes it covers, never the
-    length of the text.
+    Raises ValueError for a character outside the alphabet, and for a read past the end. The cost of a read depends on its length only.
     """
 
     __slots__ = ("_at", "_bytes", "_end")
@@ -27,7 +26,7 @@ class Bits:
         return self._end - self._at
 
     def take(self, n: int) -> int:
-        """The next `n` bits as a number; nothing is read when fewer are left."""
+        """The next `n` bits as a number. Raises ValueError without reading if fewer are left."""
         if not 0 <= n <= self.left:
             raise ValueError("short read")
         start, stop = self._at, self._at + n

@@ -1,9 +1,10 @@
-"""The GPP string of the IAB: a header that lists section IDs, then the sections, each with an encoding of its own; and the US Privacy
-string that it replaces, four characters that are still sent.
+"""The GPP string of the IAB, and the US Privacy string that it replaces: four characters, still in use.
 
-Sources: github.com/InteractiveAdvertisingBureau/Global-Privacy-Platform, "Consent String Specification" and the page of each section;
-where they differ from the strings that CMPs send, the order of github.com/IABTechLab/iabgpp-es 3.2.0 counts. Only what this service
-asks is decoded: the TC string as it stands, and whether any US section says "do not sell, share or target".
+A GPP string has a header with section IDs, followed by the sections, each with its own encoding. Only two things are read: the TC string,
+unchanged, and whether any US section says "do not sell, share or target".
+
+Sources: github.com/InteractiveAdvertisingBureau/Global-Privacy-Platform, "Consent String Specification" and the page of each section. If
+they differ from the strings that CMPs send, the order of github.com/IABTechLab/iabgpp-es 3.2.0 applies.
 github.com/InteractiveAdvertisingBureau/USPrivacy, "US Privacy String": version, notice, opt-out of sale, LSPA.
 """
 
@@ -28,14 +29,14 @@ _INVALID = 3
 
 
 def us_privacy_opt_out(text: str) -> bool | None:
-    """False says only "not opted out so far"; None is a string that does not apply or cannot be read."""
+    """False means "not opted out so far". None: the string does not apply or cannot be read."""
     read = _STRING.fullmatch(text)
     return _OPT_OUT.get(read[1]) if read else None
 
 
 @dataclass(frozen=True, slots=True)
 class GppReading:
-    """`sale_share_opt_out`: False says that a section tells "did not opt out" and none tells an opt-out; None that no section tells."""
+    """`sale_share_opt_out`: True if a section has an opt-out; False if one says "did not opt out" and none opts out; else None."""
 
     tc_string: str | None
     sale_share_opt_out: bool | None
@@ -43,10 +44,14 @@ class GppReading:
 
 @dataclass(frozen=True, slots=True)
 class _GppCore:
-    """The core of a US section: six bits, then fields of 2 bits, of which `opt_outs` are the sale, sharing and targeted advertising
-    opt-outs (0 not applicable, 1 opted out, 2 did not opt out, 3 invalid). `sizes`: how many fields, by the version that the six bits tell,
-    from 1 on. `of_mspa`: the six bits tell the version of the MSPA instead, and every value of it has the same fields. `gpc`: its
-    sub-sections start with a type; the others carry sensitive data there, without a type, that would read as one."""
+    """The core of a US section: six bits, then fields of two bits.
+
+    opt_outs   positions of the opt-outs of sale, sharing and targeted advertising
+               (0 not applicable, 1 opted out, 2 did not opt out, 3 invalid)
+    sizes      number of fields by the version in the six bits, from 1 on
+    of_mspa    the six bits hold the version of the MSPA instead, and all of its versions have the same fields
+    gpc        sub-sections start with a type; other sections hold sensitive data there, which could be mistaken for a type
+    """
 
     opt_outs: tuple[int, ...]
     sizes: tuple[int, ...]
@@ -54,7 +59,7 @@ class _GppCore:
     gpc: bool = True
 
     def size(self, version: int) -> int | None:
-        """None for a version that nobody described: what follows its opt-outs is not known."""
+        """None for an unknown version: the fields after its opt-outs are not known."""
         if self.of_mspa:
             return self.sizes[0]
         return self.sizes[version - 1] if 1 <= version <= len(self.sizes) else None
@@ -86,9 +91,9 @@ _CORES = {
 
 
 def read_gpp(text: str, applicable: frozenset[int] | None) -> GppReading | None:
-    """None when the string as a whole cannot be read; a section that cannot be read is absent alone.
+    """None if the string as a whole cannot be read. An unreadable section is ignored.
 
-    `applicable`: IDs of the sections in force. None: the sender did not tell, so all count. Empty: none applies, or not known yet.
+    `applicable`: IDs of the sections in force. None: the sender did not say, so all count. Empty: none applies, or it is not known yet.
     """
     if len(text) > MAX_CHARS or _TEXT.fullmatch(text) is None:
         return None
@@ -106,7 +111,7 @@ def read_gpp(text: str, applicable: frozenset[int] | None) -> GppReading | None:
 def _section_ids(header: Bits) -> list[int]:
     """Raises ValueError unless the header is read to its end.
 
-    The specification fills it up to 6 bits, the library of the IAB to 8 and then 6: any number of zero bits may follow the range.
+    Any number of zero bits may follow the range: the specification pads to 6 bits, the IAB's library to 8 and then 6.
     """
     if header.take(6) != _HEADER_TYPE or header.take(6) != _HEADER_VERSION:
         raise ValueError("not a GPP header")
@@ -117,7 +122,7 @@ def _section_ids(header: Bits) -> list[int]:
         is_group = header.flag()
         first = last + _fibonacci(header)
         last = first + _fibonacci(header) if is_group else first
-        # Every entry moves on by one at least, so this ends the loop too, whatever count the header claims.
+        # Every entry adds at least one, so this also ends the loop, whatever count the header claims.
         if last > MAX_SECTION_ID:
             raise ValueError("no such section")
         ids.extend(range(first, last + 1))
@@ -128,7 +133,7 @@ def _section_ids(header: Bits) -> list[int]:
 
 
 def _fibonacci(bits: Bits) -> int:
-    """A number of at least 1: place values 1, 2, 3, 5, 8 … from the first bit on, ended by two ones."""
+    """A Fibonacci-coded number of at least 1: place values 1, 2, 3, 5, 8 … from the first bit on, ended by two ones."""
     total, place, following, was_one = 0, 1, 2, False
     while place <= 2 * MAX_SECTION_ID:
         is_one = bits.flag()
@@ -140,7 +145,7 @@ def _fibonacci(bits: Bits) -> int:
 
 
 def _any_opt_out(sections: dict[int, str]) -> bool | None:
-    """One opt-out wins over every "did not opt out"."""
+    """One opt-out overrides every "did not opt out"."""
     answers = {_us_opt_out(at, part) for at, part in sections.items()}
     if True in answers:
         return True
@@ -157,8 +162,8 @@ def _us_opt_out(section_id: int, section: str) -> bool | None:
 
 
 def _read_us_section(section_id: int, section: str) -> bool | None:
-    """Raises ValueError for a core that is not whole: what a cut took away could have been the opt-out. Of a version that nobody described
-    the opt-outs are read where the described ones have them, and only an opt-out counts."""
+    """Raises ValueError for a truncated core, because the missing part could have been the opt-out. In an unknown version, the opt-outs are
+    expected at the known positions, and only an opt-out counts."""
     core = _CORES.get(section_id)
     if core is None:
         return None
@@ -170,7 +175,7 @@ def _read_us_section(section_id: int, section: str) -> bool | None:
     choices = {fields[at] for at in core.opt_outs}
     if _INVALID in choices:
         return None
-    # All sub-sections are read before the answer, so that a broken one makes the section absent wherever it stands.
+    # All sub-sections are read first, so that a broken one invalidates the section, whatever its position.
     signals = [_gpc(Bits(other)) for other in others] if core.gpc else []
     if _OPTED_OUT in choices or True in signals:
         return True
@@ -178,5 +183,5 @@ def _read_us_section(section_id: int, section: str) -> bool | None:
 
 
 def _gpc(sub_section: Bits) -> bool:
-    """False for the types that are not Global Privacy Control."""
+    """False for sub-sections of another type than Global Privacy Control."""
     return sub_section.take(2) == _GPC_TYPE and sub_section.flag()

@@ -1,7 +1,7 @@
-"""Banners that a vendor hosts: what each tells in its event and in its cookie.
+"""Banners that a vendor hosts: the content of their events and cookies.
 
-A reader returns what the banner says in its own names, or None when that is undecided or not exactly of its shape. Banners call back
-before anybody chose, so each reader asks for a proof of the choice: a member, a second cookie, or the event's own name. None raises.
+A reader returns the banner's answer in its own names, or None if it is undecided or has an unexpected form. Banners also call back before a
+choice, so each reader requires evidence of one: a member, a second cookie, or the name of the event. No reader raises.
 """
 
 import re
@@ -14,17 +14,17 @@ from identity_service.signals.answers import (
     Answer,
     base64_object,
     booleans,
-    called,
     detail_of,
-    listed,
+    event_names,
     mapping,
     millis,
     names,
-    once,
     pairs_of,
+    states_of_lists,
+    states_of_words,
     text_of,
+    unique_pairs,
     version,
-    worded,
 )
 
 _NO_ACT: Final = ("oninitialpageload", "onnoneuregion", "onsessionrestored", "onmobilesessionrestore", "onessentialchange")
@@ -44,8 +44,8 @@ def cookiebot_event(event: Mapping[str, object]) -> Answer | None:
 
 
 def cookiebot(raw: str) -> Answer | None:
-    """`{stamp:'…',necessary:true,…,method:'explicit',ver:1,utc:1729950414219}`: a JavaScript literal (cookiebot.com/en/developer), read
-    member by member, so that no text inside quotes can pass for a member."""
+    """`{stamp:'…',necessary:true,…,method:'explicit',ver:1,utc:1729950414219}`: a JavaScript literal (cookiebot.com/en/developer). It is
+    parsed member by member, so that text inside quotes cannot pass as a member."""
     text = text_of(raw) or ""
     if not (text.startswith("{") and text.endswith("}")):
         return None
@@ -57,11 +57,11 @@ def cookiebot(raw: str) -> Answer | None:
         found[match[1]], at = match[2], match.end()
     if found.get("method") != "'explicit'":
         return None
-    return Answer(worded(found, "true", "false"), None, millis(found.get("utc")), version(found.get("ver")))
+    return Answer(states_of_words(found, "true", "false"), None, millis(found.get("utc")), version(found.get("ver")))
 
 
 def onetrust_event(event: Mapping[str, object]) -> Answer | None:
-    """`OneTrustGroupsUpdated` and its like fire at each load too: the alert box's cookie must come along."""
+    """`OneTrustGroupsUpdated` and similar events also fire at each load, so the alert box's cookie is required."""
     closed, groups = event.get("OptanonAlertBoxClosed"), event.get("detail")
     decided_at = millis(text_of(closed)) if isinstance(closed, str) else None
     active = [name for joined in names(groups) for name in joined.split(",") if name]
@@ -69,25 +69,25 @@ def onetrust_event(event: Mapping[str, object]) -> Answer | None:
 
 
 def onetrust(cookies: Mapping[str, str]) -> Answer | None:
-    """`groups=C0001:1,C0002:0&interactionCount=1&isGpcEnabled=0`, form-encoded; before a choice it holds the defaults, so only the time
-    at which the alert box was closed makes it a choice (developer.onetrust.com/onetrust/docs/javascript-events-guide). While it waits to
-    ask again there is none."""
+    """`groups=C0001:1,C0002:0&interactionCount=1&isGpcEnabled=0`, form-encoded. Before a choice it holds the defaults, so it counts only
+    with the time at which the alert box was closed (developer.onetrust.com/onetrust/docs/javascript-events-guide), and not while the
+    banner waits to ask again."""
     raw, decided_at = cookies.get("OptanonConsent", ""), millis(text_of(cookies.get("OptanonAlertBoxClosed", "")))
     if text_of(raw) is None:
         return None
     try:
-        fields = once(parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=100))
+        fields = unique_pairs(parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=100))
     except ValueError:
         return None
     opted_out = True if fields.get("isGpcEnabled") == "1" else None
     acted = decided_at is not None and re.fullmatch(r"0*[1-9][0-9]*", str(fields.get("interactionCount", "1")))
     asking_again = str(fields.get("AwaitingReconsent", "")).lower() == "true"
     groups = pairs_of(_GROUP, str(fields.get("groups", "")).split(",")) if acted and not asking_again else None
-    return Answer(worded(groups or {}, "1", "0"), None, decided_at, None, opted_out) if groups or opted_out else None
+    return Answer(states_of_words(groups or {}, "1", "0"), None, decided_at, None, opted_out) if groups or opted_out else None
 
 
 def usercentrics_event(event: Mapping[str, object]) -> Answer | None:
-    """`consent_status`: its services and `ucCategory`, where `null` is a mixed category; `UC_UI_CMP_EVENT` tells all or nothing
+    """`consent_status` has services and `ucCategory`, where `null` is a mixed category. `UC_UI_CMP_EVENT` accepts or denies all
     (usercentrics.com/docs/web/features/v2/events_v2)."""
     status = detail_of(event)
     if status.get("type") in ("ACCEPT_ALL", "DENY_ALL"):
@@ -100,8 +100,8 @@ def usercentrics_event(event: Mapping[str, object]) -> Answer | None:
 
 
 def didomi_event(event: Mapping[str, object]) -> Answer | None:
-    """A server's webhook, or the browser's status; a deleted event and a changed user are no choice, and another law's event may
-    carry defaults (developers.didomi.io/api-and-platform/consents/events/consent-event-schema)."""
+    """A server's webhook, or the browser's status. A deleted event and a changed user are no choices. An event under another law may
+    contain defaults (developers.didomi.io/api-and-platform/consents/events/consent-event-schema)."""
     if "parameters" not in event:
         status = detail_of(event)
         return _didomi_browser(status) if status.get("regulation", "gdpr") == "gdpr" else None
@@ -117,14 +117,14 @@ def didomi_event(event: Mapping[str, object]) -> Answer | None:
 
 
 def _didomi_entries(entries: object) -> dict[str, bool | None]:
-    """An ID that is listed twice with two answers is undecided."""
+    """An ID that is listed with two different answers is undecided."""
     told = [mapping(entry) for entry in entries] if isinstance(entries, list | tuple) else []
     accepted = [entry.get("id") for entry in told if entry.get("enabled") is True]
-    return listed(accepted, [entry.get("id") for entry in told if entry.get("enabled") is False])
+    return states_of_lists(accepted, [entry.get("id") for entry in told if entry.get("enabled") is False])
 
 
 def _didomi_browser(status: Mapping[str, object]) -> Answer:
-    """`getCurrentUserStatus()` holds an object for each purpose, the older status two lists as the cookie does."""
+    """`getCurrentUserStatus()` has an object for each purpose. The older status has two lists, as the cookie has."""
     purposes = mapping(status.get("purposes"))
     if "enabled" in purposes or "disabled" in purposes:
         return _didomi_status(status)
@@ -139,7 +139,7 @@ def didomi(raw: str) -> Answer | None:
 
 def _didomi_status(status: Mapping[str, object]) -> Answer:
     vendors, purposes = mapping(status.get("vendors")), mapping(status.get("purposes"))
-    states = [listed(each.get("enabled"), each.get("disabled")) for each in (vendors, purposes)]
+    states = [states_of_lists(each.get("enabled"), each.get("disabled")) for each in (vendors, purposes)]
     return Answer(states[0] | states[1], None, millis(status.get("updated")))
 
 
@@ -148,8 +148,8 @@ def iubenda_event(event: Mapping[str, object]) -> Answer | None:
 
 
 def iubenda(preference: Mapping[str, object]) -> Answer | None:
-    """The JSON of `_iub_cs-<site>`, which `onPreferenceExpressed` gets too: `purposes`, or one `consent` where they are not asked for
-    separately; only `{"id": …}` is no choice (iubenda.com/en/help/1205)."""
+    """The JSON of `_iub_cs-<site>`, which is also passed to `onPreferenceExpressed`: `purposes`, or one `consent` for all. `{"id": …}`
+    alone is no choice (iubenda.com/en/help/1205)."""
     whole, purposes = preference.get("consent"), booleans(preference.get("purposes"))
     if whole is not False and "purposes" in preference:
         return Answer(purposes, None, millis(preference.get("timestamp")))
@@ -160,50 +160,50 @@ def cookieyes_event(event: Mapping[str, object]) -> Answer | None:
     """`cookieyes_consent_update`, or the state as `getCkyConsent()` and `cookieyes_banner_load` give it."""
     state = detail_of(event)
     if "accepted" in state or "rejected" in state:
-        return Answer(listed(state.get("accepted"), state.get("rejected")))
+        return Answer(states_of_lists(state.get("accepted"), state.get("rejected")))
     return Answer(booleans(state.get("categories")), stored=True) if state.get("isUserActionCompleted") is True else None
 
 
 def cookieyes(raw: str) -> Answer | None:
-    """`consentid:…,consent:yes,action:yes,…,analytics:no`; `action` is empty until the person acts, while the categories of an opt-out
-    region already say yes (cookieyes.com/documentation)."""
+    """`consentid:…,consent:yes,action:yes,…,analytics:no`. `action` is empty until the person acts, but the categories of an opt-out
+    region say yes before that (cookieyes.com/documentation)."""
     pairs = pairs_of(_PAIR, (text_of(raw) or "").split(",")) or {}
     if pairs.get("action") != "yes":
         return None
-    states = worded(pairs, "yes", "no")
+    states = states_of_words(pairs, "yes", "no")
     return Answer({name: state and pairs.get("consent") != "no" for name, state in states.items()})
 
 
 def osano_event(event: Mapping[str, object]) -> Answer | None:
-    """`osano-cm-consent-saved`, never the unsaved toggle `…-changed`; or the open-source banner's one switch, where `dismiss` is no
-    choice, and nor is what an opt-out banner allows by itself."""
+    """`osano-cm-consent-saved`, but not the unsaved `…-changed`. Or the single switch of the open-source banner: `dismiss` is no choice,
+    nor is the default of an opt-out banner."""
     state = detail_of(event)
-    if "onRevokeChoice" in called(event):
+    if "onRevokeChoice" in event_names(event):
         return Answer(others=False)
     if "status" in state:
         asked = state["status"] == "deny" or state.get("type") in (None, "opt-in", "onStatusChange")
-        return osano(state["status"]) if asked and "onInitialise" not in called(event) else None
-    if any(name != "osano-cm-consent-saved" for name in called(event)):
+        return osano(state["status"]) if asked and "onInitialise" not in event_names(event) else None
+    if any(name != "osano-cm-consent-saved" for name in event_names(event)):
         return None
     told = mapping(state.get("consent")) or state
-    states = worded(told, "ACCEPT", "DENY")
+    states = states_of_words(told, "ACCEPT", "DENY")
     return Answer(states, sale_share_opt_out=states.get("OPT_OUT"))
 
 
 def osano(status: object) -> Answer | None:
-    """`cookieconsent_status` of the open-source banner: one switch, where `dismiss` only closed the notice."""
+    """`cookieconsent_status` of the open-source banner, a single switch. `dismiss` only closed the notice."""
     return Answer(others=status == "allow") if status in ("allow", "deny") else None
 
 
 def shopify_event(event: Mapping[str, object]) -> Answer:
-    """`currentVisitorConsent()` of shopify.dev/docs/api/customer-privacy: empty is no choice; `…Allowed` mixes in a region's default."""
-    states = worded(detail_of(event), "yes", "no")
+    """`currentVisitorConsent()` of shopify.dev/docs/api/customer-privacy. Empty is no choice; `…Allowed` includes a region's default."""
+    states = states_of_words(detail_of(event), "yes", "no")
     sale = states.get("sale_of_data")
     return Answer(states, sale_share_opt_out=None if sale is None else not sale)
 
 
 def cookie_information_event(event: Mapping[str, object]) -> Answer | None:
-    """The cookie's object; `CookieInformationConsentGiven`, which comes at each load too, carries nothing itself."""
+    """The cookie's object. `CookieInformationConsentGiven` also fires at each load, and has no content of its own."""
     return cookie_information(detail_of(event), stored=True)
 
 
@@ -213,18 +213,18 @@ def cookie_information(consent: Mapping[str, object], *, stored: bool = False) -
     approved, decided_at = consent.get("consents_approved"), millis(consent.get("timestamp"))
     if decided_at is None or not isinstance(approved, list | tuple):
         return None
-    return Answer(listed(approved, consent.get("consents_denied")), None, decided_at, stored=stored)
+    return Answer(states_of_lists(approved, consent.get("consents_denied")), None, decided_at, stored=stored)
 
 
 def axeptio_event(event: Mapping[str, object]) -> Answer | None:
-    """The choices of `cookies:complete`, which comes at each load of a page, too (developers.axeptio.eu)."""
+    """The choices of `cookies:complete`, which also fires at each load (developers.axeptio.eu)."""
     choices = mapping(event.get("choices")) or detail_of(event)
-    return axeptio(choices, told_complete="cookies:complete" in called(event), stored=True)
+    return axeptio(choices, told_complete="cookies:complete" in event_names(event), stored=True)
 
 
 def axeptio(choices: Mapping[str, object], *, told_complete: bool = False, stored: bool = False) -> Answer | None:
-    """The JSON of `axeptio_cookies`: `{"$$date": …, "$$completed": true, "google_analytics": false}`, a member for each of the shop's
-    vendors. `$$completed` is false until the person is through."""
+    """The JSON of `axeptio_cookies`: `{"$$date": …, "$$completed": true, "google_analytics": false}`, with a member for each of the shop's
+    vendors. `$$completed` is false until the person has finished."""
     if choices.get("$$completed", told_complete) is not True:
         return None
     states = {name: state for name, state in booleans(choices).items() if not name.startswith("$$")}
@@ -232,8 +232,8 @@ def axeptio(choices: Mapping[str, object], *, told_complete: bool = False, store
 
 
 def trustarc_event(event: Mapping[str, object]) -> Answer | None:
-    """`getGDPRConsentDecision`: buckets counted from 1, and `asserted` where the person chose; or the preference manager's message
-    `submit_preferences`, a list of buckets counted from 0."""
+    """`getGDPRConsentDecision`: buckets from 1 on, and `asserted` if the person chose. Or the preference manager's message
+    `submit_preferences`: a list of buckets from 0 on."""
     state = detail_of(event)
     decision = state.get("consentDecision")
     if state.get("source") == "asserted" and isinstance(decision, list | tuple) and decision:
@@ -247,10 +247,10 @@ def trustarc_event(event: Mapping[str, object]) -> Answer | None:
 
 
 def trustarc(cookies: Mapping[str, str]) -> Answer | None:
-    """`notice_gdpr_prefs=0,1:…` lists the buckets that are permitted: 0 required, 1 functional (which is TrustArc's word for analytics,
-    too), 2 advertising. `notice_preferences=2:…` is the highest of them; alone, as where a slider asks, it stands for all below. What
-    follows the colon, or `notice_behavior`, says `expressed` where people choose and `implied` where nobody has to: a grant needs the
-    first and bars the second, while 0 alone is a refusal."""
+    """`notice_gdpr_prefs=0,1:…` lists the permitted buckets: 0 required, 1 functional (TrustArc's word also for analytics), 2 advertising.
+    `notice_preferences=2:…` is the highest of them; alone, as from a slider, it includes all lower ones. The part after the colon, or
+    `notice_behavior`, is `expressed` if people must choose and `implied` if they need not. A grant needs `expressed` without `implied`. 0
+    alone is a refusal."""
     texts = {name: text_of(raw) for name, raw in cookies.items()}
     told, highest = texts.get("notice_gdpr_prefs", ""), texts.get("notice_preferences", "")
     if not all(texts.values()) or told is None or highest is None:
@@ -267,9 +267,9 @@ def trustarc(cookies: Mapping[str, str]) -> Answer | None:
 
 
 def consentmanager_event(event: Mapping[str, object]) -> Answer | None:
-    """`__cmp('getCMPData')`: purposes and vendors by ID, those of the lists that are missing among them refused; `userChoiceExists` is
-    false before the choice (help.consentmanager.net, JavaScript API). Or the events that tell all or nothing."""
-    for name in called(event):
+    """`__cmp('getCMPData')`: purposes and vendors by ID. Listed IDs without a state are refused. `userChoiceExists` is false before the
+    choice (help.consentmanager.net, JavaScript API). Or the events that accept or reject all."""
+    for name in event_names(event):
         if name in ("consentapproved", "consentrejected"):
             return Answer(others=name == "consentapproved", stored=True)
     state = mapping(event.get("data")) or detail_of(event)
@@ -285,22 +285,22 @@ def _members(value: object) -> list[object]:
 
 
 def consentmanager_tc(members: Mapping[str, object]) -> str | None:
-    """The TC string in the cookie `__cmpconsent<id>`, or `…x<id>` and `…s<id>` where several sites share it."""
+    """The TC string in the cookie `__cmpconsent<id>`, or `…x<id>` and `…s<id>` if several sites share it."""
     found = [text for name, text in members.items() if isinstance(text, str) and re.fullmatch("__cmpconsent[xs]?[0-9]{1,9}", name)]
     return found[0] if len(found) == 1 else None
 
 
 def sourcepoint_tc(members: Mapping[str, object]) -> str | None:
-    """What `onConsentReady` gets: `(consentUUID, euconsent)`, or `(message_type, uuid, string, info)` with the type `gdpr`. It comes at
-    each load, too (docs.sourcepoint.com)."""
+    """The arguments of `onConsentReady`: `(consentUUID, euconsent)`, or `(message_type, uuid, string, info)` with the type `gdpr`. It is
+    also called at each load (docs.sourcepoint.com)."""
     text = members.get("euconsent") or (members.get("string") if members.get("message_type") == "gdpr" else None)
     return text if isinstance(text, str) else None
 
 
 def cookiefirst_event(event: Mapping[str, object]) -> Answer | None:
-    """`cf_consent` with the categories as its detail; `cf_consent_loaded` repeats what is stored (docs.cookiefirst.com). Without a name
-    it is what is stored, which has its time."""
-    named = [name for name in called(event) if name.startswith("cf_")]
+    """`cf_consent` with the categories as its detail. `cf_consent_loaded` repeats the stored choice (docs.cookiefirst.com). An object
+    without an event's name must be the stored one, which has a timestamp."""
+    named = [name for name in event_names(event) if name.startswith("cf_")]
     nameless = not named and millis(detail_of(event).get("timestamp")) is None
     if nameless or any(name not in ("cf_consent", "cf_consent_loaded") for name in named):
         return None
@@ -309,7 +309,7 @@ def cookiefirst_event(event: Mapping[str, object]) -> Answer | None:
 
 def cookiefirst(consent: Mapping[str, object], *, stored: bool = False) -> Answer | None:
     """The JSON of `cookiefirst-consent`: `{"necessary": true, "performance": false, …, "timestamp": 1679215079, "version": "…"}`. It is
-    written with the choice; the necessary category is always granted."""
+    written with the choice. The necessary category is always granted."""
     states = booleans(consent)
     if states.get("necessary") is not True:
         return None
@@ -317,9 +317,9 @@ def cookiefirst(consent: Mapping[str, object], *, stored: bool = False) -> Answe
 
 
 def cookiehub_event(event: Mapping[str, object]) -> Answer | None:
-    """`onAllow` and `onRevoke` with their category, which come when the person acts; or the status that the others get."""
+    """`onAllow` and `onRevoke` with their category, which are called when the person acts. Or the status that other callbacks get."""
     category = event.get("category")
-    for name in called(event):
+    for name in event_names(event):
         if name in ("onAllow", "onRevoke") and isinstance(category, str):
             return Answer({category: name == "onAllow"})
     status = mapping(event.get("status")) or detail_of(event)
@@ -333,8 +333,8 @@ def cookiehub(raw: str) -> Answer | None:
 
 
 def _cookiehub_status(status: Mapping[str, object]) -> Answer | None:
-    """`{"answered": true, "implicit": false, "allAllowed": true, "categories": [{"id": "analytics", "value": true}]}`. The categories may
-    be missing where all are allowed; `implicit` (older: `implict`) is a choice that nobody made (support.cookiehub.com)."""
+    """`{"answered": true, "implicit": false, "allAllowed": true, "categories": [{"id": "analytics", "value": true}]}`. The categories
+    may be missing if all are allowed. `implicit` (older: `implict`) means that nobody chose (support.cookiehub.com)."""
     if status.get("answered") is not True or True in (status.get("implicit"), status.get("implict")):
         return None
     told = [mapping(one) for one in _members(status.get("categories"))]
@@ -345,9 +345,10 @@ def _cookiehub_status(status: Mapping[str, object]) -> Answer | None:
 
 
 def termly_event(event: Mapping[str, object]) -> Answer | None:
-    """What `Termly.on('consent')` gets: `consentState` by category, or `categories`, which lists the approved ones. A listener that comes
-    late hears it again. Without that name it may be what `initialized` gets, which are defaults (support.termly.io, JavaScript API)."""
-    if called(event) != ["consent"]:
+    """The argument of `Termly.on('consent')`: `consentState` by category, or `categories` with the approved ones. A late listener is
+    called with it again. Without that name it could be the argument of `initialized`, which has defaults (support.termly.io, JavaScript
+    API)."""
+    if event_names(event) != ["consent"]:
         return None
     state = detail_of(event)
     if isinstance(state.get("consentState"), Mapping):
@@ -357,14 +358,14 @@ def termly_event(event: Mapping[str, object]) -> Answer | None:
 
 
 def ketch_event(event: Mapping[str, object]) -> Answer | None:
-    """`userConsentUpdated`, which comes once a person's update is saved. `consent` comes at each load, with the defaults
+    """`userConsentUpdated`, which fires after a person's update is saved. `consent` fires at each load, with the defaults
     (docs.ketch.com, events of the Smart Tag)."""
-    return Answer(booleans(detail_of(event).get("purposes"))) if "userConsentUpdated" in called(event) else None
+    return Answer(booleans(detail_of(event).get("purposes"))) if "userConsentUpdated" in event_names(event) else None
 
 
 def ketch(cookies: Mapping[str, str]) -> Answer | None:
-    """`_swb_consent_`, base64 of JSON: the purposes with their legal basis, and as `context.source` what set them, `legalBasisDefault`
-    where nobody did. `_ketch_consent_v1_` has the same states without that, so that its grants prove nothing."""
+    """`_swb_consent_`, base64 of JSON: the purposes with their legal basis; `context.source` says what set them, and is
+    `legalBasisDefault` if nobody chose. `_ketch_consent_v1_` has the same states without a source, so its grants prove nothing."""
     whole, public = (base64_object(cookies.get(name, "")) for name in ("_swb_consent_", "_ketch_consent_v1_"))
     source = mapping(whole.get("context")).get("source")
     told = mapping(whole.get("purposes")) if source != "legalBasisDefault" else {}
@@ -374,7 +375,7 @@ def ketch(cookies: Mapping[str, str]) -> Answer | None:
 
 
 def _ketch_state(purpose: Mapping[str, object], *, acted: bool) -> bool | None:
-    """Without a source only what differs from the default of its legal basis was somebody's choice."""
+    """Without a source, only a state that differs from the default of its legal basis is a choice."""
     allowed, basis = purpose.get("allowed"), purpose.get("legalBasisCode")
     if allowed == "true":
         return True if basis == "consent_optin" or (acted and basis == "consent_optout") else None

@@ -1,6 +1,6 @@
-"""Banners that a shop installs, as a library or a plugin: what each tells in its event and in its cookie.
+"""Banners that a shop installs as a library or a plugin: the content of their events and cookies.
 
-A reader returns what the banner says in its own names, or None when that is undecided or not exactly of its shape. None raises.
+A reader returns the banner's answer in its own names, or None if it is undecided or has an unexpected form. No reader raises.
 """
 
 import re
@@ -14,16 +14,16 @@ from identity_service.model.consent import Millis
 from identity_service.signals.answers import (
     Answer,
     booleans,
-    called,
     detail_of,
-    listed,
+    event_names,
     mapping,
     millis,
     names,
     pairs_of,
+    states_of_lists,
+    states_of_words,
     text_of,
     version,
-    worded,
 )
 
 _FLAG: Final = re.compile(r"!([A-Za-z0-9_-]{1,64})=(true|false|wait)")
@@ -34,50 +34,50 @@ _TARTEAUCITRON: Final = re.compile(r"([A-Za-z0-9_-]{1,64})_(allowed|disallowed)"
 
 
 def klaro_event(event: Mapping[str, object]) -> Answer | None:
-    """`{changes, consents, type}` of `saveConsents`. Its other calls carry the toggles before they are saved, or the load's false. A
-    service that the shop marks as required stays true when a person declines all: that is the shop's word."""
-    unnamed = "data" in event and "saveConsents" not in called(event)
+    """`{changes, consents, type}` of `saveConsents`. Other calls have unsaved toggles, or the false of the load. A service that the shop
+    marks as required stays true when a person declines all; that is not the person's choice."""
+    unnamed = "data" in event and "saveConsents" not in event_names(event)
     saved = mapping(event["data"]) if "data" in event else detail_of(event)
-    unsaved = any(name in ("consents", "applyConsents") for name in called(event)) or not isinstance(saved.get("changes"), Mapping)
+    unsaved = any(name in ("consents", "applyConsents") for name in event_names(event)) or not isinstance(saved.get("changes"), Mapping)
     if unnamed or unsaved:
         return None
     return Answer(others=False) if saved.get("type") == "decline" else Answer(booleans(saved.get("consents")))
 
 
 def services(states: Mapping[str, object]) -> Answer:
-    """Klaro's cookie, and that of Orejime, which comes from it: JSON with a boolean for each service, written when it is saved."""
+    """The cookie of Klaro and of Orejime, its fork: JSON with a boolean for each service, written on saving."""
     return Answer(booleans(states))
 
 
 def orejime_event(event: Mapping[str, object]) -> Answer | None:
-    """The manager's `update(updatedConsents, allConsents)`, by these names (github.com/boscop-fr/orejime). One that `clear` follows carries
-    the defaults, which nothing in it shows: its sender has to leave it out."""
-    if any(name != "update" for name in called(event)) or not isinstance(event.get("updatedConsents"), Mapping):
+    """The manager's `update(updatedConsents, allConsents)`, by these names (github.com/boscop-fr/orejime). An update before `clear` has the
+    defaults without a mark of that, so the sender must not send it."""
+    if any(name != "update" for name in event_names(event)) or not isinstance(event.get("updatedConsents"), Mapping):
         return None
     return Answer(booleans(event.get("allConsents")) | booleans(event["updatedConsents"]))
 
 
 def tarteaucitron_event(event: Mapping[str, object]) -> Answer:
-    """The document's event `<key>_allowed` or `<key>_disallowed`. `_loaded` also comes where nobody was asked (a service without consent, a
-    bypassed region, browsing on without `highPrivacy`), `_added` and `tac.consent_updated` while nothing is decided."""
-    return Answer({match[1]: match[2] == "allowed" for name in called(event) if (match := _TARTEAUCITRON.fullmatch(name))})
+    """The document's event `<key>_allowed` or `<key>_disallowed`. `_loaded` also fires if nobody was asked (a service without consent, a
+    bypassed region, browsing on without `highPrivacy`); `_added` and `tac.consent_updated` also fire before a choice."""
+    return Answer({match[1]: match[2] == "allowed" for name in event_names(event) if (match := _TARTEAUCITRON.fullmatch(name))})
 
 
 def tarteaucitron(raw: str) -> Answer | None:
-    """`!key=true!other=false!third=wait`; `wait` is no choice (github.com/AmauriC/tarteaucitron.js)."""
+    """`!key=true!other=false!third=wait`. `wait` is no choice (github.com/AmauriC/tarteaucitron.js)."""
     first, *parts = (text_of(raw) or "").split("!")
     flags = pairs_of(_FLAG, (f"!{part}" for part in parts))
-    return Answer(worded(flags, "true", "false")) if flags and not first else None
+    return Answer(states_of_words(flags, "true", "false")) if flags and not first else None
 
 
 def vanilla_event(event: Mapping[str, object]) -> Answer | None:
-    """The `cookie` that the callbacks of both versions get."""
+    """The `cookie` in the callbacks of both versions."""
     return vanilla(mapping(detail_of(event).get("cookie")) or detail_of(event))
 
 
 def vanilla(cookie: Mapping[str, object]) -> Answer | None:
-    """The JSON of `cc_cookie`: the accepted categories, so a refusal is a list without ours; without `consentTimestamp` nobody chose
-    (cookieconsent.orestbida.com)."""
+    """The JSON of `cc_cookie` lists the accepted categories, so a refusal is a list without the needed ones. Without `consentTimestamp`,
+    nobody chose (cookieconsent.orestbida.com)."""
     if "level" in cookie:
         return _vanilla_2(cookie)
     accepted, chosen = _whole_list(cookie.get("categories")), millis(cookie.get("consentTimestamp"))
@@ -88,8 +88,8 @@ def vanilla(cookie: Mapping[str, object]) -> Answer | None:
 
 
 def _vanilla_2(cookie: Mapping[str, object]) -> Answer | None:
-    """Version 2 names the list `level` and is written with the choice. Since 2.8 the same list is `categories`, too, and the library asks
-    again unless all of `consent_date`, `last_consent_update` and `consent_uuid` are there."""
+    """Version 2 calls the list `level`, and writes it with the choice. Since 2.8, `categories` is the same list, and the library asks
+    again unless `consent_date`, `last_consent_update` and `consent_uuid` are all there."""
     accepted, latest = _whole_list(cookie["level"]), millis(cookie.get("last_consent_update"))
     dated = bool(latest and millis(cookie.get("consent_date")) and cookie.get("consent_uuid"))
     since_2_8 = any(name in cookie for name in ("categories", "consent_date", "consent_uuid", "last_consent_update"))
@@ -100,64 +100,64 @@ def _vanilla_2(cookie: Mapping[str, object]) -> Answer | None:
 
 
 def _whole_list(value: object) -> list[str] | None:
-    """None unless it is a list, and all of it text."""
+    """None unless it is a list of texts."""
     return names(value) if isinstance(value, list | tuple) and len(names(value)) == len(value) else None
 
 
 def react_event(event: Mapping[str, object]) -> Answer | None:
-    """The callbacks `onAccept(acceptedByScrolling)` and `onDecline` by name. Who scrolls on accepts nothing, so a call has to say that
-    nobody did. Or its cookie as a boolean."""
+    """The callbacks `onAccept(acceptedByScrolling)` and `onDecline` by name. Scrolling is no consent, so `acceptedByScrolling` must be
+    false. Or its cookie as a boolean."""
     kept = event.get("CookieConsent")
-    if "onDecline" in called(event) or isinstance(kept, bool):
-        return Answer(others=kept is True and "onDecline" not in called(event))
-    accepted = "onAccept" in called(event) and event.get("acceptedByScrolling") is False
+    if "onDecline" in event_names(event) or isinstance(kept, bool):
+        return Answer(others=kept is True and "onDecline" not in event_names(event))
+    accepted = "onAccept" in event_names(event) and event.get("acceptedByScrolling") is False
     return Answer(others=True) if accepted else None
 
 
 def react(cookies: Mapping[str, str]) -> Answer | None:
-    """`CookieConsent=true` or `false`, and the same in `CookieConsent-legacy` (github.com/Mastermindzh/react-cookie-consent): one switch.
-    Cookiebot's cookie of this name holds more and is another's."""
+    """`CookieConsent=true` or `false`, and the same in `CookieConsent-legacy` (github.com/Mastermindzh/react-cookie-consent): a single
+    switch. Cookiebot's cookie has the same name and other content."""
     told = set(cookies.values())
     return Answer(others=told == {"true"}) if told in ({"true"}, {"false"}) else None
 
 
 def wordpress(members: Mapping[str, object]) -> Answer:
-    """What changed, and only that; `statistics-anonymous` is another category and grants nothing here (wp-consent-api)."""
-    return Answer({name.removeprefix("wp_consent_"): state for name, state in worded(detail_of(members), "allow", "deny").items()})
+    """The categories that changed. `statistics-anonymous` is a category of its own and grants nothing here (wp-consent-api)."""
+    return Answer({name.removeprefix("wp_consent_"): state for name, state in states_of_words(detail_of(members), "allow", "deny").items()})
 
 
 def complianz_event(event: Mapping[str, object]) -> Answer | None:
-    """`cmplz_status_change`, once for each category that a choice concerns. In the region `other`, which is not asked, it allows all at
-    the first load. `cmplz_fire_categories` comes at each load, too."""
-    if any(name != "cmplz_status_change" for name in called(event)):
+    """`cmplz_status_change`, once for each category of a choice. In the region `other`, where nobody is asked, it allows all at the
+    first load. `cmplz_fire_categories` also fires at each load."""
+    if any(name != "cmplz_status_change" for name in event_names(event)):
         return None
     change = detail_of(event)
     category, region = change.get("category"), change.get("region")
     asked = isinstance(region, str) and region not in ("", "other")
     words = ("allow", "deny") if asked else ("deny",)
-    return Answer(worded({category: change.get("value")}, *words)) if isinstance(category, str) else None
+    return Answer(states_of_words({category: change.get("value")}, *words)) if isinstance(category, str) else None
 
 
 def complianz(cookies: Mapping[str, str]) -> Answer | None:
-    """`cmplz_statistics=allow` or `deny` and its like (complianz.io). `allow` also stands where nobody is asked; only a choice makes
-    `cmplz_banner-status` `dismissed`. Some sites put `rt_` before the names. Two that differ are undecided."""
+    """`cmplz_statistics=allow` or `deny` and similar (complianz.io). `allow` is also set if nobody is asked; only a choice sets
+    `cmplz_banner-status` to `dismissed`. Some sites put `rt_` before the names. If the two differ, the state is undecided."""
     texts = [(match[1], text) for name, text in cookies.items() if (match := _COMPLIANZ.fullmatch(name))]
-    states = listed([name for name, text in texts if text == "allow"], [name for name, text in texts if text == "deny"])
+    states = states_of_lists([name for name, text in texts if text == "allow"], [name for name, text in texts if text == "deny"])
     status, policy = ({text for name, text in texts if name == own} for own in ("banner-status", "policy_id"))
     decided = {name: state if state is False or status == {"dismissed"} else None for name, state in states.items()}
     return Answer(decided, policy_version=version(policy.pop()) if len(policy) == 1 else None)
 
 
 def borlabs_event(event: Mapping[str, object]) -> Answer | None:
-    """The cookie's object; `borlabs-cookie-consent-saved` carries nothing itself."""
+    """The cookie's object. `borlabs-cookie-consent-saved` has no content of its own."""
     answer = borlabs(detail_of(event))
     return replace(answer, stored=True) if answer else None
 
 
 def borlabs(consent: Mapping[str, object]) -> Answer | None:
-    """The JSON of `borlabs-cookie`, versions 2 and 3: `{"consents": {"essential": ["borlabs-cookie"], "statistics": ["matomo"]}, "expires":
-    "Sun, 11 Jan 2026 08:07:14 GMT", "version": 1}` (borlabs.io). It is written with the choice and lists what was accepted: a group, and
-    the services in it; the essential group, which nobody is asked for, is always there."""
+    """The JSON of `borlabs-cookie`, versions 2 and 3: `{"consents": {"essential": ["borlabs-cookie"], "statistics": ["matomo"]},
+    "expires": "Sun, 11 Jan 2026 08:07:14 GMT", "version": 1}` (borlabs.io). It is written with the choice, and lists accepted groups
+    with their services. The essential group is always there; nobody is asked about it."""
     groups = {name: names(services) for name, services in mapping(consent.get("consents")).items()}
     if not any(groups.values()):
         return None
@@ -168,7 +168,7 @@ def borlabs(consent: Mapping[str, object]) -> Answer | None:
 
 
 def _date(text: object) -> Millis | None:
-    """As HTTP writes dates."""
+    """A date in HTTP's format."""
     try:
         moment = parsedate_to_datetime(text) if isinstance(text, str) and len(text) <= 40 else None
         return millis(int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())) if moment else None
@@ -177,10 +177,10 @@ def _date(text: object) -> Millis | None:
 
 
 def silktide_event(event: Mapping[str, object]) -> Answer | None:
-    """The callbacks of its two buttons, or what it keeps in the page's storage as members by name (github.com/silktide/consent-manager):
-    `silktideCookieChoice_analytics`, in version 2 `stcm.consent.analytics`, each `true` or `false`. It keeps `true` also for who only
-    closes its dialog, where a type is on by default, and calls back for single types at each load: those prove no grant."""
-    for name in called(event):
+    """The callbacks of its two buttons, or its keys in the page's storage as members by name (github.com/silktide/consent-manager):
+    `silktideCookieChoice_analytics`, in version 2 `stcm.consent.analytics`, each `true` or `false`. `true` is no proof of a grant: it is
+    also stored when a person only closes the dialog and a type is on by default. Callbacks for single types also fire at each load."""
+    for name in event_names(event):
         if name in ("onAcceptAll", "onRejectAll"):
             return Answer(others=name == "onAcceptAll")
     told = [(match[1] or match[2], text) for name, text in event.items() if (match := _SILKTIDE.fullmatch(name))]
@@ -188,23 +188,23 @@ def silktide_event(event: Mapping[str, object]) -> Answer | None:
 
 
 def c15t_event(event: Mapping[str, object]) -> Answer | None:
-    """`onConsentChanged`, which comes after a person's save and lists both sides; `onConsentSet` comes with the defaults, too. Or the
-    object that it keeps in the page's storage (c15t.com, 2.2)."""
+    """`onConsentChanged`, which is called after a person saves, and lists allowed and denied categories. `onConsentSet` is also called
+    with the defaults. Or the object in the page's storage (c15t.com, 2.2)."""
     change = detail_of(event)
     kept = mapping(change.get("consentInfo"))
     if kept:
         states, decided_at = booleans(change.get("consents")), millis(kept.get("time"))
         return Answer(states, None, decided_at, stored=True) if decided_at and states.get("necessary") is True else None
     allowed, denied = change.get("allowedCategories"), change.get("deniedCategories")
-    if not isinstance(allowed, list) or not isinstance(denied, list) or "onConsentSet" in called(event):
+    if not isinstance(allowed, list) or not isinstance(denied, list) or "onConsentSet" in event_names(event):
         return None
-    sides, states = listed(allowed, denied), booleans(change.get("preferences"))
+    sides, states = states_of_lists(allowed, denied), booleans(change.get("preferences"))
     return Answer({name: state if state is False or sides.get(name) is True else None for name, state in states.items()})
 
 
 def c15t(raw: str) -> Answer | None:
-    """`c15t=c.necessary:1,c.measurement:1,i.t:1790000000000,i.sid:…`: what is granted, and when it was saved; what is refused is left
-    out. Without the necessary category nothing was saved yet."""
+    """`c15t=c.necessary:1,c.measurement:1,i.t:1790000000000,i.sid:…`: the granted categories, and when they were saved. Refused ones are
+    left out. Without the necessary category, nothing was saved yet."""
     pairs = pairs_of(_C15T_PAIR, (text_of(raw) or "").split(",")) or {}
     decided_at = millis(pairs.get("i.t"))
     if decided_at is None or pairs.get("c.necessary") != "1":

@@ -1,15 +1,15 @@
-"""From the consent members of a call, a banner's event or a banner's cookies to signals: what was said, by whom, and when.
+"""Reads signals from the consent members of a call, a banner's event, or a banner's cookies: what was said, by whom, and when.
 
-What a call to `/v1/visitors` carries is state: remembered, unless it tells a time. What is posted to `/v1/consents` was said now, unless it
-says otherwise, or is what a banner keeps rather than what happened (its cookies, a TC string that was merely loaded).
+State and events: a call to `/v1/visitors` sends state. It is remembered, unless it has a time. A post to `/v1/consents` was said now,
+unless it says otherwise, or sends a banner's state (its cookies, or a TC string that was only loaded).
 
-Times: the banner's own where it tells a sane one (at most five minutes ahead of ours), else the time of arrival, less the age of a post
-that is repeated. A device's clock may be slow, so what is posted within five minutes of its own time was said now. A TC string knows only
-its day. On that very day it counts as of now if the user has just acted (`useractioncomplete`); else a grant counts from the day's
-beginning and a refusal until its end, so that a replay never renews a grant nor lifts a later withdrawal.
+Times: a banner's own time counts if it is at most five minutes ahead of ours. Else the time of arrival counts, minus the age of a repeated
+post. A device's clock may be slow, so a post within five minutes of its own time was said now. A TC string only has a day. On that day it
+counts as said now if the user has just acted (`useractioncomplete`). Else a grant counts from the start of the day, and a refusal from its
+end, so that a replay neither renews a grant nor overrides a later withdrawal.
 
 Google consent mode: `analytics_storage` decides; the `ad_*` types never grant an ID
-(developers.google.com/tag-platform/security/guides/consent). Only the state of an *update* is a person's choice; a sender must not post a
+(developers.google.com/tag-platform/security/guides/consent). Only the state of an *update* is a person's choice. A sender must not post a
 `default`.
 """
 
@@ -31,12 +31,12 @@ from identity_service.signals.tcf import TcChoice, tc_choice
 
 _CHOICES = {"granted": Choice.GRANTED, "denied": Choice.REFUSED}
 SOURCES = ("tcf", "gpp", "google", *sorted(BANNERS))
-"""What a call to `/v1/consents/{source}` may report."""
+"""The sources of `/v1/consents/{source}`."""
 MOST_ASKEW = 5 * 60 * 1000
-"""How far a sender's clock may be from ours, in milliseconds: a time further ahead counts as the time of arrival, and so does the time of
-what was said within it."""
+"""Tolerance in milliseconds between a sender's clock and ours. A time further ahead is replaced by the time of arrival, and so is that of a
+choice said within it."""
 LONGEST_AGE = 30 * 86_400_000
-"""Of a repeated post, in milliseconds: a refusal that is older counts as of then, a grant not at all."""
+"""Maximal age of a repeated post, in milliseconds. An older refusal counts as being that old; an older grant does not count."""
 DAY = 86_400_000
 MOST_US_PRIVACY = 1_024
 TC_COOKIE, US_PRIVACY_COOKIE = "euconsent-v2", "usprivacy"
@@ -50,9 +50,8 @@ def google_choice(state: Mapping[str, object]) -> Choice | None:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How a statement came. `posted`: to `/v1/consents`, as something that happened; else it is state. `live`: the visitor's device makes
-    the call. `said`: `now` or `remembered`, as the sender says; None where it does not. `age`: milliseconds since it was said, of a post
-    that is repeated."""
+    """How a statement arrived. `posted`: to `/v1/consents`, as an event; else it is state. `live`: the visitor's device calls. `said`:
+    `now` or `remembered` if the sender says so. `age`: milliseconds since it was said, for a repeated post."""
 
     posted: bool = True
     live: bool = False
@@ -62,7 +61,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Reads statements for one shop at one moment; `cookies` are those of the same request."""
+    """Reads statements for one shop at one moment. `cookies`: those of the same request."""
 
     rules: SignalRules
     now: Millis
@@ -70,11 +69,11 @@ class Reader:
     delivery: Delivery = Delivery()
 
     def of_word(self, word: str) -> tuple[Signal, ...]:
-        """`granted` or `refused`; `unknown` is no signal."""
+        """One signal for `granted` or `refused`, none for `unknown`."""
         if word not in {"granted", "refused"}:
             return ()
         at, dated = self._moment(None)
-        return (self._heard(Signal("plain", Choice(word), at, raw_digest=_digest(word), dated=dated)),)
+        return (self._as_received(Signal("plain", Choice(word), at, raw_digest=_digest(word), dated=dated)),)
 
     def of_object(self, consent: Mapping[str, object], decided_at: Millis | None) -> tuple[Signal, ...]:
         """One signal for each kind of statement in `consent`."""
@@ -87,31 +86,33 @@ class Reader:
             found.append(Signal("plain", purposes_choice(choices), at, linking, _digest(purposes), dated=dated, purposes=named))
         for source in ("google", "tcf", "gpp"):
             if isinstance(member := consent.get(source), Mapping) and member:
-                found += self._uncontradicted(source, self._standard(source, member, decided_at))
+                found += self._without_contradicted_grants(source, self._standard(source, member, decided_at))
         if isinstance(text := consent.get("us_privacy"), str):
             found += self._us_privacy(text)
         versioned = [replace(one, policy_version=version) for one in found] if isinstance(version, str) else found
-        return tuple(map(self._heard, versioned))
+        return tuple(map(self._as_received, versioned))
 
     def of_event(self, source: str, event: Mapping[str, object]) -> tuple[tuple[Signal, ...], str | None]:
-        """A banner's event, or its cookies as members, and the visitor that a server's webhook names in it. A choice that the rest of
-        the event or the banner's own cookie contradicts is no grant; nor is a webhook's that tells no time, since nobody knows what came
-        after it."""
+        """Reads a banner's event, or its cookies as members. Returns its signals, and the visitor named by a server's webhook. A grant
+        does not count if the rest of the event or the banner's cookie contradicts it, or if a webhook has no time: a later choice may
+        exist."""
         if source not in BANNERS:
-            return tuple(map(self._heard, self._uncontradicted(source, self._standard(source, event, None)))), None
+            return tuple(map(self._as_received, self._without_contradicted_grants(source, self._standard(source, event, None)))), None
         reading = read_event(source, event, self.rules.categories.get(source))
-        spoken = self._spoken(source, event)
+        spoken = self._of_standards(source, event)
         if reading is None:
-            return tuple(map(self._heard, self._uncontradicted(source, spoken))), None
+            return tuple(map(self._as_received, self._without_contradicted_grants(source, spoken))), None
         stored = reading.stored and self.delivery.said != "now"
-        own, *spoken = self._uncontradicted(source, [replace(self._of_reading(source, reading, event), remembered=stored), *spoken])
+        own, *spoken = self._without_contradicted_grants(
+            source, [replace(self._of_reading(source, reading, event), remembered=stored), *spoken]
+        )
         if reading.visitor and not own.dated and own.choice is Choice.GRANTED:
             own = replace(own, choice=None)
-        heard = self._of_notice(own) if reading.visitor else self._heard(own)  # a webhook's clock is a server's
-        return (heard, *map(self._heard, spoken)), reading.visitor
+        heard = self._of_notice(own) if reading.visitor else self._as_received(own)  # a webhook's clock is a server's
+        return (heard, *map(self._as_received, spoken)), reading.visitor
 
     def of_cookies(self) -> tuple[Signal, ...]:
-        """What the cookies say of the banners that the shop wants read on every call."""
+        """Signals in the cookies of the banners that the shop has set to be read on every call."""
         found = [signal for source in self.rules.cookies for signal in self._cookie(source)]
         return tuple(self._of_notice(replace(signal, remembered=True, of_cookie=True)) for signal in found)
 
@@ -123,10 +124,10 @@ class Reader:
             return self._us_privacy(_us_privacy_text(self.cookies.get(US_PRIVACY_COOKIE, "")))
         reading = read_cookies(source, self.cookies, self.rules.categories.get(source))
         own = [self._of_reading(source, reading, {})] if reading else []
-        return (*own, *self._spoken(source, self.cookies))
+        return (*own, *self._of_standards(source, self.cookies))
 
-    def _spoken(self, source: str, members: Mapping[str, object]) -> list[Signal]:
-        """What a banner says in the words of a standard, under the banner's name."""
+    def _of_standards(self, source: str, members: Mapping[str, object]) -> list[Signal]:
+        """Signals of standards that the banner uses, under the banner's name."""
         found = [one for standard in standards_spoken(source) for one in self._standard(standard, members, None)]
         if text := tc_string_of(source, members):
             found += self._tcf({"tc_string": text, "event_status": "tcloaded"}, None)
@@ -152,7 +153,7 @@ class Reader:
             return ()
         choice = tc_choice(text, self.rules.tcf, self.now)
         decided_at = None if status == "tcloaded" else decided_at
-        loaded = not (status == "useractioncomplete" and TC_COOKIE not in member and self._happened)
+        loaded = not (status == "useractioncomplete" and TC_COOKIE not in member and self._is_event)
         return (self._of_tc("tcf", text, choice, decided_at, loaded=loaded),) if choice else ()
 
     def _gpp(self, member: Mapping[str, object]) -> tuple[Signal, ...]:
@@ -191,25 +192,25 @@ class Reader:
         return Signal(source, choice.choice, at, None, _digest(text), f"tcf-{choice.policy_version}", dated=dated, remembered=of_the_day)
 
     def _of_reading(self, source: str, reading: BannerReading, event: Mapping[str, object]) -> Signal:
-        """A grant that the banner itself counts as ended is none."""
+        """A grant does not count after the time at which the banner asks again."""
         at, dated = self._moment(reading.decided_at)
         opted_out = reading.sale_share_opt_out is True
         ended = reading.ends_at is not None and reading.ends_at <= self.now and reading.choice is Choice.GRANTED
         return Signal(source, None if ended else reading.choice, at, None, _digest(dict(event)), reading.policy_version, opted_out, dated)
 
-    def _uncontradicted(self, source: str, signals: Sequence[Signal]) -> list[Signal]:
-        """Those of one event. A grant needs the stronger proof, a refusal none."""
+    def _without_contradicted_grants(self, source: str, signals: Sequence[Signal]) -> list[Signal]:
+        """The signals of one event, without grants if one of them, or the banner's cookie, is a refusal."""
         refused = any(one.choice is Choice.REFUSED for one in (*signals, *self._cookie(source)))
         return [replace(one, choice=None) if refused and one.choice is Choice.GRANTED else one for one in signals]
 
     @property
-    def _happened(self) -> bool:
+    def _is_event(self) -> bool:
         return self.delivery.posted and self.delivery.said != "remembered"
 
-    def _heard(self, signal: Signal) -> Signal:
-        """As remembered where it did not happen with this call; as of now where only its sender's clock says that it was minutes ago. Of
-        state a device's refusal counts so, too: else it would be older than the grant of a minute ago, which told no time."""
-        if not self._happened:
+    def _as_received(self, signal: Signal) -> Signal:
+        """Marks a signal as remembered if it was not said with this call. Dates it to now if only its sender's clock puts it a few
+        minutes ago. That includes a device's refusal as state, which would otherwise be older than an undated grant of a minute ago."""
+        if not self._is_event:
             signal = replace(signal, remembered=True)
         if signal.choice is Choice.GRANTED and (self.delivery.age or 0) > LONGEST_AGE:
             signal = replace(signal, choice=None)
@@ -220,19 +221,20 @@ class Reader:
         return self._of_notice(signal)
 
     def _of_notice(self, signal: Signal) -> Signal:
-        """A grant that is said now was given to the text that the shop shows now, unless it names another. One that is remembered, or is
-        told late, counts only if it was given to that text."""
+        """A grant said now belongs to the text that the shop shows now, unless it names another. A remembered or late grant counts only
+        if it was given to that text."""
         notice = self.rules.notice_at(self.now)
         if notice is None or signal.choice is not Choice.GRANTED:
             return signal
         before = notice.since is not None and signal.decided_at <= notice.since
-        if self._happened and not signal.remembered and self.now - MOST_ASKEW <= signal.decided_at and not before:
+        if self._is_event and not signal.remembered and self.now - MOST_ASKEW <= signal.decided_at and not before:
             return signal if signal.policy_version else replace(signal, policy_version=notice.name)
         covered = notice.covers(signal.policy_version, signal.decided_at if signal.dated else Millis(0))
         return signal if covered else replace(signal, choice=None)
 
     def _moment(self, decided_at: Millis | None) -> tuple[Millis, bool]:
-        """The time that counts, and whether the sender told it. Of a time and an age the older one: a clock may be ahead."""
+        """The time that counts, and whether the sender sent it. Of a time and an age, the older one counts, because a clock may be
+        ahead."""
         said = self.now if self.delivery.age is None else Millis(self.now - min(self.delivery.age, LONGEST_AGE))
         if decided_at is not None and decided_at <= self.now + MOST_ASKEW:
             return min(decided_at, said), True
@@ -240,14 +242,14 @@ class Reader:
 
 
 def _section_id(told: object) -> int:
-    """Some senders tell numbers as text, or write 7.0. 0 is no section."""
+    """Some senders write numbers as text, or 7.0. Returns 0, which is no section, for anything else."""
     if isinstance(told, str):
         return int(told) if re.fullmatch(r"[0-9]{1,3}", told) else 0
     return int(told) if isinstance(told, int) or (isinstance(told, float) and told.is_integer()) else 0
 
 
 def _us_privacy_text(cookie: str) -> str:
-    """Iubenda writes the string into percent-encoded JSON, as `uspString`."""
+    """The string of the cookie. Iubenda writes it as `uspString` in percent-encoded JSON."""
     if len(cookie) == 4 or len(cookie) > MOST_US_PRIVACY:
         return cookie
     found = json_object(unquote(cookie)).get("uspString")
@@ -259,6 +261,6 @@ def _first(member: Mapping[str, object], *names: str) -> object:
 
 
 def _digest(raw: object) -> str:
-    """SHA-256 of a string as it came, of anything else as JSON with sorted members and no spaces."""
+    """SHA-256 of a string as sent; of anything else, as JSON with sorted members and no spaces."""
     text = raw if isinstance(raw, str) else json.dumps(raw, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()

@@ -1,8 +1,8 @@
-"""What a TC string of the IAB Transparency and Consent Framework says about one shop.
+"""Reads a TC string of the IAB Transparency and Consent Framework for one shop.
 
 Source: IAB Tech Lab, "Consent string and vendor list formats v2" (github.com/InteractiveAdvertisingBureau/
-GDPR-Transparency-and-Consent-Framework), with TCF 2.2 (policy 4) and 2.3 (policy 5: vendors must be disclosed). A string that breaks
-the format in any place says nothing at all, so that a damaged one never grants.
+GDPR-Transparency-and-Consent-Framework), with TCF 2.2 (policy 4) and 2.3 (policy 5: vendors must be disclosed). Any format error
+invalidates the whole string, so that a damaged one never grants.
 """
 
 from calendar import monthrange
@@ -16,7 +16,7 @@ from identity_service.signals.bits import Bits
 
 LONGEST = 16 * 1024
 OLDEST_POLICY = 4
-"""Strings of older policies are invalid since 30 September 2023."""
+"""Strings of older policies have been invalid since 30 September 2023."""
 
 _DAY = 24 * 60 * 60 * 1000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,7 +31,7 @@ _LONGEST_KEPT = 1024
 
 @dataclass(frozen=True, slots=True)
 class TcChoice:
-    """`day`: midnight UTC of the last update; a finer time would tell people apart."""
+    """`day`: midnight UTC of the last update. A finer time would distinguish people."""
 
     choice: Choice
     day: Millis
@@ -40,7 +40,7 @@ class TcChoice:
 
 @dataclass(frozen=True, slots=True)
 class _Dated:
-    """A choice and when it counts, in milliseconds since 1970."""
+    """A choice, and the period in which it counts, in milliseconds since 1970."""
 
     choice: TcChoice
     begins: int
@@ -49,7 +49,7 @@ class _Dated:
 
 @dataclass(frozen=True, slots=True)
 class _Core:
-    """`purposes`: 24 bits, purpose 1 the highest."""
+    """`purposes`: 24 bits. The highest is purpose 1."""
 
     updated: Millis
     policy: int
@@ -60,8 +60,8 @@ class _Core:
 
 
 def tc_choice(text: str, rule: TcfRule, now: Millis) -> TcChoice | None:
-    """None for what is no valid string today: malformed, last updated over 13 months ago or more than a day ahead, of the global scope, of
-    a policy below 4, longer than 16 KiB. Never raises. The work grows linearly with the text."""
+    """None for a string that is not valid now: malformed, last updated over 13 months ago or more than a day ahead, of the global scope,
+    of a policy below 4, or longer than 16 KiB. Never raises. The time is linear in the length."""
     if len(text) > LONGEST:
         return None
     read = _read_often if len(text) <= _LONGEST_KEPT else _read_safely
@@ -77,7 +77,7 @@ def _read_safely(text: str, rule: TcfRule) -> _Dated | None:
 
 
 _read_often = lru_cache(512)(_read_safely)
-"""Strings have no finer time than the day, so all who accept a banner on one day send the same one."""
+"""Cached, because strings have no finer time than the day: all who accept a banner on one day send the same one."""
 
 
 def _read(text: str, rule: TcfRule) -> _Dated:
@@ -99,7 +99,7 @@ def _read(text: str, rule: TcfRule) -> _Dated:
 
 
 def _covers(purposes: int, rule: TcfRule) -> bool:
-    # A rule without purposes must not be met by every string.
+    # Without this, every string would satisfy a rule without purposes.
     return bool(rule.purposes) and all(1 <= one <= _PURPOSES and purposes >> (_PURPOSES - one) & 1 for one in rule.purposes)
 
 
@@ -120,14 +120,15 @@ def _core(bits: Bits, rule: TcfRule) -> _Core:
     purpose_one_untold = bits.flag()
     bits.take(12)  # publisher's country
     consented = _in_vendors(bits, rule.vendor)
-    _in_vendors(bits, None)  # legitimate interests, read for the place where they end
+    _in_vendors(bits, None)  # legitimate interests, read to find where they end
     restricted = _is_restricted(bits, rule)
     _check_end(bits)
     return _Core(updated, policy, purposes, purpose_one_untold, consented, restricted)
 
 
 def _segments(texts: list[str]) -> dict[int, Bits]:
-    """By type, in any order as the specification allows. A type that is unknown or there twice could contradict what we read."""
+    """By type, in any order, as the specification allows. Raises ValueError for an unknown or repeated type, which could contradict the
+    rest."""
     segments: dict[int, Bits] = {}
     for text in texts:
         bits = Bits(text)
@@ -147,7 +148,7 @@ def _in_segment(bits: Bits | None, rule: TcfRule, *, absent: bool) -> bool:
 
 
 def _publisher(bits: Bits | None) -> int | None:
-    """None when the segment holds no consent at all: encoders add such a segment by themselves, it is nobody's refusal."""
+    """None if the segment has no consent at all. Encoders add such segments by themselves, so that is not a refusal."""
     if bits is None:
         return None
     purposes = bits.take(_PURPOSES)
@@ -160,7 +161,7 @@ def _publisher(bits: Bits | None) -> int | None:
 
 
 def _in_vendors(bits: Bits, vendor: int | None) -> bool:
-    """Reads a whole vendor section; the answer is whether it holds `vendor`."""
+    """Reads a whole vendor section, and returns whether it contains `vendor`."""
     last = bits.take(16)
     if bits.flag():
         return _in_ranges(bits, vendor, last)
@@ -169,7 +170,7 @@ def _in_vendors(bits: Bits, vendor: int | None) -> bool:
 
 
 def _in_ranges(bits: Bits, vendor: int | None, last: int) -> bool:
-    """Ranges are asked, never expanded: a few hundred characters can name millions of vendors."""
+    """Ranges are compared, not expanded: a few hundred characters can name millions of vendors."""
     asked = _NO_VENDOR if vendor is None else vendor
     found = False
     for _ in range(bits.take(12)):
@@ -183,8 +184,8 @@ def _in_ranges(bits: Bits, vendor: int | None, last: int) -> bool:
 
 
 def _is_restricted(bits: Bits, rule: TcfRule) -> bool:
-    """Whether the publisher forbids `rule.vendor` one of the purposes by consent: flatly, by demanding legitimate interest instead, or by
-    the undefined type."""
+    """Whether the publisher forbids `rule.vendor` to use consent for one of the purposes: entirely, by requiring legitimate interest, or
+    with the undefined type."""
     restricted = False
     for _ in range(bits.take(12)):
         purpose, kind = bits.take(6), bits.take(2)
@@ -194,13 +195,13 @@ def _is_restricted(bits: Bits, rule: TcfRule) -> bool:
 
 
 def _check_end(bits: Bits) -> None:
-    """Zeros may follow, as many as there are: the specification's own examples carry 57, encoders up to 23."""
+    """Any number of zeros may follow: the specification's own examples have 57, encoders up to 23."""
     if bits.take(bits.left):
         raise ValueError("bits after the last field")
 
 
 def _thirteen_months_after(moment: Millis) -> int:
-    """In calendar months; the last day of a shorter month stands for the days it lacks."""
+    """In calendar months. If the month is too short for the day, its last day counts."""
     at = _EPOCH + timedelta(milliseconds=moment)
     year, month = at.year + 1 + at.month // 12, at.month % 12 + 1
     at = at.replace(year=year, month=month, day=min(at.day, monthrange(year, month)[1]))

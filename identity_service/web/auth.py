@@ -1,4 +1,4 @@
-"""Who calls: which shop, by which key."""
+"""Authentication: the shop of a call, by its key."""
 
 from collections.abc import Mapping
 
@@ -11,8 +11,8 @@ WRONG_KEY = "The key is missing or wrong; send it as `Authorization: Bearer KEY`
 
 
 def bearer(authorization: str | None) -> str | None:
-    """The key in the header; None without one, where it is empty, or for credentials of another scheme, which are meant for whoever stands
-    before this service. Raises Unauthorized for what is neither."""
+    """The key in the header. None if there is none, if it is empty, or for another scheme, such as a proxy's password. Raises
+    Unauthorized for a malformed header."""
     if authorization is None:
         return None
     scheme, _, key = authorization.partition(" ")
@@ -31,7 +31,7 @@ def authenticate(shops: Shops, key: object) -> Caller:
 
 
 def count_wrong_key(limit: RateLimit | None, peer: str | None, headers: Mapping[str, str], proxies: Proxies) -> None:
-    """Raises RateLimited for one too many from an address. A right key is taken all the same: keys are too long to be guessed, and what a
-    neighbour behind the same address does wrong must cost nobody an order."""
+    """Raises RateLimited for too many wrong keys from an address. A right key still works: keys are too long to guess, and another
+    caller behind the same address must not cost anybody an order."""
     if limit:
         limit.count(caller_source(peer, headers, proxies))

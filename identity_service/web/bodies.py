@@ -1,5 +1,5 @@
-"""Bodies, forms and queries: read within limits, checked as text, as the JSON object that they mean; and what is told about one that does
-not fit."""
+"""Bodies, forms and queries: read within limits, checked as text, and converted to one JSON object. Also the error texts of invalid
+ones."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,14 +16,14 @@ from starlette.types import Receive
 from identity_service.errors import Invalid, Malformed, TooLarge, UnsupportedMedia
 
 NO_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^\[\]{}"]++', re.DOTALL)
-"""Texts, also one that never ends, and all between them and brackets. No byte is looked at twice, whatever they are."""
+"""Everything except brackets: strings, also an unfinished one, and the bytes between them. No byte is matched twice, whatever the input."""
 ESCAPE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL)
-"""Of a whole character, of half of one (its group 1), which scripts leave where they cut a text within an emoji, or any other."""
+"""An escaped surrogate pair, half of one (group 1), or any other escape. Scripts leave halves when they cut a text inside an emoji."""
 DIGITS = re.compile(rb"([0-9]{1000})[0-9]+")
 BOM = b"\xef\xbb\xbf"
 GZIP = b"\x1f\x8b"
 PACKED = frozenset({"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd"})
-"""Content codings. Any other word, like the name of a character set, says nothing of the body."""
+"""Content codings that compress. Other words, such as the name of a character set, are ignored."""
 MEMBER = re.compile(r"unknown field `([A-Za-z_]{1,40})`")
 UNPACK = "Send the body as it is, without compression (gzip, deflate) and without content-encoding."
 T = TypeVar("T")
@@ -34,12 +34,12 @@ LISTS = frozenset({"products", "labels"})
 MOST_FIELDS = 5_000
 NOTHING = frozenset({"null", "undefined"})
 NESTED = re.compile(r"(products|labels)\[(\d{0,9})\](?:\[(\w{1,40})\])?", re.ASCII)
-"""List, index and member, as OpenAPI's deepObject, PHP and jQuery write them."""
+"""List, index and member, in the notation of OpenAPI's deepObject, PHP and jQuery."""
 FORM = re.compile(rb"[&\s]*[\w.%~-][\w.%~+\[\]-]*=", re.ASCII)
 
 
 class Size(StrEnum):
-    """Of a body, as the settings bound it. LOOKUP: with the key in the header alone, else as any other."""
+    """Which of the settings limits a body. LOOKUP applies only with the key in the header; else the usual limit."""
 
     USUAL = "body"
     SALE = "sale"
@@ -48,7 +48,7 @@ class Size(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """Bytes of a body, of a sale or results, of a batch look-up with the key in the header, and depth of its lists and objects."""
+    """Bytes of a usual body, of a sale or results, and of a batch look-up with the key in the header; and levels of lists and objects."""
 
     body: int
     sale: int
@@ -56,7 +56,7 @@ class BodyLimits:
     depth: int
 
     def most(self, size: Size, *, by_header: bool) -> int:
-        """Bytes. `by_header`: the key came in the header, so that whose body it is was known before it was read."""
+        """The limit in bytes. `by_header`: the key was in the header, so the caller is known before its body is read."""
         if size is Size.LOOKUP:
             return self.lookup if by_header else self.body
         return self.sale if size is Size.SALE else self.body
@@ -68,7 +68,7 @@ class KeyMembers(msgspec.Struct):
 
 
 async def read_body(headers: Mapping[str, str], receive: Receive, most: int) -> bytes:
-    """Raises TooLarge as soon as more than `most` bytes are announced or have come, UnsupportedMedia for a compressed body or a
+    """Raises TooLarge as soon as more than `most` bytes are announced or received, and UnsupportedMedia for a compressed body or a
     multipart form. An empty body is an empty object."""
     coding = headers.get("content-encoding", "")
     if coding and not PACKED.isdisjoint(map(str.strip, coding.lower().split(","))):
@@ -76,28 +76,28 @@ async def read_body(headers: Mapping[str, str], receive: Receive, most: int) -> 
     announced = headers.get("content-length", "0")
     digits = announced.lstrip("0") or "0"
     if len(digits) > len(str(most)) or not (announced.isascii() and announced.isdigit()) or int(digits) > most:
-        raise TooLarge(f"A body may have {most} bytes here.")
+        raise TooLarge(f"Send a body of at most {most} bytes.")
     chunks, size = [], 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Malformed("The body ended early.")
+            raise Malformed("The body ended too early; send as many bytes as content-length says.")
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
         if size > most:
-            raise TooLarge(f"A body may have {most} bytes here.")
+            raise TooLarge(f"Send a body of at most {most} bytes.")
         if not message.get("more_body"):
             break
     raw = b"".join(chunks).removeprefix(BOM)
     if raw.startswith(GZIP):
         raise UnsupportedMedia(UNPACK)
     if raw.startswith(b"--"):
-        raise UnsupportedMedia("Send the body as JSON, or where a form is taken, as application/x-www-form-urlencoded.")
+        raise UnsupportedMedia("Send the body as JSON, or as application/x-www-form-urlencoded to calls that accept forms.")
     return raw or b"{}"
 
 
 def check_text(raw: bytes, most: int) -> None:
-    """Also of members that nobody reads: the decoder skips those unseen."""
+    """Raises Malformed for invalid UTF-8 or more than `most` levels, also in unknown members, which the decoder skips unchecked."""
     try:
         raw.decode()
     except UnicodeDecodeError:
@@ -106,23 +106,23 @@ def check_text(raw: bytes, most: int) -> None:
         return
     brackets = NO_BRACKET.sub(b"", raw)
     for _ in range(most):
-        brackets = brackets.replace(b"[]", b".").replace(b"{}", b".").replace(b".", b"")  # the innermost pairs, and no more
+        brackets = brackets.replace(b"[]", b".").replace(b"{}", b".").replace(b".", b"")  # only the innermost pairs
     if brackets:
-        raise Malformed(f"The body nests deeper than {most} levels, or its brackets do not match.")
+        raise Malformed(f"The body has more than {most} levels of lists and objects, or its brackets do not match.")
 
 
 def with_whole_texts(raw: bytes) -> bytes:
-    """Half a character becomes the replacement character: the decoder would refuse the whole body for it."""
+    """Replaces half a surrogate pair by the replacement character, because the decoder would refuse the whole body."""
     return ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], raw) if b"\\u" in raw else raw
 
 
 def with_bounded_numbers(raw: bytes) -> bytes:
-    """No more than 1,000 digits in a row are left: the decoder takes 4,300, and nothing here counts as many."""
+    """Cuts runs of digits to 1,000: the decoder accepts 4,300, and no number here needs that many."""
     return DIGITS.sub(rb"\1", raw) if len(raw) > 1000 else raw
 
 
 def key_members(raw: bytes) -> KeyMembers:
-    """None of a body that is no object. Raises Malformed."""
+    """Empty if the body is not an object. Raises Malformed."""
     try:
         return _object_as(KeyMembers, raw or b"{}")
     except Invalid:
@@ -133,29 +133,29 @@ def all_members(raw: bytes) -> dict[str, object]:
     return _object_as(dict[str, object], raw)
 
 
-def fitting(wanted: type[S], members: Mapping[str, object]) -> S:
-    """Of a struct whose members may all be absent: those members that fit, and of a member that is a struct itself what fits in it."""
+def fit(wanted: type[S], members: Mapping[str, object]) -> S:
+    """A struct with the valid members only. All of its members must be optional. A member that is a struct is treated the same way."""
     found: dict[str, object] = {}
     for one in fields(wanted):
         if one.encode_name in members:
             with suppress(msgspec.ValidationError):
-                found[one.name] = _fitted(one.type, members[one.encode_name])
+                found[one.name] = _fit_value(one.type, members[one.encode_name])
     return wanted(**found)
 
 
-def _fitted(wanted: Any, value: object) -> object:
-    """Raises ValidationError for a value of which nothing fits."""
+def _fit_value(wanted: Any, value: object) -> object:
+    """Raises ValidationError if the value is not valid and not an object."""
     try:
         return msgspec.convert(value, wanted)
     except msgspec.ValidationError:
         struct = next(_structs(wanted), None)
         if struct is None or not isinstance(value, Mapping):
             raise
-        return fitting(struct, value)
+        return fit(struct, value)
 
 
 def _structs(wanted: Any) -> Iterator[type[msgspec.Struct]]:
-    """Those that a type takes, also where it is described."""
+    """The structs among the options of a type, also inside Annotated."""
     if isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
         yield wanted
     for one in get_args(wanted):
@@ -166,13 +166,13 @@ def _object_as(wanted: type[T], raw: bytes) -> T:
     try:
         return msgspec.json.decode(raw, type=wanted)
     except msgspec.ValidationError as error:
-        raise Invalid(told(str(error))) from None
+        raise Invalid(error_text(str(error))) from None
     except (msgspec.DecodeError, RecursionError):
         raise Malformed("The body is not JSON in UTF-8.") from None
 
 
-def told(message: str) -> str:
-    """Where and what was expected; never what was sent."""
+def error_text(message: str) -> str:
+    """The place of the fault, and what was expected. It never repeats what was sent."""
     expected, _, place = message.partition(" - at `")
     path = place.rstrip("`") or "$"
     if found := MEMBER.search(expected):
@@ -180,14 +180,14 @@ def told(message: str) -> str:
     return f"{path}: {expected}" if expected.startswith(TOLD) else f"{path}: not a documented value"
 
 
-def told_to_plugin(message: str) -> str:
-    """The text that plugins of Clerk's API know."""
+def plugin_error_text(message: str) -> str:
+    """The same fault in the text that plugins for Clerk's API know."""
     found = re.search(r"`\$\.(\w+)", message)
     return f"Invalid Syntax In Argument: {found.group(1) if found else 'body'}"
 
 
 def is_form(raw: bytes) -> bool:
-    """By its content: JSON stays JSON, whatever content type it is sent with."""
+    """Decides by the content: JSON is JSON, whatever content type it is sent with."""
     return FORM.match(raw) is not None
 
 
@@ -200,8 +200,8 @@ def form_as_json(raw: bytes) -> bytes:
 
 
 def as_json(pairs: Pairs) -> bytes:
-    """Lists are JSON (products also as an object with numeric keys), `name[]=`, repeated names, or `name[0][member]=`; the words null and
-    undefined are null. Raises Invalid for products that are none of these."""
+    """Lists may be JSON (products also as an object with numeric keys), `name[]=`, repeated names, or `name[0][member]=`. The words null
+    and undefined mean null. Raises Invalid for products in any other form."""
     members: dict[str, Any] = {}
     nested: dict[str, dict[int, Any]] = {}
     for written, text in pairs:
@@ -235,7 +235,7 @@ def _add(members: dict[str, Any], written: str, sent: str) -> None:
 
 
 def _nest(lines: dict[int, Any], index: str, member: str | None, text: str | None) -> None:
-    """Without an index a member that the last line has begins the next one."""
+    """Without an index, a member that the last line already has starts a new line."""
     last = next(reversed(lines), 0)
     at = int(index) if index else last + (isinstance(lines.get(last), dict) and member in lines[last])
     line = lines.setdefault(at, {} if member else text)
@@ -244,7 +244,7 @@ def _nest(lines: dict[int, Any], index: str, member: str | None, text: str | Non
 
 
 def _json_of(text: str) -> msgspec.Raw | None:
-    """None for what is no JSON: a label may begin like a list."""
+    """None if it is not JSON: a label may begin like a list."""
     try:
         return msgspec.json.decode(with_whole_texts(text.encode()), type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):

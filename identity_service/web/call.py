@@ -1,4 +1,4 @@
-"""What travels between an endpoint and a handler: a call with all that is known of it, and the reply."""
+"""What an endpoint passes to a handler, a call, and what it gets back, a reply."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ from identity_service.model.token import Signing
 from identity_service.server.addresses import Proxies
 from identity_service.server.limits import RateLimit
 from identity_service.server.problems import problem_body
-from identity_service.service.counters import Tally
+from identity_service.service.counters import Counters
 from identity_service.service.health import Addresses, HealthCheck
 from identity_service.service.identify import Visitors
 from identity_service.service.links import Links
@@ -48,7 +48,7 @@ class RateLimits:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that handlers use, made once by `app.py`. `stopping`: set when this process is told to end."""
+    """Everything that handlers use. `app.py` makes it once. `stopping`: set when this process has to stop."""
 
     shops: Shops
     store: Store
@@ -63,7 +63,7 @@ class Services:
     tracking: Tracking
     sales: Sales
     returns: Returns
-    tally: Tally
+    counters: Counters
     orders: Orders
     figures: FigureReader
     health: HealthCheck
@@ -78,11 +78,20 @@ class Services:
 
 
 class Call(Struct, frozen=True):
-    """`now`: when it came; all that it says was said at that one moment. `device`: the call speaks for the visitor's device. `address` and
-    `region`: of that device, if known. `headers`: names in lower case. `parameters`: of the path. `members`: the body's members as they
-    came, for bodies that are somebody else's. `name`: of a tracking call. `from_query`: its values are text. `key`: what stands for the
-    caller's key in limits. `request_id`: as answer and log tell it. `counted_as`: whom its limits count. `fault`: why the call is refused
-    unless it carries a refusal of consent, which is always taken; `body` holds what fits."""
+    """One call of a shop. All that it says was said at the moment `now`.
+
+    device       the call speaks for the visitor's device
+    address      of that device, if known; so is `region`
+    headers      names in lower case
+    parameters   of the path
+    members      all members of the body as sent, if it contains another service's
+    name         of a tracking call
+    from_query   all values are text
+    key          the digest that stands for the caller's key in limits
+    request_id   as in the answer and the log
+    counted_as   the caller for limits
+    fault        the error of the call, unless it carries a refusal of consent; `body` then has the valid members
+    """
 
     services: Services
     now: Millis
@@ -105,7 +114,7 @@ class Call(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True):
-    """`body`: a struct, or bytes with their own `media`."""
+    """`body`: a struct, or bytes of the type `media`."""
 
     body: Any
     status: int = 200
@@ -120,7 +129,7 @@ Handler = Callable[[Call], Awaitable[Reply]]
 async def send_reply(send: Send, reply: Reply) -> None:
     body = reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body)
     headers = [(b"content-type", reply.media.encode()), (b"content-length", b"%d" % len(body)), *reply.headers]
-    if reply.status == 304:  # which has neither
+    if reply.status == 304:  # it has neither type nor length
         headers = list(reply.headers)
     if reply.cookies:
         headers += [(b"set-cookie", cookie.encode("latin-1")) for cookie in reply.cookies]
@@ -129,7 +138,7 @@ async def send_reply(send: Send, reply: Reply) -> None:
 
 
 def error_reply(error: ServiceError, request_id: str, path: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> Reply:
-    """In the form of the address."""
+    """The error in the format of the address."""
     status, media, body = problem_body(error, request_id, path)
     after = [(b"retry-after", str(error.retry_after).encode())] if error.retry_after else []
     return Reply(body, status, media, error.cookies, [*headers, *after])

@@ -1,8 +1,8 @@
-"""The two cookies: the signed visitor ID, and the refusal, which identifies nobody. Set and cleared with the same words.
+"""The two cookies: the signed visitor ID, and the refusal, which identifies nobody. One function sets and clears both.
 
-The refusal cookie's value is `refused.MINUTES`, minutes since 1970. A browser takes a name that begins with `__Host-` only from the host
-itself and one with `__Secure-` only over TLS, so that no neighbouring host forges a refusal. `visitor-choice=refused`, without a time, is
-how the service wrote it once: it is still read.
+The refusal cookie's value is `refused.MINUTES`, minutes since 1970. Browsers accept a name with `__Host-` only from the host itself, and
+one with `__Secure-` only over TLS, so that no neighbouring host can forge a refusal. The older form `visitor-choice=refused`, without a
+time, is still read.
 """
 
 import re
@@ -34,15 +34,15 @@ def set_refusal(rule: CookieRule, at: Millis) -> str:
 
 
 def clear_refusals(rule: CookieRule, header: str) -> list[str]:
-    """Every name and form that this shop may have set: today's, and others where `header`, the request's cookies, holds them."""
+    """Clears today's refusal cookie, and older forms if the request's cookies, `header`, contain them."""
     held = [name for name, _ in _pairs(header) if name in {OF_HOST, WITHOUT_TIME}]
     names = dict.fromkeys([_refusal_name(rule), *held])
     return [_cookie(name, "", 0, rule.domain if name == OF_DOMAIN else "") for name in names]
 
 
 def earlier_refusal(rule: CookieRule, header: str, now: Millis, days: int) -> EarlierRefusal | None:
-    """Of several refusals the newest. One that tells no time that can be read, or one that lies ahead, counts as of now. `days`: how long
-    one refuses."""
+    """The newest refusal in the cookies. Without a readable time, or with one in the future, it counts as of now. `days`: how long a
+    refusal lasts."""
     if WITHOUT_TIME not in header:
         return None
     names = (OF_HOST, OF_DOMAIN) if rule.domain else (OF_HOST,)
@@ -54,7 +54,7 @@ def earlier_refusal(rule: CookieRule, header: str, now: Millis, days: int) -> Ea
 
 
 def _refused_at(value: str, now: Millis) -> Millis:
-    """The end of its minute: what was said within it may have been said before."""
+    """The end of the cookie's minute, because the exact time within it is not known."""
     found = TIMED.fullmatch(value)
     return Millis(min((int(found[1]) + 1) * MINUTE - 1, now)) if found else now
 
@@ -69,7 +69,7 @@ def _cookie(name: str, value: str, seconds: int, domain: str) -> str:
 
 
 def all_cookies(header: str) -> dict[str, str]:
-    """By name, values as sent; of two with one name the first, which browsers send for the longer path."""
+    """Raw values by name. If a name is repeated, the first counts, which browsers send for the longer path."""
     found: dict[str, str] = {}
     for name, value in _pairs(header):
         found.setdefault(name, value)
@@ -77,7 +77,7 @@ def all_cookies(header: str) -> dict[str, str]:
 
 
 def read_cookies(header: str, name: str) -> tuple[str, ...]:
-    """Every value sent under `name`, at most four: neighbours may be malformed, and a browser may hold two of one name."""
+    """All values of `name`, at most four. A browser may hold several of one name. Malformed neighbours are ignored."""
     if name not in header:
         return ()
     found = [value.strip('"') for key, value in _pairs(header) if key == name and value]

@@ -1,4 +1,5 @@
-"""What each call does, who may call it and what its answer means, in the order of /openapi.json. Its names are those of the route table."""
+"""What each call does, which key it needs, and what its answer means, in the order of /openapi.json. The names are those of the route
+table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """`summary`: the call in a few words. `text`: one fact a sentence."""
+    """`summary`: the call in a few words. `text`: one fact per sentence."""
 
     summary: str
     text: str
@@ -14,7 +15,7 @@ class Wording:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A tag of the description, what its calls are for, and their wording by name."""
+    """A tag of the description, the purpose of its calls, and their wording by name."""
 
     tag: str
     meaning: str
@@ -24,20 +25,20 @@ class Topic:
 ABOUT = """\
 Issues, signs and keeps visitor IDs of webshops, decided on the server from consent, and links them to emails.
 
-**Keys.** A public key may be seen in a browser. A private key is for servers, and never stands in the URL of a `/v1` call. Send a key as
+**Keys.** Browsers may show a public key. A private key is for servers; never put it into the URL of a `/v1` call. Send a key as
 `Authorization: Bearer KEY`, or as the member `key` of the body.
 
-**Calls.** Bodies and answers are JSON. Times are RFC 3339 in UTC. A body of `/v1` with a member that
-is not described is refused with 422, but in `consent`, in `client` and in banners' events, and never beside a readable refusal. A body of
-`/v2` and `/v3` may have others, which are ignored. Unknown names in a query are ignored everywhere. Every call is safe to repeat.
+**Calls.** Bodies and answers are JSON. Times are RFC 3339 in UTC. Under `/v1`, a body with an undescribed member is refused with 422,
+except in `consent`, `client` and banners' events, and beside a readable refusal of consent. Under `/v2` and `/v3`, such members are
+ignored. Unknown names in a query are always ignored. Every call is safe to repeat.
 
 **Answers.** Every answer has `X-Request-Id`. Answers of calls are `Cache-Control: private, no-store`. Errors of `/v1` are
-`application/problem+json`; those of `/v2` and `/v3` have the form of Clerk's API."""
+`application/problem+json`; those of `/v2` and `/v3` have the format of Clerk's API."""
 
 SAME_AS_V2 = "The same call as under `/v2`."
 BY_QUERY = (
-    "The members come as a query. `products` is a JSON text, or nested as `products[0][id]`. `labels` may be repeated, be named `labels[]`,"
-    " or be a JSON text. With `callback` the answer is a script that calls it, always with status 200."
+    "The members are a query. `products` is JSON text, or nested as `products[0][id]`. `labels` may be repeated, be named `labels[]`, or be"
+    " JSON text. With `callback` the answer is a script that calls it, always with status 200."
 )
 
 VISITORS = Topic(
@@ -46,14 +47,14 @@ VISITORS = Topic(
     {
         "issueVisitor": Wording(
             "Issue a visitor ID",
-            "Decides the visitor's mode from its consent and answers its ID, new or known. With a public key it speaks for the device that"
-            " calls; a private key describes the visitor in `client`. Consent here is state: only a choice that is dated lifts an earlier"
-            " refusal. A refusal is always taken. Robots and agents get no ID. Hand every `Set-Cookie` to the visitor's browser.",
+            "Decides the visitor's mode from its consent, and answers its ID, new or known. With a public key, it is about the calling"
+            " device; with a private key, describe the visitor in `client`. Consent is state here: only a dated choice overrides an earlier"
+            " refusal. A refusal is always accepted. Robots and agents get no ID. Pass every `Set-Cookie` on to the visitor's browser.",
         ),
         "verifyToken": Wording(
             "Verify a token",
-            "Tells whether a token is this shop's and its ID lives, and whose it is. With either key. A token that is not valid is an"
-            " answer, no error.",
+            "Checks whether a token belongs to this shop and its ID is alive, and answers the ID. With either key. An invalid token is an"
+            " answer, not an error.",
         ),
     },
 )
@@ -63,30 +64,30 @@ CONSENT = Topic(
     {
         "reportConsent": Wording(
             "Report a consent choice",
-            "Takes what the visitor said now. With either key; a page of the shop may call it itself. A grant gives a persistent ID and"
-            " sets its cookie. A refusal withdraws: the visitor's record, links and cookie go within the call. The answer is the visitor's"
-            " ID after it, with a signed receipt.",
+            "Stores the visitor's choice of now. With either key; a page of the shop may call it itself. A grant gives a persistent ID and"
+            " sets its cookie. A refusal withdraws: the visitor's record, links and cookie are removed within the call. The answer is the"
+            " visitor's ID afterwards, with a signed receipt.",
         ),
         "reportBannerConsent": Wording(
             "Report a banner's event",
-            "Takes a consent banner's event as its own JSON, or the banner's cookies as members by name, beside the members described here."
-            " With either key. What is not decided yet, cannot be read or is stale is no choice: it grants nothing and erases nothing. The"
-            " answer is that of `/v1/consents`.",
+            "Reads a consent banner's event as its own JSON, or the banner's cookies as members by name, in addition to the members below."
+            " With either key. An undecided, unreadable or stale event is no choice: it grants nothing and erases nothing. The answer is"
+            " that of `/v1/consents`.",
         ),
         "listReceipts": Wording(
             "Prove consent",
-            "Answers the receipts of a visitor, newest first, the one in force at a moment, or one by its ID. With a private key. A visitor"
-            " that is not known, was erased or has withdrawn has none. The visitor's ID itself is in no receipt.",
+            "Answers the receipts of a visitor, newest first, the one in force at a moment, or one by its ID. With a private key. An"
+            " unknown, erased or withdrawn visitor has none. No receipt contains the visitor's ID itself.",
         ),
         "verifyReceipt": Wording(
             "Verify a receipt",
-            "Tells whether a receipt is as the service signed it: for this shop, with a key that it still has, and unchanged. With a"
-            " private key. The receipt need not be kept any more.",
+            "Checks whether the service signed exactly this receipt for this shop, with a key that it still has. With a private key. The"
+            " receipt may have expired.",
         ),
         "previewDecision": Wording(
             "Preview a decision",
-            "Answers what a call with this body would be decided, with every fact that was looked at. With a private key. It changes"
-            " nothing, and may decide under another policy.",
+            "Answers the decision for a call with this body, with every fact that it depends on. With a private key. It changes nothing,"
+            " and can decide under another policy.",
         ),
     },
 )
@@ -96,19 +97,19 @@ LINKS = Topic(
     {
         "linkVisitor": Wording(
             "Link an email or customer ID",
-            "Links the visitor to an email or a customer ID. With a public key its token is needed; a private key may name its ID. The"
-            " `proof` decides about the person's rights. A visitor that has withdrawn, has no ID or refused links is a 409. A value that"
-            " nobody can have, like `null`, is a 422.",
+            "Links the visitor to an email or a customer ID. With a public key, send the visitor's token; a private key may send its ID."
+            " The `proof` decides about the person's rights. 409 for a visitor that has withdrawn, has no ID or refused links. 422 for a"
+            " placeholder like `null`.",
         ),
         "unlinkVisitor": Wording(
             "Unlink an email or customer ID",
-            "Takes a link away, whoever made it. With a private key. It is no withdrawal: the visitor keeps its ID.",
+            "Removes a link, whoever made it. With a private key. It is not a withdrawal: the visitor keeps its ID.",
         ),
         "lookUp": Wording(
             "Look up visitor IDs",
             "Answers the visitors of an email, of its SHA-256, of a customer ID, or of up to 5,000 emails at once; by `visitor`, that"
-            " visitor with the digests of its emails. With a private key, in `Authorization` for bodies over 32 KiB. What is not known is"
-            " an empty list. A text of `emails` that is no email is an error in its own place.",
+            " visitor with the digests of its emails. With a private key, in `Authorization` for bodies over 32 KiB. The list is empty if"
+            " nothing is known. An invalid email in `emails` gets an error in its own result.",
         ),
     },
 )

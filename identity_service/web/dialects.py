@@ -1,6 +1,6 @@
-"""The two ways in which calls are spoken, as values: NATIVE under /v1, and CLERK under /v2 and /v3, the wire format of Clerk's public API.
+"""The two dialects of calls, as values: NATIVE under /v1, and CLERK under /v2 and /v3, the wire format of Clerk's public API.
 
-What a dialect reads more of, it reads before anything is decided; an endpoint's order of work is the same for both.
+An endpoint's steps are the same for both. What a dialect reads in addition, it reads before anything is decided.
 """
 
 from collections.abc import Callable
@@ -12,19 +12,19 @@ from msgspec import UNSET
 
 from identity_service.errors import Forbidden, Invalid, Malformed, ServiceError, Unauthorized
 from identity_service.web.auth import WRONG_KEY
-from identity_service.web.bodies import told, told_to_plugin
+from identity_service.web.bodies import error_text, plugin_error_text
 from identity_service.web.calls.arguments import exact_number
 from identity_service.web.payloads import Members
 
 Decoder = Callable[[bytes, bool], Any]
-"""From a body to its struct. The flag: its values are text, as those of a query or a form. Raises Invalid and Malformed."""
+"""From a body to its struct. The flag: all values are text, as in a query or a form. Raises Invalid and Malformed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """`prefixes` and `methods`: of the addresses of each call. `plugins`: a GET carries its members as a query and a POST may carry a form;
-    a private key may stand beside the public one, also in an address; an answer to a GET may be a script; what fails stands in the shop's
-    log of calls. `decoder`: made once for each body. `no_key`, `no_private_key`: why a call without one is refused."""
+    """`prefixes` and `methods`: of each call's addresses. `plugins`: a GET has its members in the query, and a POST may have a form; a
+    private key may accompany the public one, also in a query; the answer to a GET may be a script; failed calls are logged for the shop.
+    `decoder`: makes the decoder of a body, once. `no_key` and `no_private_key`: the error of a call without one."""
 
     prefixes: tuple[str, ...]
     methods: tuple[str, ...]
@@ -41,7 +41,7 @@ def _native_decoder(body: type[Members]) -> Decoder:
         try:
             return decoder.decode(raw)
         except msgspec.ValidationError as error:
-            raise Invalid(told(str(error))) from None
+            raise Invalid(error_text(str(error))) from None
         except (msgspec.DecodeError, RecursionError):
             raise Malformed("The body is not JSON in UTF-8.") from None
 
@@ -55,7 +55,7 @@ def _clerk_decoder(body: type[Members]) -> Decoder:
         try:
             found = (lenient if textual else strict).decode(raw)
         except msgspec.ValidationError as error:
-            raise Invalid(told_to_plugin(str(error))) from None
+            raise Invalid(plugin_error_text(str(error))) from None
         except (msgspec.DecodeError, RecursionError):
             raise Malformed("The request is not JSON in UTF-8.") from None
         for name in body.required:

@@ -1,4 +1,4 @@
-"""The edge around every call: request ID, limits on headers, CORS, errors as answers, one log line, one count."""
+"""The middleware around every call: request ID, limits on headers, CORS, errors as answers, one log line, one count."""
 
 import asyncio
 import secrets
@@ -26,14 +26,14 @@ PREFLIGHT = [
     (b"access-control-max-age", b"600"),
 ]
 EXPOSED = (b"access-control-expose-headers", b"retry-after, x-request-id")
-"""What a page's script may read of an answer beside its body: when to repeat the call, and by what name to ask about it."""
+"""Headers that a page's script may read: when to repeat the call, and the ID for questions about it."""
 ID_BYTES = 9
 IDS_AT_ONCE = 64
 
 
 class Edge:
-    """`origins`: of all shops, for preflights, which carry no key. `stopping`: once set, an answer is the last one on its connection.
-    `address_header`: in which the operator's own proxies name the client."""
+    """`origins`: of all shops, because preflights carry no key. `stopping`: once set, every answer closes its connection.
+    `address_header`: the header in which the operator's own proxies send the client's address."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Edge:
         address_header: str = "x-forwarded-for",
     ) -> None:
         self._app = app
-        self._joined = {"cookie": "; ", address_header: ", "}
+        self._join_headers = {"cookie": "; ", address_header: ", "}
         self._stopping = stopping
         self._origins = {origin.encode(): origin for origin in origins}
         self._header_count = header_count
@@ -57,7 +57,7 @@ class Edge:
             await self.lifespan(receive, send)
             return
         request_id = next(self._request_ids)
-        answered = Answered(send, self._added_headers(scope, request_id))
+        answered = AnswerSend(send, self._added_headers(scope, request_id))
         began = time.perf_counter()
         state = scope.setdefault("state", {})
         try:
@@ -79,43 +79,44 @@ class Edge:
         """What the server says of its own start and end."""
 
     def _checked_headers(self, raw: Sequence[tuple[bytes, bytes]], version: str) -> dict[str, str]:
-        """Names in lower case; of repeated ones the first, but cookies and addresses joined. Raises HeadersTooLarge or Malformed."""
+        """Headers by name in lower case. If repeated, the first counts; cookies and addresses are joined. Raises HeadersTooLarge or
+        Malformed."""
         if len(raw) > self._header_count or sum(map(len, chain.from_iterable(raw))) > self._header_bytes:
-            raise HeadersTooLarge(f"Send at most {self._header_count} headers of {self._header_bytes} bytes together.")
+            raise HeadersTooLarge(f"Send at most {self._header_count} headers, of {self._header_bytes} bytes in total.")
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
         if len(headers) < len(raw):
-            headers = _joined(raw, self._joined)
+            headers = _join_headers(raw, self._join_headers)
         if version != "1.0" and not headers.get("host"):
             raise Malformed("Send a Host header.")
         return headers
 
     def _added_headers(self, scope: Scope, request_id: str) -> list[tuple[bytes, bytes]]:
-        """Scripts of a shop's pages may read what the calls answer, but never an admin page."""
+        """The headers of every answer. Scripts of a shop's pages may read answers of calls, but not admin pages."""
         added = [*PRIVATE, (b"x-request-id", request_id.encode())]
         if self._stopping.is_set():
             added.append((b"connection", b"close"))
         origins = [value for name, value in scope["headers"] if name == b"origin" and not scope["path"].startswith("/admin")]
         if len(origins) == 1 and origins[0] in self._origins:
             added += [(b"access-control-allow-origin", origins[0]), EXPOSED]
-            if origins[0] != NO_ORIGIN.encode():  # which may be anybody's frame
+            if origins[0] != NO_ORIGIN.encode():  # that may be anybody's frame
                 added.append((b"access-control-allow-credentials", b"true"))
         return added
 
-    async def _answer_error(self, error: Exception, request_id: str, scope: Scope, answered: "Answered") -> None:
+    async def _answer_error(self, error: Exception, request_id: str, scope: Scope, answered: "AnswerSend") -> None:
         headers: list[tuple[bytes, bytes]] = []
         if isinstance(error, HTTPException):
             headers = [(b"allow", allowed.encode()) for name, allowed in (error.headers or {}).items() if name == "Allow"]
             error = MethodNotAllowed("See /docs for the methods of this address.") if error.status_code == 405 else NotFound()
         if not isinstance(error, ServiceError):
             log.error("fault", request_id=request_id, error=type(error).__name__, frames=where(error))
-            error = ServiceError("The service failed; the fault is in its log under this request_id.")
+            error = ServiceError("The service failed. Its log has the error under this request_id.")
         if answered.status:
             return
         await send_reply(answered, error_reply(error, request_id, scope["path"], headers))
 
 
-class Answered:
-    """Adds headers to an answer on its way out, and knows its status; 0 while there is none."""
+class AnswerSend:
+    """An ASGI `send` that adds headers to the answer, and keeps its status; 0 before the answer."""
 
     __slots__ = ("_added", "_send", "status")
 
@@ -132,8 +133,8 @@ class Answered:
         return self._send(message)
 
 
-def _joined(raw: Sequence[tuple[bytes, bytes]], joined: Mapping[str, str]) -> dict[str, str]:
-    """`joined`: headers that count as one when they come several times, and what stands between their values."""
+def _join_headers(raw: Sequence[tuple[bytes, bytes]], joined: Mapping[str, str]) -> dict[str, str]:
+    """`joined`: headers whose repeated values are joined, and by which separator."""
     headers: dict[str, str] = {}
     for raw_name, value in raw:
         name = raw_name.decode("latin-1")
@@ -142,12 +143,12 @@ def _joined(raw: Sequence[tuple[bytes, bytes]], joined: Mapping[str, str]) -> di
         elif name in joined:
             headers[name] += f"{joined[name]}{value.decode('latin-1')}"
         elif name == "host":
-            raise Malformed("Send one Host header.")
+            raise Malformed("Send exactly one Host header.")
     return headers
 
 
 def _request_ids() -> Iterator[str]:
-    """72 random bits each, of which the kernel is asked for many at once."""
+    """IDs of 72 random bits, read from the kernel in blocks."""
     length = ID_BYTES * 4 // 3
     while True:
         block = secrets.token_urlsafe(ID_BYTES * IDS_AT_ONCE)

@@ -1,6 +1,6 @@
-"""The way of every call, from an ASGI request to a handler and back. No request object travels further than this file.
+"""The path of every call, from an ASGI request to a handler and back. The request object does not leave this file.
 
-Key of the header, size while reading, one scan of the body, key of the body, scope, limits, decoding, handler, answer.
+The steps: key of the header, size while reading, one scan of the body, key of the body, kind of key, limits, decoding, handler, answer.
 """
 
 import re
@@ -19,7 +19,7 @@ from identity_service.model.consent import Millis
 from identity_service.model.regions import REGION
 from identity_service.model.shop import NO_ORIGIN, Caller
 from identity_service.server.addresses import caller_source, client_address, is_proxy, limited_client
-from identity_service.service.counters import Called
+from identity_service.service.counters import LoggedCall
 from identity_service.web.auth import authenticate, bearer, count_wrong_key
 from identity_service.web.bodies import (
     NOTHING,
@@ -27,7 +27,7 @@ from identity_service.web.bodies import (
     all_members,
     as_json,
     check_text,
-    fitting,
+    fit,
     form_as_json,
     is_form,
     key_members,
@@ -43,12 +43,12 @@ from identity_service.web.payloads import Members
 
 CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,63}", re.ASCII)
 SMALLEST_KEPT = 256
-"""Bytes that a call counts for at least: a key of the store takes as much, however little was sent."""
+"""The fewest bytes that a call counts as. A key of the store takes that much, however little was sent."""
 Query = Sequence[tuple[str, str]]
 
 
 class Access(StrEnum):
-    """Which a call takes. DEVICE: either, and a public one speaks for the visitor's device."""
+    """The keys that a call accepts. DEVICE: either key, and a public one speaks for the visitor's device."""
 
     EITHER = "either key"
     PRIVATE = "private key"
@@ -58,12 +58,14 @@ class Access(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A call: all that its endpoint and its description are made from.
+    """A call. Its endpoint and its description are made from this.
 
-    `path`: behind the dialect's prefixes. `name`: by which generated clients call it; empty for one made from the path. `refuses`: what it
-    may answer beside what every call may. `query`: schema and description of what its address may carry. `free`: the body has members of
-    somebody else's. `consent`: it may carry a refusal of consent, which is always accepted, so that its handler is asked before the call is
-    refused.
+    path      after the dialect's prefixes
+    name      of the method in generated clients; empty: made from the path
+    refuses   errors in addition to those of every call
+    query     schema and description of the query's parameters
+    free      the body contains members of another service
+    consent   the call may carry a refusal of consent. That is always accepted, so the handler runs before the call is refused
     """
 
     path: str
@@ -133,7 +135,7 @@ class Endpoint:
             return await row.handler(self._call(scope, query, caller, raw, textual))
         except ServiceError as error:
             if caller and row.dialect.plugins:
-                services.tally.called(caller.shop.shop_id, Called(row.path, "none", None, error.detail or error.title))
+                services.counters.count_call(caller.shop.shop_id, LoggedCall(row.path, "none", None, error.detail or error.title))
             if isinstance(error, Unauthorized):
                 count_wrong_key(services.rates.wrong_keys, peer_of(scope), scope["state"]["headers"], services.proxies)
             raise
@@ -143,13 +145,13 @@ class Endpoint:
             raise self.row.dialect.no_private_key()
 
     async def _text(self, scope: Scope, receive: Receive, query: Query, *, by_header: bool) -> tuple[bytes, bool]:
-        """The members as JSON, read within the row's size and depth, and whether their values are text. `by_header`: the key came in
-        the header. Raises TooLarge, UnsupportedMedia, Malformed, and MethodNotAllowed for a HEAD of a call that would be logged."""
+        """The members as JSON, within the row's size and depth, and whether their values are text. `by_header`: the key was in the header.
+        Raises TooLarge, UnsupportedMedia, Malformed, and MethodNotAllowed for a HEAD request that would be logged as a call."""
         row, limits = self.row, self.services.limits
         textual = False
         if row.dialect.plugins and scope["method"] != "POST":
             if scope["method"] == "HEAD":
-                raise MethodNotAllowed("A HEAD call would be logged; send GET or POST.")
+                raise MethodNotAllowed("A HEAD request would be logged as a call; send GET or POST.")
             raw, textual = as_json(query), True
         else:
             raw = await read_body(scope["state"]["headers"], receive, limits.most(row.size, by_header=by_header)) if row.body else b""
@@ -159,8 +161,8 @@ class Endpoint:
         return (with_bounded_numbers(with_whole_texts(raw)) if row.consent or row.dialect.plugins else raw), textual
 
     def _by_members(self, raw: bytes, query: Mapping[str, str]) -> Caller:
-        """The caller by the keys of the body, or of the query. Raises Unauthorized; Forbidden for a private key in a query, but beside a
-        public one where plugins send it so."""
+        """The caller by the keys in the body or the query. Raises Unauthorized, and Forbidden for a private key in a query. In the
+        dialect of plugins, a private key may accompany a public one, also in a query."""
         members, dialect, shops = key_members(raw), self.row.dialect, self.services.shops
         key = members.key if members.key is not None else query.get("key")
         if key is None:
@@ -168,7 +170,7 @@ class Endpoint:
         caller = authenticate(shops, key)
         if not dialect.plugins:
             if members.key is None and caller.private:
-                raise Forbidden("A private key never stands in a URL: it ends up in logs. Replace it and send it in `Authorization`.")
+                raise Forbidden("Logs record URLs, so this private key is no longer secret. Replace it, and send keys in `Authorization`.")
             return caller
         beside = members.private_key if members.private_key is not None else query.get("private_key")
         if not isinstance(beside, str) or beside in {"", *NOTHING}:
@@ -223,7 +225,7 @@ class Endpoint:
         except Invalid as error:
             if not row.consent or row.body is None:
                 raise
-            return fitting(row.body, all_members(raw)), fault or error
+            return fit(row.body, all_members(raw)), fault or error
 
 
 def peer_of(scope: Scope) -> str | None:
@@ -231,15 +233,15 @@ def peer_of(scope: Scope) -> str | None:
 
 
 def _region(services: Services, peer: str | None, headers: Mapping[str, str]) -> str | None:
-    """As a proxy of ours tells it."""
+    """The region in the header of one of the operator's own proxies."""
     header = services.server.region_header.lower()
     region = headers.get(header, "").upper() if header else ""
     return region if region and is_proxy(peer, services.proxies) and REGION.fullmatch(region) else None
 
 
 def count_call(services: Services, caller: Caller, client: str, size: int) -> None:
-    """`size`: bytes of what was sent, most of which a call with a public key can make the store keep. Raises RateLimited for one call too
-    many, or too much of them, of the key or of the client."""
+    """`size`: bytes sent, of which a call with a public key can make the store keep most. Raises RateLimited if the key or the client is
+    over its limit of calls or bytes."""
     if services.rates.key:
         services.rates.key.count(caller.digest)
     if caller.private:
@@ -251,12 +253,12 @@ def count_call(services: Services, caller: Caller, client: str, size: int) -> No
             if quota:
                 quota.count(counted, max(size, SMALLEST_KEPT))
     except RateLimited:
-        services.tally.beyond_quota(caller.shop.shop_id)
+        services.counters.count_beyond_quota(caller.shop.shop_id)
         raise
 
 
 def _for_script_tag(reply: Reply, callback: str) -> Reply:
-    """As a script that calls `callback`, where that is a name. A script tag cannot read a status, so it is always 200."""
+    """The reply as a script that calls `callback`, if that is a name. A script tag cannot read the status, so it is always 200."""
     if not CALLBACK.fullmatch(callback):
         return reply
     body = reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body)

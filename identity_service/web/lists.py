@@ -1,6 +1,6 @@
 """Pages of lists: `limit` and `cursor` of a call, and the `next` of its answer.
 
-A list is sorted by its keys, and a cursor is the key of the last entry shown: what comes in front meanwhile moves no later page.
+A list is sorted by its keys, and a cursor is the key of the last entry shown. New entries at the front do not shift later pages.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -15,15 +15,14 @@ from identity_service.errors import Invalid
 T = TypeVar("T")
 Key = tuple[int | str, ...]
 QueryParameters = dict[str, tuple[dict[str, Any], str]]
-"""Schema and description of each, by name."""
+"""Schema and description of each parameter, by name."""
 MOST_EVENTS, MOST_RECEIPTS, MOST_CALLS, MOST_LABELS, MOST_PRODUCTS = 500, 100, 2_000, 10_000, 10_000
-"""Entries of a page, and as many where no `limit` is sent."""
-TAKE_NEXT = "cursor: take it from the answer before, as `next`"
+"""Most entries of a page. Also the default for `limit`."""
+TAKE_NEXT = "cursor: must be the `next` of an earlier answer"
 
 
 def page_query(most: int, usual: int = 0) -> QueryParameters:
-    """What the address of a list may carry, as /openapi.json describes it. `usual`: entries where no `limit` is sent, as many as there may
-    be where it is 0."""
+    """The query parameters of a list, for /openapi.json. `usual`: the default for `limit`; 0 means `most`."""
     return {
         "cursor": ({"type": "string", "maxLength": 1_000}, "`next` of the page before. Absent, the first page."),
         "limit": ({"type": "integer", "minimum": 1, "maximum": most, "default": usual or most}, f"Entries of a page, 1 to {most:,}."),
@@ -31,7 +30,7 @@ def page_query(most: int, usual: int = 0) -> QueryParameters:
 
 
 def page_of(entries: Sequence[T], keys: Sequence[Key], cursor: str | None, limit: int) -> tuple[list[T], str | None]:
-    """The entries after `cursor`, and the cursor of the next page. Raises Invalid for a cursor of no such list."""
+    """The entries after `cursor`, and the cursor of the next page. Raises Invalid for a cursor of another list."""
     found = list(zip(keys, entries, strict=True))
     if cursor is not None:
         found = _after(found, _key_of(cursor))
@@ -40,7 +39,7 @@ def page_of(entries: Sequence[T], keys: Sequence[Key], cursor: str | None, limit
 
 
 def keys_of_times(times: Sequence[int]) -> list[Key]:
-    """Of entries that come newest first: those of one second are told apart by how many of it follow."""
+    """Keys of entries, newest first. Entries of one second are distinguished by the number that follow in it."""
     following: Counter[int] = Counter()
     keys: list[Key] = []
     for time in reversed(times):
@@ -53,7 +52,7 @@ def number(query: Mapping[str, str], name: str, usual: int, most: int) -> int:
     text = query.get(name, str(usual))
     found = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(most)) else 0
     if not 1 <= found <= most:
-        raise Invalid(f"{name}: is a number from 1 to {most}")
+        raise Invalid(f"{name}: must be a number from 1 to {most}")
     return found
 
 
@@ -71,5 +70,5 @@ def _cursor_of(key: Key) -> str:
 def _key_of(cursor: str) -> Key:
     try:
         return msgspec.json.decode(urlsafe_b64decode(cursor.encode() + b"=="), type=Key)
-    except ValueError:  # of base64 and of JSON alike
+    except ValueError:  # from base64 or from JSON
         raise Invalid(TAKE_NEXT) from None

@@ -1,4 +1,4 @@
-"""/openapi.json, made from the route table, the structs that decode the bodies, and examples of real answers, which the tests write to
+"""Makes /openapi.json from the route table, the structs of bodies and answers, and real examples, which the tests write to
 `examples.json`."""
 
 import json
@@ -25,7 +25,7 @@ from identity_service.web.payloads import HealthAnswer, Members
 
 Parameter = dict[str, Any]
 SHOWN = (Problem, TrackingError, HealthAnswer, ProductLine, SoldLine, EventEntry, CallEntry, HeldOrder)
-"""Structs that no body and no answer names as the type of a member, beside the entries of an export."""
+"""Structs that are not the type of a member in any body or answer, except the entries of an export."""
 EXPORTED = (ExportedVisitor, ExportedLink, ExportedOrder)
 PATH = Path(__file__).parent / "examples.json"
 ERRORS = {
@@ -73,7 +73,7 @@ OF_PATHS: Mapping[str, tuple[dict[str, Any], str]] = {
 }
 CALLBACK = {"type": "string", "pattern": r"^[A-Za-z_$][A-Za-z0-9_$.]{0,63}$"}
 IN_BODIES = frozenset({"key", "private_key"})
-"""Members that are keys: the security schemes describe them."""
+"""Members with keys. The security schemes describe them."""
 WORDS = {"type": "string"}
 LABELS = {"type": "array", "items": {"type": "string", "maxLength": 255}, "maxItems": 20}
 
@@ -84,7 +84,7 @@ def of_path(one: "Described") -> list[Parameter]:
 
 
 def of_query(schema: Mapping[str, Any]) -> list[Parameter]:
-    """`schema`: of the body that the query stands for. Its values are text."""
+    """The query parameters that replace a body. `schema`: the body's. Values of a query are text."""
     members = {name: member for name, member in schema["properties"].items() if name not in IN_BODIES}
     found = [
         _parameter(name, "query", LABELS if name == "labels" else WORDS, member["description"], required=name in schema.get("required", ()))
@@ -98,7 +98,7 @@ def _parameter(name: str, place: str, schema: dict[str, Any], description: str, 
 
 
 def schemas_of(structs: Iterable[type[Struct]]) -> dict[str, Any]:
-    """Of bodies and answers, and of what they name, by name."""
+    """The schemas of bodies and answers and of their members, by name."""
     every: set[type[Struct]] = {*structs, *SHOWN, *EXPORTED}
     named = sorted(every, key=lambda one: one.__name__)
     _, components = msgspec.json.schema_components(named, ref_template="#/components/schemas/{name}")
@@ -109,23 +109,23 @@ def schemas_of(structs: Iterable[type[Struct]]) -> dict[str, Any]:
 
 
 def _rules(body: type[Members], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """What a call is refused without. They stand within `allOf`, beside which generators of clients still read the members."""
+    """The members that a call needs. The rules are inside `allOf`, because generators of clients then still read the members."""
     found: dict[str, Any] = {"required": list(body.required)} if body.required else {}
     for names, rule in ((body.exactly_one, "oneOf"), (body.at_least_one, "anyOf")):
         if names:
-            found["allOf"] = [{rule: [_named(name, schema) for name in names]}]
+            found["allOf"] = [{rule: [_present(name, schema) for name in names]}]
     return found
 
 
-def _named(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A member that may be null is absent then."""
+def _present(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The member must be present. If it may be null, null counts as absent."""
     nullable = {"type": "null"} in schema["properties"][name].get("anyOf", ())
     return {"required": [name]} | ({"properties": {name: {"not": {"type": "null"}}}} if nullable else {})
 
 
 def _tidy(schema: Any) -> Any:
-    """Descriptions on one line, words with their type, no empty list of required members, and no `default` that says no more than absence:
-    generators for TypeScript would ask every caller for the member."""
+    """Puts descriptions on one line, adds the type of words, and removes empty lists of required members, and `default` if it equals
+    absence: generators for TypeScript would make such a member required."""
     if isinstance(schema, list):
         return [_tidy(one) for one in schema]
     if not isinstance(schema, dict):
@@ -155,7 +155,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """By a call's name, and by an error's code: as a problem, and in the form of the tracking calls."""
+    """Calls by name. Errors by code, as problems and in the format of tracking calls."""
 
     calls: Mapping[str, tuple[Example, ...]]
     problems: Mapping[str, Any]
@@ -174,8 +174,8 @@ def parsed(stored: Mapping[str, Any]) -> Examples:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """`name`: of its wording and its examples. `operation_id`: by which generated clients call it. `media`: of an answer that is no JSON.
-    `cached`: it has an entity tag. `cookies`: its answers set some. `refuses` and `query`: as of a row."""
+    """`name`: the key of its wording and examples. `operation_id`: the method's name in generated clients. `media`: the type of its answer.
+    `cached`: it has an entity tag. `cookies`: its answers may set cookies. `refuses` and `query`: see `Row`."""
 
     name: str
     operation_id: str
@@ -227,7 +227,7 @@ PAGES = (
 
 
 def document(operations: Sequence[Described]) -> dict[str, Any]:
-    """In the order of the sections' tags. Its server is wherever the document itself lies, so that it holds under a prefix, too."""
+    """Operations are in the order of the sections' tags. The server is relative to the document, so it also works under a prefix."""
     described = [*operations, *PAGES]
     components = schemas_of([struct for one in described for struct in (one.body, one.answer) if struct])
     paths: dict[str, Any] = {}
@@ -300,7 +300,7 @@ def _refusals(one: Described) -> dict[str, Any]:
 
 
 def _can_happen(one: Described, status: int) -> bool:
-    """Of pages without a key only what precedes every call, and a store that is away."""
+    """Pages without a key only have errors of every request, and /readyz those of the store."""
     if one.keys is Access.NONE:
         return status in {400, 431} or (status == 503 and one.path == "/readyz")
     if status in {404, 409}:
@@ -327,7 +327,7 @@ def _error_responses() -> dict[str, Any]:
 
 
 def _error(error: type[errors.ServiceError], form: type[Struct], media: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What cannot be used is 400 where plugins know no 422."""
+    """For tracking calls, `invalid` is a 400, because plugins do not know 422."""
     codes = [error.code, *([errors.Invalid.code] if form is TrackingError and error is errors.Malformed else [])]
     content = {
         "schema": {"$ref": f"#/components/schemas/{form.__name__}"},

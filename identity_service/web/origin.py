@@ -1,8 +1,8 @@
-"""From which page a call comes, and whether that page may make it: the one policy on origins.
+"""The one policy on origins: which page makes a call, and whether it may.
 
-A page of somebody else must neither speak for a shop's visitors, nor act for whoever has signed in. Browsers name the page in `Origin`
-(with every POST and every call to another host), in `Sec-Fetch-Site`, and in `Referer`; scripts of a page cannot set any of them. A call
-with none of the three is a server's: whoever can leave them out holds no visitor's cookies.
+A foreign page must neither speak for a shop's visitors nor act for a signed-in person. Browsers name the page in `Origin` (in every POST
+and every call to another host), in `Sec-Fetch-Site`, and in `Referer`; scripts of a page cannot set them. A call without all three comes
+from a server, because a caller that can omit them has no visitor's cookies.
 """
 
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ from identity_service.model.shop import NO_ORIGIN, Caller
 
 
 def speaks_for_device(caller: Caller, method: str, headers: Mapping[str, str]) -> bool:
-    """True for a public key sent by a page of the shop; False for a server, and for a page without an origin of its own where the shop
-    lists `null`. Raises Forbidden for a page of anybody else."""
+    """True for a public key sent by a page of the shop. False for a server, and for a page without an origin if the shop lists `null`.
+    Raises Forbidden for any other page."""
     if caller.private:
         return False
     origin, site, referer = headers.get("origin"), headers.get("sec-fetch-site"), headers.get("referer")
@@ -26,12 +26,12 @@ def speaks_for_device(caller: Caller, method: str, headers: Mapping[str, str]) -
     else:
         listed = method in {"GET", "HEAD"} and _is_own_page(site, referer, caller.shop.origins, own)
     if not listed:
-        raise Forbidden("This page's origin is not listed for the shop; add it to the shop's origins.")
+        raise Forbidden("The origin of this page is not among the shop's origins; add it to the setting `origins`.")
     return origin != NO_ORIGIN
 
 
 def _is_listed(origin: str, origins: frozenset[str], own: str) -> bool:
-    """`own`: the host that was called, under which a proxy may serve the shop by another scheme than is listed."""
+    """`own`: the called host. A proxy may serve the shop under it with another scheme than the listed one."""
     if origin in origins:
         return True
     host = origin.partition("://")[2]
@@ -39,8 +39,7 @@ def _is_listed(origin: str, origins: frozenset[str], own: str) -> bool:
 
 
 def _is_own_page(site: str | None, referer: str | None, origins: frozenset[str], own: str) -> bool:
-    """Of a call that carries no origin, as scripts and pictures do. What a page says of itself goes before the host that it calls, which
-    any page may choose."""
+    """For a call without `Origin`, such as a script or a picture. `Referer` counts before the called host, which any page can choose."""
     if referer is not None:
         return _is_listed(_origin_of(referer), origins, own)
     return site in {"same-origin", "none"} and own in {one.partition("://")[2] for one in origins}
@@ -55,7 +54,7 @@ def _origin_of(url: str) -> str:
 
 
 def is_from_own_page(headers: Mapping[str, str]) -> bool:
-    """Whether a page of the host that is called posts. Every browser sends `Origin` then, `Sec-Fetch-Site` only some."""
+    """Whether a page of the called host posts. All browsers send `Origin` with a post, but only some send `Sec-Fetch-Site`."""
     try:
         host = urlsplit(headers.get("origin", "")).netloc
     except ValueError:
@@ -64,15 +63,16 @@ def is_from_own_page(headers: Mapping[str, str]) -> bool:
 
 
 def check_poster(headers: Mapping[str, str]) -> None:
-    """Raises Forbidden for a form of any other page. Where a browser tells the site it counts alone: a proxy may have changed the host."""
+    """Raises Forbidden for a form of a foreign page. If the browser sends `Sec-Fetch-Site`, only that counts, because a proxy may change
+    the host."""
     site = headers.get("sec-fetch-site")
     own = site == "same-origin" if site else headers.get("origin", "").partition("://")[2] == headers.get("host")
     if not own:
-        raise Forbidden("This was sent by another site, so nothing was done.")
+        raise Forbidden("Another site sent this request, so nothing was done. Use the page itself.")
 
 
 def check_reader(headers: Mapping[str, str]) -> None:
-    """Raises Forbidden for a script of another origin: a shop's own page on a neighbouring host is the same site, so its requests carry the
-    cookie, and its origin is one that may read answers. Following a link carries no origin."""
+    """Raises Forbidden for a script of another origin. A shop's page on a neighbouring host is of the same site, so its requests carry the
+    cookie, and CORS lets it read answers. Following a link sends no origin."""
     if "origin" in headers:
         check_poster(headers)

@@ -1,6 +1,6 @@
-"""Files and documents for browsers and programs, compressed once; HTML from templates; health and metrics. None of them needs a key.
+"""Files and documents, compressed once; HTML from templates; health and metrics. None of them needs a key.
 
-Every value in a template is escaped. A page has no inline script, no foreign host, and stands in no frame.
+Every value in a template is escaped. Pages have no inline scripts and load nothing from other hosts, and no frame may show them.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import StoreRefused, StoreUnavailable
 from identity_service.model.shop import ShopId
-from identity_service.server.metrics import exposition, tell_store
+from identity_service.server.metrics import exposition, set_store_gauges
 from identity_service.service.health import every
 from identity_service.store import Store
 from identity_service.store.examine import examine_servers
@@ -42,13 +42,13 @@ POLICY = (
     b"base-uri 'none'; frame-ancestors 'none'"
 )
 PAGE_HEADERS = ((b"content-security-policy", POLICY), (b"referrer-policy", b"same-origin"))
-"""The policy on referrers lets browsers name the origin with a form; with none at all they name it `null`."""
+"""With this referrer policy, browsers send the origin of forms. With no-referrer they would send `null`."""
 OK = HealthAnswer("ok")
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """`integrity`: as a tag's attribute of that name takes it. `version`: eight characters of its hash."""
+    """`integrity`: the value of a tag's attribute of that name. `version`: eight characters of the hash."""
 
     plain: bytes
     compressed: bytes
@@ -59,7 +59,7 @@ class Asset:
 
 @cache
 def asset(path: Path) -> Asset:
-    """Raises FileNotFoundError, KeyError for a kind of file that is not served."""
+    """Raises FileNotFoundError, and KeyError for a type of file that is not served."""
     return asset_of(path.read_bytes(), MEDIA[path.suffix])
 
 
@@ -70,8 +70,8 @@ def asset_of(plain: bytes, media: str) -> Asset:
 
 @dataclass(frozen=True, slots=True)
 class PageCall:
-    """A request for a page or a file, which needs no key. `query`: as it came. `peer`: address of the connection's other end. `read`: what
-    was posted, at most so many bytes; raises as `read_body`."""
+    """A request for a page or a file, without a key. `query`: as sent. `peer`: the connection's address. `read`: reads the body, up to
+    the given number of bytes; raises like `read_body`."""
 
     method: str
     headers: Mapping[str, str]
@@ -99,22 +99,22 @@ class Page:
 
 def file_page(path: Path) -> Page:
     async def show(call: PageCall) -> Reply:
-        return _kept(call, asset(path))
+        return _cached_reply(call, asset(path))
 
     return Page(show)
 
 
 def document_page(content: Callable[[], Asset], headers: Sequence[tuple[bytes, bytes]] = ()) -> Page:
-    """What is made when it is first asked for. Making it leaves the worker's loop to other calls."""
+    """A document that is made at its first request, in a thread, so that other calls are not blocked."""
 
     async def show(call: PageCall) -> Reply:
-        return _kept(call, await asyncio.to_thread(content), headers)
+        return _cached_reply(call, await asyncio.to_thread(content), headers)
 
     return Page(show)
 
 
 def redirect_page(where: str, headers: Sequence[tuple[bytes, bytes]] = PAGE_HEADERS) -> Page:
-    """`where`: relative, so that it holds under whatever path a proxy serves these pages."""
+    """`where`: relative, so that it works under any path of a proxy."""
 
     async def show(_: PageCall) -> Reply:
         return Reply(b"", 303, HTML, headers=[*headers, (b"location", where.encode())])
@@ -122,7 +122,7 @@ def redirect_page(where: str, headers: Sequence[tuple[bytes, bytes]] = PAGE_HEAD
     return Page(show)
 
 
-def _kept(call: PageCall, found: Asset, headers: Sequence[tuple[bytes, bytes]] = ()) -> Reply:
+def _cached_reply(call: PageCall, found: Asset, headers: Sequence[tuple[bytes, bytes]] = ()) -> Reply:
     """The encodings are two representations, so each has a tag of its own (RFC 9110, 8.8.3.3), and only its own makes a 304."""
     zipped = _takes_gzip(call.headers.get("accept-encoding", ""))
     tag = f'"{found.version}-gzip"' if zipped else f'"{found.version}"'
@@ -154,7 +154,7 @@ def _environment() -> Environment:
     return found
 
 
-def rendered(template: str, **values: object) -> bytes:
+def render(template: str, **values: object) -> bytes:
     return _environment().get_template(template).render(**values).encode()
 
 
@@ -182,7 +182,7 @@ def ready(store: Store, shops: Sequence[ShopId]) -> PageHandler:
             if isinstance(failure, BaseException) and (len(away) == len(shops) or not _is_away(failure)):
                 raise failure
         if (faults and not isinstance(faults, BaseException)) or (away and len(away) == len(shops)):
-            raise StoreUnavailable("The store is not fit for use; `identity-service check --store` says why.")
+            raise StoreUnavailable("The store cannot be used; `identity-service check --store` says why.")
         return Reply(HealthAnswer("ok", list(away)) if away else OK)
 
     return answer
@@ -194,7 +194,7 @@ def _is_away(failure: BaseException) -> bool:
 
 def scrape(client: Client) -> PageHandler:
     async def answer(_: PageCall) -> Reply:
-        tell_store(client.open, bool(client.refused))
+        set_store_gauges(client.open, bool(client.refused))
         return Reply(exposition(), media="text/plain; version=0.0.4; charset=utf-8")
 
     return answer

@@ -15,13 +15,13 @@ def about(description: str, **schema: Any) -> Meta:
 
 
 def listed(struct: type[Struct], description: str, **schema: Any) -> Meta:
-    """Of a list whose entries go out as they are held, without being made structs first: `struct` describes one."""
+    """Describes a list whose entries are sent without being converted to structs. `struct`: the form of an entry."""
     return about(description, items={"$ref": f"#/components/schemas/{struct.__name__}"}, **schema)
 
 
 ModeText = Literal["cookieless", "persistent", "null"]
 Key = Annotated[Any, about("The shop's key, where it is not in `Authorization: Bearer KEY`.", type="string")]
-"""Read before the body, so that here it is ignored, whatever it is."""
+"""The key is read before the body, so any value is accepted here."""
 VisitorText = Annotated[str, Meta(max_length=120)]
 Moment = Annotated[datetime, Meta(tz=True)]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
@@ -32,8 +32,8 @@ NEXT = about("Cursor of the next page. Null on the last.")
 
 
 class Members(Struct, kw_only=True, frozen=True):
-    """Of any call. `required`: it is refused without them; `exactly_one`: of these it names one and no more; `at_least_one`: of these it
-    names one or more."""
+    """The body of any call. `required`: members that it must have. `exactly_one`: exactly one of these. `at_least_one`: one or more of
+    these."""
 
     required: ClassVar[tuple[str, ...]] = ()
     exactly_one: ClassVar[tuple[str, ...]] = ()
@@ -43,7 +43,7 @@ class Members(Struct, kw_only=True, frozen=True):
 
 
 class Body(Members, frozen=True, forbid_unknown_fields=True):
-    """Of a call under /v1."""
+    """The body of a call under /v1."""
 
 
 FLAG = {"type": ["boolean", "integer", "string"]}
@@ -51,8 +51,7 @@ TEXT = {"type": ["string", "null"]}
 
 
 class Client(Struct, frozen=True):
-    """The visitor's own surroundings, told by a server with a private key, which hands on what it got: what is no address or no region is
-    unknown."""
+    """The visitor's own surroundings, sent by a server with a private key. An invalid address or region counts as unknown."""
 
     ip: Annotated[Any, about("Address of the visitor's device. A loopback, private or link-local one is unknown.", **TEXT)] = None
     user_agent: Annotated[Any, about("`User-Agent` of the visitor's browser.", **TEXT)] = None
@@ -70,7 +69,7 @@ class Purposes(Struct, frozen=True, omit_defaults=True):
 
 
 class Tcf(Struct, frozen=True, omit_defaults=True):
-    """As `__tcfapi('addEventListener')` tells it; everything is read from the string."""
+    """The data of `__tcfapi('addEventListener')`. Everything is read from the string."""
 
     tc_string: Annotated[str | None, about("The TC string, version 2.")] = None
     gdpr_applies: Annotated[bool | None, about("Whether the banner says that the GDPR applies.")] = None
@@ -78,7 +77,7 @@ class Tcf(Struct, frozen=True, omit_defaults=True):
 
 
 class Gpp(Struct, frozen=True, omit_defaults=True):
-    """As `__gpp('addEventListener')` tells it; only the applicable sections of a ready signal count."""
+    """The data of `__gpp('addEventListener')`. Only the applicable sections of a ready signal count."""
 
     gpp_string: Annotated[str | None, about("The GPP string.")] = None
     applicable_sections: Annotated[list[int | str] | None, about("Numbers of the sections that apply to the visitor, or as text.")] = None
@@ -86,8 +85,8 @@ class Gpp(Struct, frozen=True, omit_defaults=True):
 
 
 class ConsentObject(Struct, frozen=True, omit_defaults=True):
-    """`storage` and `measurement` granted allow a persistent ID. Of several signals the newest choice counts, a refusal at a tie. What
-    cannot be read is no choice."""
+    """`storage` and `measurement` granted allow a persistent ID. Of several signals the newest choice counts; at a tie, the refusal. An
+    unreadable signal is no choice."""
 
     purposes: Annotated[Purposes | UnsetType, about("The choice by purpose.")] = UNSET
     tcf: Annotated[Tcf | UnsetType, about("IAB Europe's Transparency and Consent Framework.")] = UNSET
@@ -131,11 +130,11 @@ class ReceiptAnswer(Struct, frozen=True):
 
     receipt_id: Annotated[str, about("The receipt's own ID, by which it is found.")]
     time: Annotated[Time, about("When the choice arrived, in RFC 3339.")]
-    decided_at: Annotated[Time, about("When it was made, in RFC 3339; the same where nobody told.")]
-    basis: Annotated[Literal["person", "shop"], about("Whose word it is. The shop's proves no consent.")]
+    decided_at: Annotated[Time, about("When it was made, in RFC 3339; the time of arrival if that was not sent.")]
+    basis: Annotated[Literal["person", "shop"], about("Who made the choice. A receipt of the shop proves no consent.")]
     mode: Annotated[str, about("Mode of the visitor after the choice.", enum=["cookieless", "persistent", "null"])]
     purposes: Annotated[
-        dict[str, str], about("`granted` or `refused`, of the purposes that were asked: `storage`, `measurement`, `linking`.")
+        dict[str, str], about("`granted` or `refused`, for the purposes that were asked: `storage`, `measurement`, `linking`.")
     ]
     source: Annotated[str, about("Who reported the choice: `plain`, `shop`, or a banner's name.")]
     policy: Annotated[str, about("The shop's policy at that time.")]
@@ -159,6 +158,6 @@ class HealthAnswer(Struct, frozen=True):
     """The process answers, or the store does."""
 
     status: Annotated[Literal["ok"], about("Always `ok`: anything else is an error.")]
-    away: Annotated[list[str] | UnsetType, about("Shops that cannot be written: their server of a cluster is away.", maxItems=10_000)] = (
+    away: Annotated[list[str] | UnsetType, about("Shops that cannot be written: their server of a cluster is down.", maxItems=10_000)] = (
         UNSET
     )

@@ -1,4 +1,4 @@
-"""The whole surface on one page."""
+"""All addresses of the service on one page."""
 
 from functools import cache, partial
 
@@ -75,7 +75,7 @@ from identity_service.web.manual.routes import manual_routes
 from identity_service.web.openapi import Described, document
 from identity_service.web.pages import Asset, Page, alive, asset_of, document_page, fixed, ready, redirect_page, scrape
 from identity_service.web.payloads import ConsentAnswer, IdentityAnswer
-from identity_service.web.routing import ByPort, ByRawPath, Named, Surface
+from identity_service.web.routing import ByPort, ByRawPath, NamedRoute, Surface
 from identity_service.web.snippet import snippet_page
 
 CALLS = (
@@ -148,25 +148,25 @@ def build(services: Services) -> ASGIApp:
     return ByPort(services.server.internal_port, everything, Surface(public)) if services.server.internal_port else everything
 
 
-def _public_routes(services: Services) -> list[Named]:
+def _public_routes(services: Services) -> list[NamedRoute]:
     endpoints = {row.path: (row, Endpoint(services, row)) for row in (*CALLS, *TRACKING)}
     by_sale = ByRawPath(endpoints.pop("orders/{sale}")[1], endpoints.pop("orders/{sale}/attribution")[1])
-    routes = [Named(path, endpoint, methods=row.methods) for row, endpoint in endpoints.values() for path in row.paths]
-    routes.append(Named("/v1/orders/{rest:text}", by_sale, methods=["GET"]))
-    routes.append(Named("/visitor.js", snippet_page(), methods=["GET"]))
+    routes = [NamedRoute(path, endpoint, methods=row.methods) for row, endpoint in endpoints.values() for path in row.paths]
+    routes.append(NamedRoute("/v1/orders/{rest:text}", by_sale, methods=["GET"]))
+    routes.append(NamedRoute("/visitor.js", snippet_page(), methods=["GET"]))
     pages = {"/healthz": alive, "/readyz": ready(services.store, [shop.shop_id for shop in services.shops])}
     if services.server.gpc_support_since:
         pages["/.well-known/gpc.json"] = fixed({"gpc": True, "lastUpdate": services.server.gpc_support_since})
-    routes += [Named(path, Page(answer), methods=["GET"]) for path, answer in pages.items()]
+    routes += [NamedRoute(path, Page(answer), methods=["GET"]) for path, answer in pages.items()]
     return routes + (demo_shop(services) if services.server.demo else [])
 
 
-def _internal_routes(services: Services) -> list[Named]:
-    """For the operator's own people and programs, where `server.internal_port` keeps them from others."""
+def _internal_routes(services: Services) -> list[NamedRoute]:
+    """Addresses for the operator's staff and programs. With `server.internal_port`, they are served only there."""
     return [
-        Named("/", redirect_page("shop" if services.server.demo else "docs"), methods=["GET"]),
-        Named("/metrics", Page(scrape(services.store.client)), methods=["GET"]),
-        Named("/openapi.json", document_page(description), methods=["GET"]),
+        NamedRoute("/", redirect_page("shop" if services.server.demo else "docs"), methods=["GET"]),
+        NamedRoute("/metrics", Page(scrape(services.store.client)), methods=["GET"]),
+        NamedRoute("/openapi.json", document_page(description), methods=["GET"]),
         *manual_routes(),
         *admin_routes(services),
     ]
@@ -174,7 +174,7 @@ def _internal_routes(services: Services) -> list[Named]:
 
 @cache
 def description() -> Asset:
-    """/openapi.json, the same for every service of a process."""
+    """/openapi.json. It is the same for every service in this process."""
     return asset_of(msgspec.json.encode(document(described())), "application/json")
 
 

@@ -13,7 +13,7 @@ from identity_service.web.endpoint import Endpoint
 
 
 class AnyText(PathConvertor):
-    """The rest of a path, also over line breaks."""
+    """The rest of a path, including line breaks."""
 
     regex = r"[\s\S]*"
 
@@ -22,9 +22,10 @@ register_url_convertor("text", AnyText())
 
 
 class Surface:
-    """Addresses without parameters are found in one step; the others, other methods, and wrong addresses by the library's router."""
+    """Finds addresses without parameters in one look-up. The library's router handles the rest: parameters, other methods, wrong
+    addresses."""
 
-    def __init__(self, routes: Sequence["Named"]) -> None:
+    def __init__(self, routes: Sequence["NamedRoute"]) -> None:
         self._fixed = {(method, route.path): route for route in routes if "{" not in route.path for method in route.methods or ()}
         self._router = Router(routes, default=_nowhere, redirect_slashes=False)
 
@@ -38,7 +39,7 @@ class Surface:
 
 @dataclass(frozen=True, slots=True)
 class ByPort:
-    """Everything on the internal port, what is for everybody on any other."""
+    """Serves everything on the internal port, and only the public addresses on any other."""
 
     internal_port: int
     everything: Surface
@@ -49,8 +50,8 @@ class ByPort:
         return surface(scope, receive, send)
 
 
-class Named(Route):
-    """Leaves its own template in the scope, so that logs and metrics never need the raw path."""
+class NamedRoute(Route):
+    """A route that puts its template into the scope, so that logs and metrics never use the raw path."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"]["route"] = self.path
@@ -59,7 +60,8 @@ class Named(Route):
 
 @dataclass(frozen=True, slots=True)
 class ByRawPath:
-    """Orders by a percent-encoded sale ID, which may hold a slash: the decoded path would not tell where it ends."""
+    """Finds an order by its percent-encoded sale ID, from the raw path: the ID may contain a slash, so its end is lost in the decoded
+    path."""
 
     order: Endpoint
     attribution: Endpoint
@@ -68,11 +70,11 @@ class ByRawPath:
         sale, *rest = scope["raw_path"].partition(b"?")[0].decode("latin-1").split("/")[3:]
         scope["path_params"] = {"sale": unquote(sale)}
         if not sale or rest not in ([], ["attribution"]):
-            raise NotFound("See /docs for what there is; sale IDs in paths are percent-encoded.")
+            raise NotFound("There is no such address; /docs lists them all. Percent-encode sale IDs in paths.")
         await (self.attribution if rest else self.order)(scope, receive, send)
 
 
 async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 an ASGI application
     if scope["path"].startswith(("/v2/", "/v3/")):
-        raise NotFound("This call is outside this service, which tracks visitors and keeps no catalogue.")
-    raise NotFound("See /docs for what there is.")
+        raise NotFound("This service does not have this call: it tracks visitors and keeps no catalogue.")
+    raise NotFound("There is no such address; /docs lists them all.")

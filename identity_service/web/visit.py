@@ -1,4 +1,4 @@
-"""From a call to a visit, and from an identity to an answer: what all calls about a visitor share."""
+"""From a call to a visit, and from an identity to an answer. All calls about a visitor share this."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -39,8 +39,8 @@ UNKNOWN_SURROUNDINGS = Surroundings()
 
 
 def visit_of(call: Call, *, event: bool = False, signals: tuple[Signal, ...] | None = None) -> Visit:
-    """`event`: the call reports a choice. `signals` where they are not in the member `consent`. Raises Forbidden for members that the key
-    may not send, Invalid for an own ID of another form: unless the call carries a refusal, which leaves them out."""
+    """`event`: the call reports a choice. `signals`: given if they are not in the member `consent`. Raises Forbidden for members that
+    need a private key, and Invalid for a malformed own ID. If the call carries a refusal, such members are ignored instead."""
     body = call.body
     signals = signals_of(call, body.consent, posted=event) if signals is None else signals
     refused = any(signal.refuses for signal in signals)
@@ -61,7 +61,7 @@ def visit_of(call: Call, *, event: bool = False, signals: tuple[Signal, ...] | N
 
 
 def asked_visitor(visitor: str | UnsetType | None, *, lenient: bool = False) -> tuple[Asked, VisitorId | None]:
-    """`lenient`: an own ID of another form is left out."""
+    """`lenient`: ignore a malformed own ID."""
     if visitor is UNSET:
         return Asked.NOTHING, None
     if visitor is None:
@@ -77,12 +77,12 @@ def asked_visitor(visitor: str | UnsetType | None, *, lenient: bool = False) -> 
 
 
 def surroundings_of(call: Call, client: Client | UnsetType | None, *, lenient: bool = False) -> Surroundings:
-    """A private key tells its visitor's surroundings; a device shows its own; of a server with a public key nothing is known. `lenient`: a
-    public key's description is left out."""
+    """A server with a private key describes its visitor's surroundings. A device has its own. A server with a public key has none.
+    `lenient`: ignore a description with a public key. Raises Forbidden for one otherwise."""
     if isinstance(client, Client) and not (lenient and not call.private):
         if not call.private:
-            raise Forbidden("client: only a private key may describe a visitor.")
-        return _described(call, client)
+            raise Forbidden("client: only a private key may send this member; leave it out.")
+        return _described_surroundings(call, client)
     if not call.device:
         return UNKNOWN_SURROUNDINGS
     browser, agent = browser_signals(call.headers), call.headers.get("user-agent")
@@ -91,9 +91,10 @@ def surroundings_of(call: Call, client: Client | UnsetType | None, *, lenient: b
     return Surroundings(address, agent, call.region, browser.gpc, browser.dnt, browser.prefetch or acts or is_robot(agent), acts)
 
 
-def _described(call: Call, client: Client) -> Surroundings:
-    """Servers hand on what they got, so what cannot be read is unknown; of a list of addresses the first is the visitor's. The address of a
-    proxy of ours is unknown too: a server that hands it on does not know its visitors', and all of them would share one ID."""
+def _described_surroundings(call: Call, client: Client) -> Surroundings:
+    """Servers pass on what they received, so unreadable values are unknown. In a list of addresses the first is the visitor's. The
+    address of one of the operator's proxies counts as unknown: such a server does not know its visitors' addresses, and they would all
+    share one ID."""
     told = client.ip.partition(",")[0].strip() if isinstance(client.ip, str) else None
     agent = client.user_agent if isinstance(client.user_agent, str) and client.user_agent else None
     address = _own_address(call, client_address(told, None, call.services.proxies), agent)
@@ -104,7 +105,8 @@ def _described(call: Call, client: Client) -> Surroundings:
 
 
 def _own_address(call: Call, address: str | None, agent: str | None) -> str | None:
-    """None where it can be no visitor's own. Health says where many visitors have such a one, or all have the same."""
+    """None for an address that no visitor can have. Counts addresses, so that health reports if many have such a one, or all have the
+    same."""
     if address is None or call.shop.development:
         return address
     local = is_local(address)
@@ -113,7 +115,7 @@ def _own_address(call: Call, address: str | None, agent: str | None) -> str | No
 
 
 def reader_of(call: Call, *, posted: bool = False) -> Reader:
-    """`posted`: as what happened, to `/v1/consents`; else state."""
+    """`posted`: to `/v1/consents`, as an event; else it is state."""
     cookies = all_cookies(call.headers["cookie"]) if "cookie" in call.headers else {}
     delivery = Delivery(posted, call.device)
     if posted:
@@ -137,14 +139,14 @@ def cookie_signals_of(call: Call) -> tuple[Signal, ...]:
 
 
 async def keep_opt_out(call: Call, visitor: VisitorId | None) -> None:
-    """A device's GPC opts its visitor out on whatever call it comes along with; look-ups tell it. A bare ID may be anybody's."""
+    """Stores the opt-out of a device that sends GPC, on any call. Look-ups show it. Not for a bare ID, which may be anybody's."""
     if visitor and call.device and browser_signals(call.headers).gpc:
         now = call.now // 1000
         await call.services.store.visitors.touch(call.shop.shop_id, visitor, now, True, OptOutsSeen(gpc=Millis(now * 1000)))
 
 
 def email_handle(call: Call, email: str) -> Handle:
-    """Raises Invalid; RateLimited for a client's many emails in letters beyond ASCII, of which each takes as long as many calls."""
+    """Raises Invalid, and RateLimited for a client's many non-ASCII emails, each of which takes as long as several calls."""
     costly = not email.isascii() or "xn--" in email.lower()
     if costly and not call.private and call.services.rates.client:
         call.services.rates.client.count(call.counted_as, CALLS_OF_A_COSTLY_EMAIL)
@@ -157,13 +159,13 @@ def customer_handle(call: Call, customer: str) -> Handle:
 
 
 def count_lookup(call: Call, emails: int = 1) -> None:
-    """Before anything about a person is told or erased. Raises RateLimited. A hundred emails of a batch count as one call."""
+    """Counts a look-up before anything about a person is shown or erased. A hundred emails of a batch count as one. Raises RateLimited."""
     if call.services.rates.lookup:
         call.services.rates.lookup.count(call.key, max(1, -(-emails // EMAILS_A_CALL)))
 
 
 def refusal_of(call: Call) -> EarlierRefusal | None:
-    """What the refusal cookie tells."""
+    """The refusal in the cookie."""
     return earlier_refusal(call.shop.cookie, call.headers.get("cookie", ""), call.now, call.services.retention.refusal_days)
 
 

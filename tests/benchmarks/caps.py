@@ -16,7 +16,7 @@ from identity_service.model.event import MOST_SHOWN_LENGTH, Event, EventType, Sa
 from identity_service.model.handle import Handle
 from identity_service.model.link import LinkSource, Proof
 from identity_service.model.visitor import VisitorId
-from identity_service.service.sell import ToldSale
+from identity_service.service.sell import ReportedSale
 from identity_service.store.embedded import server_binary
 from identity_service.store.redis.command import write
 from identity_service.web.call import Services
@@ -64,7 +64,7 @@ class Desk:
     async def sell(self, visitor: VisitorId, handles: Sequence[Handle], lines: int = 2) -> None:
         number, told = next(self._numbers), [SaleLine(f"SKU-{line}", 1, Decimal("9.90")) for line in range(lines)]
         sale = Sale(f"sale-{number}", tuple(told), int(self.services.clock()))
-        await self.services.sales.log(fill.of(self.services, visitor), ToldSale(sale, handles, Proof.KEY, True))
+        await self.services.sales.log(fill.of(self.services, visitor), ReportedSale(sale, handles, Proof.KEY, True))
 
     async def withdraw(self, visitor: VisitorId) -> None:
         await self.services.store.removals.withdraw(self.shop.shop_id, visitor, Millis(int(self.services.clock() * 1000)))

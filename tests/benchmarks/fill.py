@@ -13,7 +13,7 @@ from identity_service.model.link import LinkSource, Proof
 from identity_service.model.policy import Asked
 from identity_service.model.shop import Shop
 from identity_service.model.visitor import VisitorId
-from identity_service.service.sell import ToldSale
+from identity_service.service.sell import ReportedSale
 from identity_service.service.visit import Visit
 from identity_service.settings.load import load
 from identity_service.signals.reader import Reader
@@ -75,8 +75,8 @@ async def refuse(services: Services, count: int) -> None:
 async def click(services: Services, visitors: Sequence[VisitorId]) -> None:
     """One of each visitor, with a label of 27 characters."""
     event = Event(EventType.CLICK, int(services.clock()), ("SKU-10042",), ("Home / Bestsellers / Slider",))
-    services.tally.clicked(demo(services).shop_id, "SKU-10042", event.labels or (), visitor=True, private=True)
-    await services.tally.write()  # as each second does; from now on the label is a number
+    services.counters.count_click(demo(services).shop_id, "SKU-10042", event.labels or (), visitor=True, private=True)
+    await services.counters.write()  # as each second does; from now on the label is a number
     await in_flight(services.tracking.log(of(services, visitor), event) for visitor in visitors)
 
 
@@ -86,7 +86,9 @@ async def sell(services: Services, visitors: Sequence[VisitorId]) -> None:
     lines = (SaleLine("SKU-10042", 1, Decimal("129.90")), SaleLine("SKU-20077", 2, Decimal("9.50")))
 
     async def log(visitor: VisitorId) -> None:
-        told = ToldSale(Sale(f"sale-{visitor}", lines, now), [services.handles.of_email(shop.shop_id, email_of(visitor))], Proof.KEY, True)
+        told = ReportedSale(
+            Sale(f"sale-{visitor}", lines, now), [services.handles.of_email(shop.shop_id, email_of(visitor))], Proof.KEY, True
+        )
         assert (await services.sales.log(of(services, visitor), told)).attribution
 
     await in_flight(map(log, visitors))

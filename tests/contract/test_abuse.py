@@ -11,7 +11,7 @@ import redis
 
 from identity_service.app import Application
 from identity_service.ops.inspect import COMMANDS
-from identity_service.server.metrics import ISSUED, tell_counts
+from identity_service.server.metrics import ISSUED, flush_counts
 from identity_service.settings.load import load
 from tests.conftest import Clock, Shopper
 from tests.contract.desk import Desk, desk_of, text_of
@@ -208,7 +208,7 @@ async def test_wrong_keys_of_calls_close_no_sign_in(environment: dict[str, str],
 async def test_robots_are_counted_apart(shopper: Shopper, application: Application) -> None:
     """They are in no figure about people: neither IDs, choices, clicks, labels nor what health is judged by."""
     robots = ISSUED.labels("null", "bot")
-    tell_counts()
+    flush_counts()
     before, people = robots._value.get(), ISSUED.labels("null", "visitor_disabled")._value.get()
     bot = {"user-agent": GOOGLEBOT}
     for _ in range(3):
@@ -218,7 +218,7 @@ async def test_robots_are_counted_apart(shopper: Shopper, application: Applicati
         await shopper.post("/v1/visitors", {"client": {"ip": "198.51.100.9", "user_agent": GOOGLEBOT}})
     await shopper.browser("/v1/visitors")
     await shopper.browser("/v2/log/click", {"product": 7, "labels": ["Seen"], "visitor": "auto"})
-    tell_counts()
+    flush_counts()
     assert robots._value.get() - before == 9
     assert ISSUED.labels("null", "visitor_disabled")._value.get() == people
     shop = next(one for one in application.services.shops if one.shop_id == "demo")

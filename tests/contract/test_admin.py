@@ -116,7 +116,7 @@ async def test_a_look_up_shows_each_visitor_and_how_it_is_known(desk: Desk, shop
 
 @pytest.mark.parametrize("form", [{}, {"email": " "}, {"email": LUKE, "customer": "1"}])
 async def test_a_look_up_needs_one_name_and_says_so_in_words_of_the_page(desk: Desk, form: dict[str, str]) -> None:
-    assert "Fill in an email or a customer ID" in text_of(await desk.post("customers", 422, **form))
+    assert "Fill in either an email or a customer ID" in text_of(await desk.post("customers", 422, **form))
 
 
 async def test_a_visitor_shows_record_consent_activity_and_orders(desk: Desk, shopper: Shopper) -> None:
@@ -125,7 +125,7 @@ async def test_a_visitor_shows_record_consent_activity_and_orders(desk: Desk, sh
     for part in ("Mode persistent", "granted by plain", "storage granted", "search none red shoes", "click 5 Homepage - Trending", "S-1"):
         assert part in shown
     assert "Nothing is held of unknown-1" in text_of(await desk.post("visitors", visitor="unknown-1"))
-    assert "an own ID is 1 to 64 of" in text_of(await desk.post("visitors", 422, visitor="<b>"))
+    assert "your own ID must be 1 to 64 of" in text_of(await desk.post("visitors", 422, visitor="<b>"))
     await shopper.post("/v1/erasures", {"visitor": visitor})
     assert "has withdrawn or was erased on 2026-11-18" in text_of(await desk.post("visitors", visitor=visitor))
 
@@ -152,7 +152,7 @@ async def test_receipts_are_found_by_visitor_and_by_their_own_id(desk: Desk, sho
     assert receipt in text_of(await desk.post("consent", visitor=answer["visitor"], receipt_id=""))
     assert receipt in text_of(await desk.post("consent", visitor="", receipt_id=receipt))
     assert "There is no receipt" in text_of(await desk.post("consent", visitor="unknown-1", receipt_id=""))
-    assert "name the visitor" in text_of(await desk.post("consent", 422, visitor="", receipt_id=""))
+    assert "send a visitor ID, or receipt_id" in text_of(await desk.post("consent", 422, visitor="", receipt_id=""))
 
 
 async def test_a_decision_is_previewed_with_its_trace_and_changes_nothing(desk: Desk, shopper: Shopper) -> None:
@@ -387,7 +387,7 @@ async def test_a_private_key_opens_a_short_closed_cookie_and_nothing_else_does(o
         ("demo-private-key\0", 401, "This key is not known here"),
         ("ä" * 1_000, 401, "This key is not known here"),
         ("demo-public-key", 403, "This is a public key"),
-        ("x" * 40_000, 413, "A body may have"),
+        ("x" * 40_000, 413, "Send a body of at most"),
     ],
 )
 async def test_another_key_is_told_and_opens_nothing(outside: Desk, key: str, status: int, text: str) -> None:

@@ -117,7 +117,7 @@ def walked(shopper: Shopper, database: redis.Redis) -> Iterator[None]:
 
 
 async def written(application: Application) -> None:
-    await application.services.tally.write()
+    await application.services.counters.write()
 
 
 async def link(shopper: Shopper, visitor: str, **handle: str) -> int:
@@ -459,7 +459,7 @@ async def test_labels_that_wait_for_a_store_that_is_away(shopper: Shopper, appli
     for number in range(counters.MOST_WAITING + 100):
         labels = [f"label {number} {index}" for index in range(20)]
         await shopper.post("/v2/log/click", {"product": number, "labels": labels, "visitor": "one"}, key="demo-public-key")
-    [gathered] = application.services.tally._shops.values()
+    [gathered] = application.services.counters._shops.values()
     assert len(gathered.calls) <= counters.MOST_WAITING
     assert max(map(len, gathered.hours.values())) <= 2 * COUNTERS + CLOSED_NAMES
     assert len(gathered.products) <= counters.MOST_WAITING
@@ -469,7 +469,7 @@ async def test_labels_that_wait_for_a_store_that_is_away(shopper: Shopper, appli
 async def test_products_that_wait_to_be_seen(shopper: Shopper, application: Application) -> None:
     for start in range(0, 3 * counters.MOST_WAITING, 100):
         await sell(shopper, f"S-{start}", products=list(range(start, start + 100)))
-    [gathered] = application.services.tally._shops.values()
+    [gathered] = application.services.counters._shops.values()
     assert len(gathered.products) <= counters.MOST_WAITING
     await written(application)
 

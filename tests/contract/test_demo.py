@@ -276,7 +276,7 @@ def test_the_command_refuses_another_configuration(environment_name: str) -> Non
     command = [sys.executable, "-m", "identity_service", "demo", *flags]
     told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=environment)
     assert told.returncode == 2
-    assert told.stderr == "server.demo: the demo shop runs with the development configuration only, whose keys it uses\n"
+    assert told.stderr == "server.demo: the demo shop needs the keys of the development configuration; leave out --config\n"
 
 
 @pytest.mark.parametrize("changed", [{"SERVER__PRODUCTION": "true"}, {"SHOPS__DEMO__PUBLIC_KEYS": "mine"}])

@@ -19,7 +19,7 @@ from identity_service.app import Application
 from identity_service.model.attribution import Break
 from identity_service.model.event import MOST_PRODUCT_BYTES, NEWEST_RESULTS, Event, EventType, event_of, events_of
 from identity_service.model.shop import ShopId
-from identity_service.service.counters import Called, Counted
+from identity_service.service.counters import Amounts, LoggedCall
 from identity_service.settings.load import load
 from identity_service.store.counters import MOST_COUNTED
 from identity_service.store.events import looking_for, packed, unpacked
@@ -298,7 +298,7 @@ async def test_counters_stop_at_both_ends(application: Application, shopper: Sho
         (10**30, 10),
         (10**30, MOST_COUNTED),
     ):
-        services.tally.sold(demo, services.links.now() // 1000, Counted(Decimal(amount) / 10**6, {}), [], private=True)
+        services.counters.count_sale(demo, services.links.now() // 1000, Amounts(Decimal(amount) / 10**6, {}), [], private=True)
         assert (await services.orders.totals(shop, 3600))["revenue_all all"] == expected
         assert Decimal((await read(shopper, "/v1/labels"))["other_revenue"]) == Decimal(expected) / 10**6
 
@@ -519,8 +519,8 @@ async def test_every_page_shows_an_order_with_lines_of_every_kind(application: A
 
 
 def test_a_call_that_was_read_whole_names_nothing() -> None:
-    assert "unread" not in Called("log/sale", "none").entry(1)
-    assert json.loads(Called("log/sale", "none", unread=("email",)).entry(1))["unread"] == ["email"]
+    assert "unread" not in LoggedCall("log/sale", "none").entry(1)
+    assert json.loads(LoggedCall("log/sale", "none", unread=("email",)).entry(1))["unread"] == ["email"]
 
 
 NEEDLE = "q7zpersonal"

@@ -386,7 +386,7 @@ async def test_row_56_health_has_not_started_without_calls_is_green_with_them_an
         told.append((found["status"], found["sale"]["status"], found["sale"]["age_seconds"], found["sale"]["text"]))
     assert told == [
         ("green", "green", 0, "The last sale was logged less than a minute ago."),
-        ("amber", "amber", 73 * 3_600, "The last sale was logged 3 days ago. None has come since."),
+        ("amber", "amber", 73 * 3_600, "The last sale was logged 3 days ago. None since."),
         ("red", "red", 242 * 3_600, "The last sale was logged 10 days ago. No sales recently."),
     ]
 

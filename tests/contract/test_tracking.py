@@ -133,7 +133,7 @@ async def test_the_wrong_key_is_answered_first(shopper: Shopper) -> None:
 async def test_calls_outside_this_service_are_404_in_the_same_form(shopper: Shopper) -> None:
     answer = await shopper.client.get("/v2/recommendations/popular")
     assert (answer.status_code, answer.json()["status"]) == (404, "error")
-    assert "outside this service" in answer.json()["error"]
+    assert "does not have this call" in answer.json()["error"]
 
 
 async def test_an_unsigned_visitor_names_nobody_where_the_shop_says_so(environment: dict[str, str], clock: Clock) -> None:

@@ -315,7 +315,7 @@ async def test_what_is_outside_this_service_is_404_in_the_same_form(shopper: Sho
     answer = await shopper.client.request(method, path, headers={"authorization": "Bearer demo-public-key"})
     status, kind, error = failed(answer)
     assert (status, kind) == (404, "LogicalError")
-    assert "outside this service" in error
+    assert "does not have this call" in error
 
 
 async def test_a_private_key_that_is_not_set_costs_no_order(shopper: Shopper) -> None:
@@ -365,7 +365,7 @@ async def test_the_devices_own_id_is_told_without_an_origin(shopper: Shopper, ve
 async def test_a_foreign_page_is_not_told_the_devices_id(shopper: Shopper, headers: dict[str, str]) -> None:
     path = "/v3/misc/visitor_id?key=demo-public-key&visitor=auto&callback=told"
     answer = await shopper.client.get(path, headers={"user-agent": AGENT} | headers)
-    assert "origin is not listed" in answer.text
+    assert "is not among the shop's origins" in answer.text
     assert "visitor" not in answer.text.partition("error")[0]
     own = {name: value for name, value in headers.items() if name != "origin"} | {"referer": "http://localhost:8080/"}
     shown = await shopper.client.get(path, headers={"user-agent": AGENT} | own)

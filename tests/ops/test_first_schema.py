@@ -18,7 +18,7 @@ from identity_service.model.handle import Handles
 from identity_service.ops import entries, first_steps
 from identity_service.ops.blocking import direct
 from identity_service.ops.entries import Entry
-from identity_service.ops.first_schema import all_brought_forward, brought_forward
+from identity_service.ops.first_schema import convert_entries, convert_entry
 from identity_service.ops.kinds import UnknownKeyError, name_of
 from identity_service.ops.move import Moving, undo
 from identity_service.ops.stores import CommandRefused
@@ -314,7 +314,7 @@ def test_a_move_that_is_given_up_leaves_a_store_of_the_first_schema(two: tuple[s
 
 
 def first(kind: bytes, part: bytes, type_: str, value: Any) -> Entry:
-    found = brought_forward(Entry(b"id:v1:%b{demo:own}%b" % (kind, part), type_, 1, value))
+    found = convert_entry(Entry(b"id:v1:%b{demo:own}%b" % (kind, part), type_, 1, value))
     assert found
     return found
 
@@ -358,13 +358,13 @@ def test_links_and_sales_of_a_handle_become_one_key_that_lives_as_long_as_both()
     def read(names: Sequence[bytes]) -> list[Entry]:
         return [stored[name] for name in names if name in stored]
 
-    assert all_brought_forward([links], read) == all_brought_forward([sales, links], read) == [whole]
-    assert all_brought_forward([sales], read) == []
+    assert convert_entries([links], read) == convert_entries([sales, links], read) == [whole]
+    assert convert_entries([sales], read) == []
     del stored[links.name]
-    assert all_brought_forward([sales], read) == [replace(whole, value={b"$S": b"0"})]
+    assert convert_entries([sales], read) == [replace(whole, value={b"$S": b"0"})]
     stored[sales.name] = replace(sales, type="string", value=b"")
     with pytest.raises(UnknownKeyError):
-        all_brought_forward([links], read)
+        convert_entries([links], read)
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_a_folder_into_which_others_may_write_is_refused(tmp_path: Path, spoil: 
         place.mkdir(exist_ok=True)
         place.chmod(0o777)
     refused = init(own)
-    assert (refused.returncode, "can be written by others" in refused.stderr) == (2, True)
+    assert (refused.returncode, "is writable for others" in refused.stderr) == (2, True)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
@@ -154,18 +154,18 @@ def test_a_store_without_a_secret_stands_in_the_settings(tmp_path: Path, store: 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--origin", "http://localhost:3000"], "to develop on localhost use the shipped settings, `--config development` (--origin)"),
+        (["--origin", "http://localhost:3000"], "on localhost, use the shipped settings with `--config development` (--origin)"),
         (
             ["--origin", "https://a.example/"],
             "not an origin like https://shop.example; write https://a.example (--origin)",
         ),
         (["--origin", "\x7f"], "is not an origin"),
-        (["--shop", "Mine"], "a shop's name is 1 to 32 of a-z 0-9 _ - and begins with a letter or digit (--shop)"),
-        (["--shop", '"]\nx'], "a shop's name is 1 to 32"),
+        (["--shop", "Mine"], "a shop's name must be 1 to 32 of a-z 0-9 _ - and begin with a letter or digit (--shop)"),
+        (["--shop", '"]\nx'], "a shop's name must be 1 to 32"),
         (["--port", "99999"], "must be a whole number from 1 to 65,535 (--port)"),
         (["--store", "redis://u:hidden"], "is none of embedded:DIR"),
         (["--store", "embedded:"], "is none of embedded:DIR"),
-        (["--store", "unix:///\udcff"], "is no line of text in UTF-8"),
+        (["--store", "unix:///\udcff"], "is not a line of text in UTF-8"),
         (["--policy", "lenient"], "invalid choice"),
     ],
 )
@@ -189,7 +189,7 @@ def test_nothing_is_written_over(tmp_path: Path, name: str) -> None:
     (tmp_path / name).symlink_to("nowhere") if name == "edge.env" else (tmp_path / name).write_text("mine")
     refused = init(tmp_path)
     assert refused.returncode == 2
-    assert f"{tmp_path} has {name} already" in refused.stderr
+    assert f"{tmp_path} already has {name}" in refused.stderr
     assert {path.name for path in tmp_path.rglob("*")} == {"secrets", Path(name).name}
 
 
@@ -217,7 +217,7 @@ def test_a_folder_that_this_user_cannot_write_is_refused(exists: bool, capfd: py
         sys.stderr.flush()
         os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
-    assert capfd.readouterr() == ("", "/ cannot be written by this user; change its owner, or name another folder\n")
+    assert capfd.readouterr() == ("", "/ is not writable for this user; change its owner, or name another folder\n")
 
 
 @pytest.mark.parametrize("exists", [False, True])
@@ -227,7 +227,7 @@ def test_nothing_half_written_is_left_when_a_write_fails(tmp_path: Path, exists:
         folder.mkdir()
     failed = init(folder, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)))
     assert (failed.returncode, failed.stdout) == (1, "")
-    assert failed.stderr == f"{folder} cannot be written (File too large); nothing is left of it, so run this again\n"
+    assert failed.stderr == f"cannot write {folder} (File too large); nothing of it was kept, so run this again\n"
     assert [path.name for path in tmp_path.rglob("*")] == (["own"] if exists else [])
     assert init(folder).returncode == 0
 
@@ -255,9 +255,9 @@ def test_commands_take_the_folder(tmp_path: Path) -> None:
         ran = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
         return ran.returncode, ran.stdout + ran.stderr
 
-    advice = "shops.shop.origins is empty: no page of the shop can call; servers can"
-    assert run("check") == (0, f"settings are in order; shops: shop (standard)\n{advice}\n")
+    advice = "shops.shop.origins is empty, so only servers can call; add the origins of the shop's pages"
+    assert run("check") == (0, f"the settings are valid; shops: shop (standard)\n{advice}\n")
     assert run("doctor") == (2, f"store.url: no store runs in {tmp_path}/own/data; start the service on it first\n")
     one, other = f"embedded:{tmp_path}/one", f"embedded:{tmp_path}/other"
     for command in ("move", "forget"):
-        assert run(command, one, other) == (1, f"{one}: there is no store in this directory\n")
+        assert run(command, one, other) == (1, f"{one}: there is no store in this directory; correct its path\n")

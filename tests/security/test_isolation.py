@@ -116,7 +116,7 @@ async def test_a_call_touches_and_tells_only_what_its_keys_shop_owns(application
             method, target, private = traffic.target()
             body = traffic.members(shop or "demo", target) if method == "POST" else None
             answer = await call(application, method, target, bearer(key), AGENT, body=body)
-            await application.services.tally.write()
+            await application.services.counters.write()
             await application.services.store.client.drain()
             assert watch.owners() <= ({shop} if shop else set()), (target, body)
             assert_allowed(answer, target, shop, kind, private=private)
@@ -149,7 +149,7 @@ async def test_what_one_shop_holds_is_unknown_to_another_and_untouched_by_it(
     for target in ("/v1/links", "/v2/log/sale", "/v2/log/click"):
         body = named | {"product": 1, "token": granted.json["token"]} | ({"visitor": "v"} if target != "/v1/links" else {})
         await call(application, "POST", target, bearer("demo-private-key"), body=body)
-    await application.services.tally.write()
+    await application.services.counters.write()
     before = sorted(line for line in dump(database) if "{demo" in line)
     assert any("id:v2:{demo}:E:" in line for line in before)
     empty = None

@@ -131,7 +131,7 @@ async def test_no_text_gets_into_a_key_of_the_store(application: Application, sh
             answer = await shopper.post(path, body)
             assert answer.status_code < 500
             written += answer.status_code == 200
-    await application.services.tally.write()
+    await application.services.counters.write()
     assert written > 30
     keys = [str(key) for key in database.scan_iter()]
     assert [key for key in keys if not SAFE_KEY.fullmatch(key)] == []
@@ -146,7 +146,7 @@ async def test_head_and_options_change_nothing(application: Application, databas
             answer = await call(application, method, f"{path}?{told}&category=1&message=m", AGENT, page, body={"visitor": "v"})
             assert answer.status in {200, 401, 403, 404, 405}
             assert answer.all("set-cookie") == []
-    await application.services.tally.write()
+    await application.services.counters.write()
     kept = [line for line in dump(database) if "rewrite" not in line]
     assert kept == []
 

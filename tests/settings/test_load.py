@@ -139,13 +139,13 @@ def test_a_file_that_is_not_there_is_named(named: str) -> None:
     ("content", "told"),
     [
         (b"[server", "1:8: is not TOML: close the section's name with ] (Expected ']' at the end of a table declaration)"),
-        (b"[server]\nport = ", "2:8: is not TOML: a value is missing or cannot be read; write texts in quotes, lists in [ ], "),
+        (b"[server]\nport = ", "2:8: is not TOML: a value is missing or cannot be read; write strings in quotes, lists in [ ], "),
         (b"[server]\nhost = 'x'\nport = 80 80\n", "3:11: is not TOML: something follows the value; write one setting a line ("),
-        (b'[server]\nhost = "a\n', "2:10: is not TOML: close the text with its quote"),
+        (b'[server]\nhost = "a\n', "2:10: is not TOML: close the string with its quote"),
         (b"[server]\nport 8080\n", "2:6: is not TOML: write NAME = VALUE (Expected '=' after a key"),
-        (b"a = 1\n\xff\xfe", "2:1: is not TOML: a character is not in UTF-8; save the file in UTF-8"),
-        (b"a = 1\na = 2", "2:6: is not TOML: this setting is there already; keep one (Cannot overwrite a value)"),
-        (b"[a]\n[b]\n[a]\n", "3:3: is not TOML: this section is there already; keep one (Cannot declare ('a',) twice)"),
+        (b"a = 1\n\xff\xfe", "2:1: is not TOML: a character is not UTF-8; save the file in UTF-8"),
+        (b"a = 1\na = 2", "2:6: is not TOML: this setting is set twice; keep one (Cannot overwrite a value)"),
+        (b"[a]\n[b]\n[a]\n", "3:3: is not TOML: this section is there twice; keep one (Cannot declare ('a',) twice)"),
         (b"a = [1,\n2\n[b]\nc = 1", "3:1: is not TOML: close the list with ], and separate its values with commas (Unclosed array)"),
     ],
 )
@@ -174,7 +174,7 @@ def test_a_file_that_is_nested_too_deeply_is_refused_in_one_line(tmp_path: Path)
     ("environment", "told"),
     [
         ({"IDENTITY_SERVER__PORT": "\udcff"}, "server.port: must be a whole number"),
-        ({"IDENTITY_STORE__URL": "redis://u:hidden@h/?foo=bar"}, "store.url: has an option that is none of db"),
+        ({"IDENTITY_STORE__URL": "redis://u:hidden@h/?foo=bar"}, "store.url: has an unknown option; the options are db"),
         ({"IDENTITY_SHOPS__MINE__PRIVATE_KEYS": f"sha256:{key_digest(SOUND['IDENTITY_SHOPS__MINE__PUBLIC_KEYS'])}"}, "a key is used twice"),
     ],
 )
@@ -466,7 +466,7 @@ def test_a_file_of_one_layer_gives_way_to_a_value_above_it_and_is_not_read_then(
 
 def test_a_secret_and_its_file_in_one_layer_are_a_fault(tmp_path: Path) -> None:
     path = secret_file(tmp_path, "one", PEPPER)
-    told = "secrets.pepper: is set, and so is pepper_file; keep one of them"
+    told = "secrets.pepper: is set, and pepper_file too; keep one of them"
     assert production(IDENTITY_SECRETS__PEPPER_FILE=path) == [f"{told} (IDENTITY_SECRETS__PEPPER)"]
     named = tmp_path / "own.toml"
     named.write_text(f'[secrets]\npepper_file = "one"\npepper = "{PEPPER}"\n')
@@ -477,8 +477,8 @@ def test_a_secret_and_its_file_in_one_layer_are_a_fault(tmp_path: Path) -> None:
     ("content", "told"),
     [
         (None, "cannot be read (No such file or directory)"),
-        (b"hidden-\xff", "is no text in UTF-8"),
-        (b"hidden-" * 10_000, "is no plain file of at most 65,536 bytes"),
+        (b"hidden-\xff", "is not text in UTF-8"),
+        (b"hidden-" * 10_000, "must be a plain file of at most 65,536 bytes"),
         (b"hidden-short", "needs at least 32 random bytes"),
     ],
 )
@@ -494,7 +494,7 @@ def test_a_secrets_file_that_may_never_end_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, "/dev/zero"):
         [fault] = refused("development", IDENTITY_SECRETS__PEPPER_FILE=str(path))
-        assert f"its file {path} is no plain file" in fault
+        assert f"its file {path} must be a plain file" in fault
 
 
 def test_only_secrets_come_from_files(tmp_path: Path) -> None:
@@ -502,10 +502,10 @@ def test_only_secrets_come_from_files(tmp_path: Path) -> None:
     for name in ("SERVER__PORT_FILE", "SHOPS__DEMO__PUBLIC_KEYS_FILE"):
         [fault] = refused("development", **{f"IDENTITY_{name}": path})
         setting = name.lower().replace("__", ".")
-        assert fault == f"{setting}: is not a setting; secrets alone come from files (IDENTITY_{name})"
+        assert fault == f"{setting}: is not a setting; only secrets can be read from files (IDENTITY_{name})"
     named = tmp_path / "own.toml"
     named.write_text("[secrets]\npepper_file = 3\n")
-    assert f"secrets.pepper: the path of its file must be a text ({named}:2:1)" in refused(str(named))
+    assert f"secrets.pepper: the path of its file must be a string ({named}:2:1)" in refused(str(named))
 
 
 def test_the_command_line_stands_above_a_store_from_a_file(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ async def test_a_label_that_was_written_with_the_counters_is_a_number_then(
     shopper: Shopper, application: Application, database: redis.Redis
 ) -> None:
     await click(shopper, LABEL)
-    await application.services.tally.write()
+    await application.services.counters.write()
     await click(shopper, LABEL)
     await click(shopper, LABEL, OTHER)
     assert stored(database) == [f'[{number(LABEL)},"{OTHER}"]', str(number(LABEL)), f'"{LABEL}"']
@@ -80,7 +80,7 @@ async def test_a_worker_that_never_saw_a_label_reads_it(
     shopper: Shopper, application: Application, environment: dict[str, str], clock: Clock
 ) -> None:
     await click(shopper, LABEL)
-    await application.services.tally.write()
+    await application.services.counters.write()
     await click(shopper, LABEL)
     async with shopping(load("development", environment), clock) as another:
         assert await clicked(another) == [[LABEL], [LABEL]]
@@ -91,7 +91,7 @@ async def test_a_click_without_labels_takes_those_of_results_whose_labels_are_nu
 ) -> None:
     await click(shopper, LABEL)
     await click(shopper, OTHER)
-    await application.services.tally.write()
+    await application.services.counters.write()
     for told in ([LABEL], [LABEL, OTHER]):
         await shopper.post("/v2/log/results", {"products": [1, 2], "labels": told, "visitor": "one"})
         await click(shopper)
@@ -107,7 +107,7 @@ async def test_labels_of_one_number_and_those_beyond_the_cap_stand_as_they_are(
     database.hset(key, str(number(LABEL)), "another label")
     for told in (LABEL, OTHER, "a third label"):
         await click(shopper, told)
-    await application.services.tally.write()
+    await application.services.counters.write()
     assert database.hlen(key) == 2
     for told in (LABEL, OTHER, "a third label"):
         await click(shopper, told)
@@ -119,11 +119,11 @@ async def test_a_label_that_the_store_lost_is_left_out_until_it_is_clicked_again
     shopper: Shopper, application: Application, environment: dict[str, str], clock: Clock, database: redis.Redis
 ) -> None:
     await click(shopper, LABEL)
-    await application.services.tally.write()
+    await application.services.counters.write()
     await click(shopper, LABEL)
     database.delete("id:v2:{demo}:labels")
     async with shopping(load("development", environment), clock) as another:
         assert await clicked(another) == [[], [LABEL]]
         await click(shopper, LABEL)
-        await application.services.tally.write()
+        await application.services.counters.write()
         assert await clicked(another) == [[LABEL], [LABEL], [LABEL]]

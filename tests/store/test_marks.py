@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 
 from identity_service.app import Application
 from identity_service.errors import StoreRefused, StoreUnavailable
-from identity_service.server.metrics import tell_store
+from identity_service.server.metrics import set_store_gauges
 from identity_service.settings.load import load
 from identity_service.store.keys import MOVE, OF_THE_STORE, SCHEMA
 from identity_service.store.redis.command import read
@@ -129,5 +129,5 @@ async def test_every_worker_tells_of_its_own_store_without_being_asked() -> None
     async with application.running():
         await asyncio.sleep(0)
         told = [REGISTRY.get_sample_value(f"identity_store_{name}") for name in ("breaker_open", "refused")]
-    tell_store(breaker_open=False, refused=False)
+    set_store_gauges(breaker_open=False, refused=False)
     assert told == [1.0, 1.0]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_service.errors import Malformed
-from identity_service.web.bodies import NO_BRACKET, check_text, fitting, told, with_bounded_numbers, with_whole_texts
+from identity_service.web.bodies import NO_BRACKET, check_text, error_text, fit, with_bounded_numbers, with_whole_texts
 from identity_service.web.calls.visitors import ConsentsBody
 
 DEPTH = 16
@@ -98,9 +98,9 @@ def test_digits_beyond_a_thousand_are_left_out(number: str, left: str) -> None:
 
 def test_of_a_body_that_does_not_fit_what_fits_is_taken() -> None:
     told_ = {"token": 5, "visitor": "v", "age_ms": "x", "consent": {"purposes": {"storage": "refused", "linking": 1}, "decided_at": "x"}}
-    found = fitting(ConsentsBody, told_ | {"client": {"ip": 7}, "nobody": 1})
-    assert found == fitting(ConsentsBody, {"visitor": "v", "consent": {"purposes": {"storage": "refused"}}, "client": {"ip": 7}})
-    assert fitting(ConsentsBody, {"consent": 5, "client": "x"}) == ConsentsBody()
+    found = fit(ConsentsBody, told_ | {"client": {"ip": 7}, "nobody": 1})
+    assert found == fit(ConsentsBody, {"visitor": "v", "consent": {"purposes": {"storage": "refused"}}, "client": {"ip": 7}})
+    assert fit(ConsentsBody, {"consent": 5, "client": "x"}) == ConsentsBody()
 
 
 @pytest.mark.parametrize(
@@ -113,4 +113,4 @@ def test_of_a_body_that_does_not_fit_what_fits_is_taken() -> None:
     ],
 )
 def test_a_member_is_named_only_where_its_name_can_hold_nothing(message: str, shown: str) -> None:
-    assert told(message) == shown
+    assert error_text(message) == shown

@@ -1,1 +1,1 @@
-"""Pages for the people of a shop, behind a sign-in."""
+"""Pages for a shop's staff, behind a sign-in."""

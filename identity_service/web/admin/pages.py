@@ -1,6 +1,6 @@
-"""A page of the admin's: session, form, handler, HTML.
+"""An admin page: session, form, handler, HTML.
 
-Pages ask the same handlers that answer the HTTP calls, with a private key's rights, so that both always tell the same.
+Pages call the handlers of the HTTP calls, with a private key's rights, so that both always show the same.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -14,10 +14,10 @@ from identity_service.errors import Invalid, Malformed, ServiceError
 from identity_service.model.consent import Millis
 from identity_service.model.shop import Shop
 from identity_service.web.admin.sessions import NO_COOKIE, RENEWED_AFTER, Session, Sessions, check_form
-from identity_service.web.bodies import told
+from identity_service.web.bodies import error_text
 from identity_service.web.call import Call, Reply, Services
 from identity_service.web.origin import check_poster, check_reader
-from identity_service.web.pages import HTML, PAGE_HEADERS, PageCall, rendered
+from identity_service.web.pages import HTML, PAGE_HEADERS, PageCall, render
 
 FORM = "application/x-www-form-urlencoded"
 SAFE = (
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class AdminCall:
-    """One request for a page. `form`: what was posted, None for a page that is only read."""
+    """One request for a page. `form`: the posted form, None for a GET."""
 
     services: Services
     session: Session
@@ -45,7 +45,7 @@ class AdminCall:
         return self.session.shop
 
     def call(self, body: Any = None, *, query: Mapping[str, str] | None = None, parameters: Mapping[str, str] | None = None) -> Call:
-        """The same question as an HTTP call with a private key."""
+        """The HTTP call for the same purpose, with a private key."""
         now = Millis(int(self.services.clock() * 1000))
         return Call(
             self.services, now, self.shop, True, False, None, None, {}, query or {}, parameters or {}, {}, body, key=self.session.key
@@ -56,27 +56,27 @@ class AdminCall:
         return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else usual
 
     def part(self, found: Sequence[T]) -> tuple[Sequence[T], int | None]:
-        """Of a long list what the cursor asks for, and the next cursor."""
+        """The part of a long list at the cursor, and the next cursor."""
         start = self.cursor(0)
         end = start + ROWS_A_PAGE
         return found[start:end], end if len(found) > end else None
 
     def body(self, wanted: type[T], *names: str) -> T:
-        """Members of a body from the form's filled fields. Raises Invalid."""
+        """A body from the form's filled fields. Raises Invalid."""
         filled = {name: self.form[name].strip() for name in names if self.form and self.form.get(name, "").strip()}
-        return converted(filled, wanted)
+        return convert(filled, wanted)
 
 
-def converted(members: object, wanted: type[T]) -> T:
+def convert(members: object, wanted: type[T]) -> T:
     try:
         return msgspec.convert(members, wanted)
     except msgspec.ValidationError as error:
-        raise Invalid(told(str(error))) from None
+        raise Invalid(error_text(str(error))) from None
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a page shows: a template and its values."""
+    """The content of a page: a template and its values."""
 
     template: str
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -89,7 +89,7 @@ AdminHandler = Callable[[AdminCall], Awaitable[View | Reply]]
 
 @dataclass(frozen=True, slots=True)
 class AdminPage:
-    """`name`: its entry in the menu. Without a session it leads to the sign-in."""
+    """`name`: its entry in the menu. Without a session it redirects to the sign-in."""
 
     services: Services
     sessions: Sessions
@@ -101,18 +101,18 @@ class AdminPage:
         (check_poster if call.method == "POST" else check_reader)(call.headers)
         session = self.sessions.find(call.headers, now)
         if session is None:
-            return _signed_out(call.headers)
+            return _redirect_to_sign_in(call.headers)
         try:
-            shown = await self.handler(await self._asked(call, session))
+            shown = await self.handler(await self._admin_call(call, session))
         except ServiceError as error:
-            shown = _fault(error)
+            shown = _fault_view(error)
         reply = shown if isinstance(shown, Reply) else self._page(shown, session)
         cookies = list(reply.cookies)
         if not cookies and now - session.signed_at >= RENEWED_AFTER:
             cookies = [self.sessions.cookie(session, now)]
         return Reply(reply.body, reply.status, reply.media, cookies, [*SAFE, *reply.headers])
 
-    async def _asked(self, call: PageCall, session: Session) -> AdminCall:
+    async def _admin_call(self, call: PageCall, session: Session) -> AdminCall:
         form = await read_form(call, self.services.limits.body) if call.method == "POST" else None
         if form is not None:
             check_form(session, form)
@@ -120,10 +120,10 @@ class AdminPage:
 
     def _page(self, shown: View, session: Session) -> Reply:
         frame = {"menu": MENU, "page": self.name, "shop": session.shop.shop_id, "form_token": session.form_token}
-        return Reply(rendered(shown.template, **frame, **shown.values), shown.status, HTML, headers=shown.headers)
+        return Reply(render(shown.template, **frame, **shown.values), shown.status, HTML, headers=shown.headers)
 
 
-def _fault(error: ServiceError) -> View:
+def _fault_view(error: ServiceError) -> View:
     headers = [(b"retry-after", str(error.retry_after).encode())] if error.retry_after else []
     return View("admin/fault.html", {"fault": error.detail or error.title, "title": error.title}, error.status, headers)
 
@@ -132,7 +132,7 @@ async def read_form(call: PageCall, most: int) -> dict[str, str]:
     """Raises Malformed for anything but a form in UTF-8."""
     raw = await call.read(most)
     if call.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-        raise Malformed("This page takes forms only.")
+        raise Malformed("This page accepts forms only.")
     try:
         return dict(parse_qsl(raw.decode(), keep_blank_values=True, errors="strict"))
     except (UnicodeDecodeError, ValueError):
@@ -140,12 +140,12 @@ async def read_form(call: PageCall, most: int) -> dict[str, str]:
 
 
 def redirect(where: str, *cookies: str) -> Reply:
-    """`where`: relative, so that it holds under whatever path a proxy serves these pages."""
+    """`where`: relative, so that it works under any path of a proxy."""
     return Reply(b"", 303, HTML, cookies, [*SAFE, (b"location", where.encode())])
 
 
-def _signed_out(headers: Mapping[str, str]) -> Reply:
-    """A script that asks for a part of a page is told to load the sign-in as a whole."""
+def _redirect_to_sign_in(headers: Mapping[str, str]) -> Reply:
+    """Redirects to the sign-in. A script that requests a part of a page gets 401, with a header that makes it load the whole sign-in."""
     if "hx-request" in headers or headers.get("accept") == "text/event-stream":
         return Reply(b"", 401, HTML, (NO_COOKIE,), [*SAFE, (b"hx-redirect", b"signin?expired=1")])
     return redirect("signin?expired=1" if "__Host-admin=" in headers.get("cookie", "") else "signin", NO_COOKIE)

@@ -1,4 +1,4 @@
-"""Pages about people: customers, visitors, consent. What is asked for is posted, never put into an address."""
+"""Pages about people: customers, visitors, consent. Values are posted, never put into an address."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from identity_service.errors import Invalid
 from identity_service.model.consent import Millis
 from identity_service.model.handle import Handle
 from identity_service.model.visitor import own_visitor_id
-from identity_service.web.admin.pages import AdminCall, View, converted
+from identity_service.web.admin.pages import AdminCall, View, convert
 from identity_service.web.call import Reply
 from identity_service.web.calls import links, orders
 from identity_service.web.calls import links as rights
@@ -29,7 +29,7 @@ async def customers(asked: AdminCall) -> View:
     if asked.form is None:
         return View("admin/customers.html", values)
     try:
-        _named(asked, HANDLES)
+        _filled_field(asked, HANDLES)
         answer = await links.look_up(asked.call(asked.body(LookupBody, *HANDLES)))
     except Invalid as error:
         return View("admin/customers.html", values | {"fault": error.detail}, error.status)
@@ -37,26 +37,26 @@ async def customers(asked: AdminCall) -> View:
     return View("admin/customers.html", values | {"visitors": shown, "next": following, "count": len(answer.body.visitors)})
 
 
-def _named(asked: AdminCall, names: tuple[str, ...]) -> tuple[str, str]:
-    """The one name that is filled in, and its value. Raises Invalid."""
+def _filled_field(asked: AdminCall, names: tuple[str, ...]) -> tuple[str, str]:
+    """The single field that is filled in: its name and value. Raises Invalid."""
     filled = [(name, text) for name in names if asked.form and (text := asked.form.get(name, "").strip())]
     if len(filled) != 1:
-        raise Invalid("Fill in an email or a customer ID, only one of them.")
+        raise Invalid("Fill in either an email or a customer ID.")
     return filled[0]
 
 
 async def export(asked: AdminCall) -> Reply:
-    _named(asked, NAMES)
+    _filled_field(asked, NAMES)
     answer = await rights.export(asked.call(asked.body(RightsBody, *NAMES)))
     body = msgspec.json.format(msgspec.json.encode(answer.body), indent=2)
     return Reply(body, media="application/json", headers=[(b"content-disposition", b'attachment; filename="export.json"')])
 
 
 async def erasure(asked: AdminCall) -> View:
-    """What will go; then, once it is typed again, its erasure."""
-    name, value = _named(asked, NAMES)
+    """Shows what will be erased. Erases it once the value is typed again."""
+    name, value = _filled_field(asked, NAMES)
     body, confirmed = asked.body(ErasureBody, *NAMES), (asked.form or {}).get("confirmation")
-    if confirmed is not None and _same(asked, name, confirmed, value):
+    if confirmed is not None and _is_same(asked, name, confirmed, value):
         answer = await rights.erase(asked.call(body))
         return View("admin/erased.html", {"name": name, "answer": answer.body})
     going = (await rights.erase(asked.call(replace(body, dry_run=True)))).body
@@ -66,7 +66,7 @@ async def erasure(asked: AdminCall) -> View:
     return View("admin/erase.html", {"name": name, "value": value, "fault": fault, **goes}, 200 if fault is None else 422)
 
 
-def _same(asked: AdminCall, name: str, typed: str, named: str) -> bool:
+def _is_same(asked: AdminCall, name: str, typed: str, named: str) -> bool:
     if name == "visitor":
         return typed.strip() == named.strip()
     handles, shop = asked.services.handles, asked.shop.shop_id
@@ -101,7 +101,7 @@ async def visitors(asked: AdminCall) -> View:
 
 
 async def consent(asked: AdminCall) -> View:
-    """Receipts of a visitor or by ID, and what would be decided for given signals."""
+    """Receipts of a visitor or by ID, and the decision for given signals."""
     values = {"asked": asked.form or {}, "receipts": None, "decision": None, "fault": None, "example": _example(asked)}
     if asked.form is None:
         return View("admin/consent.html", values)
@@ -116,9 +116,9 @@ async def consent(asked: AdminCall) -> View:
 
 
 def _decision(form: Mapping[str, str]) -> DecisionsBody:
-    """Raises Invalid for signals that are not JSON, or not documented."""
+    """Raises Invalid if the call is not JSON, or has undocumented members."""
     try:
-        return converted(msgspec.json.decode(form.get("call", "")), DecisionsBody)
+        return convert(msgspec.json.decode(form.get("call", "")), DecisionsBody)
     except (msgspec.DecodeError, RecursionError):
         raise Invalid("The call is not JSON.") from None
 

@@ -7,7 +7,7 @@ from identity_service.web.admin.sign_in import SignIn, sign_out
 from identity_service.web.admin.stream import LogStream
 from identity_service.web.call import Services
 from identity_service.web.pages import STATIC, Page, file_page, redirect_page
-from identity_service.web.routing import Named
+from identity_service.web.routing import NamedRoute
 
 READ: dict[str, AdminHandler] = {
     "overview": shop.overview,
@@ -32,17 +32,17 @@ VENDORED = ("htmx.min.js", "htmx-sse.min.js", "pico.min.css", "uplot.min.css", "
 IN_MENU = {"export": "customers", "erasure": "customers", "signout": "overview"}
 
 
-def admin_routes(services: Services) -> list[Named]:
+def admin_routes(services: Services) -> list[NamedRoute]:
     sessions = Sessions(services.shops, services.signing)
     routes = [
-        Named("/admin", redirect_page("admin/overview", SAFE), methods=["GET"]),
-        Named("/admin/", redirect_page("overview", SAFE), methods=["GET"]),
+        NamedRoute("/admin", redirect_page("admin/overview", SAFE), methods=["GET"]),
+        NamedRoute("/admin/", redirect_page("overview", SAFE), methods=["GET"]),
     ]
-    routes.append(Named("/admin/signin", Page(SignIn(services, sessions).answer), methods=["GET", "POST"]))
-    routes.append(Named("/admin/logs/stream", LogStream(services, sessions), methods=["GET"]))
+    routes.append(NamedRoute("/admin/signin", Page(SignIn(services, sessions).answer), methods=["GET", "POST"]))
+    routes.append(NamedRoute("/admin/logs/stream", LogStream(services, sessions), methods=["GET"]))
     for method, pages in (("GET", READ), ("POST", POSTED)):
         for name, handler in pages.items():
             page = AdminPage(services, sessions, IN_MENU.get(name, name), handler)
-            routes.append(Named(f"/admin/{name}", Page(page.answer), methods=[method]))
+            routes.append(NamedRoute(f"/admin/{name}", Page(page.answer), methods=[method]))
     files = [*(STATIC / "admin").iterdir(), *(STATIC / "vendor" / name for name in VENDORED)]
-    return routes + [Named(f"/admin/static/{path.name}", file_page(path), methods=["GET"]) for path in files]
+    return routes + [NamedRoute(f"/admin/static/{path.name}", file_page(path), methods=["GET"]) for path in files]

@@ -1,6 +1,6 @@
-"""Who has signed in to the admin pages: one private key's shop, for an hour, in a cookie that no script and no other site can use.
+"""Sessions of the admin pages: one private key's shop, for an hour, in a cookie that no script and no other site can use.
 
-The session ends with its key: it names the key's digest, and a key that the settings no longer hold opens nothing.
+A session contains its key's digest, so it ends when the settings no longer have that key.
 """
 
 import hmac
@@ -21,7 +21,7 @@ DIGEST_LENGTH = 22
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`form_token` stands in every form; `signed_at` in seconds since 1970."""
+    """`form_token`: part of every form. `signed_at`: seconds since 1970."""
 
     shop: Shop
     key: str
@@ -41,7 +41,7 @@ class Sessions:
     def begin(self, caller: Caller, now: int) -> Session:
         """Raises Forbidden for a public key."""
         if not caller.private:
-            raise Forbidden("This is a public key, which anybody may see in a browser. Sign in with a private key.")
+            raise Forbidden("This is a public key, which every browser shows. Sign in with a private key.")
         return Session(caller.shop, caller.digest[:DIGEST_LENGTH], secrets.token_urlsafe(16), now)
 
     def find(self, headers: Mapping[str, str], now: int) -> Session | None:
@@ -66,6 +66,6 @@ NO_COOKIE = f"{COOKIE}=; Max-Age=0; {RULES}"
 
 
 def check_form(session: Session, form: Mapping[str, str]) -> None:
-    """Raises Forbidden unless the form is of this session."""
+    """Raises Forbidden unless the form belongs to this session."""
     if not hmac.compare_digest(form.get("form_token", "").encode(), session.form_token.encode()):
-        raise Forbidden("This form is of an earlier session; go back, reload the page and send it again.")
+        raise Forbidden("This form belongs to an earlier session. Go back, reload the page and send it again.")

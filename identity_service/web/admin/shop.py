@@ -22,7 +22,7 @@ async def overview(asked: AdminCall) -> View:
 
 
 async def orders(asked: AdminCall) -> View:
-    """A page of orders, or with `sale` one of them and why it is attributed."""
+    """A page of orders; with `sale`, one order and why it is attributed."""
     sale = asked.query.get("sale")
     if sale is None:
         query = {name: asked.query[name] for name in ("cursor",) if name in asked.query}
@@ -43,7 +43,7 @@ async def products(asked: AdminCall) -> View:
 
 
 async def logs(asked: AdminCall) -> View:
-    """The cursor counts from the oldest entry, so that new ones move none to another page."""
+    """The cursor counts from the oldest entry, so that new entries do not shift the pages."""
     names = sorted({entry["call"] for entry in await log_entries(asked, {})})
     wanted = log_filter(asked.query)
     found = await log_entries(asked, wanted)
@@ -75,7 +75,7 @@ def matching(entries: Sequence[dict[str, Any]], wanted: Mapping[str, str]) -> li
 
 
 def position_of(found: Sequence[Mapping[str, Any]]) -> str:
-    """Where a log of newest entries first has come to: the newest time, and how many entries have it."""
+    """The position of a log, newest entries first: the newest time, and how many entries have it."""
     newest = found[0]["time"] if found else ""
     return f"{newest} {sum(entry['time'] == newest for entry in found)}"
 
@@ -85,7 +85,7 @@ async def health(asked: AdminCall) -> View:
 
 
 async def keys(asked: AdminCall) -> View:
-    """Which exist: the first characters of their digests, never a key."""
+    """The shop's keys by the first characters of their digests, never the keys themselves."""
     keys = asked.services.shops.keys_of(asked.shop)
     held = [(key.private, key.digest[:12]) for key in sorted(keys, key=lambda key: (not key.private, key.digest))]
     return View(

@@ -11,7 +11,7 @@ from identity_service.web.admin.sessions import NO_COOKIE, Sessions
 from identity_service.web.auth import authenticate
 from identity_service.web.call import Reply, Services
 from identity_service.web.origin import check_poster
-from identity_service.web.pages import HTML, PageCall, rendered
+from identity_service.web.pages import HTML, PageCall, render
 
 WRONG = "This key is not known here. Private keys are those of the shop's private_keys in the settings."
 
@@ -25,25 +25,27 @@ class SignIn:
         fault, status = None, 200
         if call.method == "POST":
             try:
-                return await self._entered(call)
+                return await self._sign_in(call)
             except ServiceError as error:
                 fault, status = WRONG if isinstance(error, Unauthorized) else error.detail or error.title, error.status
         expired = "expired" in dict(parse_qsl(call.query))
-        return Reply(rendered("admin/signin.html", fault=fault, expired=expired), status, HTML, headers=SAFE)
+        return Reply(render("admin/signin.html", fault=fault, expired=expired), status, HTML, headers=SAFE)
 
-    async def _entered(self, call: PageCall) -> Reply:
-        """A page that somebody else made must not sign anybody in, nor try keys faster than a client may call."""
+    async def _sign_in(self, call: PageCall) -> Reply:
+        """A foreign page must not sign anybody in. Keys cannot be tried faster than a client may call. Raises Forbidden, RateLimited and
+        Unauthorized."""
         check_poster(call.headers)
         source = caller_source(call.peer, call.headers, self.services.proxies)
         if self.services.rates.client:
             self.services.rates.client.count(source)
         form = await read_form(call, self.services.limits.body)
         now = int(self.services.clock())
-        session = self.sessions.begin(self._authenticated(form.get("private_key", "").strip(), source), now)
+        session = self.sessions.begin(self._authenticate(form.get("private_key", "").strip(), source), now)
         return redirect("overview", self.sessions.cookie(session, now))
 
-    def _authenticated(self, key: str, source: str) -> Caller:
-        """After too many wrong keys a right one is refused, too: nothing but a page is lost meanwhile."""
+    def _authenticate(self, key: str, source: str) -> Caller:
+        """After too many wrong keys even a right one is refused for a while, which only delays a page. Raises RateLimited and
+        Unauthorized."""
         limit, who = self.services.rates.wrong_keys, f"sign-in {source}"
         if limit:
             limit.count(who, 0)
@@ -55,5 +57,5 @@ class SignIn:
             raise
 
 
-async def sign_out(asked: AdminCall) -> Reply:  # noqa: ARG001 the session is left, whosever it is
+async def sign_out(asked: AdminCall) -> Reply:  # noqa: ARG001 any session ends
     return redirect("signin", NO_COOKIE)

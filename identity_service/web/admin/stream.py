@@ -1,7 +1,7 @@
-"""The log of tracking calls as server-sent events: each new entry as the row that the page shows.
+"""The log of tracking calls as server-sent events. Each new entry is sent as a row of the page.
 
-https://html.spec.whatwg.org/multipage/server-sent-events.html; the browser connects again by itself when a stream ends,
-and tells the last ID it got: the place in the log up to which it has seen it. The page tells its own as `after`.
+https://html.spec.whatwg.org/multipage/server-sent-events.html: the browser reconnects by itself when a stream ends, and sends the last ID
+that it got. The ID is the position in the log up to which it has seen entries. The page sends its first position as `after`.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ from identity_service.web.admin.sessions import Session, Sessions
 from identity_service.web.admin.shop import log_entries, log_filter, matching, position_of
 from identity_service.web.call import Reply, Services, send_reply
 from identity_service.web.origin import check_reader
-from identity_service.web.pages import rendered
+from identity_service.web.pages import render
 
 Entry = dict[str, Any]
 EVERY = 1.0
 LONGEST = 300
-"""Seconds between two looks at the log, and seconds after which a stream ends, so that a session that ended stops reading."""
+"""Seconds between two reads of the log, and seconds after which a stream ends, so that an expired session stops reading."""
 MOST_OF_A_SESSION, MOST_OF_A_SHOP, MOST_OF_A_WORKER = 4, 8, 32
-"""Streams at once. All of a shop read its log together, so that no shop's readers slow another's calls."""
+"""Most open streams. All streams of a shop share one read of its log, so that they do not slow other shops' calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,10 @@ class LogStream:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         place = scope["state"]["headers"].get("last-event-id") or query.get("after", "")
         asked = AdminCall(self.services, session, query, None)
-        ends = [asyncio.ensure_future(one) for one in (self._write(asked, place, send), _left(receive), self.services.stopping.wait())]
+        ends = [
+            asyncio.ensure_future(one)
+            for one in (self._write(asked, place, send), _wait_for_disconnect(receive), self.services.stopping.wait())
+        ]
         await asyncio.wait(ends, timeout=LONGEST, return_when=asyncio.FIRST_COMPLETED)
         for task in ends:
             task.cancel()
@@ -81,7 +84,7 @@ class LogStream:
         known: Sequence[Entry] | None = None
         while True:
             await send({"type": "http.response.body", "body": b": still here\n\n", "more_body": True})
-            with contextlib.suppress(ServiceError):  # while the store is away the page stays, and goes on when it is back
+            with contextlib.suppress(ServiceError):  # the stream stays open while the store is down
                 found = matching(await self._log(asked), log_filter(asked.query))
                 events = [_event(entry) for entry in reversed(newer(found, up_to(found, place) if known is None else known))]
                 if events or known is None:
@@ -91,28 +94,29 @@ class LogStream:
             await asyncio.sleep(EVERY)
 
     async def _log(self, asked: AdminCall) -> list[Entry]:
-        """Of the shop, read once for all its streams. Raises StoreUnavailable."""
+        """The log of the shop, read once for all its streams. Raises StoreUnavailable."""
         now, shop = asyncio.get_running_loop().time(), asked.shop.shop_id
         read = self.logs.get(shop)
         if read is None or now - read[0] >= EVERY:
             read = self.logs[shop] = now, asyncio.ensure_future(log_entries(asked, {}))
-            read[1].add_done_callback(_noted)
-        return await asyncio.shield(read[1])  # whoever leaves ends nobody else's reading
+            read[1].add_done_callback(_mark_seen)
+        return await asyncio.shield(read[1])  # a stream that ends must not cancel the read of the others
 
 
-def _noted(reading: "asyncio.Future[list[Entry]]") -> None:
-    """Nobody may be left to hear that it failed."""
+def _mark_seen(reading: "asyncio.Future[list[Entry]]") -> None:
+    """Marks the exception as seen, because all readers may have left."""
     if not reading.cancelled():
         reading.exception()
 
 
-async def _left(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 def newer(found: Sequence[Entry], known: Sequence[Entry]) -> Sequence[Entry]:
-    """Those that were not known, newest first. Entries have no IDs, and calls of one second may be alike: those are counted."""
+    """Entries that are not in `known`, newest first. Entries have no IDs, and calls of one second may be equal, so equal ones are
+    counted."""
     left = Counter(map(msgspec.json.encode, known))
     news = []
     for entry in reversed(found):
@@ -124,7 +128,7 @@ def newer(found: Sequence[Entry], known: Sequence[Entry]) -> Sequence[Entry]:
 
 
 def up_to(found: Sequence[Entry], place: str) -> Sequence[Entry]:
-    """Those that whoever is at `place` has seen; all of them for what is no place."""
+    """The entries that a reader at position `place` has seen. All of them for an invalid position."""
     time, _, number = place.rpartition(" ")
     if not (number.isascii() and number.isdigit() and len(number) < 9):
         return found
@@ -133,5 +137,5 @@ def up_to(found: Sequence[Entry], place: str) -> Sequence[Entry]:
 
 
 def _event(entry: Entry) -> bytes:
-    row = rendered("admin/log_rows.html", entries=[entry]).decode()
+    row = render("admin/log_rows.html", entries=[entry]).decode()
     return "".join(["event: entry\n", *(f"data: {line}\n" for line in row.splitlines()), "\n"]).encode()

@@ -1,8 +1,8 @@
-"""What the arguments of a tracking call say, read as far as they can be: an order is never lost for a detail.
+"""Reads the arguments of a tracking call leniently, so that an unreadable detail never loses an order.
 
-Each function takes an argument as it was decoded, with exact numbers, and returns what is kept of it. What cannot be read is left out or
-takes its usual value, and `Unread` gets its name: argument and index, never the value. Only a sale ID, a list of products as a whole, and
-a product ID of another type than the shop's refuse a call.
+Each function takes a decoded argument, with exact numbers, and returns the part to keep. An unreadable argument is left out or gets its
+default, and `Unread` records its name: argument and index, never the value. A call is refused only for its sale ID, for products that are
+no list, and for a product ID of another type than the shop's.
 """
 
 import re
@@ -20,7 +20,7 @@ from identity_service.model.token import MOST_CHARACTERS, SHAPE
 from identity_service.model.visitor import own_visitor_id
 
 LONGEST = 255
-"""Characters of an ID or a label."""
+"""Most characters of an ID or a label."""
 MOST_LINES = 1_000
 MOST_LABELS = 20
 MOST_LABEL_BYTES = 1_024
@@ -29,7 +29,7 @@ LARGEST_PRICE = 1_000_000_000
 MOST_DIGITS = 28
 MOST_NAMES = 20
 JUNK_SALES = frozenset({"", "undefined", "null", "nan", "none", "[object object]", "false"})
-"""What templates print where they have no order number, in lower case."""
+"""Values that templates print without an order number, in lower case."""
 ASKED = frozenset({"auto", "persistent"})
 BLANKS = " \t\r\n\f\v"
 NUMERIC = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?0*(?:1?\d|2[0-8]))?", re.ASCII)
@@ -40,7 +40,7 @@ NO_NUMBER = Decimal("NaN")
 
 
 class Unread:
-    """Names of what could not be read, as they were met, at most `MOST_NAMES`."""
+    """Names of unreadable arguments, in order, at most `MOST_NAMES`."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -52,14 +52,14 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class IdRule:
-    """The type of a shop's product IDs. `untyped`: the call is a query, whose values take that type."""
+    """The type of a shop's product IDs. `untyped`: values of a query, which are converted to that type."""
 
     wanted: ProductIds
     untyped: bool = False
 
 
 def exact_number(text: str) -> Decimal:
-    """A JSON number with a point or an exponent, as it is written; NaN for an exponent that no machine holds."""
+    """A JSON number with a point or an exponent, exactly as written. NaN for an exponent that is too large."""
     try:
         return Decimal(text)
     except InvalidOperation:
@@ -67,7 +67,7 @@ def exact_number(text: str) -> Decimal:
 
 
 def number_within(value: Any, limit: int) -> Decimal | None:
-    """A JSON number or a numeric text, rounded to 28 digits; None for anything else, and beyond `limit` on either side."""
+    """A JSON number or a numeric text, rounded to 28 digits. None for anything else, and outside ±`limit`."""
     if isinstance(value, str):
         text = value.strip(BLANKS)
         value = Decimal(text) if NUMERIC.fullmatch(text) else None
@@ -83,7 +83,7 @@ def number_within(value: Any, limit: int) -> Decimal | None:
 
 
 def whole_number(value: Any) -> int | None:
-    """2, and 2.0 as well; None for anything else, and for more digits than an ID may have."""
+    """Accepts 2 and 2.0. None for anything else, and for more digits than an ID may have."""
     if isinstance(value, bool):
         return None
     if isinstance(value, Decimal):
@@ -93,7 +93,7 @@ def whole_number(value: Any) -> int | None:
 
 
 def sale_id(value: Any, argument: str) -> str:
-    """As text. Raises Invalid for what is no ID, and for words that scripts send in place of one."""
+    """The sale ID as text. Raises Invalid if it is not an ID, and for placeholders that scripts send."""
     number = whole_number(value)
     text = value if isinstance(value, str) else "" if number is None else str(number)
     if len(text) > LONGEST or text.strip().lower() in JUNK_SALES:
@@ -102,7 +102,7 @@ def sale_id(value: Any, argument: str) -> str:
 
 
 def product_id(value: Any, rule: IdRule, argument: str) -> ProductId | None:
-    """None for what is no ID. Raises Invalid for one of another type than the shop's."""
+    """None if it is not an ID. Raises Invalid for another type than the shop's."""
     typed: ProductId | None = whole_number(value)
     if isinstance(value, str) and len(value) <= LONGEST and value.strip():
         typed = value
@@ -118,7 +118,7 @@ def product_id(value: Any, rule: IdRule, argument: str) -> ProductId | None:
 
 
 def pieces(value: Any, name: str, unread: Unread) -> Quantity:
-    """One where none are named."""
+    """The quantity; one if it is absent."""
     if value is None or value is UNSET:
         return 1
     number = number_within(value, MOST_PIECES)
@@ -129,7 +129,7 @@ def pieces(value: Any, name: str, unread: Unread) -> Quantity:
 
 
 def unit_price(value: Any, name: str, unread: Unread) -> Decimal | None:
-    """None where it is unknown."""
+    """None if it is unknown."""
     if value is None:
         return None
     number = number_within(value, LARGEST_PRICE)
@@ -139,7 +139,7 @@ def unit_price(value: Any, name: str, unread: Unread) -> Decimal | None:
 
 
 def currency(value: Any, unread: Unread) -> str | None:
-    """Three letters, of ISO 4217 or not: amounts of any two are kept apart."""
+    """Three letters, whether in ISO 4217 or not: amounts in different currencies are never added."""
     if value is None or value is UNSET or value == "":
         return None
     code = value.strip().upper() if isinstance(value, str) else ""
@@ -150,15 +150,15 @@ def currency(value: Any, unread: Unread) -> str | None:
 
 
 def sale_lines(value: Any, rule: IdRule, unread: Unread) -> tuple[SaleLine, ...]:
-    """The first `MOST_LINES` of them. Raises Invalid for what is no list, and for a product ID of another type than the shop's."""
-    listed = _listed(value)
+    """At most `MOST_LINES` lines. Raises Invalid if it is not a list, and for a product ID of another type than the shop's."""
+    listed = _as_list(value)
     if len(listed) > MOST_LINES:
         unread.add(f"products[{MOST_LINES}]")
     return tuple(_line(one, f"products[{at}]", rule, unread) for at, one in enumerate(listed[:MOST_LINES]))
 
 
-def _listed(value: Any) -> list[Any]:
-    """A list, or an object with numeric keys, as PHP writes a list with gaps."""
+def _as_list(value: Any) -> list[Any]:
+    """A list, or an object with numeric keys, which is how PHP writes a list with gaps. Raises Invalid."""
     if isinstance(value, dict) and all(map(INDEX.fullmatch, value)):
         return [value[key] for key in sorted(value, key=int)]
     if not isinstance(value, list):
@@ -167,7 +167,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _line(value: Any, name: str, rule: IdRule, unread: Unread) -> SaleLine:
-    """Without a product where its ID is none: its amount counts all the same."""
+    """A line with an unreadable product ID has no product, but its amount counts."""
     if not isinstance(value, dict):
         product = product_id(value, rule, "products")
         if product is None:
@@ -182,7 +182,7 @@ def _line(value: Any, name: str, rule: IdRule, unread: Unread) -> SaleLine:
 
 
 def handle_text(value: Any) -> str | None:
-    """Of an email or a customer ID: None where none is meant; empty for what can be neither, so that it names nobody."""
+    """The text of an email or a customer ID. None if there is none; empty, and so invalid, for any other type."""
     if value is UNSET or value is None or value is False or value in ("", []):
         return None
     number = whole_number(value)
@@ -190,13 +190,14 @@ def handle_text(value: Any) -> str | None:
 
 
 def email_text(value: Any) -> str | None:
-    """As `handle_text`; a number is no email, and 0 stands for none."""
+    """Like `handle_text`. A number is not an email; 0 means none."""
     text = handle_text(value)
     return text if isinstance(value, str) else None if text in {None, "0"} else ""
 
 
 def visitor_text(value: Any, name: str, unread: Unread) -> str | UnsetType | None:
-    """`auto`, `persistent`, or what has the form of a token or of an ID. None is none on purpose; what can be no visitor is absent."""
+    """`auto`, `persistent`, or a text in the form of a token or an ID. None for an explicit null; UNSET if it is absent or none of
+    these."""
     if value is None or value is UNSET:
         return None if value is None else UNSET
     text = handle_text(value) or ""
@@ -209,7 +210,7 @@ def visitor_text(value: Any, name: str, unread: Unread) -> str | UnsetType | Non
 
 
 def label_texts(value: Any, unread: Unread) -> tuple[str, ...] | None:
-    """One text is a list of one. None where none were sent, empty where they were blank."""
+    """A single text is a list of one. None if no labels were sent, empty if they were blank."""
     listed = [value] if isinstance(value, str) else value
     if not isinstance(listed, list):
         if listed is not None and listed is not UNSET:

@@ -31,16 +31,15 @@ EMAIL_SHA256 = about("SHA-256 of the normalised email, in hexadecimal.")
 CUSTOMER = about("The shop's ID of a customer: a text, or a whole number. It is digested, and never kept.")
 VISITOR = about("A visitor's ID.")
 TOKEN = about("A visitor's token.")
-PROOF = about("What shows that the visitor is the person's: `key`: the shop said so. `token`: the visitor's token. `none`: nothing.")
+PROOF = about("Evidence that the visitor is the person's. `key`: the shop asserts it. `token`: the visitor's token. `none`: no evidence.")
 VERIFIED = about("Whether a private key made the link.")
 EXACT_FLOAT = 2**53
 TIMES = frozenset({"time", "decided_at", "first_seen", "last_seen", "expires_at", "granted_at", "clicked_at"})
-"""Members of an export that are seconds since 1970 where they are held."""
+"""Members of an export that the service holds as seconds since 1970."""
 
 
 class LinkBody(Body, frozen=True):
-    """Exactly one of `email` and `customer`. The visitor is that of `token`; without it, with a private key, `visitor`; without both, the
-    visitor of the cookie."""
+    """Exactly one of `email` and `customer`. The visitor is that of `token`; or, with a private key, `visitor`; else that of the cookie."""
 
     exactly_one: ClassVar[tuple[str, ...]] = ("email", "customer")
 
@@ -48,13 +47,13 @@ class LinkBody(Body, frozen=True):
     customer: Annotated[Customer | UnsetType | None, CUSTOMER] = UNSET
     token: Annotated[VisitorText | UnsetType | None, TOKEN] = UNSET
     visitor: Annotated[VisitorText | UnsetType | None, about("A visitor's ID. Only a private key may name one without its token.")] = UNSET
-    markup: Annotated[bool, about("Whether the value stood in a page's markup, so that the link proves nothing.")] = False
+    markup: Annotated[bool, about("Whether the value was in a page's markup, so that the link proves nothing.")] = False
 
 
 class LinkAnswer(Struct, frozen=True):
-    """The link is made, or was there."""
+    """The link was made, or already existed."""
 
-    linked: Annotated[bool, about("Always true: what cannot be linked is an error.")]
+    linked: Annotated[bool, about("Always true: a link that is not possible is an error.")]
     visitor: Annotated[str, about("ID of the visitor that is linked.")]
     verified: Annotated[bool, VERIFIED]
     proof: Annotated[ProofText, PROOF]
@@ -85,14 +84,14 @@ class LookedUpVisitor(Struct, frozen=True, omit_defaults=True):
     visitor: Annotated[str, about("The visitor's ID.")]
     mode: Annotated[
         Literal["cookieless", "persistent", "null"],
-        about("The ID's mode: `null` once the visitor's consent has ended, or while it is one to an earlier text."),
+        about("The ID's mode: `null` if the visitor's consent has ended, or was given to an earlier text."),
     ]
     first_seen: Annotated[Time, about("When the link was first made, in RFC 3339.")]
     last_seen: Annotated[Time, about("When the link was last made, in RFC 3339.")]
     source: Annotated[SourceText, about("The call that made the link: a sale, `log/email`, or `/v1/links`.")]
     verified: Annotated[bool, VERIFIED]
     proof: Annotated[ProofText, PROOF]
-    shared: Annotated[bool, about("Whether several emails hold the visitor by proof, as on a family's device.")]
+    shared: Annotated[bool, about("Whether several emails are linked to the visitor with proof, as on a family's device.")]
     sale_share_opt_out: Annotated[
         bool, about("Whether the person opted out of sale and sharing, with this visitor or with another that the same link proves.")
     ]
@@ -103,15 +102,15 @@ class LookedUpVisitor(Struct, frozen=True, omit_defaults=True):
 
 
 class BatchResult(Struct, frozen=True, omit_defaults=True):
-    """Of one email: `visitors` and `more`, or `error`."""
+    """The result of one email: `visitors` and `more`, or `error`."""
 
     visitors: Annotated[list[LookedUpVisitor] | UnsetType, about("Newest first, at most 20.", maxItems=20)] = UNSET
-    more: Annotated[bool | UnsetType, about("Whether there are more: ask for this email alone.")] = UNSET
-    error: Annotated[Literal["invalid"] | UnsetType, about("The text is no email.")] = UNSET
+    more: Annotated[bool | UnsetType, about("Whether there are more. Look this email up alone to get them.")] = UNSET
+    error: Annotated[Literal["invalid"] | UnsetType, about("The text is not an email.")] = UNSET
 
 
 class LookupAnswer(Struct, frozen=True, omit_defaults=True):
-    """`visitors` for one question, `results` for `emails`. Nothing known is an empty list."""
+    """`visitors` for a single look-up, `results` for `emails`. Empty if nothing is known."""
 
     visitors: Annotated[list[LookedUpVisitor] | UnsetType, about("Newest first, at most 1,000 (`visitors_per_handle`).")] = UNSET
     results: Annotated[list[BatchResult] | UnsetType, about("One for each of `emails`, in their order.", maxItems=5000)] = UNSET
@@ -126,15 +125,13 @@ class RightsBody(Body, frozen=True):
     customer: Annotated[Customer | UnsetType, CUSTOMER] = UNSET
     visitor: Annotated[VisitorText | UnsetType, VISITOR] = UNSET
     token: Annotated[VisitorText | UnsetType, TOKEN] = UNSET
-    unproven: Annotated[
-        bool, about("An officer decides for this request that visitors which are linked without proof are the person's.")
-    ] = False
+    unproven: Annotated[bool, about("An officer decides for this request that visitors linked without proof are the person's.")] = False
 
 
 class ErasureBody(RightsBody, frozen=True):
     """Exactly one of `email`, `customer`, `visitor` and `token`."""
 
-    dry_run: Annotated[bool, about("Answer what would go, and change nothing.")] = False
+    dry_run: Annotated[bool, about("Answer what would be erased, and change nothing.")] = False
 
 
 class ExportedLink(Struct, frozen=True):
@@ -158,7 +155,7 @@ class ExportedConsent(Struct, frozen=True):
 
 
 class ExportedVisitor(Struct, frozen=True):
-    """All that is held of one visitor. Of a `shared` one, that another person's email or customer ID holds, too, only `link` is shown."""
+    """Everything stored about one visitor. For a `shared` one, which is also another person's, only `link` is shown."""
 
     visitor: Annotated[str, about("The visitor's ID.")]
     shared: Annotated[bool, about("Whether it is another person's, too.")]
@@ -172,7 +169,7 @@ class ExportedVisitor(Struct, frozen=True):
     expires_at: Annotated[Time | UnsetType, about("When the ID ends, in RFC 3339.")] = UNSET
     consent: Annotated[ExportedConsent | UnsetType | None, about("The grant that is in force, or null.")] = UNSET
     sale_share_opt_out: Annotated[bool | UnsetType, about("Whether it has opted out of sale and sharing.")] = UNSET
-    link: Annotated[ExportedLink | UnsetType, about("How it is linked to the email or customer ID that was named.")] = UNSET
+    link: Annotated[ExportedLink | UnsetType, about("How it is linked to the email or customer ID of the request.")] = UNSET
 
 
 class ExportedOrder(Struct, frozen=True):
@@ -189,17 +186,18 @@ class ExportedOrder(Struct, frozen=True):
 
 
 class ExportAnswer(Struct, frozen=True):
-    """Everything held of the person. Nothing known is three empty lists."""
+    """Everything stored about the person. Three empty lists if nothing is known."""
 
     visitors: Annotated[list[dict[str, Any]], listed(ExportedVisitor, "The person's visitors, at most 1,000 (`visitors_per_handle`).")]
     unproven: Annotated[
-        list[dict[str, Any]], listed(ExportedLink, "How each visitor was linked that is not shown, since its link proves nothing.")
+        list[dict[str, Any]],
+        listed(ExportedLink, "Links of visitors that are not shown, for lack of proof; at most 1,000 (`visitors_per_handle`)."),
     ]
     orders: Annotated[list[dict[str, Any]], listed(ExportedOrder, "The person's orders, at most 1,000 of an email and of each visitor.")]
 
 
 class ErasedCounts(Struct, frozen=True):
-    """How much went, or would go."""
+    """How much was erased, or would be."""
 
     visitors: Annotated[int, about("Visitors.", minimum=0)]
     links: Annotated[int, about("Links to emails and customer IDs.", minimum=0)]
@@ -207,25 +205,25 @@ class ErasedCounts(Struct, frozen=True):
 
 
 class KeptCounts(Struct, frozen=True):
-    """How many visitors stay."""
+    """How many visitors were kept."""
 
     unproven: Annotated[int, about("Visitors whose link proved nothing.", minimum=0)]
-    shared: Annotated[int, about("Visitors that another email or customer ID holds by proof.", minimum=0)]
+    shared: Annotated[int, about("Visitors that are linked to another email or customer ID with proof.", minimum=0)]
 
 
 class ErasureAnswer(Struct, frozen=True):
-    """What went and what stays; of a dry run, what would."""
+    """What was erased and what was kept; in a dry run, what would be."""
 
-    erased: Annotated[ErasedCounts, about("What went.")]
-    kept: Annotated[KeptCounts, about("What stays, and why.")]
+    erased: Annotated[ErasedCounts, about("What was erased.")]
+    kept: Annotated[KeptCounts, about("What was kept, and why.")]
     dry_run: Annotated[bool, about("Whether nothing was changed.")]
-    reference: Annotated[str, about("The request's ID, which stands in the service's log, too.")]
+    reference: Annotated[str, about("The request's ID, which is also in the service's log.")]
 
 
 async def link(call: Call) -> Reply:
     handle = handle_of(call)
     _check_linkable(call)
-    who = _who(call)
+    who = _visitor_to_link(call)
     proof = Proof.NONE if call.body.markup else Proof.KEY if call.private else Proof.TOKEN
     visitor = await call.services.links.link(call.shop, handle, who, proof, LinkSource.LINK)
     await keep_opt_out(call, visitor)
@@ -234,7 +232,7 @@ async def link(call: Call) -> Reply:
 
 async def unlink(call: Call) -> Reply:
     handle = handle_of(call)
-    who = _who(call)
+    who = _visitor_to_link(call)
     visitor = who.visitor if isinstance(who, Token) else who
     return Reply(UnlinkAnswer(await call.services.links.unlink(call.shop, handle, visitor), visitor))
 
@@ -249,7 +247,7 @@ async def look_up(call: Call) -> Reply:
         found = await links.of_visitor(call.shop, own_visitor_id(body.visitor))
     else:
         found = await links.of_handle(call.shop, handle_of(call))
-    return Reply(LookupAnswer(visitors=[_shown(linked) for linked in found]))
+    return Reply(LookupAnswer(visitors=[_looked_up(linked) for linked in found]))
 
 
 def handle_of(call: Call) -> Handle:
@@ -271,9 +269,9 @@ def _check_linkable(call: Call) -> None:
 
 
 def _customer_text(value: str | int | float) -> str:
-    """12.0 is 12. Raises Invalid for a number that is not whole, or too large to be exact."""
+    """12.0 becomes 12. Raises Invalid for a number that is not whole, or too large to be exact."""
     if isinstance(value, float) and not (value.is_integer() and abs(value) < EXACT_FLOAT):
-        raise Invalid("customer: is a text or a whole number")
+        raise Invalid("customer: must be a string or a whole number")
     return value if isinstance(value, str) else str(int(value))
 
 
@@ -285,18 +283,18 @@ def one_of(body: Any, names: tuple[str, ...]) -> str:
     return present[0]
 
 
-def _who(call: Call) -> Token | VisitorId:
-    """A token from body or cookie, or with a private key an ID."""
+def _visitor_to_link(call: Call) -> Token | VisitorId:
+    """A token from the body or the cookie, or an ID with a private key. Raises Forbidden and Invalid."""
     body = call.body
     if isinstance(body.token, str):
         return call.services.tokens.one(call.shop, body.token)
     if isinstance(body.visitor, str):
         if not call.private:
-            raise Forbidden("visitor: with a public key send the visitor's token; only a private key may name an ID.")
+            raise Forbidden("visitor: only a private key may send an ID; with a public key, send the visitor's token.")
         return own_visitor_id(body.visitor)
     for text in read_cookies(call.headers.get("cookie", ""), call.shop.cookie.name):
         return call.services.tokens.one(call.shop, text)
-    raise Invalid("token: send the visitor's token, or with a private key its visitor ID")
+    raise Invalid("token: send the visitor's token; with a private key, a visitor ID works too")
 
 
 async def _batch(call: Call, emails: list[str]) -> list[BatchResult]:
@@ -306,7 +304,7 @@ async def _batch(call: Call, emails: list[str]) -> list[BatchResult]:
             handles.append(call.services.handles.of_email(call.shop.shop_id, email))
         except Invalid:
             handles.append(None)
-        if not email.isascii():  # each takes as long as a call
+        if not email.isascii():  # normalising one takes as long as a call
             await asyncio.sleep(0)
     asked = [handle for handle in handles if handle]
     found = iter(await call.services.links.of_handles(call.shop, asked, MOST_IN_BATCH))
@@ -314,10 +312,10 @@ async def _batch(call: Call, emails: list[str]) -> list[BatchResult]:
 
 
 def _batch_result(linked: list[LinkedVisitor]) -> BatchResult:
-    return BatchResult(visitors=[_shown(one) for one in linked[:MOST_IN_BATCH]], more=len(linked) > MOST_IN_BATCH)
+    return BatchResult(visitors=[_looked_up(one) for one in linked[:MOST_IN_BATCH]], more=len(linked) > MOST_IN_BATCH)
 
 
-def _shown(linked: LinkedVisitor) -> LookedUpVisitor:
+def _looked_up(linked: LinkedVisitor) -> LookedUpVisitor:
     link = linked.link
     return LookedUpVisitor(
         visitor=link.visitor,
@@ -346,7 +344,7 @@ async def export(call: Call) -> Reply:
 
 
 def with_times(held: Any) -> Any:
-    """The same with its times in RFC 3339."""
+    """A copy with its times in RFC 3339."""
     if isinstance(held, list):
         return [with_times(one) for one in held]
     if not isinstance(held, dict):
@@ -367,7 +365,7 @@ async def erase(call: Call) -> Reply:
 
 
 def _visitor(call: Call) -> VisitorId | None:
-    """None where an email or a customer ID is named."""
+    """None if an email or a customer ID is named."""
     if not isinstance(call.body.token, UnsetType):
         return call.services.tokens.one(call.shop, call.body.token).visitor
     return None if isinstance(call.body.visitor, UnsetType) else own_visitor_id(call.body.visitor)

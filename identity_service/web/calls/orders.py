@@ -1,5 +1,5 @@
-"""Reading what was tracked: events of a visitor, orders and their attribution, labels, the log, products, health. Revenue is decimal text:
-unit price times quantity, exact."""
+"""Reports about tracking: events of a visitor, orders and their attribution, labels, the log, products, health. Revenue is exact decimal
+text: unit price times quantity."""
 
 import re
 from collections.abc import Mapping
@@ -87,9 +87,9 @@ class SoldLine(Struct, frozen=True):
     """A line of an order."""
 
     id: Annotated[str | int | None, about("The product's ID. Null where none was named.")]
-    quantity: Annotated[int | str, about("How many were bought; a decimal text where it is not whole. Below zero, given back.")]
+    quantity: Annotated[int | str, about("How many were bought; a decimal text if it is not whole. Negative for a return.")]
     price: Annotated[Money | UnsetType, about("Price of one, where it is known.")] = UNSET
-    returned: Annotated[int | str | UnsetType, about("How many came back; a decimal text where it is not whole.")] = UNSET
+    returned: Annotated[int | str | UnsetType, about("How many were returned; a decimal text if it is not whole.")] = UNSET
 
 
 class OrderAnswer(Struct, frozen=True):
@@ -97,14 +97,14 @@ class OrderAnswer(Struct, frozen=True):
 
     sale: Annotated[str, about("The shop's order ID.")]
     time: Annotated[Time, about("When the sale was logged, in RFC 3339.")]
-    verified: Annotated[bool, about("A private key said so. Else a public one did, and the first call of a private key replaces it.")]
+    verified: Annotated[bool, about("Whether a private key reported it. If not, the first call with a private key replaces it.")]
     mode: Annotated[
         str, about("Mode of the visitor at that time. `none`: it was not known.", enum=["null", "none", "cookieless", "persistent"])
     ]
     visitor: Annotated[str | None, about("ID of the visitor who bought. Null where it was not known or was erased.")]
     products: Annotated[list[dict[str, Any]], listed(SoldLine, "The order's lines.", maxItems=1000)]
-    revenue: Annotated[Money, about("Unit price times quantity, summed, less what came back.")]
-    currency: Annotated[str, about("ISO 4217: as the sale told, or the shop's.")]
+    revenue: Annotated[Money, about("Unit price times quantity, summed, without returns.")]
+    currency: Annotated[str, about("ISO 4217: the sale's, or the shop's.")]
     attributed: Annotated[bool, about("Whether a click led to the order.")]
     labels: Annotated[list[str], about("Labels the order is credited to. The events that are kept bound them.")]
     attribution: Annotated[list[CreditEntry], about("Which click each product is credited to.", maxItems=1000)]
@@ -118,7 +118,7 @@ class OrdersAnswer(Struct, frozen=True):
 
 
 class AttributionAnswer(Struct, frozen=True):
-    """Why an order is attributed, or which link of the chain label → click → sale is the first that is missing."""
+    """Why an order is attributed, or the first missing link of the chain label → click → sale."""
 
     sale: Annotated[str, about("The shop's order ID.")]
     attributed: Annotated[bool, about("Whether a click led to the order.")]
@@ -126,7 +126,7 @@ class AttributionAnswer(Struct, frozen=True):
     attribution: Annotated[list[CreditEntry], about("Which click each product is credited to.", maxItems=1000)]
     broken: Annotated[Break | None, about("The first missing link. Null for an attributed order.")]
     explanation: Annotated[str, about("The same in a sentence, with what to do.")]
-    hint: Annotated[str | None, about("What is wrong although the chain holds.")]
+    hint: Annotated[str | None, about("A problem of an attributed order.")]
 
 
 class LabelEntry(Struct, frozen=True):
@@ -135,12 +135,12 @@ class LabelEntry(Struct, frozen=True):
     label: Annotated[str, about("Its first 120 characters. `...` stands for labels beyond an hour's 500 counters.", maxLength=120)]
     clicks: Annotated[Count, about("Clicks that carried it.")]
     orders: Annotated[Count, about("Orders credited to it.")]
-    revenue: Annotated[Money, about("Revenue of what is credited to it, in the shop's currency, less what came back.")]
+    revenue: Annotated[Money, about("Revenue credited to it, in the shop's currency, without returns.")]
     revenues: Annotated[dict[str, Money], about("The same in each currency that orders had. Amounts of two are never added.")]
 
 
 class LabelsAnswer(Struct, frozen=True):
-    """An order counts under each of its labels; the totals count it once."""
+    """An order counts for each of its labels. The totals count it once."""
 
     days: Annotated[int, about("Days that were counted.", minimum=1, maximum=400)]
     labels: Annotated[list[LabelEntry], about("By revenue, highest first, at most `limit`.", maxItems=MOST_LABELS)]
@@ -157,7 +157,7 @@ class LabelsAnswer(Struct, frozen=True):
 class CallEntry(Struct, frozen=True):
     """One tracking call."""
 
-    time: Annotated[Time, about("When it came, in RFC 3339.")]
+    time: Annotated[Time, about("When it arrived, in RFC 3339.")]
     call: Annotated[str, about("The call without its version: `log/sale`.")]
     mode: Annotated[str | None, about("The visitor's mode, `none`, or `bot`. Null for a call about no visit.")]
     outcome: Annotated[Literal["ok", "error"], about("How it was answered.")]
@@ -165,7 +165,7 @@ class CallEntry(Struct, frozen=True):
     unread: Annotated[
         list[str] | UnsetType, about("Arguments that could not be read and were left out, by name and index.", maxItems=20)
     ] = UNSET
-    error: Annotated[str | UnsetType, about("What the caller was told.")] = UNSET
+    error: Annotated[str | UnsetType, about("The error text that the caller got.")] = UNSET
 
 
 class CallsAnswer(Struct, frozen=True):
@@ -193,18 +193,18 @@ class ProductsAnswer(Struct, frozen=True):
 
 
 class RhythmEntry(Struct, frozen=True):
-    """How long calls of one kind have been silent, against how often they usually come."""
+    """How long ago the last call of one kind was, compared to the usual interval."""
 
-    status: Annotated[Light, about("Green, amber after three times the usual distance, red after ten; not_started before the first.")]
+    status: Annotated[Light, about("Green; amber after three times the usual interval; red after ten; not_started before the first.")]
     age_seconds: Annotated[int | None, about("Seconds since the last one. Null where there was none.")]
-    usual_seconds: Annotated[int | None, about("The usual distance over 14 days. Null until there were five on three days of them.")]
+    usual_seconds: Annotated[int | None, about("The usual interval over 14 days. Null until there were five, on at least three days.")]
     text: Annotated[str, about("The same in a sentence.")]
 
 
 class TrackingHealthAnswer(Struct, frozen=True):
     """How well the shop's tracking works."""
 
-    status: Annotated[Light, about("The worst of what follows; not_started until a click and a sale came, unless something is wrong.")]
+    status: Annotated[Light, about("The worst of the following; not_started before the first click and sale, unless something is wrong.")]
     click: Annotated[RhythmEntry, about("Clicks.")]
     sale: Annotated[RhythmEntry, about("Sales.")]
     error_rate: Annotated[Share, about("Share of failed calls, this hour and the one before.")]
@@ -272,7 +272,7 @@ async def calls(call: Call) -> Reply:
 async def products(call: Call) -> Reply:
     newest = {}
     for time, product in sorted((time, product) for product, time in (await call.services.orders.products(call.shop)).items()):
-        newest[product[1:]] = (time, product[0])  # one that was seen in both types is of the last one
+        newest[product[1:]] = (time, product[0])  # if it was seen in both types, the last one counts
     keys = sorted((-time, product) for product, (time, _) in newest.items())
     seen = [SeenProduct(product, "integer" if newest[product][1] == "i" else "string", rfc3339(-time)) for time, product in keys]
     shown, following = page_of(seen, keys, call.query.get("cursor"), number(call.query, "limit", MOST_PRODUCTS, MOST_PRODUCTS))
@@ -312,7 +312,7 @@ def _credits(order: Order) -> list[CreditEntry]:
 async def _order(call: Call) -> Order:
     found = await call.services.orders.order(call.shop, call.parameters["sale"])
     if found is None:
-        raise NotFound("No order with this sale ID is known; sale IDs in paths are percent-encoded.")
+        raise NotFound("There is no order with this sale ID. Percent-encode sale IDs in paths.")
     return found
 
 

@@ -14,8 +14,8 @@ from identity_service.model.policy import Asked
 from identity_service.model.token import SHAPE
 from identity_service.model.visitor import Kind, VisitorId, own_visitor_id
 from identity_service.server.metrics import UNUSABLE_HANDLES
-from identity_service.service.counters import Called
-from identity_service.service.sell import ToldSale
+from identity_service.service.counters import LoggedCall
+from identity_service.service.sell import ReportedSale
 from identity_service.service.track import Subject
 from identity_service.service.visit import Visit
 from identity_service.web.call import Call, Reply
@@ -48,26 +48,26 @@ from identity_service.web.visit import (
 )
 
 ShortText = Annotated[str, Meta(max_length=255)]
-DONE = {"log/cart/add": "add", "log/cart/remove": "remove", "log/cart/update": "update"}
+CART_CHANGES = {"log/cart/add": "add", "log/cart/remove": "remove", "log/cart/update": "update"}
 NO = (False, 0, "0", "false", "", None)
 
 
 def read(description: str, *types: str, **more: Any) -> Meta:
-    """A member of any type, described as what is read of it; anything else is left out and named in the log of calls."""
+    """A member that accepts any type. The description has the types that are read; others are left out and listed in the log of calls."""
     return about(description, type=list(types), **more)
 
 
 OrderId = Annotated[Any, read("The shop's order ID.", "string", "number", minLength=1, maxLength=255)]
 ProductIdMember = Annotated[Any, read("The product's ID.", "string", "number", maxLength=255)]
-Pieces = Annotated[Any, read("How many, one where it is absent.", "number", "string", "null", minimum=-1_000_000, maximum=1_000_000)]
+Pieces = Annotated[Any, read("How many; one if it is absent.", "number", "string", "null", minimum=-1_000_000, maximum=1_000_000)]
 TEXTS = {"items": {"type": "string", "maxLength": 255}, "maxItems": 20}
 Labels = Annotated[Any, read("Labels of the element, at most 20 of 255 characters.", "array", "string", "null", **TEXTS)]
 EmailMember = Annotated[Any, read("The visitor's email. Empty for a guest. It is digested, and never kept.", "string", "null")]
 CustomerMember = Annotated[Any, read("The shop's ID of the customer. It is digested, and never kept.", "string", "number", "null")]
 Api = Annotated[ShortText | UnsetType | None, about("The call that filled the element.")]
 VISITOR = (
-    "Absent: no session. Null: off, so that only what was bought is kept. `auto`: the device's cookieless ID. `persistent`: that of the"
-    " cookie. Else a token, or a raw ID. What can be none of them counts as absent."
+    "Absent: no session. Null: tracking is off, and only the order itself is kept. `auto`: the device's cookieless ID. `persistent`: the ID"
+    " in the cookie. Else a token, or a raw ID. Anything else counts as absent."
 )
 NamedVisitor = Annotated[Any, read(VISITOR, "string", "number", "null", maxLength=120)]
 TYPED = "An ID typed into the address for a test, in place of `visitor`."
@@ -76,22 +76,22 @@ Products = Annotated[Any, read("Products, or their IDs, at most 1,000. An object
 
 
 class ProductLine(Struct, frozen=True):
-    """`price` is the price of one item, never a line total, below zero for what was taken off; carts say `qty`. Where neither says how
-    many, it is one; below zero it was given back. A line without `id` counts with its amount and credits nobody."""
+    """`price` is the price of one item, never a line total; negative for a discount. Carts say `qty`. Without a quantity it is one; a
+    negative one is a return. A line without `id` counts with its amount and credits no label."""
 
     id: Annotated[Any, read("The product's ID.", "string", "number", "null", maxLength=255)] = None
     quantity: Pieces = None
-    qty: Annotated[Pieces, about("The same as `quantity`, which goes before it.")] = None
+    qty: Annotated[Pieces, about("The same as `quantity`, which takes precedence.")] = None
     price: Annotated[Any, read("Price of one: a number or a numeric text.", "number", "string", "null", format="decimal")] = None
 
 
 class TrackingBody(Members, frozen=True):
-    """Of a call in Clerk's form, which ignores members that it does not know."""
+    """The body of a call in Clerk's format, which ignores unknown members."""
 
     private_key: Annotated[Any, about("The shop's private key, beside its public one in `key`.", type="string")] = UNSET
     visitor: Annotated[VisitorText | int | UnsetType | None, about("A token or a raw ID.")] = UNSET
     clerk_visitor: Annotated[VisitorText | UnsetType | None, about(TYPED)] = UNSET
-    markup: Annotated[Any, about("Whether the call stood in a page's markup, so that its email proves nothing.")] = False
+    markup: Annotated[Any, about("Whether the call was in a page's markup, so that its email proves nothing.")] = False
 
 
 class LoggedBody(TrackingBody, frozen=True):
@@ -102,7 +102,7 @@ class LoggedBody(TrackingBody, frozen=True):
 
 
 class SaleBody(LoggedBody, frozen=True):
-    """Refused only without a usable `sale` and `products`; whatever else cannot be read costs no order."""
+    """Refused only without a usable `sale` and `products`. Other unreadable members never lose an order."""
 
     required: ClassVar[tuple[str, ...]] = ("sale", "products")
 
@@ -110,7 +110,7 @@ class SaleBody(LoggedBody, frozen=True):
     products: Products = UNSET
     email: EmailMember = UNSET
     customer: CustomerMember = UNSET
-    currency: Annotated[Any, read("ISO 4217, in any case; the shop's own where it is absent.", "string", "null")] = UNSET
+    currency: Annotated[Any, read("ISO 4217, in any case; the shop's own if it is absent.", "string", "null")] = UNSET
 
 
 class ShopifySaleBody(LoggedBody, frozen=True):
@@ -167,7 +167,7 @@ class ResultsBody(LoggedBody, frozen=True):
 
 
 class BasketBody(LoggedBody, frozen=True):
-    """A basket as it is now, or what was done to it. It may be empty."""
+    """The present content of a basket, or a change of it. It may be empty."""
 
     required: ClassVar[tuple[str, ...]] = ("products",)
 
@@ -217,7 +217,7 @@ class PrivacyBody(TrackingBody, frozen=True):
 
 
 class TrackingAnswer(Struct, frozen=True):
-    """The call was taken."""
+    """The call was accepted."""
 
     status: Annotated[Literal["ok"], about("Always `ok`.")] = "ok"
 
@@ -252,7 +252,7 @@ class HeldOrder(Struct, frozen=True):
     time: Annotated[Time, about("When the sale was logged, in RFC 3339.")]
     revenue: Annotated[Money, about("Unit price times quantity, summed.")]
     products: Annotated[list[SoldLine], about("The order's lines.", maxItems=1000)]
-    currency: Annotated[str | UnsetType, about("Currency of the amounts, where the sale told one.")] = UNSET
+    currency: Annotated[str | UnsetType, about("Currency of the amounts, if the sale had one.")] = UNSET
     visitor: Annotated[str | UnsetType, about("ID of the visitor who bought.")] = UNSET
     email: Annotated[str | UnsetType, about("Digest of the order's email.")] = UNSET
     customer: Annotated[str | UnsetType, about("Digest of the order's customer ID.")] = UNSET
@@ -267,41 +267,41 @@ class PrivacyAnswer(Struct, frozen=True):
     activity: Annotated[list[ActivityEntry], about("Newest first of each visitor, at most 200 of one (`events_per_visitor`).")]
 
 
-def tracked_visit(call: Call, unread: Unread) -> Visit:
-    """What can be no visitor is absent. An ID typed into the address stands for a test: it is marked, and links to no email unless the shop
-    allows it."""
-    typed = _typed(call, unread)
+def tracking_visit(call: Call, unread: Unread) -> Visit:
+    """An unreadable visitor counts as absent. An ID typed into the address is a test: its events are marked, and it is linked to an
+    email only if the shop allows that."""
+    typed = _typed_id(call, unread)
     if typed:
-        return visit_named(call, typed, override=True)
+        return visit_of_text(call, typed, override=True)
     sent = call.body.visitor
-    return visit_named(call, None if call.from_query and sent == "" else visitor_text(sent, "visitor", unread))
+    return visit_of_text(call, None if call.from_query and sent == "" else visitor_text(sent, "visitor", unread))
 
 
-def _typed(call: Call, unread: Unread) -> str | None:
-    """An ID typed into the address, None for none that can be taken."""
+def _typed_id(call: Call, unread: Unread) -> str | None:
+    """The ID typed into the address. None if there is none, or it is not accepted."""
     if call.body.clerk_visitor == "":
         return None
     text = visitor_text(call.body.clerk_visitor, "clerk_visitor", unread)
-    if isinstance(text, str) and not _can_be_taken(call, text):
+    if isinstance(text, str) and not _is_accepted(call, text):
         unread.add("clerk_visitor")
         return None
     return text if isinstance(text, str) else None
 
 
-def _can_be_taken(call: Call, text: str) -> bool:
+def _is_accepted(call: Call, text: str) -> bool:
     if SHAPE.fullmatch(text):
         return bool(call.services.tokens.verified(call.shop, (text,)))
     return text in ASKED or _is_trusted(call)
 
 
 def _is_trusted(call: Call) -> bool:
-    """Whether a raw ID is taken at its word."""
+    """Whether a raw ID is accepted without a token."""
     return call.private or call.shop.settings.accept_unsigned
 
 
-def visit_named(call: Call, text: str | UnsetType | None, *, override: bool = False) -> Visit:
-    """`text`: a `visitor` as `visitor_text` returns it."""
-    asked, own, tokens = _named(call, text)
+def visit_of_text(call: Call, text: str | UnsetType | None, *, override: bool = False) -> Visit:
+    """`text`: a `visitor` from `visitor_text`."""
+    asked, own, tokens = _asked_for(call, text)
     return Visit(
         shop=call.shop,
         trusted=_is_trusted(call),
@@ -315,8 +315,8 @@ def visit_named(call: Call, text: str | UnsetType | None, *, override: bool = Fa
     )
 
 
-def _named(call: Call, text: str | UnsetType | None) -> tuple[Asked, VisitorId | None, tuple[str, ...]]:
-    """What is asked for, an own ID, and tokens."""
+def _asked_for(call: Call, text: str | UnsetType | None) -> tuple[Asked, VisitorId | None, tuple[str, ...]]:
+    """What the call asks for, an own ID, and tokens."""
     if isinstance(text, UnsetType):
         return Asked.NOTHING, None, ()
     if text is None:
@@ -340,19 +340,19 @@ async def log_sale(call: Call) -> Reply:
         raise Invalid("Invalid Syntax In Argument: products")
     sold = Sale(sale_id(call.body.sale, "sale"), lines, _now(call))
     handles = [handle for handle in (_email(call, unread), _customer(call, unread)) if handle]
-    told = ToldSale(sold, handles, _claimed(call), call.private, currency(call.body.currency, unread))
-    logged = await call.services.sales.log(tracked_visit(call, unread), told)
+    reported = ReportedSale(sold, handles, _claimed_proof(call), call.private, currency(call.body.currency, unread))
+    logged = await call.services.sales.log(tracking_visit(call, unread), reported)
     subject, attribution = logged.subject, logged.attribution
     await keep_opt_out(call, subject.visitor if subject.signed else None)
-    return _done(call, subject, unread, attribution.labels if attribution else None)
+    return _log_and_answer(call, subject, unread, attribution.labels if attribution else None)
 
 
 async def log_shopify_sale(call: Call) -> Reply:
     """The order without its products: a private key says them, and its first call replaces this one's."""
     unread = Unread()
-    told = ToldSale(Sale(sale_id(call.body.sale, "sale"), (), _now(call)), [], _claimed(call), call.private, None)
-    logged = await call.services.sales.log(tracked_visit(call, unread), told)
-    return _done(call, logged.subject, unread)
+    reported = ReportedSale(Sale(sale_id(call.body.sale, "sale"), (), _now(call)), [], _claimed_proof(call), call.private, None)
+    logged = await call.services.sales.log(tracking_visit(call, unread), reported)
+    return _log_and_answer(call, logged.subject, unread)
 
 
 async def account_info(call: Call) -> Reply:
@@ -365,12 +365,12 @@ async def log_click(call: Call) -> Reply:
     unread, product = Unread(), _product(call)
     labels = label_texts(call.body.labels, unread)
     event = Event(EventType.CLICK, _now(call), (product,), labels, _text(call.body.api))
-    subject, found = await call.services.tracking.log(tracked_visit(call, unread), event)
+    subject, found = await call.services.tracking.log(tracking_visit(call, unread), event)
     if subject.automated:
-        call.services.tally.robot_clicked(call.shop.shop_id)
+        call.services.counters.count_robot_click(call.shop.shop_id)
     else:
-        call.services.tally.clicked(call.shop.shop_id, product, found, visitor=subject.visitor is not None, private=call.private)
-    return _done(call, subject, unread, found or labels)
+        call.services.counters.count_click(call.shop.shop_id, product, found, visitor=subject.visitor is not None, private=call.private)
+    return _log_and_answer(call, subject, unread, found or labels)
 
 
 async def log_results(call: Call) -> Reply:
@@ -397,14 +397,14 @@ async def log_search(call: Call) -> Reply:
 
 
 async def log_basket(call: Call) -> Reply:
-    """A basket may be emptied; its email links as one of `log/email` does. What was done to a cart is told beside the products."""
+    """A basket may be empty. Its email is linked like that of `log/email`. The event has the change of a cart as its text."""
     unread = Unread()
     held, email = _products(call, unread), _email(call, unread)
-    visit = tracked_visit(call, unread)
-    subject, _ = await call.services.tracking.log(visit, Event(EventType.BASKET, _now(call), held, text=DONE.get(call.name)))
+    visit = tracking_visit(call, unread)
+    subject, _ = await call.services.tracking.log(visit, Event(EventType.BASKET, _now(call), held, text=CART_CHANGES.get(call.name)))
     if email:
-        await call.services.tracking.email(visit, email, _claimed(call))
-    return _done(call, subject, unread)
+        await call.services.tracking.email(visit, email, _claimed_proof(call))
+    return _log_and_answer(call, subject, unread)
 
 
 async def log_returned(call: Call) -> Reply:
@@ -417,24 +417,24 @@ async def log_returned(call: Call) -> Reply:
 async def log_email(call: Call) -> Reply:
     unread = Unread()
     email = _email(call, unread)
-    subject = await call.services.tracking.email(tracked_visit(call, unread), email, _claimed(call))
+    subject = await call.services.tracking.email(tracking_visit(call, unread), email, _claimed_proof(call))
     await keep_opt_out(call, subject.visitor if subject.signed else None)
-    return _done(call, subject, unread)
+    return _log_and_answer(call, subject, unread)
 
 
 async def log_debug(call: Call) -> Reply:
-    """Nothing of a debug message is kept: nobody knows what it holds."""
-    call.services.tally.called(call.shop.shop_id, Called(call.name, "none"))
+    """Nothing of a debug message is kept, because it may contain anything."""
+    call.services.counters.count_call(call.shop.shop_id, LoggedCall(call.name, "none"))
     return OK
 
 
 def note_call(call: Call) -> None:
-    """A call that is about no visit, in the counters and in the log."""
-    call.services.tally.called(call.shop.shop_id, Called(call.name, None))
+    """Counts and logs a call that concerns no visit."""
+    call.services.counters.count_call(call.shop.shop_id, LoggedCall(call.name, None))
 
 
 async def visitor_id(call: Call) -> Reply:
-    subject = await call.services.subjects.find(visit_named(call, None if call.body.visitor is None else Asked.AUTO))
+    subject = await call.services.subjects.find(visit_of_text(call, None if call.body.visitor is None else Asked.AUTO))
     note_call(call)
     return Reply(VisitorIdAnswer("ok", subject.visitor))
 
@@ -459,21 +459,21 @@ async def _log(
     api: str | None = None,
 ) -> Reply:
     event = Event(kind, _now(call), products, labels, api, text or None)
-    subject, _ = await call.services.tracking.log(tracked_visit(call, unread), event)
-    return _done(call, subject, unread, labels)
+    subject, _ = await call.services.tracking.log(tracking_visit(call, unread), event)
+    return _log_and_answer(call, subject, unread, labels)
 
 
-def _done(call: Call, subject: Subject, unread: Unread, labels: Sequence[str] | None = None) -> Reply:
+def _log_and_answer(call: Call, subject: Subject, unread: Unread, labels: Sequence[str] | None = None) -> Reply:
     if subject.unread:
         unread.add("visitor")
     mode = "bot" if subject.automated else subject.mode
-    called = Called(call.name, mode, tuple(labels) if labels is not None else None, unread=tuple(unread.names))
-    call.services.tally.called(call.shop.shop_id, called)
+    called = LoggedCall(call.name, mode, tuple(labels) if labels is not None else None, unread=tuple(unread.names))
+    call.services.counters.count_call(call.shop.shop_id, called)
     return OK
 
 
-def _claimed(call: Call) -> Proof:
-    """What the caller can show at most that an email is its visitor's."""
+def _claimed_proof(call: Call) -> Proof:
+    """The strongest proof that the caller can have for linking an email to its visitor."""
     if call.body.markup not in NO:
         return Proof.NONE
     return Proof.KEY if call.private else Proof.TOKEN
@@ -492,7 +492,7 @@ def _ids(call: Call) -> IdRule:
 
 
 def _product(call: Call) -> ProductId:
-    """The one that the call is about. Raises Invalid where that is none."""
+    """The product of the call. Raises Invalid if it is not an ID."""
     product = product_id(call.body.product, _ids(call), "product")
     if product is None:
         raise Invalid("Invalid Syntax In Argument: product")
@@ -525,7 +525,7 @@ def _linked_customer(call: Call, text: str) -> Handle:
 
 
 def _handle(call: Call, name: str, text: str | None, read: Callable[[Call, str], Handle], unread: Unread) -> Handle | None:
-    """Guests come with an empty email, scripts with `null`: those link nothing, and are no error."""
+    """None for a guest's empty email and a script's `null`, without an error. An unusable value is counted and listed as unread."""
     if text is None:
         return None
     try:
@@ -562,7 +562,7 @@ async def forget(call: Call) -> Reply:
 
 
 def _handle_of(call: Call) -> Handle | None:
-    """None where a visitor is named. Raises Invalid where nobody is, or more than one: half an erasure must not be answered ok."""
+    """None if a visitor is named. Raises Invalid if nobody is named, or more than one: a partial erasure must not be answered ok."""
     body, shop = call.body, call.shop.shop_id
     named = [name for name in ("email", "customer", "visitor") if getattr(body, name) not in {UNSET, None, ""}]
     if len(named) > 1:
@@ -577,7 +577,7 @@ def _handle_of(call: Call) -> Handle | None:
 
 
 def _visitor(call: Call) -> VisitorId:
-    """By a token or an ID. Raises Invalid for anything else."""
+    """The visitor, by token or ID. Raises Invalid for anything else."""
     text = str(call.body.visitor)
     return call.services.tokens.one(call.shop, text).visitor if SHAPE.fullmatch(text) else own_visitor_id(text)
 

@@ -46,20 +46,19 @@ Said = Literal["now", "remembered"]
 Age = Annotated[float, Meta(ge=0)]
 ConsentMember = Literal["granted", "refused", "unknown"] | ConsentObject
 ASKED = about(
-    "Absent: as consent decides. Null: no ID. `auto`: a cookieless one. `persistent`: a persistent one, by the shop's word. Else an own ID"
-    " of 1 to 64 of `A-Z a-z 0-9 _ . -`."
+    "Absent: consent decides. Null: no ID. `auto`: a cookieless ID. `persistent`: a persistent ID, asserted by the shop. Else your own ID,"
+    " 1 to 64 of `A-Z a-z 0-9 _ . -`."
 )
 CONSENT = about("The choice in a word, or its signals. `unknown` says nothing.")
-CLIENT = about("The visitor's surroundings, told by a server. Only a private key may send them.")
-SAID = about("`remembered` for a choice that is repeated from where it is kept. Else it was said now.")
-AGE = about("Milliseconds since the choice was said, for a post that is repeated.")
+CLIENT = about("The visitor's surroundings, sent by a server. Only a private key may send them.")
+SAID = about("`remembered` for a stored choice that is repeated; `now` for one that was just made.")
+AGE = about("Milliseconds since the choice was made, for a repeated post.")
 OURS = frozenset({"key", "private_key", "token", "visitor", "client", "said", "age_ms"})
-"""Members of a banner's event that are this service's own."""
+"""Members of a banner's event that belong to this service."""
 
 
 class IssueBody(Body, frozen=True):
-    """Whom an ID is asked for, and what is known of the visitor's consent. `consent` is state here: remembered, unless `decided_at` dates
-    it."""
+    """The visitor that needs an ID, and its consent. `consent` is state here: it counts as remembered unless it has `decided_at`."""
 
     visitor: Annotated[VisitorText | UnsetType | None, ASKED] = UNSET
     token: Annotated[VisitorText | UnsetType | None, TOKEN] = UNSET
@@ -68,14 +67,14 @@ class IssueBody(Body, frozen=True):
 
 
 class ConsentsBody(IssueBody, frozen=True):
-    """A choice that was said now, unless `said`, `age_ms` or `decided_at` say otherwise."""
+    """A choice made now, unless `said`, `age_ms` or `decided_at` say otherwise."""
 
     said: Annotated[Said | UnsetType, SAID] = UNSET
     age_ms: Annotated[Age | UnsetType, AGE] = UNSET
 
 
 class BannerBody(Body, frozen=True, forbid_unknown_fields=False):
-    """Beside these members: the banner's event as its JSON, or its cookies as members by name."""
+    """Add the banner's event as its JSON, or its cookies as members by name."""
 
     visitor: Annotated[VisitorText | UnsetType | None, ASKED] = UNSET
     token: Annotated[VisitorText | UnsetType | None, TOKEN] = UNSET
@@ -85,7 +84,8 @@ class BannerBody(Body, frozen=True, forbid_unknown_fields=False):
 
 
 class ReceiptsBody(Body, frozen=True):
-    """`visitor` for all its receipts, newest first; with `at` for the one in force then; or `receipt_id` for one, whatever else is sent."""
+    """`visitor` for all its receipts, newest first; with `at`, for the one in force then. Or `receipt_id` for one; other members are
+    ignored."""
 
     at_least_one: ClassVar[tuple[str, ...]] = ("visitor", "receipt_id")
 
@@ -97,7 +97,7 @@ class ReceiptsBody(Body, frozen=True):
 
 
 class ReceiptsAnswer(Struct, frozen=True):
-    """Empty where nothing is known."""
+    """Empty if nothing is known."""
 
     receipts: Annotated[list[ReceiptAnswer], about("Newest first, at most `limit`.", maxItems=MOST_RECEIPTS)]
     next: Annotated[str | None, NEXT] = None
@@ -117,12 +117,12 @@ class TraceStep(Struct, frozen=True):
 
 
 class DecisionsAnswer(Struct, frozen=True):
-    """What a call with this body would be answered, and why."""
+    """What a call with this body would get, and why."""
 
     mode: Annotated[ModeText, about("The mode that the visitor would have.")]
     sale_share_opt_out: Annotated[bool, about("Whether the visitor would count as opted out of sale and sharing.")]
     decision: Annotated[DecisionAnswer, about("Why.")]
-    trace: Annotated[list[TraceStep], about("Every fact in the order it was looked at; the last is the rule.")]
+    trace: Annotated[list[TraceStep], about("Every fact, in the order of evaluation. The last is the rule.")]
 
 
 class VerificationBody(Body, frozen=True):
@@ -134,7 +134,7 @@ class VerificationBody(Body, frozen=True):
 class VerificationAnswer(Struct, frozen=True, omit_defaults=True):
     """`valid` with the visitor, or with the reason against it."""
 
-    valid: Annotated[bool, about("Whether the token is this shop's and its ID lives.")]
+    valid: Annotated[bool, about("Whether the token belongs to this shop and its ID is alive.")]
     visitor: Annotated[str | UnsetType, about("The visitor's ID, of a valid token.")] = UNSET
     mode: Annotated[Literal["cookieless", "persistent"] | UnsetType, about("The ID's mode, of a valid token.")] = UNSET
     issued_at: Annotated[Time | UnsetType, about("When a valid token was signed, in RFC 3339.")] = UNSET
@@ -150,7 +150,7 @@ class ReceiptVerificationBody(Body, frozen=True):
 class ReceiptVerificationAnswer(Struct, frozen=True):
     """Whether the receipt is as the service signed it."""
 
-    valid: Annotated[bool, about("Whether this service signed it for this shop, and nothing of it was changed.")]
+    valid: Annotated[bool, about("Whether this service signed exactly this receipt for this shop.")]
 
 
 async def issue(call: Call) -> Reply:
@@ -158,8 +158,8 @@ async def issue(call: Call) -> Reply:
 
 
 async def identify(call: Call, visit: Visit, *, with_receipt: bool) -> Reply:
-    """A call that would be refused is, unless it carries a refusal of consent: then what fits of it counts. Raises StoreUnavailable, and
-    RateLimited as `_over_limit` says, both with the refusal kept on the device."""
+    """Raises `call.fault`, unless the call carries a refusal of consent: then its valid members count. Raises StoreUnavailable, and
+    RateLimited from `_over_limit`; both set the refusal cookie on the device."""
     newest = choice_said(visit.signals)
     refused = newest is not None and newest.choice is Choice.REFUSED
     if call.fault and not refused and not any(signal.linking is Choice.REFUSED and signal.refuses for signal in visit.signals):
@@ -170,16 +170,16 @@ async def identify(call: Call, visit: Visit, *, with_receipt: bool) -> Reply:
         identity = await call.services.visitors.identify(visit)
         choice = choice_said(visit.signals) if visit.event else None
         if identity.reason in {Reason.BOT, Reason.AGENT}:
-            call.services.tally.identified(call.shop.shop_id, "bot", None)
+            call.services.counters.count_identity(call.shop.shop_id, "bot", None)
         else:
-            call.services.tally.identified(call.shop.shop_id, identity.mode, choice.choice if choice else None)
+            call.services.counters.count_identity(call.shop.shop_id, identity.mode, choice.choice if choice else None)
         return identity_reply(call, identity, with_receipt=with_receipt)
     except StoreUnavailable as error:
         raise with_refusal_kept(call, error, visit) from None
 
 
 def _over_limit(call: Call, visit: Visit, fault: RateLimited) -> Visit:
-    """Only its refusals count. Raises RateLimited where they name no visitor by token, or are too many themselves."""
+    """Keeps only the refusals. Raises RateLimited if no token names a visitor, or if there are too many refusals."""
     try:
         if not call.services.tokens.verified(visit.shop, visit.tokens):
             raise fault
@@ -203,10 +203,10 @@ async def report(call: Call) -> Reply:
 
 
 async def report_banner(call: Call) -> Reply:
-    """Raises NotFound for a banner that is not known."""
+    """Raises NotFound for an unknown banner."""
     source = call.parameters["source"]
     if source not in SOURCES:
-        raise NotFound(f"This service reads the banners {', '.join(SOURCES)}; post purposes to /v1/consents for another.")
+        raise NotFound(f"This service knows the banners {', '.join(SOURCES)}. For another one, post purposes to /v1/consents.")
     event = {name: value for name, value in call.members.items() if name not in OURS}
     signals, named = reader_of(call, posted=True).of_event(source, event)
     visit = visit_of(call, event=True, signals=signals)
@@ -216,7 +216,7 @@ async def report_banner(call: Call) -> Reply:
 
 
 def _of_webhook(visit: Visit, named: str) -> Visit:
-    """A reference that is no ID of ours concerns somebody else: the webhook is answered and changes nothing."""
+    """A reference in another form than an ID is not a visitor's: the webhook is answered, and changes nothing."""
     try:
         return replace(visit, asked=Asked.OWN, own=own_visitor_id(named))
     except Invalid:
@@ -230,7 +230,7 @@ async def receipts(call: Call) -> Reply:
         found = await call.services.receipts.by_id(call.shop, body.receipt_id)
         return _receipts([found] if found else [])
     if isinstance(body.visitor, UnsetType):
-        raise Invalid("visitor: name the visitor, or one receipt by receipt_id")
+        raise Invalid("visitor: send a visitor ID, or receipt_id for one receipt")
     held = await call.services.receipts.of_visitor(call.shop, own_visitor_id(body.visitor))
     if isinstance(body.at, UnsetType):
         return _receipts(*page_of(held, keys_of_times([receipt.time for receipt in held]), body.cursor, body.limit))

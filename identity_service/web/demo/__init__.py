@@ -1,1 +1,1 @@
-"""A shop to try the service with, in development settings only."""
+"""A shop to try the service, with development settings only."""

@@ -1,4 +1,4 @@
-"""What the demo shop sells, and the cart, which lives in the address: `?item=101&item=103`."""
+"""The products of the demo shop, and its cart, which is kept in the address: `?item=101&item=103`."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ MOST_ITEMS = 20
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """`picture` names a file of `static/pictures`."""
+    """`picture`: the name of a file in `static/pictures`."""
 
     id: int
     name: str
@@ -21,7 +21,7 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """Products under one heading; `label` is what their clicks carry."""
+    """Products under one heading. `label`: the label of clicks on them."""
 
     title: str
     label: str
@@ -48,7 +48,7 @@ def product_named(text: str) -> Product | None:
 
 
 def beside(product: Product) -> Shelf:
-    """What a product's own page shows below it."""
+    """The products shown on a product's own page."""
     at = PRODUCTS.index(product)
     return Shelf("Goes well with it", "Product page - Goes well", tuple(PRODUCTS[(at + step) % len(PRODUCTS)] for step in (2, 3, 5)))
 
@@ -65,7 +65,7 @@ class CartLine:
 
 @dataclass(frozen=True, slots=True)
 class Cart:
-    """`items`: a product as often as it was put in. What the shop does not sell is left out."""
+    """`items`: each product as often as it was added. Unknown products are left out."""
 
     items: tuple[Product, ...] = ()
 
@@ -79,7 +79,7 @@ class Cart:
 
     @property
     def query(self) -> str:
-        """For the end of an address: empty, or beginning with a question mark."""
+        """The query for an address: empty, or beginning with a question mark."""
         return f"?{urlencode([('item', product.id) for product in self.items])}" if self.items else ""
 
     def without(self, product: Product) -> "Cart":

@@ -1,4 +1,4 @@
-"""The demo shop's pages. They load nothing from elsewhere, run no inline script, and keep nothing on the device."""
+"""The demo shop's pages. They load nothing from other hosts, have no inline script, and store nothing on the device."""
 
 import json
 import re
@@ -26,7 +26,7 @@ TEMPLATES = Environment(
 
 @dataclass(frozen=True, slots=True)
 class DemoCall:
-    """What a page is asked with: the path's parameters, the cart of the address, and the form that was posted."""
+    """A request for a page: the path's parameters, the cart in the address, and the posted form."""
 
     parameters: Mapping[str, str]
     cart: Cart
@@ -34,7 +34,7 @@ class DemoCall:
 
 
 def shop_page(show: Callable[[DemoCall], Reply], most: int = 0) -> Page:
-    """`most`: bytes of a posted form, which is taken from the shop's own pages only."""
+    """`most`: bytes of a posted form. Forms are accepted from the shop's own pages only. Raises Forbidden and Malformed."""
 
     async def answer(call: PageCall) -> Reply:
         posted = await _form(call, most) if call.method == "POST" else ""
@@ -45,7 +45,7 @@ def shop_page(show: Callable[[DemoCall], Reply], most: int = 0) -> Page:
 
 async def _form(call: PageCall, most: int) -> str:
     if not is_from_own_page(call.headers):
-        raise Forbidden("The demo shop takes forms from its own pages only.")
+        raise Forbidden("The demo shop accepts forms from its own pages only.")
     try:
         return (await call.read(most)).decode()
     except UnicodeDecodeError:
@@ -70,7 +70,7 @@ def cart(asked: DemoCall) -> Reply:
 
 
 def confirmation(asked: DemoCall) -> Reply:
-    """The email comes in a form, never in an address. A repeated form repeats its sale ID, and counts once."""
+    """The email is sent in a form, never in an address. A repeated form has the same sale ID, so it counts once."""
     email = asked.form.get("email", "").strip()[:LONGEST_EMAIL]
     if not asked.cart.items or not email:
         return _page("notice.html", asked.cart, title="Nothing ordered yet", text="Put something into the cart and order it with an email.")
@@ -85,7 +85,7 @@ def new_sale() -> str:
 
 
 def _page(template: str, cart: Cart, *, pressed: Cart | None = None, status: int = 200, **values: Any) -> Reply:
-    """`pressed`: what the panel's order button buys."""
+    """`pressed`: the product that the panel's order button buys."""
     shared = {"cart": cart, "pressed": pressed or cart.ordered(PRODUCTS[0]), "next_sale": new_sale(), "email": ""}
     text = TEMPLATES.get_template(template).render(shared | values)
     return Reply(text.encode(), status, "text/html; charset=utf-8", headers=PAGE_HEADERS)

@@ -1,4 +1,4 @@
-"""What the demo shop's side panel shows: the service's own view of the device that asks, read as it stands, changing nothing."""
+"""The content of the demo shop's side panel: the service's view of the calling device. It changes nothing."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +39,7 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class PanelSubject:
-    """`visitor` is None in null mode. `derived`: the device's cookieless ID, also where it is not given out."""
+    """`visitor`: None in null mode. `derived`: the device's cookieless ID, even if it is not issued."""
 
     known: Known
     decision: Decision
@@ -53,9 +53,10 @@ class PanelSubject:
 
 
 async def show(call: Call) -> Reply:
-    """Of the caller's own identity: by its cookie, else the one its address and browser give, as `misc/visitor_id` does."""
+    """The caller's own identity: from its cookie, else from its address and browser, like `misc/visitor_id`. Raises Forbidden for other
+    pages."""
     if call.private or not is_from_own_page(call.headers):
-        raise Forbidden("The panel shows a device its own identity, on the demo shop's own pages.")
+        raise Forbidden("The panel works only on the demo shop's own pages, for the device that opens it.")
     subject = await _subject(call)
     held = await call.services.rights.export_visitor(call.shop, subject.visitor) if subject.visitor else {}
     events = await _events(call, subject)
@@ -102,7 +103,7 @@ async def _subject(call: Call) -> PanelSubject:
 
 
 async def _events(call: Call, subject: PanelSubject) -> list[PanelEvent]:
-    """Newest first: of the ID, then of the session before its grant."""
+    """Newest first: events of the ID, then of the session before its grant."""
     if subject.visitor is None:
         return []
     record, shop, stored = subject.known.record, call.shop.shop_id, call.services.store.events
@@ -137,7 +138,7 @@ async def _earlier(call: Call, subject: PanelSubject) -> EarlierSession | None:
 
 
 async def _links(call: Call, subject: PanelSubject) -> list[PanelLink] | None:
-    """What a service that looks the email up is told."""
+    """The answer of a look-up by the email."""
     if not isinstance(call.body.email, str):
         return None
     try:

@@ -1,4 +1,4 @@
-"""What the demo shop's panel is asked with and answers. Times as in all answers."""
+"""Bodies and answers of the demo shop's panel. Times are as in all answers."""
 
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ from identity_service.web.payloads import Body
 
 
 class PanelBody(Body, frozen=True):
-    """`email`: of the order that the page confirms."""
+    """`email`: that of the order on the page."""
 
     email: Email | UnsetType = UNSET
 
@@ -19,7 +19,7 @@ class StartedOver(Struct, frozen=True):
 
 
 class PanelEvent(Struct, frozen=True):
-    """`earlier`: logged under the cookieless ID of the session before the grant, which counts."""
+    """`earlier`: logged under the cookieless ID before the grant, which counts too."""
 
     type: str
     time: str
@@ -44,7 +44,7 @@ class PanelOrder(Struct, frozen=True):
 
 
 class PanelLink(Struct, frozen=True):
-    """`own`: of the device that asks; IDs of other devices are cut short."""
+    """`own`: the calling device's. IDs of other devices are shortened."""
 
     visitor: str
     own: bool
@@ -52,14 +52,14 @@ class PanelLink(Struct, frozen=True):
 
 
 class EarlierSession(Struct, frozen=True):
-    """What is still logged under this device's cookieless ID while it has no ID: it ends with its window."""
+    """What is still stored under this device's cookieless ID while it has no ID. It ends with its window."""
 
     events: int
     until: str
 
 
 class PanelAnswer(Struct, frozen=True):
-    """`held`: the visitor as an export shows it, None where the store holds nothing. `links`: None where no email was asked for."""
+    """`held`: the visitor as an export shows it, None if nothing is stored. `links`: None if no email was sent."""
 
     visitor: str | None
     mode: str

@@ -1,4 +1,4 @@
-"""What the demo shop adds to the surface, where `server.demo` is set."""
+"""The addresses of the demo shop, which exist if `server.demo` is set."""
 
 from pathlib import Path
 
@@ -11,19 +11,19 @@ from identity_service.web.demo.start_over import start_over
 from identity_service.web.endpoint import Endpoint, Row
 from identity_service.web.pages import MEDIA, file_page
 from identity_service.web.payloads import Body
-from identity_service.web.routing import Named
+from identity_service.web.routing import NamedRoute
 
 STATIC = Path(__file__).parent / "static"
 
 
-def demo_shop(services: Services) -> list[Named]:
+def demo_shop(services: Services) -> list[NamedRoute]:
     routes = [
-        Named("/shop", shop_page(pages.product_list), methods=["GET"]),
-        Named("/shop/product/{id}", shop_page(pages.product), methods=["GET"]),
-        Named("/shop/cart", shop_page(pages.cart), methods=["GET"]),
-        Named("/shop/confirmation", shop_page(pages.confirmation, services.limits.body), methods=["GET", "POST"]),
-        Named("/shop/panel", Endpoint(services, Row("shop/panel", show, PanelBody, PanelAnswer)), methods=["POST"]),
-        Named("/shop/start-over", Endpoint(services, Row("shop/start-over", start_over, Body, StartedOver)), methods=["POST"]),
+        NamedRoute("/shop", shop_page(pages.product_list), methods=["GET"]),
+        NamedRoute("/shop/product/{id}", shop_page(pages.product), methods=["GET"]),
+        NamedRoute("/shop/cart", shop_page(pages.cart), methods=["GET"]),
+        NamedRoute("/shop/confirmation", shop_page(pages.confirmation, services.limits.body), methods=["GET", "POST"]),
+        NamedRoute("/shop/panel", Endpoint(services, Row("shop/panel", show, PanelBody, PanelAnswer)), methods=["POST"]),
+        NamedRoute("/shop/start-over", Endpoint(services, Row("shop/start-over", start_over, Body, StartedOver)), methods=["POST"]),
     ]
     files = sorted(path for path in STATIC.rglob("*") if path.suffix in MEDIA)
-    return routes + [Named(f"/shop/static/{path.relative_to(STATIC).as_posix()}", file_page(path), methods=["GET"]) for path in files]
+    return routes + [NamedRoute(f"/shop/static/{path.relative_to(STATIC).as_posix()}", file_page(path), methods=["GET"]) for path in files]

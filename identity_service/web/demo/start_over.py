@@ -1,10 +1,9 @@
-"""Starting the demo over: what the demo shop holds of the browser that asks is erased, and its cookies are cleared.
+"""Starts the demo over: erases what the demo shop has stored about the calling browser, and clears its cookies.
 
-A withdrawal also marks the ID that the browser's address and user agent give, which comes back to nobody before its window ends: in the
-demo that would keep this browser, and every other one like it behind the same address, from being a new visitor again. So here, for this
-one derived ID and after everything under it is gone, the mark is taken away. A persistent ID stays withdrawn, and its token dead. Neither
-is anywhere but in the demo: the route exists where `server.demo` is set, which takes the development configuration, and answers the demo's
-own pages about the demo's own shop.
+A withdrawal also marks the ID that is derived from the browser's address and user agent. Until its window ends, that ID is not issued
+again, so this browser, and similar ones behind the same address, could not be a new visitor. Here, after everything under this derived ID
+is erased, its mark is removed. A persistent ID stays withdrawn, and its token invalid. This exists only in the demo: the route needs
+`server.demo`, which needs the development configuration, and accepts calls of the demo's own pages about the demo's own shop.
 """
 
 from msgspec.structs import replace
@@ -21,7 +20,7 @@ from identity_service.web.origin import is_from_own_page
 async def start_over(call: Call) -> Reply:
     demo = call.services.shops.find(PUBLIC_KEY)
     if call.private or demo is None or call.shop is not demo.shop or not is_from_own_page(call.headers):
-        raise Forbidden("The demo starts over on its own pages and in its own shop.")
+        raise Forbidden("Start over from the demo shop's own pages, in the demo shop.")
     visit = device_visit(call)
     named = [token.visitor for token in call.services.tokens.verified(call.shop, visit.tokens)]
     known, _ = await call.services.visitors.preview(replace(visit, tokens=()))

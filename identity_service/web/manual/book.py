@@ -1,4 +1,4 @@
-"""Pages of the manual as HTML and as Markdown, and the search in them. Pages are read and rendered once, when the first is asked for."""
+"""Pages of the manual as HTML and Markdown, and their search. All pages are read and rendered once, at the first request."""
 
 import re
 from collections import Counter
@@ -32,15 +32,15 @@ NAMES = (
     "decisions",
     "changes",
 )
-"""In reading order; `index` stands before them."""
+"""In reading order. `index` comes before them."""
 FILES = {
     **{f"edges/{path.name}": path for path in sorted((FOLDER / "edges").glob("edge.*"))},
     **{name: config_directory() / name for name in ("default.toml", "strict.toml", "production.toml")},
 }
-"""What pages refer to and is served beside them as plain text."""
+"""Files that pages refer to, served as plain text."""
 LANGUAGES = {".php": "php", ".mjs": "js", ".py": "python", ".go": "go"}
 PRINTED = re.compile(r"^\[[^\]]+\]\((edges/edge\.\w+)\)$", re.MULTILINE)
-"""A paragraph that is nothing but a link to an edge's file: the file is printed below it."""
+"""A paragraph that only links to an edge's file. The file is printed below it."""
 MOST_WORDS = 8
 MOST_FOUND = 20
 EXCERPT = 220
@@ -62,7 +62,7 @@ class Passage:
     words: Counter[str]
 
     def excerpt(self, words: Sequence[str]) -> str:
-        """Some words around the first one that was searched."""
+        """The text around the first of the words."""
         first = min((at for at in (self.folded.find(word) for word in words) if at >= 0), default=0)
         begin = max(0, first - EXCERPT // 3)
         return f"{'… ' if begin else ''}{self.text[begin : begin + EXCERPT].strip()} …"
@@ -81,7 +81,7 @@ class ManualPage:
 
 
 def pages() -> dict[str, ManualPage]:
-    with MAKING:  # or several threads would make them at once
+    with MAKING:  # so that only one thread makes them
         return _pages()
 
 
@@ -91,7 +91,7 @@ def _pages() -> dict[str, ManualPage]:
 
 
 def search(asked: str) -> list[tuple[Passage, str]]:
-    """Passages that hold any of the words, those with the most of them first, each with an excerpt; nothing for no words."""
+    """Passages that contain any of the words, best match first, each with an excerpt. Empty without words."""
     typed = asked.casefold().split()[:MOST_WORDS]
     words = [word for word in typed if not COMMON.fullmatch(word)] or typed
     scored = [(_score(passage, words), passage) for page in pages().values() for passage in page.passages]
@@ -100,14 +100,14 @@ def search(asked: str) -> list[tuple[Passage, str]]:
 
 
 def llms() -> str:
-    """The list of pages for programs that read text, in the form of llmstxt.org."""
+    """The list of pages in the format of llmstxt.org."""
     index, *others = pages().values()
     listed = "\n".join(f"- [{page.title}](docs/{page.name}.md): {page.lead}" for page in others)
     return f"# {index.title}\n\n> {index.lead}\n\n## Manual\n\n{listed}\n\n## API\n\n- [OpenAPI 3.1](openapi.json): every call\n"
 
 
 def anchor_of(heading: str) -> str:
-    """As GitHub makes it, so that links hold in the repository and under /docs."""
+    """The anchor that GitHub makes, so that links work in the repository and under /docs."""
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
@@ -126,7 +126,7 @@ def _markdown() -> MarkdownIt:
 
 
 def _html_of(html: str) -> Markup:
-    """What may be wider than a phone scrolls by itself, by keyboard, too. Pages hold no HTML of their own: every tag is the renderer's."""
+    """Makes wide tables and code scroll by themselves, also by keyboard. Pages contain no raw HTML, so every tag is the renderer's."""
     table = '<div class="scrolls" tabindex="0" role="region" aria-label="Table"><table>'
     html = html.replace("<pre>", '<pre tabindex="0">').replace("<table>", table).replace("</table>", "</table></div>")
     return Markup(html)  # noqa: S704 our own pages, without raw HTML
@@ -138,7 +138,7 @@ def _with_file(found: re.Match[str]) -> str:
 
 
 def _rewrite(tokens: list[Token], root: str) -> None:
-    """Headings and rows of a table of codes get anchors; links to pages and files lead to where they are served."""
+    """Adds anchors to headings and to rows of a table of codes. Rewrites links to the addresses at which pages and files are served."""
     of_codes = False
     for before, token, following in zip(tokens, tokens[1:], tokens[2:], strict=False):
         if token.type == "heading_open":
@@ -178,7 +178,7 @@ def _passage(page: str, page_title: str, anchor: str, title: str, text: str) -> 
 
 
 def _words(text: str) -> list[str]:
-    """As they are typed: with the dots, dashes and slashes within them, and the parts between these."""
+    """The words with inner dots, dashes and slashes, and their parts."""
     whole = re.findall(r"[\w/{}.:-]*\w", text)
     return whole + [part for word in whole for part in re.findall(r"\w+", word) if part != word]
 
@@ -190,6 +190,6 @@ def _plain(token: Token) -> str:
 
 
 def _score(passage: Passage, words: Sequence[str]) -> tuple[int, int]:
-    """How many of the words it holds, and how prominently: in its title, as whole words, or within others."""
+    """How many of the words it contains, and how prominently: in its title, as whole words, or inside others."""
     counts = [(10 * (word in passage.title_words) + 2 * min(5, passage.words[word])) or word in passage.folded for word in words]
     return sum(map(bool, counts)), sum(counts)

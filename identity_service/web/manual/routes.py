@@ -1,4 +1,4 @@
-"""Addresses of the manual: /docs, its pages as HTML and as Markdown, their search, the API reference, and the files that pages print. None
+"""Addresses of the manual: /docs, its pages as HTML and Markdown, their search, the API reference, and files that pages refer to. None
 needs a key."""
 
 import asyncio
@@ -8,29 +8,29 @@ from urllib.parse import parse_qs
 
 from identity_service.web.call import Reply
 from identity_service.web.manual.book import FILES, NAMES, llms, pages, search
-from identity_service.web.pages import HTML, PAGE_HEADERS, STATIC, Asset, Page, PageCall, asset, asset_of, document_page, rendered
-from identity_service.web.routing import Named
+from identity_service.web.pages import HTML, PAGE_HEADERS, STATIC, Asset, Page, PageCall, asset, asset_of, document_page, render
+from identity_service.web.routing import NamedRoute
 
 PLAIN = "text/plain; charset=utf-8"
 MARKDOWN = "text/markdown; charset=utf-8"
 MOST_ASKED = 100
-"""Characters of a search; more are left out."""
+"""Most characters of a search. The rest is cut off."""
 Makers = dict[str, Callable[[], Asset]]
 VENDORED = ("pico.min.css", "swagger-ui.min.css", "swagger-ui.min.js")
 FIXED = (*(STATIC / "vendor" / name for name in VENDORED), *sorted((STATIC / "docs").iterdir()))
 
 
-def manual_routes() -> list[Named]:
+def manual_routes() -> list[NamedRoute]:
     texts: Makers = {"/llms.txt": _llms, **{f"/docs/{name}": partial(_file, name) for name in FILES}}
     texts |= {f"/docs/{name}.md": partial(_markdown, name) for name in ("index", *NAMES)}
     shown: Makers = {"/docs": partial(_html, "index"), "/docs/api": _reference, **{f"/docs/{name}": partial(_html, name) for name in NAMES}}
-    routes = [Named(path, document_page(made), methods=["GET"]) for path, made in texts.items()]
-    routes += [Named(path, document_page(made, PAGE_HEADERS), methods=["GET"]) for path, made in shown.items()]
-    routes += [Named(f"/docs/static/{path.name}", document_page(partial(asset, path)), methods=["GET"]) for path in FIXED]
-    return [*routes, Named("/docs/search", Page(_searched), methods=["GET"])]
+    routes = [NamedRoute(path, document_page(made), methods=["GET"]) for path, made in texts.items()]
+    routes += [NamedRoute(path, document_page(made, PAGE_HEADERS), methods=["GET"]) for path, made in shown.items()]
+    routes += [NamedRoute(f"/docs/static/{path.name}", document_page(partial(asset, path)), methods=["GET"]) for path in FIXED]
+    return [*routes, NamedRoute("/docs/search", Page(_search_page), methods=["GET"])]
 
 
-async def _searched(call: PageCall) -> Reply:
+async def _search_page(call: PageCall) -> Reply:
     asked = parse_qs(call.query[: 4 * MOST_ASKED]).get("q", [""])[0][:MOST_ASKED]
     await asyncio.to_thread(pages)
     return Reply(_page("docs/search.html", root="", asked=asked, found=search(asked)), media=HTML, headers=PAGE_HEADERS)
@@ -58,8 +58,8 @@ def _html(name: str) -> Asset:
 
 @cache
 def _reference() -> Asset:
-    return asset_of(rendered("docs/reference.html"), HTML)
+    return asset_of(render("docs/reference.html"), HTML)
 
 
 def _page(template: str, **values: object) -> bytes:
-    return rendered(template, menu=[pages()[name] for name in NAMES], **values)
+    return render(template, menu=[pages()[name] for name in NAMES], **values)
