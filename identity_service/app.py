@@ -23,7 +23,7 @@ from identity_service.model.link import LinkCaps
 from identity_service.model.shop import Shops, key_digest, shop_of, written_digest
 from identity_service.model.token import Signing
 from identity_service.server.addresses import proxies_of
-from identity_service.server.limits import MEMORY_VARIABLE, RateLimit, SharedMemory, open_memory, private_memory
+from identity_service.server.limits import MEMORY_VARIABLE, RateLimit, SharedMemory, Unlimited, open_memory, private_memory
 from identity_service.server.logs import configure, log, where
 from identity_service.server.metrics import flush_counts, observe_store, set_store_gauges
 from identity_service.service.counters import Counters
@@ -57,7 +57,8 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
     handles, signing = Handles(*settings.secrets.peppers), Signing(settings.secrets.signing_keys)
     limits, kept = settings.limits, settings.retention
     store = make_store(settings, _client(settings.store), handles, mark)
-    tokens, receipts = Tokens(store, signing, clock), Receipts(store, signing, clock, kept.receipt_days)
+    tokens = Tokens(store, signing, clock)
+    receipts = Receipts(store, signing, clock, kept.receipt_days)
     links, counters = Links(store, clock), Counters(store, clock)
     visitors = Visitors(store, signing, tokens, receipts, clock, kept.consent_days, kept.refusal_days)
     subjects, addresses = Subjects(visitors, tokens), Addresses(clock)
@@ -121,9 +122,9 @@ def make_shops(settings: Mapping[str, ShopSettings]) -> Shops:
     return shops
 
 
-def _limit(settings: Settings, memory: SharedMemory, table: int, per_second: float, burst: float) -> RateLimit | None:
+def _limit(settings: Settings, memory: SharedMemory, table: int, per_second: float, burst: float) -> RateLimit:
     if not settings.limits.enabled:
-        return None
+        return Unlimited()
     sharing = 1 if memory.shared else settings.server.workers
     return RateLimit(per_second / sharing, burst, time.monotonic, memory.slots(table))
 

@@ -1,4 +1,5 @@
-"""Every way in which a call can fail, one class each under one root. `server/problems.py` turns them into answers."""
+"""Every way in which a call can fail, one class each under one root. `server/problems.py` writes them as answers, which
+`web.call.error_reply` sends."""
 
 
 class ServiceError(Exception):

@@ -1,1 +1,2 @@
-"""The nouns: visitors, consent, policy, handles, links, events, shops, tokens. No I/O; times and randomness are arguments."""
+"""The nouns: visitors, consent, policy, handles, links, events, shops, tokens. No I/O but for the shipped regions: times and randomness
+are arguments."""

@@ -34,6 +34,11 @@ class Kind(StrEnum):
     CHOSEN = "c"
     PERSISTENT = "p"
 
+    @property
+    def mode(self) -> Mode:
+        """While an ID of this kind lives."""
+        return Mode.PERSISTENT if self is Kind.PERSISTENT else Mode.COOKIELESS
+
 
 class VisitorRecord(Struct, frozen=True):
     """The stored record of a visitor. Times are seconds since 1970, except `opt_outs_seen`. `expires`: the end of the ID. The record and
@@ -59,7 +64,7 @@ class VisitorRecord(Struct, frozen=True):
 
     @property
     def mode(self) -> Mode:
-        return Mode.PERSISTENT if self.kind is Kind.PERSISTENT else Mode.COOKIELESS
+        return self.kind.mode
 
     @property
     def granted(self) -> bool:

@@ -34,7 +34,7 @@ class LinkingRefusals:
             await self._store.visitors.confirm(shop.shop_id, visitor, known.seconds)
             return None
         unproved = refused_before or known.visit.over_limit
-        receipt = None if unproved else self._receipts.make(known, _refusal(known), _mode(kind), visitor, key)
+        receipt = None if unproved else self._receipts.make(known, _refusal(known), kind.mode, visitor, key)
         stored = self._receipts.as_stored(receipt) if receipt else None
         await self._store.visitors.refuse_linking(shop.shop_id, visitor, kind, expires, known.seconds, stored, key)
         return receipt
@@ -58,10 +58,6 @@ def _refusals(known: Known) -> list[Signal]:
 def _refusal(known: Known) -> Signal:
     """The refusal for the receipt: without a choice about storage, except purposes that were named."""
     return replace(_refusals(known)[-1], choice=None)
-
-
-def _mode(kind: Kind) -> Mode:
-    return Mode.PERSISTENT if kind is Kind.PERSISTENT else Mode.COOKIELESS
 
 
 class Grants:

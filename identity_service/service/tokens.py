@@ -41,16 +41,15 @@ class Tokens:
         """Raises Invalid for what the shop's keys did not sign."""
         for token in self.verified(shop, (text,)):
             return token
-        raise Invalid("token: is not one that this shop was given; ask POST /v1/visitors for one")
+        raise Invalid("token: is not a token of this shop; get one from POST /v1/visitors")
 
-    async def check(self, shop: Shop, text: str) -> tuple[Token | None, TokenFault | None]:
-        """A token, and why it stands for nobody; None for one that lives."""
-        token = next(iter(self.verified(shop, (text,))), None)
-        if token is None:
-            return None, TokenFault.BAD_SIGNATURE
-        now = int(self._clock())
-        [state] = await self._store.visitors.states(shop.shop_id, [token.visitor], now)
-        return token, _fault(shop, token, state, now)
+    async def check(self, shop: Shop, text: str) -> Token | TokenFault:
+        """A token that lives, or why it is none."""
+        for token in self.verified(shop, (text,)):
+            now = int(self._clock())
+            [state] = await self._store.visitors.states(shop.shop_id, [token.visitor], now)
+            return _fault(shop, token, state, now) or token
+        return TokenFault.BAD_SIGNATURE
 
 
 def _fault(shop: Shop, token: Token, state: VisitorState, now: int) -> TokenFault | None:

@@ -61,7 +61,7 @@ class Subject(Struct, frozen=True):
         """null, none (no session), cookieless or persistent."""
         if self.visitor is None:
             return "none" if self.personal else "null"
-        return "persistent" if self.kind is Kind.PERSISTENT else "cookieless"
+        return self.kind.mode.value
 
     def proof(self, claimed: Proof) -> Proof:
         """The proof of a link to this visitor. `claimed`: the strongest proof that the caller can have. Without a presented token there
@@ -72,6 +72,10 @@ class Subject(Struct, frozen=True):
 NOBODY = Subject(personal=False)
 ROBOT = Subject(personal=False, automated=True)
 NO_SESSION = Subject(personal=True)
+
+
+def _without_visitor(visit: Visit) -> Subject:
+    return NOBODY if visit.refused_before else NO_SESSION
 
 
 class Subjects:
@@ -94,9 +98,9 @@ class Subjects:
             return NOBODY
         tokens = self._tokens.verified(visit.shop, visit.tokens)
         if (visit.own and not visit.trusted) or (visit.tokens and not tokens):
-            return replace(NOBODY if visit.refused_before else NO_SESSION, unread=True)
+            return replace(_without_visitor(visit), unread=True)
         if not visit.own and not tokens and visit.asked is not Asked.AUTO:
-            return NOBODY if visit.refused_before else NO_SESSION
+            return _without_visitor(visit)
         known, decision = await self._visitors.preview(visit, tokens, assumed=assumed)
         if decision.mode is not Mode.NULL and known.gone_at is None:
             return _subject_of(known, decision.mode)
@@ -117,12 +121,12 @@ def _subject_of(known: Known, decided: Mode) -> Subject:
         lasts = known.living is not None and decided is Mode.PERSISTENT
         alive = lasts if token.kind is Kind.PERSISTENT else token_expires(token, visit.shop) > known.seconds
         if not alive:
-            return NOBODY if visit.refused_before else NO_SESSION
+            return _without_visitor(visit)
         expires = record.expires if record else token_expires(token, visit.shop)
-        mode = Mode.PERSISTENT if token.kind is Kind.PERSISTENT else Mode.COOKIELESS
+        mode = token.kind.mode
         return Subject(True, token.visitor, token.kind, expires, True, True, _may_link(known, token.visitor, mode), bridged)
     elif record and record.granted and decided is not Mode.PERSISTENT:
-        return NOBODY if visit.refused_before else NO_SESSION
+        return _without_visitor(visit)
     mode = record.mode if record else Mode.COOKIELESS
     expires = record.expires if record else known.cookieless.expires
     if known.cookieless.kind is Kind.DERIVED:

@@ -14,6 +14,9 @@ from identity_service.signals import hosted_banners as hosted
 from identity_service.signals import installed_banners as installed
 from identity_service.signals.answers import Answer, of_json, of_single_cookie
 
+NO_COOKIE = "(?!)"
+"""A pattern that no name matches."""
+
 
 @dataclass(frozen=True, slots=True)
 class BannerReading:
@@ -41,7 +44,7 @@ class Banner:
 
     needed: Collection[str]
     event: Callable[[Mapping[str, object]], Answer | None] = _nothing
-    cookie: str = "(?!)"
+    cookie: str = NO_COOKIE
     text: Callable[[Mapping[str, str]], Answer | None] = _nothing
     standards: tuple[str, ...] = ()
     tc_string: Callable[[Mapping[str, object]], str | None] = _nothing
@@ -80,6 +83,8 @@ _TABLE: Final = {
 }
 
 BANNERS: Final = frozenset(_TABLE)
+WITH_COOKIES: Final = frozenset(name for name, banner in _TABLE.items() if banner.cookie != NO_COOKIE)
+"""Banners whose own cookies are read."""
 
 
 def read_event(source: str, event: Mapping[str, object], categories: frozenset[str] | None = None) -> BannerReading | None:

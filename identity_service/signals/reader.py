@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from identity_service.model.consent import Choice, Millis, Purpose, Signal, purposes_choice
 from identity_service.model.shop import SignalRules
 from identity_service.signals.answers import json_object
-from identity_service.signals.banners import BANNERS, BannerReading, read_cookies, read_event, standards_spoken, tc_string_of
+from identity_service.signals.banners import BANNERS, WITH_COOKIES, BannerReading, read_cookies, read_event, standards_spoken, tc_string_of
 from identity_service.signals.gpp import read_gpp, us_privacy_opt_out
 from identity_service.signals.tcf import TcChoice, tc_choice
 
@@ -40,7 +40,7 @@ LONGEST_AGE = 30 * 86_400_000
 DAY = 86_400_000
 MOST_US_PRIVACY = 1_024
 TC_COOKIE, US_PRIVACY_COOKIE = "euconsent-v2", "usprivacy"
-COOKIE_SOURCES = frozenset({"tcf", "us_privacy", *BANNERS})
+COOKIE_SOURCES = frozenset({"tcf", "us_privacy", *WITH_COOKIES})
 
 
 def google_choice(state: Mapping[str, object]) -> Choice | None:

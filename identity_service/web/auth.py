@@ -30,8 +30,7 @@ def authenticate(shops: Shops, key: object) -> Caller:
     return found
 
 
-def count_wrong_key(limit: RateLimit | None, peer: str | None, headers: Mapping[str, str], proxies: Proxies) -> None:
+def count_wrong_key(limit: RateLimit, peer: str | None, headers: Mapping[str, str], proxies: Proxies) -> None:
     """Raises RateLimited for too many wrong keys from an address. A right key still works: keys are too long to guess, and another
     caller behind the same address must not cost anybody an order."""
-    if limit:
-        limit.count(caller_source(peer, headers, proxies))
+    limit.count(caller_source(peer, headers, proxies))

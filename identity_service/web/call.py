@@ -35,15 +35,15 @@ from identity_service.web.bodies import BodyLimits
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """None where limits are off. `client`, `key`, `lookup`, `refusal`: calls; quotas: bytes that calls make the store keep."""
+    """`client`, `key`, `lookup`, `refusal`: calls; quotas: bytes that calls make the store keep."""
 
-    client: RateLimit | None
-    key: RateLimit | None
-    lookup: RateLimit | None
-    refusal: RateLimit | None
-    wrong_keys: RateLimit | None
-    client_quota: RateLimit | None
-    public_key_quota: RateLimit | None
+    client: RateLimit
+    key: RateLimit
+    lookup: RateLimit
+    refusal: RateLimit
+    wrong_keys: RateLimit
+    client_quota: RateLimit
+    public_key_quota: RateLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Call(Struct, frozen=True):
     headers      names in lower case
     parameters   of the path
     members      all members of the body as sent, if it contains another service's
-    name         of a tracking call
+    path         of the row, as in the log of calls
     from_query   all values are text
     key          the digest that stands for the caller's key in limits
     request_id   as in the answer and the log
@@ -105,7 +105,7 @@ class Call(Struct, frozen=True):
     parameters: Mapping[str, str]
     members: Mapping[str, object]
     body: Any
-    name: str = ""
+    path: str = ""
     from_query: bool = False
     key: str = ""
     request_id: str = ""

@@ -201,7 +201,7 @@ class Endpoint:
             parameters=scope.get("path_params", {}),
             members=all_members(raw) if row.free else {},
             body=body,
-            name=row.path,
+            path=row.path,
             from_query=textual,
             key=caller.digest,
             request_id=state["request_id"],
@@ -242,16 +242,13 @@ def _region(services: Services, peer: str | None, headers: Mapping[str, str]) ->
 def count_call(services: Services, caller: Caller, client: str, size: int) -> None:
     """`size`: bytes sent, of which a call with a public key can make the store keep most. Raises RateLimited if the key or the client is
     over its limit of calls or bytes."""
-    if services.rates.key:
-        services.rates.key.count(caller.digest)
+    services.rates.key.count(caller.digest)
     if caller.private:
         return
-    if services.rates.client:
-        services.rates.client.count(client)
+    services.rates.client.count(client)
     try:
-        for quota, counted in ((services.rates.client_quota, client), (services.rates.public_key_quota, caller.digest)):
-            if quota:
-                quota.count(counted, max(size, SMALLEST_KEPT))
+        services.rates.client_quota.count(client, max(size, SMALLEST_KEPT))
+        services.rates.public_key_quota.count(caller.digest, max(size, SMALLEST_KEPT))
     except RateLimited:
         services.counters.count_beyond_quota(caller.shop.shop_id)
         raise

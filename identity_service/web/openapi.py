@@ -15,16 +15,16 @@ from identity_service import errors
 from identity_service.server.problems import Problem, TrackingError, is_tracking
 from identity_service.signals.reader import SOURCES
 from identity_service.version import VERSION
-from identity_service.web.calls.links import ExportedLink, ExportedOrder, ExportedVisitor
-from identity_service.web.calls.orders import CallEntry, EventEntry, SoldLine
-from identity_service.web.calls.tracking import HeldOrder, ProductLine
+from identity_service.web.calls.links import ExportedLink, ExportedVisitor
+from identity_service.web.calls.orders import CallEntry, EventEntry, ExportedOrder, SoldLine
+from identity_service.web.calls.tracking import ProductLine
 from identity_service.web.descriptions import ABOUT, BY_QUERY, SAME_AS_V2, SECTIONS, SERVICE, TRACKING_V3
 from identity_service.web.endpoint import Access, Row
 from identity_service.web.lists import QueryParameters
 from identity_service.web.payloads import HealthAnswer, Members
 
 Parameter = dict[str, Any]
-SHOWN = (Problem, TrackingError, HealthAnswer, ProductLine, SoldLine, EventEntry, CallEntry, HeldOrder)
+SHOWN = (Problem, TrackingError, HealthAnswer, ProductLine, SoldLine, EventEntry, CallEntry)
 """Structs that are not the type of a member in any body or answer, except the entries of an export."""
 EXPORTED = (ExportedVisitor, ExportedLink, ExportedOrder)
 PATH = Path(__file__).parent / "examples.json"

@@ -31,7 +31,6 @@ from identity_service.web.cookies import (
 )
 from identity_service.web.payloads import Client, ConsentAnswer, ConsentObject, DecisionAnswer, IdentityAnswer, ReceiptAnswer
 
-MOST_TOKEN_CHARACTERS = 120
 EMAILS_A_CALL = 100
 CALLS_OF_A_COSTLY_EMAIL = 10
 YES = (True, 1, "1", "true")
@@ -148,7 +147,7 @@ async def keep_opt_out(call: Call, visitor: VisitorId | None) -> None:
 def email_handle(call: Call, email: str) -> Handle:
     """Raises Invalid, and RateLimited for a client's many non-ASCII emails, each of which takes as long as several calls."""
     costly = not email.isascii() or "xn--" in email.lower()
-    if costly and not call.private and call.services.rates.client:
+    if costly and not call.private:
         call.services.rates.client.count(call.counted_as, CALLS_OF_A_COSTLY_EMAIL)
     return call.services.handles.of_email(call.shop.shop_id, email)
 
@@ -158,10 +157,22 @@ def customer_handle(call: Call, customer: str) -> Handle:
     return call.services.handles.of_customer(call.shop.shop_id, customer)
 
 
+def email_to_link(call: Call, email: str) -> Handle:
+    """As `email_handle`. Raises Invalid also for an email that stands for many people."""
+    handle = email_handle(call, email)
+    call.shop.never_linked.check_email(email)
+    return handle
+
+
+def customer_to_link(call: Call, customer: str) -> Handle:
+    """As `customer_handle`. Raises Invalid also for an ID that stands for many people."""
+    call.shop.never_linked.check_customer(customer)
+    return customer_handle(call, customer)
+
+
 def count_lookup(call: Call, emails: int = 1) -> None:
     """Counts a look-up before anything about a person is shown or erased. A hundred emails of a batch count as one. Raises RateLimited."""
-    if call.services.rates.lookup:
-        call.services.rates.lookup.count(call.key, max(1, -(-emails // EMAILS_A_CALL)))
+    call.services.rates.lookup.count(call.key, max(1, -(-emails // EMAILS_A_CALL)))
 
 
 def refusal_of(call: Call) -> EarlierRefusal | None:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from identity_service.settings.load import load
-from identity_service.signals.banners import BANNERS
+from identity_service.signals.banners import BANNERS, WITH_COOKIES
 from tests.conftest import START, Clock, Shopper, shopping
 from tests.signals.tc_strings import tc_string
 from tests.signals.test_banners import ABSENT_EVENTS, CLOSED, REFUSED_COOKIES, borlabs, packed
@@ -57,7 +57,7 @@ async def test_a_refusal_withdraws_the_visitor_it_names(shopper: Shopper, clock:
     assert (await shopper.post("/v1/verifications", {"token": granted["token"]})).json()["reason"] == "withdrawn"
 
 
-NO_COOKIE = {"usercentrics", "shopify", "consentmanager", "sourcepoint", "termly", "silktide"}
+NO_COOKIE = BANNERS - WITH_COOKIES
 
 
 @pytest.mark.parametrize("source", sorted(BANNERS - NO_COOKIE - {"didomi"}))

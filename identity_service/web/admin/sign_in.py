@@ -36,8 +36,7 @@ class SignIn:
         Unauthorized."""
         check_poster(call.headers)
         source = caller_source(call.peer, call.headers, self.services.proxies)
-        if self.services.rates.client:
-            self.services.rates.client.count(source)
+        self.services.rates.client.count(source)
         form = await read_form(call, self.services.limits.body)
         now = int(self.services.clock())
         session = self.sessions.begin(self._authenticate(form.get("private_key", "").strip(), source), now)
@@ -47,13 +46,11 @@ class SignIn:
         """After too many wrong keys even a right one is refused for a while, which only delays a page. Raises RateLimited and
         Unauthorized."""
         limit, who = self.services.rates.wrong_keys, f"sign-in {source}"
-        if limit:
-            limit.count(who, 0)
+        limit.count(who, 0)
         try:
             return authenticate(self.services.shops, key)
         except Unauthorized:
-            if limit:
-                limit.count(who)
+            limit.count(who)
             raise
 
 

@@ -13,10 +13,10 @@ from identity_service.model.token import Token
 from identity_service.model.visitor import VisitorId, own_visitor_id
 from identity_service.service.links import MOST_IN_BATCH, LinkedVisitor
 from identity_service.web.call import Call, Reply
-from identity_service.web.calls.orders import CreditEntry, EventEntry, SoldLine
+from identity_service.web.calls.orders import EventEntry, ExportedOrder
 from identity_service.web.cookies import read_cookies
 from identity_service.web.payloads import Body, ReceiptAnswer, Time, VisitorText, about, listed
-from identity_service.web.visit import count_lookup, email_handle, keep_opt_out, rfc3339
+from identity_service.web.visit import count_lookup, customer_to_link, email_handle, email_to_link, keep_opt_out, rfc3339
 
 Email = Annotated[str, Meta(max_length=1016)]
 Customer = Annotated[str, Meta(min_length=1, max_length=255)] | int | float
@@ -172,19 +172,6 @@ class ExportedVisitor(Struct, frozen=True):
     link: Annotated[ExportedLink | UnsetType, about("How it is linked to the email or customer ID of the request.")] = UNSET
 
 
-class ExportedOrder(Struct, frozen=True):
-    """An order. `visitor` and `attribution` are shown only with the visitor itself."""
-
-    sale: Annotated[str, about("The shop's order ID.")]
-    time: Annotated[Time, about("When the sale was logged, in RFC 3339.")]
-    revenue: Annotated[str, about("Unit price times quantity, summed; a decimal text.", format="decimal")]
-    products: Annotated[list[SoldLine], about("The order's lines.", maxItems=1000)]
-    visitor: Annotated[str | UnsetType, about("ID of the visitor who bought.")] = UNSET
-    email: Annotated[str | UnsetType, about("Digest of the order's email.")] = UNSET
-    customer: Annotated[str | UnsetType, about("Digest of the order's customer ID.")] = UNSET
-    attribution: Annotated[list[CreditEntry] | UnsetType, about("What the order is credited to.", maxItems=1000)] = UNSET
-
-
 class ExportAnswer(Struct, frozen=True):
     """Everything stored about the person. Three empty lists if nothing is known."""
 
@@ -221,8 +208,7 @@ class ErasureAnswer(Struct, frozen=True):
 
 
 async def link(call: Call) -> Reply:
-    handle = handle_of(call)
-    _check_linkable(call)
+    handle = _handle_to_link(call)
     who = _visitor_to_link(call)
     proof = Proof.NONE if call.body.markup else Proof.KEY if call.private else Proof.TOKEN
     visitor = await call.services.links.link(call.shop, handle, who, proof, LinkSource.LINK)
@@ -260,12 +246,11 @@ def handle_of(call: Call) -> Handle:
     return handles.of_customer(shop, _customer_text(value)) if name == "customer" else handles.of_email_sha256(shop, value)
 
 
-def _check_linkable(call: Call) -> None:
-    """Raises Invalid for a value that stands for many people."""
-    if isinstance(call.body.email, str):
-        call.shop.never_linked.check_email(call.body.email)
-    elif isinstance(call.body.customer, str | int | float):
-        call.shop.never_linked.check_customer(_customer_text(call.body.customer))
+def _handle_to_link(call: Call) -> Handle:
+    """As `handle_of`. Raises Invalid also for a value that stands for many people."""
+    if one_of(call.body, ("email", "customer")) == "email":
+        return email_to_link(call, call.body.email)
+    return customer_to_link(call, _customer_text(call.body.customer))
 
 
 def _customer_text(value: str | int | float) -> str:

@@ -110,6 +110,20 @@ class OrderAnswer(Struct, frozen=True):
     attribution: Annotated[list[CreditEntry], about("Which click each product is credited to.", maxItems=1000)]
 
 
+class ExportedOrder(Struct, frozen=True):
+    """An order. `visitor` and `attribution` are shown only with the visitor itself."""
+
+    sale: Annotated[str, about("The shop's order ID.")]
+    time: Annotated[Time, about("When the sale was logged, in RFC 3339.")]
+    revenue: Annotated[Money, about("Unit price times quantity, summed.")]
+    products: Annotated[list[SoldLine], about("The order's lines.", maxItems=1000)]
+    currency: Annotated[str | UnsetType, about("Currency of the amounts, if the sale had one.")] = UNSET
+    visitor: Annotated[str | UnsetType, about("ID of the visitor who bought.")] = UNSET
+    email: Annotated[str | UnsetType, about("Digest of the order's email.")] = UNSET
+    customer: Annotated[str | UnsetType, about("Digest of the order's customer ID.")] = UNSET
+    attribution: Annotated[list[CreditEntry] | UnsetType, about("What the order is credited to.", maxItems=1000)] = UNSET
+
+
 class OrdersAnswer(Struct, frozen=True):
     """One page of the orders."""
 

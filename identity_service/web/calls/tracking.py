@@ -12,10 +12,11 @@ from identity_service.model.handle import Handle
 from identity_service.model.link import Proof
 from identity_service.model.policy import Asked
 from identity_service.model.token import SHAPE
-from identity_service.model.visitor import Kind, VisitorId, own_visitor_id
+from identity_service.model.visitor import VisitorId, own_visitor_id
 from identity_service.server.metrics import UNUSABLE_HANDLES
 from identity_service.service.counters import LoggedCall
 from identity_service.service.sell import ReportedSale
+from identity_service.service.tokens import TokenFault
 from identity_service.service.track import Subject
 from identity_service.service.visit import Visit
 from identity_service.web.call import Call, Reply
@@ -33,14 +34,15 @@ from identity_service.web.calls.arguments import (
     sale_lines,
     visitor_text,
 )
-from identity_service.web.calls.orders import CreditEntry, Money, SoldLine
+from identity_service.web.calls.links import with_times
+from identity_service.web.calls.orders import ExportedOrder
 from identity_service.web.cookies import read_cookies
 from identity_service.web.payloads import Members, Time, VisitorText, about, listed
 from identity_service.web.visit import (
     cookie_signals_of,
     count_lookup,
-    customer_handle,
-    email_handle,
+    customer_to_link,
+    email_to_link,
     keep_opt_out,
     refusal_of,
     rfc3339,
@@ -245,25 +247,11 @@ class ActivityEntry(Struct, frozen=True):
     time: Annotated[Time, about("When it happened, in RFC 3339.")]
 
 
-class HeldOrder(Struct, frozen=True):
-    """An order of the person. `visitor` and `attribution` are shown only with the visitor itself."""
-
-    sale: Annotated[str, about("The shop's order ID.")]
-    time: Annotated[Time, about("When the sale was logged, in RFC 3339.")]
-    revenue: Annotated[Money, about("Unit price times quantity, summed.")]
-    products: Annotated[list[SoldLine], about("The order's lines.", maxItems=1000)]
-    currency: Annotated[str | UnsetType, about("Currency of the amounts, if the sale had one.")] = UNSET
-    visitor: Annotated[str | UnsetType, about("ID of the visitor who bought.")] = UNSET
-    email: Annotated[str | UnsetType, about("Digest of the order's email.")] = UNSET
-    customer: Annotated[str | UnsetType, about("Digest of the order's customer ID.")] = UNSET
-    attribution: Annotated[list[CreditEntry] | UnsetType, about("What the order is credited to.", maxItems=1000)] = UNSET
-
-
 class PrivacyAnswer(Struct, frozen=True):
     """What is held of the person."""
 
     status: Annotated[Literal["ok"], about("Always `ok`.")]
-    orders: Annotated[list[dict[str, Any]], listed(HeldOrder, "The person's orders, at most 1,000 of an email and of each visitor.")]
+    orders: Annotated[list[dict[str, Any]], listed(ExportedOrder, "The person's orders, at most 1,000 of an email and of each visitor.")]
     activity: Annotated[list[ActivityEntry], about("Newest first of each visitor, at most 200 of one (`events_per_visitor`).")]
 
 
@@ -401,7 +389,7 @@ async def log_basket(call: Call) -> Reply:
     unread = Unread()
     held, email = _products(call, unread), _email(call, unread)
     visit = tracking_visit(call, unread)
-    subject, _ = await call.services.tracking.log(visit, Event(EventType.BASKET, _now(call), held, text=CART_CHANGES.get(call.name)))
+    subject, _ = await call.services.tracking.log(visit, Event(EventType.BASKET, _now(call), held, text=CART_CHANGES.get(call.path)))
     if email:
         await call.services.tracking.email(visit, email, _claimed_proof(call))
     return _log_and_answer(call, subject, unread)
@@ -424,13 +412,13 @@ async def log_email(call: Call) -> Reply:
 
 async def log_debug(call: Call) -> Reply:
     """Nothing of a debug message is kept, because it may contain anything."""
-    call.services.counters.count_call(call.shop.shop_id, LoggedCall(call.name, "none"))
+    call.services.counters.count_call(call.shop.shop_id, LoggedCall(call.path, "none"))
     return OK
 
 
 def note_call(call: Call) -> None:
     """Counts and logs a call that concerns no visit."""
-    call.services.counters.count_call(call.shop.shop_id, LoggedCall(call.name, None))
+    call.services.counters.count_call(call.shop.shop_id, LoggedCall(call.path, None))
 
 
 async def visitor_id(call: Call) -> Reply:
@@ -440,12 +428,11 @@ async def visitor_id(call: Call) -> Reply:
 
 
 async def verify_token(call: Call) -> Reply:
-    token, fault = await call.services.tokens.check(call.shop, call.body.token)
-    if token is None or fault is not None:
+    token = await call.services.tokens.check(call.shop, call.body.token)
+    if isinstance(token, TokenFault):
         raise Invalid("Invalid token")
     note_call(call)
-    mode = "persistent" if token.kind is Kind.PERSISTENT else "cookieless"
-    return Reply(TokenAnswer("ok", {"visitor": token.visitor, "mode": mode, "issued_at": rfc3339(token.issued_at)}))
+    return Reply(TokenAnswer("ok", {"visitor": token.visitor, "mode": token.kind.mode.value, "issued_at": rfc3339(token.issued_at)}))
 
 
 async def _log(
@@ -467,7 +454,7 @@ def _log_and_answer(call: Call, subject: Subject, unread: Unread, labels: Sequen
     if subject.unread:
         unread.add("visitor")
     mode = "bot" if subject.automated else subject.mode
-    called = LoggedCall(call.name, mode, tuple(labels) if labels is not None else None, unread=tuple(unread.names))
+    called = LoggedCall(call.path, mode, tuple(labels) if labels is not None else None, unread=tuple(unread.names))
     call.services.counters.count_call(call.shop.shop_id, called)
     return OK
 
@@ -504,24 +491,11 @@ def _products(call: Call, unread: Unread) -> tuple[ProductId, ...]:
 
 
 def _email(call: Call, unread: Unread) -> Handle | None:
-    return _handle(call, "email", email_text(call.body.email), _linked_email, unread)
+    return _handle(call, "email", email_text(call.body.email), email_to_link, unread)
 
 
 def _customer(call: Call, unread: Unread) -> Handle | None:
-    return _handle(call, "customer", handle_text(call.body.customer), _linked_customer, unread)
-
-
-def _linked_email(call: Call, text: str) -> Handle:
-    """Raises Invalid, also for one that stands for many people."""
-    handle = email_handle(call, text)
-    call.shop.never_linked.check_email(text)
-    return handle
-
-
-def _linked_customer(call: Call, text: str) -> Handle:
-    """Raises Invalid, also for one that stands for many people."""
-    call.shop.never_linked.check_customer(text)
-    return customer_handle(call, text)
+    return _handle(call, "customer", handle_text(call.body.customer), customer_to_link, unread)
 
 
 def _handle(call: Call, name: str, text: str | None, read: Callable[[Call, str], Handle], unread: Unread) -> Handle | None:
@@ -546,7 +520,7 @@ async def inform(call: Call) -> Reply:
         export = await rights.export_visitor(call.shop, _visitor(call))
     note_call(call)
     activity = [_entry(one["visitor"], event) for one in export["visitors"] for event in one.get("events", [])]
-    return Reply(PrivacyAnswer("ok", [_order(order) for order in export["orders"]], activity))
+    return Reply(PrivacyAnswer("ok", with_times(export["orders"]), activity))
 
 
 async def forget(call: Call) -> Reply:
@@ -580,11 +554,6 @@ def _visitor(call: Call) -> VisitorId:
     """The visitor, by token or ID. Raises Invalid for anything else."""
     text = str(call.body.visitor)
     return call.services.tokens.one(call.shop, text).visitor if SHAPE.fullmatch(text) else own_visitor_id(text)
-
-
-def _order(order: dict[str, Any]) -> dict[str, Any]:
-    credited = [credit | {"clicked_at": rfc3339(credit["clicked_at"])} for credit in order.get("attribution", [])]
-    return order | {"time": rfc3339(order["time"])} | ({"attribution": credited} if credited else {})
 
 
 def _entry(visitor: str, event: dict[str, Any]) -> ActivityEntry:

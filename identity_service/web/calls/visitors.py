@@ -9,7 +9,8 @@ from identity_service.errors import Invalid, NotFound, RateLimited, StoreUnavail
 from identity_service.model.consent import Choice, Receipt, choice_said
 from identity_service.model.cookieless import DAY
 from identity_service.model.policy import Asked, Reason
-from identity_service.model.visitor import Kind, own_visitor_id
+from identity_service.model.visitor import own_visitor_id
+from identity_service.service.tokens import TokenFault
 from identity_service.service.visit import Known, Visit
 from identity_service.signals.reader import SOURCES
 from identity_service.web.call import Call, Reply
@@ -183,19 +184,17 @@ def _over_limit(call: Call, visit: Visit, fault: RateLimited) -> Visit:
     try:
         if not call.services.tokens.verified(visit.shop, visit.tokens):
             raise fault
-        if call.services.rates.refusal:
-            call.services.rates.refusal.count(call.counted_as)
+        call.services.rates.refusal.count(call.counted_as)
     except RateLimited as error:
         raise with_refusal_kept(call, error, visit) from None
     return replace(visit, over_limit=True)
 
 
 async def verify(call: Call) -> Reply:
-    token, fault = await call.services.tokens.check(call.shop, call.body.token)
-    if token is None or fault is not None:
-        return Reply(VerificationAnswer(valid=False, reason=fault.value if fault else "bad_signature"))
-    mode = "persistent" if token.kind is Kind.PERSISTENT else "cookieless"
-    return Reply(VerificationAnswer(True, token.visitor, mode, rfc3339(token.issued_at)))  # type: ignore[arg-type]
+    token = await call.services.tokens.check(call.shop, call.body.token)
+    if isinstance(token, TokenFault):
+        return Reply(VerificationAnswer(valid=False, reason=token.value))
+    return Reply(VerificationAnswer(True, token.visitor, token.kind.mode.value, rfc3339(token.issued_at)))  # type: ignore[arg-type]
 
 
 async def report(call: Call) -> Reply:
