@@ -41,7 +41,7 @@ from identity_service.settings.schema import Settings, ShopSettings, StoreSettin
 from identity_service.store import Clock, Retention, Store
 from identity_service.store.counters import HOUR
 from identity_service.store.failures import Failures
-from identity_service.store.redis.client import Client
+from identity_service.store.redis.client import StoreClient
 from identity_service.store.repair import INTERVAL
 from identity_service.store.schema import MARK_VARIABLE, SeenMark
 from identity_service.web.bodies import BodyLimits
@@ -104,11 +104,11 @@ def _rates(settings: Settings, memory: SharedMemory) -> RateLimits:
     )
 
 
-def _client(store: StoreSettings) -> Client:
-    return Client(store.url, store.timeout_seconds, replicas=store.replicas, observe=observe_store)
+def _client(store: StoreSettings) -> StoreClient:
+    return StoreClient(store.url, store.timeout_seconds, replicas=store.replicas, observe=observe_store)
 
 
-def make_store(settings: Settings, client: Client, handles: Handles, mark: SeenMark | None = None) -> Store:
+def make_store(settings: Settings, client: StoreClient, handles: Handles, mark: SeenMark | None = None) -> Store:
     limits, kept = settings.limits, settings.retention
     retention = Retention(kept.consent_days, kept.gone_days, kept.receipt_days, kept.sale_days)
     caps = LinkCaps(limits.visitors_per_handle, limits.emails_per_visitor)

@@ -34,7 +34,7 @@ from identity_service.settings.schema import ServerSettings, Settings
 from identity_service.settings.store_url import EMBEDDED, store_name
 from identity_service.store.embedded import EmbeddedError, EmbeddedStore
 from identity_service.store.examine import examine
-from identity_service.store.redis.client import Client
+from identity_service.store.redis.client import StoreClient
 from identity_service.store.schema import MARK_VARIABLE, SeenMark, examine_marks, schema_of
 from identity_service.version import VERSION
 
@@ -285,7 +285,7 @@ def _examine(url: str, settings: Settings, mark: SeenMark | None = None, *, may_
     `may_come`: a store that does not answer yet is only logged."""
 
     async def store_faults() -> list[str]:
-        client = Client(url, settings.store.timeout_seconds)
+        client = StoreClient(url, settings.store.timeout_seconds)
         try:
             return await examine(client) or await examine_marks(client, schema_of(settings.secrets.peppers), mark or SeenMark())
         except StoreUnavailable:

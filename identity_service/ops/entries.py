@@ -22,7 +22,7 @@ WRITERS = {"string": "SET", "hash": "HSET", "list": "RPUSH", "set": "SADD", "zse
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StoredKey:
     """A key with its content. `expires_at`: ms since 1970, or NEVER. `value`: bytes, or a list, set or dict of them. A sorted set is a
     dict from member to score, as a number, because servers write the same score in different digits."""
 
@@ -35,7 +35,7 @@ class Entry:
     def kind(self) -> str:
         return name_of(self.name).kind
 
-    def with_new_digests(self, rekey: Rekey) -> "Entry":
+    def with_new_digests(self, rekey: Rekey) -> "StoredKey":
         """The entry under newer peppers. Raises UnknownKeyError for a value that this version cannot read; such a value must not be
         moved."""
         name = name_of(self.name)
@@ -96,12 +96,12 @@ class Side:
                 replies[index] = reply
         return replies
 
-    def read(self, names: Sequence[bytes]) -> list[Entry]:
+    def read(self, names: Sequence[bytes]) -> list[StoredKey]:
         """The existing keys of `names`. The scripts must be loaded."""
         found = self.ask([(name, ("EVALSHA", READ.sha, 1, name)) for name in names])
         return [_entry(name, *one) for name, one in zip(names, found, strict=True) if one[0] != b"none"]
 
-    def write(self, entries: Sequence[Entry]) -> None:
+    def write(self, entries: Sequence[StoredKey]) -> None:
         """Those that are not there, each in one step. The scripts must have been loaded."""
         self.ask([(one.name, ("EVALSHA", COPY.sha, 1, one.name, one.expires_at, WRITERS[one.type], *one.words())) for one in entries])
 
@@ -157,7 +157,7 @@ def _run_pipeline(primary: redis.Redis, commands: Sequence[tuple[Word, ...]]) ->
         primary.connection_pool.release(connection)
 
 
-def _entry(name: bytes, kind: bytes, expires_at: int, value: Any) -> Entry:
+def _entry(name: bytes, kind: bytes, expires_at: int, value: Any) -> StoredKey:
     """Raises UnknownKeyError for a type that the service does not use."""
     if kind.decode() not in WRITERS:
         raise UnknownKeyError
@@ -165,7 +165,7 @@ def _entry(name: bytes, kind: bytes, expires_at: int, value: Any) -> Entry:
         value = _pairs(value)
     if kind == b"zset":
         value = {member: float(score) for member, score in value.items()}
-    return Entry(name, kind.decode(), expires_at, set(value) if kind == b"set" else value)
+    return StoredKey(name, kind.decode(), expires_at, set(value) if kind == b"set" else value)
 
 
 def _pairs(reply: Any) -> dict[bytes, bytes]:

@@ -22,7 +22,7 @@ from msgspec import json
 
 from identity_service.model.attribution import MOST_CREDIT_BYTES, Credit
 from identity_service.model.event import Event, event_of, lines_of
-from identity_service.ops.entries import NEVER, Entry
+from identity_service.ops.entries import NEVER, StoredKey
 from identity_service.ops.kinds import UnknownKeyError
 from identity_service.store import events
 from identity_service.store.keys import SALE_MARK
@@ -37,7 +37,7 @@ SALES = b":sales"
 OF_A_SALES_STEPS = frozenset({b"kind", b"expires", b"proof", b"verified", b"linked"})
 
 
-def convert_entry(entry: Entry) -> Entry | None:
+def convert_entry(entry: StoredKey) -> StoredKey | None:
     """The entry in the second schema. None if that has no such key. Raises UnknownKeyError."""
     found = NAME.fullmatch(entry.name)
     if found is None:
@@ -53,7 +53,7 @@ def convert_entry(entry: Entry) -> Entry | None:
         raise UnknownKeyError from None
 
 
-def convert_entries(entries: Sequence[Entry], read: Callable[[Sequence[bytes]], list[Entry]]) -> list[Entry]:
+def convert_entries(entries: Sequence[StoredKey], read: Callable[[Sequence[bytes]], list[StoredKey]]) -> list[StoredKey]:
     """Links of a handle and its sales, which were two keys, come as one: with the links where there are some. `read`: of FROM."""
     pairs = {entry.name: _other_of_a_handle(entry.name) for entry in entries}
     others = {entry.name: entry for entry in (*entries, *read([name for name in pairs.values() if name and name not in pairs]))}
@@ -80,7 +80,7 @@ def _other_of_a_handle(name: bytes) -> bytes | None:
     return name.removesuffix(SALES) if found["part"] else name + SALES
 
 
-def _as_second(kind: bytes, part: bytes | None, entry: Entry) -> Entry:
+def _as_second(kind: bytes, part: bytes | None, entry: StoredKey) -> StoredKey:
     """A type that the kind never had is not converted, so that a later check refuses it."""
     if kind == b"R" and entry.type == "string":
         return replace(entry, type="list", value=[entry.value])
@@ -94,7 +94,7 @@ def _as_second(kind: bytes, part: bytes | None, entry: Entry) -> Entry:
     return replace(entry, value=_value(kind, part, entry))
 
 
-def _value(kind: bytes, part: bytes | None, entry: Entry) -> Any:
+def _value(kind: bytes, part: bytes | None, entry: StoredKey) -> Any:
     if kind == b"V" and part is None and entry.type == "hash":
         return {field: text[-1:] if len(field) == NAME_LENGTH else text for field, text in entry.value.items()}
     if kind == b"V" and part == b"gone" and entry.type == "string":

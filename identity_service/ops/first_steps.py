@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from identity_service.model.handle import Handles
-from identity_service.ops.entries import Entry, Side, Word
+from identity_service.ops.entries import Side, StoredKey, Word
 from identity_service.ops.first_schema import NAME, PREFIX
 from identity_service.ops.kinds import UnknownKeyError
 from identity_service.store.visitors import handle_names
@@ -65,7 +65,7 @@ class _Steps:
         self._handles = handles
         self._shop = shop
 
-    def end(self, notes: Entry) -> None:
+    def end(self, notes: StoredKey) -> None:
         """Ends the notes in the order in which each still finds the pointers that it needs: erasures first, then withdrawals."""
         found = sorted((ORDER.find(note[:1]), at, note) for note, at in notes.value.items())
         for start in range(0, len(found), NOTES_AT_ONCE):

@@ -15,13 +15,13 @@ from identity_service.model.consent import Millis
 from identity_service.model.handle import Handles, handle_named, rekey_digest
 from identity_service.model.shop import ShopId
 from identity_service.model.visitor import VisitorId
-from identity_service.ops.entries import Entry, Side
+from identity_service.ops.entries import Side, StoredKey
 from identity_service.ops.kinds import Rekey, name_of
 from identity_service.ops.stores import TIMEOUT, CommandRefused, OpenStore, exit_code_of, open_store, schema_in, wait_for_quiet
 from identity_service.settings.schema import Settings
 from identity_service.store import Store
 from identity_service.store.keys import VisitorKeys, of_shop, sales_in
-from identity_service.store.redis.client import Client
+from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import read, write
 from identity_service.store.schema import SeenMark, continues, examine_marks, misfit, schema_of
 from identity_service.store.visitors import handle_names
@@ -34,7 +34,7 @@ class Gone:
     shop: ShopId
     digest: str
     at: Millis
-    mark: Entry
+    mark: StoredKey
 
 
 def gone_in(side: Side, peppers: Sequence[str], known: int) -> Iterator[list[Gone]]:
@@ -44,7 +44,7 @@ def gone_in(side: Side, peppers: Sequence[str], known: int) -> Iterator[list[Gon
         yield [_gone(entry.with_new_digests(rekey)) for entry in side.read(names)]
 
 
-def _gone(mark: Entry) -> Gone:
+def _gone(mark: StoredKey) -> Gone:
     name = name_of(mark.name)
     return Gone(ShopId(name.owner.decode()), name.own.decode(), Millis(int(mark.value)), mark)
 
@@ -94,7 +94,7 @@ async def _forget(current: OpenStore, restored: OpenStore, settings: Settings) -
     stored = schema_in(current.side, own)
     if not continues(stored, own) or stored.version != own.version:
         raise CommandRefused(misfit(stored, own))
-    client = Client(restored.url, TIMEOUT, replicas=settings.store.replicas)
+    client = StoreClient(restored.url, TIMEOUT, replicas=settings.store.replicas)
     store, now = make_store(settings, client, Handles(*settings.secrets.peppers)), Millis(int(time.time() * 1000))
     marks = withdrawn = 0
     try:

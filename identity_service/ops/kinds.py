@@ -30,7 +30,7 @@ NAME = re.compile(rb"id:v2:\{(?P<owner>[^:}]+)\}:(?P<kind>[A-Za-z]+)(:(?P<own>[^
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class KeyKind:
     """`named`: the name contains a digest. `rewrite`: replaces the digests in the value, if it has any."""
 
     type: Type
@@ -106,23 +106,23 @@ def _note(note: bytes, rekey: Rekey) -> bytes:
     return b" ".join((reach, _name(handle, rekey), nonce))
 
 
-KINDS: Mapping[str, Kind] = {
-    "V": Kind("hash", named=True, rewrite=_record),
-    "V:gone": Kind("string", named=True),
-    "V:events": Kind("list", named=True),
-    "V:receipts": Kind("list", named=True),
-    "V:sales": Kind("hash", named=True, rewrite=_sales),
-    "E": Kind("hash", named=True, rewrite=_sales),
-    "S": Kind("string", named=True, rewrite=_sale),
-    "R": Kind("list"),
-    "Z": Kind("string"),
-    "Q": Kind("zset", rewrite=_notes),
-    "orders": Kind("zset", rewrite=_orders),
-    "hour": Kind("hash"),
-    "products": Kind("zset"),
-    "calls": Kind("list"),
-    "failures": Kind("list"),
-    "latest": Kind("hash"),
-    "labels": Kind("hash"),
-    "rewrite": Kind("hash"),
+KINDS: Mapping[str, KeyKind] = {
+    "V": KeyKind("hash", named=True, rewrite=_record),
+    "V:gone": KeyKind("string", named=True),
+    "V:events": KeyKind("list", named=True),
+    "V:receipts": KeyKind("list", named=True),
+    "V:sales": KeyKind("hash", named=True, rewrite=_sales),
+    "E": KeyKind("hash", named=True, rewrite=_sales),
+    "S": KeyKind("string", named=True, rewrite=_sale),
+    "R": KeyKind("list"),
+    "Z": KeyKind("string"),
+    "Q": KeyKind("zset", rewrite=_notes),
+    "orders": KeyKind("zset", rewrite=_orders),
+    "hour": KeyKind("hash"),
+    "products": KeyKind("zset"),
+    "calls": KeyKind("list"),
+    "failures": KeyKind("list"),
+    "latest": KeyKind("hash"),
+    "labels": KeyKind("hash"),
+    "rewrite": KeyKind("hash"),
 }

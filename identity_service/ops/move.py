@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from identity_service.model.handle import rekey_digest
-from identity_service.ops.entries import NEVER, Entry, Side
+from identity_service.ops.entries import NEVER, Side, StoredKey
 from identity_service.ops.first_schema import convert_entries
 from identity_service.ops.first_steps import end_steps
 from identity_service.ops.kinds import name_of
@@ -26,7 +26,7 @@ from identity_service.ops.stores import CommandRefused, OpenStore, exit_code_of,
 from identity_service.store.keys import ANY_SCHEMA, MOVE, SCHEMA, is_of_the_store
 from identity_service.store.schema import FIRST, VERSION, Move, MoveState, continues, misfit, schema_of, stored_move
 
-STEPS: Mapping[int, Callable[[Sequence[Entry], Callable[[Sequence[bytes]], list[Entry]]], list[Entry]]] = {1: convert_entries}
+STEPS: Mapping[int, Callable[[Sequence[StoredKey], Callable[[Sequence[bytes]], list[StoredKey]]], list[StoredKey]]] = {1: convert_entries}
 """By schema: converts keys to the next one. The function reads the other keys that they are made from."""
 HORIZON = 3_600_000
 """Milliseconds. Keys that expire sooner are compared but not counted, because they may expire between two counts."""
@@ -126,7 +126,7 @@ class Moving:
         self._source.set_hash(MOVE, {"state": MoveState.LEFT})
         self._target.delete(MOVE)
 
-    def _batches(self) -> Iterator[tuple[list[Entry], int]]:
+    def _batches(self) -> Iterator[tuple[list[StoredKey], int]]:
         """Keys of FROM in the form that they need in TO, and the number of keys so far."""
         done = 0
         for names in _names_to_move(self._source):

@@ -14,7 +14,7 @@ from identity_service.store.events import EventStore
 from identity_service.store.keys import Keys
 from identity_service.store.labels import LabelStore
 from identity_service.store.links import LinkStore
-from identity_service.store.redis.client import Client
+from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import write
 from identity_service.store.remembered import AssumedVisitors
 from identity_service.store.removals import RemovalStore
@@ -42,7 +42,7 @@ class Store:
     """`most_orders`: newest orders listed of one shop."""
 
     def __init__(
-        self, client: Client, handles: Handles, caps: LinkCaps, retention: Retention, most_orders: int, mark: SeenMark | None = None
+        self, client: StoreClient, handles: Handles, caps: LinkCaps, retention: Retention, most_orders: int, mark: SeenMark | None = None
     ) -> None:
         keys = Keys(handles)
         self.client = client

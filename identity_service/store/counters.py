@@ -7,7 +7,7 @@ from msgspec import Struct
 from identity_service.model.shop import ShopId
 from identity_service.store.keys import Keys
 from identity_service.store.labels import LabelStore
-from identity_service.store.redis.client import Client
+from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import Command, Part, call, read, write
 
 HOUR = 3_600
@@ -46,7 +46,7 @@ class Log(Struct, frozen=True):
 class ActivityStore:
     """`most_orders`: newest orders listed of a shop; `order_life` in seconds."""
 
-    def __init__(self, client: Client, keys: Keys, labels: LabelStore, most_orders: int, order_life: int) -> None:
+    def __init__(self, client: StoreClient, keys: Keys, labels: LabelStore, most_orders: int, order_life: int) -> None:
         self._client = client
         self._keys = keys
         self._labels = labels

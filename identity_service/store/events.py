@@ -16,7 +16,7 @@ from identity_service.model.shop import ShopId
 from identity_service.model.visitor import VisitorId
 from identity_service.store.keys import Keys
 from identity_service.store.labels import LabelStore
-from identity_service.store.redis.client import Client
+from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import call, read
 from identity_service.store.remembered import AssumedVisitors
 
@@ -34,7 +34,7 @@ TYPES = {letter: kind for kind, letter in LETTERS.items()}
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-class Members(Struct, frozen=True, array_like=True):
+class PackedMembers(Struct, frozen=True, array_like=True):
     """Those behind an event's time, as they are stored."""
 
     products: tuple[ProductId, ...] | ProductId
@@ -59,7 +59,7 @@ class Members(Struct, frozen=True, array_like=True):
         return Event(TYPES[head[0]], int(head[1:], 36), products, told, self.api, self.text, self.override, self.backtracked)
 
 
-_members: Callable[[str], Members] = msgspec.json.Decoder(Members).decode
+_members: Callable[[str], PackedMembers] = msgspec.json.Decoder(PackedMembers).decode
 
 
 class Kept(Struct, frozen=True):
@@ -79,7 +79,7 @@ class Entry(Struct, frozen=True):
 
 
 class EventStore:
-    def __init__(self, client: Client, keys: Keys, assumed: AssumedVisitors, labels: LabelStore) -> None:
+    def __init__(self, client: StoreClient, keys: Keys, assumed: AssumedVisitors, labels: LabelStore) -> None:
         self._client = client
         self._keys = keys
         self._assumed = assumed
@@ -153,7 +153,7 @@ def unpacked(stored: str, labels: dict[int, str]) -> Event:
     return members.event(head, labels)
 
 
-def _taken_apart(stored: str) -> tuple[str, Members]:
+def _taken_apart(stored: str) -> tuple[str, PackedMembers]:
     head, _, members = stored.partition(",")
     return head, _members(f"[{members}]")
 

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 
 from identity_service.errors import StoreUnavailable
 from identity_service.store.keys import PROBE
-from identity_service.store.redis.client import Client
+from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import read, write
 
 OLDEST_VERSION = (7, 0)
 
 
-async def examine(client: Client) -> list[str]:
+async def examine(client: StoreClient) -> list[str]:
     """One line a fault, none for a good store. Raises StoreUnavailable where nothing answers."""
     found = await examine_servers(client)
     if not found and not await _can_be_written(client):
@@ -19,7 +19,7 @@ async def examine(client: Client) -> list[str]:
     return found
 
 
-async def examine_servers(client: Client) -> list[str]:
+async def examine_servers(client: StoreClient) -> list[str]:
     """Of those primaries that answer. Raises StoreUnavailable where none does."""
     asked = [server.run(read("INFO")) for server in await client.primaries()]
     told = await asyncio.gather(*asked, return_exceptions=True)
@@ -47,7 +47,7 @@ def unfit(info: Mapping[str, str]) -> list[str]:
     return found
 
 
-async def _can_be_written(client: Client) -> bool:
+async def _can_be_written(client: StoreClient) -> bool:
     try:
         await client.run(write("SET", PROBE, "1", "EX", 60))
     except StoreUnavailable:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from identity_service.model.shop import ShopId
 from identity_service.store.keys import Keys
-from identity_service.store.redis.client import Client
+from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import Command, Reply, call, read
 
 MOST_LABELS = 1_000
@@ -24,7 +24,7 @@ LIFE = 400 * 86_400
 class LabelStore:
     """What this worker knows is written is kept in its memory, by shop."""
 
-    def __init__(self, client: Client, keys: Keys) -> None:
+    def __init__(self, client: StoreClient, keys: Keys) -> None:
         self._client = client
         self._keys = keys
         self._numbers: dict[ShopId, dict[str, int]] = {}

@@ -9,7 +9,7 @@ from identity_service.model.link import Link, LinkCaps, LinkSource, Proof, livin
 from identity_service.model.shop import ShopId
 from identity_service.model.visitor import LAPSED, Kind, VisitorId
 from identity_service.store.keys import Keys, links_in
-from identity_service.store.redis.client import Client
+from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import call, read
 
 MOST_YIELDS = 10
@@ -44,7 +44,7 @@ class LinkCall:
 
 
 class LinkStore:
-    def __init__(self, client: Client, keys: Keys, caps: LinkCaps) -> None:
+    def __init__(self, client: StoreClient, keys: Keys, caps: LinkCaps) -> None:
         self._client = client
         self._keys = keys
         self._caps = caps

@@ -17,7 +17,7 @@ from identity_service.model.link import Link, parse_link
 from identity_service.model.shop import ShopId
 from identity_service.model.visitor import VisitorId
 from identity_service.store.keys import Keys, links_in, sales_in
-from identity_service.store.redis.client import Client
+from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import Part, call, read, write
 from identity_service.store.sales import names_in, read_head, unpacked
 from identity_service.store.visitors import MOST_READS, NO_RECEIPT, StoredReceipt, handle_names
@@ -50,7 +50,7 @@ class Held:
 class RemovalStore:
     """`gone_life`: seconds that a withdrawn or erased visitor stays refused."""
 
-    def __init__(self, client: Client, keys: Keys, gone_life: int) -> None:
+    def __init__(self, client: StoreClient, keys: Keys, gone_life: int) -> None:
         self._client = client
         self._keys = keys
         self._gone_life = gone_life

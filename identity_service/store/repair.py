@@ -12,7 +12,7 @@ from identity_service.model.consent import Millis
 from identity_service.model.shop import ShopId
 from identity_service.store.failures import Failures
 from identity_service.store.keys import REPAIR_LOCK, Keys
-from identity_service.store.redis.client import Client
+from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import call, read, write
 from identity_service.store.redis.server import Node
 from identity_service.store.removals import RemovalStore
@@ -25,7 +25,7 @@ LATEST_SECONDS = 3_300
 
 
 class Repair:
-    def __init__(self, client: Client, keys: Keys, removals: RemovalStore) -> None:
+    def __init__(self, client: StoreClient, keys: Keys, removals: RemovalStore) -> None:
         self._client = client
         self._keys = keys
         self._removals = removals

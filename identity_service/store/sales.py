@@ -19,7 +19,7 @@ from identity_service.store.counters import ActivityStore
 from identity_service.store.events import Entry, EventStore
 from identity_service.store.keys import Keys, sales_in
 from identity_service.store.links import LinkCall, LinkStore
-from identity_service.store.redis.client import Client
+from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import Command, call, read
 from identity_service.store.visitors import MOST_READS
 
@@ -50,7 +50,7 @@ def unpacked(stored: str | None) -> dict[str, str]:
     return found | {"mode": MODES_BY_LETTER[found["mode"]]} if "mode" in found else found
 
 
-class Line(Struct, frozen=True, array_like=True):
+class PackedLine(Struct, frozen=True, array_like=True):
     """Of a sale. Decimals are text, whole quantities numbers."""
 
     product: ProductId | None
@@ -67,7 +67,7 @@ class StoredCredit(Struct, frozen=True, array_like=True):
     api: str | None = None
 
 
-_lines = msgspec.json.Decoder(list[Line]).decode
+_lines = msgspec.json.Decoder(list[PackedLine]).decode
 _credits = msgspec.json.Decoder(list[StoredCredit]).decode
 
 
@@ -177,7 +177,7 @@ class SaleAnswer:
 class SaleStore:
     """`life`: seconds a sale is kept. `most`: of a visitor, and of a handle."""
 
-    def __init__(self, client: Client, keys: Keys, links: LinkStore, events: EventStore, activity: ActivityStore, life: int) -> None:
+    def __init__(self, client: StoreClient, keys: Keys, links: LinkStore, events: EventStore, activity: ActivityStore, life: int) -> None:
         self._client = client
         self._keys = keys
         self._links = links

@@ -6,7 +6,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from identity_service.model.cookieless import SALT_BYTES, Window
 from identity_service.model.shop import ShopId
 from identity_service.store.keys import Keys
-from identity_service.store.redis.client import Client
+from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import call, read
 
 EXPIRY_SLACK = 60
@@ -14,7 +14,7 @@ EXPIRY_SLACK = 60
 
 
 class SaltStore:
-    def __init__(self, client: Client, keys: Keys) -> None:
+    def __init__(self, client: StoreClient, keys: Keys) -> None:
         self._client = client
         self._keys = keys
         self._held: dict[tuple[ShopId, int], tuple[bytes, int]] = {}

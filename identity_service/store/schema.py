@@ -14,7 +14,7 @@ from pathlib import Path
 
 from identity_service.model.handle import Handles
 from identity_service.store.keys import MOVE, SCHEMA
-from identity_service.store.redis.client import Client
+from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import read, write
 
 FIRST, VERSION = 1, 2
@@ -106,7 +106,7 @@ def stored_move(found: Mapping[str, str]) -> Move | None:
     return Move(found["nonce"], MoveState(found["state"]), found["other"], tuple(found["peppers"].split())) if found else None
 
 
-async def examine_marks(client: Client, own: Schema, mark: SeenMark) -> list[str]:
+async def examine_marks(client: StoreClient, own: Schema, mark: SeenMark) -> list[str]:
     """Why a service with the schema `own` must not run on the store, in at most one line. Raises StoreUnavailable."""
     [found] = await client.run(read("HGETALL", MOVE))
     move = stored_move(found)
@@ -129,7 +129,7 @@ async def examine_marks(client: Client, own: Schema, mark: SeenMark) -> list[str
     return []
 
 
-async def _looks_like_the_first(client: Client) -> bool:
+async def _looks_like_the_first(client: StoreClient) -> bool:
     """By some keys of each primary."""
     for node in await client.primaries():
         [[_, names]] = await node.run(read("SCAN", 0, "MATCH", OF_FIRST_SCHEMA, "COUNT", KEYS_TO_LOOK_AT))

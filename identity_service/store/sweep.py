@@ -17,7 +17,7 @@ from identity_service.settings.store_url import place_of
 from identity_service.store.failures import Failures
 from identity_service.store.keys import PREFIX, SWEEP, HandleKeys, Keys
 from identity_service.store.links import LinkStore
-from identity_service.store.redis.client import Client
+from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import call, read
 from identity_service.store.redis.server import Node
 
@@ -41,7 +41,7 @@ NAME = re.compile(rf"{PREFIX}\{{([^}}]+)\}}:E:([\w-]{{22}})")
 
 
 class Sweep:
-    def __init__(self, client: Client, keys: Keys, links: LinkStore) -> None:
+    def __init__(self, client: StoreClient, keys: Keys, links: LinkStore) -> None:
         self._client = client
         self._keys = keys
         self._links = links

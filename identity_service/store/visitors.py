@@ -10,7 +10,7 @@ from identity_service.model.handle import handle_named
 from identity_service.model.shop import ShopId
 from identity_service.model.visitor import LAPSED, Kind, VisitorId, VisitorRecord, VisitorState
 from identity_service.store.keys import PIECE_LENGTH, Keys, VisitorKeys, sales_in
-from identity_service.store.redis.client import Client
+from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import call, read, write
 from identity_service.store.remembered import AssumedVisitors, Stored
 
@@ -54,7 +54,7 @@ class Grant(Struct, frozen=True):
 
 
 class VisitorStore:
-    def __init__(self, client: Client, keys: Keys, assumed: AssumedVisitors) -> None:
+    def __init__(self, client: StoreClient, keys: Keys, assumed: AssumedVisitors) -> None:
         self._client = client
         self._keys = keys
         self._assumed = assumed

@@ -25,7 +25,7 @@ from identity_service.server.metrics import exposition, set_store_gauges
 from identity_service.service.health import every
 from identity_service.store import Store
 from identity_service.store.examine import examine_servers
-from identity_service.store.redis.client import Client
+from identity_service.store.redis.client import StoreClient
 from identity_service.web.bodies import read_body
 from identity_service.web.call import Reply, send_reply
 from identity_service.web.endpoint import peer_of
@@ -192,7 +192,7 @@ def _is_away(failure: BaseException) -> bool:
     return isinstance(failure, StoreUnavailable) and not isinstance(failure, StoreRefused)
 
 
-def scrape(client: Client) -> PageHandler:
+def scrape(client: StoreClient) -> PageHandler:
     async def answer(_: PageCall) -> Reply:
         set_store_gauges(client.open, bool(client.refused))
         return Reply(exposition(), media="text/plain; version=0.0.4; charset=utf-8")

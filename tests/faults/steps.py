@@ -7,7 +7,7 @@ from typing import Any
 
 from redis.crc import key_slot
 
-from identity_service.store.redis.client import Client
+from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import Command
 
 
@@ -21,7 +21,7 @@ def slots_of(unit: Sequence[Command]) -> set[int]:
     return {key_slot(key.encode()) for key in keys}
 
 
-class SteppedClient(Client):
+class SteppedClient(StoreClient):
     """A unit whose keys lie in several slots, which a cluster would refuse, fails the test. With `turns`, each call waits for its turn;
     with `dies_before` or `dies_after` N, the Nth call is the last; with `holds_before` N, the Nth call tells `held` and waits for
     `released`."""

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from identity_service.errors import StoreUnavailable
-from identity_service.store.redis.client import Client
+from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import Command, Reply, read, write
 from tests.faults.proxy import Conditions, Fault, Proxy, proxied
 from tests.test_command import eventually
@@ -30,9 +30,9 @@ def proxy(store_url: str, database: redis.Redis) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-async def client(proxy: Proxy) -> AsyncIterator[Client]:
+async def client(proxy: Proxy) -> AsyncIterator[StoreClient]:
     """Whatever happened, it holds no more connections than at its best, and gives all of them back."""
-    made = Client(proxy.url, TIMEOUT)
+    made = StoreClient(proxy.url, TIMEOUT)
     await made.run(read("PING"))
     yield made
     proxy.conditions = Conditions()
@@ -41,7 +41,7 @@ async def client(proxy: Proxy) -> AsyncIterator[Client]:
     assert eventually(lambda: proxy.connections == 0)
 
 
-async def echoes(client: Client, name: str) -> bool:
+async def echoes(client: StoreClient, name: str) -> bool:
     """Whether there was an answer; it is never that of another caller."""
     try:
         first, second = await client.run(read("ECHO", name), read("ECHO", f"{name} again"))
@@ -51,7 +51,7 @@ async def echoes(client: Client, name: str) -> bool:
     return True
 
 
-async def test_cancelled_callers_leave_everybody_their_own_answer(client: Client, proxy: Proxy) -> None:
+async def test_cancelled_callers_leave_everybody_their_own_answer(client: StoreClient, proxy: Proxy) -> None:
     proxy.conditions = Conditions(reply_delay=0.1)
     chance, before, answered = random.Random(1), asyncio.all_tasks(), 0
     for number in range(10):
@@ -69,7 +69,7 @@ async def test_cancelled_callers_leave_everybody_their_own_answer(client: Client
 
 
 @pytest.mark.parametrize("fault", list(Fault))
-async def test_broken_replies_give_nobody_the_answer_of_another(client: Client, proxy: Proxy, fault: Fault) -> None:
+async def test_broken_replies_give_nobody_the_answer_of_another(client: StoreClient, proxy: Proxy, fault: Fault) -> None:
     proxy.conditions = Conditions(fault=fault, share=0.02)
     chance = random.Random(1)
 
@@ -87,7 +87,7 @@ async def test_broken_replies_give_nobody_the_answer_of_another(client: Client, 
     assert await echoes(client, "afterwards")
 
 
-async def test_a_reply_that_comes_too_late_is_nobodys(client: Client, proxy: Proxy) -> None:
+async def test_a_reply_that_comes_too_late_is_nobodys(client: StoreClient, proxy: Proxy) -> None:
     proxy.conditions = Conditions(reply_delay=TIMEOUT + 0.2)
     assert not await echoes(client, "too late")
     proxy.conditions = Conditions(reply_delay=0.1)
@@ -97,7 +97,7 @@ async def test_a_reply_that_comes_too_late_is_nobodys(client: Client, proxy: Pro
 ONCE = {fault.value: Conditions(fault=fault, share=1, most_struck=1) for fault in Fault} | {"late": Conditions(reply_delay=TIMEOUT + 0.2)}
 
 
-async def with_one_reply_lost(client: Client, proxy: Proxy, loss: Conditions, command: Command) -> list[Reply]:
+async def with_one_reply_lost(client: StoreClient, proxy: Proxy, loss: Conditions, command: Command) -> list[Reply]:
     """The network is whole again before anybody could send the command again."""
     proxy.conditions = loss
     asyncio.get_running_loop().call_later(TIMEOUT / 2, setattr, proxy, "conditions", Conditions())
@@ -105,24 +105,24 @@ async def with_one_reply_lost(client: Client, proxy: Proxy, loss: Conditions, co
 
 
 @pytest.mark.parametrize("loss", ONCE.values(), ids=ONCE)
-async def test_a_write_whose_reply_is_lost_is_sent_once(client: Client, proxy: Proxy, database: redis.Redis, loss: Conditions) -> None:
+async def test_a_write_whose_reply_is_lost_is_sent_once(client: StoreClient, proxy: Proxy, database: redis.Redis, loss: Conditions) -> None:
     with pytest.raises(StoreUnavailable):
         await with_one_reply_lost(client, proxy, loss, write("INCR", "count"))
     assert database.get("count") == "1"
 
 
 @pytest.mark.parametrize("fault", list(Fault))
-async def test_a_read_whose_reply_is_lost_is_sent_again(client: Client, proxy: Proxy, fault: Fault) -> None:
+async def test_a_read_whose_reply_is_lost_is_sent_again(client: StoreClient, proxy: Proxy, fault: Fault) -> None:
     assert await with_one_reply_lost(client, proxy, ONCE[fault.value], read("ECHO", "again")) == ["again"]
 
 
-async def test_a_read_whose_reply_is_late_is_not(client: Client, proxy: Proxy) -> None:
+async def test_a_read_whose_reply_is_late_is_not(client: StoreClient, proxy: Proxy) -> None:
     """Whoever waited as long as the time-out is answered now."""
     with pytest.raises(StoreUnavailable):
         await with_one_reply_lost(client, proxy, ONCE["late"], read("ECHO", "again"))
 
 
-async def test_a_read_is_sent_twice_at_most(client: Client, proxy: Proxy, database: redis.Redis) -> None:
+async def test_a_read_is_sent_twice_at_most(client: StoreClient, proxy: Proxy, database: redis.Redis) -> None:
     database.config_resetstat()
     proxy.conditions = Conditions(request_delay=TIMEOUT + 0.2)
     with pytest.raises(StoreUnavailable):
@@ -132,7 +132,7 @@ async def test_a_read_is_sent_twice_at_most(client: Client, proxy: Proxy, databa
     assert database.info("commandstats")["cmdstat_strlen"]["calls"] <= 2
 
 
-async def test_writes_whose_callers_gave_up_happen_once_at_most(client: Client, proxy: Proxy, database: redis.Redis) -> None:
+async def test_writes_whose_callers_gave_up_happen_once_at_most(client: StoreClient, proxy: Proxy, database: redis.Redis) -> None:
     proxy.conditions = Conditions(reply_delay=0.02)
     callers = [asyncio.create_task(client.run(write("INCR", f"count-{number}"))) for number in range(1_000)]
     await asyncio.sleep(0)
@@ -144,7 +144,7 @@ async def test_writes_whose_callers_gave_up_happen_once_at_most(client: Client, 
     assert set(counts[::2]) <= {None, "1"}
 
 
-async def test_lost_connections_are_given_back(client: Client, proxy: Proxy) -> None:
+async def test_lost_connections_are_given_back(client: StoreClient, proxy: Proxy) -> None:
     for number in range(200):
         proxy.reset_all()
         with suppress(StoreUnavailable):

@@ -17,7 +17,7 @@ from identity_service.model.event import SaleLine
 from identity_service.model.handle import Handles
 from identity_service.ops import entries, first_steps
 from identity_service.ops.blocking import direct
-from identity_service.ops.entries import Entry
+from identity_service.ops.entries import StoredKey
 from identity_service.ops.first_schema import convert_entries, convert_entry
 from identity_service.ops.kinds import UnknownKeyError, name_of
 from identity_service.ops.move import Moving, undo
@@ -95,7 +95,7 @@ def whole(url: str, *peppers: str) -> None:
     names_of_sales(handles, held)
 
 
-def names_of_sales(handles: Handles, held: dict[str, Entry]) -> None:
+def names_of_sales(handles: Handles, held: dict[str, StoredKey]) -> None:
     stored = {sale["sale"]: sale for sale in (unpacked(entry.value.decode()) for _, entry in of_kind(held, "S"))}
     expected = {sale: (visitor, email and handle_of(handles, email).name) for sale, (visitor, email) in SALES.items()}
     assert {sale: tuple(one.get(field) for field in ("visitor", "email")) for sale, one in stored.items()} == expected
@@ -106,7 +106,7 @@ def names_of_sales(handles: Handles, held: dict[str, Entry]) -> None:
     assert under_visitors == {(handles.digest("visitor", SHOP, one), by[sale]) for sale, (one, _) in expected.items() if one}
 
 
-def of_kind(held: dict[str, Entry], kind: str) -> list[tuple[str, Entry]]:
+def of_kind(held: dict[str, StoredKey], kind: str) -> list[tuple[str, StoredKey]]:
     return [(name, entry) for name, entry in held.items() if name != SCHEMA and entry.kind == kind]
 
 
@@ -313,8 +313,8 @@ def test_a_move_that_is_given_up_leaves_a_store_of_the_first_schema(two: tuple[s
         assert left.exists(MOVE, SCHEMA) == 0
 
 
-def first(kind: bytes, part: bytes, type_: str, value: Any) -> Entry:
-    found = convert_entry(Entry(b"id:v1:%b{demo:own}%b" % (kind, part), type_, 1, value))
+def first(kind: bytes, part: bytes, type_: str, value: Any) -> StoredKey:
+    found = convert_entry(StoredKey(b"id:v1:%b{demo:own}%b" % (kind, part), type_, 1, value))
     assert found
     return found
 
@@ -351,11 +351,11 @@ def test_lines_and_credits_of_a_sale_come_over() -> None:
 
 
 def test_links_and_sales_of_a_handle_become_one_key_that_lives_as_long_as_both() -> None:
-    links, sales = Entry(b"id:v1:E{demo:own}", "hash", 5, {b"v": b"link"}), Entry(b"id:v1:E{demo:own}:sales", "set", 9, {b"S"})
-    whole = Entry(b"id:v2:{demo}:E:own", "hash", 9, {b"v": b"link", b"$S": b"0"})
+    links, sales = StoredKey(b"id:v1:E{demo:own}", "hash", 5, {b"v": b"link"}), StoredKey(b"id:v1:E{demo:own}:sales", "set", 9, {b"S"})
+    whole = StoredKey(b"id:v2:{demo}:E:own", "hash", 9, {b"v": b"link", b"$S": b"0"})
     stored = {links.name: links, sales.name: sales}
 
-    def read(names: Sequence[bytes]) -> list[Entry]:
+    def read(names: Sequence[bytes]) -> list[StoredKey]:
         return [stored[name] for name in names if name in stored]
 
     assert convert_entries([links], read) == convert_entries([sales, links], read) == [whole]

@@ -15,7 +15,7 @@ from identity_service.model.handle import Handle, HandleKind, Handles, rekey_dig
 from identity_service.ops import entries
 from identity_service.ops import move as moves
 from identity_service.ops.blocking import direct
-from identity_service.ops.entries import NEVER, Entry, Side
+from identity_service.ops.entries import NEVER, Side, StoredKey
 from identity_service.ops.inspect import inspect
 from identity_service.ops.kinds import KINDS, UnknownKeyError, name_of
 from identity_service.ops.move import Moving, undo
@@ -206,7 +206,7 @@ def moved_by_a_mortal(source: str, target: str, last: int, when: str) -> int:
     return DyingSide.calls
 
 
-def everything(url: str) -> list[Entry]:
+def everything(url: str) -> list[StoredKey]:
     with side(url) as there:
         names = [name for batch in there.names(f"{ANY_SCHEMA}*") for name in batch if name.decode() != MOVE]
         return sorted(there.read(names), key=lambda entry: entry.name)
@@ -247,7 +247,7 @@ def begun(source: str, target: str, *peppers: str) -> None:
 def planted(url: str) -> None:
     with side(url) as there:
         there.load_scripts()
-        there.write([Entry(key.encode(), *sample(name_of(key.encode()).kind)) for key in every_key()])
+        there.write([StoredKey(key.encode(), *sample(name_of(key.encode()).kind)) for key in every_key()])
 
 
 def sample(kind: str) -> tuple[str, int, Any]:
@@ -362,10 +362,10 @@ def test_keys_of_others_and_keys_that_end_are_left_alone(two: tuple[str, str]) -
 def test_an_older_schema_is_brought_forward_by_its_steps(two: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """As if orders had been a list of digests under another name, in a schema before the first."""
 
-    def step(entries: Sequence[Entry], read: object) -> list[Entry]:
+    def step(entries: Sequence[StoredKey], read: object) -> list[StoredKey]:
         return [forward(entry) for entry in entries]
 
-    def forward(entry: Entry) -> Entry:
+    def forward(entry: StoredKey) -> StoredKey:
         if not entry.name.startswith(b"id:v1:list{"):
             return entry
         name = entry.name.replace(b"id:v1:list{", b"id:v1:orders{")

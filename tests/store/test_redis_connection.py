@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from identity_service.errors import StoreUnavailable
-from identity_service.store.redis.client import Client
+from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import MOST_COMMANDS, read, write
 from identity_service.store.redis.connection import Connection
 from identity_service.store.redis.server import Line
@@ -52,13 +52,13 @@ def answering(*replies: bytes) -> Serve:
 
 
 @pytest.fixture
-async def client(store_url: str, database: redis.Redis) -> AsyncIterator[Client]:
-    made = Client(store_url, 5.0)
+async def client(store_url: str, database: redis.Redis) -> AsyncIterator[StoreClient]:
+    made = StoreClient(store_url, 5.0)
     yield made
     await made.close()
 
 
-async def test_units_of_one_tick_are_one_pipeline_in_their_order(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_units_of_one_tick_are_one_pipeline_in_their_order(client: StoreClient, monkeypatch: pytest.MonkeyPatch) -> None:
     counts: list[int] = []
     send = Connection.send
 
@@ -72,14 +72,14 @@ async def test_units_of_one_tick_are_one_pipeline_in_their_order(client: Client,
     assert counts == [100]
 
 
-async def test_a_long_queue_goes_out_in_parts_and_units_stay_whole(client: Client) -> None:
+async def test_a_long_queue_goes_out_in_parts_and_units_stay_whole(client: StoreClient) -> None:
     units = [
         client.run(*(write("RPUSH", f"list{n}", m) for m in range(200)), read("LLEN", f"list{n}")) for n in range(3 * MOST_COMMANDS // 200)
     ]
     assert [replies[-1] for replies in await asyncio.gather(*units)] == [200] * len(units)
 
 
-async def test_a_cancelled_caller_leaves_its_neighbours_replies_alone(client: Client) -> None:
+async def test_a_cancelled_caller_leaves_its_neighbours_replies_alone(client: StoreClient) -> None:
     for _ in range(200):
         await client.run(write("SET", "mine", "mine"), write("SET", "yours", "yours"))
         mine, yours = asyncio.create_task(client.run(read("GET", "mine"))), asyncio.create_task(client.run(read("GET", "yours")))
@@ -88,17 +88,17 @@ async def test_a_cancelled_caller_leaves_its_neighbours_replies_alone(client: Cl
         assert await yours == ["yours"]
 
 
-async def test_text_that_is_not_unicode_and_a_lone_surrogate_break_nobody(client: Client, database: redis.Redis) -> None:
+async def test_text_that_is_not_unicode_and_a_lone_surrogate_break_nobody(client: StoreClient, database: redis.Redis) -> None:
     database.set("bytes", b"\xff")
     found = await asyncio.gather(client.run(read("GET", "bytes")), client.run(write("SET", "a", "\ud800"), read("GET", "a")))
     assert list(found) == [["\ufffd"], ["OK", "?"]]
 
 
-async def test_no_commands_have_no_replies(client: Client) -> None:
+async def test_no_commands_have_no_replies(client: StoreClient) -> None:
     assert await client.run() == []
 
 
-async def test_an_error_reply_is_its_own_caller_s_alone(client: Client) -> None:
+async def test_an_error_reply_is_its_own_caller_s_alone(client: StoreClient) -> None:
     answers = await asyncio.gather(
         client.run(write("INCR", "n")), client.run(write("NONSENSE", "x")), client.run(write("INCR", "n")), return_exceptions=True
     )
@@ -121,7 +121,7 @@ async def test_a_write_whose_reply_is_lost_is_unknown_and_not_repeated(reply: by
                 return
 
     async with serving(serve) as url:
-        client = Client(url, 0.2)
+        client = StoreClient(url, 0.2)
         with pytest.raises(StoreUnavailable):
             await client.run(write("SET", "a", 1), write("SET", "b", 1))
         assert len(arrivals) == 1
@@ -141,7 +141,7 @@ async def test_a_read_is_repeated_once_over_a_new_connection() -> None:
             writer.write(b"+found\r\n")
 
     async with serving(serve) as url:
-        client = Client(url, 1)
+        client = StoreClient(url, 1)
         assert await client.run(read("GET", "a")) == ["found"]
         await client.close()
 
@@ -149,7 +149,7 @@ async def test_a_read_is_repeated_once_over_a_new_connection() -> None:
 async def test_nobody_waits_behind_a_server_that_went_silent() -> None:
     """Those in flight and those behind them fail together; then the breaker is open."""
     async with serving(lambda reader, _writer: silent(reader)) as url:
-        client = Client(url, 0.2)
+        client = StoreClient(url, 0.2)
         failed = []
         for _ in range(5):
             failed += await asyncio.gather(*(client.run(write("SET", "a", n)) for n in range(20)), return_exceptions=True)
@@ -160,7 +160,7 @@ async def test_nobody_waits_behind_a_server_that_went_silent() -> None:
 
 async def test_a_reply_that_nobody_asked_for_ends_the_connection_before_somebody_gets_it() -> None:
     async with serving(answering(b"+first\r\n+surplus\r\n", b"+second\r\n")) as url:
-        client = Client(url, 1)
+        client = StoreClient(url, 1)
         await client.run(read("GET", "first"))
         answers = [await client.run(read("GET", "second")) for _ in range(3)]
         assert ["surplus"] not in answers
@@ -168,7 +168,7 @@ async def test_a_reply_that_nobody_asked_for_ends_the_connection_before_somebody
 
 
 async def test_replicas_that_do_not_confirm_make_a_write_unknown_and_leave_reads_alone(store_url: str, database: redis.Redis) -> None:
-    client = Client(store_url, 0.2, replicas=1)
+    client = StoreClient(store_url, 0.2, replicas=1)
     with pytest.raises(StoreUnavailable):
         await client.run(write("SET", "a", 1))
     writing = asyncio.create_task(client.run(write("SET", "a", 2)))

@@ -15,7 +15,7 @@ from identity_service.model.shop import ShopId
 from identity_service.model.visitor import Kind, VisitorId
 from identity_service.store import Store
 from identity_service.store.links import Linkable, LinkCall
-from identity_service.store.redis.client import Client
+from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import Command, Reply, read, write
 from identity_service.store.redis.server import Breaker
 from tests.store.test_scripts import NOW, SHOP, made
@@ -56,7 +56,7 @@ async def test_scripts_come_back_after_the_server_forgot_them(store_url: str, da
 
 async def test_a_store_that_is_away_is_503_and_then_fails_at_once() -> None:
     outcomes: list[str] = []
-    client = Client("unix:///nonexistent/identity.sock", 0.5, observe=lambda _seconds, outcome: outcomes.append(outcome))
+    client = StoreClient("unix:///nonexistent/identity.sock", 0.5, observe=lambda _seconds, outcome: outcomes.append(outcome))
     for _ in range(4):
         with pytest.raises(StoreUnavailable):
             await client.run(write("SET", "a", 1))

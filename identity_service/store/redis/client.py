@@ -17,7 +17,7 @@ from identity_service.store.redis.server import Node, Observe
 from identity_service.store.redis.topology import Sentinels, Single, Topology
 
 
-class Client:
+class StoreClient:
     """`url`: as in `settings.store_url`. `timeout`: seconds. `replicas`: how many must have a write before it counts as done. Use it
     inside one event loop and close it there."""
 
