@@ -104,7 +104,7 @@ class Grants:
             token=kept.text if kept else self._signing.sign(known.visit.shop.shop_id, Kind.PERSISTENT, visitor, known.seconds),
             expires_at=expires,
             linkable=Mode.PERSISTENT in known.visit.shop.policy.linkable and linking is not Choice.REFUSED,
-            opted_out=any(one.record is not None and one.record.opted_out for one in known.states.values()),
+            opted_out=known.opted_out,
             cookie=CookieAct.KEEP if kept else CookieAct.SET,
             refusal=refusal_cookie(known, decision),
             receipt=receipt,
@@ -121,7 +121,7 @@ class Grants:
         grant = Grant(
             consent=Consent(choice.decided_at, choice.source, choice.linking, choice.policy_version, known_by),
             expires=expires,
-            opted_out=decision.sale_share_opt_out,
+            opted_out=decision.sale_share_opt_out or known.opted_out,
             opt_outs_seen=known.opt_outs_at(choice.decided_at),
             receipt=self._receipts.as_stored(receipt),
             receipt_key=key,

@@ -75,7 +75,12 @@ class Visitors:
         view of the visitor."""
         now = Millis(int(self._clock() * 1000))
         tokens = self._tokens.verified(visit.shop, visit.tokens) if tokens is None else tokens
-        return await self._decide(self._without_stale(visit, now), tokens, now, assumed=assumed)
+        visit = self._without_stale(visit, now)
+        by_one = len(tokens) == 1 and tokens[0].kind is Kind.PERSISTENT and visit.asked is Asked.NOTHING and not visit.signals
+        if assumed and by_one and (decided := await self._decide_by_grant(visit, tokens[0], now)):
+            return decided
+        known = await self.look_up(visit, tokens, now, assumed=assumed)
+        return known, decide(visit.shop.policy, known.facts())
 
     async def confirm_read(self, known: Known) -> None:
         """Confirms what was read, for decisions that write nothing: a write would detect a stale server. Raises StoreUnavailable."""
@@ -100,24 +105,17 @@ class Visitors:
             return False
         return signal.decided_at <= now - (self._refusal_life if refuses else self._consent_life)
 
-    async def _decide(self, visit: Visit, tokens: list[Token], now: Millis, *, assumed: bool = False) -> tuple[Known, Decision]:
-        """Looks up and decides. The ID of cookieless mode is looked up only if the token's living grant does not decide alone."""
-        if len(tokens) == 1 and tokens[0].kind is Kind.PERSISTENT and visit.asked is Asked.NOTHING and not visit.signals:
-            known = await self._known_by_grant(visit, tokens[0], now, assumed=assumed)
-            decision = decide(visit.shop.policy, known.facts()) if known else None
-            if known and decision and decision.mode is not Mode.COOKIELESS:
-                return known, decision
-        known = await self.look_up(visit, tokens, now, assumed=assumed)
-        return known, decide(visit.shop.policy, known.facts())
-
-    async def _known_by_grant(self, visit: Visit, token: Token, now: Millis, *, assumed: bool) -> Known | None:
-        """None without a grant of the person. A grant of the shop also depends on marks of the client's derived ID."""
-        [state] = await self._states(visit.shop, [token.visitor], now // 1000, assumed=assumed)
+    async def _decide_by_grant(self, visit: Visit, token: Token, now: Millis) -> tuple[Known, Decision] | None:
+        """By this worker's cached view of the token's visitor alone, without the ID of cookieless mode. None if that ID may matter: without
+        a grant of the person, or if the grant does not decide. The opt-outs of the client's other IDs are not seen."""
+        [state] = await self._states(visit.shop, [token.visitor], now // 1000, assumed=True)
         record = state.record
         if record is None or not record.granted or (record.consent and record.consent.is_of_the_shop):
             return None
         own = CookielessId(token.visitor, token.kind, token.issued_at, record.expires)
-        return known_of(visit, now, [token], own, {token.visitor: state})
+        known = known_of(visit, now, [token], own, {token.visitor: state})
+        decision = decide(visit.shop.policy, known.facts())
+        return None if decision.mode is Mode.COOKIELESS else (known, decision)
 
     async def _states(self, shop: Shop, visitors: list[VisitorId], now: int, *, assumed: bool) -> list[VisitorState]:
         """`assumed`: one visitor as this worker has it cached. The write must check it."""
@@ -137,7 +135,8 @@ class Visitors:
         return replace(known, derived=derived.visitor) if derived else known
 
     async def _identify(self, visit: Visit, tokens: list[Token], now: Millis) -> Identity:
-        known, decision = await self._decide(visit, tokens, now)
+        known = await self.look_up(visit, tokens, now)
+        decision = decide(visit.shop.policy, known.facts())
         withdrawn = self._ids_to_withdraw(known, decision)
         receipt = self._refusal_receipt(known, decision, withdrawn)
         await self._withdraw(known, withdrawn, receipt)

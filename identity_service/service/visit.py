@@ -191,6 +191,11 @@ class Known(Struct, frozen=True):
     def seconds(self) -> int:
         return self.now // 1000
 
+    @property
+    def opted_out(self) -> bool:
+        """Of sale and sharing, with any ID that the visit names or its client has."""
+        return any(state.record is not None and state.record.opted_out for state in self.states.values())
+
     def opt_outs_at(self, moment: Millis) -> OptOutsSeen:
         """The opt-outs of this visit, as seen at `moment`."""
         surroundings = self.visit.surroundings

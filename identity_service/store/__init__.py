@@ -16,14 +16,13 @@ from identity_service.store.labels import LabelStore
 from identity_service.store.links import LinkStore
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import write
-from identity_service.store.remembered import AssumedVisitors
 from identity_service.store.removals import RemovalStore
 from identity_service.store.repair import Repair
 from identity_service.store.sales import SaleStore
 from identity_service.store.salts import SaltStore
 from identity_service.store.schema import VERSION, Schema, SeenMark, examine_marks
 from identity_service.store.sweep import Sweep
-from identity_service.store.visitors import NOTHING, VisitorStore
+from identity_service.store.visitors import NOTHING, AssumedVisitors, VisitorStore
 
 DAY = 86_400
 

@@ -18,7 +18,7 @@ from identity_service.store.keys import Keys
 from identity_service.store.labels import LabelStore
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import call, read
-from identity_service.store.remembered import AssumedVisitors
+from identity_service.store.visitors import AssumedVisitors
 
 LETTERS = {
     EventType.CLICK: "c",

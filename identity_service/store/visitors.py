@@ -1,6 +1,7 @@
 """Visitor records: reading their state, granting, touching and receipts."""
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 from msgspec import Struct
 
@@ -12,22 +13,54 @@ from identity_service.model.visitor import LAPSED, Kind, VisitorId, VisitorRecor
 from identity_service.store.keys import PIECE_LENGTH, Keys, VisitorKeys, sales_in
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import call, read, write
-from identity_service.store.remembered import AssumedVisitors, Stored
 
+MOST_VISITORS = 4_096
+DECISIVE = 10
+"""How many of a record's fields, from the first, decide about a visitor; the scripts read the same ones."""
 MOST_READS = 12
 """How often a call may find that the visitor holds something else than was read, or told."""
 NAME_LENGTH = 23
 """Characters of a handle's name; the record's own fields are one letter each."""
-
 FIELDS = ("k", "x", "g", "s", "n", "v", "w", "o", "t", "b", "f", "l", "e", "q", "d", "m", "i", "c", "j")
 """kind, expires, granted at, source, linking, policy version, sale/share opt-out, GPC first seen at, DNT first seen at, digest of the
 bridged visitor: those decide. Then first seen, last seen, number of emails, receipt key, first characters of the signal's digest, whether
 another person was erased from it, number of emails without proof, of customer IDs, and of those without proof. Beside
 them r is the newest receipt's ID."""
-
-NOTHING = Stored((None,) * len(FIELDS), None)
 UNKNOWN = VisitorState(None, None)
 """The state of a visitor of whom nothing is stored."""
+
+
+class Stored(Struct, frozen=True, dict=True):
+    """`fields` of the record in their order, None for one that is not there; `gone` as stored."""
+
+    fields: Sequence[str | None]
+    gone: str | None
+
+    @cached_property
+    def decisive(self) -> str:
+        return "\n".join([field or "" for field in (*self.fields[:DECISIVE], self.gone)])
+
+
+class AssumedVisitors:
+    """`nothing`: what is assumed of a visitor that was never read."""
+
+    def __init__(self, nothing: Stored) -> None:
+        self._nothing = nothing
+        self._held: dict[str, Stored] = {}
+
+    def of(self, digest: str) -> Stored:
+        return self._held.get(digest, self._nothing)
+
+    def remember(self, digest: str, stored: Stored) -> None:
+        """Nothing is remembered of a visitor of whom nothing is stored."""
+        self._held.pop(digest, None)
+        if stored is not self._nothing:
+            self._held[digest] = stored
+        if len(self._held) > MOST_VISITORS:
+            del self._held[next(iter(self._held))]
+
+
+NOTHING = Stored((None,) * len(FIELDS), None)
 
 
 class StoredReceipt(Struct, frozen=True):

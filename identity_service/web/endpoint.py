@@ -23,6 +23,7 @@ from identity_service.service.counters import LoggedCall
 from identity_service.web.auth import authenticate, bearer, count_wrong_key
 from identity_service.web.bodies import (
     NOTHING,
+    KeyMembers,
     Size,
     all_members,
     as_json,
@@ -120,6 +121,8 @@ class Endpoint:
 
     async def _reply(self, scope: Scope, receive: Receive, query: Query) -> Reply:
         services, row = self.services, self.row
+        if row.dialect.plugins and scope["method"] == "HEAD":
+            raise MethodNotAllowed("A HEAD request would be logged as a call; send GET or POST.")
         caller: Caller | None = None
         try:
             key = bearer(scope["state"]["headers"].get("authorization"))
@@ -130,7 +133,9 @@ class Endpoint:
                 caller = authenticate(services.shops, dict(query)["key"])
             raw, textual = await self._text(scope, receive, query, by_header=key is not None)
             if caller is None or key is None:
-                caller = self._by_members(raw, dict(query))
+                members = key_members(raw)
+                caller = self._by_members(members, dict(query))
+                caller = self._with_private_key(caller, members, dict(query))
                 self._check_keys(caller)
             return await row.handler(self._call(scope, query, caller, raw, textual))
         except ServiceError as error:
@@ -150,8 +155,6 @@ class Endpoint:
         row, limits = self.row, self.services.limits
         textual = False
         if row.dialect.plugins and scope["method"] != "POST":
-            if scope["method"] == "HEAD":
-                raise MethodNotAllowed("A HEAD request would be logged as a call; send GET or POST.")
             raw, textual = as_json(query), True
         else:
             raw = await read_body(scope["state"]["headers"], receive, limits.most(row.size, by_header=by_header)) if row.body else b""
@@ -160,23 +163,24 @@ class Endpoint:
         check_text(raw, limits.depth)
         return (with_bounded_numbers(with_whole_texts(raw)) if row.consent or row.dialect.plugins else raw), textual
 
-    def _by_members(self, raw: bytes, query: Mapping[str, str]) -> Caller:
-        """The caller by the keys in the body or the query. Raises Unauthorized, and Forbidden for a private key in a query. In the
-        dialect of plugins, a private key may accompany a public one, also in a query."""
-        members, dialect, shops = key_members(raw), self.row.dialect, self.services.shops
+    def _by_members(self, members: KeyMembers, query: Mapping[str, str]) -> Caller:
+        """The caller by the key in the body or the query. Raises Unauthorized, and Forbidden for a private key in a query."""
         key = members.key if members.key is not None else query.get("key")
         if key is None:
-            raise Unauthorized(dialect.no_key)
-        caller = authenticate(shops, key)
-        if not dialect.plugins:
-            if members.key is None and caller.private:
-                raise Forbidden("Logs record URLs, so this private key is no longer secret. Replace it, and send keys in `Authorization`.")
-            return caller
+            raise Unauthorized(self.row.dialect.no_key)
+        caller = authenticate(self.services.shops, key)
+        if not self.row.dialect.plugins and members.key is None and caller.private:
+            raise Forbidden("Logs record URLs, so this private key is no longer secret. Replace it, and send keys in `Authorization`.")
+        return caller
+
+    def _with_private_key(self, caller: Caller, members: KeyMembers, query: Mapping[str, str]) -> Caller:
+        """The same shop's caller by its private key, if plugins send one beside the public key. Raises Unauthorized if it is none of the
+        shop's."""
         beside = members.private_key if members.private_key is not None else query.get("private_key")
-        if not isinstance(beside, str) or beside in {"", *NOTHING}:
+        if not self.row.dialect.plugins or not isinstance(beside, str) or beside in {"", *NOTHING}:
             return caller
-        private = authenticate(shops, beside)
-        return private if private.private and private.shop is caller.shop else authenticate(shops, None)
+        private = authenticate(self.services.shops, beside)
+        return private if private.private and private.shop is caller.shop else authenticate(self.services.shops, None)
 
     def _call(self, scope: Scope, query: Query, caller: Caller, raw: bytes, textual: bool) -> Call:
         """Raises Forbidden for a page of anybody else; RateLimited and Invalid as `_body`."""

@@ -209,7 +209,6 @@ async def test_a_server_that_says_auto_has_no_session(shopper: Shopper, database
     [
         ("POST", "product/add"),
         ("GET", 'product/remove?key=demo-public-key&private_key=demo-private-key&products=["12793"]'),
-        ("GET", "client/account/info?key=demo-public-key&private_key=demo-private-key"),
         ("POST", "products"),
         ("POST", "pages"),
         ("DELETE", 'products?key=demo-public-key&private_key=demo-private-key&products=["12"]'),
@@ -363,3 +362,19 @@ async def test_a_price_of_a_few_bytes_never_makes_a_huge_answer(shopper: Shopper
     body = f'{{"key":"{KEY}","sale":1,"products":[{{"id":5,"price":{price}}}]}}'
     await shopper.client.post("/v2/log/sale", content=body, headers=CURL)
     assert len(json.dumps(await read(shopper, "/v1/orders"))) < 1_000
+
+
+@pytest.mark.parametrize("private", ["wrong", "other-private-key", KEY])
+async def test_a_wrong_private_key_beside_a_right_public_one_is_in_the_shops_log(shopper: Shopper, private: str) -> None:
+    body = {"key": KEY, "private_key": private, "query": "shoes"}
+    assert (await shopper.client.post("/v2/log/search", json=body)).status_code == 401
+    [entry] = (await read(shopper, "/v1/calls"))["calls"]
+    assert (entry["call"], entry["outcome"]) == ("log/search", "error")
+
+
+async def test_a_head_is_refused_and_stands_in_no_log(shopper: Shopper) -> None:
+    """A monitor that calls so makes no shop's tracking look broken."""
+    for path, key in (("log/search", KEY), ("privacy/info", KEY), ("log/search", PRIVATE)):
+        answer = await shopper.client.head(f"/v2/{path}?query=x", headers={"authorization": f"Bearer {key}"})
+        assert answer.status_code == 405
+    assert (await read(shopper, "/v1/calls"))["calls"] == []

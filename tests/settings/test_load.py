@@ -5,20 +5,22 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import fields
 
 from identity_service.errors import SettingsError
 from identity_service.model.shop import key_digest
 from identity_service.ops.check import faults, sound_settings
 from identity_service.settings.load import load
-from identity_service.settings.schema import Settings
+from identity_service.settings.schema import Settings, in_words, is_section, is_struct
 from identity_service.settings.toml_file import key_lines
 from identity_service.version import VERSION
 
@@ -641,3 +643,15 @@ def test_the_version_is_the_same_everywhere() -> None:
     told = run("--version")
     assert (told.returncode, told.stdout) == (0, f"identity-service {VERSION}\n")
     assert metadata.version("identity-service") == VERSION
+
+
+def every_type(kind: Any) -> Iterator[Any]:
+    """Of the settings that are no sections."""
+    for one in fields(kind):
+        inner = one.type if not is_section(one.type) or is_struct(one.type) else get_args(one.type)[1]
+        yield from every_type(inner) if is_struct(inner) else [inner]
+
+
+def test_each_setting_says_in_words_what_it_takes() -> None:
+    """A bound that is missing would end the check in a fault of its own."""
+    assert all(in_words(kind) for kind in every_type(Settings))

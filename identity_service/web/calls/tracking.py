@@ -339,8 +339,9 @@ async def log_shopify_sale(call: Call) -> Reply:
     """The order without its products: a private key says them, and its first call replaces this one's."""
     unread = Unread()
     reported = ReportedSale(Sale(sale_id(call.body.sale, "sale"), (), _now(call)), [], _claimed_proof(call), call.private, None)
-    logged = await call.services.sales.log(tracking_visit(call, unread), reported)
-    return _log_and_answer(call, logged.subject, unread)
+    subject = (await call.services.sales.log(tracking_visit(call, unread), reported)).subject
+    await keep_opt_out(call, subject.visitor if subject.signed else None)
+    return _log_and_answer(call, subject, unread)
 
 
 async def account_info(call: Call) -> Reply:
