@@ -28,6 +28,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    thorough = [one for one in items if one.get_closest_marker("thorough")]
+    if thorough and not config.getoption("--long"):
+        config.hook.pytest_deselected(items=thorough)
+        items[:] = [one for one in items if one not in set(thorough)]
     if SOAK not in config.getoption("markexpr"):
         for item in (one for one in items if one.get_closest_marker(SOAK)):
             item.add_marker(pytest.mark.skip(reason="takes half an hour: pytest -m soak"))

@@ -2,13 +2,21 @@
 
 import mimetypes
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 STUB = "<script>window.__clerk_q=window.__clerk_q||[];window.Clerk=window.Clerk||function(){window.__clerk_q.push(arguments)};</script>"
+
+
+def each(names: Iterable[str], *first: str) -> list[Any]:
+    """Of many that are alike: the `first` in every run, the others with --long."""
+    return [name if name in first else pytest.param(name, marks=pytest.mark.thorough) for name in names]
 
 
 @dataclass

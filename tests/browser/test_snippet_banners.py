@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.browser.banner_pages import EMULATED
 from tests.browser.conftest import fresh_profile
-from tests.browser.pages import Pages
+from tests.browser.pages import Pages, each
 from tests.browser.test_choices_kept import (
     BANNERS,
     CONSENTS,
@@ -195,7 +195,7 @@ SITUATIONS = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(ALL))
+@pytest.mark.parametrize("name", each(sorted(ALL), "cookiebot", "didomi", "gtag", "klaro", "onetrust", "tcf", "vanilla-cookieconsent"))
 def test_a_banner_is_heard_in_every_situation(browser: Browser, shop_pages: Pages, service: Service, name: str, long: bool) -> None:
     for situation, run in itertools.islice(SITUATIONS.items(), None if long else 1):
         case = Case(name, ALL[name], fresh_profile(browser), shop_pages, service, f"/life-{next(numbers)}-{name}")

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.browser.banner_pages import EMULATED
 from tests.browser.conftest import fresh_profile
-from tests.browser.pages import Pages
+from tests.browser.pages import Pages, each
 from tests.browser.test_banner_libraries import KLARO, OSANO, TARTEAUCITRON, VANILLA, ours
 from tests.browser.test_choices_kept import (
     BANNERS,
@@ -121,7 +121,7 @@ STORED = ("klaro", "cookieconsent", "tarteaucitron", "cookiebot", "cookieyes", "
 
 
 @pytest.mark.parametrize("accepted", [False, True], ids=["no", "yes"])
-@pytest.mark.parametrize("name", STORED)
+@pytest.mark.parametrize("name", each(STORED, "klaro", "cookiebot", "wordpress"))
 def test_what_a_banner_kept_before_the_snippet_came_is_heard(profile: BrowserContext, shop_pages: Pages, name: str, accepted: bool) -> None:
     """Its event has passed; the snippet loads after the library, then before it."""
     banner = Buttons(EMULATED[name].body) if name in EMULATED else BANNERS[name]
@@ -174,7 +174,7 @@ def appear(page: Page, way: str) -> None:
     page.wait_for_function(SHOWN)
 
 
-@pytest.mark.parametrize("name", APPEARS)
+@pytest.mark.parametrize("name", each(APPEARS, "klaro", "tcf"))
 def test_a_banner_that_appears_late_is_heard(browser: Browser, shop_pages: Pages, service: Service, name: str, long: bool) -> None:
     """After the opposite choice, so that only a yes that is said now grants."""
     body, banner, then = APPEARS[name]
