@@ -64,8 +64,8 @@ class LimitSettings(Section, frozen=True):
     lookups_per_second: Count
     wrong_keys_per_minute: Count
     burst: Annotated[int, Meta(ge=1, le=100)]
-    client_bytes_per_hour: Annotated[int, Meta(ge=65_536, le=1_000_000_000_000)]
-    public_key_bytes_per_hour: Annotated[int, Meta(ge=65_536, le=1_000_000_000_000)]
+    client_bytes_per_hour: Annotated[int, Meta(ge=65_536, le=1_000_000_000_000_000)]
+    public_key_bytes_per_hour: Annotated[int, Meta(ge=65_536, le=1_000_000_000_000_000)]
     body_bytes: Count
     sale_body_bytes: Count
     lookup_body_bytes: Count
