@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import redis
 
+from identity_service.model.event import SaleLine
 from identity_service.model.shop import ShopId
 from identity_service.store.keys import Keys
-from identity_service.store.sales import packed
+from identity_service.store.sales import packed, packed_lines
 from tests.faults.checker import check
 from tests.faults.connection import Connection
 from tests.faults.history import History, Kind, Outcome
@@ -99,7 +100,7 @@ def click_twice(database: redis.Redis) -> None:
 
 def order_of_the_repetition(database: redis.Redis) -> None:
     key = KEYS.sale_of(SHOP, KEYS.sale_digest(SHOP, "s"))
-    database.set(key, packed(sale_at(database, key) | {"products": '[{"id":"i2","quantity":1}]'}))
+    database.set(key, packed(sale_at(database, key) | {"products": packed_lines([SaleLine("i2")])}))
 
 
 def link_without_pointer(database: redis.Redis) -> None:
