@@ -77,7 +77,7 @@ class Visitors:
         tokens = self._tokens.verified(visit.shop, visit.tokens) if tokens is None else tokens
         visit = self._without_stale(visit, now)
         by_one = len(tokens) == 1 and tokens[0].kind is Kind.PERSISTENT and visit.asked is Asked.NOTHING and not visit.signals
-        if assumed and by_one and (decided := await self._decide_by_grant(visit, tokens[0], now)):
+        if assumed and by_one and (decided := self._decide_by_grant(visit, tokens[0], now)):
             return decided
         known = await self.look_up(visit, tokens, now, assumed=assumed)
         return known, decide(visit.shop.policy, known.facts())
@@ -105,10 +105,10 @@ class Visitors:
             return False
         return signal.decided_at <= now - (self._refusal_life if refuses else self._consent_life)
 
-    async def _decide_by_grant(self, visit: Visit, token: Token, now: Millis) -> tuple[Known, Decision] | None:
+    def _decide_by_grant(self, visit: Visit, token: Token, now: Millis) -> tuple[Known, Decision] | None:
         """By this worker's cached view of the token's visitor alone, without the ID of cookieless mode. None if that ID may matter: without
         a grant of the person, or if the grant does not decide. The opt-outs of the client's other IDs are not seen."""
-        [state] = await self._states(visit.shop, [token.visitor], now // 1000, assumed=True)
+        state = self._store.visitors.assumed(visit.shop.shop_id, token.visitor, now // 1000)
         record = state.record
         if record is None or not record.granted or (record.consent and record.consent.is_of_the_shop):
             return None

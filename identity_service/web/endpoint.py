@@ -120,7 +120,7 @@ class Endpoint:
         await send_reply(send, reply)
 
     async def _reply(self, scope: Scope, receive: Receive, query: Query) -> Reply:
-        services, row = self.services, self.row
+        services, row, fields = self.services, self.row, dict(query)
         if row.dialect.plugins and scope["method"] == "HEAD":
             raise MethodNotAllowed("A HEAD request would be logged as a call; send GET or POST.")
         caller: Caller | None = None
@@ -129,15 +129,15 @@ class Endpoint:
             if key is not None:
                 caller = authenticate(services.shops, key)
                 self._check_keys(caller)
-            elif query and row.dialect.plugins and scope["method"] == "GET" and "key" in dict(query):
-                caller = authenticate(services.shops, dict(query)["key"])
+            elif query and row.dialect.plugins and scope["method"] == "GET" and "key" in fields:
+                caller = authenticate(services.shops, fields["key"])
             raw, textual = await self._text(scope, receive, query, by_header=key is not None)
             if caller is None or key is None:
                 members = key_members(raw)
-                caller = self._by_members(members, dict(query))
-                caller = self._with_private_key(caller, members, dict(query))
+                caller = self._by_members(members, fields)
+                caller = self._with_private_key(caller, members, fields)
                 self._check_keys(caller)
-            return await row.handler(self._call(scope, query, caller, raw, textual))
+            return await row.handler(self._call(scope, fields, caller, raw, textual))
         except ServiceError as error:
             if caller and row.dialect.plugins:
                 services.counters.count_call(caller.shop.shop_id, LoggedCall(row.path, "none", None, error.detail or error.title))
@@ -151,7 +151,7 @@ class Endpoint:
 
     async def _text(self, scope: Scope, receive: Receive, query: Query, *, by_header: bool) -> tuple[bytes, bool]:
         """The members as JSON, within the row's size and depth, and whether their values are text. `by_header`: the key was in the header.
-        Raises TooLarge, UnsupportedMedia, Malformed, and MethodNotAllowed for a HEAD request that would be logged as a call."""
+        Raises TooLarge, UnsupportedMedia and Malformed."""
         row, limits = self.row, self.services.limits
         textual = False
         if row.dialect.plugins and scope["method"] != "POST":
@@ -182,15 +182,16 @@ class Endpoint:
         private = authenticate(self.services.shops, beside)
         return private if private.private and private.shop is caller.shop else authenticate(self.services.shops, None)
 
-    def _call(self, scope: Scope, query: Query, caller: Caller, raw: bytes, textual: bool) -> Call:
+    def _call(self, scope: Scope, query: Mapping[str, str], caller: Caller, raw: bytes, textual: bool) -> Call:
         """Raises Forbidden for a page of anybody else; RateLimited and Invalid as `_body`."""
         row, services, state = self.row, self.services, scope["state"]
         headers, peer = state["headers"], peer_of(scope)
         device = speaks_for_device(caller, scope["method"], headers)
         device |= row.keys is Access.DEVICE and not caller.private and headers.get("origin") != NO_ORIGIN
-        address = None if caller.private else client_address(peer, headers.get(services.proxies.header), services.proxies)
-        client = limited_client(address) if address else caller_source(peer, headers, services.proxies)
-        counted = caller.digest if caller.private else client
+        address, counted = None, caller.digest
+        if not caller.private:
+            address = client_address(peer, headers.get(services.proxies.header), services.proxies)
+            counted = limited_client(address) if address else caller_source(peer, headers, services.proxies)
         body, fault = self._body(caller, counted, raw, textual)
         return Call(
             services=services,
@@ -201,7 +202,7 @@ class Endpoint:
             address=address if device else None,
             region=_region(services, peer, headers) if device else None,
             headers=headers,
-            query=dict(query) if row.query else {},
+            query=query if row.query else {},
             parameters=scope.get("path_params", {}),
             members=all_members(raw) if row.free else {},
             body=body,

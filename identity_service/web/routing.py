@@ -9,6 +9,7 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import NotFound
+from identity_service.server.problems import is_tracking
 from identity_service.web.endpoint import Endpoint
 
 
@@ -75,6 +76,6 @@ class ByRawPath:
 
 
 async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 an ASGI application
-    if scope["path"].startswith(("/v2/", "/v3/")):
+    if is_tracking(scope["path"]):
         raise NotFound("This service does not have this call: it tracks visitors and keeps no catalogue.")
     raise NotFound("There is no such address; /docs lists them all.")
