@@ -166,7 +166,7 @@ def test_lifetimes_in_the_manual_are_the_defaults() -> None:
 
 def test_the_public_key_is_documented_as_it_is() -> None:
     handles = Handles("pepper")
-    key = Keys(handles).handle(ShopId("SHOP"), handles.of_email("SHOP", "a@example.com")).links
+    key = Keys(handles).handle(ShopId("SHOP"), handles.of_email("SHOP", "a@example.com"))
     assert re.fullmatch(r"id:v2:\{SHOP\}:E:[\w-]{22}", key)
     assert "`id:v2:{SHOP}:E:DIGEST`" in MANUAL["store"]
 

@@ -71,8 +71,7 @@ async def _clear_id(store: Store, gone: Gone, keys: VisitorKeys) -> VisitorId | 
     fields, sales = await store.client.run(read("HKEYS", keys.record), read("HKEYS", keys.sales))
     candidates = [sale.get("visitor") for sale in await store.sales.read(gone.shop, sales_in(sales))]
     for name in handle_names(fields):
-        at = store.keys.handle(gone.shop, handle_named(name))
-        [linked] = await store.client.run(read("HKEYS", at.links))
+        [linked] = await store.client.run(read("HKEYS", store.keys.handle(gone.shop, handle_named(name))))
         candidates += linked  # sales among them, which have no visitor's digest
     return next((VisitorId(one) for one in candidates if one and store.keys.visitor_digest(gone.shop, one) == gone.digest), None)
 

@@ -67,12 +67,6 @@ class VisitorKeys(Struct, frozen=True):
         return f"{self.record}:sales"
 
 
-class HandleKeys(Struct, frozen=True):
-    """`links` is a hash, visitor → value. Sales that name the handle stand in it as in those of a visitor."""
-
-    links: str
-
-
 class Keys:
     def __init__(self, handles: Handles) -> None:
         self._digest = handles.digest
@@ -87,8 +81,9 @@ class Keys:
     def visitor_of(self, shop: ShopId, digest: str) -> VisitorKeys:
         return VisitorKeys(digest, of_shop(shop, f"V:{digest}"))
 
-    def handle(self, shop: ShopId, handle: Handle) -> HandleKeys:
-        return HandleKeys(of_shop(shop, f"E:{handle.digest}"))
+    def handle(self, shop: ShopId, handle: Handle) -> str:
+        """The handle's links, a hash, visitor → value. Sales that name the handle stand in it as in those of a visitor."""
+        return of_shop(shop, f"E:{handle.digest}")
 
     def sale_digest(self, shop: ShopId, sale: str) -> str:
         return self._digest("sale", shop, sale)

@@ -51,15 +51,15 @@ class LinkStore:
 
     async def living(self, shop: ShopId, handles: Sequence[Handle], now: int) -> list[list[Link]]:
         """The links of each handle, newest first."""
-        replies = await self._client.read_many([read("HGETALL", self._keys.handle(shop, handle).links) for handle in handles])
+        replies = await self._client.read_many([read("HGETALL", self._keys.handle(shop, handle)) for handle in handles])
         return [living_links(links_in(stored), now) for stored in replies]
 
     async def link(self, asked: LinkCall) -> None:
         """Raises ConsentRequired, or Invalid where a cap is reached: then nothing was written; or StoreUnavailable: then perhaps."""
         for _ in range(MOST_YIELDS):
-            of, at = self._keys.visitor(asked.shop, asked.linkable.visitor), self._keys.handle(asked.shop, asked.handle)
+            of, links = self._keys.visitor(asked.shop, asked.linkable.visitor), self._keys.handle(asked.shop, asked.handle)
             keys, arguments = self.keys_giving_way(asked), self.arguments(asked)
-            [reply] = await self._client.run(call("link", (at.links, of.record, of.gone, *keys), *arguments))
+            [reply] = await self._client.run(call("link", (links, of.record, of.gone, *keys), *arguments))
             outcome, *rest = map(str, reply)
             if outcome == "ok":
                 return
@@ -80,13 +80,13 @@ class LinkStore:
         """A key of each: the record of a visitor that gives way at the handle, the links of a handle that does at the visitor."""
         pairs = zip(asked.giving_way[::3], asked.giving_way[1::3], strict=True)
         return [
-            self._keys.visitor(asked.shop, who).record if place == "handle" else self._keys.handle(asked.shop, handle_named(who)).links
+            self._keys.visitor(asked.shop, who).record if place == "handle" else self._keys.handle(asked.shop, handle_named(who))
             for place, who in pairs
         ]
 
     async def unlink(self, shop: ShopId, handle: Handle, visitor: VisitorId, now: int, *, only: str = "") -> bool:
         """Returns whether there was a link. `only`: as it must still be stored, or it stays."""
-        keys = (self._keys.handle(shop, handle).links, self._keys.visitor(shop, visitor).record, self._keys.rewrite(shop))
+        keys = (self._keys.handle(shop, handle), self._keys.visitor(shop, visitor).record, self._keys.rewrite(shop))
         [existed] = await self._client.run(call("unlink", keys, visitor, handle.name, now, only))
         return bool(existed)
 

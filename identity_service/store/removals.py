@@ -84,19 +84,19 @@ class RemovalStore:
 
     async def links_at(self, shop: ShopId, handle: Handle) -> list[Link]:
         """All that an erasure by the handle takes: also those that have ended, and were not swept yet."""
-        [stored] = await self._client.run(read("HGETALL", self._keys.handle(shop, handle).links))
+        [stored] = await self._client.run(read("HGETALL", self._keys.handle(shop, handle)))
         return [parse_link(visitor, value) for visitor, value in links_in(stored).items()]
 
     async def count_links(self, shop: ShopId, names: Sequence[str], visitor: VisitorId) -> int:
         """At how many of the handles the visitor is linked."""
         keys = [self._keys.handle(shop, handle_named(name)) for name in names]
-        return sum(await self._client.read_many([read("HEXISTS", one.links, visitor) for one in keys]))
+        return sum(await self._client.read_many([read("HEXISTS", one, visitor) for one in keys]))
 
     async def erase(self, shop: ShopId, handle: Handle, at: Millis, *, unproven: bool = False) -> Erased:
         """Visitors that this handle alone holds by proof go whole; others lose only this link. Orders lose the handle. `unproven`: those
         that it holds without proof, and nobody by proof, go whole, too. `at` is made no earlier than what is there now: another worker's
         clock may be ahead."""
-        [fields] = await self._client.run(read("HGETALL", self._keys.handle(shop, handle).links))
+        [fields] = await self._client.run(read("HGETALL", self._keys.handle(shop, handle)))
         links, digests = [parse_link(visitor, value) for visitor, value in links_in(fields).items()], sales_in(fields)
         stored = await self._client.read_many([read_head(self._keys.sale_of(shop, digest)) for digest in digests])
         seconds = max([0, *(link.last_seen for link in links), *(int(unpacked(sale)["time"]) for sale in stored if sale)])
@@ -135,11 +135,11 @@ class RemovalStore:
         raise StoreUnavailable(CHANGING)
 
     async def _scrub(self, shop: ShopId, handle: Handle, at: Millis) -> None:
-        keys = self._keys.handle(shop, handle)
-        [fields] = await self._client.run(read("HKEYS", keys.links))
+        links = self._keys.handle(shop, handle)
+        [fields] = await self._client.run(read("HKEYS", links))
         if digests := sales_in(fields):
             sales = [self._keys.sale_of(shop, digest) for digest in digests]
-            places = (keys.links, self._keys.rewrite(shop), *sales)
+            places = (links, self._keys.rewrite(shop), *sales)
             await self._client.run(call("scrub_sales", places, handle.name, at // 1000, *digests))
 
     async def _held_by(self, shop: ShopId, visitors: Sequence[VisitorId], first: str | None = None) -> list[Held]:
@@ -159,7 +159,6 @@ class RemovalStore:
     def _declared(self, shop: ShopId, visitor: VisitorId, held: Held) -> Part:
         """Keys as of `held_of` in the scripts, and what tells them which handles and sales those are."""
         of, handles = self._keys.visitor(shop, visitor), [self._keys.handle(shop, handle_named(name)) for name in held.handles]
-        keys = [of.record, of.gone, of.events, of.receipts, of.sales]
-        keys += [one.links for one in handles]
+        keys = [of.record, of.gone, of.events, of.receipts, of.sales, *handles]
         keys += [self._keys.sale_of(shop, sale) for sale in held.sales]
         return keys, (len(handles), *held.handles, *held.sales)

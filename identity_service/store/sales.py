@@ -222,8 +222,7 @@ class SaleStore:
         groups.append([text for one, fields in new.leaving.items() for text in (one, *(fields.get(name, "") for name in NAMING))])
         keys += [key for one, fields in new.leaving.items() for key in self._keys_of_leaving(shop, one, fields)]
         for one in new.handles:
-            at = self._keys.handle(shop, one.handle)
-            keys += [at.links, *(self._links.keys_giving_way(one.link) if one.link else ())]
+            keys += [self._keys.handle(shop, one.handle), *(self._links.keys_giving_way(one.link) if one.link else ())]
             groups.append(("1" if one.named else "", *(self._links.arguments(one.link) if one.link else ())))
         return call("sell", keys, *(text for group in groups for text in (len(group), *group)))
 
@@ -232,11 +231,11 @@ class SaleStore:
         if "visitor" in former.fields:
             of = self._keys.visitor(shop, former.fields["visitor"])
             keys += [of.record, of.sales, of.events]
-        return keys + [self._keys.handle(shop, one).links for one in former.handles]
+        return keys + [self._keys.handle(shop, one) for one in former.handles]
 
     def _keys_of_leaving(self, shop: ShopId, digest: str, fields: Mapping[str, str]) -> list[str]:
         lists = [self._keys.visitor(shop, VisitorId(fields["visitor"])).sales] if "visitor" in fields else []
-        return [self._keys.sale_of(shop, digest), *lists, *(self._keys.handle(shop, handle_named(name)).links for name in names_in(fields))]
+        return [self._keys.sale_of(shop, digest), *lists, *(self._keys.handle(shop, handle_named(name)) for name in names_in(fields))]
 
     async def amend(self, shop: ShopId, sale: str, change: Callable[[dict[str, str]], tuple[Mapping[str, str], T] | None]) -> T | None:
         """Puts what `change` makes of a sale in its place, and asks it anew where the sale has changed meanwhile; returns what it tells
@@ -269,7 +268,7 @@ class SaleStore:
 
     async def of_handle(self, shop: ShopId, handle: Handle) -> list[str]:
         """Digests of the sales that name the handle."""
-        [fields] = await self._client.run(read("HKEYS", self._keys.handle(shop, handle).links))
+        [fields] = await self._client.run(read("HKEYS", self._keys.handle(shop, handle)))
         return sales_in(fields)
 
     async def read(self, shop: ShopId, digests: Sequence[str]) -> list[dict[str, str]]:

@@ -15,7 +15,7 @@ from identity_service.model.shop import ShopId
 from identity_service.model.visitor import VisitorId
 from identity_service.settings.store_url import place_of
 from identity_service.store.failures import Failures
-from identity_service.store.keys import PREFIX, SWEEP, HandleKeys, Keys
+from identity_service.store.keys import PREFIX, SWEEP, Keys
 from identity_service.store.links import LinkStore
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import call, read
@@ -73,14 +73,14 @@ class Sweep:
     async def _clean(self, handles: Sequence[tuple[ShopId, str]], now: Callable[[], Millis]) -> int:
         keys = [self._keys.handle(shop, Handle(HandleKind.EMAIL, digest)) for shop, digest in handles]
         time = now() // 1000 - MARGIN
-        asked = [self._client.run(call("ended_links", [one.links], time, MOST_ENDED, reads=True)) for one in keys]  # of any shops
+        asked = [self._client.run(call("ended_links", [one], time, MOST_ENDED, reads=True)) for one in keys]  # of any shops
         taken = 0
         for (shop, digest), one, [pairs] in zip(handles, keys, await asyncio.gather(*asked), strict=True):
             if pairs:
                 taken += await self._take(shop, digest, one, dict(zip(pairs[::2], pairs[1::2], strict=True)), now)
         return taken
 
-    async def _take(self, shop: ShopId, digest: str, keys: HandleKeys, ended: Mapping[str, str], now: Callable[[], Millis]) -> int:
+    async def _take(self, shop: ShopId, digest: str, key: str, ended: Mapping[str, str], now: Callable[[], Millis]) -> int:
         """A link that the visitor's record still points to is unlinked; mostly the record has ended, too."""
         handles = [Handle(kind, digest) for kind in HandleKind]
         records = [self._keys.visitor(shop, visitor).record for visitor in ended]
@@ -92,5 +92,5 @@ class Sweep:
                     taken += await self._links.unlink(shop, handle, VisitorId(visitor), now() // 1000, only=link)
             unpointed += [] if any(found) else [visitor, link]
         if unpointed:
-            await self._client.run(call("forget_unchanged", [keys.links], *unpointed))
+            await self._client.run(call("forget_unchanged", [key], *unpointed))
         return taken + len(unpointed) // 2

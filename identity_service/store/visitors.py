@@ -145,7 +145,7 @@ class VisitorStore:
         """A script that also changes the links of its visitor. It must be told which those are, and tells where they are others."""
         names: list[str] = []
         for _ in range(MOST_READS):
-            links = [self._keys.handle(shop, handle_named(name)).links for name in names]
+            links = [self._keys.handle(shop, handle_named(name)) for name in names]
             [[outcome, *found]] = await self._client.run(call(script, (*places, *links), *arguments, *names))
             if outcome != "otherwise":
                 return str(outcome)

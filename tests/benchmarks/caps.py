@@ -112,7 +112,7 @@ async def link_at_a_full_handle(desk: Desk) -> Call:
 
 async def link_where_all_have_ended(desk: Desk) -> Call:
     visitor, handle, store = await desk.grant(), await desk.full_handle(), desk.services.store
-    key = store.keys.handle(desk.shop.shop_id, handle).links
+    key = store.keys.handle(desk.shop.shop_id, handle)
     for one in await store.removals.links_at(desk.shop.shop_id, handle):
         await store.client.run(write("HSET", key, one.visitor, "1000000000 0 60 lv"))
     return lambda: desk.link(handle, visitor)

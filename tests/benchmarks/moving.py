@@ -28,7 +28,7 @@ def plant(url: str, links: int) -> None:
             with client.pipeline(transaction=False) as pipe:
                 for number in range(start, min(start + 1000, links)):
                     visitor, handle = secrets.token_urlsafe(16), handles.of_customer(SHOP, f"c{number}")
-                    record, linked = keys.visitor(SHOP, visitor).record, keys.handle(SHOP, handle).links
+                    record, linked = keys.visitor(SHOP, visitor).record, keys.handle(SHOP, handle)
                     proof = {"r": secrets.token_urlsafe(16), "q": secrets.token_urlsafe(16), handle.name: "v"}
                     pipe.hset(
                         record, mapping={"k": "p", "l": now, "f": now, "x": now + LIFE, "g": now * 1000, "s": "plain", "c": 1} | proof

@@ -280,7 +280,7 @@ class Linker:
         return dict(found)
 
     def flag(self, visitor: str, name: Handle) -> str | None:
-        link = self.database.hget(self.store.keys.handle(SHOP, name).links, visitor)
+        link = self.database.hget(self.store.keys.handle(SHOP, name), visitor)
         return None if link is None else str(link)[-1]
 
     def counted(self, visitor: str) -> dict[str, int]:

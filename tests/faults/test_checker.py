@@ -57,7 +57,7 @@ def found(running: RunningService, history: History) -> set[str]:
 
 
 def links_of(email: str) -> str:
-    return KEYS.handle(SHOP, HANDLES.of_email(SHOP, email)).links
+    return KEYS.handle(SHOP, HANDLES.of_email(SHOP, email))
 
 
 def test_nothing_is_found_where_nothing_was_planted(running: RunningService, database: redis.Redis) -> None:
@@ -109,7 +109,7 @@ def link_without_pointer(database: redis.Redis) -> None:
 
 def link_of_another_shop(database: redis.Redis) -> None:
     other = ShopId("other")
-    database.hset(KEYS.handle(other, HANDLES.of_email(other, "p@example.com")).links, "v", LINK)
+    database.hset(KEYS.handle(other, HANDLES.of_email(other, "p@example.com")), "v", LINK)
 
 
 def grant_taken_back(database: redis.Redis) -> None:

@@ -115,11 +115,11 @@ class World:
         return False
 
     def linked(self, handle: Handle, visitor: VisitorId) -> bool:
-        return bool(self.database.hexists(self.store.keys.handle(SHOP, handle).links, visitor))
+        return bool(self.database.hexists(self.store.keys.handle(SHOP, handle), visitor))
 
     def links(self, handle: Handle) -> dict[str, str]:
         """Visitor → letter of its proof."""
-        return {str(visitor): str(link)[-1] for visitor, link in self.database.hgetall(self.store.keys.handle(SHOP, handle).links).items()}
+        return {str(visitor): str(link)[-1] for visitor, link in self.database.hgetall(self.store.keys.handle(SHOP, handle)).items()}
 
     def gone(self, visitor: VisitorId) -> bool:
         return bool(self.database.exists(self.store.keys.visitor(SHOP, visitor).gone))

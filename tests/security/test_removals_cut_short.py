@@ -39,7 +39,7 @@ async def workers(environment: dict[str, str], clock: Clock) -> AsyncIterator[Wo
 
 
 def links_key(application: Application, email: str) -> str:
-    return application.services.store.keys.handle(SHOP, application.services.handles.of_email("demo", email)).links
+    return application.services.store.keys.handle(SHOP, application.services.handles.of_email("demo", email))
 
 
 def found_of(database: redis.Redis, *words: str) -> list[str]:

@@ -46,7 +46,7 @@ async def swept(store: Store, now: int = SWEPT) -> int:
 
 
 def held(store: Store, database: redis.Redis, handle: Handle = EMAIL) -> list[str]:
-    return [str(one) for one in database.hkeys(store.keys.handle(SHOP, handle).links)]
+    return [str(one) for one in database.hkeys(store.keys.handle(SHOP, handle))]
 
 
 @pytest.mark.parametrize("recorded", [False, True])
@@ -188,7 +188,7 @@ async def test_it_takes_links_away_when_memory_is_full(store: Store, database: r
 
 
 async def test_a_handle_with_many_ended_links_is_emptied(store: Store, database: redis.Redis) -> None:
-    links = store.keys.handle(SHOP, EMAIL).links
+    links = store.keys.handle(SHOP, EMAIL)
     await link(store, "living", LATE)
     database.hset(links, mapping={f"v{number}": f"{NOW} 0 100 sv" for number in range(2 * sweep.MOST_ENDED)})
     assert [await swept(store) for _ in range(3)] == [sweep.MOST_ENDED, sweep.MOST_ENDED, 0]
