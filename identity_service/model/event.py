@@ -1,12 +1,11 @@
 """Tracking events (what a visitor saw, clicked and bought), and sales with their lines."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from enum import StrEnum
 from functools import reduce
-from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -25,7 +24,6 @@ MOST_SHOWN_LENGTH = 64
 """Characters of a product ID. Results drop longer ones, because every click without labels searches them."""
 EMAIL = re.compile("[^\\s@\uff20\ufe6b]+([@\uff20\ufe6b]|%40|%ef%bc%a0|%ef%b9%ab)[^\\s@\uff20\ufe6b]+", re.IGNORECASE)
 """It includes the full-width and the small at sign, which some keyboards type."""
-ABSENT_AT_END = re.compile(r"(,(null|false))+\]$")
 
 
 def compact(value: Any) -> str:
@@ -47,10 +45,9 @@ class EventType(StrEnum):
 
 
 class Event(Struct, frozen=True, array_like=True):
-    """Stored as a JSON list of these members, without absent ones at the end. `time`: seconds since 1970. `products`: the one clicked,
-    those shown by results, or those in a basket. `labels`: None if not sent, empty if blank. `api`: the call that filled the element.
-    `text`: the category, the search words, the sale's ID, or the change of a cart. `override`: the ID was typed into the address for a
-    test. `backtracked`: the labels are those of earlier results."""
+    """`time`: seconds since 1970. `products`: the one clicked, those shown by results, or those in a basket. `labels`: None if not sent,
+    empty if blank. `api`: the call that filled the element. `text`: the category, the search words, the sale's ID, or the change of a cart.
+    `override`: the ID was typed into the address for a test. `backtracked`: the labels are those of earlier results."""
 
     type: EventType
     time: int
@@ -65,19 +62,6 @@ class Event(Struct, frozen=True, array_like=True):
         """For exports and pages."""
         members = msgspec.to_builtins(structs.asdict(self)) | ({} if self.products else {"products": None})
         return {name: value for name, value in members.items() if value is not None and value is not False}
-
-    def stored(self) -> str:
-        return ABSENT_AT_END.sub("]", compact(self))
-
-
-event_of: Callable[[str], Event] = msgspec.json.Decoder(Event).decode
-"""The inverse of `Event.stored`."""
-
-
-def events_of(stored: Iterable[str], kind: EventType, most: int | None = None) -> list[Event]:
-    """The first events of one kind. Others are not decoded."""
-    beginning = f'["{kind}",'
-    return [event_of(one) for one in islice((one for one in stored if one.startswith(beginning)), most)]
 
 
 def first_bytes(items: Iterable[T], most: int) -> tuple[T, ...]:

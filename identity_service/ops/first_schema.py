@@ -18,10 +18,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from msgspec import json
+from msgspec import convert, json
+from msgspec.structs import astuple
 
 from identity_service.model.attribution import MOST_CREDIT_BYTES, Credit
-from identity_service.model.event import Event, event_of, lines_of
+from identity_service.model.event import Event, lines_of
 from identity_service.ops.entries import NEVER, StoredKey
 from identity_service.ops.kinds import UnknownKeyError
 from identity_service.store import events
@@ -125,5 +126,5 @@ def _sale(fields: Mapping[bytes, bytes]) -> bytes:
 
 def _event(text: bytes) -> bytes:
     """An event from its members by name. Raises ValueError or TypeError if it is not one."""
-    event = event_of(Event(**json.decode(text)).stored())
+    event = convert(astuple(Event(**json.decode(text))), Event)
     return events.packed(event, event.labels).encode()

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from identity_service.model.attribution import ATTRIBUTED, EXPLANATIONS, ONE_LABEL, Break
-from identity_service.model.event import EventType, events_of
+from identity_service.model.event import EventType
 from identity_service.model.shop import Shop
 from identity_service.model.visitor import VisitorId
 from identity_service.service.counters import LABELLED, MICROS, Counters
@@ -152,7 +152,7 @@ class Orders:
         """Whether an ID one character away clicked a product of the order."""
         bought = {str(line["id"]) for line in order.products if line["id"] is not None}
         for near in await self._store.events.with_events(shop.shop_id, list(one_character_away(str(order.visitor)))):
-            clicks = events_of(await self._store.events.of(shop.shop_id, near), EventType.CLICK)
+            clicks = await self._store.events.of(shop.shop_id, near, kind=EventType.CLICK)
             clicked = {str(product) for click in clicks for product in click.products}
             if clicked & bought:
                 return True

@@ -13,7 +13,6 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from identity_service.model.consent import Millis
-from identity_service.model.event import event_of
 from identity_service.model.handle import Handle, HandleKind, handle_named
 from identity_service.model.link import Link, Proof
 from identity_service.model.shop import Shop
@@ -100,8 +99,8 @@ class Rights:
     async def _count_erasable(self, shop: Shop, visitor: VisitorId, *, besides: str = "") -> Erased:
         """What an erasure of one visitor removes. `besides`: name of a handle whose links are already counted."""
         names = [name for name in await self._store.visitors.pointers(shop.shop_id, visitor) if name != besides]
-        events = await self._store.events.of(shop.shop_id, visitor)
-        return Erased(1, await self._store.removals.count_links(shop.shop_id, names, visitor), len(events))
+        events = await self._store.events.count(shop.shop_id, visitor)
+        return Erased(1, await self._store.removals.count_links(shop.shop_id, names, visitor), events)
 
     async def _links_with_states(self, shop: Shop, handle: Handle) -> list[tuple[Link, VisitorState]]:
         [links] = await self._store.links.living(shop.shop_id, [handle], self._now())
@@ -115,7 +114,7 @@ class Rights:
             "emails": [handle.digest for handle in pointers if handle.kind is HandleKind.EMAIL],
             "customers": [handle.digest for handle in pointers if handle.kind is HandleKind.CUSTOMER],
             "receipts": [receipt.members() for receipt in await self._receipts.of_visitor(shop, visitor)],
-            "events": [event_of(event).members() for event in await self._store.events.of(shop.shop_id, visitor)],
+            "events": [event.members() for event in await self._store.events.of(shop.shop_id, visitor)],
         }
         if record:
             held |= {"mode": record.mode, "first_seen": record.first_seen, "last_seen": record.last_seen, "expires_at": record.expires}

@@ -14,7 +14,7 @@ from msgspec import structs
 from identity_service.errors import ConsentRequired, StoreUnavailable
 from identity_service.model.attribution import Attribution, Break, attribute
 from identity_service.model.cookieless import DAY
-from identity_service.model.event import Event, EventType, Sale, SaleLine, compact, events_of, first_products, total
+from identity_service.model.event import Event, EventType, Sale, SaleLine, compact, first_products, total
 from identity_service.model.handle import Handle
 from identity_service.model.link import LinkSource, Proof
 from identity_service.model.policy import Asked
@@ -127,13 +127,13 @@ class SaleResult:
 
 @dataclass(frozen=True, slots=True)
 class SaleContext:
-    """What is known before a sale is written. `stored`: the sale under its ID. `events`: the visitor's. `assumed`: the view of the
+    """What is known before a sale is written. `stored`: the sale under its ID. `clicks`: the visitor's. `assumed`: the view of the
     visitor by which the subject was found. `session`: the browser's, which a private key's call takes over (`by_token`)."""
 
     subject: Subject
     proof: Proof
     stored: Mapping[str, str]
-    events: Sequence[str] = ()
+    clicks: Sequence[Event] = ()
     assumed: str = ""
     session: str = ""
 
@@ -194,7 +194,7 @@ class Sales:
         subject, former = known.subject, known.stored if reported.private and is_provisional(known.stored) else None
         same = former is not None and subject.visitor is not None and former.get("visitor") == subject.visitor
         sale = replace(reported.sale, time=int(former["time"])) if former and same and "by_token" in former else reported.sale
-        attribution = _attribution(shop, subject, sale, known.events)
+        attribution = _attribution(shop, subject, sale, known.clicks)
         named = reported.handles if subject.personal and (subject.visitor is None or subject.linkable) else ()
         handles = [HandleOfSale(handle, self._link_call(shop, subject, handle, known.proof, reported.sale.time)) for handle in named]
         leaving, told_leaving = dict[str, dict[str, str]](), 0
@@ -304,11 +304,11 @@ def _revenue_by_label(lines: Sequence[SaleLine], labels: Mapping[str, Sequence[s
     return {label: total(revenues) for label, revenues in found.items()}
 
 
-def _attribution(shop: Shop, subject: Subject, sale: Sale, events: Sequence[str]) -> Attribution:
+def _attribution(shop: Shop, subject: Subject, sale: Sale, clicks: Sequence[Event]) -> Attribution:
     if subject.visitor is None:
         return Attribution(missing=Break.NO_VISITOR if subject.personal else Break.NULL_MODE)
     products = [line.product for line in sale.lines if line.creditable and line.product is not None]
-    return attribute(products, events_of(events, EventType.CLICK), sale.time, shop.settings.attribution_days * DAY)
+    return attribute(products, clicks, sale.time, shop.settings.attribution_days * DAY)
 
 
 def _fields(subject: Subject, sale: Sale, handles: Sequence[Handle], attribution: Attribution) -> dict[str, str]:

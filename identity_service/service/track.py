@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from identity_service.errors import ConsentRequired, Invalid, StoreUnavailable
 from identity_service.model.consent import Choice
 from identity_service.model.cookieless import DAY, window_at
-from identity_service.model.event import NEWEST_RESULTS, Event, EventType, events_of
+from identity_service.model.event import NEWEST_RESULTS, Event, EventType
 from identity_service.model.handle import Handle
 from identity_service.model.link import LinkSource, Proof
 from identity_service.model.policy import Asked
@@ -192,8 +192,8 @@ class Tracking:
 
     async def _back_track(self, shop: Shop, visitor: VisitorId, bridged_from: str, click: Event) -> Event:
         """Finds labels in results that were shown before a grant. Other clicks are back-tracked by the script that stores them."""
-        stored = await self._store.events.of_sessions(shop.shop_id, visitor, bridged_from)
-        newest = [results for one in stored for results in events_of(one, EventType.RESULTS, NEWEST_RESULTS)]
+        sessions = await self._store.events.of_sessions(shop.shop_id, visitor, bridged_from, EventType.RESULTS)
+        newest = [results for session in sessions for results in session[:NEWEST_RESULTS]]
         for results in sorted(newest, key=lambda event: -event.time)[:NEWEST_RESULTS]:
             if results.labels and str(click.products[0]) in map(str, results.products):
                 return replace(click, labels=results.labels, api=click.api or results.api, backtracked=True)

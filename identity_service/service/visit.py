@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from identity_service.model.consent import NEVER_SEEN, Choice, EarlierRefusal, Millis, OptOutsSeen, Receipt, Signal
 from identity_service.model.cookieless import DAY, GRACE, Window, derive, window_at
-from identity_service.model.event import event_of
 from identity_service.model.policy import Asked, Decision, Facts, Reason
 from identity_service.model.shop import Shop
 from identity_service.model.token import Token
@@ -153,7 +152,7 @@ class CookielessIds:
 
     async def _in_session(self, shop: Shop, visitor: VisitorId, now: int) -> bool:
         newest = await self._store.events.newest(shop.shop_id, visitor)
-        return newest is not None and event_of(newest).time > now - GRACE
+        return newest is not None and newest.time > now - GRACE
 
 
 def _id_of_previous_window(visitor: VisitorId, window: Window) -> CookielessId:

@@ -10,9 +10,8 @@ from identity_service.model.link import LinkCaps
 from identity_service.model.shop import ShopId
 from identity_service.server.logs import log
 from identity_service.store.counters import ActivityStore
-from identity_service.store.events import EventStore
+from identity_service.store.events import EventStore, LabelStore
 from identity_service.store.keys import Keys
-from identity_service.store.labels import LabelStore
 from identity_service.store.links import LinkStore
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import write

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from identity_service.model.shop import ShopId
+from identity_service.store.events import LabelStore
 from identity_service.store.keys import Keys
-from identity_service.store.labels import LabelStore
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import Command, Part, call, read, write
 
@@ -73,7 +73,7 @@ class ActivityStore:
         """Adds what was gathered: counters by the start of their hour, products seen, log entries oldest first, times of the last calls;
         and gives the labels that were clicked their numbers."""
         clicked = {name.removeprefix(CLICKED) for counts in hours.values() for name in counts if name.startswith(CLICKED)}
-        labels, numbering = self._labels.numbering(shop, sorted(clicked))
+        labels, numbering = self._labels.number(shop, sorted(clicked))
         commands: list[Command] = [numbering] if numbering else []
         for start, counts in hours.items():
             pairs = [text for name, number in counts.items() for text in (name, max(-MOST_COUNTED, min(number, MOST_COUNTED)))]

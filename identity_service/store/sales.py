@@ -186,13 +186,12 @@ class SaleStore:
         self._life = life
         self.most = MOST_SALES
 
-    async def before(self, shop: ShopId, sale: str, visitor: VisitorId, bridged_from: str | None) -> tuple[dict[str, str], list[str]]:
+    async def before(self, shop: ShopId, sale: str, visitor: VisitorId, bridged_from: str | None) -> tuple[dict[str, str], list[Event]]:
         """What a sale is decided from: what an earlier call of it stored, and the visitor's clicks, newest first, then those of the session
         before its grant."""
-        lists = [self._keys.visitor_digest(shop, visitor), *([bridged_from] if bridged_from else [])]
-        events = (read("LRANGE", self._keys.visitor_of(shop, one).events, 0, -1) for one in lists)
-        stored, *found = await self._client.run(read("GET", self._key(shop, sale)), *events)
-        return unpacked(stored), await self._events.told(shop, [event for events in found for event in events], EventType.CLICK)
+        sale_read = read("GET", self._key(shop, sale))
+        stored, *found = await self._client.run(sale_read, *self._events.reading(shop, visitor, bridged_from))
+        return unpacked(stored), await self._events.unpacked(shop, [event for events in found for event in events], EventType.CLICK)
 
     async def sell(self, shop: ShopId, new: NewSale) -> SaleAnswer:
         [[outcome, *rest]] = await self._client.run(self._selling(shop, new))

@@ -16,7 +16,7 @@ from identity_service.model.shop import ShopId
 from identity_service.service import counters
 from identity_service.settings.load import load
 from identity_service.store import counters as stored_counters
-from identity_service.store import labels, sales
+from identity_service.store import events, sales
 from identity_service.store.sales import NewSale, SaleAnswer
 from tests.conftest import Clock, Shopper, shopping
 from tests.stores import sale_at
@@ -93,7 +93,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counters, "MOST_COUNTERS", 2 * COUNTERS)
     monkeypatch.setattr(stored_counters, "MOST_PRODUCTS", PRODUCTS)
     monkeypatch.setattr(stored_counters, "MOST_CALLS", CALLS)
-    monkeypatch.setattr(labels, "MOST_LABELS", LABELS)
+    monkeypatch.setattr(events, "MOST_LABELS", LABELS)
 
 
 @pytest.fixture

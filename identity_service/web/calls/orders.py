@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from identity_service.errors import Invalid, NotFound
 from identity_service.model.attribution import ATTRIBUTED, Break
-from identity_service.model.event import EventType, event_of
+from identity_service.model.event import EventType
 from identity_service.model.visitor import own_visitor_id
 from identity_service.service.health import Rhythm
 from identity_service.service.reports import Order, revenues
@@ -229,7 +229,7 @@ class TrackingHealthAnswer(Struct, frozen=True):
 
 async def events(call: Call) -> Reply:
     visitor = own_visitor_id(call.body.visitor)
-    found = [event_of(stored) for stored in await call.services.store.events.of(call.shop.shop_id, visitor)]
+    found = await call.services.store.events.of(call.shop.shop_id, visitor)
     shown, following = page_of(found, keys_of_times([event.time for event in found]), call.body.cursor, call.body.limit)
     return Reply(EventsAnswer([event.members() | {"time": rfc3339(event.time)} for event in shown], following))
 

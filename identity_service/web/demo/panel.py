@@ -8,7 +8,7 @@ from msgspec import UNSET
 from identity_service.errors import Forbidden, Invalid
 from identity_service.model.attribution import ATTRIBUTED, EXPLANATIONS, Break
 from identity_service.model.cookieless import window_at
-from identity_service.model.event import event_of
+from identity_service.model.event import Event
 from identity_service.model.policy import Asked, Decision, Reason
 from identity_service.model.visitor import Mode, VisitorId
 from identity_service.service.reports import Order
@@ -112,8 +112,7 @@ async def _events(call: Call, subject: PanelSubject) -> list[PanelEvent]:
     return [_event(one, earlier=at >= len(own)) for at, one in enumerate(both)]
 
 
-def _event(stored: str, *, earlier: bool) -> PanelEvent:
-    event = event_of(stored)
+def _event(event: Event, *, earlier: bool) -> PanelEvent:
     return PanelEvent(event.type, rfc3339(event.time), list(event.products), list(event.labels or ()), event.text, earlier)
 
 
@@ -132,9 +131,9 @@ def _order(order: Order) -> PanelOrder:
 async def _earlier(call: Call, subject: PanelSubject) -> EarlierSession | None:
     if subject.visitor or subject.derived is None:
         return None
-    found = await call.services.store.events.of(call.shop.shop_id, subject.derived)
+    found = await call.services.store.events.count(call.shop.shop_id, subject.derived)
     ends = window_at(subject.known.seconds, call.shop.settings.window_days).salt_destroyed_at
-    return EarlierSession(len(found), rfc3339(ends)) if found else None
+    return EarlierSession(found, rfc3339(ends)) if found else None
 
 
 async def _links(call: Call, subject: PanelSubject) -> list[PanelLink] | None:
