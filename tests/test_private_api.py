@@ -14,8 +14,8 @@ USED = {
     ("server/protocol.py", "uvicorn.server"),
     ("server/protocol.py", "._start_asgi_task"),
     ("server/supervisor.py", "uvicorn.supervisors"),
-    ("store/redis/connection.py", "._writer"),
-    ("store/redis/connection.py", "redis.maint_notifications"),
+    ("store/redis/server.py", "._writer"),
+    ("store/redis/server.py", "redis.maint_notifications"),
 }
 """Modules that no documentation of a library names, and members that begin with an underscore. The names of the supervisor's and the
 protocol's methods that are overridden are in those modules."""

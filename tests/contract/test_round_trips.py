@@ -10,8 +10,7 @@ from identity_service.app import Application
 from identity_service.model.shop import ShopId
 from identity_service.settings.schema import Settings
 from identity_service.store.redis.command import DIRECTORY, Command, script
-from identity_service.store.redis.connection import Connection
-from identity_service.store.redis.server import Line
+from identity_service.store.redis.server import Connection, Line
 from tests.conftest import Shopper
 from tests.topologies import Topology
 

@@ -10,8 +10,7 @@ import redis
 from identity_service.errors import StoreUnavailable
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import MOST_COMMANDS, read, write
-from identity_service.store.redis.connection import Connection
-from identity_service.store.redis.server import Line
+from identity_service.store.redis.server import Connection, Line
 
 pytestmark = pytest.mark.anyio
 

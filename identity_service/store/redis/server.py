@@ -1,6 +1,10 @@
-"""One server: a breaker, and connections over which the units of one loop tick go out as one pipeline.
+"""One server: its connections, and a breaker.
 
-Where replicas must confirm what was written, reads have a connection of their own, so that they do not wait behind confirmations.
+Many callers share a connection. The units of one loop tick leave as one pipeline, and replies arrive in the same order. If replicas must
+confirm writes, reads have a connection of their own, so that they do not wait for confirmations.
+
+The library connects, with TLS, login and choice of database. Then this module reads the socket, with the library's parser in C. A
+connection whose replies are late, broken or out of order is closed, and all its callers fail: no caller ever gets another caller's reply.
 """
 
 import asyncio
@@ -10,24 +14,114 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property, partial
 
+import hiredis
+import redis.asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
+
 from identity_service.errors import StoreUnavailable
 from identity_service.store.redis.command import MOST_COMMANDS, Command, Reply, ReplyError, confirm, only_reads, read
-from identity_service.store.redis.connection import Connection
 
+QUIET = MaintNotificationsConfig(enabled=False)
 MOST_IN_FLIGHT = 2
-"""Pipelines at once; what comes meanwhile makes the next one longer, which costs both ends less than many short ones."""
+"""Pipelines at once. Later units make the next one longer, which costs both ends less than many short ones."""
+Landed = Callable[[list[Reply] | None], None]
+"""Called once for each pipeline: with its replies, or with None if the connection was lost before them."""
 Waiter = asyncio.Future[list[Reply]]
 Unit = tuple[Sequence[Command], bytes, Waiter]
-"""Commands, the same as bytes, and who waits for their replies."""
+"""Commands, their bytes, and the future of their replies."""
 FAILURES_TO_OPEN = 5
 OPEN_SECONDS = 1.0
 Observe = Callable[[float, str], None]
-"""Told the seconds that a pipeline took and its outcome: ok, error or open."""
+"""Called with the seconds of a pipeline and its outcome: ok, error or open."""
+
+
+class Connection(asyncio.Protocol):
+    """`timeout`: seconds in which each pipeline must be answered. `lost` is called once, when the connection has ended, with True if it was
+    too slow."""
+
+    def __init__(self, timeout: float, lost: Callable[[bool], None]) -> None:
+        self._timeout = timeout
+        self._lost = lost
+        self._reader = hiredis.Reader(encoding="utf-8", errors="replace", replyError=ReplyError)
+        self._flights: deque[tuple[float, int, Landed]] = deque()
+        self._replies: list[Reply] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._late = False
+
+    async def open(self, url: str) -> None:
+        """Raises StoreUnavailable. `url`: redis://, rediss:// or unix://."""
+        options = {"protocol": 3, "driver_info": None, "retry": Retry(NoBackoff(), 0), "maint_notifications_config": QUIET}
+        try:
+            pool = redis.ConnectionPool.from_url(url, socket_timeout=self._timeout, socket_connect_timeout=self._timeout, **options)
+            self._library = pool.make_connection()  # type: ignore[no-untyped-call]
+            async with asyncio.timeout(self._timeout):
+                await self._library.connect()
+            self._transport = self._library._writer.transport  # the library has no public way to a socket that is logged in
+            if self._transport.is_closing():
+                raise ConnectionError
+            self._transport.set_protocol(self)
+            self._loop = asyncio.get_running_loop()
+        except Exception as error:
+            raise StoreUnavailable from error
+
+    def send(self, packed: bytes, count: int, landed: Landed) -> None:
+        """`count`: the number of replies to the packed commands."""
+        if self._transport.is_closing():
+            self._loop.call_soon(landed, None)
+            return
+        deadline = self._loop.time() + self._timeout
+        self._flights.append((deadline, count, landed))
+        self._transport.write(packed)
+        if self._timer is None:
+            self._timer = self._loop.call_at(deadline, self._check)
+
+    def close(self) -> None:
+        """Fails the pipelines that wait for replies."""
+        self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._reader.feed(data)
+            while (reply := self._reader.gets()) is not False:
+                if not isinstance(reply, hiredis.PushNotification):
+                    self._receive(reply)
+        except (hiredis.HiredisError, IndexError):  # a reply in no known form, or one that nobody asked for
+            self.close()
+
+    def _receive(self, reply: Reply) -> None:
+        _, count, landed = self._flights[0]
+        self._replies.append(reply)
+        if len(self._replies) == count:
+            replies, self._replies = self._replies, []
+            self._flights.popleft()
+            landed(replies)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 all callers fail alike
+        if self._timer:
+            self._timer.cancel()
+        self._library._writer = None  # closed here, not by the library
+        flights, self._flights = self._flights, deque()
+        self._lost(self._late)
+        for _, _, landed in flights:
+            landed(None)
+
+    def _check(self) -> None:
+        self._timer = None
+        if not self._flights:
+            return
+        deadline = self._flights[0][0]
+        if deadline <= self._loop.time():
+            self._late = True
+            self.close()
+        else:
+            self._timer = self._loop.call_at(deadline, self._check)
 
 
 class Line:
-    """For one event loop. Connects when it is first needed, and again after a loss. `began` may refuse a pipeline (False); `ended` is told
-    whether it was answered. `replicas`: how many must have what was written, or the writers hear StoreUnavailable."""
+    """For one event loop. Connects at the first unit, and again after a loss. `began` returns False to refuse a pipeline. `ended` gets the
+    seconds of a pipeline, and whether it was answered. `replicas`: how many must have a write, or its caller gets StoreUnavailable."""
 
     def __init__(self, url: str, timeout: float, replicas: int, began: Callable[[], bool], ended: Callable[[float, bool], None]) -> None:
         self._url = url
@@ -51,14 +145,14 @@ class Line:
         return not self._waiting and not self._in_flight
 
     def submit(self, unit: Sequence[Command]) -> asyncio.Future[list[Reply]]:
-        """A caller that is cancelled leaves its unit in the pipeline."""
+        """The unit of a cancelled caller stays in the pipeline."""
         future: asyncio.Future[list[Reply]] = self._loop.create_future()
         self._waiting.append((unit, b"".join([command.packed() for command in unit]), future))
         self._schedule()
         return future
 
     def close(self) -> None:
-        """Whoever waits fails."""
+        """Fails all units."""
         if self._connecting:
             self._connecting.cancel()
         if self._connection:
@@ -133,7 +227,7 @@ class Line:
             start = end
 
     def _answer(self, unit: Sequence[Command], replies: list[Reply], future: Waiter) -> None:
-        """A server that has lost scripts gets their calls once more, with the sources."""
+        """Repeats calls of scripts that the server has lost, with their sources."""
         missing = [index for index, reply in enumerate(replies) if isinstance(reply, ReplyError) and unit[index].is_missing(reply)]
         if missing:
             again = self.submit([unit[index].with_source() for index in missing])
@@ -142,7 +236,7 @@ class Line:
             future.set_result(replies)
 
     def _lost(self, late: bool) -> None:
-        """A server that is too slow for those in flight is so for those who wait, too; after a reset they may have better luck."""
+        """A server that is too slow for one pipeline is too slow for the next, too. After a reset the next may be answered."""
         self._connection = None
         if late:
             self._fail_waiting()
@@ -171,7 +265,7 @@ def _fail(units: list[Unit]) -> None:
 
 
 class Breaker:
-    """Opens after five failures in a row; after a second one call at a time may try again."""
+    """Opens after five failures in a row. From then on one call a second may try again."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -214,12 +308,12 @@ class Node:
             self._reading = Line(url, timeout, 0, self._began, self._ended)
 
     def submit(self, unit: Sequence[Command]) -> Awaitable[list[Reply]]:
-        """A reply for each command, errors in their places. Raises StoreUnavailable."""
+        """Returns a reply for each command, an error among them as a ReplyError. Raises StoreUnavailable."""
         line = self._reading if self._reading is not self._writing and only_reads(unit) else self._writing
         return line.submit(unit)
 
     async def run(self, *unit: Command) -> list[Reply]:
-        """Raises StoreUnavailable also for an error in a reply."""
+        """Raises StoreUnavailable, also if a reply is an error."""
         replies = await self.submit(unit)
         for reply in replies:
             if isinstance(reply, ReplyError):
