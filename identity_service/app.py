@@ -35,8 +35,8 @@ from identity_service.service.reports import FigureReader, Orders
 from identity_service.service.returns import Returns
 from identity_service.service.rights import Rights
 from identity_service.service.sell import Sales
-from identity_service.service.tokens import Tokens
 from identity_service.service.track import Subjects, Tracking
+from identity_service.service.visit import Tokens
 from identity_service.settings.schema import Settings, ShopSettings, StoreSettings
 from identity_service.store import Clock, Retention, Store
 from identity_service.store.counters import HOUR

@@ -1,5 +1,5 @@
 """Every way in which a call can fail, one class each under one root. `server/problems.py` writes them as answers, which
-`web.call.error_reply` sends."""
+`web.endpoint.error_reply` sends."""
 
 
 class ServiceError(Exception):

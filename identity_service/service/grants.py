@@ -44,20 +44,9 @@ class LinkingRefusals:
         await self._store.visitors.refuse_linking(known.visit.shop.shop_id, visitor, kind, expires, known.seconds, None, new_receipt_key())
 
 
-def refuses_links(known: Known) -> bool:
-    return bool(_refusals(known))
-
-
-def _refusals(known: Known) -> list[Signal]:
-    """The refusals of links that are not older than the stored consent."""
-    consent = known.record.consent if known.record else None
-    refusals = [signal for signal in known.visit.signals if signal.linking is Choice.REFUSED]
-    return [signal for signal in refusals if consent is None or not signal.is_older(consent.granted_at)]
-
-
 def _refusal(known: Known) -> Signal:
     """The refusal for the receipt: without a choice about storage, except purposes that were named."""
-    return replace(_refusals(known)[-1], choice=None)
+    return replace(known.link_refusals[-1], choice=None)
 
 
 class Grants:
@@ -93,7 +82,7 @@ class Grants:
                 await self._store.visitors.confirm(known.visit.shop.shop_id, visitor, known.seconds)
             await self._touch(known, visitor, record)
         linking = choice.linking if granting or not record else record.linking
-        if refuses_links(known) and not (granting and linking is Choice.REFUSED):
+        if known.link_refusals and not (granting and linking is Choice.REFUSED):
             linking = Choice.REFUSED
             receipt = await self._linking.refuse(known, visitor, Kind.PERSISTENT, expires) or receipt
         kept = None if granting else _reusable_token(known)

@@ -12,9 +12,8 @@ from identity_service.model.shop import Shop
 from identity_service.model.token import Signing, Token
 from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorState
 from identity_service.server.metrics import ISSUED, REFUSED_SIGNALS, count
-from identity_service.service.grants import Grants, LinkingRefusals, refuses_links
+from identity_service.service.grants import Grants, LinkingRefusals
 from identity_service.service.receipts import Receipts
-from identity_service.service.tokens import Tokens
 from identity_service.service.visit import (
     CLEARING,
     UNTOUCHED,
@@ -23,6 +22,7 @@ from identity_service.service.visit import (
     CookielessIds,
     Identity,
     Known,
+    Tokens,
     Visit,
     identity_of,
     known_of,
@@ -143,7 +143,7 @@ class Visitors:
         if decision.mode is Mode.PERSISTENT and (visit.own is None or visit.trusted):
             identity = await self._grants.persistent_identity(known, decision)
             return replace(identity, receipt=identity.receipt or receipt)
-        if decision.reason in UNTOUCHED and known.tokens and refuses_links(known):
+        if decision.reason in UNTOUCHED and known.tokens and known.link_refusals:
             token = known.living or known.tokens[0]
             receipt = await self._linking.refuse(known, token.visitor, token.kind, token_expires(token, visit.shop)) or receipt
         if decision.mode is Mode.NULL:
@@ -219,7 +219,7 @@ class Visitors:
         state = known.states[cookieless.visitor]
         refused = state.record is not None and state.record.linking is Choice.REFUSED
         signed = known.visit.own is None or known.visit.trusted
-        if refuses_links(known):
+        if known.link_refusals:
             refused = True
             if signed:
                 proof = await self._linking.refuse(known, cookieless.visitor, cookieless.kind, cookieless.expires)

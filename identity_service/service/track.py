@@ -20,8 +20,7 @@ from identity_service.model.shop import Shop
 from identity_service.model.visitor import Kind, Mode, VisitorId
 from identity_service.service.identify import Visitors
 from identity_service.service.links import Links
-from identity_service.service.tokens import Tokens
-from identity_service.service.visit import Known, Visit, token_expires
+from identity_service.service.visit import Known, Tokens, Visit, token_expires
 from identity_service.store import Clock, Store
 from identity_service.store.events import Entry, Kept
 from identity_service.store.links import Linkable

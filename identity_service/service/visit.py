@@ -1,18 +1,20 @@
 """A visit: what a call says about its visitor, what is looked up for it, and the identity in the answer."""
 
-from collections.abc import Iterable
-from enum import Enum, auto
+from collections.abc import Iterable, Sequence
+from enum import Enum, StrEnum, auto
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from identity_service.errors import Invalid
 from identity_service.model.consent import NEVER_SEEN, Choice, EarlierRefusal, Millis, OptOutsSeen, Receipt, Signal
 from identity_service.model.cookieless import DAY, GRACE, Window, derive, window_at
 from identity_service.model.policy import Asked, Decision, Facts, Reason
 from identity_service.model.shop import Shop
-from identity_service.model.token import Token
+from identity_service.model.token import Signing, Token
 from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorRecord, VisitorState, new_visitor_id
-from identity_service.store import Store
+from identity_service.server.metrics import BAD_SIGNATURES
+from identity_service.store import Clock, Store
 
 CLEARING = frozenset({Reason.CONSENT_REFUSED, Reason.VISITOR_DISABLED, Reason.WITHDRAWN, Reason.OPTED_OUT})
 UNTOUCHED = frozenset({Reason.BOT, Reason.AGENT})
@@ -109,6 +111,55 @@ def token_expires(token: Token, shop: Shop) -> int:
     return token.issued_at + shop.settings.window_days * DAY
 
 
+class TokenFault(StrEnum):
+    BAD_SIGNATURE = "bad_signature"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+
+
+class Tokens:
+    """Verifies the tokens that calls bring; nothing else does. `clock`: seconds since 1970."""
+
+    def __init__(self, store: Store, signing: Signing, clock: Clock) -> None:
+        self._store = store
+        self._signing = signing
+        self._clock = clock
+
+    def verified(self, shop: Shop, texts: Sequence[str]) -> list[Token]:
+        """The tokens that a key of the shop signed, also those that have ended. Others are counted."""
+        if not texts:
+            return []
+        found = [self._signing.verify(shop.shop_id, text) for text in texts]
+        tokens = [token for token in found if token]
+        if len(tokens) < len(found):
+            BAD_SIGNATURES.inc(len(found) - len(tokens))
+        return tokens
+
+    def one(self, shop: Shop, text: str) -> Token:
+        """Raises Invalid if no key of the shop signed it."""
+        for token in self.verified(shop, (text,)):
+            return token
+        raise Invalid("token: is not a token of this shop; get one from POST /v1/visitors")
+
+    async def check(self, shop: Shop, text: str) -> Token | TokenFault:
+        """The token, or why it does not stand for a visitor any more."""
+        for token in self.verified(shop, (text,)):
+            now = int(self._clock())
+            [state] = await self._store.visitors.states(shop.shop_id, [token.visitor], now)
+            return _fault(shop, token, state, now) or token
+        return TokenFault.BAD_SIGNATURE
+
+
+def _fault(shop: Shop, token: Token, state: VisitorState, now: int) -> TokenFault | None:
+    if state.gone_at is not None:
+        return TokenFault.WITHDRAWN
+    if token.kind is not Kind.PERSISTENT:
+        return TokenFault.EXPIRED if token_expires(token, shop) <= now else None
+    notice = shop.signals.notice_at(Millis(now * 1000))
+    alive = state.record is not None and state.record.granted_to(notice)
+    return None if alive else TokenFault.EXPIRED
+
+
 class CookielessIds:
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -194,6 +245,13 @@ class Known(Struct, frozen=True):
     def opted_out(self) -> bool:
         """Of sale and sharing, with any ID that the visit names or its client has."""
         return any(state.record is not None and state.record.opted_out for state in self.states.values())
+
+    @property
+    def link_refusals(self) -> list[Signal]:
+        """The refusals of links that are not older than the stored consent."""
+        consent = self.record.consent if self.record else None
+        refusals = [signal for signal in self.visit.signals if signal.linking is Choice.REFUSED]
+        return [signal for signal in refusals if consent is None or not signal.is_older(consent.granted_at)]
 
     def opt_outs_at(self, moment: Millis) -> OptOutsSeen:
         """The opt-outs of this visit, as seen at `moment`."""

@@ -5,9 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from msgspec import Struct
-from starlette.types import Send
 
 from identity_service.errors import ServiceError
 from identity_service.model.consent import Millis
@@ -16,7 +14,6 @@ from identity_service.model.shop import Shop, Shops
 from identity_service.model.token import Signing
 from identity_service.server.addresses import Proxies
 from identity_service.server.limits import RateLimit
-from identity_service.server.problems import problem_body
 from identity_service.service.counters import Counters
 from identity_service.service.health import Addresses, HealthCheck
 from identity_service.service.identify import Visitors
@@ -26,8 +23,8 @@ from identity_service.service.reports import FigureReader, Orders
 from identity_service.service.returns import Returns
 from identity_service.service.rights import Rights
 from identity_service.service.sell import Sales
-from identity_service.service.tokens import Tokens
 from identity_service.service.track import Subjects, Tracking
+from identity_service.service.visit import Tokens
 from identity_service.settings.schema import RetentionSettings, ServerSettings
 from identity_service.store import Clock, Store
 from identity_service.web.bodies import BodyLimits
@@ -124,21 +121,3 @@ class Reply(Struct, frozen=True):
 
 
 Handler = Callable[[Call], Awaitable[Reply]]
-
-
-async def send_reply(send: Send, reply: Reply) -> None:
-    body = reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body)
-    headers = [(b"content-type", reply.media.encode()), (b"content-length", b"%d" % len(body)), *reply.headers]
-    if reply.status == 304:  # it has neither type nor length
-        headers = list(reply.headers)
-    if reply.cookies:
-        headers += [(b"set-cookie", cookie.encode("latin-1")) for cookie in reply.cookies]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-def error_reply(error: ServiceError, request_id: str, path: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> Reply:
-    """The error in the format of the address."""
-    status, media, body = problem_body(error, request_id, path)
-    after = [(b"retry-after", str(error.retry_after).encode())] if error.retry_after else []
-    return Reply(body, status, media, error.cookies, [*headers, *after])

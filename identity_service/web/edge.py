@@ -13,7 +13,8 @@ from identity_service.errors import HeadersTooLarge, Malformed, MethodNotAllowed
 from identity_service.model.shop import NO_ORIGIN
 from identity_service.server.logs import log, log_answered, where
 from identity_service.server.metrics import REQUESTS, count
-from identity_service.web.call import Reply, error_reply, send_reply
+from identity_service.web.call import Reply
+from identity_service.web.endpoint import error_reply, send_reply
 
 PRIVATE = [(b"cache-control", b"private, no-store"), (b"vary", b"Cookie, Origin"), (b"x-content-type-options", b"nosniff")]
 PREFLIGHT = [

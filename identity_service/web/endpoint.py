@@ -19,8 +19,9 @@ from identity_service.model.consent import Millis
 from identity_service.model.regions import REGION
 from identity_service.model.shop import NO_ORIGIN, Caller
 from identity_service.server.addresses import caller_source, client_address, is_proxy, limited_client
+from identity_service.server.problems import problem_body
 from identity_service.service.counters import LoggedCall
-from identity_service.web.auth import authenticate, bearer, count_wrong_key
+from identity_service.web.auth import authenticate, bearer, count_wrong_key, speaks_for_device
 from identity_service.web.bodies import (
     NOTHING,
     KeyMembers,
@@ -36,10 +37,9 @@ from identity_service.web.bodies import (
     with_bounded_numbers,
     with_whole_texts,
 )
-from identity_service.web.call import Call, Handler, Reply, Services, error_reply, send_reply
+from identity_service.web.call import Call, Handler, Reply, Services
 from identity_service.web.dialects import NATIVE, Decoder, Dialect
 from identity_service.web.lists import QueryParameters
-from identity_service.web.origin import speaks_for_device
 from identity_service.web.payloads import Members
 
 CALLBACK = re.compile(r"[A-Za-z_$][\w$.]{0,63}", re.ASCII)
@@ -265,3 +265,21 @@ def _for_script_tag(reply: Reply, callback: str) -> Reply:
         return reply
     body = reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body)
     return Reply(f"{callback}(".encode() + body + b");", 200, "application/javascript; charset=utf-8", reply.cookies, reply.headers)
+
+
+async def send_reply(send: Send, reply: Reply) -> None:
+    body = reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body)
+    headers = [(b"content-type", reply.media.encode()), (b"content-length", b"%d" % len(body)), *reply.headers]
+    if reply.status == 304:  # it has neither type nor length
+        headers = list(reply.headers)
+    if reply.cookies:
+        headers += [(b"set-cookie", cookie.encode("latin-1")) for cookie in reply.cookies]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def error_reply(error: ServiceError, request_id: str, path: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> Reply:
+    """The error in the format of the address."""
+    status, media, body = problem_body(error, request_id, path)
+    after = [(b"retry-after", str(error.retry_after).encode())] if error.retry_after else []
+    return Reply(body, status, media, error.cookies, [*headers, *after])

@@ -27,8 +27,8 @@ from identity_service.store import Store
 from identity_service.store.examine import examine_servers
 from identity_service.store.redis.client import StoreClient
 from identity_service.web.bodies import read_body
-from identity_service.web.call import Reply, send_reply
-from identity_service.web.endpoint import peer_of
+from identity_service.web.call import Reply
+from identity_service.web.endpoint import peer_of, send_reply
 from identity_service.web.payloads import HealthAnswer
 from identity_service.web.visit import rfc3339
 

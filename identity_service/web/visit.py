@@ -45,13 +45,13 @@ def visit_of(call: Call, *, event: bool = False, signals: tuple[Signal, ...] | N
     refused = any(signal.refuses for signal in signals)
     asked, own = asked_visitor(body.visitor, lenient=refused)
     sent = [body.token] if isinstance(body.token, str) and body.token else []
-    cookie = call.headers.get("cookie", "")
+    held = read_cookies(call.headers["cookie"], call.shop.cookie.name) if "cookie" in call.headers else ()
     return Visit(
         shop=call.shop,
         trusted=call.private,
         asked=asked,
         own=own,
-        tokens=tuple(sent) or read_cookies(cookie, call.shop.cookie.name),
+        tokens=tuple(sent) or held,
         signals=signals + cookie_signals_of(call),
         surroundings=surroundings_of(call, body.client, lenient=refused),
         refusal=refusal_of(call),
@@ -177,7 +177,9 @@ def count_lookup(call: Call, emails: int = 1) -> None:
 
 def refusal_of(call: Call) -> EarlierRefusal | None:
     """The refusal in the cookie."""
-    return earlier_refusal(call.shop.cookie, call.headers.get("cookie", ""), call.now, call.services.retention.refusal_days)
+    if "cookie" not in call.headers:
+        return None
+    return earlier_refusal(call.shop.cookie, call.headers["cookie"], call.now, call.services.retention.refusal_days)
 
 
 def identity_reply(call: Call, identity: Identity, *, with_receipt: bool) -> Reply:

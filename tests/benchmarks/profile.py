@@ -24,7 +24,7 @@ PARTS: Mapping[str, Sequence[str]] = {
     ),
     "key, limits, body, answer": (
         *("identity_service/web/auth", "identity_service/web/bodies", "identity_service/web/endpoint", "identity_service/web/dialects"),
-        *("identity_service/web/origin", "identity_service/model/shop", "identity_service/server/limits"),
+        *("identity_service/model/shop", "identity_service/server/limits"),
     ),
     "signing, digests": ("identity_service/model/token", "identity_service/model/handle", "identity_service/model/cookieless"),
     "store": ("identity_service/store/",),

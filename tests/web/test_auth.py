@@ -8,8 +8,7 @@ from identity_service.app import make_shops
 from identity_service.errors import Forbidden, Unauthorized
 from identity_service.model.shop import Caller, key_digest
 from identity_service.settings.load import load
-from identity_service.web.auth import authenticate, bearer
-from identity_service.web.origin import speaks_for_device
+from identity_service.web.auth import authenticate, bearer, speaks_for_device
 
 SHOPS = make_shops(load("development", {"IDENTITY_SHOPS__DEMO__ORIGINS": "https://shop.example,https://shop.example:8443"}).shops)
 PUBLIC, PRIVATE = authenticate(SHOPS, "demo-public-key"), authenticate(SHOPS, "demo-private-key")

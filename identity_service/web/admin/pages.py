@@ -14,9 +14,9 @@ from identity_service.errors import Invalid, Malformed, ServiceError
 from identity_service.model.consent import Millis
 from identity_service.model.shop import Shop
 from identity_service.web.admin.sessions import NO_COOKIE, RENEWED_AFTER, Session, Sessions, check_form
+from identity_service.web.auth import check_poster, check_reader
 from identity_service.web.bodies import error_text
 from identity_service.web.call import Call, Reply, Services
-from identity_service.web.origin import check_poster, check_reader
 from identity_service.web.pages import HTML, PAGE_HEADERS, PageCall, render
 
 FORM = "application/x-www-form-urlencoded"

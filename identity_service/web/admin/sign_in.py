@@ -8,9 +8,8 @@ from identity_service.model.shop import Caller
 from identity_service.server.addresses import caller_source
 from identity_service.web.admin.pages import SAFE, AdminCall, read_form, redirect
 from identity_service.web.admin.sessions import NO_COOKIE, Sessions
-from identity_service.web.auth import authenticate
+from identity_service.web.auth import authenticate, check_poster
 from identity_service.web.call import Reply, Services
-from identity_service.web.origin import check_poster
 from identity_service.web.pages import HTML, PageCall, render
 
 WRONG = "This key is not known here. Private keys are those of the shop's private_keys in the settings."

@@ -20,8 +20,9 @@ from identity_service.model.shop import ShopId
 from identity_service.web.admin.pages import SAFE, AdminCall
 from identity_service.web.admin.sessions import Session, Sessions
 from identity_service.web.admin.shop import log_entries, log_filter, matching, position_of
-from identity_service.web.call import Reply, Services, send_reply
-from identity_service.web.origin import check_reader
+from identity_service.web.auth import check_reader
+from identity_service.web.call import Reply, Services
+from identity_service.web.endpoint import send_reply
 from identity_service.web.pages import render
 
 Entry = dict[str, Any]

@@ -16,9 +16,8 @@ from identity_service.model.visitor import VisitorId, own_visitor_id
 from identity_service.server.metrics import UNUSABLE_HANDLES
 from identity_service.service.counters import LoggedCall
 from identity_service.service.sell import ReportedSale
-from identity_service.service.tokens import TokenFault
 from identity_service.service.track import Subject
-from identity_service.service.visit import Visit
+from identity_service.service.visit import TokenFault, Visit
 from identity_service.web.call import Call, Reply
 from identity_service.web.calls.arguments import (
     ASKED,

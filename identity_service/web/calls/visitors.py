@@ -10,8 +10,7 @@ from identity_service.model.consent import Choice, Receipt, choice_said
 from identity_service.model.cookieless import DAY
 from identity_service.model.policy import Asked, Reason
 from identity_service.model.visitor import own_visitor_id
-from identity_service.service.tokens import TokenFault
-from identity_service.service.visit import Known, Visit
+from identity_service.service.visit import Known, TokenFault, Visit
 from identity_service.signals.reader import SOURCES
 from identity_service.web.call import Call, Reply
 from identity_service.web.lists import MOST_RECEIPTS, keys_of_times, page_of

@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from identity_service.errors import Forbidden, Malformed
+from identity_service.web.auth import is_from_own_page
 from identity_service.web.call import Reply
 from identity_service.web.demo.catalogue import PRODUCTS, SHELVES, Cart, beside, cart_of, product_named
-from identity_service.web.origin import is_from_own_page
 from identity_service.web.pages import PAGE_HEADERS, Page, PageCall
 
 PUBLIC_KEY = "demo-public-key"

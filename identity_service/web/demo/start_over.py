@@ -9,12 +9,12 @@ is erased, its mark is removed. A persistent ID stays withdrawn, and its token i
 from msgspec.structs import replace
 
 from identity_service.errors import Forbidden
+from identity_service.web.auth import is_from_own_page
 from identity_service.web.call import Call, Reply
 from identity_service.web.cookies import clear_refusals, clear_visitor
 from identity_service.web.demo.pages import PUBLIC_KEY
 from identity_service.web.demo.panel import device_visit
 from identity_service.web.demo.payloads import StartedOver
-from identity_service.web.origin import is_from_own_page
 
 
 async def start_over(call: Call) -> Reply:
