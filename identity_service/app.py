@@ -20,7 +20,7 @@ from starlette.types import Receive, Send
 from identity_service.errors import ServiceError, StoreRefused
 from identity_service.model.handle import Handles
 from identity_service.model.link import LinkCaps
-from identity_service.model.shop import Shops, key_digest, shop_of, written_digest
+from identity_service.model.shop import Shops, callers_of, shop_of
 from identity_service.model.token import Signing
 from identity_service.server.addresses import proxies_of
 from identity_service.server.limits import MEMORY_VARIABLE, RateLimit, SharedMemory, Unlimited, open_memory, private_memory
@@ -118,7 +118,8 @@ def make_store(settings: Settings, client: StoreClient, handles: Handles, mark: 
 def make_shops(settings: Mapping[str, ShopSettings]) -> Shops:
     shops = Shops()
     for name, one in settings.items():
-        shops.add(shop_of(name, one), map(key_digest, one.public_keys), map(written_digest, one.private_keys))
+        shop = shop_of(name, one)
+        shops.add(shop, callers_of(shop, one))
     return shops
 
 

@@ -19,18 +19,18 @@ from msgspec.structs import replace
 
 from identity_service.app import create
 from identity_service.errors import SettingsError, StoreUnavailable
-from identity_service.model.shop import ShopId
+from identity_service.model.shop import Scope, ShopId
 from identity_service.ops.backup import back_up
-from identity_service.ops.check import sound_settings
+from identity_service.ops.check import key_faults, sound_settings
 from identity_service.ops.doctor import diagnose, placement, summary
 from identity_service.ops.forget import forget_gone
-from identity_service.ops.init import CannotWrite, Choices, NewKeys, init, keys_text
+from identity_service.ops.init import CannotWrite, Choices, NewKeys, init, keys_text, named_key_text
 from identity_service.ops.inspect import inspect
 from identity_service.ops.move import move, undo_move
 from identity_service.server.logs import configure, log, open_standard_files
 from identity_service.server.supervisor import CannotListen, bind, run_workers
 from identity_service.settings.load import CONFIG_VARIABLE
-from identity_service.settings.schema import ServerSettings, Settings
+from identity_service.settings.schema import KeySettings, ServerSettings, Settings, ShopSettings
 from identity_service.settings.store_url import EMBEDDED, store_name
 from identity_service.store.embedded import EmbeddedError, EmbeddedStore
 from identity_service.store.examine import examine
@@ -146,9 +146,17 @@ def doctor(asked: argparse.Namespace) -> int:
     return int(any(finding.wrong for finding in findings))
 
 
-def keys_new(asked: argparse.Namespace) -> int:  # noqa: ARG001 every command has this argument
-    """Prints new keys, and writes nothing."""
-    print(keys_text(NewKeys()))
+def keys_new(asked: argparse.Namespace) -> int:
+    """Prints new keys, and writes nothing. Raises SettingsError."""
+    if not asked.name:
+        if asked.scopes or asked.last_day:
+            raise SettingsError(["--scopes and --last-day belong to a key with a --name"])
+        print(keys_text(NewKeys()))
+        return 0
+    named = ShopSettings(public_keys=[], keys={asked.name: KeySettings(sha256="0" * 64, scopes=asked.scopes, last_day=asked.last_day)})
+    if found := key_faults(named):
+        raise SettingsError([f"{name}: {text}" for name, text in found])
+    print(named_key_text(asked.name, asked.scopes, asked.last_day))
     return 0
 
 
@@ -188,7 +196,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_running(commands)
     _add_moving(commands)
     keys = commands.add_parser("keys", help="keys of shops and of the service").add_subparsers(required=True)
-    keys.add_parser("new", help="print new keys").set_defaults(run=keys_new)
+    new = keys.add_parser("new", help="print new keys")
+    new.add_argument("--name", default="", help="print one private key with this name and scopes")
+    new.add_argument("--scopes", metavar="SCOPE", nargs="+", choices=list(Scope), default=[], help=f"of the key: {', '.join(Scope)}")
+    new.add_argument("--last-day", metavar="DAY", default="", help="on which the key works, such as 2027-06-30")
+    new.set_defaults(run=keys_new)
     return parser
 
 

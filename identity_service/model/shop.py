@@ -3,9 +3,10 @@
 import dataclasses
 import hashlib
 import ipaddress
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import NewType
 from urllib.parse import urlsplit
@@ -90,7 +91,7 @@ def shop_of(name: str, settings: ShopSettings) -> Shop:
     policies = {STANDARD.name: STANDARD, STRICT.name: strict_policy(settings.regions)}
     return Shop(
         shop_id=ShopId(name),
-        settings=replace(settings, public_keys=[], private_keys=[]),
+        settings=replace(settings, public_keys=[], private_keys=[], keys={}),
         policy=policies[settings.policy],
         policies=policies,
         signals=_signal_rules(settings),
@@ -123,12 +124,34 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+class Scope(StrEnum):
+    """What a key may do. Every call needs one of these."""
+
+    ISSUE = "issue"
+    TRACK = "track"
+    CONSENT = "consent"
+    LINK = "link"
+    LOOKUP = "lookup"
+    REPORTS = "reports"
+    RECEIPTS = "receipts"
+    RIGHTS = "rights"
+    ADMIN = "admin"
+
+
+EVERY_SCOPE = frozenset(Scope)
+PUBLIC_SCOPES = frozenset({Scope.ISSUE, Scope.TRACK, Scope.CONSENT, Scope.LINK})
+
+
 class Caller(Struct, frozen=True):
-    """The owner of a call's key. `digest` stands for the key everywhere, also in limits. The key itself is not kept."""
+    """The owner of a call's key. `digest` stands for the key everywhere, also in limits. The key itself is not kept. `name`: empty for a
+    key of `public_keys` and `private_keys`. `ends`: the key is unknown from then on, in seconds since 1970."""
 
     shop: Shop
     private: bool
     digest: str
+    scopes: frozenset[Scope] = EVERY_SCOPE
+    name: str = ""
+    ends: float = math.inf
 
 
 def key_digest(key: str) -> str:
@@ -141,19 +164,33 @@ def written_digest(key: str) -> str:
     return key.removeprefix("sha256:") if key.startswith("sha256:") else key_digest(key)
 
 
+def callers_of(shop: Shop, settings: ShopSettings) -> list[Caller]:
+    """One for each key of the shop."""
+    public = [Caller(shop, False, key_digest(key), PUBLIC_SCOPES) for key in settings.public_keys]
+    private = [Caller(shop, True, written_digest(key)) for key in settings.private_keys]
+    named = [
+        Caller(shop, True, key.sha256, frozenset(map(Scope, key.scopes)), name, _end_of_day(key.last_day) if key.last_day else math.inf)
+        for name, key in settings.keys.items()
+    ]
+    return public + private + named
+
+
+def _end_of_day(day: str) -> float:
+    return datetime.combine(date.fromisoformat(day) + timedelta(days=1), datetime.min.time(), UTC).timestamp()
+
+
 class Shops:
-    """All shops, found by key. `add` expects digests made by `key_digest`."""
+    """All shops, found by key."""
 
     def __init__(self) -> None:
         self._by_digest: dict[str, Caller] = {}
         self._shops: list[Shop] = []
         self.origins: frozenset[str] = frozenset()
 
-    def add(self, shop: Shop, public: Iterable[str], private: Iterable[str]) -> None:
+    def add(self, shop: Shop, callers: Iterable[Caller]) -> None:
         self._shops.append(shop)
         self.origins |= shop.origins
-        self._by_digest |= {digest: Caller(shop, False, digest) for digest in public}
-        self._by_digest |= {digest: Caller(shop, True, digest) for digest in private}
+        self._by_digest |= {caller.digest: caller for caller in callers}
 
     def find(self, key: str) -> Caller | None:
         """One hash and one look-up, for known and unknown keys alike, so that the time reveals nothing."""

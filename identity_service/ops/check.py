@@ -20,7 +20,8 @@ from identity_service.signals.banners import BANNERS
 from identity_service.signals.reader import COOKIE_SOURCES
 
 DEVELOPMENT_MARK = "development-only"
-PRIVATE_KEY_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+PRIVATE_KEY_DIGEST = re.compile(rf"sha256:{SHA256.pattern}")
 HEADER_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 COOKIE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|http://\[::1\](:[0-9]{1,5})?")
@@ -52,7 +53,7 @@ def faults(settings: Settings) -> list[Fault]:
     seen: dict[str, str] = {}
     for name, shop in settings.shops.items():
         found += _shop_faults(name, shop, settings.server.production)
-        for key in map(written_digest, (*shop.public_keys, *shop.private_keys)):
+        for key in (*map(written_digest, (*shop.public_keys, *shop.private_keys)), *(one.sha256 for one in shop.keys.values())):
             if key in seen:
                 text = f"a key is used twice (also in {seen[key]}); use each key in one list of one shop"
                 found.append(Fault(("shops", name), text))
@@ -150,6 +151,8 @@ def _shop_faults(name: str, shop: ShopSettings, production: bool) -> list[Fault]
         found.append(Fault((*at, "name"), "a shop's name must be 1 to 32 of a-z 0-9 _ - and begin with a letter or digit"))
     if not shop.public_keys:
         found.append(Fault((*at, "public_keys"), "needs at least one key"))
+    if not shop.private_keys and not shop.keys:
+        found.append(Fault((*at, "private_keys"), "needs at least one key, here or in keys; without one nobody can look up or erase"))
     if production:
         found += [Fault((*at, key), text, (PRODUCTION,)) for key, text in _production_faults(shop)]
     found += [
@@ -157,13 +160,27 @@ def _shop_faults(name: str, shop: ShopSettings, production: bool) -> list[Fault]
         for origin in shop.origins
         if origin != NO_ORIGIN and not ORIGIN.fullmatch(origin)
     ]
-    further = (*_never_link_faults(shop), *_banner_faults(shop), *_region_faults(shop), *_cookie_faults(shop))
+    further = (*key_faults(shop), *_never_link_faults(shop), *_banner_faults(shop), *_region_faults(shop), *_cookie_faults(shop))
     return found + [Fault((*at, *key.split(".")), text) for key, text in further]
 
 
 def _without_path(origin: str) -> str:
     found = ORIGIN.match(origin)
     return f"; write {found[0]}" if found else ""
+
+
+def key_faults(shop: ShopSettings) -> list[Wrong]:
+    found = []
+    for name, key in shop.keys.items():
+        if not SHOP_ID.fullmatch(name):
+            found.append((f"keys.{name}", "a key's name must be 1 to 32 of a-z 0-9 _ - and begin with a letter or digit"))
+        if not SHA256.fullmatch(key.sha256):
+            found.append((f"keys.{name}.sha256", "must be the key's SHA-256 in hex; `identity-service keys new --name NAME` prints it"))
+        if not key.scopes:
+            found.append((f"keys.{name}.scopes", "needs at least one scope, or the key may do nothing"))
+        if key.last_day and not _is_day(key.last_day):
+            found.append((f"keys.{name}.last_day", "must be a day like 2027-06-30, or empty"))
+    return found
 
 
 def _never_link_faults(shop: ShopSettings) -> list[Wrong]:

@@ -1,6 +1,5 @@
 """`identity-service init DIR`: settings for one shop, the service's secrets, and the environment of the shop's server (its edge)."""
 
-import hashlib
 import json
 import os
 import re
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from identity_service.errors import SettingsError
+from identity_service.model.shop import key_digest
 from identity_service.ops.check import faults
 from identity_service.settings.layers import Layer
 from identity_service.settings.load import FILE_NAME, config_directory, read_layers
@@ -80,7 +80,7 @@ class NewKeys:
     @property
     def digest(self) -> str:
         """The private key's form in the settings."""
-        return f"sha256:{hashlib.sha256(self.private.encode()).hexdigest()}"
+        return f"sha256:{key_digest(self.private)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +136,21 @@ def keys_text(keys: NewKeys) -> str:
             *(f"IDENTITY_{name}={value}" for name, value in values.items()),
             "\n# for the environment of the shop's server: the private key; the service only has its SHA-256",
             f"IDENTITY_KEY={keys.private}",
+        ]
+    )
+
+
+def named_key_text(name: str, scopes: Sequence[str], last_day: str) -> str:
+    """A private key with a name and scopes, as lines of TOML, and the key itself."""
+    private = NewKeys().private
+    end = [f'last_day = "{last_day}"'] if last_day else []
+    lines = [f"[shops.shop.keys.{name}]", f'sha256 = "{key_digest(private)}"', f"scopes = {json.dumps(list(scopes))}", *end]
+    return "\n".join(
+        [
+            "# for a settings file; replace `shop` by the name of your shop",
+            *lines,
+            "\n# for the environment of the program that calls; the service only has its SHA-256",
+            f"IDENTITY_KEY={private}",
         ]
     )
 

@@ -41,8 +41,19 @@ LOOPBACK = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 the wildcard 
 
 
 class Worker(multiprocess.Process):
-    """A worker process. Its death is noticed at once, even while the supervisor waits for its answer. A frozen one is killed. Its gauges
-    are removed when it ends."""
+    """A worker process. Its death is noticed at once, even while the supervisor waits for its answer. A frozen one is killed, but not one
+    that still starts, which takes long on a busy machine. Its gauges are removed when it ends."""
+
+    answered = False
+    started_at = 0.0
+
+    def start(self) -> None:
+        self.started_at = time.monotonic()
+        super().start()
+
+    def is_alive(self, timeout: float = 5) -> bool:
+        starting = not self.answered and time.monotonic() - self.started_at < START_SECONDS
+        return super().is_alive(timeout) or (starting and self.process.is_alive())
 
     def join(self) -> None:
         self.process.join((self.config.timeout_graceful_shutdown or 0) + END_SECONDS)
@@ -59,6 +70,7 @@ class Worker(multiprocess.Process):
             self.parent_conn.send(b"ping")
             if self.parent_conn in wait([self.parent_conn, self.process.sentinel], timeout):
                 started: bool = self.parent_conn.recv()
+                self.answered = True
                 return started
         except (OSError, EOFError):
             pass

@@ -1,4 +1,5 @@
-"""Every setting with its type and bounds, and those bounds in words. `config/default.toml` describes each setting."""
+"""Every setting with its type and bounds, and those bounds in words. `config/default.toml` describes each setting. A shop's settings are
+described here, and that file's section on shops is made from these descriptions."""
 
 import re
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -14,6 +15,11 @@ Port = Annotated[int, Meta(ge=1, le=65_535)]
 DEMO_KEY = re.compile(r"(demo|other|strict)-(public|private)-key")
 SECRET = Meta(extra={"secret": True})
 """Marks a setting that can be read from its own file, named in NAME_file."""
+
+
+def doc(description: str, example: object = msgspec.UNSET) -> Meta:
+    """`example`: shown instead of the default."""
+    return Meta(description=description, examples=None if example is msgspec.UNSET else [example])
 
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -99,28 +105,86 @@ class RegionSettings(Section, frozen=True):
     reason: str = ""
 
 
+class KeySettings(Section, frozen=True):
+    sha256: str = ""
+    scopes: list[Literal["issue", "track", "consent", "link", "lookup", "reports", "receipts", "rights", "admin"]] = []
+    last_day: str = ""
+
+
 class ShopSettings(Section, frozen=True):
-    public_keys: list[str]
-    private_keys: Annotated[list[str], SECRET]
-    origins: list[str] = []
-    policy: Literal["standard", "strict"] = "standard"
-    window_days: Annotated[int, Meta(ge=1, le=30)] = 1
-    continuity: Literal["bridge", "fresh"] = "bridge"
-    accept_unsigned: bool = True
-    product_id_type: Literal["any", "integer", "string"] = "any"
-    attribution_days: Annotated[int, Meta(ge=1, le=390)] = 30
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "EUR"
-    link_overrides: bool = False
-    never_link: list[str] = []
-    cookie_name: str = "__Host-visitor"
-    cookie_domain: str = ""
-    regions: dict[str, RegionSettings] = {}
-    tcf_purposes: tuple[Annotated[int, Meta(ge=1, le=24)], ...] = (1, 8)
-    tcf_vendor: Annotated[int, Meta(ge=0, le=65_535)] = 0
-    banner_categories: dict[str, list[str]] = {}
-    banner_cookies: list[str] = []
-    consent_version: Annotated[str, Meta(max_length=64)] = ""
-    consent_version_since: str = ""
+    public_keys: Annotated[list[str], doc("Keys that browsers may show. Several, for rotation.", ["pk_..."])]
+    private_keys: Annotated[list[str], SECRET, doc("Keys for servers only, each written as sha256:HEX.", ["sha256:..."])] = []
+    origins: Annotated[
+        list[str],
+        doc(
+            'Exact origins of the shop\'s pages. "null" admits pages without an origin (sandboxed frames); their calls count as a '
+            "server's.",
+            ["https://myshop.example"],
+        ),
+    ] = []
+    policy: Annotated[Literal["standard", "strict"], doc("standard; or strict, which depends on the region (see strict.toml).")] = (
+        "standard"
+    )
+    window_days: Annotated[int, Meta(ge=1, le=30), doc("Days that a cookieless ID lasts, 1 to 30.")] = 1
+    continuity: Annotated[Literal["bridge", "fresh"], doc("bridge: the session before a grant counts. fresh: it does not.")] = "bridge"
+    accept_unsigned: Annotated[bool, doc("Accept visitor IDs without a signature under /v2.")] = True
+    product_id_type: Annotated[
+        Literal["any", "integer", "string"],
+        doc("Type of your product IDs: any, integer or string. A call with another type is refused."),
+    ] = "any"
+    attribution_days: Annotated[int, Meta(ge=1, le=390), doc("Days before a sale in which a click counts for it.")] = 30
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$"), doc("Currency (ISO 4217) of orders that name none.")] = "EUR"
+    link_overrides: Annotated[bool, doc("Allow test IDs from ?clerk_visitor= to be linked to an email.")] = False
+    never_link: Annotated[
+        list[str],
+        doc(
+            "Emails and customer IDs that many people share, such as a till's or a walk-in customer's. They are never linked. `kasse@` is "
+            "that name at every domain.",
+            ["kasse@", "walk-in"],
+        ),
+    ] = []
+    cookie_name: Annotated[str, doc("Name of the visitor cookie: __Host-… without a domain, __Secure-… with one.")] = "__Host-visitor"
+    cookie_domain: Annotated[str, doc("Domain of the visitor cookie, to cover subdomains.")] = ""
+    tcf_purposes: Annotated[tuple[Annotated[int, Meta(ge=1, le=24)], ...], doc("Purposes that a TC string must all grant.", [1, 8])] = (
+        1,
+        8,
+    )
+    tcf_vendor: Annotated[int, Meta(ge=0, le=65_535), doc("Your number on IAB's Global Vendor List. 0: the publisher's own tool.")] = 0
+    banner_cookies: Annotated[list[str], doc("Banners whose cookies are read on every call that decides a mode.", ["cookiebot"])] = []
+    consent_version: Annotated[
+        str,
+        Meta(max_length=64),
+        doc(
+            "Version of the text that your banner shows now, as `policy_version` or the banner reports it. Empty: any. A stored or "
+            "remembered yes to another version, or to none, no longer counts. A yes that is said now does."
+        ),
+    ] = ""
+    consent_version_since: Annotated[
+        str,
+        doc(
+            "Time since which you show that text, such as 2026-12-01T00:00:00Z. A yes with a later date counts, whatever version it names."
+        ),
+    ] = ""
+    banner_categories: Annotated[
+        dict[str, list[str]],
+        doc("Your names for a banner's categories or vendors. All of them must be granted.", {"klaro": ["visitor-id"]}),
+    ] = {}
+    regions: Annotated[
+        dict[str, RegionSettings],
+        doc(
+            "Your own choice for a row or a code of strict.toml: set no_signal, refusal or opted_out to null or cookieless. A looser "
+            "choice needs a reason, which receipts show.",
+            {"FR": {"no_signal": "cookieless", "reason": "audience measurement exemption of the CNIL, assessed on 2026-11-02"}},
+        ),
+    ] = {}
+    keys: Annotated[
+        dict[str, KeySettings],
+        doc(
+            "Private keys with a name and with scopes, which limit what they may do (see the manual's page on the contract). last_day is "
+            "optional. `identity-service keys new --name NAME --scopes SCOPE` prints one.",
+            {"newsletter": {"scopes": ["lookup"], "sha256": "...", "last_day": "2027-06-30"}},
+        ),
+    ] = {}
 
 
 class Settings(Section, frozen=True):
@@ -143,7 +207,7 @@ def type_of(name: Name) -> Any:
 def member(kind: Any, key: str) -> Any:
     if is_struct(kind):
         return next((field.type for field in fields(kind) if field.name == key), None)
-    return get_args(kind)[1] if get_origin(kind) is dict else None
+    return get_args(_plain(kind))[1] if _is_table(kind) else None
 
 
 def is_struct(kind: Any) -> bool:
@@ -152,7 +216,11 @@ def is_struct(kind: Any) -> bool:
 
 def is_section(kind: Any) -> bool:
     """Whether it contains named settings."""
-    return is_struct(kind) or get_origin(kind) is dict
+    return is_struct(kind) or _is_table(kind)
+
+
+def _is_table(kind: Any) -> bool:
+    return get_origin(_plain(kind)) is dict
 
 
 def is_list(kind: Any) -> bool:
@@ -172,15 +240,18 @@ def fits(value: Any, kind: Any) -> bool:
 
 
 def in_words(kind: Any) -> str:
-    return _words(inspect.type_info(_plain(kind)))
+    return _words(inspect.type_info(kind))
 
 
 def _plain(kind: Any) -> Any:
-    return get_args(kind)[0] if get_origin(kind) is Annotated and SECRET in get_args(kind) else kind
+    """The type without what is said about it."""
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 
 def _words(told: inspect.Type, *, many: bool = False) -> str:
     match told:
+        case inspect.Metadata():
+            return _words(told.type, many=many)
         case inspect.BoolType():
             return "true or false"
         case inspect.IntType():

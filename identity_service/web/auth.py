@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from identity_service.errors import Forbidden, Unauthorized
-from identity_service.model.shop import NO_ORIGIN, Caller, Shops
+from identity_service.model.shop import NO_ORIGIN, Caller, Scope, Shops
 from identity_service.server.addresses import Proxies, caller_source
 from identity_service.server.limits import RateLimit
 
@@ -29,11 +29,18 @@ def bearer(authorization: str | None) -> str | None:
     return key.strip() if scheme.lower() == "bearer" else None
 
 
-def authenticate(shops: Shops, key: object) -> Caller:
+def authenticate(shops: Shops, key: object, now: float) -> Caller:
+    """`now`: seconds since 1970. Raises Unauthorized for an unknown key and for one that has ended, alike."""
     found = shops.find(key) if isinstance(key, str) and key else None
-    if found is None:
+    if found is None or found.ends <= now:
         raise Unauthorized(WRONG_KEY)
     return found
+
+
+def check_scope(caller: Caller, scope: Scope) -> None:
+    """Raises Forbidden for a key that may not do this."""
+    if scope not in caller.scopes:
+        raise Forbidden(f"This key does not have the scope `{scope}`; use another key, or add the scope in the shop's settings.")
 
 
 def count_wrong_key(limit: RateLimit, peer: str | None, headers: Mapping[str, str], proxies: Proxies) -> None:

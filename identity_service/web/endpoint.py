@@ -12,16 +12,17 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Struct
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Send
+from starlette.types import Scope as AsgiScope
 
 from identity_service.errors import Forbidden, Invalid, MethodNotAllowed, RateLimited, ServiceError, Unauthorized
 from identity_service.model.consent import Millis
 from identity_service.model.regions import REGION
-from identity_service.model.shop import NO_ORIGIN, Caller
+from identity_service.model.shop import NO_ORIGIN, Caller, Scope
 from identity_service.server.addresses import caller_source, client_address, is_proxy, limited_client
 from identity_service.server.problems import problem_body
 from identity_service.service.counters import LoggedCall
-from identity_service.web.auth import authenticate, bearer, count_wrong_key, speaks_for_device
+from identity_service.web.auth import WRONG_KEY, authenticate, bearer, check_scope, count_wrong_key, speaks_for_device
 from identity_service.web.bodies import (
     NOTHING,
     KeyMembers,
@@ -64,6 +65,7 @@ class Row:
     path      after the dialect's prefixes
     name      of the method in generated clients; empty: made from the path
     refuses   errors in addition to those of every call
+    scope     what the key has to have
     query     schema and description of the query's parameters
     free      the body contains members of another service
     consent   the call may carry a refusal of consent. That is always accepted, so the handler runs before the call is refused
@@ -74,6 +76,7 @@ class Row:
     body: type[Members] | None
     answer: type[Struct]
     name: str = ""
+    scope: Scope = field(kw_only=True)
     keys: Access = Access.EITHER
     method: str = ""
     dialect: Dialect = NATIVE
@@ -109,7 +112,7 @@ class Endpoint:
     def __post_init__(self) -> None:
         object.__setattr__(self, "decode", self.row.dialect.decoder(self.row.body) if self.row.body else None)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True) if scope["query_string"] else []
         try:
             reply = await self._reply(scope, receive, query)
@@ -119,7 +122,7 @@ class Endpoint:
             reply = _for_script_tag(reply, dict(query).get("callback", ""))
         await send_reply(send, reply)
 
-    async def _reply(self, scope: Scope, receive: Receive, query: Query) -> Reply:
+    async def _reply(self, scope: AsgiScope, receive: Receive, query: Query) -> Reply:
         services, row, fields = self.services, self.row, dict(query)
         if row.dialect.plugins and scope["method"] == "HEAD":
             raise MethodNotAllowed("A HEAD request would be logged as a call; send GET or POST.")
@@ -127,10 +130,10 @@ class Endpoint:
         try:
             key = bearer(scope["state"]["headers"].get("authorization"))
             if key is not None:
-                caller = authenticate(services.shops, key)
+                caller = authenticate(services.shops, key, services.clock())
                 self._check_keys(caller)
             elif query and row.dialect.plugins and scope["method"] == "GET" and "key" in fields:
-                caller = authenticate(services.shops, fields["key"])
+                caller = authenticate(services.shops, fields["key"], services.clock())
             raw, textual = await self._text(scope, receive, query, by_header=key is not None)
             if caller is None or key is None:
                 members = key_members(raw)
@@ -148,8 +151,9 @@ class Endpoint:
     def _check_keys(self, caller: Caller) -> None:
         if self.row.keys is Access.PRIVATE and not caller.private:
             raise self.row.dialect.no_private_key()
+        check_scope(caller, self.row.scope)
 
-    async def _text(self, scope: Scope, receive: Receive, query: Query, *, by_header: bool) -> tuple[bytes, bool]:
+    async def _text(self, scope: AsgiScope, receive: Receive, query: Query, *, by_header: bool) -> tuple[bytes, bool]:
         """The members as JSON, within the row's size and depth, and whether their values are text. `by_header`: the key was in the header.
         Raises TooLarge, UnsupportedMedia and Malformed."""
         row, limits = self.row, self.services.limits
@@ -168,7 +172,7 @@ class Endpoint:
         key = members.key if members.key is not None else query.get("key")
         if key is None:
             raise Unauthorized(self.row.dialect.no_key)
-        caller = authenticate(self.services.shops, key)
+        caller = authenticate(self.services.shops, key, self.services.clock())
         if not self.row.dialect.plugins and members.key is None and caller.private:
             raise Forbidden("Logs record URLs, so this private key is no longer secret. Replace it, and send keys in `Authorization`.")
         return caller
@@ -179,10 +183,12 @@ class Endpoint:
         beside = members.private_key if members.private_key is not None else query.get("private_key")
         if not self.row.dialect.plugins or not isinstance(beside, str) or beside in {"", *NOTHING}:
             return caller
-        private = authenticate(self.services.shops, beside)
-        return private if private.private and private.shop is caller.shop else authenticate(self.services.shops, None)
+        private = authenticate(self.services.shops, beside, self.services.clock())
+        if private.private and private.shop is caller.shop:
+            return private
+        raise Unauthorized(WRONG_KEY)
 
-    def _call(self, scope: Scope, query: Mapping[str, str], caller: Caller, raw: bytes, textual: bool) -> Call:
+    def _call(self, scope: AsgiScope, query: Mapping[str, str], caller: Caller, raw: bytes, textual: bool) -> Call:
         """Raises Forbidden for a page of anybody else; RateLimited and Invalid as `_body`."""
         row, services, state = self.row, self.services, scope["state"]
         headers, peer = state["headers"], peer_of(scope)
@@ -233,7 +239,7 @@ class Endpoint:
             return fit(row.body, all_members(raw)), fault or error
 
 
-def peer_of(scope: Scope) -> str | None:
+def peer_of(scope: AsgiScope) -> str | None:
     return scope["client"][0] if scope["client"] else None
 
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from identity_service import errors
+from identity_service.model.shop import Scope
 from identity_service.server.problems import Problem, TrackingError, is_tracking
 from identity_service.signals.reader import SOURCES
 from identity_service.version import VERSION
@@ -190,6 +191,7 @@ class Described:
     cookies: bool = False
     refuses: tuple[type[errors.ServiceError], ...] = ()
     query: QueryParameters = field(default_factory=dict)
+    scope: Scope | None = None
 
     @classmethod
     def of_row(cls, row: Row, operation_id: str, method: str, path: str, tag: str) -> "Described":
@@ -205,6 +207,7 @@ class Described:
             cookies=row.consent,
             refuses=row.refuses,
             query=row.query,
+            scope=row.scope,
         )
 
     @property
@@ -276,11 +279,11 @@ def _operation(one: Described, components: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _security(one: Described) -> list[Requirement]:
-    if one.keys is Access.NONE:
+    """The keys that a call takes, each with the scope that it needs."""
+    if one.scope is None:
         return []
-    if not one.tracking:
-        return [BEARER]
-    return [BEARER, PRIVATE_IN_QUERY if one.keys is Access.PRIVATE else IN_QUERY]
+    ways = [BEARER] if not one.tracking else [BEARER, PRIVATE_IN_QUERY if one.keys is Access.PRIVATE else IN_QUERY]
+    return [{key: [str(one.scope)] for key in way} for way in ways]
 
 
 def _answer(one: Described, *, by_query: bool) -> dict[str, Any]:

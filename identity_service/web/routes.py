@@ -6,6 +6,7 @@ import msgspec
 from starlette.types import ASGIApp
 
 from identity_service.errors import ConsentRequired, NotFound
+from identity_service.model.shop import Scope
 from identity_service.web import descriptions
 from identity_service.web.admin.routes import admin_routes
 from identity_service.web.bodies import Size
@@ -78,67 +79,58 @@ from identity_service.web.payloads import ConsentAnswer, IdentityAnswer
 from identity_service.web.routing import ByPort, ByRawPath, NamedRoute, Surface
 from identity_service.web.snippet import snippet_page
 
+issuing = partial(Row, scope=Scope.ISSUE)
+consenting = partial(Row, scope=Scope.CONSENT, consent=True)
+private = partial(Row, keys=Access.PRIVATE)
+receipts = partial(private, scope=Scope.RECEIPTS)
+reports = partial(private, scope=Scope.REPORTS)
+read = partial(reports, method="GET")
+rights = partial(private, scope=Scope.RIGHTS)
 CALLS = (
-    Row("visitors", visitors.issue, IssueBody, IdentityAnswer, "issueVisitor", consent=True),
-    Row("verifications", visitors.verify, VerificationBody, VerificationAnswer, "verifyToken"),
-    Row("consents", visitors.report, ConsentsBody, ConsentAnswer, "reportConsent", consent=True),
-    Row(
-        "consents/{source}",
-        visitors.report_banner,
-        BannerBody,
-        ConsentAnswer,
-        "reportBannerConsent",
-        refuses=(NotFound,),
-        free=True,
-        consent=True,
+    issuing("visitors", visitors.issue, IssueBody, IdentityAnswer, "issueVisitor", consent=True),
+    issuing("verifications", visitors.verify, VerificationBody, VerificationAnswer, "verifyToken"),
+    consenting("consents", visitors.report, ConsentsBody, ConsentAnswer, "reportConsent"),
+    consenting(
+        "consents/{source}", visitors.report_banner, BannerBody, ConsentAnswer, "reportBannerConsent", refuses=(NotFound,), free=True
     ),
-    Row("receipts", visitors.receipts, ReceiptsBody, ReceiptsAnswer, "listReceipts", Access.PRIVATE),
-    Row(
-        "receipts/verifications",
-        visitors.verify_receipt,
-        ReceiptVerificationBody,
-        ReceiptVerificationAnswer,
-        "verifyReceipt",
-        Access.PRIVATE,
-    ),
-    Row("decisions", visitors.decisions, DecisionsBody, DecisionsAnswer, "previewDecision", Access.PRIVATE),
-    Row("links", links.link, LinkBody, LinkAnswer, "linkVisitor", refuses=(ConsentRequired,)),
-    Row("unlinks", links.unlink, LinkBody, UnlinkAnswer, "unlinkVisitor", Access.PRIVATE),
-    Row("lookups", links.look_up, LookupBody, LookupAnswer, "lookUp", Access.PRIVATE, size=Size.LOOKUP),
-    Row("exports", links.export, RightsBody, ExportAnswer, "exportPerson", Access.PRIVATE),
-    Row("erasures", links.erase, ErasureBody, ErasureAnswer, "erasePerson", Access.PRIVATE),
-    Row("events", orders.events, EventsBody, EventsAnswer, "listEvents", Access.PRIVATE),
-    Row("orders", orders.page, None, OrdersAnswer, "listOrders", Access.PRIVATE, "GET", query=orders.OF_ORDERS),
-    Row("orders/{sale}", orders.one, None, OrderAnswer, "readOrder", Access.PRIVATE, "GET", refuses=(NotFound,)),
-    Row(
-        "orders/{sale}/attribution", orders.attribution, None, AttributionAnswer, "explainOrder", Access.PRIVATE, "GET", refuses=(NotFound,)
-    ),
-    Row("labels", orders.labels, None, LabelsAnswer, "compareLabels", Access.PRIVATE, "GET", query=orders.OF_LABELS),
-    Row("calls", orders.calls, None, CallsAnswer, "listCalls", Access.PRIVATE, "GET", query=page_query(MOST_CALLS)),
-    Row("products", orders.products, None, ProductsAnswer, "listProducts", Access.PRIVATE, "GET", query=page_query(MOST_PRODUCTS)),
-    Row("health/tracking", orders.health, None, TrackingHealthAnswer, "checkTracking", Access.PRIVATE, "GET"),
+    receipts("receipts", visitors.receipts, ReceiptsBody, ReceiptsAnswer, "listReceipts"),
+    receipts("receipts/verifications", visitors.verify_receipt, ReceiptVerificationBody, ReceiptVerificationAnswer, "verifyReceipt"),
+    reports("decisions", visitors.decisions, DecisionsBody, DecisionsAnswer, "previewDecision"),
+    Row("links", links.link, LinkBody, LinkAnswer, "linkVisitor", scope=Scope.LINK, refuses=(ConsentRequired,)),
+    private("unlinks", links.unlink, LinkBody, UnlinkAnswer, "unlinkVisitor", scope=Scope.LINK),
+    private("lookups", links.look_up, LookupBody, LookupAnswer, "lookUp", scope=Scope.LOOKUP, size=Size.LOOKUP),
+    rights("exports", links.export, RightsBody, ExportAnswer, "exportPerson"),
+    rights("erasures", links.erase, ErasureBody, ErasureAnswer, "erasePerson"),
+    private("events", orders.events, EventsBody, EventsAnswer, "listEvents", scope=Scope.LOOKUP),
+    read("orders", orders.page, None, OrdersAnswer, "listOrders", query=orders.OF_ORDERS),
+    read("orders/{sale}", orders.one, None, OrderAnswer, "readOrder", refuses=(NotFound,)),
+    read("orders/{sale}/attribution", orders.attribution, None, AttributionAnswer, "explainOrder", refuses=(NotFound,)),
+    read("labels", orders.labels, None, LabelsAnswer, "compareLabels", query=orders.OF_LABELS),
+    read("calls", orders.calls, None, CallsAnswer, "listCalls", query=page_query(MOST_CALLS)),
+    read("products", orders.products, None, ProductsAnswer, "listProducts", query=page_query(MOST_PRODUCTS)),
+    read("health/tracking", orders.health, None, TrackingHealthAnswer, "checkTracking"),
 )
-clerk = partial(Row, dialect=CLERK)
+tracked = partial(Row, dialect=CLERK, scope=Scope.TRACK)
 TRACKING = (
-    clerk("log/sale", tracking.log_sale, SaleBody, TrackingAnswer, size=Size.SALE),
-    clerk("log/sale/shopify", tracking.log_shopify_sale, ShopifySaleBody, TrackingAnswer),
-    clerk("log/click", tracking.log_click, ClickBody, TrackingAnswer),
-    clerk("log/email", tracking.log_email, EmailBody, TrackingAnswer),
-    clerk("log/results", tracking.log_results, ResultsBody, TrackingAnswer, size=Size.SALE),
-    clerk("log/product", tracking.log_product, ProductBody, TrackingAnswer),
-    clerk("log/category", tracking.log_category, CategoryBody, TrackingAnswer),
-    clerk("log/search", tracking.log_search, SearchBody, TrackingAnswer),
-    clerk("log/basket/set", tracking.log_basket, BasketBody, TrackingAnswer),
-    clerk("log/cart/add", tracking.log_basket, BasketBody, TrackingAnswer),
-    clerk("log/cart/remove", tracking.log_basket, BasketBody, TrackingAnswer),
-    clerk("log/cart/update", tracking.log_basket, BasketBody, TrackingAnswer),
-    clerk("log/returned", tracking.log_returned, ReturnedBody, TrackingAnswer, keys=Access.PRIVATE),
-    clerk("log/debug", tracking.log_debug, DebugBody, TrackingAnswer),
-    clerk("misc/visitor_id", tracking.visitor_id, TrackingBody, VisitorIdAnswer, keys=Access.DEVICE),
-    clerk("token/verify", tracking.verify_token, TokenBody, TokenAnswer),
-    clerk("client/account/info", tracking.account_info, TrackingBody, TrackingAnswer, keys=Access.PRIVATE),
-    clerk("privacy/info", tracking.inform, PrivacyBody, PrivacyAnswer, keys=Access.PRIVATE),
-    clerk("privacy/forget", tracking.forget, PrivacyBody, TrackingAnswer, keys=Access.PRIVATE),
+    tracked("log/sale", tracking.log_sale, SaleBody, TrackingAnswer, size=Size.SALE),
+    tracked("log/sale/shopify", tracking.log_shopify_sale, ShopifySaleBody, TrackingAnswer),
+    tracked("log/click", tracking.log_click, ClickBody, TrackingAnswer),
+    tracked("log/email", tracking.log_email, EmailBody, TrackingAnswer),
+    tracked("log/results", tracking.log_results, ResultsBody, TrackingAnswer, size=Size.SALE),
+    tracked("log/product", tracking.log_product, ProductBody, TrackingAnswer),
+    tracked("log/category", tracking.log_category, CategoryBody, TrackingAnswer),
+    tracked("log/search", tracking.log_search, SearchBody, TrackingAnswer),
+    tracked("log/basket/set", tracking.log_basket, BasketBody, TrackingAnswer),
+    tracked("log/cart/add", tracking.log_basket, BasketBody, TrackingAnswer),
+    tracked("log/cart/remove", tracking.log_basket, BasketBody, TrackingAnswer),
+    tracked("log/cart/update", tracking.log_basket, BasketBody, TrackingAnswer),
+    tracked("log/returned", tracking.log_returned, ReturnedBody, TrackingAnswer, keys=Access.PRIVATE),
+    tracked("log/debug", tracking.log_debug, DebugBody, TrackingAnswer),
+    issuing("misc/visitor_id", tracking.visitor_id, TrackingBody, VisitorIdAnswer, dialect=CLERK, keys=Access.DEVICE),
+    issuing("token/verify", tracking.verify_token, TokenBody, TokenAnswer, dialect=CLERK),
+    tracked("client/account/info", tracking.account_info, TrackingBody, TrackingAnswer, keys=Access.PRIVATE),
+    rights("privacy/info", tracking.inform, PrivacyBody, PrivacyAnswer, dialect=CLERK),
+    rights("privacy/forget", tracking.forget, PrivacyBody, TrackingAnswer, dialect=CLERK),
 )
 
 

@@ -8,19 +8,21 @@ from hypothesis import strategies as st
 from identity_service.app import make_shops
 from identity_service.model.policy import STANDARD
 from identity_service.model.regions import strict_policy
-from identity_service.model.shop import CookieRule, Shop, Shops, key_digest, shop_of
+from identity_service.model.shop import Caller, CookieRule, Shop, Shops, callers_of, key_digest, shop_of
 from identity_service.settings.load import load
 from identity_service.settings.schema import ShopSettings
 
 
-def shop(name: str, *origins: str) -> Shop:
-    return shop_of(name, ShopSettings(public_keys=[], private_keys=[f"{name}-private"], origins=list(origins)))
+def with_keys(name: str, *public: str) -> tuple[Shop, list[Caller]]:
+    settings = ShopSettings(public_keys=list(public), private_keys=[f"{name}-private"], origins=[f"https://{name}.example"])
+    shop = shop_of(name, settings)
+    return shop, callers_of(shop, settings)
 
 
 def two_shops() -> Shops:
     shops = Shops()
-    shops.add(shop("a", "https://a.example"), [key_digest("a-public"), key_digest("a-public-2")], [key_digest("a-private")])
-    shops.add(shop("b", "https://b.example"), [key_digest("b-public")], [key_digest("b-private")])
+    shops.add(*with_keys("a", "a-public", "a-public-2"))
+    shops.add(*with_keys("b", "b-public"))
     return shops
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,7 +20,7 @@ from identity_service.errors import SettingsError
 from identity_service.model.shop import key_digest
 from identity_service.ops.check import faults, sound_settings
 from identity_service.settings.load import load
-from identity_service.settings.schema import Settings, in_words, is_section, is_struct
+from identity_service.settings.schema import Settings, in_words, is_section, is_struct, member
 from identity_service.settings.toml_file import key_lines
 from identity_service.version import VERSION
 
@@ -645,10 +645,55 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert metadata.version("identity-service") == VERSION
 
 
+def test_a_named_key_is_printed_as_settings_take_it(tmp_path: Path) -> None:
+    told = run("keys", "new", "--name", "newsletter", "--scopes", "lookup", "link", "--last-day", "2027-06-30")
+    assert (told.returncode, told.stderr) == (0, "")
+    section, _, key = told.stdout.partition("IDENTITY_KEY=")
+    named = tmp_path / "settings.toml"
+    named.write_text(section.replace("[shops.shop.", "[shops.mine."))
+    found = load(str(named), SOUND).shops["mine"].keys["newsletter"]
+    assert (found.sha256, found.scopes, found.last_day) == (key_digest(key.strip()), ["lookup", "link"], "2027-06-30")
+    assert refused(str(named), **SOUND) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "fault"),
+    [
+        (["--name", "A B", "--scopes", "lookup"], "keys.A B: a key's name"),
+        (["--name", "a"], "keys.a.scopes: needs at least one scope"),
+        (["--name", "a", "--scopes", "lookup", "--last-day", "June"], "keys.a.last_day: must be a day"),
+        (["--scopes", "lookup"], "--scopes and --last-day belong to a key with a --name"),
+    ],
+)
+def test_a_named_key_with_faults_is_not_printed(flags: list[str], fault: str) -> None:
+    told = run("keys", "new", *flags)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr.startswith(fault)
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "fault"),
+    [
+        ("SHA256", "sha256:0", "shops.mine.keys.edge.sha256"),
+        ("SHA256", key_digest("private"), "shops.mine: a key is used twice"),
+        ("SCOPES", "[]", "shops.mine.keys.edge.scopes: needs at least one scope"),
+        ("SCOPES", "everything", 'shops.mine.keys.edge.scopes: must be a list of "admin" or "consent"'),
+        ("LAST_DAY", "2027-06-31", "shops.mine.keys.edge.last_day: must be a day"),
+    ],
+)
+def test_faults_of_named_keys_are_told_with_their_place(member: str, value: str, fault: str) -> None:
+    sound = {"SHA256": key_digest("edge"), "SCOPES": "issue"}
+    told = refused(
+        "production", **SOUND, **{f"IDENTITY_SHOPS__MINE__KEYS__EDGE__{name}": text for name, text in {**sound, member: value}.items()}
+    )
+    assert len(told) == 1
+    assert told[0].startswith(fault)
+
+
 def every_type(kind: Any) -> Iterator[Any]:
     """Of the settings that are no sections."""
     for one in fields(kind):
-        inner = one.type if not is_section(one.type) or is_struct(one.type) else get_args(one.type)[1]
+        inner = one.type if not is_section(one.type) or is_struct(one.type) else member(one.type, "any")
         yield from every_type(inner) if is_struct(inner) else [inner]
 
 

@@ -11,7 +11,7 @@ from identity_service.settings.load import load
 from identity_service.web.auth import authenticate, bearer, speaks_for_device
 
 SHOPS = make_shops(load("development", {"IDENTITY_SHOPS__DEMO__ORIGINS": "https://shop.example,https://shop.example:8443"}).shops)
-PUBLIC, PRIVATE = authenticate(SHOPS, "demo-public-key"), authenticate(SHOPS, "demo-private-key")
+PUBLIC, PRIVATE = authenticate(SHOPS, "demo-public-key", 0), authenticate(SHOPS, "demo-private-key", 0)
 FOREIGN = ["https://evil.example", "http://shop.example", "https://shop.example.evil.example", "https://evilshop.example", "null", "*"]
 FOREIGN += [
     "https://shop.example:443",
@@ -50,16 +50,16 @@ def test_what_is_no_credentials_is_refused(header: str) -> None:
 )
 def test_what_is_no_key_is_refused_in_the_same_words(key: object) -> None:
     with pytest.raises(Unauthorized) as refused:
-        authenticate(SHOPS, key)
+        authenticate(SHOPS, key, 0)
     with pytest.raises(Unauthorized) as another:
-        authenticate(SHOPS, "another")
+        authenticate(SHOPS, "another", 0)
     assert refused.value.detail == another.value.detail
 
 
 def test_a_digest_from_the_settings_is_no_key() -> None:
     for key in (key_digest("demo-private-key"), f"sha256:{key_digest('demo-private-key')}"):
         with pytest.raises(Unauthorized):
-            authenticate(SHOPS, key)
+            authenticate(SHOPS, key, 0)
 
 
 def test_a_caller_carries_the_digest_and_not_the_key() -> None:

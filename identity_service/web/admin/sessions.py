@@ -1,6 +1,6 @@
-"""Sessions of the admin pages: one private key's shop, for an hour, in a cookie that no script and no other site can use.
+"""Sessions of the admin pages: the shop of a key with the scope `admin`, for an hour, in a cookie that no script and no other site can use.
 
-A session contains its key's digest, so it ends when the settings no longer have that key.
+A session contains its key's digest, so it ends when that key ends, or when the settings no longer have it.
 """
 
 import hmac
@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from identity_service.errors import Forbidden
-from identity_service.model.shop import Caller, Shop, Shops
+from identity_service.model.shop import Caller, Scope, Shop, Shops
 from identity_service.model.token import Signing
+from identity_service.web.auth import check_scope
 from identity_service.web.cookies import read_cookies
 
 COOKIE = "__Host-admin"
@@ -39,9 +40,10 @@ class Sessions:
         self._signing = signing
 
     def begin(self, caller: Caller, now: int) -> Session:
-        """Raises Forbidden for a public key."""
+        """Raises Forbidden for a public key, and for one without the scope `admin`."""
         if not caller.private:
             raise Forbidden("This is a public key, which every browser shows. Sign in with a private key.")
+        check_scope(caller, Scope.ADMIN)
         return Session(caller.shop, caller.digest[:DIGEST_LENGTH], secrets.token_urlsafe(16), now)
 
     def find(self, headers: Mapping[str, str], now: int) -> Session | None:
@@ -50,12 +52,13 @@ class Sessions:
             if opened and opened[1] <= now < opened[1] + LIFE:
                 shop_id, key, form_token = opened[0].rsplit(":", 2)
                 shop = next((one for one in self._shops if one.shop_id == shop_id), None)
-                if shop and self._holds(shop, key):
+                if shop and self._holds(shop, key, now):
                     return Session(shop, key, form_token, opened[1])
         return None
 
-    def _holds(self, shop: Shop, key: str) -> bool:
-        return any(held.private and held.digest.startswith(key) for held in self._shops.keys_of(shop))
+    def _holds(self, shop: Shop, key: str, now: int) -> bool:
+        held = (one for one in self._shops.keys_of(shop) if one.digest.startswith(key))
+        return any(Scope.ADMIN in one.scopes and one.ends > now for one in held)
 
     def cookie(self, session: Session, now: int) -> str:
         return f"{COOKIE}={self._signing.sign_session(session.payload, now)}; Max-Age={LIFE}; {RULES}"

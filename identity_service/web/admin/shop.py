@@ -87,8 +87,8 @@ async def health(asked: AdminCall) -> View:
 async def keys(asked: AdminCall) -> View:
     """The shop's keys by the first characters of their digests, never the keys themselves."""
     keys = asked.services.shops.keys_of(asked.shop)
-    held = [(key.private, key.digest[:12]) for key in sorted(keys, key=lambda key: (not key.private, key.digest))]
+    held = sorted(keys, key=lambda key: (not key.private, key.name, key.digest))
     return View(
         "admin/keys.html",
-        {"keys": held, "own": asked.session.key[:12], "snippet": snippet()},
+        {"keys": held, "own": asked.session.key, "now": asked.services.clock(), "snippet": snippet()},
     )

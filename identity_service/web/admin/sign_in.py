@@ -12,7 +12,7 @@ from identity_service.web.auth import authenticate, check_poster
 from identity_service.web.call import Reply, Services
 from identity_service.web.pages import HTML, PageCall, render
 
-WRONG = "This key is not known here. Private keys are those of the shop's private_keys in the settings."
+WRONG = "This key is not known here. Sign in with one of the shop's private keys, or with a key that has the scope `admin`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class SignIn:
         limit, who = self.services.rates.wrong_keys, f"sign-in {source}"
         limit.count(who, 0)
         try:
-            return authenticate(self.services.shops, key)
+            return authenticate(self.services.shops, key, self.services.clock())
         except Unauthorized:
             limit.count(who)
             raise

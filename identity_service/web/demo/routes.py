@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from identity_service.model.shop import Scope
 from identity_service.web.call import Services
 from identity_service.web.demo import pages
 from identity_service.web.demo.pages import shop_page
@@ -22,8 +23,12 @@ def demo_shop(services: Services) -> list[NamedRoute]:
         NamedRoute("/shop/product/{id}", shop_page(pages.product), methods=["GET"]),
         NamedRoute("/shop/cart", shop_page(pages.cart), methods=["GET"]),
         NamedRoute("/shop/confirmation", shop_page(pages.confirmation, services.limits.body), methods=["GET", "POST"]),
-        NamedRoute("/shop/panel", Endpoint(services, Row("shop/panel", show, PanelBody, PanelAnswer)), methods=["POST"]),
-        NamedRoute("/shop/start-over", Endpoint(services, Row("shop/start-over", start_over, Body, StartedOver)), methods=["POST"]),
+        NamedRoute("/shop/panel", Endpoint(services, Row("shop/panel", show, PanelBody, PanelAnswer, scope=Scope.ISSUE)), methods=["POST"]),
+        NamedRoute(
+            "/shop/start-over",
+            Endpoint(services, Row("shop/start-over", start_over, Body, StartedOver, scope=Scope.ISSUE)),
+            methods=["POST"],
+        ),
     ]
     files = sorted(path for path in STATIC.rglob("*") if path.suffix in MEDIA)
     return routes + [NamedRoute(f"/shop/static/{path.relative_to(STATIC).as_posix()}", file_page(path), methods=["GET"]) for path in files]
