@@ -181,7 +181,7 @@ def error_text(message: str) -> str:
 
 
 def plugin_error_text(message: str) -> str:
-    """The same fault in the text that plugins for Clerk's API know."""
+    """The same fault, in the words of Clerk's API, which plugins recognise."""
     found = re.search(r"`\$\.(\w+)", message)
     return f"Invalid Syntax In Argument: {found.group(1) if found else 'body'}"
 

@@ -22,13 +22,25 @@ Decoder = Callable[[bytes, bool], Any]
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """`prefixes` and `methods`: of each call's addresses. `plugins`: a GET has its members in the query, and a POST may have a form; a
-    private key may accompany the public one, also in a query; the answer to a GET may be a script; failed calls are logged for the shop.
-    `decoder`: makes the decoder of a body, once. `no_key` and `no_private_key`: the error of a call without one."""
+    """How a family of calls reads requests and logs them.
+
+    prefixes            of each call's addresses
+    methods             of each call, unless its row names one
+    query_is_body       a GET has its members in the query, and its answer may be a script
+    lenient             a body may be a form; halves of surrogate pairs and very long numbers are repaired
+    private_key_beside  a private key may accompany the public one, also in a query
+    logs_failures       the shop's log of calls contains failed ones
+    decoder             makes the decoder of a body, once
+    no_key              the error text of a call without a key
+    no_private_key      the error of a call that needs a private key and has none
+    """
 
     prefixes: tuple[str, ...]
     methods: tuple[str, ...]
-    plugins: bool
+    query_is_body: bool
+    lenient: bool
+    private_key_beside: bool
+    logs_failures: bool
     decoder: Callable[[type[Members]], Decoder]
     no_key: str
     no_private_key: Callable[[], ServiceError]
@@ -69,7 +81,10 @@ def _clerk_decoder(body: type[Members]) -> Decoder:
 NATIVE = Dialect(
     prefixes=("/v1/",),
     methods=("POST",),
-    plugins=False,
+    query_is_body=False,
+    lenient=False,
+    private_key_beside=False,
+    logs_failures=False,
     decoder=_native_decoder,
     no_key=WRONG_KEY,
     no_private_key=lambda: Forbidden("This call needs a private key, from a server."),
@@ -77,7 +92,10 @@ NATIVE = Dialect(
 CLERK = Dialect(
     prefixes=("/v2/", "/v3/"),
     methods=("POST", "GET"),
-    plugins=True,
+    query_is_body=True,
+    lenient=True,
+    private_key_beside=True,
+    logs_failures=True,
     decoder=_clerk_decoder,
     no_key="Missing required argument: key",
     no_private_key=lambda: Unauthorized("Missing required argument: private_key"),

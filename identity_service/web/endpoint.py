@@ -118,13 +118,13 @@ class Endpoint:
             reply = await self._reply(scope, receive, query)
         except ServiceError as error:
             reply = error_reply(error, scope["state"]["request_id"], scope["path"])
-        if query and self.row.dialect.plugins and scope["method"] == "GET":
+        if query and self.row.dialect.query_is_body and scope["method"] == "GET":
             reply = _for_script_tag(reply, dict(query).get("callback", ""))
         await send_reply(send, reply)
 
     async def _reply(self, scope: AsgiScope, receive: Receive, query: Query) -> Reply:
         services, row, fields = self.services, self.row, dict(query)
-        if row.dialect.plugins and scope["method"] == "HEAD":
+        if row.dialect.query_is_body and scope["method"] == "HEAD":
             raise MethodNotAllowed("A HEAD request would be logged as a call; send GET or POST.")
         caller: Caller | None = None
         try:
@@ -132,7 +132,7 @@ class Endpoint:
             if key is not None:
                 caller = authenticate(services.shops, key, services.clock())
                 self._check_keys(caller)
-            elif query and row.dialect.plugins and scope["method"] == "GET" and "key" in fields:
+            elif query and row.dialect.query_is_body and scope["method"] == "GET" and "key" in fields:
                 caller = authenticate(services.shops, fields["key"], services.clock())
             raw, textual = await self._text(scope, receive, query, by_header=key is not None)
             if caller is None or key is None:
@@ -142,7 +142,7 @@ class Endpoint:
                 self._check_keys(caller)
             return await row.handler(self._call(scope, fields, caller, raw, textual))
         except ServiceError as error:
-            if caller and row.dialect.plugins:
+            if caller and row.dialect.logs_failures:
                 services.counters.count_call(caller.shop.shop_id, LoggedCall(row.path, "none", None, error.detail or error.title))
             if isinstance(error, Unauthorized):
                 count_wrong_key(services.rates.wrong_keys, peer_of(scope), scope["state"]["headers"], services.proxies)
@@ -158,14 +158,14 @@ class Endpoint:
         Raises TooLarge, UnsupportedMedia and Malformed."""
         row, limits = self.row, self.services.limits
         textual = False
-        if row.dialect.plugins and scope["method"] != "POST":
+        if row.dialect.query_is_body and scope["method"] != "POST":
             raw, textual = as_json(query), True
         else:
             raw = await read_body(scope["state"]["headers"], receive, limits.most(row.size, by_header=by_header)) if row.body else b""
-            if row.dialect.plugins and is_form(raw):
+            if row.dialect.lenient and is_form(raw):
                 raw, textual = form_as_json(raw), True
         check_text(raw, limits.depth)
-        return (with_bounded_numbers(with_whole_texts(raw)) if row.consent or row.dialect.plugins else raw), textual
+        return (with_bounded_numbers(with_whole_texts(raw)) if row.consent or row.dialect.lenient else raw), textual
 
     def _by_members(self, members: KeyMembers, query: Mapping[str, str]) -> Caller:
         """The caller by the key in the body or the query. Raises Unauthorized, and Forbidden for a private key in a query."""
@@ -173,15 +173,15 @@ class Endpoint:
         if key is None:
             raise Unauthorized(self.row.dialect.no_key)
         caller = authenticate(self.services.shops, key, self.services.clock())
-        if not self.row.dialect.plugins and members.key is None and caller.private:
+        if not self.row.dialect.private_key_beside and members.key is None and caller.private:
             raise Forbidden("Logs record URLs, so this private key is no longer secret. Replace it, and send keys in `Authorization`.")
         return caller
 
     def _with_private_key(self, caller: Caller, members: KeyMembers, query: Mapping[str, str]) -> Caller:
-        """The same shop's caller by its private key, if plugins send one beside the public key. Raises Unauthorized if it is none of the
+        """The same shop's caller by its private key, if the call has one beside the public key. Raises Unauthorized if it is none of the
         shop's."""
         beside = members.private_key if members.private_key is not None else query.get("private_key")
-        if not self.row.dialect.plugins or not isinstance(beside, str) or beside in {"", *NOTHING}:
+        if not self.row.dialect.private_key_beside or not isinstance(beside, str) or beside in {"", *NOTHING}:
             return caller
         private = authenticate(self.services.shops, beside, self.services.clock())
         if private.private and private.shop is caller.shop:
@@ -189,7 +189,7 @@ class Endpoint:
         raise Unauthorized(WRONG_KEY)
 
     def _call(self, scope: AsgiScope, query: Mapping[str, str], caller: Caller, raw: bytes, textual: bool) -> Call:
-        """Raises Forbidden for a page of anybody else; RateLimited and Invalid as `_body`."""
+        """Raises Forbidden for a page of another origin; RateLimited and Invalid like `_body`."""
         row, services, state = self.row, self.services, scope["state"]
         headers, peer = state["headers"], peer_of(scope)
         device = speaks_for_device(caller, scope["method"], headers)
@@ -221,8 +221,8 @@ class Endpoint:
         )
 
     def _body(self, caller: Caller, client: str, raw: bytes, textual: bool) -> tuple[Any, ServiceError | None]:
-        """Counts the call, then decodes its body. Raises RateLimited and Invalid only where the call can carry no word on consent; else
-        they are returned beside what fits of the body."""
+        """Counts the call, then decodes its body. Raises RateLimited and Invalid only if the call cannot carry a refusal of consent.
+        Otherwise returns the error beside what fits of the body."""
         row = self.row
         fault: ServiceError | None = None
         try:

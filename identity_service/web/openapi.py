@@ -26,7 +26,7 @@ from identity_service.web.payloads import HealthAnswer, Members
 
 Parameter = dict[str, Any]
 SHOWN = (Problem, TrackingError, HealthAnswer, ProductLine, SoldLine, EventEntry, CallEntry)
-"""Structs that are not the type of a member in any body or answer, except the entries of an export."""
+"""Structs that no body and no answer refers to by a member's type, except the entries of an export."""
 EXPORTED = (ExportedVisitor, ExportedLink, ExportedOrder)
 PATH = Path(__file__).parent / "examples.json"
 ERRORS = {
@@ -55,21 +55,21 @@ SCHEMES = {
     "key": {"type": "apiKey", "in": "query", "name": "key", "description": "A public key of the shop."},
     "private_key": {"type": "apiKey", "in": "query", "name": "private_key", "description": "The shop's private key beside its public one."},
 }
-RETRY = {"Retry-After": {"description": "Seconds after which to repeat the call.", "schema": {"type": "integer", "minimum": 1}}}
+RETRY = {"Retry-After": {"description": "Wait this many seconds before you repeat the call.", "schema": {"type": "integer", "minimum": 1}}}
 COOKIES = {
     "Set-Cookie": {
-        "description": "Cookies of the visitor, for its browser: the ID, and the refusal, each set or cleared.",
+        "description": "Sets or clears the visitor's two cookies: its ID and its refusal. Pass it on to the visitor's browser.",
         "schema": {"type": "string"},
     }
 }
 KEPT = {
-    "Cache-Control": {"description": "How long it may be kept.", "schema": {"type": "string"}},
-    "ETag": {"description": "For `If-None-Match`. It differs with the encoding.", "schema": {"type": "string"}},
+    "Cache-Control": {"description": "How long the answer may be cached.", "schema": {"type": "string"}},
+    "ETag": {"description": "Send it as `If-None-Match`. Each encoding has its own tag.", "schema": {"type": "string"}},
 }
 
 
 OF_PATHS: Mapping[str, tuple[dict[str, Any], str]] = {
-    "source": ({"type": "string", "enum": list(SOURCES)}, "The banner that reports, or the framework whose string it is."),
+    "source": ({"type": "string", "enum": list(SOURCES)}, "The banner that reports the choice, or the framework of the string."),
     "sale": ({"type": "string", "minLength": 1}, "The shop's order ID, percent-encoded."),
 }
 CALLBACK = {"type": "string", "pattern": r"^[A-Za-z_$][A-Za-z0-9_$.]{0,63}$"}
@@ -91,7 +91,7 @@ def of_query(schema: Mapping[str, Any]) -> list[Parameter]:
         _parameter(name, "query", LABELS if name == "labels" else WORDS, member["description"], required=name in schema.get("required", ()))
         for name, member in members.items()
     ]
-    return [*found, _parameter("callback", "query", CALLBACK, "Name of a function. The answer is a script that calls it.")]
+    return [*found, _parameter("callback", "query", CALLBACK, "The name of a function. The answer is a script that calls it.")]
 
 
 def _parameter(name: str, place: str, schema: dict[str, Any], description: str, *, required: bool = False) -> Parameter:
@@ -125,8 +125,8 @@ def _present(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tidy(schema: Any) -> Any:
-    """Puts descriptions on one line, adds the type of words, and removes empty lists of required members, and `default` if it equals
-    absence: generators for TypeScript would make such a member required."""
+    """Puts descriptions on one line and adds the type of an enumeration of texts. Removes an empty `required`, and a `default` that means
+    the same as absence, because generators for TypeScript would make such a member required."""
     if isinstance(schema, list):
         return [_tidy(one) for one in schema]
     if not isinstance(schema, dict):
@@ -241,7 +241,7 @@ def document(operations: Sequence[Described]) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Visitor identity service", "version": VERSION, "description": ABOUT},
-        "servers": [{"url": ".", "description": "Where this document lies."}],
+        "servers": [{"url": ".", "description": "The address of this document."}],
         "tags": [{"name": section.tag, "description": section.meaning} for section in SECTIONS],
         "security": [BEARER],
         "paths": paths,
@@ -299,7 +299,7 @@ def _answer(one: Described, *, by_query: bool) -> dict[str, Any]:
 def _refusals(one: Described) -> dict[str, Any]:
     prefix = "Tracking" if one.tracking else ""
     found = {str(status): _response(f"{prefix}{error.__name__}") for status, error in ERRORS.items() if _can_happen(one, status)}
-    return found | ({"304": {"description": "What `If-None-Match` names is still so."}} if one.cached else {})
+    return found | ({"304": {"description": "The document has not changed. Use the cached one."}} if one.cached else {})
 
 
 def _can_happen(one: Described, status: int) -> bool:
@@ -330,7 +330,7 @@ def _error_responses() -> dict[str, Any]:
 
 
 def _error(error: type[errors.ServiceError], form: type[Struct], media: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """For tracking calls, `invalid` is a 400, because plugins do not know 422."""
+    """Tracking calls answer `invalid` with 400, because plugins do not handle 422."""
     codes = [error.code, *([errors.Invalid.code] if form is TrackingError and error is errors.Malformed else [])]
     content = {
         "schema": {"$ref": f"#/components/schemas/{form.__name__}"},

@@ -1,4 +1,4 @@
-"""Files and documents, compressed once; HTML from templates; health and metrics. None of them needs a key.
+"""Pages without a key: health and metrics, files and documents, which are compressed once, and HTML from templates.
 
 Every value in a template is escaped. Pages have no inline scripts and load nothing from other hosts, and no frame may show them.
 """
@@ -47,28 +47,6 @@ OK = HealthAnswer("ok")
 
 
 @dataclass(frozen=True, slots=True)
-class Asset:
-    """`integrity`: the value of a tag's attribute of that name. `version`: eight characters of the hash."""
-
-    plain: bytes
-    compressed: bytes
-    media: str
-    integrity: str
-    version: str
-
-
-@cache
-def asset(path: Path) -> Asset:
-    """Raises FileNotFoundError, and KeyError for a type of file that is not served."""
-    return asset_of(path.read_bytes(), MEDIA[path.suffix])
-
-
-def asset_of(plain: bytes, media: str) -> Asset:
-    integrity = f"sha384-{b64encode(hashlib.sha384(plain).digest()).decode()}"
-    return Asset(plain, gzip.compress(plain, mtime=0), media, integrity, hashlib.sha256(plain).hexdigest()[:8])
-
-
-@dataclass(frozen=True, slots=True)
 class PageCall:
     """A request for a page or a file, without a key. `query`: as sent. `peer`: the connection's address. `read`: reads the body, up to
     the given number of bytes; raises like `read_body`."""
@@ -97,6 +75,61 @@ class Page:
         await send_reply(send, await self.handler(call))
 
 
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """`integrity`: the value of a tag's attribute of that name. `version`: eight characters of the hash."""
+
+    plain: bytes
+    compressed: bytes
+    media: str
+    integrity: str
+    version: str
+
+
+async def alive(_: PageCall) -> Reply:
+    return Reply(OK)
+
+
+def ready(store: Store, shops: Sequence[ShopId]) -> PageHandler:
+    """Answers 503 with the reason if no shop can be written, if a server may lose data, or if the store is refused. If only some shops can
+    be written, the answer names those that cannot."""
+
+    async def answer(_: PageCall) -> Reply:
+        asked = (store.away(shops), store.check_marks(), examine_servers(store.client))
+        away, marks, faults = await asyncio.gather(*asked, return_exceptions=True)
+        if isinstance(away, BaseException):
+            raise away
+        for failure in (marks, faults):
+            if isinstance(failure, BaseException) and (len(away) == len(shops) or not _is_away(failure)):
+                raise failure
+        if (faults and not isinstance(faults, BaseException)) or (away and len(away) == len(shops)):
+            raise StoreUnavailable("The store cannot be used. Run `identity-service check --store` to see why.")
+        return Reply(HealthAnswer("ok", list(away)) if away else OK)
+
+    return answer
+
+
+def _is_away(failure: BaseException) -> bool:
+    return isinstance(failure, StoreUnavailable) and not isinstance(failure, StoreRefused)
+
+
+def scrape(client: StoreClient) -> PageHandler:
+    async def answer(_: PageCall) -> Reply:
+        set_store_gauges(client.open, bool(client.refused))
+        return Reply(exposition(), media="text/plain; version=0.0.4; charset=utf-8")
+
+    return answer
+
+
+def fixed(body: object, media: str = "application/json", headers: Sequence[tuple[bytes, bytes]] = ()) -> PageHandler:
+    encoded = body if isinstance(body, bytes) else msgspec.json.encode(body)
+
+    async def answer(_: PageCall) -> Reply:
+        return Reply(encoded, media=media, headers=headers)
+
+    return answer
+
+
 def file_page(path: Path) -> Page:
     async def show(call: PageCall) -> Reply:
         return _cached_reply(call, asset(path))
@@ -123,7 +156,7 @@ def redirect_page(where: str, headers: Sequence[tuple[bytes, bytes]] = PAGE_HEAD
 
 
 def _cached_reply(call: PageCall, found: Asset, headers: Sequence[tuple[bytes, bytes]] = ()) -> Reply:
-    """The encodings are two representations, so each has a tag of its own (RFC 9110, 8.8.3.3), and only its own makes a 304."""
+    """The encodings are two representations, so each has its own tag (RFC 9110, 8.8.3.3). Only that tag leads to a 304."""
     zipped = _takes_gzip(call.headers.get("accept-encoding", ""))
     tag = f'"{found.version}-gzip"' if zipped else f'"{found.version}"'
     shared = [*SHARED, (b"etag", tag.encode()), *headers]
@@ -146,6 +179,21 @@ def _names(wanted: str, tag: str) -> bool:
 
 
 @cache
+def asset(path: Path) -> Asset:
+    """Raises FileNotFoundError, and KeyError for a type of file that is not served."""
+    return asset_of(path.read_bytes(), MEDIA[path.suffix])
+
+
+def asset_of(plain: bytes, media: str) -> Asset:
+    integrity = f"sha384-{b64encode(hashlib.sha384(plain).digest()).decode()}"
+    return Asset(plain, gzip.compress(plain, mtime=0), media, integrity, hashlib.sha256(plain).hexdigest()[:8])
+
+
+def render(template: str, **values: object) -> bytes:
+    return _environment().get_template(template).render(**values).encode()
+
+
+@cache
 def _environment() -> Environment:
     found = Environment(loader=PackageLoader("identity_service.web"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     found.policies["json.dumps_kwargs"] = {}  # lines of a chart keep their order
@@ -154,56 +202,8 @@ def _environment() -> Environment:
     return found
 
 
-def render(template: str, **values: object) -> bytes:
-    return _environment().get_template(template).render(**values).encode()
-
-
 def moment(time: int | str, form: str = "%Y-%m-%d %H:%M") -> Markup:
-    """Seconds since 1970, or RFC 3339, as people read it: to the minute, in UTC."""
+    """A time in UTC, for people to read. `time`: seconds since 1970, or RFC 3339."""
     text = rfc3339(time) if isinstance(time, int) else time
     read = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).strftime(form)
     return Markup('<time datetime="{}">{}</time>').format(text, read)
-
-
-async def alive(_: PageCall) -> Reply:
-    return Reply(OK)
-
-
-def ready(store: Store, shops: Sequence[ShopId]) -> PageHandler:
-    """Answers 503 while no shop can be written, or the store is one that loses links; and once it is refused, with the reason. While some
-    shops can be, it says which cannot."""
-
-    async def answer(_: PageCall) -> Reply:
-        asked = (store.away(shops), store.check_marks(), examine_servers(store.client))
-        away, marks, faults = await asyncio.gather(*asked, return_exceptions=True)
-        if isinstance(away, BaseException):
-            raise away
-        for failure in (marks, faults):
-            if isinstance(failure, BaseException) and (len(away) == len(shops) or not _is_away(failure)):
-                raise failure
-        if (faults and not isinstance(faults, BaseException)) or (away and len(away) == len(shops)):
-            raise StoreUnavailable("The store cannot be used; `identity-service check --store` says why.")
-        return Reply(HealthAnswer("ok", list(away)) if away else OK)
-
-    return answer
-
-
-def _is_away(failure: BaseException) -> bool:
-    return isinstance(failure, StoreUnavailable) and not isinstance(failure, StoreRefused)
-
-
-def scrape(client: StoreClient) -> PageHandler:
-    async def answer(_: PageCall) -> Reply:
-        set_store_gauges(client.open, bool(client.refused))
-        return Reply(exposition(), media="text/plain; version=0.0.4; charset=utf-8")
-
-    return answer
-
-
-def fixed(body: object, media: str = "application/json", headers: Sequence[tuple[bytes, bytes]] = ()) -> PageHandler:
-    encoded = body if isinstance(body, bytes) else msgspec.json.encode(body)
-
-    async def answer(_: PageCall) -> Reply:
-        return Reply(encoded, media=media, headers=headers)
-
-    return answer

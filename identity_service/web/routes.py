@@ -176,7 +176,8 @@ def described() -> list[Described]:
     for row in (*CALLS, *TRACKING):
         for path in row.paths:
             for method in row.methods:
-                version, way = ("V3" if path.startswith("/v3/") else ""), ("ByQuery" if row.dialect.plugins and method == "GET" else "")
+                version = "V3" if path.startswith("/v3/") else ""
+                way = "ByQuery" if row.dialect.query_is_body and method == "GET" else ""
                 section = descriptions.TRACKING_V3 if version else section_of(row.operation)
                 found.append(Described.of_row(row, f"{row.operation}{way}{version}", method, path, section.tag))
     return found

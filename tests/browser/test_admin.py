@@ -109,7 +109,7 @@ class Admin:
         yield "visitors odd"
         self.send("consent", "Show receipts", **{"Visitor ID": seen["visitor"]})
         yield "consent receipts"
-        self.send("consent", "Decide")
+        self.send("consent", "Preview")
         yield "consent decided"
 
     def whole(self) -> None:
@@ -165,7 +165,7 @@ def test_look_up_and_erasure_by_keyboard_alone(admin: Admin, service: Service, s
     page.goto(f"{admin.base}/admin")
     page.keyboard.type("wrong-key")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("alert")).to_contain_text("This key is not known here")
+    expect(page.get_by_role("alert")).to_contain_text("This key is not known")
     page.keyboard.type("demo-private-key")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
@@ -199,7 +199,7 @@ def test_an_export_is_saved_as_a_file(admin: Admin, seen: dict[str, str]) -> Non
     admin.sign_in()
     admin.send("customers", "Look up", Email=seen["email"])
     with admin.page.expect_download() as saved:
-        admin.page.get_by_role("button", name="Export as file").click()
+        admin.page.get_by_role("button", name="Export as a file").click()
     assert saved.value.suggested_filename == "export.json"
     assert seen["visitor"] in saved.value.path().read_text()
     admin.whole()

@@ -122,7 +122,7 @@ class Run:
         await self.track("logDebug", "A plugin's message", {"message": "tracking started"})
         await self.track("miscVisitorId", "A device asks for its ID", {"visitor": "auto"})
         await self.track("tokenVerify", "A token that is valid", {"token": self.token})
-        await self.track("privacyInfo", "What is held of an email", {"email": EMAIL}, private=True)
+        await self.track("privacyInfo", "What is stored about an email", {"email": EMAIL}, private=True)
 
     async def _read(self) -> None:
         await self.call("listEvents", "What the visitor did", {"visitor": self.visitor})

@@ -24,13 +24,13 @@ pytestmark = pytest.mark.anyio
 LUKE, LEIA = "luke@skywalker.com", "leia@organa.com"
 EMPTY = {
     "overview": "No visitor ID has been issued yet",
-    "customers": "Which visitor IDs belong to an email",
+    "customers": "Find the visitor IDs of an email",
     "visitors": "Visitor ID",
-    "orders": "No order has been logged yet. Let the shop call log/sale",
-    "products": "No product has been seen yet. log/click and log/sale bring them here",
-    "logs": "No call yet. New ones appear here by themselves",
-    "health": "Not started: a click and a sale show that tracking works. No click has been logged yet. Put the snippet",
-    "consent": "What would be decided?",
+    "orders": "No order has been logged yet. Call log/sale from",
+    "products": "No product has been seen yet. log/click and log/sale add products to this list",
+    "logs": "No tracking call has been logged yet. New calls appear here automatically",
+    "health": "Not started: log a click and a sale to see that tracking works. No click has been logged yet. Put the snippet",
+    "consent": "Preview a decision",
     "keys": "private, for servers",
 }
 FILLED = {
@@ -39,7 +39,7 @@ FILLED = {
     "products": "blue-6 string",
     "logs": "log/sale none ok",
     "health": "The last click was logged less than a minute ago",
-    "keys": "this session's",
+    "keys": "this session",
 }
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
@@ -92,7 +92,7 @@ async def test_the_health_page_tells_what_is_usual_once_something_is(desk: Desk,
             await log(shopper, "click", product=5, visitor="one", labels=["Homepage - Trending"])
         clock.forward(seconds)
         await desk.sign_in()
-    assert "green The last click was logged 1 minute ago. Usually one comes every 12 hours." in text_of(await desk.get("health"))
+    assert "green The last click was logged 1 minute ago. Usually one arrives every 12 hours." in text_of(await desk.get("health"))
 
 
 @pytest.mark.parametrize("page", READ)
@@ -116,7 +116,7 @@ async def test_a_look_up_shows_each_visitor_and_how_it_is_known(desk: Desk, shop
 
 @pytest.mark.parametrize("form", [{}, {"email": " "}, {"email": LUKE, "customer": "1"}])
 async def test_a_look_up_needs_one_name_and_says_so_in_words_of_the_page(desk: Desk, form: dict[str, str]) -> None:
-    assert "Fill in either an email or a customer ID" in text_of(await desk.post("customers", 422, **form))
+    assert "Enter either an email or a customer ID" in text_of(await desk.post("customers", 422, **form))
 
 
 async def test_a_visitor_shows_record_consent_activity_and_orders(desk: Desk, shopper: Shopper) -> None:
@@ -124,7 +124,7 @@ async def test_a_visitor_shows_record_consent_activity_and_orders(desk: Desk, sh
     shown = text_of(await desk.post("visitors", visitor=f" {visitor} "))
     for part in ("Mode persistent", "granted by plain", "storage granted", "search none red shoes", "click 5 Homepage - Trending", "S-1"):
         assert part in shown
-    assert "Nothing is held of unknown-1" in text_of(await desk.post("visitors", visitor="unknown-1"))
+    assert "Nothing is stored about unknown-1" in text_of(await desk.post("visitors", visitor="unknown-1"))
     assert "your own ID must be 1 to 64 of" in text_of(await desk.post("visitors", 422, visitor="<b>"))
     await shopper.post("/v1/erasures", {"visitor": visitor})
     assert "has withdrawn or was erased on 2026-11-18" in text_of(await desk.post("visitors", visitor=visitor))
@@ -135,7 +135,7 @@ async def test_an_order_tells_its_products_and_why_it_is_attributed(desk: Desk, 
     shown = text_of(await desk.get("orders?sale=S-1"))
     for part in ("Order S-1", "Revenue 7.5", visitor, "5 3 2.5", "Homepage - Trending", "Credited clicks"):
         assert part in shown
-    assert "First broken link" in text_of(await desk.get("orders?sale=S-2"))
+    assert "First missing step" in text_of(await desk.get("orders?sale=S-2"))
     assert "No order with this sale ID was logged" in text_of(await desk.get("orders?sale=nothing", 404))
 
 
@@ -151,17 +151,17 @@ async def test_receipts_are_found_by_visitor_and_by_their_own_id(desk: Desk, sho
     receipt = answer["receipt"]["receipt_id"]
     assert receipt in text_of(await desk.post("consent", visitor=answer["visitor"], receipt_id=""))
     assert receipt in text_of(await desk.post("consent", visitor="", receipt_id=receipt))
-    assert "There is no receipt" in text_of(await desk.post("consent", visitor="unknown-1", receipt_id=""))
+    assert "No receipt was found" in text_of(await desk.post("consent", visitor="unknown-1", receipt_id=""))
     assert "send a visitor ID, or receipt_id" in text_of(await desk.post("consent", 422, visitor="", receipt_id=""))
 
 
 async def test_a_decision_is_previewed_with_its_trace_and_changes_nothing(desk: Desk, shopper: Shopper) -> None:
     call = {"consent": "refused", "client": {"region": "FR"}, "policy": "strict"}
     shown = text_of(await desk.post("consent", call=json.dumps(call)))
-    assert "null , because of" in shown
-    assert "How it was decided Fact Value" in shown
+    assert "null , reason" in shown
+    assert "Facts behind the decision Fact Value" in shown
     example = html.unescape(re.findall(r"<textarea[^>]*>(.*?)</textarea>", (await desk.get("consent")).text, re.S)[0])
-    assert "persistent , because of" in text_of(await desk.post("consent", call=example))
+    assert "persistent , reason" in text_of(await desk.post("consent", call=example))
     for wrong in ("", "{", "[]", '{"visitor": 7}', '{"visitor": "\\ud800"}', "[" * 3_000, '{"policy": "none"}'):
         await desk.post("consent", 422, call=wrong)
 
@@ -242,7 +242,7 @@ async def test_the_log_is_filtered_by_call_and_outcome(desk: Desk, shopper: Shop
         2,
         5,
     ]
-    assert "No call yet of this kind" in text_of(await desk.get("logs?call=log/basket/set"))
+    assert "No call matches this filter yet" in text_of(await desk.get("logs?call=log/basket/set"))
     page = (await desk.get("logs?outcome=error")).text
     assert 'sse-connect="logs/stream?outcome=error&amp;after=2026-11-18T11%3A06%3A40Z+1"' in page
     assert "<option selected>error</option>" in page
@@ -382,10 +382,10 @@ async def test_a_private_key_opens_a_short_closed_cookie_and_nothing_else_does(o
 @pytest.mark.parametrize(
     ("key", "status", "text"),
     [
-        ("wrong", 401, "This key is not known here"),
-        ("", 401, "This key is not known here"),
-        ("demo-private-key\0", 401, "This key is not known here"),
-        ("ä" * 1_000, 401, "This key is not known here"),
+        ("wrong", 401, "This key is not known"),
+        ("", 401, "This key is not known"),
+        ("demo-private-key\0", 401, "This key is not known"),
+        ("ä" * 1_000, 401, "This key is not known"),
         ("demo-public-key", 403, "This is a public key"),
         ("x" * 40_000, 413, "Send a body of at most"),
     ],
@@ -489,8 +489,8 @@ async def test_two_shops_never_see_each_other(desk: Desk, outside: Desk, shopper
     for page in READ:
         assert not re.search(f"S-1|Trending|blue-6|{visitor}|demo", (await outside.get(page)).text)
     assert "No visitor is linked" in text_of(await outside.post("customers", email=LUKE))
-    assert "Nothing is held of" in text_of(await outside.post("visitors", visitor=visitor))
-    assert "There is no receipt" in text_of(await outside.post("consent", visitor=visitor, receipt_id=""))
+    assert "Nothing is stored about" in text_of(await outside.post("visitors", visitor=visitor))
+    assert "No receipt was found" in text_of(await outside.post("consent", visitor=visitor, receipt_id=""))
     await outside.get("orders?sale=S-1", 404)
     assert (await outside.post("export", email=LUKE)).json() == {"visitors": [], "unproven": [], "orders": []}
     assert "0 visitors, 0 links and 0 events" in text_of(await outside.post("erasure", email=LUKE, confirmation=LUKE))
@@ -661,13 +661,16 @@ async def test_what_is_shown_goes_once_the_email_is_typed_again(desk: Desk, shop
     await log(shopper, "email", email=LUKE, visitor="somebodys")
     shown = text_of(await desk.post("erasure", email=LUKE))
     assert "1 visitor, 3 links and 3 events" in shown
-    stays = ("1 visitor whom another email or customer ID holds by proof will keep the rest", "1 visitor linked without proof will keep")
+    stays = (
+        "1 visitor will keep everything but the link, because another email or customer ID is linked to it with proof.",
+        "1 visitor will keep everything but the link, because it has no proof.",
+    )
     assert all(one in shown for one in stays)
-    assert "what names the person in 1 order; the orders stay" in shown
-    assert "1 consent receipt will stay as proof, without naming anybody" in shown
+    assert "the email, customer ID and visitor in 1 order; the orders themselves stay" in shown
+    assert "1 consent receipt will stay as proof. Receipts name nobody." in shown
     assert len(await shopper.visitors(email=LUKE)) == 3
     gone = text_of(await desk.post("erasure", email=LUKE, confirmation=typed))
-    assert "1 visitor, 3 links and 3 events are gone" in gone
+    assert "1 visitor, 3 links and 3 events were erased" in gone
     assert all(one in gone for one in stays)
     assert await shopper.visitors(email=LUKE) == []
     assert [one["visitor"] for one in await shopper.visitors(email=LEIA)] == ["shared-1"]
@@ -679,7 +682,7 @@ async def test_orders_of_a_visitor_that_goes_whole_are_counted_too(desk: Desk, s
     """They name the person by the visitor alone."""
     await log(shopper, "sale", sale="by-visitor", products=[1], visitor="one")
     await shopper.post("/v1/links", {"email": LUKE, "visitor": "one"})
-    assert "what names the person in 1 order" in text_of(await desk.post("erasure", email=LUKE))
+    assert "the email, customer ID and visitor in 1 order" in text_of(await desk.post("erasure", email=LUKE))
     await desk.post("erasure", email=LUKE, confirmation=LUKE)
     assert "Visitor none" in text_of(await desk.get("orders?sale=by-visitor"))
 
@@ -688,7 +691,7 @@ async def test_a_visitor_is_erased_by_its_id_typed_letter_for_letter(desk: Desk,
     visitor = await filled(shopper)
     assert "1 visitor, 1 link and 3 events" in text_of(await desk.post("erasure", visitor=visitor))
     await desk.post("erasure", 422, visitor=visitor, confirmation=visitor.swapcase())
-    assert "1 visitor, 1 link and 3 events are gone" in text_of(await desk.post("erasure", visitor=visitor, confirmation=f" {visitor} "))
+    assert "1 visitor, 1 link and 3 events were erased" in text_of(await desk.post("erasure", visitor=visitor, confirmation=f" {visitor} "))
     assert await held(shopper, visitor) == ([], {"visitors": [], "unproven": [], "orders": []})
 
 

@@ -83,7 +83,7 @@ async def test_a_page_loads_nothing_from_elsewhere_and_sets_nothing(demo: Shoppe
 @pytest.mark.anyio
 async def test_an_unknown_product_is_a_page_that_says_so(demo: Shopper) -> None:
     answer = await demo.client.get("/shop/product/%3Cb%3E")
-    assert (answer.status_code, "No such product" in answer.text, "<b>" in answer.text) == (404, True, False)
+    assert (answer.status_code, "Product not found" in answer.text, "<b>" in answer.text) == (404, True, False)
 
 
 def test_a_cart_takes_what_the_shop_sells_and_no_more_than_twenty() -> None:

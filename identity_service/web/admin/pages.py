@@ -1,6 +1,6 @@
 """An admin page: session, form, handler, HTML.
 
-Pages call the handlers of the HTTP calls, with a private key's rights, so that both always show the same.
+Pages call the handlers of the HTTP calls with the rights of a private key. So a page and a call always show the same.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -45,7 +45,7 @@ class AdminCall:
         return self.session.shop
 
     def call(self, body: Any = None, *, query: Mapping[str, str] | None = None, parameters: Mapping[str, str] | None = None) -> Call:
-        """The HTTP call for the same purpose, with a private key."""
+        """The HTTP call that answers the same question, as made with a private key."""
         now = Millis(int(self.services.clock() * 1000))
         return Call(
             self.services, now, self.shop, True, False, None, None, {}, query or {}, parameters or {}, {}, body, key=self.session.key
@@ -62,7 +62,7 @@ class AdminCall:
         return found[start:end], end if len(found) > end else None
 
     def body(self, wanted: type[T], *names: str) -> T:
-        """A body from the form's filled fields. Raises Invalid."""
+        """A body from the form's non-empty fields. Raises Invalid."""
         filled = {name: self.form[name].strip() for name in names if self.form and self.form.get(name, "").strip()}
         return convert(filled, wanted)
 
@@ -89,7 +89,7 @@ AdminHandler = Callable[[AdminCall], Awaitable[View | Reply]]
 
 @dataclass(frozen=True, slots=True)
 class AdminPage:
-    """`name`: its entry in the menu. Without a session it redirects to the sign-in."""
+    """`name`: its entry in the menu. Redirects to the sign-in if there is no session."""
 
     services: Services
     sessions: Sessions
@@ -132,11 +132,11 @@ async def read_form(call: PageCall, most: int) -> dict[str, str]:
     """Raises Malformed for anything but a form in UTF-8."""
     raw = await call.read(most)
     if call.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-        raise Malformed("This page accepts forms only.")
+        raise Malformed("Send a form: this page accepts application/x-www-form-urlencoded only.")
     try:
         return dict(parse_qsl(raw.decode(), keep_blank_values=True, errors="strict"))
     except (UnicodeDecodeError, ValueError):
-        raise Malformed("The form is not in UTF-8.") from None
+        raise Malformed("Send the form in UTF-8.") from None
 
 
 def redirect(where: str, *cookies: str) -> Reply:
@@ -145,7 +145,7 @@ def redirect(where: str, *cookies: str) -> Reply:
 
 
 def _redirect_to_sign_in(headers: Mapping[str, str]) -> Reply:
-    """Redirects to the sign-in. A script that requests a part of a page gets 401, with a header that makes it load the whole sign-in."""
+    """Redirects to the sign-in. A script that requests part of a page gets 401 and a header that makes it load the sign-in page."""
     if "hx-request" in headers or headers.get("accept") == "text/event-stream":
         return Reply(b"", 401, HTML, (NO_COOKIE,), [*SAFE, (b"hx-redirect", b"signin?expired=1")])
     return redirect("signin?expired=1" if "__Host-admin=" in headers.get("cookie", "") else "signin", NO_COOKIE)

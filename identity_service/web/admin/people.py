@@ -1,4 +1,4 @@
-"""Pages about people: customers, visitors, consent. Values are posted, never put into an address."""
+"""Pages about people: customers, visitors, consent. Values are posted, so that they appear in no URL."""
 
 from collections.abc import Mapping
 
@@ -24,7 +24,7 @@ NAMES = (*HANDLES, "visitor")
 
 
 async def customers(asked: AdminCall) -> View:
-    """An email or customer ID, and its visitors."""
+    """The visitors of an email or a customer ID."""
     values = {"asked": asked.form or {}, "visitors": None, "fault": None, "next": None, "count": 0}
     if asked.form is None:
         return View("admin/customers.html", values)
@@ -38,10 +38,10 @@ async def customers(asked: AdminCall) -> View:
 
 
 def _filled_field(asked: AdminCall, names: tuple[str, ...]) -> tuple[str, str]:
-    """The single field that is filled in: its name and value. Raises Invalid."""
+    """Name and value of the only field that is filled in. Raises Invalid."""
     filled = [(name, text) for name in names if asked.form and (text := asked.form.get(name, "").strip())]
     if len(filled) != 1:
-        raise Invalid("Fill in either an email or a customer ID.")
+        raise Invalid("Enter either an email or a customer ID.")
     return filled[0]
 
 
@@ -53,7 +53,7 @@ async def export(asked: AdminCall) -> Reply:
 
 
 async def erasure(asked: AdminCall) -> View:
-    """Shows what will be erased. Erases it once the value is typed again."""
+    """Shows what will be erased, and erases it after the value is entered again."""
     name, value = _filled_field(asked, NAMES)
     body, confirmed = asked.body(ErasureBody, *NAMES), (asked.form or {}).get("confirmation")
     if confirmed is not None and _is_same(asked, name, confirmed, value):
@@ -61,7 +61,7 @@ async def erasure(asked: AdminCall) -> View:
         return View("admin/erased.html", {"name": name, "answer": answer.body})
     going = (await rights.erase(asked.call(replace(body, dry_run=True)))).body
     held = (await rights.export(asked.call(body))).body
-    fault = None if confirmed is None else "What you typed is something else, so nothing was erased."
+    fault = None if confirmed is None else "The values differ, so nothing was erased. Enter the same value again."
     goes = {"going": going, "orders": len(held.orders), "receipts": sum(len(one.get("receipts", [])) for one in held.visitors)}
     return View("admin/erase.html", {"name": name, "value": value, "fault": fault, **goes}, 200 if fault is None else 422)
 
@@ -81,7 +81,7 @@ def _is_same(asked: AdminCall, name: str, typed: str, named: str) -> bool:
 
 
 async def visitors(asked: AdminCall) -> View:
-    """An ID: its record, links, receipts, activity and orders."""
+    """What is stored about a visitor ID: record, links, receipts, events and orders."""
     empty = {"asked": "", "visitor": None, "fault": None}
     if asked.form is None:
         return View("admin/visitors.html", empty)
@@ -101,7 +101,7 @@ async def visitors(asked: AdminCall) -> View:
 
 
 async def consent(asked: AdminCall) -> View:
-    """Receipts of a visitor or by ID, and the decision for given signals."""
+    """Receipts, by visitor or by receipt ID, and a preview of a decision."""
     values = {"asked": asked.form or {}, "receipts": None, "decision": None, "fault": None, "example": _example(asked)}
     if asked.form is None:
         return View("admin/consent.html", values)
@@ -116,11 +116,11 @@ async def consent(asked: AdminCall) -> View:
 
 
 def _decision(form: Mapping[str, str]) -> DecisionsBody:
-    """Raises Invalid if the call is not JSON, or has undocumented members."""
+    """Raises Invalid if the body is not JSON or has undocumented members."""
     try:
         return convert(msgspec.json.decode(form.get("call", "")), DecisionsBody)
     except (msgspec.DecodeError, RecursionError):
-        raise Invalid("The call is not JSON.") from None
+        raise Invalid("Enter the body as JSON.") from None
 
 
 def _example(asked: AdminCall) -> str:

@@ -1,4 +1,4 @@
-"""Every address of the admin pages."""
+"""The routes of the admin pages."""
 
 from identity_service.web.admin import people, shop
 from identity_service.web.admin.pages import SAFE, AdminHandler, AdminPage

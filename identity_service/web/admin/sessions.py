@@ -71,4 +71,4 @@ NO_COOKIE = f"{COOKIE}=; Max-Age=0; {RULES}"
 def check_form(session: Session, form: Mapping[str, str]) -> None:
     """Raises Forbidden unless the form belongs to this session."""
     if not hmac.compare_digest(form.get("form_token", "").encode(), session.form_token.encode()):
-        raise Forbidden("This form belongs to an earlier session. Go back, reload the page and send it again.")
+        raise Forbidden("This form belongs to an earlier session. Go back, reload the page and send the form again.")

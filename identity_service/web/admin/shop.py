@@ -22,7 +22,7 @@ async def overview(asked: AdminCall) -> View:
 
 
 async def orders(asked: AdminCall) -> View:
-    """A page of orders; with `sale`, one order and why it is attributed."""
+    """A page of orders. With `sale`, one order and why it is attributed."""
     sale = asked.query.get("sale")
     if sale is None:
         query = {name: asked.query[name] for name in ("cursor",) if name in asked.query}
@@ -32,7 +32,8 @@ async def orders(asked: AdminCall) -> View:
     try:
         order, why = (await calls.one(call)).body, (await calls.attribution(call)).body
     except NotFound:
-        return View("admin/fault.html", {"title": "No such order", "fault": "No order with this sale ID was logged."}, 404)
+        fault = "No order with this sale ID was logged. Check the ID, or look for the order in the list."
+        return View("admin/fault.html", {"title": "Order not found", "fault": fault}, 404)
     return View("admin/order.html", {"order": order, "why": why})
 
 
@@ -85,7 +86,7 @@ async def health(asked: AdminCall) -> View:
 
 
 async def keys(asked: AdminCall) -> View:
-    """The shop's keys by the first characters of their digests, never the keys themselves."""
+    """The shop's keys, each by the first characters of its digest."""
     keys = asked.services.shops.keys_of(asked.shop)
     held = sorted(keys, key=lambda key: (not key.private, key.name, key.digest))
     return View(

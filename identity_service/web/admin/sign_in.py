@@ -1,4 +1,4 @@
-"""Signing in and out."""
+"""The sign-in and the sign-out."""
 
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
@@ -31,8 +31,8 @@ class SignIn:
         return Reply(render("admin/signin.html", fault=fault, expired=expired), status, HTML, headers=SAFE)
 
     async def _sign_in(self, call: PageCall) -> Reply:
-        """A foreign page must not sign anybody in. Keys cannot be tried faster than a client may call. Raises Forbidden, RateLimited and
-        Unauthorized."""
+        """Pages of other origins are refused. The limit of calls of a client also limits how fast keys can be guessed. Raises Forbidden,
+        RateLimited and Unauthorized."""
         check_poster(call.headers)
         source = caller_source(call.peer, call.headers, self.services.proxies)
         self.services.rates.client.count(source)
@@ -42,8 +42,8 @@ class SignIn:
         return redirect("overview", self.sessions.cookie(session, now))
 
     def _authenticate(self, key: str, source: str) -> Caller:
-        """After too many wrong keys even a right one is refused for a while, which only delays a page. Raises RateLimited and
-        Unauthorized."""
+        """After too many wrong keys, a right key is refused for a while, too. This delays only a page, never an order. Raises RateLimited
+        and Unauthorized."""
         limit, who = self.services.rates.wrong_keys, f"sign-in {source}"
         limit.count(who, 0)
         try:
@@ -53,5 +53,5 @@ class SignIn:
             raise
 
 
-async def sign_out(asked: AdminCall) -> Reply:  # noqa: ARG001 any session ends
+async def sign_out(asked: AdminCall) -> Reply:  # noqa: ARG001 the session is in the cookie only
     return redirect("signin", NO_COOKIE)

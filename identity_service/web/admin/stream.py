@@ -1,7 +1,8 @@
 """The log of tracking calls as server-sent events. Each new entry is sent as a row of the page.
 
-https://html.spec.whatwg.org/multipage/server-sent-events.html: the browser reconnects by itself when a stream ends, and sends the last ID
-that it got. The ID is the position in the log up to which it has seen entries. The page sends its first position as `after`.
+When a stream ends, the browser reconnects and sends the last ID that it received
+(https://html.spec.whatwg.org/multipage/server-sent-events.html). The ID is the position in the log up to which it has seen entries. The
+page sends its first position as `after`.
 """
 
 import asyncio
@@ -28,9 +29,9 @@ from identity_service.web.pages import render
 Entry = dict[str, Any]
 EVERY = 1.0
 LONGEST = 300
-"""Seconds between two reads of the log, and seconds after which a stream ends, so that an expired session stops reading."""
+"""EVERY: seconds between two reads of the log. LONGEST: seconds after which a stream ends, so that an expired session stops reading."""
 MOST_OF_A_SESSION, MOST_OF_A_SHOP, MOST_OF_A_WORKER = 4, 8, 32
-"""Most open streams. All streams of a shop share one read of its log, so that they do not slow other shops' calls."""
+"""The maximum of open streams. All streams of a shop share one read of its log, so that they do not slow other shops' calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class LogStream:
 
 
 def _mark_seen(reading: "asyncio.Future[list[Entry]]") -> None:
-    """Marks the exception as seen, because all readers may have left."""
+    """Marks the exception as handled: all streams that wait for it may have ended."""
     if not reading.cancelled():
         reading.exception()
 
@@ -116,7 +117,7 @@ async def _wait_for_disconnect(receive: Receive) -> None:
 
 
 def newer(found: Sequence[Entry], known: Sequence[Entry]) -> Sequence[Entry]:
-    """Entries that are not in `known`, newest first. Entries have no IDs, and calls of one second may be equal, so equal ones are
+    """Entries that are not in `known`, newest first. Entries have no IDs and may be equal within a second, so equal entries are
     counted."""
     left = Counter(map(msgspec.json.encode, known))
     news = []

@@ -247,7 +247,7 @@ class ActivityEntry(Struct, frozen=True):
 
 
 class PrivacyAnswer(Struct, frozen=True):
-    """What is held of the person."""
+    """What is stored about the person."""
 
     status: Annotated[Literal["ok"], about("Always `ok`.")]
     orders: Annotated[list[dict[str, Any]], listed(ExportedOrder, "The person's orders, at most 1,000 of an email and of each visitor.")]

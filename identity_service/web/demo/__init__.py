@@ -1,1 +1,1 @@
-"""A shop to try the service, with development settings only."""
+"""A shop to try the service with. It needs the development settings."""

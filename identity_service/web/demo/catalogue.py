@@ -1,4 +1,4 @@
-"""The products of the demo shop, and its cart, which is kept in the address: `?item=101&item=103`."""
+"""The products and the cart of the demo shop. The URL contains the cart: `?item=101&item=103`."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """Products under one heading. `label`: the label of clicks on them."""
+    """Products under one heading. `label`: clicks on them have it."""
 
     title: str
     label: str
@@ -48,7 +48,7 @@ def product_named(text: str) -> Product | None:
 
 
 def beside(product: Product) -> Shelf:
-    """The products shown on a product's own page."""
+    """The other products on a product's page."""
     at = PRODUCTS.index(product)
     return Shelf("Goes well with it", "Product page - Goes well", tuple(PRODUCTS[(at + step) % len(PRODUCTS)] for step in (2, 3, 5)))
 
@@ -79,14 +79,14 @@ class Cart:
 
     @property
     def query(self) -> str:
-        """The query for an address: empty, or beginning with a question mark."""
+        """The query of a URL. It is empty or begins with a question mark."""
         return f"?{urlencode([('item', product.id) for product in self.items])}" if self.items else ""
 
     def without(self, product: Product) -> "Cart":
         return Cart(tuple(item for item in self.items if item != product))
 
     def ordered(self, otherwise: Product) -> "Cart":
-        """What a single press buys: the cart, or where it is empty one product."""
+        """What the panel's order button buys: the cart, or one product if the cart is empty."""
         return self if self.items else Cart((otherwise,))
 
 

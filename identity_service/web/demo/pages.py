@@ -26,7 +26,7 @@ TEMPLATES = Environment(
 
 @dataclass(frozen=True, slots=True)
 class DemoCall:
-    """A request for a page: the path's parameters, the cart in the address, and the posted form."""
+    """A request for a page: the path's parameters, the cart in the URL, and the posted form."""
 
     parameters: Mapping[str, str]
     cart: Cart
@@ -34,7 +34,7 @@ class DemoCall:
 
 
 def shop_page(show: Callable[[DemoCall], Reply], most: int = 0) -> Page:
-    """`most`: bytes of a posted form. Forms are accepted from the shop's own pages only. Raises Forbidden and Malformed."""
+    """`most`: the maximum size of a posted form, in bytes. Raises Forbidden for a form of another page, and Malformed."""
 
     async def answer(call: PageCall) -> Reply:
         posted = await _form(call, most) if call.method == "POST" else ""
@@ -45,11 +45,11 @@ def shop_page(show: Callable[[DemoCall], Reply], most: int = 0) -> Page:
 
 async def _form(call: PageCall, most: int) -> str:
     if not is_from_own_page(call.headers):
-        raise Forbidden("The demo shop accepts forms from its own pages only.")
+        raise Forbidden("Send this form from a page of the demo shop.")
     try:
         return (await call.read(most)).decode()
     except UnicodeDecodeError:
-        raise Malformed("The form is not in UTF-8.") from None
+        raise Malformed("Send the form in UTF-8.") from None
 
 
 def product_list(asked: DemoCall) -> Reply:
@@ -60,7 +60,7 @@ def product(asked: DemoCall) -> Reply:
     found = product_named(asked.parameters["id"])
     if found is None:
         return _page(
-            "notice.html", asked.cart, status=404, title="No such product", text="The shop sells six things, and this is none of them."
+            "notice.html", asked.cart, status=404, title="Product not found", text="This shop has six products. Choose one of them."
         )
     return _page("product.html", asked.cart, pressed=asked.cart.ordered(found), product=found, shelf=beside(found))
 
@@ -70,10 +70,10 @@ def cart(asked: DemoCall) -> Reply:
 
 
 def confirmation(asked: DemoCall) -> Reply:
-    """The email is sent in a form, never in an address. A repeated form has the same sale ID, so it counts once."""
+    """The email is posted, so that it appears in no URL. A form that is sent again has the same sale ID, so the order counts once."""
     email = asked.form.get("email", "").strip()[:LONGEST_EMAIL]
     if not asked.cart.items or not email:
-        return _page("notice.html", asked.cart, title="Nothing ordered yet", text="Put something into the cart and order it with an email.")
+        return _page("notice.html", asked.cart, title="No order yet", text="Add a product to the cart and order it with an email.")
     sent = asked.form.get("sale", "")
     sale = sent if SALE.fullmatch(sent) else new_sale()
     lines = [{"id": line.product.id, "quantity": line.quantity, "price": float(line.product.price)} for line in asked.cart.lines]

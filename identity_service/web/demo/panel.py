@@ -1,4 +1,4 @@
-"""The content of the demo shop's side panel: the service's view of the calling device. It changes nothing."""
+"""The content of the demo shop's side panel: what the service knows about the calling device. A read changes nothing."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,17 +23,17 @@ MOST_EVENTS, MOST_ORDERS, MOST_LINKS = 6, 3, 10
 SHOWN_OF_OTHERS = 6
 
 REASONS = {
-    Reason.NO_SIGNAL: "Nobody has chosen yet, so the ID is worked out from address and browser and ends with its window.",
-    Reason.CONSENT_GRANTED: "You accepted, so the ID stays in a signed cookie.",
-    Reason.CONSENT_REFUSED: "You refused, so there is no ID.",
-    Reason.VISITOR_DISABLED: "The shop switched the visitor off.",
+    Reason.NO_SIGNAL: "You have not chosen yet. The ID is derived from your address and browser and ends with its window.",
+    Reason.CONSENT_GRANTED: "You accepted. A signed cookie keeps the ID.",
+    Reason.CONSENT_REFUSED: "You refused. You have no ID.",
+    Reason.VISITOR_DISABLED: "The shop asked for no ID.",
     Reason.REQUESTED_COOKIELESS: "The shop asked for a cookieless ID.",
-    Reason.PERSISTENT_REQUESTED: "The shop vouches for consent.",
-    Reason.OPTED_OUT: "Your browser asks not to be tracked, so the ID ends with its window.",
-    Reason.AGENT: "Your browser says that it acts for somebody as an agent, and agents share addresses, so there is no ID.",
-    Reason.BOT: "Your browser looks like a robot, and robots get no ID.",
-    Reason.WITHDRAWN: "This ID was withdrawn or erased, and comes back to nobody before its window ends. Accepting gives a new one.",
-    Reason.STORE_UNAVAILABLE: "The store is away.",
+    Reason.PERSISTENT_REQUESTED: "The shop reports that you consented.",
+    Reason.OPTED_OUT: "Your browser asks not to be tracked. The ID ends with its window.",
+    Reason.AGENT: "Your browser identifies itself as an agent. Agents share addresses, so they get no ID.",
+    Reason.BOT: "Your browser identifies itself as a robot. Robots get no ID.",
+    Reason.WITHDRAWN: "This ID was withdrawn or erased. It is not used again before its window ends. Accept to get a new ID.",
+    Reason.STORE_UNAVAILABLE: "The store cannot be reached. Try again in a moment.",
 }
 
 
@@ -53,10 +53,10 @@ class PanelSubject:
 
 
 async def show(call: Call) -> Reply:
-    """The caller's own identity: from its cookie, else from its address and browser, like `misc/visitor_id`. Raises Forbidden for other
-    pages."""
+    """What the caller's cookie identifies, or else its address and browser, as for `misc/visitor_id`. Raises Forbidden for a call of
+    another page."""
     if call.private or not is_from_own_page(call.headers):
-        raise Forbidden("The panel works only on the demo shop's own pages, for the device that opens it.")
+        raise Forbidden("Open the panel on a page of the demo shop. It shows the device that opens it.")
     subject = await _subject(call)
     held = await call.services.rights.export_visitor(call.shop, subject.visitor) if subject.visitor else {}
     events = await _events(call, subject)
@@ -103,7 +103,7 @@ async def _subject(call: Call) -> PanelSubject:
 
 
 async def _events(call: Call, subject: PanelSubject) -> list[PanelEvent]:
-    """Newest first: events of the ID, then of the session before its grant."""
+    """Events of the ID, newest first, followed by those of the session before its grant."""
     if subject.visitor is None:
         return []
     record, shop, stored = subject.known.record, call.shop.shop_id, call.services.store.events
@@ -137,7 +137,7 @@ async def _earlier(call: Call, subject: PanelSubject) -> EarlierSession | None:
 
 
 async def _links(call: Call, subject: PanelSubject) -> list[PanelLink] | None:
-    """The answer of a look-up by the email."""
+    """What a look-up by the email answers."""
     if not isinstance(call.body.email, str):
         return None
     try:

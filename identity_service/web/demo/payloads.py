@@ -9,7 +9,7 @@ from identity_service.web.payloads import Body
 
 
 class PanelBody(Body, frozen=True):
-    """`email`: that of the order on the page."""
+    """`email`: the email of the order on the page."""
 
     email: Email | UnsetType = UNSET
 
@@ -19,7 +19,7 @@ class StartedOver(Struct, frozen=True):
 
 
 class PanelEvent(Struct, frozen=True):
-    """`earlier`: logged under the cookieless ID before the grant, which counts too."""
+    """`earlier`: it was logged under the cookieless ID before the grant. Such events are credited, too."""
 
     type: str
     time: str
@@ -44,7 +44,7 @@ class PanelOrder(Struct, frozen=True):
 
 
 class PanelLink(Struct, frozen=True):
-    """`own`: the calling device's. IDs of other devices are shortened."""
+    """`own`: the ID of the calling device. IDs of other devices are shortened."""
 
     visitor: str
     own: bool
@@ -52,14 +52,14 @@ class PanelLink(Struct, frozen=True):
 
 
 class EarlierSession(Struct, frozen=True):
-    """What is still stored under this device's cookieless ID while it has no ID. It ends with its window."""
+    """What is stored under the cookieless ID of a device that has no ID now. It is deleted when the window ends."""
 
     events: int
     until: str
 
 
 class PanelAnswer(Struct, frozen=True):
-    """`held`: the visitor as an export shows it, None if nothing is stored. `links`: None if no email was sent."""
+    """`held`: the visitor's export, None if nothing is stored. `links`: None if no email was sent."""
 
     visitor: str | None
     mode: str

@@ -1,4 +1,4 @@
-"""The addresses of the demo shop, which exist if `server.demo` is set."""
+"""The routes of the demo shop. They exist if `server.demo` is set."""
 
 from pathlib import Path
 

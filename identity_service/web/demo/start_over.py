@@ -1,9 +1,9 @@
 """Starts the demo over: erases what the demo shop has stored about the calling browser, and clears its cookies.
 
-A withdrawal also marks the ID that is derived from the browser's address and user agent. Until its window ends, that ID is not issued
-again, so this browser, and similar ones behind the same address, could not be a new visitor. Here, after everything under this derived ID
-is erased, its mark is removed. A persistent ID stays withdrawn, and its token invalid. This exists only in the demo: the route needs
-`server.demo`, which needs the development configuration, and accepts calls of the demo's own pages about the demo's own shop.
+A withdrawal also marks the ID that is derived from the browser's address and user agent. That ID is not issued again before its window
+ends. So this browser, and similar browsers behind the same address, could not be a new visitor. This call erases everything under the
+derived ID and then removes its mark. A persistent ID stays withdrawn, and its token stays invalid. The route exists only if `server.demo`
+is set, which needs the development configuration. It accepts only calls of the demo's pages about the demo's shop.
 """
 
 from msgspec.structs import replace
@@ -20,7 +20,7 @@ from identity_service.web.demo.payloads import StartedOver
 async def start_over(call: Call) -> Reply:
     demo = call.services.shops.find(PUBLIC_KEY)
     if call.private or demo is None or call.shop is not demo.shop or not is_from_own_page(call.headers):
-        raise Forbidden("Start over from the demo shop's own pages, in the demo shop.")
+        raise Forbidden("Start over from a page of the demo shop, with its public key.")
     visit = device_visit(call)
     named = [token.visitor for token in call.services.tokens.verified(call.shop, visit.tokens)]
     known, _ = await call.services.visitors.preview(replace(visit, tokens=()))

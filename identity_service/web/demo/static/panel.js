@@ -5,8 +5,8 @@
   var PROMISES = {
     cookieless: 'nothing on your device', persistent: 'one signed cookie', 'null': 'no ID at all'
   };
-  var NO_ORDERS = 'None under this ID.';
-  var NO_PERSON = 'None of yours. An order without an ID is kept as what was bought, and nothing else.';
+  var NO_ORDERS = 'No order under this ID.';
+  var NO_PERSON = 'No order under your ID. An order without an ID keeps only what was bought.';
   var panel = d.getElementById('panel'), calls = [], shown = '', pending = false, again = false;
 
   function el(tag, className, content) {
@@ -67,7 +67,7 @@
   function store(seen) {
     var visitor = seen.held && seen.held.visitors[0], found = [];
     if (!visitor && !seen.events.length) {
-      found.push(el('p', 'nothing', seen.mode === 'null' ? 'Nothing.' : 'Nothing yet: an ID alone is not stored.'));
+      found.push(el('p', 'nothing', seen.mode === 'null' ? 'Nothing.' : 'Nothing yet. An ID alone is not stored.'));
     } else {
       found.push(el('ul', 'counts', [
         count(visitor && visitor.mode ? 1 : 0, 'record'), count(seen.event_count, 'event'), count(seen.held ? seen.held.orders.length : 0, 'order'),
@@ -78,11 +78,11 @@
     }
     if (visitor && visitor.receipts.length) {
       var newest = visitor.receipts[0];
-      found.push(el('p', 'quiet', ['Newest receipt ', el('code', '', newest.receipt_id), ': ' + newest.mode + ', said by ' + newest.source]));
+      found.push(el('p', 'quiet', ['Newest receipt ', el('code', '', newest.receipt_id), ': ' + newest.mode + ', reported by ' + newest.source]));
     }
     if (seen.earlier) {
       found.push(el('p', 'quiet', 'Under the cookieless ID that this device had before: ' + seen.earlier.events +
-        (seen.earlier.events === 1 ? ' event' : ' events') + ', gone by ' + moment(seen.earlier.until) + '.'));
+        (seen.earlier.events === 1 ? ' event' : ' events') + ', deleted by ' + moment(seen.earlier.until) + '.'));
     }
     show('store', found);
     show('export', seen.held ? JSON.stringify(seen.held, null, 2) : 'null');
@@ -107,7 +107,7 @@
     if (!seen.links) return;
     show('links', seen.links.length ? el('ul', 'found', seen.links.map(function (one) {
       return el('li', '', [el('code', '', one.visitor), el('span', 'badge small ' + one.mode, one.mode), one.own ? 'this device' : 'another']);
-    })) : el('p', 'nothing', 'Nobody. No visitor is linked to this email.'));
+    })) : el('p', 'nothing', 'No visitor is linked to this email.'));
   }
 
   function buttons(seen) {

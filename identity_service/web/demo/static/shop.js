@@ -16,15 +16,15 @@
         en: {
           consentModal: {
             title: 'May we recognise you next time?',
-            description: 'With your consent one signed cookie recognises you for 13 months. Refuse, and only your refusal is remembered.',
+            description: 'With your consent, one signed cookie recognises you for 13 months. If you refuse, only your refusal is remembered.',
             acceptAllBtn: 'Accept', acceptNecessaryBtn: 'Refuse', showPreferencesBtn: 'Settings'
           },
           preferencesModal: {
             title: 'Cookie settings', acceptAllBtn: 'Accept', acceptNecessaryBtn: 'Refuse', savePreferencesBtn: 'Save', closeIconLabel: 'Close',
             sections: [
-              { title: 'Your choice', description: 'It counts at once, and you can change it whenever you like.' },
-              { title: 'Remembering your choice', description: 'The banner keeps it in a cookie of its own, and a refusal stands in a second one.', linkedCategory: 'necessary' },
-              { title: 'Recognising you', description: 'A signed visitor ID for measuring what leads to orders.', linkedCategory: CATEGORY }
+              { title: 'Your choice', description: 'It applies immediately. You can change it at any time.' },
+              { title: 'Remembering your choice', description: 'The banner stores it in its own cookie. A second cookie stores a refusal.', linkedCategory: 'necessary' },
+              { title: 'Recognising you', description: 'A signed visitor ID measures what leads to orders.', linkedCategory: CATEGORY }
             ]
           }
         }
