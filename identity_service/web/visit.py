@@ -145,7 +145,7 @@ async def keep_opt_out(call: Call, visitor: VisitorId | None) -> None:
 
 
 def email_handle(call: Call, email: str) -> Handle:
-    """Raises Invalid, and RateLimited for a client's many non-ASCII emails, each of which takes as long as several calls."""
+    """Raises Invalid, and RateLimited for a client's many non-ASCII emails. Each takes as long as several calls."""
     costly = not email.isascii() or "xn--" in email.lower()
     if costly and not call.private:
         call.services.rates.client.count(call.counted_as, CALLS_OF_A_COSTLY_EMAIL)
@@ -158,14 +158,14 @@ def customer_handle(call: Call, customer: str) -> Handle:
 
 
 def email_to_link(call: Call, email: str) -> Handle:
-    """As `email_handle`. Raises Invalid also for an email that stands for many people."""
+    """Like `email_handle`. Also raises Invalid for an email that many people share."""
     handle = email_handle(call, email)
     call.shop.never_linked.check_email(email)
     return handle
 
 
 def customer_to_link(call: Call, customer: str) -> Handle:
-    """As `customer_handle`. Raises Invalid also for an ID that stands for many people."""
+    """Like `customer_handle`. Also raises Invalid for an ID that many people share."""
     call.shop.never_linked.check_customer(customer)
     return customer_handle(call, customer)
 

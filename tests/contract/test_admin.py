@@ -127,7 +127,7 @@ async def test_a_visitor_shows_record_consent_activity_and_orders(desk: Desk, sh
     assert "Nothing is stored about unknown-1" in text_of(await desk.post("visitors", visitor="unknown-1"))
     assert "your own ID must be 1 to 64 of" in text_of(await desk.post("visitors", 422, visitor="<b>"))
     await shopper.post("/v1/erasures", {"visitor": visitor})
-    assert "has withdrawn or was erased on 2026-11-18" in text_of(await desk.post("visitors", visitor=visitor))
+    assert "This visitor withdrew or was erased on 2026-11-18" in text_of(await desk.post("visitors", visitor=visitor))
 
 
 async def test_an_order_tells_its_products_and_why_it_is_attributed(desk: Desk, shopper: Shopper) -> None:
