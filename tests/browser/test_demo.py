@@ -139,7 +139,7 @@ def test_a_walk_from_click_to_order_to_withdrawal(visit: Visit, demo: Service) -
     visit.choose("withdraw")
     visit.expect_mode("null", "consent_refused")
     expect(visit.shown("visitor")).to_have_text("none")
-    expect(visit.shown("links")).to_contain_text("Nobody")
+    expect(visit.shown("links")).to_contain_text("No visitor is linked")
     expect(visit.shown("store")).to_contain_text("Nothing.")
     assert visit.cookies() == {"__Host-visitor-choice", "cc_cookie"}
     assert demo.call("/v1/lookups", {"email": EMAIL})[1]["visitors"] == []
