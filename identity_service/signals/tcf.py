@@ -1,8 +1,9 @@
 """Reads a TC string of the IAB Transparency and Consent Framework for one shop.
 
 Source: IAB Tech Lab, "Consent string and vendor list formats v2" (github.com/InteractiveAdvertisingBureau/
-GDPR-Transparency-and-Consent-Framework), with TCF 2.2 (policy 4) and 2.3 (policy 5: vendors must be disclosed). Any format error
-invalidates the whole string, so that a damaged one never grants.
+GDPR-Transparency-and-Consent-Framework), with TCF 2.2 (policy 4), 2.3 (policy 5: vendors must be disclosed) and 2.4, which changes texts
+and the vendor list, but no bit of the string. A string of a newer policy is read as one of 2.3, because the version of its layout is a
+field of its own. Any format error invalidates the whole string, so that a damaged one never grants.
 """
 
 from calendar import monthrange
@@ -21,6 +22,8 @@ OLDEST_POLICY = 4
 _DAY = 24 * 60 * 60 * 1000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DISCLOSING_POLICY = 5
+_DISCLOSING_SINCE = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp() * 1000)
+"""A string from this day on is invalid without the vendors that were disclosed, whatever policy it names."""
 _DISCLOSED, _ALLOWED, _PUBLISHER = 1, 2, 3
 _CONSENT_REQUIRED = 1
 _LAST_VENDOR = 0xFFFF
@@ -58,10 +61,15 @@ class _Core:
     vendor_consented: bool
     vendor_restricted: bool
 
+    @property
+    def must_disclose(self) -> bool:
+        return self.policy >= _DISCLOSING_POLICY or self.updated >= _DISCLOSING_SINCE
+
 
 def tc_choice(text: str, rule: TcfRule, now: Millis) -> TcChoice | None:
     """None for a string that is not valid now: malformed, last updated over 13 months ago or more than a day ahead, of the global scope,
-    of a policy below 4, or longer than 16 KiB. Never raises. The time is linear in the length."""
+    of a policy below 4, or longer than 16 KiB. Also for a grant without the vendors that had to be disclosed; a refusal counts without
+    them. Never raises. The time is linear in the length."""
     if len(text) > LONGEST:
         return None
     read = _read_often if len(text) <= _LONGEST_KEPT else _read_safely
@@ -85,7 +93,7 @@ def _read(text: str, rule: TcfRule) -> _Dated:
     core = _core(Bits(first), rule)
 
     segments = _segments(others)
-    disclosed = _in_segment(segments.get(_DISCLOSED), rule, absent=core.policy < _DISCLOSING_POLICY)
+    disclosed = _in_segment(segments.get(_DISCLOSED), rule, absent=True)
     _in_segment(segments.get(_ALLOWED), rule, absent=False)
     publisher = _publisher(segments.get(_PUBLISHER))
 
@@ -94,6 +102,8 @@ def _read(text: str, rule: TcfRule) -> _Dated:
     else:
         granted = _covers(core.purposes, rule) and core.vendor_consented and disclosed and not core.vendor_restricted
     granted = granted and not core.purpose_one_untold
+    if granted and core.must_disclose and _DISCLOSED not in segments:
+        raise ValueError("no disclosed vendors")
     choice = TcChoice(Choice.GRANTED if granted else Choice.REFUSED, Millis(core.updated - core.updated % _DAY), core.policy)
     return _Dated(choice, core.updated - _DAY, _thirteen_months_after(core.updated))
 

@@ -11,7 +11,7 @@ import pytest
 
 from identity_service.settings.load import load
 from tests.conftest import Clock, Shopper, shopping
-from tests.signals.tc_strings import core_bits, text_of
+from tests.signals.tc_strings import tc_string
 
 pytestmark = pytest.mark.anyio
 AGENT = "Mozilla/5.0 (X11) Gecko/20100101 Firefox/140.0"
@@ -29,7 +29,7 @@ def iso(clock: Clock, seconds: Any = 0) -> Any:
 
 
 def tc(clock: Clock, days: int = 0, purposes: frozenset[int] = frozenset({1, 8})) -> str:
-    return text_of(core_bits(purposes, updated=day_of(clock, days)))
+    return tc_string(purposes, updated=day_of(clock, days))
 
 
 def cookiebot(clock: Clock, yes: Any = True, seconds: Any = 0) -> Any:

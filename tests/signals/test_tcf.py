@@ -83,12 +83,12 @@ def test_no_truncation_of_a_refusal_is_a_grant(rule: TcfRule) -> None:
     assert all(choice(REJECT_ALL[:end], rule) is not Choice.GRANTED for end in range(len(REJECT_ALL) + 1))
 
 
-@pytest.mark.parametrize(("rule", "segments"), [(PUBLISHER, 1), (VENDOR, 2)])
-def test_a_truncation_inside_the_fields_of_a_grant_is_absent(rule: TcfRule, segments: int) -> None:
-    """Only what loses nothing but padding or whole later segments is still that grant."""
+@pytest.mark.parametrize("rule", ROLES)
+def test_a_truncation_inside_the_fields_of_a_grant_is_absent(rule: TcfRule) -> None:
+    """Only what loses nothing but padding or the segment behind the disclosed vendors is still that grant."""
     fields, whole, start = [47, 5, 10], set(), 0
     for index, segment in enumerate(ACCEPT_ALL.split(".")):
-        whole |= {start + size for size in range(fields[index], len(segment) + 1) if index + 1 >= segments}
+        whole |= {start + size for size in range(fields[index], len(segment) + 1) if index >= 1}
         start += len(segment) + 1
     assert {end for end in range(len(ACCEPT_ALL) + 1) if choice(ACCEPT_ALL[:end], rule) is Choice.GRANTED} == whole
 
@@ -160,11 +160,32 @@ def test_the_publishers_segment_grants_where_the_core_does_not() -> None:
     assert both(f"{text_of(core_bits(set()))}.{KNOWN}.{publisher({1, 8})}") == [Choice.GRANTED, Choice.REFUSED]
 
 
-def test_vendors_must_be_disclosed_from_policy_5_on_and_wherever_the_segment_is() -> None:
-    assert both(CORE) == [Choice.GRANTED, Choice.REFUSED]
-    older = text_of(core_bits(policy=4))
-    assert both(older) == GRANTED
+LAST_DAY_WITHOUT = datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC)
+FIRST_DAY_WITH = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("policy", "updated", "valid"),
+    [(4, LAST_DAY_WITHOUT, True), (4, FIRST_DAY_WITH, False), (4, UPDATED, False), (5, LAST_DAY_WITHOUT, False), (6, UPDATED, False)],
+)
+def test_a_grant_must_disclose_vendors_and_a_refusal_need_not(policy: int, updated: datetime, valid: bool) -> None:
+    granted = text_of(core_bits(policy=policy, updated=updated))
+    assert both(granted) == (GRANTED if valid else ABSENT)
+    assert both(f"{granted}.{publisher({1, 8})}") == (GRANTED if valid else ABSENT)
+    assert both(f"{granted}.{KNOWN}") == GRANTED
+    assert both(text_of(core_bits({1}, policy=policy, updated=updated))) == REFUSED
+    assert both(f"{granted}.{publisher({1})}") == [Choice.REFUSED, Choice.GRANTED if valid else None]
+
+
+def test_a_vendor_that_was_not_disclosed_has_no_consent() -> None:
+    older = text_of(core_bits(policy=4, updated=LAST_DAY_WITHOUT))
     assert both(f"{older}.{disclosed(field({4, 6}))}") == [Choice.GRANTED, Choice.REFUSED]
+    assert both(f"{CORE}.{disclosed(field({4, 6}))}") == [Choice.GRANTED, Choice.REFUSED]
+
+
+@pytest.mark.parametrize("policy", [6, 7, 63])
+def test_a_newer_policy_in_the_known_layout_is_read(policy: int) -> None:
+    assert tc_choice(f"{text_of(core_bits(policy=policy))}.{KNOWN}", VENDOR, NOW) == TcChoice(Choice.GRANTED, millis(UPDATED), policy)
 
 
 def test_purpose_one_by_national_rule_or_legitimate_interest_is_no_consent() -> None:
@@ -240,7 +261,8 @@ def test_a_choice_counts_for_thirteen_months_and_not_before_it_was_made(updated:
 
 
 def test_the_day_hides_the_time_of_the_update() -> None:
-    found = tc_choice(text_of(core_bits(updated=datetime(2026, 11, 1, 23, 59, 59, 900_000, tzinfo=UTC))), PUBLISHER, NOW)
+    core = text_of(core_bits(updated=datetime(2026, 11, 1, 23, 59, 59, 900_000, tzinfo=UTC)))
+    found = tc_choice(f"{core}.{KNOWN}", PUBLISHER, NOW)
     assert found == TcChoice(Choice.GRANTED, millis(UPDATED), 5)
 
 
