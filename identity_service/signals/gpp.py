@@ -1,7 +1,7 @@
 """The GPP string of the IAB, and the US Privacy string that it replaces: four characters, still in use.
 
-A GPP string has a header with section IDs, followed by the sections, each with its own encoding. Only two things are read: the TC string,
-unchanged, and whether any US section says "do not sell, share or target".
+A GPP string has a header with section IDs, followed by the sections, each with its own encoding. Three things are read: the TC string and
+Canada's section, unchanged, and whether any US section says "do not sell, share or target".
 
 Sources: github.com/InteractiveAdvertisingBureau/Global-Privacy-Platform, "Consent String Specification" and the page of each section. If
 they differ from the strings that CMPs send, the order of github.com/IABTechLab/iabgpp-es 3.2.0 applies.
@@ -21,6 +21,7 @@ _TEXT = re.compile(r"[A-Za-z0-9._~-]+")
 _HEADER_TYPE = 3
 _HEADER_VERSION = 1
 _TCF_EU = 2
+_TCF_CANADA = 5
 _US_PRIVACY = 6
 _GPC_TYPE = 1
 _OPTED_OUT = 1
@@ -36,10 +37,12 @@ def us_privacy_opt_out(text: str) -> bool | None:
 
 @dataclass(frozen=True, slots=True)
 class GppReading:
-    """`sale_share_opt_out`: True if a section has an opt-out; False if one says "did not opt out" and none opts out; else None."""
+    """`sale_share_opt_out`: True if a section has an opt-out; False if one says "did not opt out" and none opts out; else None.
+    `canadian`: the section of the TCF in Canada."""
 
     tc_string: str | None
     sale_share_opt_out: bool | None
+    canadian: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ def read_gpp(text: str, applicable: frozenset[int] | None) -> GppReading | None:
         return None
 
     in_force = {at: part for at, part in sections.items() if applicable is None or at in applicable}
-    return GppReading(in_force.get(_TCF_EU) or None, _any_opt_out(in_force))
+    return GppReading(in_force.get(_TCF_EU) or None, _any_opt_out(in_force), in_force.get(_TCF_CANADA) or None)
 
 
 def _section_ids(header: Bits) -> list[int]:

@@ -27,7 +27,7 @@ from identity_service.model.shop import SignalRules
 from identity_service.signals.answers import json_object
 from identity_service.signals.banners import BANNERS, WITH_COOKIES, BannerReading, read_cookies, read_event, standards_spoken, tc_string_of
 from identity_service.signals.gpp import read_gpp, us_privacy_opt_out
-from identity_service.signals.tcf import TcChoice, tc_choice
+from identity_service.signals.tcf import TcChoice, canadian_choice, tc_choice
 
 _CHOICES = {"granted": Choice.GRANTED, "denied": Choice.REFUSED}
 SOURCES = ("tcf", "gpp", "google", *sorted(BANNERS))
@@ -165,11 +165,13 @@ class Reader:
         reading = read_gpp(text, applicable) if isinstance(text, str) else None
         if reading is None or not isinstance(text, str):
             return ()
-        choice = tc_choice(reading.tc_string, self.rules.tcf, self.now) if reading.tc_string else None
         opted_out = reading.sale_share_opt_out is True
-        if choice is None:
+        european = tc_choice(reading.tc_string, self.rules.tcf, self.now) if reading.tc_string else None
+        canadian = canadian_choice(reading.canadian, self.rules.tcf, self.now) if reading.canadian else None
+        choices = [choice for choice in (european, canadian) if choice]
+        if not choices:
             return (Signal("gpp", None, self.now, raw_digest=_digest(text), sale_share_opt_out=opted_out),)
-        return (replace(self._of_tc("gpp", text, choice, None, loaded=True), sale_share_opt_out=opted_out),)
+        return tuple(replace(self._of_tc("gpp", text, one, None, loaded=True), sale_share_opt_out=opted_out) for one in choices)
 
     def _us_privacy(self, text: str) -> tuple[Signal, ...]:
         opted_out = us_privacy_opt_out(text)
@@ -189,7 +191,8 @@ class Reader:
         else:
             dated = day + DAY <= self.now
             at = Millis(day + DAY - 1) if dated else self.now
-        return Signal(source, choice.choice, at, None, _digest(text), f"tcf-{choice.policy_version}", dated=dated, remembered=of_the_day)
+        version = f"{choice.framework}-{choice.policy_version}"
+        return Signal(source, choice.choice, at, None, _digest(text), version, dated=dated, remembered=of_the_day)
 
     def _of_reading(self, source: str, reading: BannerReading, event: Mapping[str, object]) -> Signal:
         """A grant does not count after the time at which the banner asks again."""

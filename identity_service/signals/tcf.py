@@ -1,9 +1,12 @@
-"""Reads a TC string of the IAB Transparency and Consent Framework for one shop.
+"""Reads a TC string of the IAB Transparency and Consent Framework for one shop, and the section of a GPP string for Canada (`tcfcav1`).
 
 Source: IAB Tech Lab, "Consent string and vendor list formats v2" (github.com/InteractiveAdvertisingBureau/
 GDPR-Transparency-and-Consent-Framework), with TCF 2.2 (policy 4), 2.3 (policy 5: vendors must be disclosed) and 2.4, which changes texts
 and the vendor list, but no bit of the string. A string of a newer policy is read as one of 2.3, because the version of its layout is a
 field of its own. Any format error invalidates the whole string, so that a damaged one never grants.
+
+Canada's section follows github.com/InteractiveAdvertisingBureau/Global-Privacy-Platform, "GPP Extension: IAB Canada TCF": each purpose has
+express or implied consent.
 """
 
 from calendar import monthrange
@@ -27,18 +30,23 @@ _DISCLOSING_SINCE = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp() * 1000)
 _DISCLOSED, _ALLOWED, _PUBLISHER = 1, 2, 3
 _CONSENT_REQUIRED = 1
 _LAST_VENDOR = 0xFFFF
+_LAST_LETTER = 25
 _NO_VENDOR = 0
 _PURPOSES = 24
 _LONGEST_KEPT = 1024
+_CANADIAN_VERSION = 1
+_CANADIAN_REST = 16 + 1 + 16 + 1 + 12
+"""Bits that follow the purposes of Canada's section at least: two sections of vendors and the publisher's restrictions."""
 
 
 @dataclass(frozen=True, slots=True)
 class TcChoice:
-    """`day`: midnight UTC of the last update. A finer time would distinguish people."""
+    """`day`: midnight UTC of the last update. A finer time would distinguish people. `framework`: `tcf` or Canada's `tcfca`."""
 
     choice: Choice
     day: Millis
     policy_version: int
+    framework: str = "tcf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +80,19 @@ def tc_choice(text: str, rule: TcfRule, now: Millis) -> TcChoice | None:
     them. Never raises. The time is linear in the length."""
     if len(text) > LONGEST:
         return None
-    read = _read_often if len(text) <= _LONGEST_KEPT else _read_safely
-    found = read(text, rule)
+    return _in_force(_read_often(text, rule) if len(text) <= _LONGEST_KEPT else _read_safely(text, rule), now)
+
+
+def canadian_choice(text: str, rule: TcfRule, now: Millis) -> TcChoice | None:
+    """As `tc_choice`, for Canada's section. Only express consent grants. None if consent is implied, because the person did not say it.
+    The service does not read vendors here, so a shop with a vendor number gets no grant; a refusal of its purposes counts."""
+    try:
+        return _in_force(_read_canadian(text, rule), now)
+    except ValueError:
+        return None
+
+
+def _in_force(found: _Dated | None, now: Millis) -> TcChoice | None:
     return found.choice if found and found.begins <= now <= found.ends else None
 
 
@@ -104,8 +123,44 @@ def _read(text: str, rule: TcfRule) -> _Dated:
     granted = granted and not core.purpose_one_untold
     if granted and core.must_disclose and _DISCLOSED not in segments:
         raise ValueError("no disclosed vendors")
-    choice = TcChoice(Choice.GRANTED if granted else Choice.REFUSED, Millis(core.updated - core.updated % _DAY), core.policy)
-    return _Dated(choice, core.updated - _DAY, _thirteen_months_after(core.updated))
+    return _dated(granted, core.updated, core.policy)
+
+
+def _dated(granted: bool, updated: Millis, policy: int, framework: str = "tcf") -> _Dated:
+    choice = TcChoice(Choice.GRANTED if granted else Choice.REFUSED, Millis(updated - updated % _DAY), policy, framework)
+    return _Dated(choice, updated - _DAY, _thirteen_months_after(updated))
+
+
+def _read_canadian(text: str, rule: TcfRule) -> _Dated:
+    first, *others = text.split(".")
+    bits = Bits(first)
+    if bits.take(6) != _CANADIAN_VERSION:
+        raise ValueError("not version 1")
+    bits.take(36)  # created
+    updated = Millis(100 * bits.take(36))
+    bits.take(12 + 12 + 6 + 12 + 12)  # CMP, its version, screen, language, vendor list
+    policy = bits.take(6)
+    bits.take(1 + 12)  # non-standard texts, special features
+    express, implied = bits.take(_PURPOSES), bits.take(_PURPOSES)
+    if bits.left < _CANADIAN_REST:
+        raise ValueError("truncated")
+
+    publisher = _segments(others).get(_PUBLISHER)
+    if publisher:
+        own = _canadian_publisher(publisher)
+        express, implied = own if any(own) else (express, implied)
+    granted = _covers(express, rule) and rule.vendor is None
+    if not granted and _covers(express | implied, rule):
+        raise ValueError("implied consent")
+    return _dated(granted, updated, policy, "tcfca")
+
+
+def _canadian_publisher(bits: Bits) -> tuple[int, int]:
+    """Express and implied consents."""
+    express, implied = bits.take(_PURPOSES), bits.take(_PURPOSES)
+    bits.take(2 * bits.take(6))  # custom purposes
+    _check_end(bits)
+    return express, implied
 
 
 def _covers(purposes: int, rule: TcfRule) -> bool:
@@ -128,7 +183,8 @@ def _core(bits: Bits, rule: TcfRule) -> _Core:
     purposes = bits.take(_PURPOSES)
     bits.take(_PURPOSES)  # legitimate interests: never consent
     purpose_one_untold = bits.flag()
-    bits.take(12)  # publisher's country
+    if max(bits.take(6), bits.take(6)) > _LAST_LETTER:  # publisher's country
+        raise ValueError("no letters")
     consented = _in_vendors(bits, rule.vendor)
     _in_vendors(bits, None)  # legitimate interests, read to find where they end
     restricted = _is_restricted(bits, rule)

@@ -64,12 +64,13 @@ def core_bits(
     scope: str = "1",
     interests: Ids = frozenset(),
     untold: str = "0",
+    country: tuple[int, int] = (0, 0),
     interested: str | None = None,
     restrictions: tuple[tuple[int, int, list[tuple[int, int]]], ...] = (),
 ) -> str:
     time = number(millis(updated) // 100, 36)
     head = number(version, 6) + time + time + number(0, 54) + number(policy, 6) + scope + "0" + number(0, 12)
-    bases = id_bits(purposes, 24) + id_bits(interests, 24) + untold + number(0, 12)
+    bases = id_bits(purposes, 24) + id_bits(interests, 24) + untold + number(country[0], 6) + number(country[1], 6)
     sections = (vendors or field({5})) + (interested or field(set()))
     rules = "".join(number(purpose, 6) + number(kind, 2) + ranges(entries) for purpose, kind, entries in restrictions)
     return head + bases + sections + number(len(restrictions), 12) + rules

@@ -216,6 +216,8 @@ def test_a_rule_without_purposes_or_with_an_unknown_one_is_never_met() -> None:
         text_of(core_bits(version=3)),
         text_of(core_bits(policy=3)),
         text_of(core_bits(scope="0")),
+        f"{text_of(core_bits(country=(26, 0)))}.{KNOWN}",
+        f"{text_of(core_bits(country=(0, 63)))}.{KNOWN}",
         text_of(core_bits() + "000001"),
         VALID + "." + publisher({1, 8}) + "B",
         text_of(core_bits(vendors=number(9, 16) + "1" + ranges([(9, 5)]))),
@@ -258,6 +260,10 @@ def test_allowed_vendors_of_older_strings_are_read_and_do_not_count() -> None:
 )
 def test_a_choice_counts_for_thirteen_months_and_not_before_it_was_made(updated: datetime, now: datetime, timely: bool) -> None:
     assert both(f"{text_of(core_bits(updated=updated))}.{KNOWN}", millis(now)) == (GRANTED if timely else ABSENT)
+
+
+def test_every_letter_of_a_country_is_read() -> None:
+    assert both(f"{text_of(core_bits(country=(25, 25)))}.{KNOWN}") == GRANTED
 
 
 def test_the_day_hides_the_time_of_the_update() -> None:
