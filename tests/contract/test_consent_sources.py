@@ -7,12 +7,14 @@ import pytest
 
 from identity_service.settings.load import load
 from tests.conftest import START, Clock, Shopper, shopping
-from tests.signals.tc_strings import tc_string
+from tests.signals.tc_strings import canadian_bits, tc_string, text_of
 
 pytestmark = pytest.mark.anyio
 TODAY = datetime.fromtimestamp(START, UTC)
 ACCEPT, REJECT = tc_string(updated=TODAY), tc_string(frozenset(), updated=TODAY)
 CALIFORNIA = "DBABLA~CVQVAAAAAACA.YA"
+OF_CANADA, OF_BOTH = "DBABD", "DBACMY"
+"""Headers of GPP strings with section 5, and with 2 and 5."""
 COOKIEBOT = "{{stamp:'a',necessary:true,preferences:false,statistics:{},marketing:false,method:'explicit',ver:1,utc:{},region:'it'}}"
 
 
@@ -80,6 +82,19 @@ async def test_gpp_carries_a_tc_string_and_opts_out_of_sale_and_sharing(shopper:
         us = {"consent": {"gpp": {"gpp_string": CALIFORNIA, "applicable_sections": sections}}}
         told = (await shopper.post("/v1/visitors", us)).json()
         assert (told["mode"], told["sale_share_opt_out"]) == ("cookieless", opted_out), sections
+
+
+async def test_canadas_section_of_a_gpp_string_grants_by_express_consent_and_a_refusal_in_either_section_wins(shopper: Shopper) -> None:
+    yes, no = (text_of(canadian_bits(purposes, updated=TODAY)) for purposes in (frozenset({1, 8}), frozenset[int]()))
+    assert await mode(shopper, "/v1/consents/gpp", {"gpp_string": f"{OF_CANADA}~{yes}", "applicable_sections": [5]}) == (
+        "persistent",
+        "gpp",
+    )
+    assert await mode(shopper, "/v1/consents/gpp", {"gpp_string": f"{OF_CANADA}~{no}", "applicable_sections": [5]}) == ("null", "gpp")
+    assert await mode(shopper, "/v1/consents/gpp", {"gpp_string": f"{OF_CANADA}~{yes}", "applicable_sections": [2]}) == ("cookieless", None)
+    for sections in (f"{ACCEPT}~{no}", f"{REJECT}~{yes}"):
+        assert await mode(shopper, "/v1/consents/gpp", {"gpp_string": f"{OF_BOTH}~{sections}"}) == ("null", "gpp")
+    assert await mode(shopper, "/v1/consents/gpp", {"gpp_string": f"{OF_BOTH}~{ACCEPT}~{yes}"}) == ("persistent", "gpp")
 
 
 @pytest.mark.parametrize(("text", "opted_out"), [("1YYN", True), ("1YNN", False), ("1---", False), ("1yyn", False)])

@@ -87,3 +87,10 @@ def publisher(purposes: Ids, interests: Ids = frozenset(), custom: str = "") -> 
 def tc_string(purposes: Ids = NEEDED, *, updated: datetime = UPDATED) -> str:
     """Whole and valid: a core, and vendor 5 disclosed."""
     return f"{text_of(core_bits(purposes, updated=updated))}.{disclosed(field({5}))}"
+
+
+def canadian_bits(express: Ids = NEEDED, implied: Ids = frozenset(), *, updated: datetime = UPDATED, version: int = 1) -> str:
+    """The core of Canada's section, without vendors and restrictions."""
+    time = number(millis(updated) // 100, 36)
+    head = number(version, 6) + time + time + number(0, 54) + number(2, 6) + number(0, 13)
+    return head + id_bits(express, 24) + id_bits(implied, 24) + field(set()) + field(set()) + number(0, 12)

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from identity_service.model.consent import Choice, Millis
 from identity_service.model.shop import TcfRule
 from identity_service.signals.bits import Bits
-from identity_service.signals.tcf import LONGEST, TcChoice, tc_choice
+from identity_service.signals.tcf import LONGEST, TcChoice, canadian_choice, tc_choice
 from tests.signals.tc_strings import (
     ALPHABET,
     NEEDED,
     SECTIONS,
     UPDATED,
     Section,
+    canadian_bits,
     core_bits,
     disclosed,
     field,
@@ -275,6 +276,65 @@ def test_the_day_hides_the_time_of_the_update() -> None:
 def test_a_string_over_16_kib_is_absent() -> None:
     assert both(VALID + "A" * (LONGEST - len(VALID))) == GRANTED
     assert both(VALID + "A" * (LONGEST - len(VALID) + 1)) == ABSENT
+
+
+CANADIAN = text_of(canadian_bits())
+
+
+def canadian(text: str, rule: TcfRule = PUBLISHER, now: Millis = NOW) -> Choice | None:
+    found = canadian_choice(text, rule, now)
+    return found.choice if found else None
+
+
+def test_in_canada_express_consent_grants_and_implied_consent_is_no_choice() -> None:
+    assert canadian_choice(CANADIAN, PUBLISHER, NOW) == TcChoice(Choice.GRANTED, millis(UPDATED), 2, "tcfca")
+    assert canadian(text_of(canadian_bits({1}, {8}))) is None
+    assert canadian(text_of(canadian_bits(set(), {1, 8}))) is None
+    assert canadian(text_of(canadian_bits({1}, {2}))) is Choice.REFUSED
+    assert canadian(text_of(canadian_bits(set()))) is Choice.REFUSED
+
+
+def test_in_canada_the_publishers_segment_decides_once_it_holds_a_consent() -> None:
+    assert canadian(f"{CANADIAN}.{publisher(set())}") is Choice.GRANTED
+    assert canadian(f"{CANADIAN}.{publisher({1})}") is Choice.REFUSED
+    assert canadian(f"{CANADIAN}.{publisher({1}, {8})}") is None
+    assert canadian(f"{text_of(canadian_bits(set()))}.{publisher({1, 8}, custom='101')}") is Choice.GRANTED
+    assert canadian(f"{CANADIAN}.{publisher(set())}.{disclosed(field({5}))}") is Choice.GRANTED
+
+
+def test_in_canada_a_vendor_gets_no_grant_and_every_refusal() -> None:
+    assert canadian(CANADIAN, VENDOR) is None
+    assert canadian(text_of(canadian_bits({1})), VENDOR) is Choice.REFUSED
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ".",
+        VALID,
+        text_of(canadian_bits(version=2)),
+        CANADIAN + "=",
+        f"{CANADIAN}.",
+        f"{CANADIAN}.{disclosed(field({5}), 4)}",
+        f"{CANADIAN}.{publisher({1, 8})}.{publisher({1, 8})}",
+        f"{CANADIAN}.{publisher({1, 8})}B",
+        f"{CANADIAN}.{publisher({1, 8})[:8]}",
+        *(CANADIAN[:size] for size in range(1, (199 + 46) // 6)),
+    ],
+)
+def test_what_breaks_the_format_of_canadas_section_is_absent(text: str) -> None:
+    assert canadian(text) is None
+
+
+@given(st.text() | st.text(ALPHABET + ".").map(lambda tail: CANADIAN + tail))
+def test_no_text_raises_in_canada(text: str) -> None:
+    canadian_choice(text, PUBLISHER, NOW)
+
+
+@pytest.mark.parametrize(("now", "timely"), [(datetime(2027, 12, 1, tzinfo=UTC), True), (datetime(2027, 12, 2, tzinfo=UTC), False)])
+def test_in_canada_a_choice_counts_for_thirteen_months(now: datetime, timely: bool) -> None:
+    assert canadian(CANADIAN, now=millis(now)) is (Choice.GRANTED if timely else None)
 
 
 def bomb(count: int) -> str:
