@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import quote
@@ -22,7 +23,7 @@ from identity_service.errors import SettingsError, StoreUnavailable
 from identity_service.model.shop import Scope, ShopId
 from identity_service.ops.backup import back_up
 from identity_service.ops.check import key_faults, sound_settings
-from identity_service.ops.doctor import diagnose, placement, summary
+from identity_service.ops.doctor import diagnose, placement, summary, unchecked_laws
 from identity_service.ops.forget import forget_gone
 from identity_service.ops.init import CannotWrite, Choices, NewKeys, init, keys_text, named_key_text
 from identity_service.ops.inspect import inspect
@@ -47,9 +48,9 @@ FLAGS = {"SERVER__HOST": "--host", "SERVER__PORT": "--port", "SERVER__WORKERS": 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, today: Callable[[], date] = lambda: datetime.now(UTC).date()) -> int:
     open_standard_files()
-    asked = _parser().parse_args(arguments)
+    asked = _parser().parse_args(arguments, argparse.Namespace(today=today))
     run: Callable[[argparse.Namespace], int] = asked.run
     try:
         return run(asked)
@@ -137,7 +138,7 @@ def doctor(asked: argparse.Namespace) -> int:
         raise SettingsError(
             [f"store.url: the store does not answer at {store_name(url)} ({error}); start it, or correct the address"]
         ) from None
-    findings = diagnose(found, url, replicas, timeout)
+    findings = [*diagnose(found, url, replicas, timeout), *unchecked_laws(settings.shops, asked.today())]
     for finding in findings:
         print(f"{'wrong  ' if finding.wrong else 'warning'} {' '.join(filter(None, (finding.place, finding.text)))}")
     for line in placement(found, [ShopId(shop) for shop in settings.shops]):

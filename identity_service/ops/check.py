@@ -208,6 +208,8 @@ def _region_faults(shop: ShopSettings) -> list[Wrong]:
     rows = region_table()
     text = "is neither an ISO 3166 code nor a row of strict.toml"
     found = [(f"regions.{code}", text) for code in shop.regions if not _is_region(code, rows)]
+    days = {code: change.revised for code, change in shop.regions.items() if change.revised}
+    found += [(f"regions.{code}.revised", "must be a day like 2026-11-21, or empty") for code, day in days.items() if not _is_day(day)]
     for choice in looser_choices(shop.regions):
         code = choice.partition(".")[0]
         if not shop.regions[code].reason.strip():

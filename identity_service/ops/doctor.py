@@ -1,14 +1,19 @@
-"""Reports what is wrong with a live store, and what to set instead: total functions from what its servers report to findings."""
+"""Reports what is wrong with a live store, and what to set instead: total functions from what its servers report to findings. Also which
+rows of the law were not checked for a year."""
 
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date, timedelta
 from statistics import median
 from urllib.parse import urlsplit
 
+from identity_service.model.policy import STRICT
+from identity_service.model.regions import region_table
 from identity_service.model.shop import ShopId
 from identity_service.ops.inspect import Inspection, Server, Shard, Writes
+from identity_service.settings.schema import RegionSettings, ShopSettings
 from identity_service.settings.store_url import parse_address
 from identity_service.store.examine import unfit
 from identity_service.store.keys import of_shop
@@ -21,6 +26,8 @@ MOST_MEMORY = 0.75
 MOST_TIMEOUT = 0.2
 SLOWEST_TAKEOVER_MS = 5_000
 LATE = "a replica takes over too late"
+LAW_CHECKED = timedelta(days=365)
+"""How long a row of the law counts as checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +119,28 @@ def placement(found: Inspection, shops: Sequence[ShopId]) -> list[str]:
         ]
     shared = [shop for shop, slot in slots.items() if list(slots.values()).count(slot) > 1]
     return lines + ([f"shard   {', '.join(shared)} share slots, and stay together wherever those go"] if found.shards and shared else [])
+
+
+def unchecked_laws(shops: Mapping[str, ShopSettings], today: date) -> list[Finding]:
+    """The regions that were not checked for a year: the shipped ones, if a shop's policy depends on them, and such a shop's own choices."""
+    strict = {name: shop for name, shop in shops.items() if shop.policy == STRICT.name}
+    old = [(name, row.revised) for name, row in region_table().items() if strict and today - row.revised > LAW_CHECKED]
+    shipped = [
+        Finding(
+            "", f"the law of the region {name} was last checked on {day}; update the service, or check the row in strict.toml", wrong=False
+        )
+        for name, day in old
+    ]
+    own = [(f"shops.{name}.regions.{code}", region) for name, shop in strict.items() for code, region in shop.regions.items()]
+    return shipped + [Finding("", f"{place} {fault}", wrong=False) for place, region in own if (fault := _unchecked(region, today))]
+
+
+def _unchecked(region: RegionSettings, today: date) -> str | None:
+    if not region.revised:
+        return "has no day; check its law, and set revised"
+    if today - date.fromisoformat(region.revised) > LAW_CHECKED:
+        return f"was last checked on {region.revised}; check its law, and set revised"
+    return None
 
 
 def _of_server(server: Server, replicas: int, timeout: float, *, failover: bool) -> Iterator[Finding]:

@@ -97,12 +97,13 @@ class RetentionSettings(Section, frozen=True):
 
 
 class RegionSettings(Section, frozen=True):
-    """An empty member keeps the shipped choice."""
+    """An empty choice keeps the shipped one. `revised`: the day on which the operator last checked its law."""
 
     no_signal: Literal["", "null", "cookieless"] = ""
     refusal: Literal["", "null", "cookieless"] = ""
     opted_out: Literal["", "null", "cookieless"] = ""
     reason: str = ""
+    revised: str = ""
 
 
 class KeySettings(Section, frozen=True):
@@ -173,8 +174,15 @@ class ShopSettings(Section, frozen=True):
         dict[str, RegionSettings],
         doc(
             "Your own choice for a row or a code of strict.toml: set no_signal, refusal or opted_out to null or cookieless. A looser "
-            "choice needs a reason, which receipts show.",
-            {"FR": {"no_signal": "cookieless", "reason": "audience measurement exemption of the CNIL, assessed on 2026-11-02"}},
+            "choice needs a reason, which receipts show. Set revised to the day on which you checked its law: `doctor` names choices that were "
+            "not checked for a year.",
+            {
+                "FR": {
+                    "no_signal": "cookieless",
+                    "reason": "audience measurement exemption of the CNIL, assessed on 2026-11-02",
+                    "revised": "2026-11-02",
+                }
+            },
         ),
     ] = {}
     keys: Annotated[

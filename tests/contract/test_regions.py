@@ -156,11 +156,12 @@ async def test_a_looser_choice_needs_a_reason_which_the_receipts_carry(environme
 def test_nonsense_in_a_shops_choices_is_named(environment: dict[str, str]) -> None:
     wrong = {
         "IDENTITY_SHOPS__DEMO__REGIONS__FRANCE__NO_SIGNAL": "null",
+        "IDENTITY_SHOPS__DEMO__REGIONS__BR__REVISED": "soon",
         "IDENTITY_SHOPS__DEMO__BANNER_COOKIES": "acme",
         "IDENTITY_SHOPS__DEMO__BANNER_CATEGORIES__ACME": "a",
         "IDENTITY_SERVER__GPC_SUPPORT_SINCE": "soon",
         "IDENTITY_SERVER__REGION_HEADER": "x-country",
     }
     named = {".".join(fault.name) for fault in faults(load("development", environment | wrong))}
-    wanted = {"regions.france", "banner_cookies", "banner_categories.acme"}
+    wanted = {"regions.france", "regions.br.revised", "banner_cookies", "banner_categories.acme"}
     assert named == {f"shops.demo.{name}" for name in wanted} | {"server.gpc_support_since", "server.region_header"}

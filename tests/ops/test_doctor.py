@@ -3,15 +3,19 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import redis
 
 from identity_service.cli import main
+from identity_service.model.regions import region_table
 from identity_service.model.shop import ShopId
-from identity_service.ops.doctor import diagnose, placement
+from identity_service.ops.doctor import diagnose, placement, unchecked_laws
 from identity_service.ops.inspect import CLUSTERED, COMMANDS, REPLICATED, Inspection, Shard, inspect
+from identity_service.settings.schema import RegionSettings, ShopSettings
 from identity_service.store.embedded import EmbeddedStore
 from tests.stores import valkey
 from tests.test_floors import PACKAGE
@@ -19,6 +23,8 @@ from tests.topologies import SERVICE, Cluster, Sentinels, cluster, free_port, se
 
 STATED = re.findall(r"^#     ([a-z-]+) (.+)$", (Path(__file__).parent.parent.parent / "config/production.toml").read_text(), re.MULTILINE)
 MEMORY = ("--maxmemory", "100mb")
+CHECKED = max(row.revised for row in region_table().values())
+A_YEAR = timedelta(days=365)
 
 
 def flags(**settings: str) -> list[str]:
@@ -41,10 +47,10 @@ Told = Callable[..., tuple[int, list[str]]]
 def told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Told:
     """Exit code and lines of the doctor, with `replicas` as the setting of the service."""
 
-    def consult(url: str, replicas: int = 0) -> tuple[int, list[str]]:
+    def consult(url: str, replicas: int = 0, today: date = CHECKED) -> tuple[int, list[str]]:
         monkeypatch.setenv("IDENTITY_STORE__REPLICAS", str(replicas))
         monkeypatch.setenv("IDENTITY_STORE__TIMEOUT_SECONDS", "10")  # a busy machine's disk is slow
-        code = main(["doctor", url])
+        code = main(["doctor", url], today=lambda: today)
         out, err = capsys.readouterr()
         return code, (out + err).splitlines()
 
@@ -263,3 +269,37 @@ def test_the_commands_examined_are_those_that_the_service_sends() -> None:
     examined = {command[0] for command in (*COMMANDS, *REPLICATED, *CLUSTERED)}
     assert {name.upper() for name in sent} - examined <= {"SENTINEL"}
     assert examined - {name.upper() for name in sent} <= {"EVAL", "EVALSHA", "WAIT", "CLUSTER"}
+
+
+def laws(today: date, policy: Literal["standard", "strict"] = "strict", **days: str) -> list[str]:
+    regions = {code: RegionSettings(no_signal="null", revised=day) for code, day in days.items()}
+    shops = {"outlet": ShopSettings(public_keys=[], private_keys=[], policy=policy, regions=regions)}
+    findings = unchecked_laws(shops, today)
+    assert not any(finding.wrong for finding in findings)
+    return [finding.text for finding in findings]
+
+
+def test_every_row_of_the_law_is_named_once_it_is_older_than_a_year() -> None:
+    assert laws(CHECKED + A_YEAR) == []
+    told = laws(CHECKED + A_YEAR + timedelta(days=1))
+    old = [name for name, row in region_table().items() if row.revised == CHECKED]
+    assert [f"the region {name} was last checked on {CHECKED}; " in text for name, text in zip(old, told, strict=True)] == [True] * len(old)
+
+
+def test_a_shops_own_region_is_named_if_it_is_older_than_a_year_or_has_no_day() -> None:
+    year_ago = CHECKED - A_YEAR
+    assert laws(CHECKED, FR=str(year_ago), BR=str(year_ago - timedelta(days=1)), GB="") == [
+        f"shops.outlet.regions.BR was last checked on {year_ago - timedelta(days=1)}; check its law, and set revised",
+        "shops.outlet.regions.GB has no day; check its law, and set revised",
+    ]
+
+
+def test_without_a_shop_whose_policy_depends_on_regions_no_law_is_named() -> None:
+    assert laws(CHECKED + 2 * A_YEAR, policy="standard", FR="") == []
+
+
+def test_old_laws_are_warnings_of_the_command(told: Told) -> None:
+    with valkey(*flags(), *MEMORY) as url:
+        code, lines = told(url, today=CHECKED + 2 * A_YEAR)
+    assert code == 0
+    assert [line for line in lines if line.startswith("warning the law of the region europe was last checked on")]
