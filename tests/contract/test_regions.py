@@ -14,9 +14,12 @@ from tests.conftest import Clock, Shopper, shopping
 
 pytestmark = pytest.mark.anyio
 STRICT = "strict-private-key"
-OPT_IN = ["FR", "FR-IDF", "CH", "NO", None, "XX", "T1", "NC", "BL", "AD", "VA", "TR", "CA-QC", "CN", "VN"]
+OPT_IN = ["FR", "FR-IDF", "CH", "NO", "SJ", "IC", None, "XX", "T1", "NC", "BL", "AD", "VA", "TR", "CA-QC", "CA", "CN", "VN"]
 SIGNAL_STATES = ["US-CA", "US-TX", "US-MN"]
-EVERYWHERE = [*OPT_IN, *SIGNAL_STATES, "GB", "UK", "BR", "CA-ON", "US-NY", "US-VA", "US"]
+BRITAIN = ["GB", "UK"]
+UNITED_STATES = [*SIGNAL_STATES, "US-NY", "US-VA", "US", "PR", "GU"]
+WITHOUT_CONSENT = ["BR", "CA-ON", "IN", "KR", "SA", "TH", "ZA"]
+EVERYWHERE = [*OPT_IN, *BRITAIN, *UNITED_STATES, *WITHOUT_CONSENT]
 MUST_HONOUR = {"CA", "CO", "CT", "DE", "MD", "MN", "MT", "NE", "NH", "NJ", "OR", "TX"}
 REVISED = date(2026, 12, 1)
 
@@ -27,14 +30,14 @@ def expected(region: str | None, facts: str) -> tuple[str, bool]:
     gpc = "gpc" in facts
     if facts in {"robot"}:
         return "null", False
-    if facts.startswith("refused") and region and region.partition("-")[0] == "US" and region not in SIGNAL_STATES:  # by caution
+    if facts.startswith("refused") and region in UNITED_STATES and region not in SIGNAL_STATES:  # by caution
         return "null", True
     if facts.startswith("refused"):
         return ("cookieless", True) if region in SIGNAL_STATES else ("null", gpc)
     if facts.startswith("granted"):
         return "persistent", gpc
     if facts in {"gpc", "dnt"}:
-        return ("null" if first else "cookieless"), gpc
+        return ("null" if first or region in BRITAIN else "cookieless"), gpc
     if facts == "usp":
         return ("null" if first else "cookieless"), True
     return ("null" if first else "cookieless"), False
