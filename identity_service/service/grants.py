@@ -7,6 +7,7 @@ from identity_service.model.consent import SHOP, Choice, Consent, Receipt, Signa
 from identity_service.model.policy import Decision, Reason
 from identity_service.model.token import Signing, Token
 from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorRecord, new_visitor_id
+from identity_service.service.links import is_person_opted_out
 from identity_service.service.receipts import Receipts, new_receipt_key
 from identity_service.service.visit import CookieAct, Identity, Known, identity_of, null_identity, refusal_cookie
 from identity_service.store import Store
@@ -86,6 +87,7 @@ class Grants:
             linking = Choice.REFUSED
             receipt = await self._linking.refuse(known, visitor, Kind.PERSISTENT, expires) or receipt
         kept = None if granting else _reusable_token(known)
+        opted_out = known.opted_out or await self._is_person_opted_out(known, visitor, decision)
         return identity_of(
             decision,
             mode=Mode.PERSISTENT,
@@ -93,11 +95,17 @@ class Grants:
             token=kept.text if kept else self._signing.sign(known.visit.shop.shop_id, Kind.PERSISTENT, visitor, known.seconds),
             expires_at=expires,
             linkable=Mode.PERSISTENT in known.visit.shop.policy.linkable and linking is not Choice.REFUSED,
-            opted_out=known.opted_out,
+            opted_out=opted_out,
             cookie=CookieAct.KEEP if kept else CookieAct.SET,
             refusal=refusal_cookie(known, decision),
             receipt=receipt,
         )
+
+    async def _is_person_opted_out(self, known: Known, visitor: VisitorId, decision: Decision) -> bool:
+        record = known.states[visitor].record if visitor in known.states else None
+        if decision.sale_share_opt_out or record is None or not record.proven_handles:
+            return False
+        return await is_person_opted_out(self._store, known.visit.shop.shop_id, visitor, known.seconds)
 
     async def _grant(
         self, known: Known, visitor: VisitorId, choice: Signal, expires: int, decision: Decision

@@ -10,7 +10,7 @@ from identity_service.model.consent import Millis, NoticeVersion
 from identity_service.model.cookieless import DAY
 from identity_service.model.handle import Handle, HandleKind, handle_named
 from identity_service.model.link import Link, LinkSource, Proof
-from identity_service.model.shop import Shop
+from identity_service.model.shop import Shop, ShopId
 from identity_service.model.token import Token
 from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorState
 from identity_service.server.metrics import LINK_CONFLICTS
@@ -104,12 +104,15 @@ class Links:
         links = [link for links in found for link in links if link.visitor == visitor]
         if not links:
             return []
-        of_person = [links for links in found if any(link.visitor == visitor and link.proven for link in links)]
+        of_person = _of_person(found, visitor)
         states = await self._states(shop, [*links, *(link for links in of_person for link in links if link.proven)], now)
         opted_out = any(_opted_out(links, states) for links in of_person)
         newest = _linked_visitor(max(links, key=lambda link: link.last_seen), states[visitor], False, self._notice(shop))
         emails = tuple(handle.digest for handle in handles if handle.kind is HandleKind.EMAIL)
         return [replace(newest, sale_share_opt_out=newest.sale_share_opt_out or opted_out, emails=emails)]
+
+    async def is_person_opted_out(self, shop: Shop, visitor: VisitorId) -> bool:
+        return await is_person_opted_out(self._store, shop.shop_id, visitor, int(self._clock()))
 
     async def _states(self, shop: Shop, links: Sequence[Link], now: int) -> dict[VisitorId, VisitorState]:
         visitors = list(dict.fromkeys(link.visitor for link in links))
@@ -120,6 +123,20 @@ class Links:
 
     def now(self) -> Millis:
         return Millis(int(self._clock() * 1000))
+
+
+async def is_person_opted_out(store: Store, shop: ShopId, visitor: VisitorId, now: int) -> bool:
+    """Whether a visitor of the same person has opted out of sale and sharing. Three reads for a visitor that has links, else one."""
+    handles = [handle_named(name) for name in await store.visitors.pointers(shop, visitor)]
+    found = await store.links.living(shop, handles, now) if handles else []
+    others = {link.visitor for links in _of_person(found, visitor) for link in links if link.proven}
+    states = await store.visitors.states(shop, list(others), now) if others else []
+    return any(state.record is not None and state.record.opted_out for state in states)
+
+
+def _of_person(found: Sequence[Sequence[Link]], visitor: VisitorId) -> list[Sequence[Link]]:
+    """The links of those handles that have the visitor by proof."""
+    return [links for links in found if any(link.visitor == visitor and link.proven for link in links)]
 
 
 def _relevant_links(links: Sequence[Link], most: int) -> list[Link]:

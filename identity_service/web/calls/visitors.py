@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from identity_service.errors import Invalid, NotFound, RateLimited, StoreUnavailable
 from identity_service.model.consent import Choice, Receipt, choice_said
 from identity_service.model.cookieless import DAY
-from identity_service.model.policy import Asked, Reason
-from identity_service.model.visitor import own_visitor_id
+from identity_service.model.policy import Asked, Decision, Reason
+from identity_service.model.visitor import Mode, own_visitor_id
 from identity_service.service.visit import Known, TokenFault, Visit
 from identity_service.signals.reader import SOURCES
 from identity_service.web.call import Call, Reply
@@ -250,7 +250,14 @@ async def decisions(call: Call) -> Reply:
     known, decision = await call.services.visitors.preview(visit)
     told = DecisionAnswer(decision.reason, decision.signal, decision.region, decision.policy)
     trace = [*_unread(call.body.consent, known), *_trace(known), TraceStep("rule", decision.reason)]
-    return Reply(DecisionsAnswer(decision.mode.value, decision.sale_share_opt_out, told, trace))
+    return Reply(DecisionsAnswer(decision.mode.value, await _opted_out(call, known, decision), told, trace))
+
+
+async def _opted_out(call: Call, known: Known, decision: Decision) -> bool:
+    """As the answer of a visitor that keeps its persistent ID."""
+    if decision.sale_share_opt_out or decision.mode is not Mode.PERSISTENT or known.record is None or known.living is None:
+        return decision.sale_share_opt_out
+    return await call.services.links.is_person_opted_out(known.visit.shop, known.living.visitor)
 
 
 def _unread(consent: str | ConsentObject | UnsetType, known: Known) -> list[TraceStep]:
