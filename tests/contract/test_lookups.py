@@ -99,6 +99,21 @@ async def test_an_opt_out_of_the_person_is_told_to_each_of_its_persistent_visito
     assert await opted_out_of(shopper, visitor=given[3]["visitor"]) == {given[3]["visitor"]: False}
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["granted", {"us_privacy": "1YNN"}, {"gpp": {"gpp_string": "DBABLA~CVVqAAAAAABA"}}, {"google": {"analytics_storage": "granted"}}],
+)
+async def test_neither_a_yes_to_cookies_nor_a_banners_no_opt_out_lifts_an_opt_out_of_sale(
+    shopper: Shopper, clock: Clock, said: Any
+) -> None:
+    given = (await shopper.post("/v1/consents", {"consent": "granted", "client": {"gpc": True}})).json()
+    await linked(shopper, given["visitor"], email=EMAIL)
+    clock.forward(600)
+    again = (await shopper.post("/v1/consents", {"consent": said, "token": given["token"], "client": {"gpc": False}})).json()
+    assert (again["visitor"], again["mode"], again["sale_share_opt_out"]) == (given["visitor"], "persistent", True)
+    assert await opted_out_of(shopper, email=EMAIL) == {given["visitor"]: True}
+
+
 async def test_an_opt_out_of_an_unproven_visitor_is_its_own(shopper: Shopper) -> None:
     given = (await shopper.post("/v1/consents", {"consent": "granted", "client": {"gpc": True}})).json()
     await shopper.post("/v1/links", {"email": EMAIL, "token": given["token"], "markup": True})
