@@ -166,7 +166,7 @@ def _us_opt_out(section_id: int, section: str) -> bool | None:
 
 def _read_us_section(section_id: int, section: str) -> bool | None:
     """Raises ValueError for a truncated core, because the missing part could have been the opt-out. In an unknown version, the opt-outs are
-    expected at the known positions, and only an opt-out counts."""
+    expected at the known positions, and only an opt-out counts. So it is beside an invalid choice."""
     core = _CORES.get(section_id)
     if core is None:
         return None
@@ -176,13 +176,13 @@ def _read_us_section(section_id: int, section: str) -> bool | None:
 
     fields = [bits.take(2) for _ in range(size or max(core.opt_outs) + 1)]
     choices = {fields[at] for at in core.opt_outs}
-    if _INVALID in choices:
-        return None
+    if _OPTED_OUT in choices:
+        return True
     # All sub-sections are read first, so that a broken one invalidates the section, whatever its position.
     signals = [_gpc(Bits(other)) for other in others] if core.gpc else []
-    if _OPTED_OUT in choices or True in signals:
+    if True in signals:
         return True
-    return False if size and _DID_NOT_OPT_OUT in choices else None
+    return False if size and _DID_NOT_OPT_OUT in choices and _INVALID not in choices else None
 
 
 def _gpc(sub_section: Bits) -> bool:

@@ -93,9 +93,9 @@ def opt_out(section_id: int, section: str) -> bool | None:
 
 
 def merged(choices: tuple[int, ...]) -> bool | None:
-    if 3 in choices:
-        return None
-    return True if 1 in choices else False if 2 in choices else None
+    if 1 in choices:
+        return True
+    return False if 2 in choices and 3 not in choices else None
 
 
 @pytest.mark.parametrize("vector", WHOLE, ids=[vector["name"] for vector in WHOLE])
@@ -164,6 +164,13 @@ def test_the_privacy_control_of_a_section_opts_out(name: str) -> None:
     assert opt_out(section_id, f"{not_opted_out}.{text_of('010')}") is False
     assert opt_out(section_id, f"{silent}.{text_of('010')}") is None
     assert opt_out(section_id, f"{not_opted_out}.{text_of('010')}.{text_of('011')}") is True
+
+
+def test_an_opt_out_counts_beside_what_is_invalid_or_broken() -> None:
+    assert opt_out(8, core("usca", 3, 1)) is True
+    assert opt_out(8, f"{core('usca', 3, 2)}.{text_of('011')}") is True
+    assert opt_out(8, f"{core('usca', 1, 2)}.") is True
+    assert opt_out(8, core("usca", 3, 2)) is None
 
 
 @pytest.mark.parametrize("kind", ["00", "10", "11"])
