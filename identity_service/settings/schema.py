@@ -174,8 +174,8 @@ class ShopSettings(Section, frozen=True):
         dict[str, RegionSettings],
         doc(
             "Your own choice for a row or a code of strict.toml: set no_signal, refusal or opted_out to null or cookieless. A looser "
-            "choice needs a reason, which receipts show. Set revised to the day on which you checked its law: `doctor` names choices that were "
-            "not checked for a year.",
+            "choice needs a reason, which receipts show. Set revised to the day on which you checked its law: `doctor` names choices "
+            "that were not checked for a year.",
             {
                 "FR": {
                     "no_signal": "cookieless",
