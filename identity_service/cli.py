@@ -28,6 +28,7 @@ from identity_service.ops.forget import forget_gone
 from identity_service.ops.init import CannotWrite, Choices, NewKeys, init, keys_text, named_key_text
 from identity_service.ops.inspect import inspect
 from identity_service.ops.move import move, undo_move
+from identity_service.ops.preview import preview
 from identity_service.server.logs import configure, log, open_standard_files
 from identity_service.server.supervisor import CannotListen, bind, run_workers
 from identity_service.settings.load import CONFIG_VARIABLE
@@ -147,6 +148,12 @@ def doctor(asked: argparse.Namespace) -> int:
     return int(any(finding.wrong for finding in findings))
 
 
+def run_preview(asked: argparse.Namespace) -> int:
+    settings = _settings(asked)
+    store = replace(settings.store, url=_running_url(settings.store.url))
+    return preview(replace(settings, store=store), asked.policy, asked.shop)
+
+
 def keys_new(asked: argparse.Namespace) -> int:
     """Prints new keys, and writes nothing. Raises SettingsError."""
     if not asked.name:
@@ -216,7 +223,11 @@ def _add_running(commands: Commands) -> None:
     examining = commands.add_parser("doctor", help="report what is wrong with a live store, and what to set instead")
     examining.set_defaults(run=doctor)
     examining.add_argument("url", nargs="?", help="the store to examine (default: store.url)")
-    for command in (serving, showing, checking, examining):
+    previewing = commands.add_parser("preview", help="count what another policy would do to the visitors of a live store")
+    previewing.set_defaults(run=run_preview)
+    previewing.add_argument("--policy", choices=("standard", "strict"), required=True, help="the policy to switch to")
+    previewing.add_argument("--shop", metavar="NAME", help="one shop (default: all of the settings)")
+    for command in (serving, showing, checking, examining, previewing):
         command.add_argument("--config", help=CONFIG_HELP)
         command.add_argument("--host")
         command.add_argument("--port", type=int)

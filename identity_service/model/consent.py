@@ -15,6 +15,8 @@ from msgspec import Struct, structs
 
 Millis = NewType("Millis", int)
 """Milliseconds since 1970, which order choices. All other times are whole seconds."""
+MINUTE = 60_000
+"""Milliseconds. The refusal cookie has its time in minutes."""
 
 
 SHOP = "shop"
@@ -101,10 +103,12 @@ class Consent(Struct, frozen=True):
 
 class EarlierRefusal(Struct, frozen=True):
     """The content of the refusal cookie. `at`: the latest moment at which the person may have refused. A grant overrides it if it is said
-    now or dated later. `refuses`: False once it has expired; then it only stops older grants from counting."""
+    now or dated later. `refuses`: False once it has expired; then it only stops older grants from counting. `minute`: as written in the
+    cookie; None if the time there is missing or ahead."""
 
     at: Millis
     refuses: bool
+    minute: int | None = None
 
 
 class OptOutsSeen(Struct, frozen=True):

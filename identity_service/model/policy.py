@@ -116,6 +116,7 @@ class Facts(Struct, frozen=True):
     refusal              the refusal cookie
     gone_at              when the presented or named ID was withdrawn
     cookieless_gone_at   when the ID of cookieless mode was withdrawn
+    mark_yields          whether that withdrawal still allows this call to be cookieless: it is another person's
     derived_gone_at      when the client's derived ID was withdrawn
     automated            a robot, a prefetch or an agent calls
     agent                the caller says that it acts for a person
@@ -139,6 +140,7 @@ class Facts(Struct, frozen=True):
     opted_out: bool = False
     derived_gone_at: Millis | None = None
     notice: NoticeVersion | None = None
+    mark_yields: bool = False
 
 
 class Decision(Struct, frozen=True):
@@ -160,7 +162,7 @@ def decide(policy: Policy, facts: Facts) -> Decision:
     rules = policy.rules(facts.region)
     choice = _choice(policy, rules, facts)
     mode, reason = _mode(policy, rules, facts, choice)
-    if mode is Mode.COOKIELESS and facts.cookieless_gone_at is not None:
+    if mode is Mode.COOKIELESS and facts.cookieless_gone_at is not None and not facts.mark_yields:
         mode, reason = Mode.NULL, Reason.WITHDRAWN
     opted_out = facts.gpc or facts.opted_out or (facts.signals != () and any(signal.sale_share_opt_out for signal in facts.signals))
     opted_out |= rules.refusal_opts_out and reason is Reason.CONSENT_REFUSED
@@ -222,7 +224,7 @@ def _is_outdated(sent: Signal, stored: Signal | None, facts: Facts) -> bool:
     if sent.choice is Choice.GRANTED:
         refusals = [facts.gone_at]
         if not sent.said_now:
-            refusals += [facts.cookieless_gone_at, facts.refusal.at if facts.refusal else None]
+            refusals += [facts.cookieless_gone_at, facts.derived_gone_at, facts.refusal.at if facts.refusal else None]
         undated = sent.remembered and not sent.dated
         if any(at is not None and (undated or sent.decided_at <= at) for at in refusals):
             return True

@@ -18,6 +18,7 @@ from identity_service.model.consent import Millis, NoticeVersion
 from identity_service.model.handle import NeverLinked
 from identity_service.model.policy import STANDARD, STRICT, Policy
 from identity_service.model.regions import strict_policy
+from identity_service.model.visitor import VisitorRecord
 from identity_service.settings.schema import ShopSettings
 
 ShopId = NewType("ShopId", str)
@@ -81,6 +82,12 @@ class Shop:
     never_linked: NeverLinked
     cookie: CookieRule
     development: bool
+
+    def counts(self, record: VisitorRecord, now: Millis) -> bool:
+        """Whether the record's grant counts now: it has not ended, was given to the text that is shown now, and the policy takes the shop's
+        word if it is that."""
+        of_the_shop = record.consent is not None and record.consent.is_of_the_shop
+        return record.granted_to(self.signals.notice_at(now)) and (self.policy.persistent_is_consent or not of_the_shop)
 
     def under(self, policy: str) -> "Shop":
         """The same shop with another policy."""

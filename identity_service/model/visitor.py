@@ -89,11 +89,34 @@ class VisitorRecord(Struct, frozen=True):
         return self.proven_emails + self.customers - self.unproven_customers
 
 
+class GoneMark(Struct, frozen=True):
+    """The mark of a withdrawn or erased visitor. `awaited`: minutes of the refusal cookies that have not come back yet, if only browsers
+    refused with a derived ID. None: the mark stops every call. `withdrawn_at`: seconds since 1970; a token of before stays withdrawn."""
+
+    at: Millis
+    awaited: tuple[int, ...] | None = None
+    withdrawn_at: int = 0
+
+    @property
+    def yields(self) -> bool:
+        """Every browser that refused keeps its refusal in its cookie, so calls without one may be other people's."""
+        return self.awaited == ()
+
+    def stops(self, issued_at: int) -> bool:
+        """Whether it stops an ID that was given out at that time, in seconds since 1970."""
+        return not self.yields or issued_at <= self.withdrawn_at
+
+
 class VisitorState(Struct, frozen=True):
-    """What the store knows of a visitor: its living record, if any, and the time of its withdrawal or erasure, if any."""
+    """What the store knows of a visitor: its living record and its mark, if any."""
 
     record: VisitorRecord | None
-    gone_at: Millis | None
+    mark: GoneMark | None
+
+    @property
+    def gone_at(self) -> Millis | None:
+        """When it was withdrawn or erased, even if the mark yields."""
+        return self.mark.at if self.mark else None
 
 
 def new_visitor_id(random_text: RandomText = secrets.token_urlsafe) -> VisitorId:

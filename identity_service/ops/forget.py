@@ -24,7 +24,7 @@ from identity_service.store.keys import VisitorKeys, of_shop, sales_in
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import read, write
 from identity_service.store.schema import SeenMark, continues, examine_marks, misfit, schema_of
-from identity_service.store.visitors import handle_names
+from identity_service.store.visitors import gone_mark, handle_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def gone_in(side: Side, peppers: Sequence[str], known: int) -> Iterator[list[Gon
 
 def _gone(mark: StoredKey) -> Gone:
     name = name_of(mark.name)
-    return Gone(ShopId(name.owner.decode()), name.own.decode(), Millis(int(mark.value)), mark)
+    return Gone(ShopId(name.owner.decode()), name.own.decode(), gone_mark(mark.value.decode()).at, mark)
 
 
 async def forget(store: Store, restored: Side, gone: Gone, now: Millis) -> bool:

@@ -180,7 +180,7 @@ def _bridged_session(known: Known, visitor: VisitorId) -> VisitorId | None:
     shop, cookieless = known.visit.shop, known.cookieless
     bridges = shop.settings.continuity == "bridge" and shop.policy.may_bridge
     wanted = bridges and cookieless.kind is Kind.DERIVED and cookieless.visitor != visitor
-    return cookieless.visitor if wanted and known.states[cookieless.visitor].gone_at is None else None
+    return cookieless.visitor if wanted and not known.stopped else None
 
 
 def _as_withdrawn(decision: Decision) -> Decision:

@@ -5,7 +5,7 @@ import re
 from msgspec.structs import replace
 
 from identity_service.errors import StoreUnavailable
-from identity_service.model.consent import Choice, Millis, Receipt, Signal, choice_said
+from identity_service.model.consent import MINUTE, Choice, Millis, Receipt, Signal, choice_said
 from identity_service.model.cookieless import DAY, window_at
 from identity_service.model.policy import Asked, Decision, Facts, Reason, decide
 from identity_service.model.shop import Shop
@@ -126,7 +126,7 @@ class Visitors:
     async def look_up(self, visit: Visit, tokens: list[Token], now: Millis, *, assumed: bool = False) -> Known:
         seconds = now // 1000
         cookieless = await self._cookieless_ids.choose(visit, tokens, seconds)
-        derived = await self._cookieless_ids.derive_id(visit, seconds) if visit.asked is Asked.PERSISTENT and tokens else None
+        derived = await self._cookieless_ids.derive_id(visit, seconds) if _repeats_a_word(visit) and (tokens or visit.own) else None
         named = [token.visitor for token in tokens] + ([] if cookieless.random else [cookieless.visitor])
         names = list(dict.fromkeys(named + ([derived.visitor] if derived else [])))
         states = {cookieless.visitor: UNKNOWN} if cookieless.random else {}
@@ -137,9 +137,10 @@ class Visitors:
     async def _identify(self, visit: Visit, tokens: list[Token], now: Millis) -> Identity:
         known = await self.look_up(visit, tokens, now)
         decision = decide(visit.shop.policy, known.facts())
+        await self._note_kept_refusal(known)
         withdrawn = self._ids_to_withdraw(known, decision)
         receipt = self._refusal_receipt(known, decision, withdrawn)
-        await self._withdraw(known, withdrawn, receipt)
+        await self._withdraw(known, decision, withdrawn, receipt)
         if decision.mode is Mode.PERSISTENT and (visit.own is None or visit.trusted):
             identity = await self._grants.persistent_identity(known, decision)
             return replace(identity, receipt=identity.receipt or receipt)
@@ -150,20 +151,28 @@ class Visitors:
             return null_identity(known, decision, receipt)
         if known.cookieless.visitor in withdrawn:
             known = await self.look_up(replace(visit, tokens=(), own=None), [], now)
-        if known.states[known.cookieless.visitor].gone_at is not None:
+        if known.stopped:
             return null_identity(known, replace(decision, mode=Mode.NULL, reason=Reason.WITHDRAWN), receipt)
         return await self._cookieless(known, decision, receipt)
 
-    async def _withdraw(self, known: Known, visitors: list[VisitorId], receipt: Receipt | None) -> None:
+    async def _note_kept_refusal(self, known: Known) -> None:
+        """If a browser sends the refusal cookie that the mark of its derived ID waits for, the mark waits no longer."""
+        visit, visitor = known.visit, known.cookieless.visitor
+        minute, mark = visit.refusal.minute if visit.refusal else None, known.states[visitor].mark
+        if minute is not None and mark and mark.awaited and minute in mark.awaited and not visit.private:
+            await self._store.removals.await_no_longer(visit.shop.shop_id, visitor, minute)
+
+    async def _withdraw(self, known: Known, decision: Decision, visitors: list[VisitorId], receipt: Receipt | None) -> None:
         """The receipt names the first visitor, and is stored in the same step."""
         shop, proof = known.visit.shop, self._receipts.as_stored(receipt) if receipt else NO_RECEIPT
         if receipt and not visitors:
             await self._store.visitors.store_receipt(shop.shop_id, proof)
         for visitor in visitors:
-            life = None
+            life = awaited = None
             if known.cookieless.kind is Kind.DERIVED and visitor == known.cookieless.visitor:
                 life = window_at(known.seconds, shop.settings.window_days).salt_destroyed_at - known.seconds
-            await self._store.removals.withdraw(shop.shop_id, visitor, known.now, life, receipt=proof)
+                awaited = _minute_of_cookie(known, decision)
+            await self._store.removals.withdraw(shop.shop_id, visitor, known.now, life, receipt=proof, awaited=awaited)
             proof = NO_RECEIPT
 
     def _ids_to_withdraw(self, known: Known, decision: Decision) -> list[VisitorId]:
@@ -193,10 +202,21 @@ class Visitors:
         named_one = any(token.kind is Kind.PERSISTENT or token_expires(token, visit.shop) > known.seconds for token in known.tokens)
         if not named_one and not visit.own and decision.choice in visit.signals and known.cookieless.kind is Kind.DERIVED:
             named.append(known.cookieless.visitor)
-        return named if visit.event else self._not_gone(known, named)
+        if _is_kept_by_cookie(known):
+            named = [visitor for visitor in named if visitor != known.cookieless.visitor]
+        if visit.event:
+            return named
+        return self._unmarked(known, named) if decision.choice in visit.signals else self._not_gone(known, named)
 
     def _not_gone(self, known: Known, named: list[VisitorId]) -> list[VisitorId]:
-        return [visitor for visitor in dict.fromkeys(named) if known.states[visitor].gone_at is None]
+        """Without those whose tokens are all dead."""
+        living = {token.visitor for token in known.tokens if not known.is_dead(token)}
+        return [visitor for visitor in dict.fromkeys(named) if visitor in living or known.states[visitor].mark is None]
+
+    def _unmarked(self, known: Known, named: list[VisitorId]) -> list[VisitorId]:
+        """Without those whose mark stops every call already. One that waits for cookies has to know of each refusal."""
+        marks = {visitor: known.states[visitor].mark for visitor in named}
+        return [visitor for visitor, mark in marks.items() if mark is None or mark.awaited is not None]
 
     def _refusal_receipt(self, known: Known, decision: Decision, withdrawn: list[VisitorId]) -> Receipt | None:
         """A refusal gets a receipt even if a newer grant outdates it."""
@@ -276,6 +296,35 @@ class Visitors:
         # the cookie stays if its withdrawal is not stored, or nothing could name that visitor again
         cookie = CookieAct.CLEAR if emptied and not tokens else CookieAct.KEEP
         return identity_of(replace(decision, reason=reason), mode=Mode.NULL, cookie=cookie)
+
+
+def _repeats_a_word(visit: Visit) -> bool:
+    """The shop's word, or a grant that is not said now. Neither stands against a refusal that the client's derived ID has."""
+    repeated = any(one.choice is Choice.GRANTED and not one.said_now for one in visit.signals)
+    return visit.asked is Asked.PERSISTENT or repeated
+
+
+def _minute_of_cookie(known: Known, decision: Decision) -> int | None:
+    """The minute of the refusal cookie that this answer sets in a browser. None if it sets none, or goes to a server; nor for a late
+    refusal, whose minute may be another's."""
+    act, refused_at = refusal_cookie(known, decision)
+    said_now = act is CookieAct.SET and refused_at // MINUTE == known.now // MINUTE
+    return refused_at // MINUTE if said_now and not known.visit.private else None
+
+
+def _is_kept_by_cookie(known: Known) -> bool:
+    """Whether nothing under the derived ID can be this browser's, so that its refusal need not stop the others behind its address. Its
+    refusal cookie is older than the ID, or the ID was withdrawn since the refusal. A page repeats a refusal as state, and renews the cookie
+    with it, so then any withdrawal of the ID counts."""
+    visit, cookieless = known.visit, known.cookieless
+    if visit.private or visit.refusal is None or not visit.refusal.refuses or cookieless.kind is not Kind.DERIVED:
+        return False
+    if any(token.visitor == cookieless.visitor and not known.is_dead(token) for token in known.tokens):
+        return False
+    mark = known.states[cookieless.visitor].mark
+    if mark:
+        return not visit.event or visit.refusal.at // MINUTE <= mark.at // MINUTE
+    return visit.refusal.at // 1000 < window_at(cookieless.issued_at, visit.shop.settings.window_days).start
 
 
 def _is_persistent(state: VisitorState) -> bool:

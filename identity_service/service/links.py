@@ -6,7 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from identity_service.errors import ConsentRequired, Invalid, ServiceError
-from identity_service.model.consent import Millis, NoticeVersion
+from identity_service.model.consent import Millis
 from identity_service.model.cookieless import DAY
 from identity_service.model.handle import Handle, HandleKind, handle_named
 from identity_service.model.link import Link, LinkSource, Proof
@@ -23,7 +23,7 @@ MOST_IN_BATCH = 20
 
 
 class LinkedVisitor(Struct, frozen=True):
-    """A link with members of its visitor's record. `mode`: null if the consent has ended or was given to an earlier text.
+    """A link with members of its visitor's record. `mode`: null if the consent does not count any more.
     `consent_ends_at`: seconds since 1970, for a persistent visitor. `emails`: digests, in a look-up by visitor."""
 
     link: Link
@@ -53,14 +53,14 @@ class Links:
         return linkable.visitor
 
     async def _check_text(self, shop: Shop, visitor: VisitorId, now: int) -> None:
-        """Checks the text of the grant, which the store's script does not compare. Raises ConsentRequired."""
-        notice = self._notice(shop)
-        if notice is None:
+        """Checks what the store's script does not compare: the text of the grant, and whether the shop's word is one. Raises
+        ConsentRequired."""
+        if shop.signals.notice_at(self.now()) is None and shop.policy.persistent_is_consent:
             return
         [state] = await self._store.visitors.states(shop.shop_id, [visitor], now)
-        if state.record and state.record.granted and not state.record.granted_to(notice):
+        if state.record and state.record.granted and not shop.counts(state.record, self.now()):
             LINK_CONFLICTS.labels(ConsentRequired.code).inc()
-            raise ConsentRequired("The visitor granted an earlier text of the notice. Link again after a new grant.")
+            raise ConsentRequired("The visitor's grant does not count now: an earlier text had it, or the shop. Link after a new one.")
 
     async def link_as(self, shop: Shop, handle: Handle, linkable: Linkable, source: LinkSource) -> None:
         try:
@@ -73,7 +73,7 @@ class Links:
         expires = token_expires(token, shop)
         if token.kind is not Kind.PERSISTENT and expires <= int(self._clock()):
             raise Invalid("token: has expired; get a new one from POST /v1/visitors")
-        return Linkable(token.visitor, token.kind, expires, Mode.COOKIELESS not in shop.policy.linkable, proof)
+        return Linkable(token.visitor, token.kind, expires, Mode.COOKIELESS not in shop.policy.linkable, proof, token.issued_at)
 
     async def unlink(self, shop: Shop, handle: Handle, visitor: VisitorId) -> bool:
         return await self._store.links.unlink(shop.shop_id, handle, visitor, int(self._clock()))
@@ -88,10 +88,10 @@ class Links:
         now = int(self._clock())
         found = await self._store.links.living(shop.shop_id, handles, now)
         states = await self._states(shop, [link for links in found for link in _relevant_links(links, most + 1)], now)
-        notice, results = self._notice(shop), []
+        results = []
         for links in found:
             opted_out = _opted_out(links, states)
-            results.append([_linked_visitor(link, states[link.visitor], opted_out, notice) for link in links[: most + 1]])
+            results.append([_linked_visitor(link, states[link.visitor], opted_out, shop, self.now()) for link in links[: most + 1]])
         return results
 
     async def of_visitor(self, shop: Shop, visitor: VisitorId) -> list[LinkedVisitor]:
@@ -107,7 +107,7 @@ class Links:
         of_person = _of_person(found, visitor)
         states = await self._states(shop, [*links, *(link for links in of_person for link in links if link.proven)], now)
         opted_out = any(_opted_out(links, states) for links in of_person)
-        newest = _linked_visitor(max(links, key=lambda link: link.last_seen), states[visitor], False, self._notice(shop))
+        newest = _linked_visitor(max(links, key=lambda link: link.last_seen), states[visitor], False, shop, self.now())
         emails = tuple(handle.digest for handle in handles if handle.kind is HandleKind.EMAIL)
         return [replace(newest, sale_share_opt_out=newest.sale_share_opt_out or opted_out, emails=emails)]
 
@@ -117,9 +117,6 @@ class Links:
     async def _states(self, shop: Shop, links: Sequence[Link], now: int) -> dict[VisitorId, VisitorState]:
         visitors = list(dict.fromkeys(link.visitor for link in links))
         return dict(zip(visitors, await self._store.visitors.states(shop.shop_id, visitors, now), strict=True))
-
-    def _notice(self, shop: Shop) -> NoticeVersion | None:
-        return shop.signals.notice_at(self.now())
 
     def now(self) -> Millis:
         return Millis(int(self._clock() * 1000))
@@ -151,11 +148,11 @@ def _opted_out(links: Sequence[Link], states: Mapping[VisitorId, VisitorState]) 
     return any(record is not None and record.opted_out for record in records)
 
 
-def _linked_visitor(link: Link, state: VisitorState, person_opted_out: bool, notice: NoticeVersion | None) -> LinkedVisitor:
+def _linked_visitor(link: Link, state: VisitorState, person_opted_out: bool, shop: Shop, now: Millis) -> LinkedVisitor:
     record, opted_out = state.record, person_opted_out and link.proven
     if record is None:
         return LinkedVisitor(link, Mode.COOKIELESS, False, opted_out)
     if record.kind is not Kind.PERSISTENT:
         return LinkedVisitor(link, record.mode, record.shared, opted_out or record.opted_out)
-    mode = record.mode if record.granted_to(notice) else Mode.NULL
+    mode = record.mode if shop.counts(record, now) else Mode.NULL
     return LinkedVisitor(link, mode, record.shared, opted_out or record.opted_out, record.expires)

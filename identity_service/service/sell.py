@@ -179,7 +179,8 @@ class Sales:
 
     async def _known_of_session(self, visit: Visit, reported: ReportedSale, stored: Mapping[str, str]) -> SaleContext:
         """If a private key's call names no visitor, the session stays that the browser proved with its token."""
-        own = structs.replace(visit, asked=Asked.OWN, own=VisitorId(stored["visitor"]), trusted=True, tokens=())
+        named = VisitorId(stored["visitor"])
+        own = structs.replace(visit, asked=Asked.OWN, own=named, own_since=int(stored["time"]), trusted=True, tokens=())
         found = await self._subjects.find(own)
         if found.visitor is None:
             return SaleContext(NO_SESSION, Proof.NONE, stored)

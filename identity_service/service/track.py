@@ -41,6 +41,7 @@ class Subject(Struct, frozen=True):
     override       the ID was typed into the address for a test
     automated      a robot called
     unread         the call named a visitor that was not accepted: the token does not verify, or the shop accepts signed IDs only
+    issued_at      when the ID was given out, in seconds since 1970; 0 if the caller only names it
     """
 
     personal: bool
@@ -54,6 +55,7 @@ class Subject(Struct, frozen=True):
     override: bool = False
     automated: bool = False
     unread: bool = False
+    issued_at: int = 0
 
     @property
     def mode(self) -> str:
@@ -123,7 +125,8 @@ def _subject_of(known: Known, decided: Mode) -> Subject:
             return _without_visitor(visit)
         expires = record.expires if record else token_expires(token, visit.shop)
         mode = token.kind.mode
-        return Subject(True, token.visitor, token.kind, expires, True, True, _may_link(known, token.visitor, mode), bridged)
+        linkable = _may_link(known, token.visitor, mode)
+        return Subject(True, token.visitor, token.kind, expires, True, True, linkable, bridged, issued_at=token.issued_at)
     elif record and record.granted and decided is not Mode.PERSISTENT:
         return _without_visitor(visit)
     mode = record.mode if record else Mode.COOKIELESS
@@ -133,7 +136,8 @@ def _subject_of(known: Known, decided: Mode) -> Subject:
         expires = window_at(known.cookieless.issued_at, visit.shop.settings.window_days).salt_destroyed_at
     kind = Kind.PERSISTENT if mode is Mode.PERSISTENT else known.cookieless.kind
     visitor = known.cookieless.visitor
-    return Subject(True, visitor, kind, expires, visit.own is None, False, _may_link(known, visitor, mode), bridged)
+    linkable, issued_at = _may_link(known, visitor, mode), known.issued_at
+    return Subject(True, visitor, kind, expires, visit.own is None, False, linkable, bridged, issued_at=issued_at)
 
 
 def _may_link(known: Known, visitor: VisitorId, mode: Mode) -> bool:
@@ -211,7 +215,8 @@ class Tracking:
         """None for a subject without a visitor, or with an expired ID."""
         if subject.visitor is None or subject.expires <= int(self._clock()):
             return None
-        return Linkable(subject.visitor, subject.kind, subject.expires, Mode.COOKIELESS not in shop.policy.linkable, proof)
+        only_persistent = Mode.COOKIELESS not in shop.policy.linkable
+        return Linkable(subject.visitor, subject.kind, subject.expires, only_persistent, proof, subject.issued_at)
 
 
 def _with_override(event: Event, subject: Subject) -> Event:

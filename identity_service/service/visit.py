@@ -43,6 +43,8 @@ class Visit(Struct, frozen=True):
     event        the call reports a choice, rather than repeating one with a page view
     override     `own` was typed into the address for a test
     over_limit   a refusal of a caller over its rate limit; only the IDs of its tokens are withdrawn
+    own_since    when `own` was given out, in seconds since 1970; 0 if that is unknown
+    private      a private key sent the call, so that it may lack the cookies of the visitor's browser
     """
 
     shop: Shop
@@ -56,6 +58,8 @@ class Visit(Struct, frozen=True):
     event: bool = False
     override: bool = False
     over_limit: bool = False
+    own_since: int = 0
+    private: bool = False
 
     @property
     def refused_before(self) -> bool:
@@ -141,6 +145,14 @@ class Tokens:
             return token
         raise Invalid("token: is not a token of this shop; get one from POST /v1/visitors")
 
+    async def visitor_of(self, shop: Shop, text: str) -> VisitorId:
+        """The token's visitor, to whom its holder's rights reach. After a withdrawal of a derived ID that is nobody: what is under the ID
+        since then is other people's. Raises Invalid like `one`."""
+        token = self.one(shop, text)
+        [state] = await self._store.visitors.states(shop.shop_id, [token.visitor], int(self._clock()))
+        others = state.mark is not None and state.mark.yields and state.mark.stops(token.issued_at)
+        return new_visitor_id() if others else token.visitor
+
     async def check(self, shop: Shop, text: str) -> Token | TokenFault:
         """The token, or why it does not stand for a visitor any more."""
         for token in self.verified(shop, (text,)):
@@ -151,12 +163,11 @@ class Tokens:
 
 
 def _fault(shop: Shop, token: Token, state: VisitorState, now: int) -> TokenFault | None:
-    if state.gone_at is not None:
+    if state.mark and state.mark.stops(token.issued_at):
         return TokenFault.WITHDRAWN
     if token.kind is not Kind.PERSISTENT:
         return TokenFault.EXPIRED if token_expires(token, shop) <= now else None
-    notice = shop.signals.notice_at(Millis(now * 1000))
-    alive = state.record is not None and state.record.granted_to(notice)
+    alive = state.record is not None and shop.counts(state.record, Millis(now * 1000))
     return None if alive else TokenFault.EXPIRED
 
 
@@ -242,6 +253,27 @@ class Known(Struct, frozen=True):
         return self.now // 1000
 
     @property
+    def issued_at(self) -> int:
+        """When the ID of cookieless mode was given out, in seconds since 1970."""
+        return self.visit.own_since if self.visit.own else self.cookieless.issued_at
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the mark of the ID of cookieless mode stops this call. Only a browser's call without a refusal cookie can be another
+        person's, and a token that was issued since."""
+        mark = self.states[self.cookieless.visitor].mark
+        if mark is None:
+            return False
+        presented = any(token.visitor == self.cookieless.visitor for token in self.tokens)
+        unnamed = self.visit.private and not presented and not self.visit.own
+        return unnamed or self.visit.refusal is not None or mark.stops(self.issued_at)
+
+    def is_dead(self, token: Token) -> bool:
+        """Whether its visitor was withdrawn since it was issued."""
+        mark = self.states[token.visitor].mark
+        return mark is not None and mark.stops(token.issued_at)
+
+    @property
     def opted_out(self) -> bool:
         """Of sale and sharing, with any ID that the visit names or its client has."""
         return any(state.record is not None and state.record.opted_out for state in self.states.values())
@@ -277,6 +309,7 @@ class Known(Struct, frozen=True):
             agent=surroundings.agent,
             region=surroundings.region,
             notice=self.visit.shop.signals.notice_at(self.now),
+            mark_yields=not self.stopped,
         )
 
 
@@ -284,11 +317,12 @@ def known_of(visit: Visit, now: Millis, tokens: list[Token], cookieless: Cookiel
     living = _living_token(visit, now // 1000, tokens, states) if tokens else None
     if visit.own:  # a public key must not see the record of an ID that it can only name
         own = states[visit.own]
-        return Known(visit, now, tokens, cookieless, states, living, own.record if visit.trusted else None, own.gone_at)
+        gone_at = own.mark.at if own.mark and own.mark.stops(visit.own_since) else None
+        return Known(visit, now, tokens, cookieless, states, living, own.record if visit.trusted else None, gone_at)
     if living:
         return Known(visit, now, tokens, cookieless, states, living, states[living.visitor].record, None)
-    dead = [gone for gone in (states[token.visitor].gone_at for token in tokens) if gone is not None]
-    return Known(visit, now, tokens, cookieless, states, None, None, max(dead, default=None))
+    marks = [mark for token in tokens if (mark := states[token.visitor].mark) and mark.stops(token.issued_at)]
+    return Known(visit, now, tokens, cookieless, states, None, None, max((mark.at for mark in marks), default=None))
 
 
 def _living_token(visit: Visit, now: int, tokens: list[Token], states: dict[VisitorId, VisitorState]) -> Token | None:
@@ -349,10 +383,12 @@ def identity_of(
 
 
 def refusal_cookie(known: Known, decision: Decision) -> RefusalAct:
-    """Set after every explicit refusal that counts, and if a token's visitor is withdrawn. Deleted after an explicit grant. Else
-    unchanged."""
-    if decision.reason is Reason.WITHDRAWN and known.tokens and not known.visit.own and known.gone_at is not None:
-        return CookieAct.SET, Millis(min(max([known.gone_at, *_remembered_times(known.visit.refusal)]), known.now))
+    """Set after every explicit refusal that counts, and if a token's visitor is withdrawn, unless it is a derived ID, which another person
+    may have withdrawn. Deleted after an explicit grant. Else unchanged."""
+    own = [known.states[token.visitor].gone_at for token in known.tokens if token.kind is not Kind.DERIVED]
+    withdrawn = [gone_at for gone_at in own if gone_at is not None]
+    if decision.reason is Reason.WITHDRAWN and withdrawn and not known.visit.own:
+        return CookieAct.SET, Millis(min(max([*withdrawn, *_remembered_times(known.visit.refusal)]), known.now))
     if decision.choice is None or decision.choice not in known.visit.signals or decision.reason in UNTOUCHED:
         return UNCHANGED
     if decision.choice.choice is not Choice.REFUSED:  # a refusal cookie that was not sent is cleared only by a grant said now

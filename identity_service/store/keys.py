@@ -48,7 +48,7 @@ class VisitorKeys(Struct, frozen=True):
 
     @property
     def gone(self) -> str:
-        """Time of withdrawal."""
+        """The mark of its withdrawal."""
         return f"{self.record}:gone"
 
     @property

@@ -22,13 +22,15 @@ FULL = {
 
 @dataclass(frozen=True, slots=True)
 class Linkable:
-    """A visitor as it asks to be linked. `expires`: end of a cookieless ID in seconds since 1970, for its record if it has none."""
+    """A visitor as it asks to be linked. `expires`: end of a cookieless ID in seconds since 1970, for its record if it has none.
+    `issued_at`: when the ID was given out; 0 if the caller only names it."""
 
     visitor: VisitorId
     kind: Kind
     expires: int
     persistent_only: bool
     proof: Proof
+    issued_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class LinkStore:
         linkable, caps = asked.linkable, self._caps
         need = "p" if linkable.persistent_only else "a"
         who = (linkable.visitor, asked.handle.name, asked.now, caps.visitors_per_handle, caps.emails_per_visitor)
-        how = (linkable.proof.letter, need, linkable.kind, linkable.expires, LAPSED, asked.source.value[0])
+        how = (linkable.proof.letter, need, linkable.kind, linkable.expires, LAPSED, asked.source.value[0], linkable.issued_at)
         return (*who, *how, *asked.giving_way)
 
     def keys_giving_way(self, asked: LinkCall) -> list[str]:

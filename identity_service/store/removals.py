@@ -64,19 +64,25 @@ class RemovalStore:
         *,
         receipt: StoredReceipt = NO_RECEIPT,
         unless_newer: bool = False,
+        awaited: int | None = None,
     ) -> Erased:
         """Marks the visitor gone and removes everything held under it. `gone_life`: seconds, shorter for a derived ID. `receipt`: kept with
-        it. `unless_newer`: nothing, where a newer mark or grant stands."""
+        it. `unless_newer`: nothing, where a newer mark or grant stands. `awaited`: minute of the refusal cookie that the answer sets in
+        a browser, for a derived ID."""
         life, how = max(gone_life or self._gone_life, SHORTEST_GONE), "unless newer" if unless_newer else "now"
         proof = self._keys.receipt(shop, receipt.receipt_id)
         for _ in range(MOST_READS):
             [held] = await self._held_by(shop, [visitor])
             keys, names = self._declared(shop, visitor, held)
-            arguments = (visitor, at, life, receipt.body, receipt.life, how, *names)
+            arguments = (visitor, at, life, receipt.body, receipt.life, how, "" if awaited is None else awaited, *names)
             [[outcome, *counts]] = await self._client.run(call("withdraw", (self._keys.rewrite(shop), proof, *keys), *arguments))
             if outcome != "otherwise":
                 return Erased(*map(int, counts))
         raise StoreUnavailable(CHANGING)
+
+    async def await_no_longer(self, shop: ShopId, visitor: VisitorId, minute: int) -> None:
+        """A refusal cookie of that minute came back: its browser keeps the refusal, so the mark needs not wait for it."""
+        await self._client.run(call("await_no_longer", [self._keys.visitor(shop, visitor).gone], minute))
 
     async def unmark(self, shop: ShopId, visitor: VisitorId) -> None:
         """Lets an ID be given out again that was withdrawn. Nothing but the demo shop does so."""

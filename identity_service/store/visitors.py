@@ -1,6 +1,6 @@
 """Visitor records: reading their state, granting, touching and receipts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import cached_property
 
 from msgspec import Struct
@@ -9,8 +9,8 @@ from identity_service.errors import StoreUnavailable
 from identity_service.model.consent import NEVER_SEEN, Choice, Consent, Millis, OptOutsSeen
 from identity_service.model.handle import handle_named
 from identity_service.model.shop import ShopId
-from identity_service.model.visitor import LAPSED, Kind, VisitorId, VisitorRecord, VisitorState
-from identity_service.store.keys import PIECE_LENGTH, Keys, VisitorKeys, sales_in
+from identity_service.model.visitor import LAPSED, GoneMark, Kind, VisitorId, VisitorRecord, VisitorState
+from identity_service.store.keys import PIECE_LENGTH, Keys, VisitorKeys, of_shop, sales_in
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import call, read, write
 
@@ -19,6 +19,7 @@ DECISIVE = 10
 """How many of a record's fields, from the first, decide about a visitor; the scripts read the same ones."""
 MOST_READS = 12
 """How often a call may find that the visitor holds something else than was read, or told."""
+RECORDS_AT_ONCE = 500
 NAME_LENGTH = 23
 """Characters of a handle's name; the record's own fields are one letter each."""
 FIELDS = ("k", "x", "g", "s", "n", "v", "w", "o", "t", "b", "f", "l", "e", "q", "d", "m", "i", "c", "j")
@@ -195,6 +196,18 @@ class VisitorStore:
             told += [(receipt_id, body) for body in (*piece, *lone[:1]) if body.startswith((beginning, "{"))]
         return told
 
+    async def records(self, shop: ShopId, now: int) -> AsyncIterator[list[tuple[VisitorRecord, str | None]]]:
+        """All of the shop's, each with the ID of its newest receipt, in batches; one may come twice while keys are made. For the operator's
+        commands: it looks at every key of the store."""
+        beginning = of_shop(shop, "V:")
+        for node in await self._client.primaries():
+            cursor = None
+            while cursor != "0":
+                [[cursor, names]] = await node.run(read("SCAN", cursor or "0", "MATCH", f"{beginning}*", "COUNT", RECORDS_AT_ONCE))
+                places = [name for name in names if ":" not in name.removeprefix(beginning)]
+                found = await self._client.read_many([read("HMGET", place, "r", *FIELDS) for place in places])
+                yield [(record, newest) for newest, *fields in found if (record := _record(fields, now))]
+
     async def store_receipt(self, shop: ShopId, receipt: StoredReceipt) -> None:
         await self._client.run(call("store_receipt", [self._keys.receipt(shop, receipt.receipt_id)], receipt.body, receipt.life))
 
@@ -211,7 +224,7 @@ def _texts(seen: OptOutsSeen) -> tuple[str, str]:
 def _state(stored: Stored, now: int) -> VisitorState:
     if stored is NOTHING:
         return UNKNOWN
-    return VisitorState(_record(stored.fields, now), _moment(stored.gone))
+    return VisitorState(_record(stored.fields, now), gone_mark(stored.gone) if stored.gone else None)
 
 
 def _record(fields: Sequence[str | None], now: int) -> VisitorRecord | None:
@@ -240,6 +253,15 @@ def _record(fields: Sequence[str | None], now: int) -> VisitorRecord | None:
         opt_outs_seen=OptOutsSeen(_moment(gpc), _moment(dnt)) if gpc or dnt else NEVER_SEEN,
         linking=linking,
     )
+
+
+def gone_mark(text: str) -> GoneMark:
+    """As the scripts write it (`lua/parts/marks.lua`)."""
+    at, *more = text.partition(" ")[0].split(":")
+    if not more:
+        return GoneMark(Millis(int(at)))
+    withdrawn_at, awaited = more
+    return GoneMark(Millis(int(at)), tuple(map(int, filter(None, awaited.split(",")))), int(withdrawn_at))
 
 
 def _moment(text: str | None) -> Millis | None:

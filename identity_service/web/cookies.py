@@ -8,14 +8,13 @@ time, is still read.
 import re
 from collections.abc import Iterator
 
-from identity_service.model.consent import EarlierRefusal, Millis
+from identity_service.model.consent import MINUTE, EarlierRefusal, Millis
 from identity_service.model.shop import CookieRule
 
 OF_HOST, OF_DOMAIN, WITHOUT_TIME = "__Host-visitor-choice", "__Secure-visitor-choice", "visitor-choice"
 REFUSED = "refused"
 DAY = 86_400
 REFUSAL_LIFE = 400 * DAY
-MINUTE = 60_000
 TIMED = re.compile(rf"{REFUSED}\.([0-9]{{1,12}})")
 MOST_TOKENS = 4
 
@@ -46,17 +45,19 @@ def earlier_refusal(rule: CookieRule, header: str, now: Millis, days: int) -> Ea
     if WITHOUT_TIME not in header:
         return None
     names = (OF_HOST, OF_DOMAIN) if rule.domain else (OF_HOST,)
-    times = [_refused_at(value, now) for name in names for value in read_cookies(header, name)]
-    times += [now for value in read_cookies(header, WITHOUT_TIME) if value.partition(".")[0] == REFUSED]
-    if not times:
+    minutes = [_minute(value, now) for name in names for value in read_cookies(header, name)]
+    minutes += [None for value in read_cookies(header, WITHOUT_TIME) if value.partition(".")[0] == REFUSED]
+    if not minutes:
         return None
-    return EarlierRefusal(max(times), max(times) > now - days * DAY * 1000)
+    minute = None if None in minutes else max(one for one in minutes if one is not None)
+    # the end of the minute, because the exact time within it is not known
+    at = now if minute is None else Millis(min((minute + 1) * MINUTE - 1, now))
+    return EarlierRefusal(at, at > now - days * DAY * 1000, minute)
 
 
-def _refused_at(value: str, now: Millis) -> Millis:
-    """The end of the cookie's minute, because the exact time within it is not known."""
+def _minute(value: str, now: Millis) -> int | None:
     found = TIMED.fullmatch(value)
-    return Millis(min((int(found[1]) + 1) * MINUTE - 1, now)) if found else now
+    return int(found[1]) if found and int(found[1]) * MINUTE <= now else None
 
 
 def _refusal_name(rule: CookieRule) -> str:

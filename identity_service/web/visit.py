@@ -56,6 +56,7 @@ def visit_of(call: Call, *, event: bool = False, signals: tuple[Signal, ...] | N
         surroundings=surroundings_of(call, body.client, lenient=refused),
         refusal=refusal_of(call),
         event=event,
+        private=call.private,
     )
 
 

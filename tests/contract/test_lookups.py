@@ -10,7 +10,7 @@ import redis
 
 from identity_service.app import Application
 from identity_service.settings.load import load
-from tests.conftest import Clock, Shopper
+from tests.conftest import Clock, Shopper, shopping
 
 pytestmark = pytest.mark.anyio
 EMAIL = "luke@skywalker.com"
@@ -50,6 +50,39 @@ async def test_a_visitor_whose_consent_has_ended_is_null_from_that_second_on(sho
         for asked in ({"email": EMAIL}, {"visitor": granted["visitor"]}):
             [found] = [one for one in await shopper.visitors(**asked) if one["visitor"] == granted["visitor"]]
             assert (found["mode"], found["consent_ends_at"]) == (mode, granted["expires_at"])
+
+
+async def test_an_export_and_a_verification_end_with_the_same_second(shopper: Shopper, clock: Clock) -> None:
+    """Also of a grant that came later than it was said."""
+    granted = (await shopper.post("/v1/consents", {"consent": "granted", "age_ms": 86_400_000})).json()
+    await linked(shopper, granted["visitor"], email=EMAIL)
+    for seconds, mode, valid in ((389 * 86_400 - 1, "persistent", True), (1, "null", False)):
+        clock.forward(seconds)
+        [found] = await shopper.visitors(email=EMAIL)
+        for asked in ({"email": EMAIL}, {"visitor": granted["visitor"]}, {"token": granted["token"]}):
+            [shown] = (await shopper.post("/v1/exports", asked)).json()["visitors"]
+            assert (shown["mode"], shown["expires_at"]) == (mode, granted["expires_at"]) == (found["mode"], found["consent_ends_at"])
+            assert (shown["consent"] is not None) is valid
+        assert (await shopper.post("/v1/verifications", {"token": granted["token"]})).json()["valid"] is valid
+        linking = await shopper.post("/v1/links", {"customer": "7", "token": granted["token"]})
+        assert linking.status_code == (200 if valid else 409)
+
+
+async def test_the_shops_word_ends_with_the_policy_that_takes_it(environment: dict[str, str], clock: Clock) -> None:
+    async with shopping(load("development", environment), clock) as lax:
+        given = (await lax.post("/v1/visitors", {"visitor": "persistent"})).json()
+        await linked(lax, given["visitor"], email=EMAIL)
+        assert [one["mode"] for one in await lax.visitors(email=EMAIL)] == ["persistent"]
+    async with shopping(load("development", environment | {"IDENTITY_SHOPS__DEMO__POLICY": "strict"}), clock) as strict:
+        assert (await strict.post("/v1/visitors", {"token": given["token"]})).json()["mode"] == "null"
+        for asked in ({"email": EMAIL}, {"visitor": given["visitor"]}):
+            assert [one["mode"] for one in await strict.visitors(**asked)] == ["null"]
+            [shown] = (await strict.post("/v1/exports", asked)).json()["visitors"]
+            assert (shown["mode"], shown["consent"]["source"]) == ("null", "shop")
+        assert (await strict.post("/v1/verifications", {"token": given["token"]})).json() == {"valid": False, "reason": "expired"}
+        for who in ({"token": given["token"]}, {"visitor": given["visitor"]}):
+            refused = await strict.post("/v1/links", who | {"email": "leia@example.com"})
+            assert (refused.status_code, refused.json()["code"]) == (409, "consent_required")
 
 
 async def test_a_cookieless_visitor_has_no_end_of_consent(shopper: Shopper) -> None:

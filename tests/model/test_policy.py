@@ -135,3 +135,22 @@ def test_only_cookieless_and_persistent_are_ever_linkable() -> None:
 def test_what_is_said_with_this_call_is_never_older_than_what_a_faster_clock_stored() -> None:
     ahead = Consent(Millis(NOW + 60_000), "plain", None)
     assert decide(POLICIES["standard"], Facts(Asked.NOTHING, NOW, (REFUSAL,), ahead)).reason is Reason.CONSENT_REFUSED
+
+
+@pytest.mark.parametrize("policy", ["standard", "strict"])
+def test_a_mark_that_yields_gives_no_more_than_a_cookieless_id(policy: str) -> None:
+    """Of the signals and words of others behind the address only a grant said now, or dated later, counts."""
+    yielding = Facts(Asked.NOTHING, NOW, cookieless_gone_at=EARLIER, mark_yields=True)
+    assert decide(POLICIES["standard"], yielding).mode is Mode.COOKIELESS
+    for facts in (replace(yielding, asked=Asked.PERSISTENT), *(replace(yielding, signals=(one,)) for one in (REMEMBERED, DATED[0]))):
+        assert decide(POLICIES[policy], facts).reason is Reason.NO_SIGNAL
+    for said in (GRANT, DATED[1]):
+        assert decide(POLICIES[policy], replace(yielding, signals=(said,))).mode is Mode.PERSISTENT
+
+
+@pytest.mark.parametrize("policy", ["standard", "strict"])
+def test_a_grant_that_is_not_said_now_does_not_outlive_the_refusal_of_the_derived_id(policy: str) -> None:
+    for sent, counts in ((REMEMBERED, False), (DATED[0], False), (DATED[1], True), (GRANT, True)):
+        facts = Facts(Asked.NOTHING, NOW, (sent,), derived_gone_at=EARLIER)
+        assert (decide(POLICIES[policy], facts).mode is Mode.PERSISTENT) is counts
+    assert decide(POLICIES[policy], Facts(Asked.NOTHING, NOW, (REMEMBERED,), STORED, derived_gone_at=EARLIER)).mode is Mode.PERSISTENT

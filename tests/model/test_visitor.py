@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_service.errors import Invalid
-from identity_service.model.visitor import NEVER_AN_ID, Kind, Mode, VisitorRecord, VisitorState, new_visitor_id, own_visitor_id
+from identity_service.model.consent import Millis
+from identity_service.model.visitor import NEVER_AN_ID, GoneMark, Kind, Mode, VisitorRecord, VisitorState, new_visitor_id, own_visitor_id
 
 ALPHABET = string.ascii_letters + string.digits + "_.-"
 
@@ -72,3 +73,11 @@ def test_a_record_knows_its_mode_and_whether_people_share_it() -> None:
     assert [record(kind).mode for kind in Kind] == [Mode.COOKIELESS, Mode.COOKIELESS, Mode.PERSISTENT]
     assert [record(Kind.CHOSEN, emails).shared for emails in range(3)] == [False, False, True]
     assert VisitorState(None, None).record is None
+
+
+def test_a_mark_yields_once_it_waits_for_no_cookie_and_stops_what_was_issued_before() -> None:
+    at = Millis(90_500)
+    assert [GoneMark(at, awaited, 90).yields for awaited in (None, (1,), ())] == [False, False, True]
+    assert [GoneMark(at, awaited, 90).stops(91) for awaited in (None, (1,), ())] == [True, True, False]
+    assert [GoneMark(at, (), 90).stops(issued_at) for issued_at in (0, 89, 90, 91)] == [True, True, True, False]
+    assert [VisitorState(None, mark).gone_at for mark in (None, GoneMark(at), GoneMark(at, ()))] == [None, at, at]

@@ -30,6 +30,7 @@ SCRIPTS = sorted(DIRECTORY.glob("*.lua"))
 SHOP, NOW = ShopId("demo"), 1_795_000_000
 RECEIPT = StoredReceipt("r", "{}", 60)
 REMOVING = {
+    "await_no_longer",
     "note_erasure",
     "unlink",
     "withdraw",

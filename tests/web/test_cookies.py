@@ -78,23 +78,27 @@ def test_every_form_that_came_along_is_cleared() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "at"),
+    ("header", "at", "minute"),
     [
-        (f"__Host-visitor-choice=refused.{MINUTES - 10}", (MINUTES - 9) * MINUTE - 1),
-        (f"x=1; __Host-visitor-choice=refused.{MINUTES}; y", NOW),
-        (f"__Host-visitor-choice=refused.{MINUTES + 60}", NOW),
-        ("__Host-visitor-choice=refused.999999999999", NOW),
-        ("__Host-visitor-choice=refused", NOW),
-        ("__Host-visitor-choice=refused.x", NOW),
-        ("__Host-visitor-choice=\xff", NOW),
-        ("visitor-choice=refused", NOW),
-        ("visitor-choice=refused.1", NOW),
-        (f"__Host-visitor-choice=refused.{MINUTES - 10}; visitor-choice=refused", NOW),
-        (f"__Host-visitor-choice=refused.{MINUTES - 10}; __Host-visitor-choice=refused.{MINUTES - 20}", (MINUTES - 9) * MINUTE - 1),
+        (f"__Host-visitor-choice=refused.{MINUTES - 10}", (MINUTES - 9) * MINUTE - 1, MINUTES - 10),
+        (f"x=1; __Host-visitor-choice=refused.{MINUTES}; y", NOW, MINUTES),
+        (f"__Host-visitor-choice=refused.{MINUTES + 60}", NOW, None),
+        ("__Host-visitor-choice=refused.999999999999", NOW, None),
+        ("__Host-visitor-choice=refused", NOW, None),
+        ("__Host-visitor-choice=refused.x", NOW, None),
+        ("__Host-visitor-choice=\xff", NOW, None),
+        ("visitor-choice=refused", NOW, None),
+        ("visitor-choice=refused.1", NOW, None),
+        (f"__Host-visitor-choice=refused.{MINUTES - 10}; visitor-choice=refused", NOW, None),
+        (
+            f"__Host-visitor-choice=refused.{MINUTES - 10}; __Host-visitor-choice=refused.{MINUTES - 20}",
+            (MINUTES - 9) * MINUTE - 1,
+            MINUTES - 10,
+        ),
     ],
 )
-def test_a_refusal_counts_at_the_end_of_its_minute_or_as_of_now(header: str, at: int) -> None:
-    assert earlier_refusal(HOST, header, NOW, 180) == EarlierRefusal(Millis(at), True)
+def test_a_refusal_counts_at_the_end_of_its_minute_or_as_of_now(header: str, at: int, minute: int | None) -> None:
+    assert earlier_refusal(HOST, header, NOW, 180) == EarlierRefusal(Millis(at), True, minute)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +118,11 @@ def test_another_cookie_is_no_refusal(header: str) -> None:
 
 
 def test_a_spanning_refusal_is_read_where_the_shop_has_a_domain() -> None:
-    assert earlier_refusal(DOMAIN, f"__Secure-visitor-choice=refused.{MINUTES}", NOW, 180) == EarlierRefusal(NOW, True)
+    assert earlier_refusal(DOMAIN, f"__Secure-visitor-choice=refused.{MINUTES}", NOW, 180) == EarlierRefusal(NOW, True, MINUTES)
+
+
+def test_a_refusal_of_the_first_minute_there_is_refuses_nothing_any_more() -> None:
+    assert earlier_refusal(HOST, "__Host-visitor-choice=refused.0", NOW, 180) == EarlierRefusal(Millis(MINUTE - 1), False, 0)
 
 
 def test_a_refusal_refuses_for_its_days_and_is_known_after_them() -> None:

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Purpose: erase, for one visitor that a handle names: it goes whole where this handle alone holds it by proof, else it loses the link.
--- Uses     links, sales, removal, rewrite
+-- Uses     marks, links, sales, removal, rewrite
 -- KEYS[1]  rewrite (hash)   KEYS[2...]  as of held_of; the handle is the first
 -- ARGV[1]  visitor   ARGV[2]  time of the erasure, ms   ARGV[3]  life of the mark, s
 -- ARGV[4]  1: it reaches visitors that the handle holds without proof, and nobody by proof, too; else empty

@@ -1,8 +1,8 @@
 #!lua
 -- Purpose: write a grant into a visitor's record, unless something newer stands against it, with the receipt that proves it. Its links end
 --          with the record; where the grant refuses them they go.
--- Uses     links, receipts, rewrite
--- KEYS[1]  record (hash)   KEYS[2]  gone (string: ms)   KEYS[3]  earlier receipts (list)   KEYS[4]  events   KEYS[5]  piece of receipts (list)
+-- Uses     marks, links, receipts, rewrite
+-- KEYS[1]  record (hash)   KEYS[2]  gone (string, as of parts/marks)   KEYS[3]  earlier receipts (list)   KEYS[4]  events   KEYS[5]  piece of receipts (list)
 -- KEYS[6]  rewrite (hash)   KEYS[7...]  links of each handle that the visitor points to
 -- ARGV[1]  now, s          ARGV[2]  record expires, s   ARGV[3]  granted at, ms
 -- ARGV[4]  source          ARGV[5]  linking: granted, refused or empty   ARGV[6]  policy version or empty
@@ -17,7 +17,7 @@ local links, names = declared_links(KEYS[1], {unpack(ARGV, 18)}, {unpack(KEYS, 7
 if not links then return {'otherwise', names} end
 keep_receipt(KEYS[5], ARGV[15], ARGV[16])
 local now, gone = tonumber(ARGV[1]), redis.call('GET', KEYS[2])
-if gone and tonumber(gone) >= tonumber(ARGV[3]) then return {'gone'} end
+if gone and marked_at(gone) >= tonumber(ARGV[3]) then return {'gone'} end
 local found = redis.call('HMGET', KEYS[1], 'k', 'g', 'x', 'r', 's')
 local known, earlier = found[1], found[4]
 if found[3] and tonumber(found[3]) <= now then

@@ -1,6 +1,6 @@
 #!lua
 -- Purpose: link a visitor to a handle, in place of those who give way.
--- Uses     links, room
+-- Uses     marks, links, room
 -- KEYS[1]  links (hash)   KEYS[2]  record (hash)   KEYS[3]  gone (string)
 -- KEYS[4...]  of each that gives way: the record of a visitor, or the links of a handle
 -- ARGV     as of asked_link; then who gives way, as an earlier call was told, three texts each

@@ -1,7 +1,7 @@
 #!lua
 -- Purpose: keep an event under its visitor, unless the visitor is gone; a click without labels takes those of the newest results that
 --          showed its product.
--- Uses     visitors
+-- Uses     marks, visitors
 -- KEYS[1]  record (hash)   KEYS[2]  gone (string)   KEYS[3]  events (list of texts as of store/events, newest first)
 -- ARGV[1..5]  as of keep_event   ARGV[6]  the visitor as assumed; empty: unchecked
 -- ARGV[7...]  of a click without labels: newest results to look through, product, what stands before the labels, api or empty, what follows

@@ -1,7 +1,7 @@
 #!lua
 -- Purpose: a sale, once for each ID: the sale itself, its place in the shop's list, the lists by which a withdrawal and an erasure find
 --          it, its event and its links. What a public key said of a sale is taken back where a private key says it now.
--- Uses     links, room, visitors, sales, orders
+-- Uses     marks, links, room, visitors, sales, orders
 -- KEYS[1]  sale (string)   KEYS[2]  orders (sorted set of digests)   of a sale with a visitor: its record, gone, sales and events
 -- KEYS     then, of a sale that takes the place of another: record, sales and events of that one's visitor, links of its handles
 -- KEYS     then of each sale that leaves a full list: itself, and of whom it names: sales of the visitor, links of email and customer

@@ -15,7 +15,7 @@ from identity_service.service.links import MOST_IN_BATCH, LinkedVisitor
 from identity_service.web.call import Call, Reply
 from identity_service.web.calls.orders import EventEntry, ExportedOrder
 from identity_service.web.cookies import read_cookies
-from identity_service.web.payloads import Body, ReceiptAnswer, Time, VisitorText, about, listed
+from identity_service.web.payloads import Body, ModeText, ReceiptAnswer, Time, VisitorText, about, listed
 from identity_service.web.visit import count_lookup, customer_to_link, email_handle, email_to_link, keep_opt_out, rfc3339
 
 Email = Annotated[str, Meta(max_length=1016)]
@@ -83,8 +83,8 @@ class LookedUpVisitor(Struct, frozen=True, omit_defaults=True):
 
     visitor: Annotated[str, about("The visitor's ID.")]
     mode: Annotated[
-        Literal["cookieless", "persistent", "null"],
-        about("The ID's mode: `null` if the visitor's consent has ended, or was given to an earlier text."),
+        ModeText,
+        about("The ID's mode: `null` if its grant does not count any more: ended, for an earlier text, or the shop's and no longer taken."),
     ]
     first_seen: Annotated[Time, about("When the link was first made, in RFC 3339.")]
     last_seen: Annotated[Time, about("When the link was last made, in RFC 3339.")]
@@ -163,11 +163,11 @@ class ExportedVisitor(Struct, frozen=True):
     customers: Annotated[list[str] | UnsetType, about("Digests of its customer IDs, at most 20 (`emails_per_visitor`).")] = UNSET
     receipts: Annotated[list[ReceiptAnswer] | UnsetType, about("Its receipts, newest first.", maxItems=100)] = UNSET
     events: Annotated[list[EventEntry] | UnsetType, about("Newest first, at most 200 (`events_per_visitor`).")] = UNSET
-    mode: Annotated[Literal["cookieless", "persistent"] | UnsetType, about("The ID's mode.")] = UNSET
+    mode: Annotated[ModeText | UnsetType, about("The ID's mode, as a look-up has it.")] = UNSET
     first_seen: Annotated[Time | UnsetType, about("When it was first seen, in RFC 3339.")] = UNSET
     last_seen: Annotated[Time | UnsetType, about("When it was last seen, in RFC 3339.")] = UNSET
     expires_at: Annotated[Time | UnsetType, about("When the ID ends, in RFC 3339.")] = UNSET
-    consent: Annotated[ExportedConsent | UnsetType | None, about("The grant that is in force, or null.")] = UNSET
+    consent: Annotated[ExportedConsent | UnsetType | None, about("The stored grant, or null once it has ended.")] = UNSET
     sale_share_opt_out: Annotated[bool | UnsetType, about("Whether it has opted out of sale and sharing.")] = UNSET
     link: Annotated[ExportedLink | UnsetType, about("How it is linked to the email or customer ID of the request.")] = UNSET
 
@@ -219,7 +219,7 @@ async def link(call: Call) -> Reply:
 async def unlink(call: Call) -> Reply:
     handle = handle_of(call)
     who = _visitor_to_link(call)
-    visitor = who.visitor if isinstance(who, Token) else who
+    visitor = await call.services.tokens.visitor_of(call.shop, who.text) if isinstance(who, Token) else who
     return Reply(UnlinkAnswer(await call.services.links.unlink(call.shop, handle, visitor), visitor))
 
 
@@ -320,7 +320,7 @@ def _looked_up(linked: LinkedVisitor) -> LookedUpVisitor:
 async def export(call: Call) -> Reply:
     one_of(call.body, RightsBody.exactly_one)
     count_lookup(call)
-    visitor, rights = _visitor(call), call.services.rights
+    visitor, rights = await _visitor(call), call.services.rights
     if visitor:
         held = await rights.export_visitor(call.shop, visitor)
     else:
@@ -340,7 +340,7 @@ def with_times(held: Any) -> Any:
 async def erase(call: Call) -> Reply:
     one_of(call.body, RightsBody.exactly_one)
     count_lookup(call)
-    visitor, rights, body = _visitor(call), call.services.rights, call.body
+    visitor, rights, body = await _visitor(call), call.services.rights, call.body
     if visitor:
         found = await rights.erase_visitor(call.shop, visitor, dry_run=body.dry_run)
     else:
@@ -349,8 +349,8 @@ async def erase(call: Call) -> Reply:
     return Reply(ErasureAnswer(erased, KeptCounts(found.unproven, found.shared), body.dry_run, call.request_id))
 
 
-def _visitor(call: Call) -> VisitorId | None:
+async def _visitor(call: Call) -> VisitorId | None:
     """None if an email or a customer ID is named."""
     if not isinstance(call.body.token, UnsetType):
-        return call.services.tokens.one(call.shop, call.body.token).visitor
+        return await call.services.tokens.visitor_of(call.shop, call.body.token)
     return None if isinstance(call.body.visitor, UnsetType) else own_visitor_id(call.body.visitor)

@@ -299,6 +299,7 @@ def visit_of_text(call: Call, text: str | UnsetType | None, *, override: bool = 
         surroundings=surroundings_of(call, UNSET),
         refusal=refusal_of(call),
         override=override,
+        private=call.private,
     )
 
 
@@ -517,7 +518,7 @@ async def inform(call: Call) -> Reply:
     if handle:
         export = await rights.export_handle(call.shop, handle)
     else:
-        export = await rights.export_visitor(call.shop, _visitor(call))
+        export = await rights.export_visitor(call.shop, await _visitor(call))
     note_call(call)
     activity = [_entry(one["visitor"], event) for one in export["visitors"] for event in one.get("events", [])]
     return Reply(PrivacyAnswer("ok", with_times(export["orders"]), activity))
@@ -530,7 +531,7 @@ async def forget(call: Call) -> Reply:
     if handle:
         await rights.erase_handle(call.shop, handle)
     else:
-        await rights.erase_visitor(call.shop, _visitor(call))
+        await rights.erase_visitor(call.shop, await _visitor(call))
     note_call(call)
     return Reply(TrackingAnswer())
 
@@ -550,10 +551,10 @@ def _handle_of(call: Call) -> Handle | None:
     return None
 
 
-def _visitor(call: Call) -> VisitorId:
+async def _visitor(call: Call) -> VisitorId:
     """The visitor, by token or ID. Raises Invalid for anything else."""
     text = str(call.body.visitor)
-    return call.services.tokens.one(call.shop, text).visitor if SHAPE.fullmatch(text) else own_visitor_id(text)
+    return await call.services.tokens.visitor_of(call.shop, text) if SHAPE.fullmatch(text) else own_visitor_id(text)
 
 
 def _entry(visitor: str, event: dict[str, Any]) -> ActivityEntry:

@@ -1,6 +1,6 @@
 -- What a visitor holds, and taking all of it away. The caller reads first which handles and sales those are, declares their keys, and is
 -- told to read again where they are others by now.
--- Uses  links, sales
+-- Uses  marks, links, sales
 
 -- `keys`: record, gone, events, receipts, sales; links of each handle; each sale. `names`: of the handles; `digests`: of the sales.
 local function held_of(keys, visitor, names, digests)
@@ -37,7 +37,7 @@ end
 
 -- Marks the visitor gone and takes everything that it holds; orders stay, without whom they were of, but for a handle that the shop itself
 -- told. A grant dated ahead (a banner's clock may be) is marked as withdrawn too: the mark is never older than it. `stood`: kind and grant of
--- the record, and the mark, false for none. Returns {1 where there was a record, links, events}.
+-- the record, and the mark, false for none; awaited as of awaited_with, or nil. Returns {1 where there was a record, links, events}.
 local function take_all(held, orders, at, life, stood)
   local links, events, taken = 0, redis.call('LLEN', held.events), {}
   for _, handle in pairs(held.handles) do links = links + redis.call('HDEL', handle, held.visitor) end
@@ -54,7 +54,7 @@ local function take_all(held, orders, at, life, stood)
   end
   for name, fields in pairs(taken) do redis.call('HDEL', held.handles[name], unpack(fields)) end
   redis.call('DEL', held.record, held.events, held.receipts, held.sales)
-  local mark = string.format('%.0f', math.max(at, tonumber(stood.marked or 0), tonumber(stood.granted or 0)))
+  local mark = string.format('%.0f', math.max(at, marked_at(stood.marked) or 0, tonumber(stood.granted or 0))) .. (stood.awaited or '')
   redis.call('SET', held.gone, mark, 'EX', stood.marked and math.max(redis.call('TTL', held.gone), life) or life)
   return {stood.kind and 1 or 0, links, events}
 end

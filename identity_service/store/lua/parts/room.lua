@@ -1,14 +1,15 @@
 -- May a visitor be linked to a handle, and who has to give way for it? Links that have ended give way to any, those without proof to those
 -- by token, and these to those by key: of the weakest kind the oldest first, or at a visitor any. Links that no key made never take the
 -- last half of a cap.
--- Uses  links
+-- Uses  marks, links
 local MOST_ENDED = 32
 
 -- `at`: links, record, known, and gone where it is to be looked at. `new`: as of write_link, with need (p: persistent visitors only, a: any), lapsed (seconds that a persistent
 -- record outlives its consent), handle_cap and visitor_cap. Returns gone or refused; nil where a link is allowed.
 local function forbidden(at, new)
   local kind, linking = at.known.kind, at.known.linking
-  if not kind and at.gone and redis.call('EXISTS', at.gone) == 1 then return 'gone' end
+  local mark = at.gone and (not kind or kind == 'd') and redis.call('GET', at.gone)
+  if mark and stops(mark, new.issued) then return 'gone' end
   if at.known.ended then kind, linking = false, false end
   if kind == 'p' and at.known.expires - new.lapsed <= new.now then return 'gone' end
   if linking == 'refused' or (new.need == 'p' and kind ~= 'p') then return 'refused' end
@@ -103,12 +104,12 @@ local function give_way(at, new, given, keys)
   end
 end
 
--- A link as the caller asks for it, from texts: visitor, name, now, handle cap, visitor cap, proof, need, kind, expires, lapsed, source; and
--- who gives way. `first`: number of the visitor's.
+-- A link as the caller asks for it, from texts: visitor, name, now, handle cap, visitor cap, proof, need, kind, expires, lapsed, source, when
+-- the ID was given out; and who gives way. `first`: number of the visitor's.
 local function asked_link(texts, first)
-  local visitor, name, now, handle_cap, visitor_cap, proof, need, kind, expires, lapsed, source = unpack(texts, first, first + 10)
+  local visitor, name, now, handle_cap, visitor_cap, proof, need, kind, expires, lapsed, source, issued = unpack(texts, first, first + 11)
   return {
     visitor = visitor, name = name, now = tonumber(now), handle_cap = tonumber(handle_cap), visitor_cap = tonumber(visitor_cap),
-    proof = proof, need = need, kind = kind, expires = expires, lapsed = tonumber(lapsed), source = source,
-  }, {unpack(texts, first + 11)}
+    proof = proof, need = need, kind = kind, expires = expires, lapsed = tonumber(lapsed), source = source, issued = tonumber(issued),
+  }, {unpack(texts, first + 12)}
 end

@@ -1,13 +1,15 @@
 -- A visitor as a worker assumed it when it decided, and the event that is put before its earlier ones.
 
--- `assumed`: decisive fields and gone, a line each; empty for anything. Returns whether the visitor is so, whether it has a record, and when it
--- was marked gone, false for never: what marks a visitor takes its record, and what makes one takes the mark.
+-- Uses  marks
+
+-- `assumed`: decisive fields and gone, a line each; empty for anything. Returns whether the visitor is so, whether it has a record, and whether
+-- its mark stops it: what marks a visitor takes its record, and what makes one takes the mark, unless that of a derived ID yields.
 local function as_assumed(record, mark, assumed)
   local stored = redis.call('HMGET', record, 'k', 'x', 'g', 's', 'n', 'v', 'w', 'o', 't', 'b')
   for i = 1, #stored do stored[i] = stored[i] or '' end
   local known = stored[1] ~= ''
-  local gone = not known and redis.call('GET', mark)
-  return assumed == '' or table.concat(stored, '\n') .. '\n' .. (gone or '') == assumed, known, gone
+  local gone = (not known or stored[1] == 'd') and redis.call('GET', mark)
+  return assumed == '' or table.concat(stored, '\n') .. '\n' .. (gone or '') == assumed, known, gone and not yields(gone)
 end
 
 -- `entry`: event, most, life in seconds, now in seconds, and 1 where the life counts from the first event (an ID without a signature),
