@@ -20,7 +20,7 @@ from starlette.types import Receive, Send
 from identity_service.errors import ServiceError, StoreRefused
 from identity_service.model.handle import Handles
 from identity_service.model.link import LinkCaps
-from identity_service.model.shop import Shops, callers_of, shop_of
+from identity_service.model.shop import ShopId, Shops, callers_of, shop_of
 from identity_service.model.token import Signing
 from identity_service.server.addresses import proxies_of
 from identity_service.server.limits import MEMORY_VARIABLE, RateLimit, SharedMemory, Unlimited, open_memory, private_memory
@@ -112,7 +112,8 @@ def make_store(settings: Settings, client: StoreClient, handles: Handles, mark: 
     limits, kept = settings.limits, settings.retention
     retention = Retention(kept.consent_days, kept.gone_days, kept.receipt_days, kept.sale_days)
     caps = LinkCaps(limits.visitors_per_handle, limits.emails_per_visitor)
-    return Store(client, handles, caps, retention, limits.orders_per_shop, mark)
+    keys = {ShopId(name): shop.removals_key for name, shop in settings.shops.items() if shop.removals_key}
+    return Store(client, handles, caps, retention, limits.orders_per_shop, mark, keys)
 
 
 def make_shops(settings: Mapping[str, ShopSettings]) -> Shops:

@@ -1,5 +1,7 @@
 """Visitors, their IDs and the three modes."""
 
+import hashlib
+import hmac
 import re
 import secrets
 from collections.abc import Callable
@@ -117,6 +119,11 @@ class VisitorState(Struct, frozen=True):
     def gone_at(self) -> Millis | None:
         """When it was withdrawn or erased, even if the mark yields."""
         return self.mark.at if self.mark else None
+
+
+def removal_digest(key: str, visitor: VisitorId) -> str:
+    """How the list of removals names a visitor: 32 hex characters, the first half of HMAC-SHA-256. Empty without a key."""
+    return hmac.new(key.encode(), visitor.encode(), hashlib.sha256).hexdigest()[:32] if key else ""
 
 
 def new_visitor_id(random_text: RandomText = secrets.token_urlsafe) -> VisitorId:

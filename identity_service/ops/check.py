@@ -160,6 +160,9 @@ def _shop_faults(name: str, shop: ShopSettings, production: bool) -> list[Fault]
         for origin in shop.origins
         if origin != NO_ORIGIN and not ORIGIN.fullmatch(origin)
     ]
+    if shop.removals_key and _decoded_size(shop.removals_key) < KEY_BYTES:
+        text = f"needs at least {KEY_BYTES} random bytes in base64url; make some with `openssl rand -base64 32 | tr +/ -_`"
+        found.append(Fault((*at, "removals_key"), text))
     further = (*key_faults(shop), *_never_link_faults(shop), *_banner_faults(shop), *_region_faults(shop), *_cookie_faults(shop))
     return found + [Fault((*at, *key.split(".")), text) for key, text in further]
 

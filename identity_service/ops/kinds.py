@@ -8,7 +8,7 @@
     S              string  sale          lines of email and customer: a letter and a handle's
     Q              zset    none          erasures under way: `e` or `a`, a handle by letter and digest, and a nonce
     orders         zset    none          members: sales'
-    R, Z, hour, products, calls, failures, latest, labels, rewrite   none anywhere
+    R, Z, hour, products, calls, failures, latest, labels, rewrite, removals   none anywhere
 
 IDs of receipts are random, receipts use a key of the visitor's record, and salts do not depend on peppers.
 """
@@ -115,6 +115,7 @@ KINDS: Mapping[str, KeyKind] = {
     "E": KeyKind("hash", named=True, rewrite=_sales),
     "S": KeyKind("string", named=True, rewrite=_sale),
     "R": KeyKind("list"),
+    "removals": KeyKind("list"),
     "Z": KeyKind("string"),
     "Q": KeyKind("zset", rewrite=_notes),
     "orders": KeyKind("zset", rewrite=_orders),

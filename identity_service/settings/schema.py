@@ -115,6 +115,14 @@ class KeySettings(Section, frozen=True):
 class ShopSettings(Section, frozen=True):
     public_keys: Annotated[list[str], doc("Keys that browsers may show. Several, for rotation.", ["pk_..."])]
     private_keys: Annotated[list[str], SECRET, doc("Keys for servers only, each written as sha256:HEX.", ["sha256:..."])] = []
+    removals_key: Annotated[
+        str,
+        SECRET,
+        doc(
+            "32 random bytes in base64url, shared with the systems that hold copies of visitor IDs. GET /v1/removals names removed "
+            "visitors by digests under it. Empty: there is no such list."
+        ),
+    ] = ""
     origins: Annotated[
         list[str],
         doc(

@@ -1,7 +1,7 @@
 """The store: verbs in domain words over Redis or Valkey: one server, Sentinel or Cluster."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from identity_service.errors import StoreRefused, StoreUnavailable
@@ -37,10 +37,17 @@ class Retention:
 
 
 class Store:
-    """`most_orders`: newest orders listed of one shop."""
+    """`most_orders`: newest orders listed of one shop. `removals_keys`: of the shops that list removed visitors."""
 
     def __init__(
-        self, client: StoreClient, handles: Handles, caps: LinkCaps, retention: Retention, most_orders: int, mark: SeenMark | None = None
+        self,
+        client: StoreClient,
+        handles: Handles,
+        caps: LinkCaps,
+        retention: Retention,
+        most_orders: int,
+        mark: SeenMark | None = None,
+        removals_keys: Mapping[ShopId, str] = {},
     ) -> None:
         keys = Keys(handles)
         self.client = client
@@ -51,7 +58,7 @@ class Store:
         self.events = EventStore(client, keys, assumed, labels)
         self.salts = SaltStore(client, keys)
         self.links = LinkStore(client, keys, caps)
-        self.removals = RemovalStore(client, keys, retention.gone * DAY)
+        self.removals = RemovalStore(client, keys, retention.gone * DAY, removals_keys)
         self.activity = ActivityStore(client, keys, labels, most_orders, retention.sale * DAY)
         self.sales = SaleStore(client, keys, self.links, self.events, self.activity, retention.sale * DAY)
         self._schema = Schema(VERSION, handles.fingerprints)

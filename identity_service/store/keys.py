@@ -105,6 +105,9 @@ class Keys:
     def erasures(self, shop: ShopId) -> str:
         return of_shop(shop, "Q")
 
+    def removals(self, shop: ShopId) -> str:
+        return of_shop(shop, "removals")
+
     def rewrite(self, shop: ShopId) -> str:
         return of_shop(shop, "rewrite")
 

@@ -7,7 +7,7 @@ where it has changed. An erasure by a handle is a script for each visitor: it is
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from identity_service.errors import StoreUnavailable
@@ -15,7 +15,7 @@ from identity_service.model.consent import Millis
 from identity_service.model.handle import Handle, handle_named
 from identity_service.model.link import Link, parse_link
 from identity_service.model.shop import ShopId
-from identity_service.model.visitor import VisitorId
+from identity_service.model.visitor import VisitorId, removal_digest
 from identity_service.store.keys import Keys, links_in, sales_in
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import Part, call, read, write
@@ -47,13 +47,23 @@ class Held:
     sales: Sequence[str]
 
 
-class RemovalStore:
-    """`gone_life`: seconds that a withdrawn or erased visitor stays refused."""
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A removed visitor. `number`: rises by one in a shop. `time`: seconds since 1970. `digest`: see `removal_digest`."""
 
-    def __init__(self, client: StoreClient, keys: Keys, gone_life: int) -> None:
+    number: int
+    time: int
+    digest: str
+
+
+class RemovalStore:
+    """`gone_life`: seconds that a withdrawn or erased visitor stays refused. `digest_keys`: by shop; without one it lists no removals."""
+
+    def __init__(self, client: StoreClient, keys: Keys, gone_life: int, digest_keys: Mapping[ShopId, str]) -> None:
         self._client = client
         self._keys = keys
         self._gone_life = gone_life
+        self._digest_keys = digest_keys
 
     async def withdraw(
         self,
@@ -74,7 +84,8 @@ class RemovalStore:
         for _ in range(MOST_READS):
             [held] = await self._held_by(shop, [visitor])
             keys, names = self._declared(shop, visitor, held)
-            arguments = (visitor, at, life, receipt.body, receipt.life, how, "" if awaited is None else awaited, *names)
+            marks = ("" if awaited is None else awaited, self._digest(shop, visitor))
+            arguments = (visitor, at, life, receipt.body, receipt.life, how, *marks, *names)
             [[outcome, *counts]] = await self._client.run(call("withdraw", (self._keys.rewrite(shop), proof, *keys), *arguments))
             if outcome != "otherwise":
                 return Erased(*map(int, counts))
@@ -83,6 +94,15 @@ class RemovalStore:
     async def await_no_longer(self, shop: ShopId, visitor: VisitorId, minute: int) -> None:
         """A refusal cookie of that minute came back: its browser keeps the refusal, so the mark needs not wait for it."""
         await self._client.run(call("await_no_longer", [self._keys.visitor(shop, visitor).gone], minute))
+
+    async def after(self, shop: ShopId, number: int, most: int) -> list[Removal]:
+        """Removals of the last 30 days that follow the one with this number, oldest first."""
+        [found] = await self._client.run(call("read_removals", [self._keys.removals(shop)], number, most, reads=True))
+        parts = [entry.split(":") for entry in found]
+        return [Removal(int(one), int(time), digest) for one, time, digest in parts]
+
+    def _digest(self, shop: ShopId, visitor: VisitorId) -> str:
+        return removal_digest(self._digest_keys.get(shop, ""), visitor)
 
     async def unmark(self, shop: ShopId, visitor: VisitorId) -> None:
         """Lets an ID be given out again that was withdrawn. Nothing but the demo shop does so."""
@@ -130,7 +150,7 @@ class RemovalStore:
             commands = []
             for visitor, one in zip(visitors, held, strict=True):
                 keys, names = self._declared(shop, visitor, one)
-                arguments = (visitor, at, self._gone_life, unproven, *names)
+                arguments = (visitor, at, self._gone_life, unproven, self._digest(shop, visitor), *names)
                 commands.append(call("erase", (self._keys.rewrite(shop), *keys), *arguments))
             replies = await asyncio.gather(*(self._client.run(command) for command in commands))
             outcomes = list(zip(visitors, (reply for [reply] in replies), strict=True))
@@ -165,6 +185,6 @@ class RemovalStore:
     def _declared(self, shop: ShopId, visitor: VisitorId, held: Held) -> Part:
         """Keys as of `held_of` in the scripts, and what tells them which handles and sales those are."""
         of, handles = self._keys.visitor(shop, visitor), [self._keys.handle(shop, handle_named(name)) for name in held.handles]
-        keys = [of.record, of.gone, of.events, of.receipts, of.sales, *handles]
+        keys = [of.record, of.gone, of.events, of.receipts, of.sales, self._keys.removals(shop), *handles]
         keys += [self._keys.sale_of(shop, sale) for sale in held.sales]
         return keys, (len(handles), *held.handles, *held.sales)

@@ -128,6 +128,12 @@ RIGHTS = Topic(
             " Visitors linked without proof stay, too. Set `unproven` if they are the person's. Orders stay, without the person. A"
             " repeated call answers zeros. `dry_run` changes nothing.",
         ),
+        "listRemovals": Wording(
+            "List removed visitors",
+            "Answers the visitors of the last 30 days that had a record or a link and were then withdrawn or erased, oldest first, as"
+            " digests. Systems that hold copies delete them (GDPR, article 19). Keep `next`, and send it as `cursor` of the next call. With"
+            " a private key.",
+        ),
     },
 )
 ORDERS = Topic(

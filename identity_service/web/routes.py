@@ -20,6 +20,7 @@ from identity_service.web.calls.links import (
     LinkBody,
     LookupAnswer,
     LookupBody,
+    RemovalsAnswer,
     RightsBody,
     UnlinkAnswer,
 )
@@ -101,6 +102,7 @@ CALLS = (
     private("lookups", links.look_up, LookupBody, LookupAnswer, "lookUp", scope=Scope.LOOKUP, size=Size.LOOKUP),
     rights("exports", links.export, RightsBody, ExportAnswer, "exportPerson"),
     rights("erasures", links.erase, ErasureBody, ErasureAnswer, "erasePerson"),
+    rights("removals", links.removals, None, RemovalsAnswer, "listRemovals", method="GET", query=links.OF_REMOVALS, refuses=(NotFound,)),
     private("events", orders.events, EventsBody, EventsAnswer, "listEvents", scope=Scope.LOOKUP),
     read("orders", orders.page, None, OrdersAnswer, "listOrders", query=orders.OF_ORDERS),
     read("orders/{sale}", orders.one, None, OrderAnswer, "readOrder", refuses=(NotFound,)),

@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
 -- Purpose: erase, for one visitor that a handle names: it goes whole where this handle alone holds it by proof, else it loses the link.
--- Uses     marks, links, sales, removal, rewrite
+-- Uses     marks, links, sales, removals, removal, rewrite
 -- KEYS[1]  rewrite (hash)   KEYS[2...]  as of held_of; the handle is the first
 -- ARGV[1]  visitor   ARGV[2]  time of the erasure, ms   ARGV[3]  life of the mark, s
 -- ARGV[4]  1: it reaches visitors that the handle holds without proof, and nobody by proof, too; else empty
--- ARGV[5]  number of handles   ARGV[6...]  names of handles, then digests of sales
+-- ARGV[5]  digest for the list of removals, or empty   ARGV[6]  number of handles   ARGV[7...]  names of handles, then digests of sales
 -- Touches  all handles and sales of the visitor
 -- Returns  {done, 1 where a record went, links, events}, {stands} for a link made later, or {otherwise} as of withdraw
-local last = 5 + tonumber(ARGV[5])
-local name, held = ARGV[6], held_of({unpack(KEYS, 2)}, ARGV[1], {unpack(ARGV, 6, last)}, {unpack(ARGV, last + 1)})
+local last = 6 + tonumber(ARGV[6])
+local name, held = ARGV[7], held_of({unpack(KEYS, 2)}, ARGV[1], {unpack(ARGV, 7, last)}, {unpack(ARGV, last + 1)})
 local links, erased_at = held.handles[name], tonumber(ARGV[2])
 local link = read_link(redis.call('HGET', links, held.visitor))
 if link and link.last * 1000 > erased_at then return {'stands'} end
@@ -23,5 +23,5 @@ if not pointer or (not by_proof and ARGV[4] == '') or tonumber(granted or 0) > e
   if by_proof and proven > 1 then redis.call('HSET', held.record, 'm', 1) end -- what it did may be the erased person's
   return {'done', 0, drop_link(links, held.record, name, held.visitor), 0}
 end
-local stood = {marked = redis.call('GET', held.gone), granted = granted, kind = kind}
+local stood = {marked = redis.call('GET', held.gone), granted = granted, kind = kind, removed_as = ARGV[5], removed_at = math.floor(erased_at / 1000)}
 return {'done', unpack(take_all(held, orders, erased_at, tonumber(ARGV[3]), stood))}

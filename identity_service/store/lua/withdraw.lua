@@ -1,16 +1,17 @@
 #!lua flags=allow-oom
 -- Purpose: withdraw or erase a visitor: everything that it holds goes, and a mark stays; with the receipt that proves why.
--- Uses     marks, links, sales, receipts, removal, rewrite
+-- Uses     marks, links, sales, receipts, removals, removal, rewrite
 -- KEYS[1]  rewrite (hash)   KEYS[2]  piece of receipts (list)   KEYS[3...]  as of held_of
 -- ARGV[1]  visitor   ARGV[2]  time, ms   ARGV[3]  life of the mark, s   ARGV[4]  receipt, or empty   ARGV[5]  its life, s
 -- ARGV[6]  now: in any case   unless newer: where no newer mark or grant stands
 -- ARGV[7]  minute of the refusal cookie, or empty, as of awaited_with
--- ARGV[8]  number of handles   ARGV[9...]  names of handles, then digests of sales
+-- ARGV[8]  digest for the list of removals, or empty   ARGV[9]  number of handles   ARGV[10...]  names of handles, then digests of sales
 -- Touches  all handles and sales of the visitor
 -- Returns  {done, 1 where there was a record, links, events}, {stands}, or {otherwise} where more is held than was declared
-local last = 8 + tonumber(ARGV[8])
-local held = held_of({unpack(KEYS, 3)}, ARGV[1], {unpack(ARGV, 9, last)}, {unpack(ARGV, last + 1)})
-local withdrawn_at, stood = tonumber(ARGV[2]), {marked = redis.call('GET', held.gone)}
+local last = 9 + tonumber(ARGV[9])
+local held = held_of({unpack(KEYS, 3)}, ARGV[1], {unpack(ARGV, 10, last)}, {unpack(ARGV, last + 1)})
+local withdrawn_at, stood = tonumber(ARGV[2]), {marked = redis.call('GET', held.gone), removed_as = ARGV[8]}
+stood.removed_at = math.floor(withdrawn_at / 1000)
 stood.kind, stood.granted = unpack(redis.call('HMGET', held.record, 'k', 'g'))
 stood.awaited = awaited_with(stood.marked, withdrawn_at, ARGV[7])
 local newer = (marked_at(stood.marked) or 0) > withdrawn_at or tonumber(stood.granted or 0) > withdrawn_at

@@ -1,11 +1,12 @@
 """Links, look-ups, and the rights of a person: export and erasure."""
 
 import asyncio
+import re
 from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from identity_service.errors import Forbidden, Invalid
+from identity_service.errors import Forbidden, Invalid, NotFound
 from identity_service.model.consent import Choice
 from identity_service.model.handle import Handle
 from identity_service.model.link import LinkSource, Proof
@@ -15,6 +16,7 @@ from identity_service.service.links import MOST_IN_BATCH, LinkedVisitor
 from identity_service.web.call import Call, Reply
 from identity_service.web.calls.orders import EventEntry, ExportedOrder
 from identity_service.web.cookies import read_cookies
+from identity_service.web.lists import MOST_REMOVALS, TAKE_NEXT, number, page_query
 from identity_service.web.payloads import Body, ModeText, ReceiptAnswer, Time, VisitorText, about, listed
 from identity_service.web.visit import count_lookup, customer_to_link, email_handle, email_to_link, keep_opt_out, rfc3339
 
@@ -34,6 +36,8 @@ TOKEN = about("A visitor's token.")
 PROOF = about("Evidence that the visitor is the person's. `key`: the shop asserts it. `token`: the visitor's token. `none`: no evidence.")
 VERIFIED = about("Whether a private key made the link.")
 EXACT_FLOAT = 2**53
+CURSOR = re.compile("[0-9]{1,15}")
+OF_REMOVALS = page_query(MOST_REMOVALS)
 TIMES = frozenset({"time", "decided_at", "first_seen", "last_seen", "expires_at", "granted_at", "clicked_at"})
 """Members of an export that the service holds as seconds since 1970."""
 
@@ -132,6 +136,21 @@ class ErasureBody(RightsBody, frozen=True):
     """Exactly one of `email`, `customer`, `visitor` and `token`."""
 
     dry_run: Annotated[bool, about("Answer what would be erased, and change nothing.")] = False
+
+
+class RemovedVisitor(Struct, frozen=True):
+    """A visitor that was withdrawn or erased."""
+
+    digest: Annotated[str, about("The first 32 hex characters of HMAC-SHA-256 of the visitor's ID under the shop's `removals_key`.")]
+    time: Annotated[Time, about("When it was removed, in RFC 3339.")]
+
+
+class RemovalsAnswer(Struct, frozen=True):
+    """Removed visitors, oldest first. A visitor may be listed again."""
+
+    removals: Annotated[list[RemovedVisitor], about("Removals after `cursor`.", maxItems=MOST_REMOVALS)]
+    next: Annotated[str, about("The `cursor` for the next call. Keep it, also when there was nothing new.")]
+    more: Annotated[bool, about("Whether there are more removals now.")]
 
 
 class ExportedLink(Struct, frozen=True):
@@ -315,6 +334,19 @@ def _looked_up(linked: LinkedVisitor) -> LookedUpVisitor:
         consent_ends_at=UNSET if linked.consent_ends_at is None else rfc3339(linked.consent_ends_at),
         emails=UNSET if linked.emails is None else list(linked.emails),
     )
+
+
+async def removals(call: Call) -> Reply:
+    """Raises NotFound for a shop without a list, and Invalid for a wrong cursor."""
+    if not call.shop.settings.removals_key:
+        raise NotFound("This shop lists no removals; set its `removals_key`.")
+    cursor, most = call.query.get("cursor", "0"), number(call.query, "limit", MOST_REMOVALS, MOST_REMOVALS)
+    if not CURSOR.fullmatch(cursor):
+        raise Invalid(TAKE_NEXT)
+    found = await call.services.store.removals.after(call.shop.shop_id, int(cursor), most + 1)
+    shown = found[:most]
+    following = str(shown[-1].number) if shown else cursor
+    return Reply(RemovalsAnswer([RemovedVisitor(one.digest, rfc3339(one.time)) for one in shown], following, len(found) > most))
 
 
 async def export(call: Call) -> Reply:

@@ -1,14 +1,15 @@
 -- What a visitor holds, and taking all of it away. The caller reads first which handles and sales those are, declares their keys, and is
 -- told to read again where they are others by now.
--- Uses  marks, links, sales
+-- Uses  marks, links, sales, removals
 
--- `keys`: record, gone, events, receipts, sales; links of each handle; each sale. `names`: of the handles; `digests`: of the sales.
+-- `keys`: record, gone, events, receipts, sales, removals; links of each handle; each sale. `names`: of the handles; `digests`: of the sales.
 local function held_of(keys, visitor, names, digests)
   local held = {
-    visitor = visitor, record = keys[1], gone = keys[2], events = keys[3], receipts = keys[4], sales = keys[5], handles = {}, orders = {},
+    visitor = visitor, record = keys[1], gone = keys[2], events = keys[3], receipts = keys[4], sales = keys[5], removals = keys[6],
+    handles = {}, orders = {},
   }
-  for i, name in ipairs(names) do held.handles[name] = keys[5 + i] end
-  for i, digest in ipairs(digests) do held.orders[digest] = keys[5 + #names + i] end
+  for i, name in ipairs(names) do held.handles[name] = keys[6 + i] end
+  for i, digest in ipairs(digests) do held.orders[digest] = keys[6 + #names + i] end
   return held
 end
 
@@ -36,8 +37,9 @@ local function own_orders(held)
 end
 
 -- Marks the visitor gone and takes everything that it holds; orders stay, without whom they were of, but for a handle that the shop itself
--- told. A grant dated ahead (a banner's clock may be) is marked as withdrawn too: the mark is never older than it. `stood`: kind and grant of
--- the record, and the mark, false for none; awaited as of awaited_with, or nil. Returns {1 where there was a record, links, events}.
+-- told. A grant dated ahead (a banner's clock may be) is marked as withdrawn too: the mark is never older than it. The list of removals gets
+-- whoever had a record or a link. `stood`: kind and grant of the record, and the mark, false for none; awaited as of awaited_with, or nil;
+-- removed_as and removed_at: digest and time in s for that list. Returns {1 where there was a record, links, events}.
 local function take_all(held, orders, at, life, stood)
   local links, events, taken = 0, redis.call('LLEN', held.events), {}
   for _, handle in pairs(held.handles) do links = links + redis.call('HDEL', handle, held.visitor) end
@@ -56,5 +58,6 @@ local function take_all(held, orders, at, life, stood)
   redis.call('DEL', held.record, held.events, held.receipts, held.sales)
   local mark = string.format('%.0f', math.max(at, marked_at(stood.marked) or 0, tonumber(stood.granted or 0))) .. (stood.awaited or '')
   redis.call('SET', held.gone, mark, 'EX', stood.marked and math.max(redis.call('TTL', held.gone), life) or life)
+  if stood.kind or links > 0 then note_removal(held.removals, stood.removed_as, stood.removed_at) end
   return {stood.kind and 1 or 0, links, events}
 end
