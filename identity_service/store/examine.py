@@ -1,4 +1,4 @@
-"""What a server must be like before the service trusts it with links: it never evicts, is new enough, and can be written."""
+"""Checks whether a server is fit for the service: it never evicts, is new enough, and can be written."""
 
 import asyncio
 from collections.abc import Mapping
@@ -6,38 +6,38 @@ from collections.abc import Mapping
 from identity_service.errors import StoreUnavailable
 from identity_service.store.keys import PROBE
 from identity_service.store.redis.client import StoreClient
-from identity_service.store.redis.command import read, write
+from identity_service.store.redis.command import ReplyError, read, write
 
 OLDEST_VERSION = (7, 0)
 
 
 async def examine(client: StoreClient) -> list[str]:
-    """One line a fault, none for a good store. Raises StoreUnavailable where nothing answers."""
+    """Returns one line per fault. Raises StoreUnavailable if no server answers, or the probe's server does not."""
     found = await examine_servers(client)
-    if not found and not await _can_be_written(client):
+    if not found and await _refuses_writes(client):
         found.append("store.url: the server cannot be written (a read-only replica, a full disk or memory, or missing rights)")
     return found
 
 
 async def examine_servers(client: StoreClient) -> list[str]:
-    """Of those primaries that answer. Raises StoreUnavailable where none does."""
+    """The faults of the primaries that answer. Raises StoreUnavailable if none answers."""
     asked = [server.run(read("INFO")) for server in await client.primaries()]
-    told = await asyncio.gather(*asked, return_exceptions=True)
-    failures = [one for one in told if isinstance(one, BaseException)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    failures = [one for one in answers if isinstance(one, BaseException)]
     for failure in failures:
-        if not isinstance(failure, StoreUnavailable) or len(failures) == len(told):
+        if not isinstance(failure, StoreUnavailable) or len(failures) == len(answers):
             raise failure
-    texts = [text for one in told if not isinstance(one, BaseException) for text in one]
+    texts = [text for one in answers if not isinstance(one, BaseException) for text in one]
     return [f"store.url: the server {fault}" for text in texts for fault in unfit(information(text))]
 
 
-def information(told: str) -> dict[str, str]:
-    """The values of INFO by their names."""
-    return dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
+def information(reply: str) -> dict[str, str]:
+    """The values of a reply to INFO, by name."""
+    return dict(line.split(":", 1) for line in reply.splitlines() if ":" in line)
 
 
 def unfit(info: Mapping[str, str]) -> list[str]:
-    """What is wrong with a server that tells `info`, the values of INFO by their names."""
+    """Returns the faults of a server. `info`: the values of INFO, by name."""
     found = []
     version = info.get("valkey_version") or info["redis_version"]
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_VERSION:
@@ -47,9 +47,12 @@ def unfit(info: Mapping[str, str]) -> list[str]:
     return found
 
 
-async def _can_be_written(client: StoreClient) -> bool:
+async def _refuses_writes(client: StoreClient) -> bool:
+    """Raises StoreUnavailable if the server does not answer, as one shard of a cluster may while others do."""
     try:
         await client.run(write("SET", PROBE, "1", "EX", 60))
-    except StoreUnavailable:
-        return False
-    return True
+    except StoreUnavailable as failure:
+        if isinstance(failure.__cause__, ReplyError) and failure.__cause__.code != "CLUSTERDOWN":
+            return True
+        raise
+    return False

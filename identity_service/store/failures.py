@@ -1,4 +1,4 @@
-"""Work for many shops or servers, of which one that is away keeps nothing else from being done."""
+"""Work for many shops or servers. One that is away does not block the others."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,14 +7,15 @@ from identity_service.errors import StoreRefused, StoreUnavailable
 
 
 class Failures:
-    """Of one round."""
+    """The failures of one round."""
 
     def __init__(self) -> None:
         self._found: list[StoreUnavailable] = []
 
     @contextmanager
-    def noted(self) -> Iterator[None]:
-        """Whatever cannot be reached is tried again in the next round. Raises StoreRefused at once: nothing may be done to such a store."""
+    def collecting(self) -> Iterator[None]:
+        """Keeps a StoreUnavailable for later; the next round tries again. Raises StoreRefused at once, because such a store must not be
+        changed."""
         try:
             yield
         except StoreRefused:
@@ -22,7 +23,7 @@ class Failures:
         except StoreUnavailable as error:
             self._found.append(error)
 
-    def tell(self) -> None:
-        """Raises the first, once all has been tried."""
+    def raise_first(self) -> None:
+        """Raises the first failure, if there is one. Called after everything was tried."""
         if self._found:
             raise self._found[0]

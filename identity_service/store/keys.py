@@ -1,8 +1,8 @@
-"""Every key of this schema: `id:v2:{SHOP}:…`. The part in braces is the hash tag, so that all keys of a shop share one slot
-(Redis Cluster specification), and every change of it is one script on one server.
+"""Every key of this schema: `id:v2:{SHOP}:…`. The part in braces is the hash tag (Redis Cluster specification). So all keys of a shop share
+one slot, and every change of a shop is one script on one server.
 
-V visitor · E handle · S sale · R receipts · Z salt · Q erasures under way; lists and counters of the shop by their names. E is public: the
-manual documents it for services that read it directly. Visitors and sales appear as 22 characters of a keyed digest.
+V visitor · E handle · S sale · R receipts · Z salt · Q erasures under way. Lists and counters of the shop have names. E is public: the
+manual documents it for services that read it directly. The name of a visitor or a sale is 22 characters of a keyed digest.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,11 +14,11 @@ from identity_service.model.shop import ShopId
 
 PREFIX = "id:v2:"
 ANY_SCHEMA = "id:v?:"
-"""As SCAN looks for names."""
+"""A pattern for SCAN."""
 PIECE_LENGTH = 6
-"""Characters that name a piece of receipts."""
+"""Characters of the name of a piece of receipts."""
 SALE_MARK = "$"
-"""Before a sale's digest in a hash. No visitor's ID and no name of a handle begins so."""
+"""The prefix of a sale's digest in a hash. No visitor's ID and no name of a handle begins with it."""
 PROBE = f"{PREFIX}{{probe}}"
 PROBES = f"{PREFIX}{{probe-"
 PROBE_OF_A_SHOP = "}:probe"
@@ -26,13 +26,13 @@ SWEEP = f"{PREFIX}{{sweep}}"
 SCHEMA = "id:v1:{schema}"
 MOVE = "id:v1:{move}"
 REPAIR_LOCK = "id:v1:{repair-lock}"
-"""Marks keep the names of their first version: by them a store is known to a service of any version."""
+"""Marks keep the names of the first schema, so that a service of any version recognises a store."""
 OF_THE_STORE = frozenset({PROBE, SWEEP, SCHEMA, MOVE, REPAIR_LOCK, "id:v1:{probe}", "id:v1:{sweep}", "id:v1:{rewrite}"})
-"""They say something of one store or one moment, and are never moved; nor are an examination's probes."""
+"""Keys that describe one store or one moment. They are never moved, and probes are not either."""
 
 
 def probe_of(number: int) -> str:
-    """One of many, so that each server of a cluster can be given one that it holds."""
+    """One of many probes, so that each server of a cluster holds one."""
     return f"{PROBES}{number}}}"
 
 
@@ -41,7 +41,7 @@ def is_of_the_store(name: str) -> bool:
 
 
 class VisitorKeys(Struct, frozen=True):
-    """`record` is a hash. `digest` stands for the visitor."""
+    """`record`: the key of a hash. `digest`: of the visitor."""
 
     digest: str
     record: str
@@ -58,12 +58,13 @@ class VisitorKeys(Struct, frozen=True):
 
     @property
     def receipts(self) -> str:
-        """List of the IDs of those before the newest."""
+        """List of the IDs of earlier receipts."""
         return f"{self.record}:receipts"
 
     @property
     def sales(self) -> str:
-        """Hash, SALE_MARK and a sale's digest → its time, less than zero where a public key said it, and lower without a token."""
+        """Hash, SALE_MARK and a sale's digest → its score: the time, less than zero if a public key reported it, and lower still without a
+        token."""
         return f"{self.record}:sales"
 
 
@@ -82,7 +83,7 @@ class Keys:
         return VisitorKeys(digest, of_shop(shop, f"V:{digest}"))
 
     def handle(self, shop: ShopId, handle: Handle) -> str:
-        """The handle's links, a hash, visitor → value. Sales that name the handle stand in it as in those of a visitor."""
+        """Hash of the handle's links, visitor → value. It also holds the sales that name the handle, as `VisitorKeys.sales` does."""
         return of_shop(shop, f"E:{handle.digest}")
 
     def sale_digest(self, shop: ShopId, sale: str) -> str:
@@ -92,11 +93,11 @@ class Keys:
         return of_shop(shop, f"S:{digest}")
 
     def receipt(self, shop: ShopId, receipt_id: str) -> str:
-        """The piece that it lies in, by the first characters of its ID."""
+        """The piece that holds the receipt, named by the first characters of its ID."""
         return of_shop(shop, f"R:{receipt_id[:PIECE_LENGTH]}")
 
     def lone_receipt(self, shop: ShopId, receipt_id: str) -> str:
-        """One that was brought over from the first schema."""
+        """A receipt that was moved from the first schema."""
         return of_shop(shop, f"R:{receipt_id}")
 
     def salt(self, shop: ShopId, window_start: int) -> str:
@@ -112,7 +113,7 @@ class Keys:
         return of_shop(shop, "rewrite")
 
     def probe(self, shop: ShopId) -> str:
-        """Written to see whether the shop's server can be."""
+        """Written to find out whether the shop's server accepts writes."""
         return of_shop(shop, "probe")
 
     def orders(self, shop: ShopId) -> str:
@@ -138,15 +139,15 @@ class Keys:
 
 
 def of_shop(shop: ShopId | str, name: str) -> str:
-    """`*` for any shop, where names are looked for."""
+    """`shop`: `*` in a pattern for any shop."""
     return f"{PREFIX}{{{shop}}}:{name}"
 
 
 def sales_in(fields: Iterable[str]) -> list[str]:
-    """Digests of the sales among the fields of a hash, in order."""
+    """The digests of the sales among the fields of a hash, sorted."""
     return sorted(field.removeprefix(SALE_MARK) for field in fields if field.startswith(SALE_MARK))
 
 
 def links_in(fields: Mapping[str, str]) -> dict[str, str]:
-    """Of a handle's hash, visitor → value."""
+    """The links in a handle's hash, visitor → value."""
     return {visitor: value for visitor, value in fields.items() if not visitor.startswith(SALE_MARK)}

@@ -1,4 +1,4 @@
-"""Links between visitors and handles. Each stands at its handle and is pointed to from its visitor's record; one script writes both."""
+"""Links between visitors and handles. A link is stored at its handle, and its visitor's record points to it. One script writes both."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,11 +9,12 @@ from identity_service.model.link import Link, LinkCaps, LinkSource, Proof, livin
 from identity_service.model.shop import ShopId
 from identity_service.model.visitor import LAPSED, Kind, VisitorId
 from identity_service.store.keys import Keys, links_in
+from identity_service.store.noted import NotedShops
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import call, read
 
 MOST_YIELDS = 10
-"""How often a link may find that others than it was told have to give way."""
+"""How often a call may find that other links have to give way than those it knew."""
 FULL = {
     "handle": "The handle holds as many visitors as it may; unlink or erase some first.",
     "visitor": "The visitor holds as many emails or customer IDs as it may; unlink or erase some first.",
@@ -22,8 +23,8 @@ FULL = {
 
 @dataclass(frozen=True, slots=True)
 class Linkable:
-    """A visitor as it asks to be linked. `expires`: end of a cookieless ID in seconds since 1970, for its record if it has none.
-    `issued_at`: when the ID was given out; 0 if the caller only names it."""
+    """A visitor to be linked. `expires`: the end of a cookieless ID in seconds since 1970, for a new record. `issued_at`: when the ID was
+    issued; 0 if the caller only names it."""
 
     visitor: VisitorId
     kind: Kind
@@ -35,7 +36,8 @@ class Linkable:
 
 @dataclass(frozen=True, slots=True)
 class LinkCall:
-    """What a script needs to link. `giving_way`: who has to for it, as the store told: place, who and value by turns."""
+    """What a script needs to link. `giving_way`: the links that have to give way, as the store returned them: place, who and value,
+    alternating."""
 
     shop: ShopId
     handle: Handle
@@ -46,9 +48,10 @@ class LinkCall:
 
 
 class LinkStore:
-    def __init__(self, client: StoreClient, keys: Keys, caps: LinkCaps) -> None:
+    def __init__(self, client: StoreClient, keys: Keys, caps: LinkCaps, noted: NotedShops) -> None:
         self._client = client
         self._keys = keys
+        self._noted = noted
         self._caps = caps
 
     async def living(self, shop: ShopId, handles: Sequence[Handle], now: int) -> list[list[Link]]:
@@ -57,7 +60,8 @@ class LinkStore:
         return [living_links(links_in(stored), now) for stored in replies]
 
     async def link(self, asked: LinkCall) -> None:
-        """Raises ConsentRequired, or Invalid where a cap is reached: then nothing was written; or StoreUnavailable: then perhaps."""
+        """Raises ConsentRequired, or Invalid if a cap is reached: then nothing is written. Raises StoreUnavailable: then the link may be
+        written."""
         for _ in range(MOST_YIELDS):
             of, links = self._keys.visitor(asked.shop, asked.linkable.visitor), self._keys.handle(asked.shop, asked.handle)
             keys, arguments = self.keys_giving_way(asked), self.arguments(asked)
@@ -71,7 +75,7 @@ class LinkStore:
         raise StoreUnavailable("Others were linked in the same places again and again while the call was made; repeat it.")
 
     def arguments(self, asked: LinkCall) -> Sequence[str | int]:
-        """Of `asked_link` in the scripts."""
+        """The arguments of `asked_link` in the scripts."""
         linkable, caps = asked.linkable, self._caps
         need = "p" if linkable.persistent_only else "a"
         who = (linkable.visitor, asked.handle.name, asked.now, caps.visitors_per_handle, caps.emails_per_visitor)
@@ -79,7 +83,7 @@ class LinkStore:
         return (*who, *how, *asked.giving_way)
 
     def keys_giving_way(self, asked: LinkCall) -> list[str]:
-        """A key of each: the record of a visitor that gives way at the handle, the links of a handle that does at the visitor."""
+        """One key per link: the record of its visitor if it gives way at the handle, the links of its handle if at the visitor."""
         pairs = zip(asked.giving_way[::3], asked.giving_way[1::3], strict=True)
         return [
             self._keys.visitor(asked.shop, who).record if place == "handle" else self._keys.handle(asked.shop, handle_named(who))
@@ -87,14 +91,15 @@ class LinkStore:
         ]
 
     async def unlink(self, shop: ShopId, handle: Handle, visitor: VisitorId, now: int, *, only: str = "") -> bool:
-        """Returns whether there was a link. `only`: as it must still be stored, or it stays."""
+        """Returns whether the link was removed. `only`: the stored value; a link with another value stays."""
         keys = (self._keys.handle(shop, handle), self._keys.visitor(shop, visitor).record, self._keys.rewrite(shop))
-        [existed] = await self._client.run(call("unlink", keys, visitor, handle.name, now, only))
+        with self._noted.noting(shop, now):
+            [existed] = await self._client.run(call("unlink", keys, visitor, handle.name, now, only))
         return bool(existed)
 
 
 def refusal(outcome: str, place: str = "") -> ConsentRequired | Invalid:
-    """Of a link, by what the script returns."""
+    """The error for a link that the script refused."""
     if outcome == "full":
         return Invalid(FULL[place])
     return ConsentRequired("The visitor has withdrawn or refused linking; link again only after a new grant.")

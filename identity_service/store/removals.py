@@ -1,8 +1,8 @@
 """Withdrawal of a visitor, and erasure by a handle.
 
-A withdrawal is one script. It must know all keys that it touches, so what the visitor holds is read first, compared inside, and read again
-where it has changed. An erasure by a handle is a script for each visitor: it is noted before the first and forgotten after the last, and
-`repair` goes on with one that was cut off. Links that were made after its time stay.
+A withdrawal is one script. The script needs all its keys declared. So a call first reads what the visitor holds, and reads again if the
+script finds that it has changed. An erasure by a handle is one script per visitor. It is noted before the first script, and the note is
+removed after the last. `repair` completes an erasure that was cut off. Links that are newer than the erasure stay.
 """
 
 import asyncio
@@ -17,15 +17,16 @@ from identity_service.model.link import Link, parse_link
 from identity_service.model.shop import ShopId
 from identity_service.model.visitor import VisitorId, removal_digest
 from identity_service.store.keys import Keys, links_in, sales_in
+from identity_service.store.noted import NotedShops
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import Part, call, read, write
 from identity_service.store.sales import names_in, read_head, unpacked
 from identity_service.store.visitors import MOST_READS, NO_RECEIPT, StoredReceipt, handle_names
 
 SHORTEST_GONE = 3_600
-"""Seconds that a gone mark stays at least."""
+"""The shortest life of a gone mark, in seconds."""
 VISITORS_AT_ONCE = 64
-"""Of an erasure by a handle, so that nobody waits long behind it."""
+"""In one batch of an erasure by a handle, so that other calls do not wait long."""
 CHANGING = "The visitor changed again and again while it was removed; repeat the call."
 
 
@@ -41,7 +42,7 @@ class Erased:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What was read of a visitor: names of the handles that it, or one of its sales, points to, and digests of its sales."""
+    """What a visitor holds: names of the handles that it or one of its sales points to, and digests of its sales."""
 
     handles: Sequence[str]
     sales: Sequence[str]
@@ -57,11 +58,13 @@ class Removal:
 
 
 class RemovalStore:
-    """`gone_life`: seconds that a withdrawn or erased visitor stays refused. `digest_keys`: by shop; without one it lists no removals."""
+    """`gone_life`: seconds for which a withdrawn or erased visitor is refused. `digest_keys`: by shop. A shop without one lists no
+    removals."""
 
-    def __init__(self, client: StoreClient, keys: Keys, gone_life: int, digest_keys: Mapping[ShopId, str]) -> None:
+    def __init__(self, client: StoreClient, keys: Keys, gone_life: int, noted: NotedShops, digest_keys: Mapping[ShopId, str]) -> None:
         self._client = client
         self._keys = keys
+        self._noted = noted
         self._gone_life = gone_life
         self._digest_keys = digest_keys
 
@@ -76,9 +79,9 @@ class RemovalStore:
         unless_newer: bool = False,
         awaited: int | None = None,
     ) -> Erased:
-        """Marks the visitor gone and removes everything held under it. `gone_life`: seconds, shorter for a derived ID. `receipt`: kept with
-        it. `unless_newer`: nothing, where a newer mark or grant stands. `awaited`: minute of the refusal cookie that the answer sets in
-        a browser, for a derived ID."""
+        """Marks the visitor gone and removes everything that it holds. `gone_life`: seconds, shorter for a derived ID. `receipt`: kept in
+        the same step. `unless_newer`: do nothing if a newer mark or grant is stored. `awaited`: minute of the refusal cookie that the
+        answer sets in a browser, for a derived ID."""
         life, how = max(gone_life or self._gone_life, SHORTEST_GONE), "unless newer" if unless_newer else "now"
         proof = self._keys.receipt(shop, receipt.receipt_id)
         for _ in range(MOST_READS):
@@ -86,7 +89,8 @@ class RemovalStore:
             keys, names = self._declared(shop, visitor, held)
             marks = ("" if awaited is None else awaited, self._digest(shop, visitor))
             arguments = (visitor, at, life, receipt.body, receipt.life, how, *marks, *names)
-            [[outcome, *counts]] = await self._client.run(call("withdraw", (self._keys.rewrite(shop), proof, *keys), *arguments))
+            with self._noted.noting(shop, at // 1000):
+                [[outcome, *counts]] = await self._client.run(call("withdraw", (self._keys.rewrite(shop), proof, *keys), *arguments))
             if outcome != "otherwise":
                 return Erased(*map(int, counts))
         raise StoreUnavailable(CHANGING)
@@ -105,34 +109,35 @@ class RemovalStore:
         return removal_digest(self._digest_keys.get(shop, ""), visitor)
 
     async def unmark(self, shop: ShopId, visitor: VisitorId) -> None:
-        """Lets an ID be given out again that was withdrawn. Nothing but the demo shop does so."""
+        """Allows a withdrawn ID to be issued again. Only the demo shop does so."""
         await self._client.run(write("DEL", self._keys.visitor(shop, visitor).gone))
 
     async def links_at(self, shop: ShopId, handle: Handle) -> list[Link]:
-        """All that an erasure by the handle takes: also those that have ended, and were not swept yet."""
+        """All links that an erasure by the handle removes. They include links that have ended and are not swept yet."""
         [stored] = await self._client.run(read("HGETALL", self._keys.handle(shop, handle)))
         return [parse_link(visitor, value) for visitor, value in links_in(stored).items()]
 
     async def count_links(self, shop: ShopId, names: Sequence[str], visitor: VisitorId) -> int:
-        """At how many of the handles the visitor is linked."""
+        """The number of the handles that the visitor is linked to."""
         keys = [self._keys.handle(shop, handle_named(name)) for name in names]
         return sum(await self._client.read_many([read("HEXISTS", one, visitor) for one in keys]))
 
     async def erase(self, shop: ShopId, handle: Handle, at: Millis, *, unproven: bool = False) -> Erased:
-        """Visitors that this handle alone holds by proof go whole; others lose only this link. Orders lose the handle. `unproven`: those
-        that it holds without proof, and nobody by proof, go whole, too. `at` is made no earlier than what is there now: another worker's
-        clock may be ahead."""
+        """Removes visitors that this handle alone holds by proof; other visitors lose only this link. Orders lose the handle. `unproven`:
+        also remove visitors that it holds without proof, if no handle holds them by proof. `at`: raised to the newest time that is stored,
+        because another worker's clock may be ahead."""
         [fields] = await self._client.run(read("HGETALL", self._keys.handle(shop, handle)))
         links, digests = [parse_link(visitor, value) for visitor, value in links_in(fields).items()], sales_in(fields)
         stored = await self._client.read_many([read_head(self._keys.sale_of(shop, digest)) for digest in digests])
         seconds = max([0, *(link.last_seen for link in links), *(int(unpacked(sale)["time"]) for sale in stored if sale)])
         at = at if seconds <= at // 1000 else Millis(seconds * 1000 + 999)
         note = f"{'a' if unproven else 'e'} {handle.name} {secrets.token_urlsafe(8)}"
-        await self._client.run(call("note_erasure", [self._keys.erasures(shop)], at, note))
-        return await self.erase_noted(shop, note, at)
+        with self._noted.noting(shop, at // 1000):
+            await self._client.run(call("note_erasure", [self._keys.erasures(shop)], at, note))
+            return await self.erase_noted(shop, note, at)
 
     async def erase_noted(self, shop: ShopId, note: str, at: Millis) -> Erased:
-        """Does what is left of an erasure that is noted, and forgets it. Safe to repeat."""
+        """Completes a noted erasure and removes the note. Safe to repeat."""
         reach, name, _ = note.split(" ")
         handle = handle_named(name)
         visitors = [link.visitor for link in await self.links_at(shop, handle)]
@@ -169,7 +174,7 @@ class RemovalStore:
             await self._client.run(call("scrub_sales", places, handle.name, at // 1000, *digests))
 
     async def _held_by(self, shop: ShopId, visitors: Sequence[VisitorId], first: str | None = None) -> list[Held]:
-        """`first`: name of the handle that has to be the first one of each."""
+        """`first`: name of a handle, which becomes the first of each visitor."""
         keys = [self._keys.visitor(shop, visitor) for visitor in visitors]
         found = await self._client.read_many([one for of in keys for one in (read("HKEYS", of.record), read("HKEYS", of.sales))])
         sales = [sales_in(fields) for fields in found[1::2]]
@@ -183,7 +188,7 @@ class RemovalStore:
         return held
 
     def _declared(self, shop: ShopId, visitor: VisitorId, held: Held) -> Part:
-        """Keys as of `held_of` in the scripts, and what tells them which handles and sales those are."""
+        """The keys as in `held_of` in the scripts, and the names of their handles and sales."""
         of, handles = self._keys.visitor(shop, visitor), [self._keys.handle(shop, handle_named(name)) for name in held.handles]
         keys = [of.record, of.gone, of.events, of.receipts, of.sales, self._keys.removals(shop), *handles]
         keys += [self._keys.sale_of(shop, sale) for sale in held.sales]

@@ -1,4 +1,4 @@
-"""Salts of cookieless IDs: one a shop and window, made atomically, and used from memory no longer than it is in the store."""
+"""Salts of cookieless IDs: one per shop and window, made atomically. A worker forgets a salt when the store does."""
 
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -6,32 +6,35 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from identity_service.model.cookieless import SALT_BYTES, Window
 from identity_service.model.shop import ShopId
 from identity_service.store.keys import Keys
+from identity_service.store.noted import NotedShops
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import call, read
 
 EXPIRY_SLACK = 60
-"""Seconds by which the store's clock may be behind when it lets a salt expire."""
+"""Seconds by which the store's clock may be behind when a salt expires."""
 
 
 class SaltStore:
-    def __init__(self, client: StoreClient, keys: Keys) -> None:
+    def __init__(self, client: StoreClient, keys: Keys, noted: NotedShops) -> None:
         self._client = client
         self._keys = keys
+        self._noted = noted
         self._held: dict[tuple[ShopId, int], tuple[bytes, int]] = {}
         self._next_destroyed = 0
 
     async def key(self, shop: ShopId, window: Window, now: int) -> bytes:
-        """Under which the window's IDs are derived; its salt is made if nobody has. Raises StoreUnavailable."""
+        """The key of the window's IDs. The salt is made if there is none. Raises StoreUnavailable."""
         key = self._in_memory(shop, window, now)
         if key is None:
             proposed = urlsafe_b64encode(secrets.token_bytes(SALT_BYTES)).decode()
             keys, ended = (self._keys.salt(shop, window.start), self._keys.rewrite(shop)), window.salt_destroyed_at + EXPIRY_SLACK
-            [text] = await self._client.run(call("claim_salt", keys, proposed, window.salt_destroyed_at - now, ended))
+            with self._noted.noting(shop, ended):
+                [text] = await self._client.run(call("claim_salt", keys, proposed, window.salt_destroyed_at - now, ended))
             key = self._hold(shop, window, text)
         return key
 
     async def earlier_key(self, shop: ShopId, window: Window, now: int) -> bytes | None:
-        """That of a window that has ended, while its salt lives; never made anew."""
+        """The key of a window that has ended, or None if its salt is destroyed. No salt is made."""
         if window.salt_destroyed_at <= now:
             return None
         key = self._in_memory(shop, window, now)

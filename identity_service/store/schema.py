@@ -1,9 +1,9 @@
-"""What a store says of itself, so that no service mistakes it: by which schema and under which peppers its keys are named (`{schema}`), and
-whether it is being moved (`{move}`).
+"""The marks of a store, by which a service recognises it: `{schema}` names the schema and the peppers of its keys, `{move}` a move under
+way.
 
-A store without these marks is under the oldest pepper. It is of the first schema where it holds keys of that, which is older than the
-marks; else it is taken for that of the service that first starts on it. One whose mark a service has seen, and that has lost it, was
-emptied: no service goes on with it, or another could come with other peppers.
+A store without marks uses the oldest pepper. If it holds keys of the first schema, which is older than the marks, it is of that schema.
+Otherwise it belongs to the first service that starts on it. A store that has lost a mark which a service saw was emptied. That service
+refuses it, because another service may have started on it with other peppers.
 """
 
 import contextlib
@@ -18,16 +18,16 @@ from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import read, write
 
 FIRST, VERSION = 1, 2
-"""Of the schema of keys. Every change of it has a step in `ops.move`."""
+"""Versions of the schema of keys. `ops.move` has a step for every change."""
 
 OF_FIRST_SCHEMA = "id:v1:[^{]*"
-"""As SCAN looks for names of keys of the first schema: all but the marks of the store."""
+"""A pattern for SCAN: keys of the first schema, without the marks."""
 
 MARK_VARIABLE = "IDENTITY_MARK"
-"""Where workers find the file of SeenMark that their supervisor made."""
+"""The environment variable that names the file of SeenMark, which the supervisor makes for its workers."""
 
 KEYS_TO_LOOK_AT = 1_000
-"""Of each primary of a store without a mark, for those of the first schema."""
+"""How many keys of each primary are searched for the first schema, in a store without a mark."""
 MOVE_AGAIN = "run `identity-service move FROM TO`"
 
 
@@ -38,8 +38,8 @@ EMPTIED = (
 
 
 class SeenMark:
-    """Whether the store bore this service's mark. `path`: a file by which all processes of one service know, and which is there once one of
-    them has seen it. Those that have such a file put the mark on a store that never had one."""
+    """Whether this service has seen its mark in the store. `path`: a file that all processes of the service share, which exists once one of
+    them has seen the mark. A process with such a file marks a store that never had a mark."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
@@ -55,13 +55,13 @@ class SeenMark:
 
     def note(self) -> None:
         if self._path and not self._seen:
-            with contextlib.suppress(FileNotFoundError):  # the service ends, and its folder has gone
+            with contextlib.suppress(FileNotFoundError):  # the service ends, and its folder is removed
                 self._path.touch(mode=0o600)
         self._seen = True
 
 
 class MoveState(StrEnum):
-    """Of the store that is moved: leaving, left. Of the other: arriving."""
+    """LEAVING and LEFT are states of the store that is moved, ARRIVING of the other."""
 
     LEAVING = "leaving"
     LEFT = "left"
@@ -81,7 +81,7 @@ class Schema:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """`nonce`: the same on both sides of one move. `other`: the other side, for people. `peppers`: fingerprints of those at its end."""
+    """`nonce`: the same on both sides of a move. `other`: the other side, for people. `peppers`: fingerprints after the move."""
 
     nonce: str
     state: MoveState
@@ -93,7 +93,7 @@ class Move:
 
 
 def schema_of(peppers: Sequence[str]) -> Schema:
-    """That of this version and of settings with these peppers, oldest first."""
+    """The schema of this version and these peppers, oldest first."""
     return Schema(VERSION, Handles(*peppers).fingerprints)
 
 
@@ -107,12 +107,12 @@ def stored_move(found: Mapping[str, str]) -> Move | None:
 
 
 async def examine_marks(client: StoreClient, own: Schema, mark: SeenMark) -> list[str]:
-    """Why a service with the schema `own` must not run on the store, in at most one line. Raises StoreUnavailable."""
+    """Returns why a service with the schema `own` must not run on the store, in one line, or nothing. Raises StoreUnavailable."""
     [found] = await client.run(read("HGETALL", MOVE))
     move = stored_move(found)
     if move:
         return [_moving(move)]
-    seen, adopts = mark.seen, mark.adopts  # before the look: another process may put the mark on just behind it
+    seen, adopts = mark.seen, mark.adopts  # read first, because another process may write the mark meanwhile
     [found] = await client.run(read("HGETALL", SCHEMA))
     if not found:
         if seen:
@@ -130,7 +130,7 @@ async def examine_marks(client: StoreClient, own: Schema, mark: SeenMark) -> lis
 
 
 async def _looks_like_the_first(client: StoreClient) -> bool:
-    """By some keys of each primary."""
+    """Searches some keys of each primary."""
     for node in await client.primaries():
         [[_, names]] = await node.run(read("SCAN", 0, "MATCH", OF_FIRST_SCHEMA, "COUNT", KEYS_TO_LOOK_AT))
         if names:
@@ -153,12 +153,12 @@ def _moving(move: Move) -> str:
 
 
 def continues(stored: Schema, own: Schema) -> bool:
-    """Whether all that `own` knows of peppers begins with those that the store is under, and its schema is no newer."""
+    """Whether the peppers of `own` begin with those of the store, and the store's schema is no newer."""
     return stored.version <= own.version and stored.peppers == own.peppers[: len(stored.peppers)]
 
 
 def misfit(stored: Schema, own: Schema) -> str:
-    """What is wrong about two that differ, and what to do."""
+    """How two schemas differ, and what to do."""
     if stored.version > own.version:
         return (
             f"store.url: its keys are of schema {stored.version}, which a newer version of this service wrote; this one knows {own.version}"

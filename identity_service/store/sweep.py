@@ -1,6 +1,5 @@
-"""What has ended leaves the store. Nothing tells when a link ends at a handle that others still hold, which would cost every link some
-bytes: all keys are gone through, bit by bit. A server frees a key whose life has ended as a plain scan passes it, and with a pattern only
-those that match.
+"""The sweep removes what has ended. No index says when a link ends, because it would cost bytes per link. So the sweep passes all keys,
+some each minute. It scans without a pattern, because a server then frees every ended key that the scan passes.
 """
 
 import asyncio
@@ -17,44 +16,48 @@ from identity_service.settings.store_url import place_of
 from identity_service.store.failures import Failures
 from identity_service.store.keys import PREFIX, SWEEP, Keys
 from identity_service.store.links import LinkStore
+from identity_service.store.noted import NotedShops
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import call, read
 from identity_service.store.redis.server import Node
 
 KEYS_A_SCAN = 1_000
 ROUNDS_OF_A_PASS = 60
-"""A round is a minute: in an hour it has gone through all keys of each primary, or through as many as MOST_SCANS reach."""
+"""A round takes place each minute. In an hour the sweep passes all keys of each primary, or as many as MOST_SCANS allow."""
 MOST_SCANS = 100
-"""Of a round: 6 million keys an hour, 100 million in 17 hours."""
+"""The most scans of a round. They pass 6 million keys an hour, and 100 million in 17 hours."""
 LONGEST_ROUND = 20_000
-"""Milliseconds on one primary; what is left waits for the next round."""
+"""Milliseconds on one primary. The next round continues."""
 HANDLES_AT_ONCE = 16
-"""Nobody waits long behind them, though each may hold a thousand links."""
+"""Few, because each may hold a thousand links, and other calls wait."""
 MOST_ENDED = 500
-"""Of one handle in a round."""
+"""The most links that are removed from one handle in a round."""
 MARGIN = 86_400
-"""Seconds after its end that a link stays, for clocks of workers that differ."""
+"""Seconds for which a link stays after its end, because clocks of workers differ."""
 BEGINNING = "0"
 CURSOR_LIFE = 86_400
 NAME = re.compile(rf"{PREFIX}\{{([^}}]+)\}}:E:([\w-]{{22}})")
-"""Of a handle's key: shop and digest."""
+"""The key of a handle. Groups: shop and digest."""
+NOTES = re.compile(rf"{PREFIX}\{{([^}}]+)\}}:(?:Q|rewrite)")
+"""The key of notes. Group: shop."""
 
 
 class Sweep:
-    def __init__(self, client: StoreClient, keys: Keys, links: LinkStore) -> None:
+    def __init__(self, client: StoreClient, keys: Keys, links: LinkStore, noted: NotedShops) -> None:
         self._client = client
         self._keys = keys
+        self._noted = noted
         self._links = links
 
     async def round(self, shops: Collection[ShopId], now: Callable[[], Millis]) -> int:
-        """Goes on where the last one ended, of whichever worker, and from the end to the beginning. Returns how many links it took away.
-        Raises StoreUnavailable, once every server that can be reached has been looked at."""
+        """Continues where the last round of any worker ended, and after the last key at the first. Returns how many links it removed.
+        Raises StoreUnavailable after it swept every server that can be reached."""
         taken, failures = 0, Failures()
         [cursors] = await self._client.run(read("HGETALL", SWEEP))
         for node in await self._client.primaries():
-            with failures.noted():
+            with failures.collecting():
                 taken += await self._sweep(node, cursors.get(place_of(node.url), BEGINNING), shops, now)
-        failures.tell()
+        failures.raise_first()
         return taken
 
     async def _sweep(self, node: Node, cursor: str, shops: Collection[ShopId], now: Callable[[], Millis]) -> int:
@@ -62,6 +65,9 @@ class Sweep:
         [size] = await node.run(read("DBSIZE"))
         for _ in range(min(MOST_SCANS, 1 + size // (ROUNDS_OF_A_PASS * KEYS_A_SCAN))):
             [[cursor, names]] = await node.run(read("SCAN", cursor, "COUNT", KEYS_A_SCAN))
+            for note in filter(None, map(NOTES.fullmatch, names)):
+                if note[1] in shops:
+                    self._noted.add(ShopId(note[1]), now() // 1000)
             found = [(ShopId(name[1]), name[2]) for name in map(NAME.fullmatch, names) if name and name[1] in shops]
             for start in range(0, len(found), HANDLES_AT_ONCE):
                 taken += await self._clean(found[start : start + HANDLES_AT_ONCE], now)
@@ -81,14 +87,14 @@ class Sweep:
         return taken
 
     async def _take(self, shop: ShopId, digest: str, key: str, ended: Mapping[str, str], now: Callable[[], Millis]) -> int:
-        """A link that the visitor's record still points to is unlinked; mostly the record has ended, too."""
+        """Removes links that have ended. In most cases their records have ended, too; if not, the record's pointer is removed."""
         handles = [Handle(kind, digest) for kind in HandleKind]
         records = [self._keys.visitor(shop, visitor).record for visitor in ended]
         pointers = await self._client.read_many([read("HMGET", record, *(one.name for one in handles)) for record in records])
         taken, unpointed = 0, list[str]()
         for (visitor, link), found in zip(ended.items(), pointers, strict=True):
             for handle in (one for one, pointer in zip(handles, found, strict=True) if pointer):
-                with suppress(StoreUnavailable):  # or the next call fails, too
+                with suppress(StoreUnavailable):  # if the store is away, the next call raises
                     taken += await self._links.unlink(shop, handle, VisitorId(visitor), now() // 1000, only=link)
             unpointed += [] if any(found) else [visitor, link]
         if unpointed:

@@ -11,17 +11,18 @@ from identity_service.model.handle import handle_named
 from identity_service.model.shop import ShopId
 from identity_service.model.visitor import LAPSED, GoneMark, Kind, VisitorId, VisitorRecord, VisitorState
 from identity_service.store.keys import PIECE_LENGTH, Keys, VisitorKeys, of_shop, sales_in
+from identity_service.store.noted import NotedShops
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import call, read, write
 
 MOST_VISITORS = 4_096
 DECISIVE = 10
-"""How many of a record's fields, from the first, decide about a visitor; the scripts read the same ones."""
+"""How many of FIELDS, from the first, are decisive for a visitor's mode. The scripts read the same fields."""
 MOST_READS = 12
-"""How often a call may find that the visitor holds something else than was read, or told."""
+"""How often a call may find that what the visitor holds has changed since it was read."""
 RECORDS_AT_ONCE = 500
 NAME_LENGTH = 23
-"""Characters of a handle's name; the record's own fields are one letter each."""
+"""Characters of a handle's name. The record's own fields have one letter."""
 FIELDS = ("k", "x", "g", "s", "n", "v", "w", "o", "t", "b", "f", "l", "e", "q", "d", "m", "i", "c", "j")
 """kind, expires, granted at, source, linking, policy version, sale/share opt-out, GPC first seen at, DNT first seen at, digest of the
 bridged visitor: those decide. Then first seen, last seen, number of emails, receipt key, first characters of the signal's digest, whether
@@ -32,7 +33,7 @@ UNKNOWN = VisitorState(None, None)
 
 
 class Stored(Struct, frozen=True, dict=True):
-    """`fields` of the record in their order, None for one that is not there; `gone` as stored."""
+    """`fields`: of the record, in the order of FIELDS, None for an absent one. `gone`: as stored."""
 
     fields: Sequence[str | None]
     gone: str | None
@@ -43,7 +44,7 @@ class Stored(Struct, frozen=True, dict=True):
 
 
 class AssumedVisitors:
-    """`nothing`: what is assumed of a visitor that was never read."""
+    """What this worker assumes of visitors. `nothing`: of a visitor that was never read."""
 
     def __init__(self, nothing: Stored) -> None:
         self._nothing = nothing
@@ -53,7 +54,7 @@ class AssumedVisitors:
         return self._held.get(digest, self._nothing)
 
     def remember(self, digest: str, stored: Stored) -> None:
-        """Nothing is remembered of a visitor of whom nothing is stored."""
+        """Forgets a visitor of whom nothing is stored."""
         self._held.pop(digest, None)
         if stored is not self._nothing:
             self._held[digest] = stored
@@ -65,7 +66,7 @@ NOTHING = Stored((None,) * len(FIELDS), None)
 
 
 class StoredReceipt(Struct, frozen=True):
-    """`body`: what is kept of it, a JSON list that begins with the part of its ID behind the piece; `life` in seconds."""
+    """`body`: what is stored, a JSON list that begins with the part of the ID after the piece. `life`: in seconds."""
 
     receipt_id: str
     body: str
@@ -76,7 +77,7 @@ NO_RECEIPT = StoredReceipt("", "", 0)
 
 
 class Grant(Struct, frozen=True):
-    """A grant to be written. `expires`: end of the consent in seconds since 1970, `receipt`: the proof of it."""
+    """A grant to be written. `expires`: end of the consent, in seconds since 1970. `receipt`: its proof."""
 
     consent: Consent
     expires: int
@@ -88,18 +89,19 @@ class Grant(Struct, frozen=True):
 
 
 class VisitorStore:
-    def __init__(self, client: StoreClient, keys: Keys, assumed: AssumedVisitors) -> None:
+    def __init__(self, client: StoreClient, keys: Keys, assumed: AssumedVisitors, noted: NotedShops) -> None:
         self._client = client
         self._keys = keys
+        self._noted = noted
         self._assumed = assumed
 
     async def states(self, shop: ShopId, visitors: Sequence[VisitorId], now: int) -> list[VisitorState]:
-        """In the order asked; a record past its own expiry counts as none."""
+        """In the order of `visitors`. A record past its expiry counts as none."""
         found = await self._read([self._keys.visitor(shop, visitor) for visitor in visitors])
         return [_state(stored, now) for stored in found]
 
     async def look_up(self, shop: ShopId, visitors: Sequence[VisitorId], now: int) -> list[VisitorState]:
-        """The same of one call's visitors, and remembered for the worker's next calls about them."""
+        """As `states`, for the visitors of one call. The worker remembers them for its next calls."""
         keys = [self._keys.visitor(shop, visitor) for visitor in visitors]
         found = await self._read(keys)
         for one, stored in zip(keys, found, strict=True):
@@ -107,12 +109,12 @@ class VisitorStore:
         return [_state(stored, now) for stored in found]
 
     def assumed(self, shop: ShopId, visitor: VisitorId, now: int) -> VisitorState:
-        """What this worker believes of it, for writes that are checked."""
+        """The state that this worker assumes, for writes that check it."""
         return _state(self._assumed.of(self._keys.visitor_digest(shop, visitor)), now)
 
     async def confirm_read(self, shop: ShopId, visitors: Iterable[VisitorId]) -> None:
-        """Raises StoreUnavailable where replicas have to confirm writes and none follows the server that was read: it may be a primary that
-        was cut off, after which another took over and knows more."""
+        """Raises StoreUnavailable if replicas have to confirm writes and no replica follows the server that was read. That server may be a
+        primary that was cut off, while another one took over and has newer data."""
         if self._client.replicas:
             await self._client.run(*(write("EXISTS", self._keys.visitor(shop, visitor).record) for visitor in visitors))
 
@@ -128,7 +130,7 @@ class VisitorStore:
         return sorted(handle_names(fields))
 
     async def grant(self, shop: ShopId, visitor: VisitorId, grant: Grant, now: int) -> str:
-        """Returns the outcome: granted, gone or older. Its links end with the record; where it refuses them they go."""
+        """Returns the outcome: granted, gone or older. The links get the record's end, or are removed if the grant refuses them."""
         keys = self._keys.visitor(shop, visitor)
         arguments = (
             *(now, grant.expires + LAPSED, grant.consent.granted_at, grant.consent.source),
@@ -140,41 +142,44 @@ class VisitorStore:
         )
         receipt = self._keys.receipt(shop, grant.receipt.receipt_id)
         places = (keys.record, keys.gone, keys.receipts, keys.events, receipt, self._keys.rewrite(shop))
-        return await self._with_links(shop, "grant", places, arguments)
+        return await self._with_links(shop, "grant", places, arguments, now)
 
-    async def _with_links(self, shop: ShopId, script: str, places: Sequence[str], arguments: Sequence[str | int]) -> str:
-        """A script that also changes the links of its visitor. It must be told which those are, and tells where they are others."""
+    async def _with_links(self, shop: ShopId, script: str, places: Sequence[str], arguments: Sequence[str | int], now: int) -> str:
+        """Calls a script that also changes the links of its visitor. The script needs their keys, and returns the names if they are
+        others."""
         names: list[str] = []
         for _ in range(MOST_READS):
             links = [self._keys.handle(shop, handle_named(name)) for name in names]
             [[outcome, *found]] = await self._client.run(call(script, (*places, *links), *arguments, *names))
             if outcome != "otherwise":
+                if names:  # the script may have dropped links, and noted it
+                    self._noted.add(shop, now)
                 return str(outcome)
             [names] = found
         raise StoreUnavailable("The visitor's links changed again and again while the call was made; repeat it.")
 
     async def touch(self, shop: ShopId, visitor: VisitorId, now: int, opted_out: bool, seen: OptOutsSeen = NEVER_SEEN) -> bool:
-        """False where there is no record."""
+        """Returns False if there is no record."""
         record = self._keys.visitor(shop, visitor).record
         [found] = await self._client.run(call("touch_visitor", [record], now, "1" if opted_out else "", *_texts(seen)))
         return bool(found)
 
     async def confirm(self, shop: ShopId, visitor: VisitorId, now: int) -> None:
-        """Waits until replicas have a choice that an earlier call stored, which may have failed for lack of them. Raises StoreUnavailable
-        also where the record is lost meanwhile."""
+        """Waits until replicas have a choice that an earlier call stored. That call may have failed because replicas were missing. Raises
+        StoreUnavailable also if the record is lost."""
         if self._client.replicas and not await self.touch(shop, visitor, now, opted_out=False):
             raise StoreUnavailable
 
     async def refuse_linking(
         self, shop: ShopId, visitor: VisitorId, kind: Kind, expires: int, now: int, receipt: StoredReceipt | None, receipt_key: str
     ) -> None:
-        """Remembers the refusal, so that no link comes after it, and removes the links there are. `receipt`: None where the refusal is
-        known already. `expires`: of a record made for it."""
+        """Stores the refusal, which prevents later links, and removes the visitor's links. `receipt`: None if the refusal is known already.
+        `expires`: of a new record."""
         keys = self._keys.visitor(shop, visitor)
         kept = receipt or NO_RECEIPT
         places = (keys.record, keys.gone, keys.receipts, self._keys.receipt(shop, kept.receipt_id), self._keys.rewrite(shop))
         arguments = (visitor, kind, now, expires, kept.receipt_id, receipt_key, kept.body, kept.life)
-        await self._with_links(shop, "refuse_linking", places, arguments)
+        await self._with_links(shop, "refuse_linking", places, arguments, now)
 
     async def receipt_ids(self, shop: ShopId, visitor: VisitorId) -> list[str]:
         """Newest first, at most 100."""
@@ -187,14 +192,14 @@ class VisitorStore:
         return sales_in(fields)
 
     async def receipts(self, shop: ShopId, receipt_ids: Sequence[str]) -> list[tuple[str, str]]:
-        """ID and body of each in the order asked; unknown ones are left out. Those of the first schema are JSON objects."""
+        """ID and body of each, in the order of `receipt_ids`, without unknown ones. A body of the first schema is a JSON object."""
         places = [place for one in receipt_ids for place in (self._keys.receipt(shop, one), self._keys.lone_receipt(shop, one))]
         found = await self._client.read_many([read("LRANGE", place, 0, -1) for place in places])
-        told = []
+        receipts = []
         for receipt_id, piece, lone in zip(receipt_ids, found[::2], found[1::2], strict=True):
             beginning = f'["{receipt_id[PIECE_LENGTH:]}",'
-            told += [(receipt_id, body) for body in (*piece, *lone[:1]) if body.startswith((beginning, "{"))]
-        return told
+            receipts += [(receipt_id, body) for body in (*piece, *lone[:1]) if body.startswith((beginning, "{"))]
+        return receipts
 
     async def records(self, shop: ShopId, now: int) -> AsyncIterator[list[tuple[VisitorRecord, str | None]]]:
         """All of the shop's, each with the ID of its newest receipt, in batches; one may come twice while keys are made. For the operator's
@@ -213,7 +218,7 @@ class VisitorStore:
 
 
 def handle_names(fields: Iterable[str]) -> list[str]:
-    """Those fields of a record that are pointers."""
+    """The fields of a record that are pointers."""
     return [field for field in fields if len(field) == NAME_LENGTH]
 
 

@@ -4,9 +4,16 @@ everything, as it stands without options."""
 import signal
 import sys
 
-from tests.benchmarks import caps, comparison, gate, memory, profile, scaling
+from tests.benchmarks import caps, comparison, expiry, gate, memory, profile, scaling
 
-RUNS = {"scaling": scaling.main, "memory": memory.main, "caps": caps.main, "profile": profile.main, "gate": gate.main}
+RUNS = {
+    "scaling": scaling.main,
+    "memory": memory.main,
+    "caps": caps.main,
+    "expiry": expiry.main,
+    "profile": profile.main,
+    "gate": gate.main,
+}
 
 
 def main(arguments: list[str]) -> int:

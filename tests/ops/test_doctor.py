@@ -14,7 +14,7 @@ from identity_service.cli import main
 from identity_service.model.regions import region_table
 from identity_service.model.shop import ShopId
 from identity_service.ops.doctor import diagnose, placement, unchecked_laws
-from identity_service.ops.inspect import CLUSTERED, COMMANDS, REPLICATED, Inspection, Shard, inspect
+from identity_service.ops.inspect import CLUSTERED, COMMANDS, REPLICATED, Inspection, Server, Shard, inspect
 from identity_service.settings.schema import RegionSettings, ShopSettings
 from identity_service.store.embedded import EmbeddedStore
 from tests.stores import valkey
@@ -251,10 +251,14 @@ def test_the_shard_of_each_shop_is_shown() -> None:
     shards = [Shard("10.0.0.1:6379", [], range(8_000), [5061]), Shard("10.0.0.2:6379", [], range(8_000, 16_384))]
     told = placement(Inspection(shards=shards), [ShopId("demo"), ShopId("foo"), ShopId("bar")])
     assert told == [
-        "shard   10.0.0.1:6379 holds demo (slot 903), bar (slot 5061)",
+        "shard   10.0.0.1:6379 holds 2 of 3 shops: demo (slot 903), bar (slot 5061)",
         "shard   bar is being moved to another shard; until the end, calls that make new keys of it get 503",
-        "shard   10.0.0.2:6379 holds foo (slot 12182)",
+        "shard   10.0.0.2:6379 holds 1 of 3 shops: foo (slot 12182)",
     ]
+    servers = [Server(shard.primary, {"used_memory": used}, {}, 0, 0, (), None) for shard, used in zip(shards, ("300", "100"), strict=True)]
+    told = placement(Inspection(servers, shards=shards), [ShopId("demo")])
+    assert told[0] == "shard   10.0.0.1:6379 holds 1 of 1 shops, 75 % of the memory in use: demo (slot 903)"
+    assert told[1] == "shard   10.0.0.2:6379 holds 0 of 1 shops, 25 % of the memory in use: none"
     assert placement(Inspection(), [ShopId("demo")]) == []
 
 

@@ -21,7 +21,7 @@ from identity_service.store.links import Linkable, LinkCall
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import DIRECTORY, script
 from identity_service.store.removals import Erased
-from identity_service.store.sales import MOST_SALES, HandleOfSale, NewSale, OfVisitor
+from identity_service.store.sales import MOST_SALES, HandleOfSale, NewSale, OfVisitor, SaleAnswer
 from identity_service.store.visitors import Grant, StoredReceipt
 from tests.stores import valkey
 from tests.test_command import eventually, free_port
@@ -203,3 +203,28 @@ async def test_the_largest_removal_touches_each_thing_that_a_visitor_holds_a_few
         sum(calls.values()) <= 4 * 500 + 2 * 50 + 60
     )  # of each sale: named by whom, twice, taken out in two steps; of each handle: its sales
     assert [str(key) for key in database.scan_iter("*:[VE]:*")] == [store.keys.visitor(SHOP, visitor).gone]
+
+
+@pytest.mark.anyio
+async def test_a_sale_goes_once_through_each_full_list(store_url: str, database: redis.Redis) -> None:
+    """By the call that finds what has to leave; the one that lets it go reads single fields."""
+    store, visitor, email = made(store_url), VisitorId("v"), Handles("p").of_email(SHOP, "p1@example.com")
+    store.sales.most = 3
+
+    async def sell(number: int, leaving: dict[str, dict[str, str]]) -> SaleAnswer:
+        fields = {"sale": str(number), "time": str(NOW + number), "visitor": visitor, "email": email.name, "verified": "1"}
+        of = OfVisitor(visitor, store.events.assumption(SHOP, visitor), None)
+        return await store.sales.sell(
+            SHOP, NewSale(str(number), fields, NOW, of, [HandleOfSale(email, None)], leaving=leaving, told=len(leaving))
+        )
+
+    for number in range(3):
+        assert (await sell(number, {})).outcome == "sold"
+    refused = await sell(3, {})
+    assert (refused.outcome, refused.told) == ("leaves", (store.keys.sale_digest(SHOP, "0"),))
+    leaving = await store.sales.named_by(SHOP, refused.told)
+    database.config_resetstat()
+    assert (await sell(3, leaving)).outcome == "sold"
+    assert not {"cmdstat_hgetall", "cmdstat_hkeys", "cmdstat_hscan"} & database.info("commandstats").keys()
+    assert await store.sales.of_handle(SHOP, email) == sorted(store.keys.sale_digest(SHOP, str(number)) for number in (1, 2, 3))
+    await store.client.close()

@@ -1,6 +1,7 @@
 """What goes on beside calls: the breaker, salts, rewriting the append-only file."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from identity_service.store import Store
 from identity_service.store.links import Linkable, LinkCall
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import Command, Reply, read, write
-from identity_service.store.redis.server import Breaker
+from identity_service.store.redis.server import FAILURES_TO_OPEN, Breaker, Node
 from tests.store.test_scripts import NOW, SHOP, made
 from tests.stores import valkey
 from tests.test_command import eventually
@@ -172,3 +173,102 @@ async def test_a_server_rewrites_once_for_all_shops_that_it_holds(store_url: str
     assert database.info("commandstats")["cmdstat_bgrewriteaof"]["calls"] == asked + 1
     assert [database.exists(store.keys.rewrite(shop)) for shop in shops] == [0, 0, 1]
     await store.client.close()
+
+
+async def test_a_round_reads_the_shops_that_have_notes_and_no_other(store_url: str, database: redis.Redis) -> None:
+    """Ten thousand configured shops cost what one costs, after the first round of a worker, which reads all."""
+    store, shops = made(store_url), [ShopId(f"shop-{number}") for number in range(10_000)]
+
+    async def reads(now: int) -> int:
+        database.config_resetstat()
+        due = store.repair.due(shops, Millis(now * 1000), ours=True)
+        await store.repair.run(due, Millis(now * 1000))
+        await store.repair.rewrite_if_due(due, now)
+        found = database.info("commandstats")
+        return sum(found.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("zrange", "hgetall"))
+
+    assert await reads(NOW) == 20_000
+    assert await reads(NOW + 60) == 0
+    await store.removals.withdraw(shops[7], VisitorId("v"), Millis((NOW + 60) * 1000))
+    assert [await reads(NOW + seconds) for seconds in (120, 180, 359, 360, 420)] == [2, 0, 0, 2, 0]
+    assert not database.exists(store.keys.rewrite(shops[7]))
+    assert eventually(lambda: not database.info("persistence")["aof_rewrite_in_progress"])
+    await store.client.close()
+
+
+async def test_an_erasure_that_was_cut_off_stays_due_until_it_is_a_minute_old(store_url: str, database: redis.Redis) -> None:
+    store = made(store_url)
+    await link(store)
+    assert store.repair.due([SHOP], Millis(NOW * 1000), ours=True) == [SHOP]
+    database.acl_setuser("default", enabled=True, commands=["-zrem"])
+    with pytest.raises(StoreUnavailable):
+        await store.removals.erase(SHOP, EMAIL, Millis(NOW * 1000))
+    database.acl_setuser("default", enabled=True, commands=["+zrem"])
+    completed = []
+    for seconds in (1, 59, 60, 61, 62):
+        now = Millis((NOW + seconds) * 1000)
+        completed.append(await store.repair.run(store.repair.due([SHOP], now, ours=False), now))
+    assert completed == [0, 0, 1, 0, 0]
+    await store.client.close()
+
+
+async def test_a_shop_that_could_not_be_read_is_due_again(store_url: str, database: redis.Redis) -> None:
+    store, now = made(store_url), Millis(NOW * 1000)
+    database.acl_setuser("default", enabled=True, commands=["-zrange"])
+    with pytest.raises(StoreUnavailable):
+        await store.repair.run(store.repair.due([SHOP], now, ours=True), now)
+    database.acl_setuser("default", enabled=True, commands=["+zrange"])
+    assert store.repair.due([SHOP], now, ours=True) == [SHOP]
+    await store.client.close()
+
+
+async def test_the_sweep_finds_the_notes_of_a_worker_that_ended(store_url: str) -> None:
+    ended, other, now = made(store_url), made(store_url), Millis(NOW * 1000)
+    assert other.repair.due([SHOP], now, ours=True) == [SHOP]
+    await ended.removals.withdraw(SHOP, VisitorId("v"), now)
+    assert other.repair.due([SHOP], now, ours=True) == []
+    await other.sweep.round([SHOP], lambda: now)
+    assert other.repair.due([SHOP], now, ours=True) == [SHOP]
+    for store in (ended, other):
+        await store.client.close()
+
+
+async def test_a_probe_for_each_server_shows_which_shops_are_away(store_url: str, database: redis.Redis) -> None:
+    store, shops = made(store_url), [ShopId(f"shop-{number}") for number in range(10_000)]
+    database.config_resetstat()
+    assert await store.away(shops) == []
+    assert database.info("commandstats")["cmdstat_set"]["calls"] == 1
+    await store.client.close()
+
+
+class TwoShards:
+    """One that lost a connection and answers again, and one that is away."""
+
+    def __init__(self) -> None:
+        self.healthy, self.away = (Node(f"unix:///{name}.sock", 0.5, 0, lambda _seconds, _outcome: None) for name in ("healthy", "away"))
+        for _ in range(FAILURES_TO_OPEN):
+            self.away.breaker.failed()
+        self.sent = 0
+
+    async def submit(self, unit: Sequence[Command]) -> list[Reply]:
+        self.sent += 1
+        if self.sent == 1:
+            raise StoreUnavailable
+        return ["value" for _ in unit]
+
+    def nodes(self) -> list[Node]:
+        return [self.healthy, self.away]
+
+    def server_of(self, key: str) -> Node:
+        return {"healthy": self.healthy, "away": self.away}[key]
+
+
+async def test_a_lost_read_is_sent_again_while_another_shard_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    client, shards = StoreClient("unix:///nonexistent/identity.sock", 5.0), TwoShards()
+    monkeypatch.setattr(client, "_topology", shards)
+    assert client.open
+    assert await client.run(read("GET", "healthy")) == ["value"]
+    shards.sent = 0
+    with pytest.raises(StoreUnavailable):
+        await client.run(read("GET", "away"))
+    assert shards.sent == 1

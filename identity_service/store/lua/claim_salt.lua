@@ -1,9 +1,9 @@
 #!lua
--- Purpose: the one salt of a shop's window, made by whoever comes first; that the append-only file holds it is noted for when it has ended.
+-- Purpose: return the one salt of a shop's window. The first caller makes it, and notes when the append-only file must forget it.
 -- Uses     rewrite
 -- KEYS[1]  salt (string)   KEYS[2]  rewrite (hash)
 -- ARGV[1]  proposed salt, base64url
--- ARGV[2]  life in seconds   ARGV[3]  when it will have ended, s
+-- ARGV[2]  life, s   ARGV[3]  its end, s since 1970
 -- Touches  two keys
 -- Returns  the salt in force
 local salt = redis.call('GET', KEYS[1])

@@ -1,7 +1,7 @@
 #!lua
--- Purpose: move: write a key whole, with its expiry, unless it is there.
+-- Purpose: for a move, write a whole key with its expiry, unless the key exists.
 -- KEYS[1]  key
--- ARGV[1]  expiry, ms since 1970, or -1   ARGV[2]  SET, HSET, RPUSH, SADD or ZADD   ARGV[3...]  what follows the key in that command
+-- ARGV[1]  expiry, ms since 1970, or -1   ARGV[2]  SET, HSET, RPUSH, SADD or ZADD   ARGV[3...]  arguments of that command after the key
 -- Touches  all elements of one key
 -- Returns  nothing
 if redis.call('EXISTS', KEYS[1]) == 1 then return end

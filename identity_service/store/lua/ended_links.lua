@@ -1,8 +1,8 @@
 #!lua flags=no-writes
--- Purpose: which links of a handle have ended?
+-- Purpose: find the links of a handle that have ended.
 -- Uses     links
 -- KEYS[1]  links (hash)
--- ARGV[1]  time, s   ARGV[2]  most of them
+-- ARGV[1]  time, s   ARGV[2]  highest number to return
 -- Touches  all links of the handle
 -- Returns  pairs of visitor and link
 local ended, stored = {}, redis.call('HGETALL', KEYS[1])

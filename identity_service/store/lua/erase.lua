@@ -1,12 +1,13 @@
 #!lua flags=allow-oom
--- Purpose: erase, for one visitor that a handle names: it goes whole where this handle alone holds it by proof, else it loses the link.
+-- Purpose: the part of an erasure by a handle for one visitor. If this handle alone holds the visitor by proof, the visitor is removed.
+--          Otherwise only the link is removed.
 -- Uses     marks, links, sales, removals, removal, rewrite
--- KEYS[1]  rewrite (hash)   KEYS[2...]  as of held_of; the handle is the first
+-- KEYS[1]  rewrite (hash)   KEYS[2...]  as in held_of; the handle is the first
 -- ARGV[1]  visitor   ARGV[2]  time of the erasure, ms   ARGV[3]  life of the mark, s
--- ARGV[4]  1: it reaches visitors that the handle holds without proof, and nobody by proof, too; else empty
+-- ARGV[4]  1: also remove visitors that the handle holds without proof, if no handle holds them by proof; else empty
 -- ARGV[5]  digest for the list of removals, or empty   ARGV[6]  number of handles   ARGV[7...]  names of handles, then digests of sales
 -- Touches  all handles and sales of the visitor
--- Returns  {done, 1 where a record went, links, events}, {stands} for a link made later, or {otherwise} as of withdraw
+-- Returns  {done, 1 if a record was removed, links, events}, {stands} if the link is newer than the erasure, or {otherwise} as in withdraw
 local last = 6 + tonumber(ARGV[6])
 local name, held = ARGV[7], held_of({unpack(KEYS, 2)}, ARGV[1], {unpack(ARGV, 7, last)}, {unpack(ARGV, last + 1)})
 local links, erased_at = held.handles[name], tonumber(ARGV[2])

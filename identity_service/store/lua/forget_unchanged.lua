@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- Purpose: forget entries that are dealt with, unless a newer value has taken their place.
--- KEYS[1]  rewrite (hash time -> count), or links of which some have ended (hash)
--- ARGV     pairs of field and value as read
+-- Purpose: remove fields, unless their values have changed since the caller read them.
+-- KEYS[1]  rewrite (hash, time -> count), or links (hash)
+-- ARGV     pairs of field and value
 -- Touches  the fields given
 -- Returns  nothing
 for i = 1, #ARGV, 2 do

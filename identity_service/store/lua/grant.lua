@@ -1,9 +1,9 @@
 #!lua
--- Purpose: write a grant into a visitor's record, unless something newer stands against it, with the receipt that proves it. Its links end
---          with the record; where the grant refuses them they go.
+-- Purpose: write a grant into a visitor's record, unless a newer choice is stored, and keep the receipt that proves it. The links get the
+--          record's new end. If the grant refuses links, they are removed.
 -- Uses     marks, links, receipts, rewrite
--- KEYS[1]  record (hash)   KEYS[2]  gone (string, as of parts/marks)   KEYS[3]  earlier receipts (list)   KEYS[4]  events   KEYS[5]  piece of receipts (list)
--- KEYS[6]  rewrite (hash)   KEYS[7...]  links of each handle that the visitor points to
+-- KEYS[1]  record (hash)   KEYS[2]  gone (string, as in parts/marks)   KEYS[3]  earlier receipts (list)
+-- KEYS[4]  events   KEYS[5]  piece of receipts (list)   KEYS[6]  rewrite (hash)   KEYS[7...]  links of each handle that the visitor points to
 -- ARGV[1]  now, s          ARGV[2]  record expires, s   ARGV[3]  granted at, ms
 -- ARGV[4]  source          ARGV[5]  linking: granted, refused or empty   ARGV[6]  policy version or empty
 -- ARGV[7]  sale/share opt-out: 1 or empty               ARGV[8], ARGV[9]  GPC and DNT seen at, ms, or empty
@@ -11,8 +11,8 @@
 -- ARGV[13] first characters of the signal's digest, or empty   ARGV[14] end of events, s
 -- ARGV[15] receipt         ARGV[16] its life, s         ARGV[17] visitor   ARGV[18...] names of the handles
 -- Touches  all handles of the visitor
--- Returns  {granted}, {gone} (withdrawn after the grant), {older} (a newer grant is stored, and it is the person's), when only the receipt
---          of the choice is kept, or {otherwise, names} where the visitor points to other handles
+-- Returns  {granted}; {gone} if the visitor withdrew after the grant, or {older} if a newer grant of the person is stored: then only the
+--          receipt is kept; or {otherwise, names} if the visitor points to other handles
 local links, names = declared_links(KEYS[1], {unpack(ARGV, 18)}, {unpack(KEYS, 7)})
 if not links then return {'otherwise', names} end
 keep_receipt(KEYS[5], ARGV[15], ARGV[16])

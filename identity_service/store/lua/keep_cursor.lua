@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- Purpose: remember how far the sweep has come on a server, also when memory is full: what it takes away makes room.
+-- Purpose: remember where the sweep of a server continues. It also works when memory is full, because the sweep makes room.
 -- KEYS[1]  sweep (hash: server -> cursor of SCAN)
--- ARGV[1]  server   ARGV[2]  cursor   ARGV[3]  life in seconds
+-- ARGV[1]  server   ARGV[2]  cursor   ARGV[3]  life, s
 -- Touches  one field
 -- Returns  nothing
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])

@@ -1,11 +1,11 @@
 #!lua
--- Purpose: link a visitor to a handle, in place of those who give way.
+-- Purpose: link a visitor to a handle. Links that have to give way are removed in the same step.
 -- Uses     marks, links, room
 -- KEYS[1]  links (hash)   KEYS[2]  record (hash)   KEYS[3]  gone (string)
--- KEYS[4...]  of each that gives way: the record of a visitor, or the links of a handle
--- ARGV     as of asked_link; then who gives way, as an earlier call was told, three texts each
--- Touches  all links of the handle and all pointers of the visitor where either is full; 33 that give way
--- Returns  {ok}, or what obstacle returns, when nothing is written
+-- KEYS[4...]  for each link that gives way: the record of its visitor, or the links of its handle
+-- ARGV     as in asked_link; then the links that give way, as an earlier call returned them, three texts each
+-- Touches  all links of the handle or all pointers of the visitor if it is full; 33 links that give way
+-- Returns  {ok}, or the answer of obstacle: then nothing is written
 local new, given = asked_link(ARGV, 1)
 local at = {links = KEYS[1], record = KEYS[2], gone = KEYS[3]}
 local answer = obstacle(at, new, given)

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Purpose: note an erasure that is about to begin, also when memory is full: repair goes on with one that was cut off.
+-- Purpose: note an erasure before it begins, also when memory is full. Repair completes one that was cut off.
 -- KEYS[1]  erasures under way (sorted set, score = time in ms)
 -- ARGV[1]  time, ms   ARGV[2]  note
 -- Touches  one element

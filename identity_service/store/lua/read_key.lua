@@ -1,8 +1,8 @@
 #!lua flags=no-writes
--- Purpose: move: read a key whole.
+-- Purpose: for a move, read a whole key.
 -- KEYS[1]  key
 -- Touches  all elements of one key
--- Returns  {type (none for no key), expiry in ms since 1970 or -1, value: text, elements, or names and values by turns}
+-- Returns  {type, none if there is no key; expiry, ms since 1970, or -1; value: a text, elements, or alternating names and values}
 local kind = redis.call('TYPE', KEYS[1]).ok
 local expiry = redis.call('PEXPIRETIME', KEYS[1])
 local value = false

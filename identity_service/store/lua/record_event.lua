@@ -1,17 +1,17 @@
 #!lua
--- Purpose: keep an event under its visitor, unless the visitor is gone; a click without labels takes those of the newest results that
+-- Purpose: keep an event of a visitor, unless the visitor is gone. A click without labels takes the labels of the newest results that
 --          showed its product.
 -- Uses     marks, visitors
--- KEYS[1]  record (hash)   KEYS[2]  gone (string)   KEYS[3]  events (list of texts as of store/events, newest first)
--- ARGV[1..5]  as of keep_event   ARGV[6]  the visitor as assumed; empty: unchecked
--- ARGV[7...]  of a click without labels: newest results to look through, product, what stands before the labels, api or empty, what follows
--- Touches  all events of the visitor where a click has no labels
--- Returns  {kept, labels found, or their numbers}, {gone}, or {otherwise} where the visitor is not as assumed
+-- KEYS[1]  record (hash)   KEYS[2]  gone (string)   KEYS[3]  events (list of texts as in store/events, newest first)
+-- ARGV[1..5]  as in keep_event   ARGV[6]  the assumed visitor, or empty for no check
+-- ARGV[7...]  for a click without labels: number of newest results to read, product, text before the labels, api or empty, text after it
+-- Touches  all events of the visitor if a click has no labels
+-- Returns  {kept, labels or their numbers}, {gone}, or {otherwise} if the visitor differs from the assumed one
 local same, known, gone = as_assumed(KEYS[1], KEYS[2], ARGV[6])
 if not same then return {'otherwise'} end
 if gone then return {'gone'} end
 
--- IDs that are integers are compared as they are written: as numbers the long ones lose digits.
+-- Integer IDs are compared as text, because long ones would lose digits as numbers.
 local function shows(stored, products, product)
   for _, shown in ipairs(products) do
     if shown == product then return true end
@@ -22,10 +22,10 @@ local function shows(stored, products, product)
   end
 end
 
-local RESULTS = string.byte('r') -- looked at before anything is decoded: a caller may have made every event long
+local RESULTS = string.byte('r') -- checked before decoding, because a caller may have made every event long
 local AT_ONCE = 20
 local function labels_for(product, most)
-  local plain, left = not string.find(product, '[%c"\\]'), most -- as it stands in JSON
+  local plain, left = not string.find(product, '[%c"\\]'), most -- JSON writes such a text unchanged
   for first = 0, redis.call('LLEN', KEYS[3]) - 1, AT_ONCE do
     for _, stored in ipairs(redis.call('LRANGE', KEYS[3], first, first + AT_ONCE - 1)) do
       if string.byte(stored) == RESULTS then
@@ -43,8 +43,8 @@ end
 local event, labels, api = ARGV[1], nil, nil
 if ARGV[7] then labels, api = labels_for(ARGV[8], tonumber(ARGV[7])) end
 if labels then
-  local told = cjson.encode(labels[2] and labels or labels[1])
-  event = ARGV[9] .. ',' .. told .. ',' .. (ARGV[10] ~= '' and ARGV[10] or cjson.encode(api or cjson.null)) .. ARGV[11]
+  local text = cjson.encode(labels[2] and labels or labels[1])
+  event = ARGV[9] .. ',' .. text .. ',' .. (ARGV[10] ~= '' and ARGV[10] or cjson.encode(api or cjson.null)) .. ARGV[11]
 end
 keep_event(known and KEYS[1], KEYS[3], {event, unpack(ARGV, 2, 5)})
 return {'kept', unpack(labels or {})}

@@ -1,20 +1,20 @@
 #!lua flags=allow-oom
--- Purpose: remember that a visitor refused links to emails, also without a grant, with the receipt that proves it; its links go.
+-- Purpose: remember that a visitor refused links, also without a grant, remove its links, and keep the receipt that proves the refusal.
 -- Uses     marks, links, receipts, rewrite
--- KEYS[1]  record (hash)   KEYS[2]  gone (string)   KEYS[3]  earlier receipts (list)   KEYS[4]  piece of receipts (list)   KEYS[5]  rewrite (hash)
--- KEYS[6...]  links of each handle that the visitor points to
+-- KEYS[1]  record (hash)   KEYS[2]  gone (string)   KEYS[3]  earlier receipts (list)   KEYS[4]  piece of receipts (list)
+-- KEYS[5]  rewrite (hash)   KEYS[6...]  links of each handle that the visitor points to
 -- ARGV[1]  visitor   ARGV[2]  kind of a new record   ARGV[3]  now, s   ARGV[4]  expiry of a new record, s
--- ARGV[5]  receipt ID, or empty where the refusal is known already   ARGV[6]  receipt key   ARGV[7]  receipt   ARGV[8]  its life, s
+-- ARGV[5]  receipt ID, or empty if the refusal is known already   ARGV[6]  receipt key   ARGV[7]  receipt   ARGV[8]  its life, s
 -- ARGV[9...]  names of the handles
 -- Touches  all handles of the visitor
--- Returns  {done}, {gone}, when only the receipt is kept, or {otherwise, names} where the visitor points to others
+-- Returns  {done}; {gone}: then only the receipt is kept; or {otherwise, names} if the visitor points to other handles
 local links, names = declared_links(KEYS[1], {unpack(ARGV, 9)}, {unpack(KEYS, 6)})
 if not links then return {'otherwise', names} end
 if ARGV[5] ~= '' then keep_receipt(KEYS[4], ARGV[7], ARGV[8]) end
 local mark = redis.call('GET', KEYS[2])
 if mark and not yields(mark) then return {'gone'} end
 if redis.call('EXISTS', KEYS[1]) == 0 then
-  if tonumber(ARGV[4]) <= tonumber(ARGV[3]) then return {'done'} end -- an ID that has ended, which nothing is kept of
+  if tonumber(ARGV[4]) <= tonumber(ARGV[3]) then return {'done'} end -- nothing is kept of an ID that has ended
   redis.call('HSET', KEYS[1], 'k', ARGV[2], 'f', ARGV[3], 'l', ARGV[3], 'x', ARGV[4])
   redis.call('EXPIRE', KEYS[1], tonumber(ARGV[4]) - tonumber(ARGV[3]))
 end

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Purpose: erase: take a handle out of sales that name it; the orders and their visitors stay.
+-- Purpose: the part of an erasure by a handle for its sales: they name the handle no longer. Orders and their visitors stay.
 -- Uses     rewrite, sales
 -- KEYS[1]  links of the handle (hash)   KEYS[2]  rewrite (hash)   KEYS[3...]  sales (strings)
 -- ARGV[1]  handle's name   ARGV[2]  time of the erasure, s   ARGV[3...]  digests of the sales

@@ -1,9 +1,9 @@
 #!lua
--- Purpose: remember when a shop's products were last seen in clicks and sales, the newest ones up to a cap. What only public keys showed
---          scores below zero and gives way first; what a private key ever showed stays above.
+-- Purpose: remember when products of a shop were last seen in clicks and sales, up to a cap. Products that only public keys showed score
+--          below zero, and are dropped first. A product that a private key ever showed stays above zero.
 -- KEYS[1]  products (sorted set: type, i for an integer or s for text, and ID)
--- ARGV[1]  most products   ARGV[2]  life in seconds   ARGV[3]  how far below its time the score is of what only public keys showed
--- ARGV[4...]  of each: type and ID, time in s, 1 where a private key showed it or empty
+-- ARGV[1]  most products   ARGV[2]  life, s   ARGV[3]  subtracted from the time of a product that only public keys showed
+-- ARGV[4...]  for each: type and ID; time, s; 1 if a private key showed it, or empty
 -- Touches  the products given
 -- Returns  nothing
 for i = 4, #ARGV, 3 do

@@ -1,21 +1,23 @@
 #!lua
--- Purpose: a sale, once for each ID: the sale itself, its place in the shop's list, the lists by which a withdrawal and an erasure find
---          it, its event and its links. What a public key said of a sale is taken back where a private key says it now.
+-- Purpose: write a sale, once for each ID: the sale itself, its entry in the shop's list, its entries in the lists by which a withdrawal
+--          and an erasure find it, its event and its links. A private key's sale replaces a public key's of the same ID.
 -- Uses     marks, links, room, visitors, sales, orders
--- KEYS[1]  sale (string)   KEYS[2]  orders (sorted set of digests)   of a sale with a visitor: its record, gone, sales and events
--- KEYS     then, of a sale that takes the place of another: record, sales and events of that one's visitor, links of its handles
--- KEYS     then of each sale that leaves a full list: itself, and of whom it names: sales of the visitor, links of email and customer
--- KEYS     then of each handle that came with it: links, and as of link for each that gives way
--- ARGV     groups of texts, each behind its number: 1. life of the sale in seconds, the sale   2. the listing: time in s with fractions,
---          digest, most orders, life in s   3. of the lists: digest, time in s, proof as of a link, how often it was told which sales
---          have to leave, life in s, most sales   4. the visitor as assumed, or none   5. the event, as of keep_event, or none   6. none, or of the sale whose place it takes:
---          time in s, visitor or empty, number and forms of its event, names of its handles   7. of each sale that leaves: digest, and
---          visitor, email and customer, empty where it names none   then of each handle: 1 where the sale names it or empty, and how it is
---          to be linked, as of link, or nothing
--- Touches  as of link for each handle; the heads of 3 sales that leave, and 16 elements of each full list; all events of the visitor of a sale whose place it takes
--- Returns  {sold}, or why not, when nothing is written: {known}: there is a sale, and it is not the one to take the place of; {otherwise},
---          where the visitor is not as assumed; {gone}; {leaves, digests of the sales that have to leave}; {full}, when the visitor has
---          too many sales; {of a handle, its place from 1 on, full}, when that has; {of a handle, its place, obstacle, what obstacle returns}
+-- KEYS[1]  sale (string)   KEYS[2]  orders (sorted set of digests)   if the sale has a visitor: its record, gone, sales and events
+-- KEYS     then, for a replaced sale: record, sales and events of its visitor, links of its handles
+-- KEYS     then, for each sale that leaves a full list: the sale; for those it names, sales of the visitor, links of email and customer
+-- KEYS     then, for each handle of the sale: its links, and as in link for each link that gives way
+-- ARGV     groups of texts, each after its number of texts:
+--          1. life of the sale, s; the sale   2. for the shop's list: time, s with fractions; digest; most orders; life, s
+--          3. for the other lists: digest; time, s; proof as of a link; number of earlier attempts; life, s; most sales
+--          4. the assumed visitor, or nothing   5. the event, as in keep_event, or nothing
+--          6. nothing, or of the replaced sale: time, s; visitor or empty; number of its event's forms, and the forms; names of its handles
+--          7. for each sale that leaves: digest, visitor, email and customer, each empty if it names none
+--          then for each handle: 1 if the sale names it or empty; the link, as in link, or nothing
+-- Touches  as link, for each handle; all elements of each full list, and the heads of 3 sales that leave; all events of the visitor of a
+--          replaced sale
+-- Returns  {sold}; or, when nothing is written: {known} if a sale has the ID and is not the one to replace; {otherwise} if the visitor
+--          differs from the assumed one; {gone}; {leaves, digests of sales that have to leave}; {full} if the visitor's list is full;
+--          {of a handle, its place from 1 on, full} if its list is full; {of a handle, its place, obstacle, the answer of obstacle}
 local position, next_key = 0, 3
 local function next_group()
   local size = tonumber(ARGV[position + 1])
@@ -27,7 +29,7 @@ local function next_keys(count)
   return unpack(KEYS, next_key - count, next_key - 1)
 end
 local sale, listing, index, assumed, event, former = next_group(), next_group(), next_group(), next_group(), next_group(), next_group()
-local new = {digest = index[1], time = tonumber(index[2]), proof = index[3], told = tonumber(index[4]), life = tonumber(index[5])}
+local new = {digest = index[1], time = tonumber(index[2]), proof = index[3], attempts = tonumber(index[4]), life = tonumber(index[5])}
 new.most, new.sizes = tonumber(index[6]), {}
 
 local stored = read_sale(KEYS[1])
@@ -44,7 +46,8 @@ local earlier, of_earlier = {}, {}
 if former[2] and former[2] ~= '' then earlier.record, earlier.sales, earlier.events = next_keys(3) end
 local events = {unpack(former, 4, 3 + (former[3] or 0))}
 for i = 4 + #events, #former do of_earlier[#of_earlier + 1] = {name = former[i], links = next_keys(1)} end
-local leaving, needed = those_leaving(next_group(), next_keys), {}
+local leaving, needed = nil, {}
+leaving, new.leaves = those_leaving(next_group(), next_keys)
 if visitor and not room_in(visitor.sales, new, leaving, needed) then return {'full'} end
 local handles = {}
 while next_key <= #KEYS do
@@ -56,7 +59,7 @@ while next_key <= #KEYS do
   end
   if #asked > 1 then
     one.new, one.given = asked_link(asked, 2)
-    one.record, visitor.linked = visitor.record, true -- a link tells when the visitor was last seen, too
+    one.record, visitor.linked = visitor.record, true -- a link writes when the visitor was last seen, too
     local answer = obstacle(one, one.new, one.given)
     if answer then return {'of a handle', #handles + 1, 'obstacle', unpack(answer)} end
     one.keys = {next_keys(#one.given / 3)}

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- Purpose: note that a visitor came, and an opt-out that came with it, also when memory is full; never makes a record.
+-- Purpose: write when a visitor was last seen, and an opt-out of the same call, also when memory is full. It never makes a record.
 -- KEYS[1]  record (hash)
 -- ARGV[1]  now, s   ARGV[2]  sale/share opt-out: 1 or empty   ARGV[3], ARGV[4]  GPC and DNT seen at, ms, or empty
 -- Touches  four fields
--- Returns  1, or 0 where there is no record
+-- Returns  1, or 0 if there is no record
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 redis.call('HSET', KEYS[1], 'l', ARGV[1])
 if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'w', ARGV[2]) end

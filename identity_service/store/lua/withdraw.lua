@@ -1,13 +1,14 @@
 #!lua flags=allow-oom
--- Purpose: withdraw or erase a visitor: everything that it holds goes, and a mark stays; with the receipt that proves why.
+-- Purpose: withdraw or erase a visitor: remove everything that it holds, leave a mark, and keep the receipt that proves why.
 -- Uses     marks, links, sales, receipts, removals, removal, rewrite
--- KEYS[1]  rewrite (hash)   KEYS[2]  piece of receipts (list)   KEYS[3...]  as of held_of
+-- KEYS[1]  rewrite (hash)   KEYS[2]  piece of receipts (list)   KEYS[3...]  as in held_of
 -- ARGV[1]  visitor   ARGV[2]  time, ms   ARGV[3]  life of the mark, s   ARGV[4]  receipt, or empty   ARGV[5]  its life, s
--- ARGV[6]  now: in any case   unless newer: where no newer mark or grant stands
--- ARGV[7]  minute of the refusal cookie, or empty, as of awaited_with
--- ARGV[8]  digest for the list of removals, or empty   ARGV[9]  number of handles   ARGV[10...]  names of handles, then digests of sales
+-- ARGV[6]  now: in any case   unless newer: only if no newer mark or grant is stored
+-- ARGV[7]  minute of the refusal cookie, or empty, as in awaited_with   ARGV[8]  digest for the list of removals, or empty
+-- ARGV[9]  number of handles   ARGV[10...]  names of handles, then digests of sales
 -- Touches  all handles and sales of the visitor
--- Returns  {done, 1 where there was a record, links, events}, {stands}, or {otherwise} where more is held than was declared
+-- Returns  {done, 1 if there was a record, links, events}, {stands} if something newer is stored, or {otherwise} if the visitor holds more
+--          than the caller declared
 local last = 9 + tonumber(ARGV[9])
 local held = held_of({unpack(KEYS, 3)}, ARGV[1], {unpack(ARGV, 10, last)}, {unpack(ARGV, last + 1)})
 local withdrawn_at, stood = tonumber(ARGV[2]), {marked = redis.call('GET', held.gone), removed_as = ARGV[8]}

@@ -1,1 +1,1 @@
-"""The client: one connection a server, many calls in one write, Sentinel and Cluster behind one face."""
+"""The client: one connection per server, many calls in one write, and one interface for one server, Sentinel and Cluster."""

@@ -1,7 +1,7 @@
-"""The one way to the store: units of commands in, replies out, every failure a StoreUnavailable.
+"""All calls to the store: a unit of commands gets its replies, and every failure is a StoreUnavailable.
 
-Timeouts are short. A read whose connection broke is sent once more, a write never: after a lost write nobody knows whether it happened, so
-the caller hears 503 and repeats a call that is safe to repeat. While the breaker of a server is open, calls that need it fail at once.
+Timeouts are short. A read whose connection broke is sent once more. A write is not, because it may have happened: the caller gets 503, and
+repeats the call, which is safe. While the breaker of a server is open, calls that need the server fail at once.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from identity_service.store.redis.topology import Sentinels, Single, Topology
 
 
 class StoreClient:
-    """`url`: as in `settings.store_url`. `timeout`: seconds. `replicas`: how many must have a write before it counts as done. Use it
+    """`url`: as in `settings.store_url`. `timeout`: seconds. `replicas`: how many must have a write before it is acknowledged. Use it
     inside one event loop and close it there."""
 
     def __init__(self, url: str, timeout: float, *, replicas: int = 0, observe: Observe = lambda _seconds, _outcome: None) -> None:
@@ -33,7 +33,7 @@ class StoreClient:
         return any(node.breaker.open for node in self._topology.nodes())
 
     async def run(self, *unit: Command) -> list[Reply]:
-        """Replies in the order of the commands. Raises StoreUnavailable; for writes that means: perhaps done, perhaps not."""
+        """Returns the replies in the order of the commands. Raises StoreUnavailable; then a write may have happened or not."""
         if not unit:
             return []
         if self.refused:
@@ -42,8 +42,8 @@ class StoreClient:
         try:
             replies = await self._topology.submit(unit)
         except StoreUnavailable:
-            slow = time.monotonic() - began > self._timeout / 2
-            if slow or self.open or not only_reads(unit):
+            slow, server = time.monotonic() - began > self._timeout / 2, self.server_of(unit[0].key)
+            if slow or server is None or server.breaker.open or not only_reads(unit):
                 raise
             replies = await self._topology.submit(unit)
         for reply in replies:
@@ -52,33 +52,37 @@ class StoreClient:
         return replies
 
     async def read_many(self, commands: Sequence[Command]) -> list[Reply]:
-        """For reads that may be thousands: in several pipelines, so that nobody else waits behind them for long."""
+        """For thousands of reads. It sends several pipelines, so that other calls do not wait long."""
         if len(commands) <= MOST_COMMANDS:
             return await self.run(*commands)
         chunks = [commands[start : start + MOST_COMMANDS] for start in range(0, len(commands), MOST_COMMANDS)]
         return [reply for replies in await asyncio.gather(*(self.run(*chunk) for chunk in chunks)) for reply in replies]
 
     def refuse(self, reason: str) -> None:
-        """The store proved not to be this service's: from now on every call raises StoreUnavailable. `refused` keeps the reason."""
+        """Makes every later call raise StoreUnavailable, because the store is not this service's. `refused` keeps the reason."""
         self.refused = reason
 
     async def primaries(self) -> list[Node]:
         """Raises StoreUnavailable."""
         return await self._topology.primaries()
 
+    def server_of(self, key: str) -> Node | None:
+        """The primary that gets the key's commands. None while no primary is known to hold it."""
+        return self._topology.server_of(key)
+
     async def shard_of(self, key: str) -> list[Node]:
-        """The servers that hold the key, the primary first. Raises StoreUnavailable."""
+        """The servers that hold the key, its primary first. Raises StoreUnavailable."""
         return await self._topology.shard_of(key)
 
     async def drain(self) -> None:
-        """Returns once everything submitted so far has been answered."""
+        """Returns once everything submitted so far is answered."""
         for node in self._topology.nodes():
             await node.drain()
 
     async def close(self) -> None:
         await self.drain()
         await self._topology.close()
-        await asyncio.sleep(0)  # sockets are closed in the loop's next turn
+        await asyncio.sleep(0)  # the loop closes sockets in its next turn
 
 
 def _topology(url: str, timeout: float, replicas: int, observe: Observe) -> Topology:

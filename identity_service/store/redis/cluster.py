@@ -1,8 +1,8 @@
 """A cluster: each of 16,384 slots has a primary, which may change at any time (Redis Cluster specification).
 
-A unit is about one shop, and so about one slot. A server that does not hold a slot says who does (MOVED), or who will (ASK); neither has
-done anything, so that the command is sent on. Each server has connections and a breaker of its own: one that is dead stalls nobody who
-does not need it.
+A unit concerns one shop, and so one slot. A server that does not hold the slot names the server that does (MOVED), or that will (ASK). It
+has not run the command, which is sent to that server. Each server has its own connections and breaker, so that a dead one delays only calls
+that need it.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from identity_service.store.redis.topology import MakeNode, Watch
 
 MOST_REDIRECTS = 16
 PAUSE = 0.02
-"""Seconds before a command on keys that are just being moved (TRYAGAIN) is sent again."""
+"""Seconds before a command is sent again because its keys are being moved (TRYAGAIN)."""
 
 
 class Cluster:
-    """`timeout`: seconds in which a command must have found its server."""
+    """`timeout`: seconds within which a command must find its server."""
 
     def __init__(self, address: StoreAddress, make_node: MakeNode, timeout: float) -> None:
         self._address = address
@@ -37,15 +37,18 @@ class Cluster:
     async def submit(self, unit: Sequence[Command]) -> list[Reply]:
         self._watch.begin()
         if not self._owners:
-            await self._watch.looked()
+            await self._watch.look_now()
         return await self._at(slot_of(unit[0].key), unit)
 
     async def primaries(self) -> list[Node]:
-        await self._watch.looked()
+        await self._watch.look_now()
         return list(dict.fromkeys(self._owners.values()))
 
+    def server_of(self, key: str) -> Node | None:
+        return self._owners.get(slot_of(key))
+
     async def shard_of(self, key: str) -> list[Node]:
-        primaries, owner = await self.primaries(), self._owners.get(slot_of(key))
+        primaries, owner = await self.primaries(), self.server_of(key)
         if owner not in primaries:
             raise StoreUnavailable
         return [owner, *(self._node(url) for url in sorted(self._followers.get(owner, ())))]
@@ -70,15 +73,15 @@ class Cluster:
         return replies
 
     async def _sent_on(self, slot: int, owner: Node, command: Command, error: ReplyError) -> Reply:
-        """The command's reply from whoever holds its keys, or the error that remains."""
+        """Returns the command's reply from the server that holds its keys, or the last error."""
         until = asyncio.get_running_loop().time() + self._timeout
         for _ in range(MOST_REDIRECTS):
             if error.code == "MOVED":
                 self._stale = True
-                owner = self._owners[slot] = self._told(error, owner)
+                owner = self._owners[slot] = self._named_in(error, owner)
                 [reply] = await owner.submit([command])
             elif error.code == "ASK":
-                _, reply = await self._told(error, owner).submit([read("ASKING"), command.with_source()])
+                _, reply = await self._named_in(error, owner).submit([read("ASKING"), command.with_source()])
             elif error.code == "TRYAGAIN":
                 await asyncio.sleep(PAUSE)
                 [reply] = await owner.submit([command])
@@ -90,8 +93,8 @@ class Cluster:
             error = reply
         return error
 
-    def _told(self, error: ReplyError, by: Node) -> Node:
-        """From `MOVED 3999 127.0.0.1:6381`; without a host it is the one that answered."""
+    def _named_in(self, error: ReplyError, by: Node) -> Node:
+        """The server in an error such as `MOVED 3999 127.0.0.1:6381`. Without a host, it is on the host of the server that answered."""
         host, _, port = str(error).split(" ")[2].rpartition(":")
         return self._node(self._url(host, int(port), by))
 
@@ -105,7 +108,7 @@ class Cluster:
         return node
 
     async def _look(self) -> None:
-        """Asks all servers at once and believes the first that answers; what is wrong in it, MOVED will tell."""
+        """Asks all servers at once and takes the first answer. MOVED corrects what is wrong in it."""
         if self._owners and not self._stale and not any(node.breaker.failing for node in self.nodes()):
             return
         asked = [asyncio.ensure_future(self._slots(node)) for node in self._nodes.values()]
@@ -126,12 +129,12 @@ class Cluster:
         [slots] = await node.run(read("CLUSTER", "SLOTS"))
         return node, slots
 
-    def _take(self, told_by: Node, ranges: Sequence[Sequence[Reply]]) -> None:
+    def _take(self, answering: Node, ranges: Sequence[Sequence[Reply]]) -> None:
         owners, followers = {}, dict[Node, set[str]]()
         for first, last, primary, *others in ranges:
-            owner = self._node(self._url(primary[0], primary[1], told_by))
+            owner = self._node(self._url(primary[0], primary[1], answering))
             owners.update(dict.fromkeys(range(first, last + 1), owner))
-            followers.setdefault(owner, set()).update(self._url(other[0], other[1], told_by) for other in others)
+            followers.setdefault(owner, set()).update(self._url(other[0], other[1], answering) for other in others)
         self._owners, self._followers = owners, followers
 
 

@@ -1,10 +1,10 @@
 """Commands, units of them, and the Lua scripts that some of them run.
 
-A unit is a list of commands that belong together, about keys of one shop or of the store, which share a slot. It is never split, and its
-commands reach the store in their order, except that scripts that a server has lost run after the unit's other commands.
+A unit is a list of commands about keys of one shop, or of the store, which share a slot. It is never split. Its commands run in their
+order, except for scripts that a server has lost: they run after the other commands.
 
-A script is a file in `lua/`. Its header states purpose, KEYS, ARGV with units, the most elements that it touches, and what comes back. A
-header's line `Uses` names files of `lua/parts/`, whose local functions stand in front of the script.
+A script is a file in `lua/`. Its header states its purpose, KEYS, ARGV with units, the most elements that it touches, and its answer. The
+line `Uses` of a header names files of `lua/parts/`, whose local functions are put before the script.
 """
 
 import hashlib
@@ -21,9 +21,9 @@ from msgspec import Struct
 DIRECTORY = Path(__file__).parent.parent / "lua"
 USES = re.compile(r"^-- Uses +(.+)$", re.MULTILINE)
 Reply = Any
-"""What the store answers to one command: text, number, list, dict, None, or a ReplyError in its place."""
+"""The answer to one command: text, number, list, dict, None, or a ReplyError."""
 MOST_COMMANDS = 512
-"""Of one pipeline, so that nobody waits long behind another's."""
+"""In one pipeline, so that other calls do not wait long."""
 pack: Callable[[tuple[str | int | bytes, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]  # takes any length
 
 
@@ -36,7 +36,7 @@ class Script:
 
 @cache
 def script(name: str) -> Script:
-    """Raises FileNotFoundError for an unknown name. The first line tells the server how to run it, and stays the first."""
+    """Raises FileNotFoundError for an unknown name. The first line of the file stays the first, because it holds flags for the server."""
     shebang, _, body = _text(f"{name}.lua").partition("\n")
     found = USES.search(body)
     parts = [_text(f"parts/{part}.lua") for part in (found[1].split(", ") if found else [])]
@@ -49,7 +49,7 @@ def _text(path: str) -> str:
 
 
 class ReplyError(Exception):
-    """An error that the store answers. `code`: its first word, such as NOSCRIPT."""
+    """An error in a reply. `code`: its first word, such as NOSCRIPT."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -57,7 +57,7 @@ class ReplyError(Exception):
 
 
 class Command(Struct, frozen=True):
-    """`reads` marks a command that changes nothing and may be sent twice."""
+    """`reads`: the command changes nothing and may be sent twice."""
 
     words: tuple[str | int, ...]
     reads: bool = False
@@ -65,7 +65,7 @@ class Command(Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """The first key, whose slot says where the command goes."""
+        """The first key. Its slot decides which server gets the command."""
         return str(self.words[3 if self.source else 1])
 
     def packed(self) -> bytes:
@@ -79,7 +79,7 @@ class Command(Struct, frozen=True):
         return error.code == "NOSCRIPT" and self.words[0] == "EVALSHA"
 
     def with_source(self) -> "Command":
-        """For a server that may not know the script; it knows it then."""
+        """The same call with the script's text, for a server that may not know the script."""
         return Command(("EVAL", self.source.source, *self.words[2:]), self.reads, self.source) if self.source else self
 
 
@@ -92,13 +92,13 @@ def write(*words: str | int) -> Command:
 
 
 def confirm(replicas: int, timeout: float) -> Command:
-    """Waits until so many replicas have what was written before on the same connection; replies with how many have. It gives up sooner than
-    whoever waits `timeout` seconds for its reply."""
+    """Waits until so many replicas have all earlier writes of the connection, and replies with their number. It ends before `timeout`, the
+    seconds for which its caller waits."""
     return Command(("WAIT", replicas, max(1, int(timeout * 800))))
 
 
 def call(name: str, keys: Sequence[str], *arguments: str | int, reads: bool = False) -> Command:
-    """A script call; `keys` are all the keys the script may touch."""
+    """A call of a script. `keys`: all keys that the script may touch."""
     found = script(name)
     return Command(("EVALSHA", found.sha, len(keys), *keys, *arguments), reads, found)
 

@@ -1,4 +1,4 @@
-"""Which server a unit goes to: the one there is, the primary that sentinels name, or the one that holds a slot of the cluster."""
+"""Which server gets a unit: the only one, the primary that sentinels name, or the one that holds the slot in a cluster."""
 
 import asyncio
 import contextlib
@@ -11,25 +11,29 @@ from identity_service.store.redis.command import Command, Reply, read
 from identity_service.store.redis.server import Node
 
 WATCH_SECONDS = 0.5
-"""How often sentinels are asked, and a cluster while one of its servers fails."""
+"""The interval at which sentinels are asked, and a cluster while one of its servers fails."""
 
 MakeNode = Callable[[str], Node]
-"""From a server's URL."""
+"""Makes a Node from a server's URL."""
 
 
 class Topology(Protocol):
     def submit(self, unit: Sequence[Command]) -> Awaitable[list[Reply]]:
-        """A reply for each command, errors in their places. Raises StoreUnavailable."""
+        """Returns a reply for each command, which may be an error. Raises StoreUnavailable."""
         ...
 
     async def primaries(self) -> list[Node]: ...
 
+    def server_of(self, key: str) -> Node | None:
+        """The primary that gets the key's commands. None while no primary is known to hold it."""
+        ...
+
     async def shard_of(self, key: str) -> list[Node]:
-        """The servers that hold the key, the primary first, replicas as far as they are known. Raises StoreUnavailable."""
+        """The servers that hold the key: its primary, then known replicas. Raises StoreUnavailable."""
         ...
 
     def nodes(self) -> list[Node]:
-        """Those in use just now."""
+        """The servers that are in use now."""
         ...
 
     async def close(self) -> None: ...
@@ -43,6 +47,9 @@ class Single:
     async def primaries(self) -> list[Node]:
         return [self._node]
 
+    def server_of(self, key: str) -> Node | None:  # noqa: ARG002 it holds every key
+        return self._node
+
     async def shard_of(self, key: str) -> list[Node]:  # noqa: ARG002 it holds every key
         return [self._node]
 
@@ -54,15 +61,15 @@ class Single:
 
 
 class Watch:
-    """Calls `look` now and then again and again; whoever needs what it finds waits for `looked`."""
+    """Calls `look` at an interval, and at once for callers that need its result."""
 
     def __init__(self, look: Callable[[], Awaitable[None]]) -> None:
         self._look = look
         self._task: asyncio.Task[None] | None = None
         self._now: asyncio.Future[None] | None = None
 
-    async def looked(self) -> None:
-        """One look at a time, shared by all who wait. Raises what it raises."""
+    async def look_now(self) -> None:
+        """Callers that wait share one look. Raises what `look` raises."""
         self.begin()
         if self._now is None:
             self._now = asyncio.ensure_future(self._look())
@@ -83,8 +90,8 @@ class Watch:
     async def _again(self) -> None:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            with contextlib.suppress(Exception):  # it is tried again; whoever needs it now hears of it
-                await self.looked()
+            with contextlib.suppress(Exception):  # the next look tries again; a caller that needs the result gets the error
+                await self.look_now()
 
     def _done(self, look: "asyncio.Future[None]") -> None:
         self._now = None
@@ -93,7 +100,7 @@ class Watch:
 
 
 class Sentinels:
-    """Every sentinel is asked, and the answer of the newest epoch counts: one that is cut off from the others tells of an old primary."""
+    """Every sentinel is asked, and the answer of the newest epoch counts, because a sentinel that is cut off names an old primary."""
 
     def __init__(self, address: StoreAddress, make_node: MakeNode, make_sentinel: MakeNode) -> None:
         self._address = address
@@ -109,13 +116,16 @@ class Sentinels:
 
     async def primaries(self) -> list[Node]:
         if self._primary is None:
-            await self._watch.looked()
+            await self._watch.look_now()
         return self.nodes()
+
+    def server_of(self, key: str) -> Node | None:  # noqa: ARG002 it holds every key
+        return self._primary
 
     async def shard_of(self, key: str) -> list[Node]:  # noqa: ARG002 they hold every key
         primaries = await self.primaries()
-        told = await self._ask("REPLICAS")
-        for state in (replica for answer in told for replica in answer):
+        answers = await self._ask("REPLICAS")
+        for state in (replica for answer in answers for replica in answer):
             url = self._address.server(state["ip"], int(state["port"]))
             if not self._primary or url != self._primary.url:
                 self._replicas.setdefault(url, self._make_node(url))
@@ -130,7 +140,7 @@ class Sentinels:
             node.close()
 
     async def _submit_when_found(self, unit: Sequence[Command]) -> list[Reply]:
-        await self._watch.looked()
+        await self._watch.look_now()
         if self._primary is None:
             raise StoreUnavailable
         return await self._primary.submit(unit)
@@ -148,7 +158,7 @@ class Sentinels:
             before.close()
 
     async def _ask(self, what: str) -> list[Reply]:
-        """The answers of those sentinels that answer and know the name."""
+        """The answers of the sentinels that answer and know the name."""
         asked = [sentinel.run(read("SENTINEL", what, self._address.service)) for sentinel in self._sentinels]
         answers = await asyncio.gather(*asked, return_exceptions=True)
         return [answer[0] for answer in answers if not isinstance(answer, BaseException)]

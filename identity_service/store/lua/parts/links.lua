@@ -1,17 +1,17 @@
--- A link stands at its handle, visitor -> value, and as a pointer in its visitor's record, name of the handle -> proof. Here both are
--- written and dropped together. The value is told in `identity_service.model.link`; times are seconds since 1970; a proof is v by key, t by token
--- or u without one.
+-- A link is stored twice: at its handle, visitor -> value, and as a pointer in its visitor's record, name of the handle -> proof. These
+-- functions write and drop both together. `identity_service.model.link` describes the value. Times are seconds since 1970. A proof is v by
+-- key, t by token or u without one.
 local RANK = {v = 3, t = 2, u = 1}
-local LENGTH_OF_A_NAME = 23 -- no other field of a record has it
+local LENGTH_OF_A_NAME = 23 -- no other field of a record is that long
 
--- Beside its links a handle's hash holds its sales, and a visitor's ID never begins so.
+-- A handle's hash also holds its sales, in fields that begin with a dollar. No visitor's ID does.
 local function is_sale(field)
   return string.byte(field) == 36
 end
 
 local LINK = '^(%d+) (%d+) (%d+) (%a)(%a)$'
 
--- First, last, expires, rank, source, proof; nil for none, and for what is none: whoever writes into the store by hand may err.
+-- Returns first, last, expires, rank, source, proof. nil for no link, and for a value that is none, as somebody may have written by hand.
 local function read_times(text)
   local first, last, life, source, proof = string.match(text, LINK)
   local rank = RANK[proof]
@@ -23,7 +23,7 @@ local function read_link(text)
   return first and {first = first, last = last, expires = expires, source = source, proof = proof}
 end
 
--- `beside`: of a sale that goes with it, its field, its value and its life in s; or nothing. `first`: nothing stands there yet.
+-- `beside`: field, value and life (s) of a sale that is written with the link, or nothing. `first`: the handle's hash is empty.
 local function keep_link(links, visitor, link, now, beside, first)
   local offsets = string.format('%d %d %d ', link.first, link.last - link.first, link.expires - link.first)
   redis.call('HSET', links, unpack({visitor, offsets .. link.source .. link.proof, beside[1], beside[2]}))
@@ -35,7 +35,7 @@ local function stronger(proof, other)
   return other and RANK[other] > RANK[proof] and other or proof
 end
 
--- Names of the handles that a record points to.
+-- Returns the names of the handles that a record points to.
 local function pointers_of(record)
   local names = {}
   for _, field in ipairs(redis.call('HKEYS', record)) do
@@ -44,8 +44,8 @@ local function pointers_of(record)
   return names
 end
 
--- Links of each handle that a record points to, by its name, where the caller has declared all of them: `names`, `keys` in the same order.
--- Else nil, and the names that there are.
+-- Returns the key of each handle that a record points to, by name, and the names. Returns nil and the names if the caller has not declared
+-- all of them. `names`, `keys`: declared, in the same order.
 local function declared_links(record, names, keys)
   local links, pointers = {}, pointers_of(record)
   for i, name in ipairs(names) do links[name] = keys[i] end
@@ -55,8 +55,8 @@ local function declared_links(record, names, keys)
   return links, pointers
 end
 
--- Returns 1 where the handle named the visitor, else 0. A record of before those without proof were counted may hold some that are not: their
--- number never falls below zero, and so never makes too few links proven ones.
+-- Returns 1 if the handle named the visitor, else 0. An older record may hold links without proof that were never counted. So their number
+-- stops at zero; below, it would make links count as proven.
 local function drop_link(links, record, name, visitor)
   local letter = string.sub(name, 1, 1)
   local field = letter == 'e' and 'i' or 'j'
@@ -69,7 +69,8 @@ local function drop_link(links, record, name, visitor)
   return redis.call('HDEL', links, visitor)
 end
 
--- What stands of a visitor and a handle, before a link of theirs is written. `at`: links, record. `new`: visitor, name (of the handle), now.
+-- Reads what is stored of a visitor and a handle before their link is written. `at`: links, record. `new`: visitor, name (of the handle),
+-- now.
 local function known_of(at, new)
   local letter = string.sub(new.name, 1, 1)
   local field = letter == 'e' and 'i' or 'j'
@@ -81,9 +82,9 @@ local function known_of(at, new)
   }
 end
 
--- `at`: links, record, known, which is nil where something may have changed, and beside as of keep_link. `new`: visitor, name (of the handle), now, proof, source, kind
--- and expires (of a record where there is none). An earlier link that lives keeps its beginning, and where its proof is stronger that, and
--- when it was last made by it.
+-- `at`: links, record, known (nil if something may have changed), and beside as in keep_link. `new`: visitor, name (of the handle), now,
+-- proof, source, and kind and expires for a new record. An earlier living link keeps its first time. If its proof is stronger, it also
+-- keeps that, and the time that it was last made by it.
 local function write_link(at, new)
   local known = at.known or known_of(at, new)
   local stored = known.link and known.link.expires > new.now and known.link
@@ -98,8 +99,9 @@ local function write_link(at, new)
   end
   if more == 1 or (more == -1 and unproven > 0) then redis.call('HSET', at.record, known.unproven_field, unproven + more) end
   redis.call('HSET', at.record, 'l', new.now, new.name, proof, known.letter, pointer and held or held + 1)
-  local link = {first = new.now, last = new.now, expires = living and known.expires or tonumber(new.expires), source = new.source, proof = proof}
-  if stored then -- one that began later, or by a clock that is ahead, may have been faster
+  local expires = living and known.expires or tonumber(new.expires)
+  local link = {first = new.now, last = new.now, expires = expires, source = new.source, proof = proof}
+  if stored then -- another call may have overtaken this one, or its clock may be ahead
     link.first = math.min(stored.first, new.now)
     link.last = RANK[new.proof] < RANK[stored.proof] and stored.last or math.max(stored.last, new.now)
   end

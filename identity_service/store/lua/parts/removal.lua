@@ -1,8 +1,8 @@
--- What a visitor holds, and taking all of it away. The caller reads first which handles and sales those are, declares their keys, and is
--- told to read again where they are others by now.
+-- What a visitor holds, and the removal of all of it. The caller first reads which handles and sales the visitor holds, and declares their
+-- keys. If the visitor holds others by then, the caller has to read again.
 -- Uses  marks, links, sales, removals
 
--- `keys`: record, gone, events, receipts, sales, removals; links of each handle; each sale. `names`: of the handles; `digests`: of the sales.
+-- `keys`: record, gone, events, receipts, sales, removals; links of each handle; each sale. `names`: of the handles. `digests`: of the sales.
 local function held_of(keys, visitor, names, digests)
   local held = {
     visitor = visitor, record = keys[1], gone = keys[2], events = keys[3], receipts = keys[4], sales = keys[5], removals = keys[6],
@@ -13,7 +13,7 @@ local function held_of(keys, visitor, names, digests)
   return held
 end
 
--- The sales that name the visitor, each with the handles that it names. nil where something is held that was not declared.
+-- Returns the sales that name the visitor, each with the handles that it names. nil if the visitor holds something undeclared.
 local function own_orders(held)
   for _, name in ipairs(pointers_of(held.record)) do
     if not held.handles[name] then return nil end
@@ -25,7 +25,7 @@ local function own_orders(held)
     if not key then return nil end
     local sale = read_sale(key)
     if sale and sale.visitor == held.visitor then
-      local of_the_shop = sale.verified ~= '' and sale.by_token ~= '' -- the shop's word, beside a session that only a browser told
+      local of_the_shop = sale.verified ~= '' and sale.by_token ~= '' -- the shop reported the sale, and only a browser its session
       local named = {email = not of_the_shop and sale.email or '', customer = not of_the_shop and sale.customer or ''}
       for _, name in pairs(named) do
         if name ~= '' and not held.handles[name] then return nil end
@@ -36,10 +36,10 @@ local function own_orders(held)
   return own
 end
 
--- Marks the visitor gone and takes everything that it holds; orders stay, without whom they were of, but for a handle that the shop itself
--- told. A grant dated ahead (a banner's clock may be) is marked as withdrawn too: the mark is never older than it. The list of removals gets
--- whoever had a record or a link. `stood`: kind and grant of the record, and the mark, false for none; awaited as of awaited_with, or nil;
--- removed_as and removed_at: digest and time in s for that list. Returns {1 where there was a record, links, events}.
+-- Marks the visitor gone and removes everything that it holds. Orders stay and name neither visitor nor handle, except a handle that the
+-- shop itself reported. A grant may be dated ahead, by a banner's clock; the mark is never older than the grant. The
+-- list of removals gets a visitor that had a record or a link. `stood`: kind and grant of the record, and the mark, false for none; awaited
+-- as from awaited_with, or nil; removed_as and removed_at: digest and time in s for the list of removals. Returns {1 if there was a record, links, events}.
 local function take_all(held, orders, at, life, stood)
   local links, events, taken = 0, redis.call('LLEN', held.events), {}
   for _, handle in pairs(held.handles) do links = links + redis.call('HDEL', handle, held.visitor) end

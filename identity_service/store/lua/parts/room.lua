@@ -1,11 +1,12 @@
--- May a visitor be linked to a handle, and who has to give way for it? Links that have ended give way to any, those without proof to those
--- by token, and these to those by key: of the weakest kind the oldest first, or at a visitor any. Links that no key made never take the
--- last half of a cap.
+-- Whether a visitor may be linked to a handle, and which links have to give way. Links that have ended give way to any. Links without proof
+-- give way to those by token, and these to those by key. Of the weakest kind the oldest gives way at a handle, and any at a visitor. Links
+-- that no key made take half of a cap at most.
 -- Uses  marks, links
 local MOST_ENDED = 32
 
--- `at`: links, record, known, and gone where it is to be looked at. `new`: as of write_link, with need (p: persistent visitors only, a: any), lapsed (seconds that a persistent
--- record outlives its consent), handle_cap and visitor_cap. Returns gone or refused; nil where a link is allowed.
+-- Returns gone or refused, or nil if the link is allowed. `at`: links, record, known, and gone if it has to be checked. `new`: as in
+-- write_link, with need (p: persistent visitors only, a: any), lapsed (seconds that a persistent record outlives its consent), handle_cap
+-- and visitor_cap.
 local function forbidden(at, new)
   local kind, linking = at.known.kind, at.known.linking
   local mark = at.gone and (not kind or kind == 'd') and redis.call('GET', at.gone)
@@ -24,7 +25,7 @@ local function add(list, ...)
   for _, text in ipairs({...}) do list[#list + 1] = text end
 end
 
--- Adds who gives way at the handle to `found`: handle, visitor, link. Returns whether there is room then.
+-- Adds the links that give way at the handle to `found`: handle, visitor, link. Returns whether there is room then.
 local function at_handle(at, new, found)
   local own, room = at.known.link, room_of(new.handle_cap, new.proof)
   if own and own.expires > new.now then return true end
@@ -50,24 +51,25 @@ local function at_handle(at, new, found)
   return living < room or weakest ~= nil
 end
 
--- Whether those of `given` still make room at the handle, as its caller was told: then its links need not be gone through again.
+-- Returns whether the links in `given`, which an earlier call returned, still make room at the handle. Then this call does not read all
+-- links.
 local function still_gives_way(at, new, given, found)
-  local told = {}
+  local still = {}
   for i = 1, #given, 3 do
     local link = given[i] == 'handle' and redis.call('HGET', at.links, given[i + 1])
     if link then
       local _, _, expires, rank = read_times(link)
       if link ~= given[i + 2] or (expires and expires > new.now and rank >= RANK[new.proof]) then return false end
-      add(told, 'handle', given[i + 1], link)
+      add(still, 'handle', given[i + 1], link)
     end
   end
-  if #told == 0 or at.known.link then return false end
-  if redis.call('HLEN', at.links) - #told / 3 >= room_of(new.handle_cap, new.proof) then return false end
-  add(found, unpack(told))
+  if #still == 0 or at.known.link then return false end
+  if redis.call('HLEN', at.links) - #still / 3 >= room_of(new.handle_cap, new.proof) then return false end
+  add(found, unpack(still))
   return true
 end
 
--- The same at the visitor: visitor, name of a handle, proof.
+-- Adds the link that gives way at the visitor to `found`: visitor, name of a handle, proof. Returns whether there is room then.
 local function at_visitor(at, new, found)
   local known, letter = at.known, at.known.letter
   if not known.expires or known.ended or known.pointer then return true end
@@ -82,9 +84,9 @@ local function at_visitor(at, new, found)
   return true
 end
 
--- Returns nil where the link may be written: nobody is in its way but those of `given`, as the caller has read them. Else the answer to the
--- caller: {gone}, {refused}, {full, handle or visitor}, or {yield, who gives way, three texts each}. Writes nothing. `at`: as of
--- forbidden; takes what is known.
+-- Returns nil if the link may be written, because only the links in `given` have to give way. Otherwise it returns the answer to the
+-- caller: {gone}, {refused}, {full, handle or visitor}, or {yield, links that give way, three texts each}. Writes only at.known. `at`: as
+-- in forbidden.
 local function obstacle(at, new, given)
   at.known = known_of(at, new)
   local outcome = forbidden(at, new)
@@ -95,7 +97,7 @@ local function obstacle(at, new, given)
   if table.concat(found, '\n') ~= table.concat(given, '\n') then return {'yield', unpack(found)} end
 end
 
--- `keys`: of each of `given`, the record of a visitor that gives way at the handle, or the links of a handle that does at the visitor.
+-- `keys`: for each link in `given`, the record of its visitor if it gives way at the handle, or the links of its handle if at the visitor.
 local function give_way(at, new, given, keys)
   if #keys > 0 then at.known = nil end
   for i, key in ipairs(keys) do
@@ -104,8 +106,8 @@ local function give_way(at, new, given, keys)
   end
 end
 
--- A link as the caller asks for it, from texts: visitor, name, now, handle cap, visitor cap, proof, need, kind, expires, lapsed, source, when
--- the ID was given out; and who gives way. `first`: number of the visitor's.
+-- Reads the link that the caller asks for: visitor, name, now, handle cap, visitor cap, proof, need, kind, expires, lapsed, source, when
+-- the ID was issued; and the links that give way. `first`: index of the first text.
 local function asked_link(texts, first)
   local visitor, name, now, handle_cap, visitor_cap, proof, need, kind, expires, lapsed, source, issued = unpack(texts, first, first + 11)
   return {

@@ -1,8 +1,8 @@
--- A sale is one text: these fields, a line each, empty where it has none; then what no script reads, which may be a hundred times as long.
--- Only its head is read, and written in place: spaces fill what was taken away.
+-- A sale is one text: the fields of read_sale, each a line, empty if absent; then fields that no script reads, which may be a hundred times
+-- as long. Scripts read and write only the head, in place. Spaces fill the length of removed values.
 local MOST_HEAD = 20479
 
--- nil where there is none.
+-- Returns nil if there is no sale.
 local function read_sale(key)
   local line = '([^\n]*)\n'
   local head = redis.call('GETRANGE', key, 0, MOST_HEAD)
@@ -14,7 +14,7 @@ local function read_sale(key)
   }
 end
 
--- In place of what is there, for as long as that was to stay.
+-- Overwrites the head. The key keeps its life.
 local function keep_sale(key, sale)
   local found = {sale.time, sale.visitor, sale.email, sale.customer, sale.verified, sale.by_token, sale.attribution}
   local filled = string.rep(' ', sale.length - #table.concat(found))

@@ -1,9 +1,8 @@
--- A visitor as a worker assumed it when it decided, and the event that is put before its earlier ones.
-
+-- Checks a visitor against what a worker assumed when it decided, and keeps events.
 -- Uses  marks
 
--- `assumed`: decisive fields and gone, a line each; empty for anything. Returns whether the visitor is so, whether it has a record, and whether
--- its mark stops it: what marks a visitor takes its record, and what makes one takes the mark, unless that of a derived ID yields.
+-- `assumed`: the decisive fields and gone, each a line; empty for no check. Returns whether the visitor equals that, whether it has a
+-- record, and whether its mark stops it. A visitor has a record or a mark; a derived ID may have both if the mark yields.
 local function as_assumed(record, mark, assumed)
   local stored = redis.call('HMGET', record, 'k', 'x', 'g', 's', 'n', 'v', 'w', 'o', 't', 'b')
   for i = 1, #stored do stored[i] = stored[i] or '' end
@@ -12,8 +11,8 @@ local function as_assumed(record, mark, assumed)
   return assumed == '' or table.concat(stored, '\n') .. '\n' .. (gone or '') == assumed, known, gone and not yields(gone)
 end
 
--- `entry`: event, most, life in seconds, now in seconds, and 1 where the life counts from the first event (an ID without a signature),
--- empty where it is the ID's own end. `record`: nil where there is none.
+-- `entry`: event; most events; life, s; now, s; and 1 if the life counts from the first event (an ID without a signature), or empty if it
+-- is the ID's own end. `record`: nil if there is none.
 local function keep_event(record, events, entry)
   local event, most, life, now, from_first = unpack(entry)
   local held = redis.call('LPUSH', events, event)
