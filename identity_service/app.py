@@ -20,6 +20,7 @@ from starlette.types import Receive, Send
 from identity_service.errors import ServiceError, StoreRefused
 from identity_service.model.handle import Handles
 from identity_service.model.link import LinkCaps
+from identity_service.model.receipt_key import ReceiptKeys, read_keys
 from identity_service.model.shop import ShopId, Shops, callers_of, shop_of
 from identity_service.model.token import Signing
 from identity_service.server.addresses import proxies_of
@@ -58,7 +59,7 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
     limits, kept = settings.limits, settings.retention
     store = make_store(settings, _client(settings.store), handles, mark)
     tokens = Tokens(store, signing, clock)
-    receipts = Receipts(store, signing, clock, kept.receipt_days)
+    receipts = Receipts(store, signing, clock, kept.receipt_days, kept.consent_days)
     links, counters = Links(store, clock), Counters(store, clock)
     visitors = Visitors(store, signing, tokens, receipts, clock, kept.consent_days, kept.refusal_days)
     subjects, addresses = Subjects(visitors, tokens), Addresses(clock)
@@ -70,6 +71,7 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         visitors=visitors,
         links=links,
         receipts=receipts,
+        receipt_keys=ReceiptKeys(read_keys(settings.secrets.receipt_keys)),
         rights=Rights(store, receipts, clock),
         signing=signing,
         tokens=tokens,

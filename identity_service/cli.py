@@ -22,13 +22,14 @@ from identity_service.app import create
 from identity_service.errors import SettingsError, StoreUnavailable
 from identity_service.model.shop import Scope, ShopId
 from identity_service.ops.backup import back_up
-from identity_service.ops.check import key_faults, sound_settings
+from identity_service.ops.check import key_faults, receipt_key_notes, sound_settings
 from identity_service.ops.doctor import diagnose, placement, summary, unchecked_laws
 from identity_service.ops.forget import forget_gone
 from identity_service.ops.init import CannotWrite, Choices, NewKeys, init, keys_text, named_key_text
 from identity_service.ops.inspect import inspect
 from identity_service.ops.move import move, undo_move
 from identity_service.ops.preview import preview
+from identity_service.ops.receipts import verified_receipts
 from identity_service.server.logs import configure, log, open_standard_files
 from identity_service.server.supervisor import CannotListen, bind, run_workers
 from identity_service.settings.load import CONFIG_VARIABLE
@@ -120,6 +121,8 @@ def check(asked: argparse.Namespace) -> int:
     print(f"the settings are valid; shops: {shops}")
     for name in (name for name, shop in settings.shops.items() if not shop.origins):
         print(f"shops.{name}.origins is empty, so only servers can call; add the origins of the shop's pages")
+    for note in receipt_key_notes(settings, datetime.now(UTC).date()):
+        print(note)
     if asked.store:
         _examine(_running_url(settings.store.url), settings)
         print("the store is ready")
@@ -142,6 +145,8 @@ def doctor(asked: argparse.Namespace) -> int:
     findings = [*diagnose(found, url, replicas, timeout), *unchecked_laws(settings.shops, asked.today())]
     for finding in findings:
         print(f"{'wrong  ' if finding.wrong else 'warning'} {' '.join(filter(None, (finding.place, finding.text)))}")
+    for note in receipt_key_notes(settings, datetime.now(UTC).date()):
+        print(f"warning {note}")
     for line in placement(found, [ShopId(shop) for shop in settings.shops]):
         print(line)
     print(summary(found))
@@ -166,6 +171,18 @@ def keys_new(asked: argparse.Namespace) -> int:
         raise SettingsError([f"{name}: {text}" for name, text in found])
     print(named_key_text(asked.name, asked.scopes, asked.last_day))
     return 0
+
+
+def verify_receipts(asked: argparse.Namespace) -> int:
+    """Prints a line per receipt. Exit code 1 if one of them is not genuine, or a file cannot be read."""
+    try:
+        found = verified_receipts(asked.file.read_bytes(), asked.keys.read_bytes())
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    for one in found:
+        print(one.line)
+    return int(any(one.fault for one in found))
 
 
 def run_move(asked: argparse.Namespace) -> int:
@@ -203,6 +220,13 @@ def _parser() -> argparse.ArgumentParser:
     making.add_argument("--port", type=int, default=8080, help="the service's port (%(default)s)")
     _add_running(commands)
     _add_moving(commands)
+    proving = commands.add_parser("receipt", help="receipts of consent").add_subparsers(required=True)
+    verifying = proving.add_parser("verify", help="verify receipts with the published keys, without the service")
+    verifying.set_defaults(run=verify_receipts)
+    verifying.add_argument("file", metavar="FILE", type=Path, help="a receipt, or an answer of /v1/receipts, as JSON")
+    verifying.add_argument(
+        "--keys", metavar="KEYFILE", type=Path, required=True, help="the service's /.well-known/consent-receipt-keys.json, saved"
+    )
     keys = commands.add_parser("keys", help="keys of shops and of the service").add_subparsers(required=True)
     new = keys.add_parser("new", help="print new keys")
     new.add_argument("--name", default="", help="print one private key with this name and scopes")

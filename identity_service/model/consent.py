@@ -38,6 +38,14 @@ class Purpose(StrEnum):
     LINKING = "linking"
 
 
+class BannerContext(Struct, frozen=True):
+    """How a banner asked, as far as it says so. `method`: what the person did, in the banner's words."""
+
+    version: str | None = None
+    language: str | None = None
+    method: str | None = None
+
+
 class Signal(Struct, frozen=True):
     """`decided_at`: when the person chose, if `dated`; else when the signal arrived. `raw_digest`: SHA-256 of the raw signal, in hex.
     `remembered`: repeated from storage (a banner's cookie or its state at load, a shop's session) rather than said with this call.
@@ -54,6 +62,7 @@ class Signal(Struct, frozen=True):
     remembered: bool = False
     of_cookie: bool = False
     purposes: tuple[tuple[Purpose, Choice], ...] = ()
+    banner: BannerContext | None = None
 
     @property
     def said_now(self) -> bool:
@@ -121,12 +130,25 @@ class OptOutsSeen(Struct, frozen=True):
 NEVER_SEEN = OptOutsSeen()
 
 
+class ReceiptEvent(StrEnum):
+    """What a person's choice did. CONFIRMED: the grant was given before, and is given again. WITHDRAWN: a grant had been stored. No receipt
+    is made when a consent ends by time: nobody acts then, and `ends_at` says it beforehand."""
+
+    GIVEN = "given"
+    CONFIRMED = "confirmed"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+
+
 class Receipt(Struct, frozen=True, omit_defaults=True):
     """Signed proof of a consent decision. Unknown members are not signed. `time`: when the choice arrived; `decided_at`: when it was made,
     which receipts of the first schema lack; both in seconds since 1970. `purposes`: those that the person was asked about.
 
-    `visitor_digest` is keyed by a random key that only the visitor's record holds. Once the record is erased, nobody can tell whose receipt
-    it is, and it remains as proof under its own `receipt_id`.
+    `visitor_digest` is keyed by a random key that the visitor's record holds, and after a withdrawal its gone mark. Once the visitor is
+    erased, nobody can tell whose receipt it is, and it remains as proof under its own `receipt_id`.
+
+    Receipts before the third edition lack `shop` and what follows it. `event`: None for the shop's word. `ends_at`: the end of a grant,
+    in seconds since 1970. `previous`: ID of the visitor's receipt before this one.
     """
 
     receipt_id: str
@@ -142,16 +164,51 @@ class Receipt(Struct, frozen=True, omit_defaults=True):
     visitor_digest: str | None = None
     signature: str = ""
     decided_at: int | None = None
+    shop: str | None = None
+    event: ReceiptEvent | None = None
+    ends_at: int | None = None
+    previous: str | None = None
+    consent_version: str | None = None
+    notice: str | None = None
+    banner: BannerContext | None = None
 
     @property
     def basis(self) -> Literal["person", "shop"]:
         """Who made the choice. A receipt of the shop proves no consent."""
         return "shop" if self.source == SHOP else "person"
 
+    @property
+    def chosen_at(self) -> int:
+        return self.time if self.decided_at is None else self.decided_at
+
+    @property
+    def refuses(self) -> bool:
+        return Choice.REFUSED in self.purposes.values()
+
+    @property
+    def refuses_storage(self) -> bool:
+        return Choice.REFUSED in {self.purposes.get(Purpose.STORAGE), self.purposes.get(Purpose.MEASUREMENT)}
+
+    @property
+    def is_about_links_alone(self) -> bool:
+        return self.purposes.keys() == {Purpose.LINKING}
+
+    def says_the_same(self, other: "Receipt") -> bool:
+        """Whether both prove the same choice, made at other times."""
+        return all(getattr(self, name) == getattr(other, name) for name in SAID)
+
     def members(self) -> dict[str, Any]:
         """For exports and pages."""
-        decided_at = self.time if self.decided_at is None else self.decided_at
-        return {**structs.asdict(self), "decided_at": decided_at, "basis": self.basis}
+        return {**structs.asdict(self), "decided_at": self.chosen_at, "basis": self.basis}
+
+
+SAID = (
+    *("shop", "mode", "purposes", "source", "policy", "policy_version", "region", "override_reason", "visitor_digest"),
+    *("consent_version", "notice", "banner"),
+)
+"""The members of a receipt that a repeated choice has in common."""
+OF_THIRD_EDITION = ("shop", "event", "ends_at", "previous", "consent_version", "notice", "banner")
+"""Members that receipts of the first two editions do not have."""
 
 
 def purposes_choice(purposes: dict[Purpose, Choice]) -> Choice | None:

@@ -59,7 +59,6 @@ class VisitorRecord(Struct, frozen=True):
     customers: int = 0
     unproven_customers: int = 0
     mixed: bool = False
-    receipt_key: str | None = None
     bridged_from: str | None = None
     opt_outs_seen: OptOutsSeen = NEVER_SEEN
     linking: Choice | None = None
@@ -91,6 +90,15 @@ class VisitorRecord(Struct, frozen=True):
         return self.proven_emails + self.customers - self.unproven_customers
 
 
+class KeptReceipts(Struct, frozen=True):
+    """What leads from a visitor to its receipts. `key`: of the digest by which they name it. `newest`: the ID of the newest one.
+    `withdrawn`: all IDs that the gone mark keeps, newest first."""
+
+    key: str | None = None
+    newest: str | None = None
+    withdrawn: tuple[str, ...] = ()
+
+
 class GoneMark(Struct, frozen=True):
     """The mark of a withdrawn or erased visitor. `awaited`: minutes of the refusal cookies that have not come back yet, if only browsers
     refused with a derived ID. None: the mark stops every call. `withdrawn_at`: seconds since 1970; a token of before stays withdrawn."""
@@ -110,10 +118,11 @@ class GoneMark(Struct, frozen=True):
 
 
 class VisitorState(Struct, frozen=True):
-    """What the store knows of a visitor: its living record and its mark, if any."""
+    """What the store knows of a visitor: its living record and its mark, if any, and its receipts."""
 
     record: VisitorRecord | None
     mark: GoneMark | None
+    receipts: KeptReceipts = KeptReceipts()
 
     @property
     def gone_at(self) -> Millis | None:

@@ -5,10 +5,11 @@ import binascii
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, timedelta
 
 from identity_service.errors import Invalid, SettingsError
 from identity_service.model.handle import NeverLinked
+from identity_service.model.receipt_key import read_keys
 from identity_service.model.regions import PLACE, looser_choices, region_table
 from identity_service.model.shop import NO_ORIGIN, is_loopback, written_digest
 from identity_service.settings.layers import Fault
@@ -61,6 +62,21 @@ def faults(settings: Settings) -> list[Fault]:
     return found
 
 
+def receipt_key_notes(settings: Settings, today: date) -> list[str]:
+    """What keeps receipts from being signed for everybody, and which keys are no longer needed."""
+    keys, name = read_keys(settings.secrets.receipt_keys), "secrets.receipt_keys"
+    if not keys:
+        return [f"{name} is empty, so nobody else can verify a receipt; add a key that `identity-service keys new` prints"]
+    found = []
+    if not any(key.signs_on(today) for key in keys):
+        last = keys[-1]
+        when = f"ended on {last.ends}" if last.ends and last.ends <= today else f"starts on {last.starts}"
+        found.append(f"{name}: no key signs today (the last one {when}), so nobody else can verify a receipt; add a key for today")
+    kept = timedelta(settings.retention.receipt_days)
+    useless = [key.starts for key in keys if key.ends and key.ends + kept < today]
+    return found + [f"{name}: the key of {day} signed no receipt that is still kept; remove it if you want" for day in useless]
+
+
 def _server_faults(settings: Settings) -> list[Fault]:
     server, name = settings.server, ("server", "trusted_proxies")
     found = [
@@ -103,7 +119,7 @@ def _store_faults(url: str) -> list[Fault]:
 def _is_public_knowledge(settings: Settings) -> bool:
     secrets = [*settings.secrets.signing_keys, *settings.secrets.peppers]
     keys = [key for shop in settings.shops.values() for key in (*shop.public_keys, *shop.private_keys)]
-    return any(secret.startswith(DEVELOPMENT_MARK) for secret in secrets) or any(map(DEMO_KEY.fullmatch, keys))
+    return any(DEVELOPMENT_MARK in secret for secret in (*secrets, *settings.secrets.receipt_keys)) or any(map(DEMO_KEY.fullmatch, keys))
 
 
 def _is_day(text: str) -> bool:
@@ -141,7 +157,18 @@ def _secret_faults(settings: Settings) -> list[Fault]:
     every = [*secrets.signing_keys, *secrets.peppers]
     if len(set(every)) < len(every):
         found.append(Fault(("secrets",), "every signing key and every pepper must differ"))
-    return found
+    return found + _receipt_key_faults(settings)
+
+
+def _receipt_key_faults(settings: Settings) -> list[Fault]:
+    name, texts = ("secrets", "receipt_keys"), settings.secrets.receipt_keys
+    try:
+        read_keys(texts)
+    except ValueError as error:
+        return [Fault(name, f"{error}; make one with `identity-service keys new`")]
+    if settings.server.production and any(DEVELOPMENT_MARK in text for text in texts):
+        return [Fault(name, "has the public development key; make your own with `identity-service keys new`", (PRODUCTION,))]
+    return []
 
 
 def _shop_faults(name: str, shop: ShopSettings, production: bool) -> list[Fault]:

@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from identity_service.errors import SettingsError
@@ -21,6 +22,7 @@ from identity_service.settings.store_url import EMBEDDED, store_name
 from identity_service.settings.toml_file import Name
 
 IGNORED, EDGE, SIGNING_KEYS, PEPPER, STORE_URL = ".gitignore", "edge.env", "secrets/signing_keys", "secrets/pepper", "secrets/store_url"
+RECEIPT_KEYS = "secrets/receipt_keys"
 SETTINGS = """\
 # Settings of one service, written by `identity-service init`. Relative paths start from the folder of this file.
 # config/default.toml describes all settings. After a change, run `identity-service check --config` with this folder,
@@ -38,6 +40,7 @@ production = true
 [secrets]  # in files that only the service may read; back them up, apart from the store
 signing_keys_file = "{signing_keys}"  # one per line; all verify, the last one signs
 pepper_file = "{pepper}"  # without it, nothing in the store can be found
+receipt_keys_file = "{receipt_keys}"  # one per line, each with its first day; the newest signs receipts for everybody
 
 [shops.{shop}]
 public_keys = ["{public}"]  # used in the shop's pages
@@ -76,6 +79,7 @@ class NewKeys:
     private: str = field(default_factory=lambda: f"sk_{secrets.token_urlsafe(32)}")
     signing: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     pepper: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    receipt: str = field(default_factory=lambda: f"{datetime.now(UTC).date()}:{secrets.token_urlsafe(32)}")
 
     @property
     def digest(self) -> str:
@@ -125,13 +129,14 @@ def keys_text(keys: NewKeys) -> str:
         "SHOPS__SHOP__PRIVATE_KEYS": keys.digest,
         "SECRETS__SIGNING_KEYS": keys.signing,
         "SECRETS__PEPPER": keys.pepper,
+        "SECRETS__RECEIPT_KEYS": keys.receipt,
     }
-    public, digest, signing, pepper = map(_quoted, values.values())
+    public, digest, signing, pepper, receipt = map(_quoted, values.values())
     return "\n".join(
         [
             "# for a settings file; SHOP is the name of your shop",
             f"[shops.shop]\npublic_keys = [{public}]\nprivate_keys = [{digest}]\n",
-            f"[secrets]\nsigning_keys = [{signing}]\npepper = {pepper}\n",
+            f"[secrets]\nsigning_keys = [{signing}]\npepper = {pepper}\nreceipt_keys = [{receipt}]\n",
             "# or for the environment of the service",
             *(f"IDENTITY_{name}={value}" for name, value in values.items()),
             "\n# for the environment of the shop's server: the private key; the service only has its SHA-256",
@@ -157,7 +162,12 @@ def named_key_text(name: str, scopes: Sequence[str], last_day: str) -> str:
 
 def _files(choices: Choices, keys: NewKeys) -> dict[str, str]:
     """Texts by their paths in the folder. The settings are written last, so that a folder without them is visibly incomplete."""
-    files = {IGNORED: "secrets/\nedge.env\ndata/\n", SIGNING_KEYS: f"{keys.signing}\n", PEPPER: f"{keys.pepper}\n"}
+    files = {
+        IGNORED: "secrets/\nedge.env\ndata/\n",
+        SIGNING_KEYS: f"{keys.signing}\n",
+        PEPPER: f"{keys.pepper}\n",
+        RECEIPT_KEYS: f"{keys.receipt}\n",
+    }
     url = _whole(choices.store)
     store = f"url = {_quoted(url)}"
     if store_name(url) != url:
@@ -169,6 +179,7 @@ def _files(choices: Choices, keys: NewKeys) -> dict[str, str]:
         store=store,
         signing_keys=SIGNING_KEYS,
         pepper=PEPPER,
+        receipt_keys=RECEIPT_KEYS,
         shop=choices.shop if re.fullmatch("[a-z0-9_-]+", choices.shop) else _quoted(choices.shop),
         public=keys.public,
         digest=keys.digest,
@@ -195,7 +206,7 @@ def _quoted(text: str) -> str:
 def _faults(text: str, choices: Choices, keys: NewKeys) -> list[str]:
     """Faults in the settings to be written, each with its option."""
     values = tomllib.loads(text)
-    values["secrets"] = {"signing_keys": [keys.signing], "pepper": keys.pepper}
+    values["secrets"] = {"signing_keys": [keys.signing], "pepper": keys.pepper, "receipt_keys": [keys.receipt]}
     values["store"] = {"url": _whole(choices.store)}
 
     def option(name: Name) -> str:

@@ -10,7 +10,7 @@
     orders         zset    none          members: sales'
     R, Z, hour, products, calls, failures, latest, labels, rewrite, removals   none anywhere
 
-IDs of receipts are random, receipts use a key of the visitor's record, and salts do not depend on peppers.
+IDs of receipts, also those in a gone mark, are random, receipts use a key of the visitor's record, and salts do not depend on peppers.
 """
 
 import re

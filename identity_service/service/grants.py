@@ -3,7 +3,7 @@ keeps its ID and mode, loses its links at once, and gets a receipt."""
 
 from msgspec.structs import replace
 
-from identity_service.model.consent import SHOP, Choice, Consent, Receipt, Signal
+from identity_service.model.consent import SHOP, Choice, Consent, Receipt, ReceiptEvent, Signal
 from identity_service.model.policy import Decision, Reason
 from identity_service.model.token import Signing, Token
 from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorRecord, new_visitor_id
@@ -30,7 +30,7 @@ class LinkingRefusals:
         shop = known.visit.shop
         record = known.states[visitor].record if visitor in known.states else None
         refused_before = record is not None and record.linking is Choice.REFUSED
-        key = record.receipt_key if record and record.receipt_key else new_receipt_key()
+        key = known.receipts_of(visitor).key or new_receipt_key()
         if refused_before and not await self._store.visitors.pointers(shop.shop_id, visitor):
             await self._store.visitors.confirm(shop.shop_id, visitor, known.seconds)
             return None
@@ -68,7 +68,6 @@ class Grants:
         expires = record.expires if record else 0
         granting = record is None or _is_new(known, record, choice)
         came = choice in known.visit.signals
-        choice = _with_linking_kept(known, choice)
         if granting:
             expires = int(choice.decided_at) // 1000 + self._life
             outcome, receipt = await self._grant(known, visitor, choice, expires, decision)
@@ -82,7 +81,7 @@ class Grants:
             if came:
                 await self._store.visitors.confirm(known.visit.shop.shop_id, visitor, known.seconds)
             await self._touch(known, visitor, record)
-        linking = choice.linking if granting or not record else record.linking
+        linking = _with_linking_kept(known, choice).linking if granting or not record else record.linking
         if known.link_refusals and not (granting and linking is Choice.REFUSED):
             linking = Choice.REFUSED
             receipt = await self._linking.refuse(known, visitor, Kind.PERSISTENT, expires) or receipt
@@ -107,13 +106,13 @@ class Grants:
             return False
         return await is_person_opted_out(self._store, known.visit.shop.shop_id, visitor, known.seconds)
 
-    async def _grant(
-        self, known: Known, visitor: VisitorId, choice: Signal, expires: int, decision: Decision
-    ) -> tuple[str, Receipt | None]:
-        shop = known.visit.shop
-        record = known.states[visitor].record if visitor in known.states else None
-        key = record.receipt_key if record and record.receipt_key else new_receipt_key()
-        receipt = self._receipts.make(known, choice, Mode.PERSISTENT, visitor, key)
+    async def _grant(self, known: Known, visitor: VisitorId, said: Signal, expires: int, decision: Decision) -> tuple[str, Receipt | None]:
+        """Returns the outcome of the store, and the proof of what was said. A new receipt is made only if the newest does not prove it."""
+        choice = _with_linking_kept(known, said)
+        shop, kept = known.visit.shop, known.receipts_of(visitor)
+        key = kept.key or new_receipt_key()
+        receipt = self._receipts.make(known, said, Mode.PERSISTENT, visitor, key)
+        standing = await self._receipts.equal_to(shop, receipt, kept.newest) if receipt.event is ReceiptEvent.CONFIRMED else None
         known_by = None if choice.source in REPEATABLE or choice.raw_digest is None else choice.raw_digest[:RAW_LENGTH]
         grant = Grant(
             consent=Consent(choice.decided_at, choice.source, choice.linking, choice.policy_version, known_by),
@@ -123,8 +122,10 @@ class Grants:
             receipt=self._receipts.as_stored(receipt),
             receipt_key=key,
             bridged_from=_bridged_session(known, visitor),
+            proven_by=standing.receipt_id if standing else None,
         )
-        return await self._store.visitors.grant(shop.shop_id, visitor, grant, known.seconds), receipt
+        outcome = await self._store.visitors.grant(shop.shop_id, visitor, grant, known.seconds)
+        return outcome, standing if outcome == "proven" else receipt
 
     async def _touch(self, known: Known, visitor: VisitorId, record: VisitorRecord) -> None:
         opted_out = known.visit.surroundings.gpc or any(signal.sale_share_opt_out for signal in known.visit.signals)

@@ -139,8 +139,10 @@ class Visitors:
         decision = decide(visit.shop.policy, known.facts())
         await self._note_kept_refusal(known)
         withdrawn = self._ids_to_withdraw(known, decision)
-        receipt = self._refusal_receipt(known, decision, withdrawn)
-        await self._withdraw(known, decision, withdrawn, receipt)
+        made = self._refusal_receipt(known, decision, withdrawn)
+        standing = await self._receipt_standing(known, made, withdrawn)
+        await self._withdraw(known, decision, withdrawn, None if standing else made)
+        receipt = standing or made
         if decision.mode is Mode.PERSISTENT and (visit.own is None or visit.trusted):
             identity = await self._grants.persistent_identity(known, decision)
             return replace(identity, receipt=identity.receipt or receipt)
@@ -166,13 +168,16 @@ class Visitors:
         """The receipt names the first visitor, and is stored in the same step."""
         shop, proof = known.visit.shop, self._receipts.as_stored(receipt) if receipt else NO_RECEIPT
         if receipt and not visitors:
-            await self._store.visitors.store_receipt(shop.shop_id, proof)
+            await self._store.visitors.store_receipt(shop.shop_id, proof, _refused_late(known))
         for visitor in visitors:
             life = awaited = None
-            if known.cookieless.kind is Kind.DERIVED and visitor == known.cookieless.visitor:
+            shared = _is_derived(known, visitor)  # the receipts under such an ID may be several people's
+            if shared:
                 life = window_at(known.seconds, shop.settings.window_days).salt_destroyed_at - known.seconds
                 awaited = _minute_of_cookie(known, decision)
-            await self._store.removals.withdraw(shop.shop_id, visitor, known.now, life, receipt=proof, awaited=awaited)
+            await self._store.removals.withdraw(
+                shop.shop_id, visitor, known.now, life, receipt=proof, keep_receipts=not shared, awaited=awaited
+            )
             proof = NO_RECEIPT
 
     def _ids_to_withdraw(self, known: Known, decision: Decision) -> list[VisitorId]:
@@ -229,10 +234,15 @@ class Visitors:
         REFUSED_SIGNALS.labels(choice.source).inc()
         if not withdrawn and not (known.visit.event and choice in known.visit.signals):
             return None
-        visitor = withdrawn[0] if withdrawn else None
-        record = known.states[visitor].record if visitor else None
-        key = record.receipt_key if record else None
+        visitor = withdrawn[0] if withdrawn else _refused_late(known)
+        key = known.receipts_of(visitor).key if visitor else None
         return self._receipts.make(known, choice, decision.mode, visitor, key)
+
+    async def _receipt_standing(self, known: Known, receipt: Receipt | None, withdrawn: list[VisitorId]) -> Receipt | None:
+        """The receipt of the equal refusal by which the first visitor withdrew. None for a derived ID, which may be several people's."""
+        if receipt is None or not withdrawn or _is_derived(known, withdrawn[0]) or known.states[withdrawn[0]].gone_at is None:
+            return None
+        return await self._receipts.equal_to(known.visit.shop, receipt, known.receipts_of(withdrawn[0]).newest)
 
     async def _cookieless(self, known: Known, decision: Decision, receipt: Receipt | None) -> Identity:
         shop, cookieless = known.visit.shop, known.cookieless
@@ -296,6 +306,17 @@ class Visitors:
         # the cookie stays if its withdrawal is not stored, or nothing could name that visitor again
         cookie = CookieAct.CLEAR if emptied and not tokens else CookieAct.KEEP
         return identity_of(replace(decision, reason=reason), mode=Mode.NULL, cookie=cookie)
+
+
+def _refused_late(known: Known) -> VisitorId | None:
+    """The visitor whose newer grant a refusal does not end."""
+    if known.visit.own:
+        return known.visit.own if known.record else None
+    return known.living.visitor if known.living else None
+
+
+def _is_derived(known: Known, visitor: VisitorId) -> bool:
+    return known.cookieless.kind is Kind.DERIVED and visitor == known.cookieless.visitor
 
 
 def _repeats_a_word(visit: Visit) -> bool:

@@ -7,25 +7,43 @@ from dataclasses import dataclass
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict, astuple, replace
 
-from identity_service.model.consent import SHOP, Purpose, Receipt, Signal, visitor_digest
+from identity_service.model.consent import (
+    OF_THIRD_EDITION,
+    SHOP,
+    BannerContext,
+    Choice,
+    Purpose,
+    Receipt,
+    ReceiptEvent,
+    Signal,
+    visitor_digest,
+)
 from identity_service.model.cookieless import DAY
 from identity_service.model.event import compact
 from identity_service.model.shop import Shop, ShopId
 from identity_service.model.token import Signing
-from identity_service.model.visitor import Mode, VisitorId
+from identity_service.model.visitor import Mode, VisitorId, VisitorRecord
 from identity_service.service.visit import Known
 from identity_service.store import Clock, Store
 from identity_service.store.keys import PIECE_LENGTH
 from identity_service.store.visitors import StoredReceipt
 
+LATER = ("decided_at", *OF_THIRD_EDITION)
+"""Members that receipts of the first edition do not have."""
 CHECK_LENGTH = 10
 """Characters of an ID after the piece's name: 60 random bits, so that nobody can guess a receipt's ID."""
 RECEIPTS_OF_A_PIECE = 64
 """Reading one receipt reads its whole piece."""
 LETTERS = {"granted": "g", "refused": "r"}
 WORDS = {letter: word for word, letter in LETTERS.items()}
+MODES = {"cookieless": "c", "persistent": "p", "null": "n"}
+POLICIES = {"standard": "s", "strict": "t"}
+EVENTS: dict[ReceiptEvent | None, str] = {None: "-"} | {event: event.value[0] for event in ReceiptEvent}
+SHORT = {name: {letter: word for word, letter in letters.items()} for name, letters in (("mode", MODES), ("policy", POLICIES))}
+SAME_WITHIN = DAY
+"""Seconds after a receipt in which an equal choice gets no new one. One that is repeated later extends the grant, which needs proof."""
 
 
 @dataclass(slots=True)
@@ -39,7 +57,8 @@ class Piece:
 
 class Packed(Struct, frozen=True, array_like=True):
     """The stored form of a receipt, in this order. `check`: its ID after the piece's name. `purposes`: one letter per Purpose, `-` if it
-    was not asked. `raw_digest`: 43 characters of base64url instead of 64 of hex."""
+    was not asked. `raw_digest`: 43 characters of base64url instead of 64 of hex. `mode` and `policy`: a letter, or the word in the second
+    edition, which ends with `decided_at`. `days`: of the grant. Nulls at the end are left out."""
 
     check: str
     time: int
@@ -54,16 +73,23 @@ class Packed(Struct, frozen=True, array_like=True):
     visitor_digest: str | None
     signature: str
     decided_at: int
+    event: str | None = None
+    days: int | None = None
+    previous: str | None = None
+    consent_version: str | None = None
+    notice: str | None = None
+    banner: tuple[str | None, str | None, str | None] | None = None
 
 
 class Receipts:
-    """`life_days`: days that a receipt is kept."""
+    """`life_days`: days that a receipt is kept. `consent_days`: how long a grant lasts."""
 
-    def __init__(self, store: Store, signing: Signing, clock: Clock, life_days: int) -> None:
+    def __init__(self, store: Store, signing: Signing, clock: Clock, life_days: int, consent_days: int) -> None:
         self._store = store
         self._signing = signing
         self._clock = clock
         self._life = life_days * DAY
+        self._consent_life = consent_days * DAY
         self._pieces: dict[ShopId, Piece] = {}
 
     def as_stored(self, receipt: Receipt) -> StoredReceipt:
@@ -73,6 +99,8 @@ class Receipts:
         """`choice.choice` None: a choice about linking alone. `receipt_key` None: the visitor has no record, so the receipt names
         nobody."""
         shop, region, now = known.visit.shop, known.visit.surroundings.region, known.seconds
+        notice = shop.signals.notice_at(known.now)
+        granted = choice.choice is Choice.GRANTED
         receipt = Receipt(
             receipt_id=self._new_id(shop.shop_id, now),
             time=now,
@@ -86,8 +114,21 @@ class Receipts:
             region=region,
             override_reason=shop.policy.rules(region).override_reason,
             visitor_digest=visitor_digest(receipt_key, visitor) if receipt_key and visitor else None,
+            shop=shop.shop_id,
+            event=_event_of(choice, known.states[visitor].record if visitor in known.states else None),
+            ends_at=choice.decided_at // 1000 + self._consent_life if granted else None,
+            previous=known.receipts_of(visitor).newest if visitor else None,
+            consent_version=notice.name if notice else None,
+            notice=shop.settings.notice or None,
+            banner=choice.banner,
         )
         return replace(receipt, signature=self._signing.sign_receipt(shop.shop_id, canonical(receipt), now))
+
+    async def equal_to(self, shop: Shop, receipt: Receipt, newest: str | None) -> Receipt | None:
+        """The visitor's `newest` receipt, if it proves the same choice, made within a day. None if there is no such one."""
+        found = await self.by_id(shop, newest) if newest else None
+        lately = found is not None and abs(receipt.chosen_at - found.chosen_at) < SAME_WITHIN
+        return found if found and lately and receipt.says_the_same(found) else None
 
     def is_valid(self, shop: Shop, receipt: Receipt) -> bool:
         """Whether the service signed exactly this receipt for this shop, with a key that it still has."""
@@ -96,7 +137,26 @@ class Receipts:
 
     async def of_visitor(self, shop: Shop, visitor: VisitorId) -> list[Receipt]:
         """Newest first. Empty for an unknown or erased visitor."""
-        return await self._read(shop, await self._store.visitors.receipt_ids(shop.shop_id, visitor))
+        found = await self._read(shop, await self._store.visitors.receipt_ids(shop.shop_id, visitor))
+        return sorted(found, key=lambda receipt: -receipt.time)
+
+    def in_force(self, held: Sequence[Receipt], moment: int) -> list[Receipt]:
+        """Of the choices made by `moment`, in seconds since 1970, those that held then, newest first: the last one, unless it is a grant
+        that had ended, and a later one about links alone. When a choice arrived does not matter; at the same second a refusal counts."""
+        made = sorted((one for one in held if one.chosen_at <= moment), key=lambda one: (one.chosen_at, one.refuses), reverse=True)
+        about_links = next((one for one in made[:1] if one.is_about_links_alone), None)
+        about_storage = next((one for one in made if not one.is_about_links_alone), None)
+        if about_storage and not about_storage.refuses_storage and self._end_of(about_storage) <= moment:
+            about_storage = None
+        return [one for one in (about_links, about_storage) if one]
+
+    def _end_of(self, grant: Receipt) -> int:
+        return grant.chosen_at + self._consent_life if grant.ends_at is None else grant.ends_at
+
+    async def of_withdrawn(self, shop: Shop, visitor: VisitorId) -> list[Receipt]:
+        """Newest first. Empty for a visitor who did not withdraw, or was erased."""
+        found = await self._read(shop, await self._store.visitors.withdrawn_receipt_ids(shop.shop_id, visitor))
+        return sorted(found, key=lambda receipt: -receipt.time)
 
     async def by_id(self, shop: Shop, receipt_id: str) -> Receipt | None:
         found = await self._read(shop, [receipt_id])
@@ -104,7 +164,7 @@ class Receipts:
 
     async def _read(self, shop: Shop, receipt_ids: Sequence[str]) -> list[Receipt]:
         """Expired receipts are left out: a piece may outlive them by a day."""
-        found = [_unpack(*one) for one in await self._store.visitors.receipts(shop.shop_id, receipt_ids)]
+        found = [_unpack(shop.shop_id, *one) for one in await self._store.visitors.receipts(shop.shop_id, receipt_ids)]
         return [receipt for receipt in found if receipt.time + self._life > self._clock()]
 
     def _new_id(self, shop: ShopId, now: int) -> str:
@@ -117,11 +177,13 @@ class Receipts:
 
 
 def canonical(receipt: Receipt) -> str:
-    """The signed text: JSON in UTF-8 with sorted members and no spaces, without the signature, and without `decided_at` if it is None."""
+    """The signed text: JSON in UTF-8 with sorted members and no spaces, without the signature, and without members of later editions that
+    are None."""
     body = asdict(receipt)
     del body["signature"]
-    if receipt.decided_at is None:
-        del body["decided_at"]
+    for name in LATER:
+        if body[name] is None:
+            del body[name]
     return msgspec.json.encode(body, order="sorted").decode()
 
 
@@ -129,25 +191,51 @@ _of_first_schema = msgspec.json.Decoder(Receipt).decode
 _of_packed = msgspec.json.Decoder(Packed).decode
 
 
-def _pack(receipt: Receipt) -> Packed:
+def _pack(receipt: Receipt) -> list[object]:
     fields = asdict(receipt) | {"check": receipt.receipt_id[PIECE_LENGTH:]}
+    fields["mode"] = MODES.get(receipt.mode, receipt.mode)
+    fields["policy"] = POLICIES.get(receipt.policy, receipt.policy)
     fields["purposes"] = "".join(LETTERS.get(receipt.purposes.get(name, ""), "-") for name in Purpose)
     if receipt.raw_digest:
         fields["raw_digest"] = urlsafe_b64encode(bytes.fromhex(receipt.raw_digest)).decode().rstrip("=")
-    del fields["receipt_id"]
-    return Packed(**fields)
+    fields["event"] = EVENTS[receipt.event]
+    fields["days"] = None if receipt.ends_at is None else (receipt.ends_at - receipt.chosen_at) // DAY
+    fields["banner"] = astuple(receipt.banner) if receipt.banner else None
+    packed = [fields[name] for name in Packed.__struct_fields__]
+    while packed[-1] is None:
+        packed.pop()
+    return packed
 
 
-def _unpack(receipt_id: str, body: str) -> Receipt:
+def _unpack(shop: ShopId, receipt_id: str, body: str) -> Receipt:
     if body.startswith("{"):
         return _of_first_schema(body)
     packed = _of_packed(body)
     fields = asdict(packed) | {"receipt_id": receipt_id}
     fields["purposes"] = {name: WORDS[letter] for name, letter in zip(Purpose, packed.purposes, strict=True) if letter in WORDS}
+    fields |= {name: words.get(fields[name], fields[name]) for name, words in SHORT.items()}
     if packed.raw_digest:
         fields["raw_digest"] = urlsafe_b64decode(f"{packed.raw_digest}=").hex()
-    del fields["check"]
+    if packed.event:
+        fields["shop"] = shop
+        fields["event"] = next(event for event, letter in EVENTS.items() if letter == packed.event)
+    fields["ends_at"] = None if packed.days is None else packed.decided_at + packed.days * DAY
+    fields["banner"] = BannerContext(*packed.banner) if packed.banner else None
+    del fields["check"], fields["days"]
     return Receipt(**fields)
+
+
+def _event_of(choice: Signal, record: VisitorRecord | None) -> ReceiptEvent | None:
+    """What the choice does to what `record` holds. None for the shop's word, which is no choice."""
+    if choice.source == SHOP:
+        return None
+    consent = record.consent if record else None
+    stored = consent is not None and not consent.is_of_the_shop and not choice.is_older(consent.granted_at)
+    if choice.choice is Choice.GRANTED:
+        return ReceiptEvent.CONFIRMED if stored else ReceiptEvent.GIVEN
+    if choice.choice is None:  # a refusal of links alone
+        stored = record is not None and record.linking is Choice.GRANTED
+    return ReceiptEvent.WITHDRAWN if stored else ReceiptEvent.REFUSED
 
 
 def _purposes_of(choice: Signal) -> dict[str, str]:

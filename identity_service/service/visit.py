@@ -12,7 +12,7 @@ from identity_service.model.cookieless import DAY, GRACE, Window, derive, window
 from identity_service.model.policy import Asked, Decision, Facts, Reason
 from identity_service.model.shop import Shop
 from identity_service.model.token import Signing, Token
-from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorRecord, VisitorState, new_visitor_id
+from identity_service.model.visitor import KeptReceipts, Kind, Mode, VisitorId, VisitorRecord, VisitorState, new_visitor_id
 from identity_service.server.metrics import BAD_SIGNATURES
 from identity_service.store import Clock, Store
 
@@ -289,6 +289,9 @@ class Known(Struct, frozen=True):
         """The opt-outs of this visit, as seen at `moment`."""
         surroundings = self.visit.surroundings
         return OptOutsSeen(moment if surroundings.gpc else None, moment if surroundings.dnt else None)
+
+    def receipts_of(self, visitor: VisitorId) -> KeptReceipts:
+        return self.states[visitor].receipts if visitor in self.states else KeptReceipts()
 
     def facts(self) -> Facts:
         record, surroundings = self.record, self.visit.surroundings

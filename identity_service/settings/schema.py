@@ -56,6 +56,7 @@ class SecretSettings(Section, frozen=True):
     signing_keys: Annotated[list[str], SECRET]
     pepper: Annotated[str, SECRET]
     former_peppers: Annotated[list[str], SECRET]
+    receipt_keys: Annotated[list[str], SECRET]
 
     @property
     def peppers(self) -> list[str]:
@@ -173,6 +174,11 @@ class ShopSettings(Section, frozen=True):
         doc(
             "Time since which you show that text, such as 2026-12-01T00:00:00Z. A yes with a later date counts, whatever version it names."
         ),
+    ] = ""
+    notice: Annotated[
+        str,
+        Meta(max_length=512),
+        doc("Address of the notice that your banner shows, such as your privacy notice. Receipts contain it."),
     ] = ""
     banner_categories: Annotated[
         dict[str, list[str]],

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import unquote
 
-from identity_service.model.consent import Millis
+from identity_service.model.consent import BannerContext, Millis
 
 LONGEST: Final = 16 * 1024
 _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -34,6 +34,7 @@ class Answer:
     visitor: str | None = None
     stored: bool = False
     ends_at: Millis | None = None
+    banner: BannerContext | None = None
 
 
 def millis(time: object) -> Millis | None:
@@ -64,6 +65,12 @@ def version(value: object) -> str | None:
         return None
     text = str(value) if isinstance(value, str) or 0 <= value < 10**16 else ""
     return text if text != "0" and 0 < len(text) <= 64 and text.isprintable() else None
+
+
+def banner_context(version: object = None, language: object = None, method: object = None) -> BannerContext | None:
+    """What a banner says about itself, without what is no short text. None if nothing is left."""
+    found = [text if isinstance(text, str) and 0 < len(text) <= 32 and text.isprintable() else None for text in (version, language, method)]
+    return BannerContext(*found) if any(found) else None
 
 
 def text_of(raw: str) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from identity_service.model.consent import Choice, Millis
+from identity_service.model.consent import BannerContext, Choice, Millis
 from identity_service.signals import hosted_banners as hosted
 from identity_service.signals import installed_banners as installed
 from identity_service.signals.answers import Answer, of_json, of_single_cookie
@@ -22,7 +22,8 @@ NO_COOKIE = "(?!)"
 class BannerReading:
     """The content of a decided banner. `choice`: storage and measurement together, None if it only has `sale_share_opt_out`.
     `decided_at` and `policy_version`: the banner's own. `visitor`: the user reference in a server's webhook, which proves nothing by
-    itself. `stored`: the banner's state rather than an action of the person. `ends_at`: when the banner asks again."""
+    itself. `stored`: the banner's state rather than an action of the person. `ends_at`: when the banner asks again. `banner`: how it
+    asked."""
 
     choice: Choice | None
     decided_at: Millis | None = None
@@ -31,6 +32,7 @@ class BannerReading:
     visitor: str | None = None
     stored: bool = False
     ends_at: Millis | None = None
+    banner: BannerContext | None = None
 
 
 def _nothing(_: Mapping[str, object]) -> None:
@@ -118,12 +120,11 @@ def read_cookies(source: str, cookies: Mapping[str, str], categories: frozenset[
 
 def _reading(answer: Answer | None, needed: Collection[str]) -> BannerReading | None:
     """One refused name is a refusal. A grant needs every name granted."""
-    told = [answer.states.get(name, answer.others) for name in needed] if answer else []
-    if answer is None or not told:
+    states = [answer.states.get(name, answer.others) for name in needed] if answer else []
+    if answer is None or not states:
         return None
-    choice = Choice.REFUSED if False in told else None if None in told else Choice.GRANTED
+    choice = Choice.REFUSED if False in states else None if None in states else Choice.GRANTED
     if choice is None and not answer.sale_share_opt_out:
         return None
-    return BannerReading(
-        choice, answer.decided_at, answer.policy_version, answer.sale_share_opt_out, answer.visitor, answer.stored, answer.ends_at
-    )
+    told = (answer.policy_version, answer.sale_share_opt_out, answer.visitor, answer.stored, answer.ends_at, answer.banner)
+    return BannerReading(choice, answer.decided_at, *told)

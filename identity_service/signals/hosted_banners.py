@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from identity_service.signals.answers import (
     Answer,
+    banner_context,
     base64_object,
     booleans,
     detail_of,
@@ -40,7 +41,7 @@ def cookiebot_event(event: Mapping[str, object]) -> Answer | None:
     responses = [each["hasResponse"] for each in (event, state) if "hasResponse" in each]
     if state.get("method") != "explicit" or any(response is not True for response in responses):
         return None
-    return Answer(booleans(state), decided_at=millis(event.get("consentUTC")), stored=True)
+    return Answer(booleans(state), decided_at=millis(event.get("consentUTC")), stored=True, banner=banner_context(method="explicit"))
 
 
 def cookiebot(raw: str) -> Answer | None:
@@ -57,7 +58,8 @@ def cookiebot(raw: str) -> Answer | None:
         found[match[1]], at = match[2], match.end()
     if found.get("method") != "'explicit'":
         return None
-    return Answer(states_of_words(found, "true", "false"), None, millis(found.get("utc")), version(found.get("ver")))
+    states, banner = states_of_words(found, "true", "false"), banner_context(method="explicit")
+    return Answer(states, None, millis(found.get("utc")), version(found.get("ver")), banner=banner)
 
 
 def onetrust_event(event: Mapping[str, object]) -> Answer | None:
@@ -83,7 +85,8 @@ def onetrust(cookies: Mapping[str, str]) -> Answer | None:
     acted = decided_at is not None and re.fullmatch(r"0*[1-9][0-9]*", str(fields.get("interactionCount", "1")))
     asking_again = str(fields.get("AwaitingReconsent", "")).lower() == "true"
     groups = pairs_of(_GROUP, str(fields.get("groups", "")).split(",")) if acted and not asking_again else None
-    return Answer(states_of_words(groups or {}, "1", "0"), None, decided_at, None, opted_out) if groups or opted_out else None
+    states, banner = states_of_words(groups or {}, "1", "0"), banner_context(fields.get("version"))
+    return Answer(states, None, decided_at, None, opted_out, banner=banner) if groups or opted_out else None
 
 
 def usercentrics_event(event: Mapping[str, object]) -> Answer | None:
@@ -91,12 +94,13 @@ def usercentrics_event(event: Mapping[str, object]) -> Answer | None:
     (usercentrics.com/docs/web/features/v2/events_v2)."""
     status = detail_of(event)
     if status.get("type") in ("ACCEPT_ALL", "DENY_ALL"):
-        return Answer(others=status["type"] == "ACCEPT_ALL")
+        return Answer(others=status["type"] == "ACCEPT_ALL", banner=banner_context(method=status["type"]))
     action = status.get("action")
     if status.get("type") != "explicit" or not isinstance(action, str) or not action or action.lower() in _NO_ACT:
         return None
     services, categories = booleans(status), booleans(status.get("ucCategory"))
-    return Answer({**services, **{name: state if services.get(name, state) is state else None for name, state in categories.items()}})
+    agreed = {name: state if services.get(name, state) is state else None for name, state in categories.items()}
+    return Answer({**services, **agreed}, banner=banner_context(method=action))
 
 
 def didomi_event(event: Mapping[str, object]) -> Answer | None:
@@ -161,7 +165,8 @@ def cookieyes_event(event: Mapping[str, object]) -> Answer | None:
     state = detail_of(event)
     if "accepted" in state or "rejected" in state:
         return Answer(states_of_lists(state.get("accepted"), state.get("rejected")))
-    return Answer(booleans(state.get("categories")), stored=True) if state.get("isUserActionCompleted") is True else None
+    banner = banner_context(language=state.get("languageCode"))
+    return Answer(booleans(state.get("categories")), stored=True, banner=banner) if state.get("isUserActionCompleted") is True else None
 
 
 def cookieyes(raw: str) -> Answer | None:

@@ -13,6 +13,7 @@ from typing import Final
 from identity_service.model.consent import Millis
 from identity_service.signals.answers import (
     Answer,
+    banner_context,
     booleans,
     detail_of,
     event_names,
@@ -84,7 +85,8 @@ def vanilla(cookie: Mapping[str, object]) -> Answer | None:
     if accepted is None or chosen is None:
         return None
     decided_at, ends_at = millis(cookie.get("lastConsentTimestamp")) or chosen, millis(cookie.get("expirationTime"))
-    return Answer(dict.fromkeys(accepted, True), False, decided_at, version(cookie.get("revision")), ends_at=ends_at)
+    revision, banner = version(cookie.get("revision")), banner_context(language=cookie.get("languageCode"))
+    return Answer(dict.fromkeys(accepted, True), False, decided_at, revision, ends_at=ends_at, banner=banner)
 
 
 def _vanilla_2(cookie: Mapping[str, object]) -> Answer | None:

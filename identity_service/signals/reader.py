@@ -24,7 +24,7 @@ from msgspec.structs import replace
 
 from identity_service.model.consent import Choice, Millis, Purpose, Signal, purposes_choice
 from identity_service.model.shop import SignalRules
-from identity_service.signals.answers import json_object
+from identity_service.signals.answers import banner_context, json_object
 from identity_service.signals.banners import BANNERS, WITH_COOKIES, BannerReading, read_cookies, read_event, standards_spoken, tc_string_of
 from identity_service.signals.gpp import read_gpp, us_privacy_opt_out
 from identity_service.signals.tcf import TcChoice, canadian_choice, tc_choice
@@ -90,6 +90,9 @@ class Reader:
         if isinstance(text := consent.get("us_privacy"), str):
             found += self._us_privacy(text)
         versioned = [replace(one, policy_version=version) for one in found] if isinstance(version, str) else found
+        if isinstance(told := consent.get("banner"), Mapping):
+            own = banner_context(told.get("version"), told.get("language"), told.get("method"))
+            versioned = [replace(one, banner=own or one.banner) for one in versioned]
         return tuple(map(self._as_received, versioned))
 
     def of_event(self, source: str, event: Mapping[str, object]) -> tuple[tuple[Signal, ...], str | None]:
@@ -154,7 +157,10 @@ class Reader:
         choice = tc_choice(text, self.rules.tcf, self.now)
         decided_at = None if status == "tcloaded" else decided_at
         loaded = not (status == "useractioncomplete" and TC_COOKIE not in member and self._is_event)
-        return (self._of_tc("tcf", text, choice, decided_at, loaded=loaded),) if choice else ()
+        if choice is None:
+            return ()
+        found = self._of_tc("tcf", text, choice, decided_at, loaded=loaded)
+        return (replace(found, banner=replace(choice.banner, method=status)) if choice.banner and isinstance(status, str) else found,)
 
     def _gpp(self, member: Mapping[str, object]) -> tuple[Signal, ...]:
         ping = member.get("pingData", member)
@@ -192,14 +198,15 @@ class Reader:
             dated = day + DAY <= self.now
             at = Millis(day + DAY - 1) if dated else self.now
         version = f"{choice.framework}-{choice.policy_version}"
-        return Signal(source, choice.choice, at, None, _digest(text), version, dated=dated, remembered=of_the_day)
+        return Signal(source, choice.choice, at, None, _digest(text), version, dated=dated, remembered=of_the_day, banner=choice.banner)
 
     def _of_reading(self, source: str, reading: BannerReading, event: Mapping[str, object]) -> Signal:
         """A grant does not count after the time at which the banner asks again."""
         at, dated = self._moment(reading.decided_at)
         opted_out = reading.sale_share_opt_out is True
         ended = reading.ends_at is not None and reading.ends_at <= self.now and reading.choice is Choice.GRANTED
-        return Signal(source, None if ended else reading.choice, at, None, _digest(dict(event)), reading.policy_version, opted_out, dated)
+        choice, digest = None if ended else reading.choice, _digest(dict(event))
+        return Signal(source, choice, at, None, digest, reading.policy_version, opted_out, dated, banner=reading.banner)
 
     def _without_contradicted_grants(self, source: str, signals: Sequence[Signal]) -> list[Signal]:
         """The signals of one event, without grants if one of them, or the banner's cookie, is a refusal."""

@@ -10,11 +10,12 @@ express or implied consent.
 """
 
 from calendar import monthrange
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from string import ascii_lowercase
 
-from identity_service.model.consent import Choice, Millis
+from identity_service.model.consent import BannerContext, Choice, Millis
 from identity_service.model.shop import TcfRule
 from identity_service.signals.bits import Bits
 
@@ -41,12 +42,14 @@ _CANADIAN_REST = 16 + 1 + 16 + 1 + 12
 
 @dataclass(frozen=True, slots=True)
 class TcChoice:
-    """`day`: midnight UTC of the last update. A finer time would distinguish people. `framework`: `tcf` or Canada's `tcfca`."""
+    """`day`: midnight UTC of the last update. A finer time would distinguish people. `framework`: `tcf` or Canada's `tcfca`. `banner`: the
+    CMP's number and version, and the language in which it asked."""
 
     choice: Choice
     day: Millis
     policy_version: int
     framework: str = "tcf"
+    banner: BannerContext | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class _Core:
     purpose_one_untold: bool
     vendor_consented: bool
     vendor_restricted: bool
+    banner: BannerContext
 
     @property
     def must_disclose(self) -> bool:
@@ -123,11 +127,11 @@ def _read(text: str, rule: TcfRule) -> _Dated:
     granted = granted and not core.purpose_one_untold
     if granted and core.must_disclose and _DISCLOSED not in segments:
         raise ValueError("no disclosed vendors")
-    return _dated(granted, core.updated, core.policy)
+    return _dated(granted, core.updated, core.policy, "tcf", core.banner)
 
 
-def _dated(granted: bool, updated: Millis, policy: int, framework: str = "tcf") -> _Dated:
-    choice = TcChoice(Choice.GRANTED if granted else Choice.REFUSED, Millis(updated - updated % _DAY), policy, framework)
+def _dated(granted: bool, updated: Millis, policy: int, framework: str, banner: BannerContext | None = None) -> _Dated:
+    choice = TcChoice(Choice.GRANTED if granted else Choice.REFUSED, Millis(updated - updated % _DAY), policy, framework, banner)
     return _Dated(choice, updated - _DAY, _thirteen_months_after(updated))
 
 
@@ -173,7 +177,10 @@ def _core(bits: Bits, rule: TcfRule) -> _Core:
         raise ValueError("not version 2")
     bits.take(36)  # created
     updated = Millis(100 * bits.take(36))
-    bits.take(12 + 12 + 6 + 12 + 12)  # CMP, its version, screen, language, vendor list
+    cmp, cmp_version = bits.take(12), bits.take(12)
+    bits.take(6)  # screen
+    language = _language(bits.take(6), bits.take(6))
+    bits.take(12)  # vendor list
     policy = bits.take(6)
     service_specific = bits.flag()
     if policy < OLDEST_POLICY or not service_specific:
@@ -189,7 +196,11 @@ def _core(bits: Bits, rule: TcfRule) -> _Core:
     _in_vendors(bits, None)  # legitimate interests, read to find where they end
     restricted = _is_restricted(bits, rule)
     _check_end(bits)
-    return _Core(updated, policy, purposes, purpose_one_untold, consented, restricted)
+    return _Core(updated, policy, purposes, purpose_one_untold, consented, restricted, BannerContext(f"cmp-{cmp}.{cmp_version}", language))
+
+
+def _language(*letters: int) -> str | None:
+    return "".join(ascii_lowercase[one] for one in letters) if max(letters) < len(ascii_lowercase) else None
 
 
 def _segments(texts: list[str]) -> dict[int, Bits]:

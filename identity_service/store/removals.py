@@ -25,6 +25,8 @@ from identity_service.store.visitors import MOST_READS, NO_RECEIPT, StoredReceip
 
 SHORTEST_GONE = 3_600
 """The shortest life of a gone mark, in seconds."""
+MOST_KEPT_RECEIPTS = 20
+"""IDs of receipts that a gone mark keeps, so that they take at most 400 bytes."""
 VISITORS_AT_ONCE = 64
 """In one batch of an erasure by a handle, so that other calls do not wait long."""
 CHANGING = "The visitor changed again and again while it was removed; repeat the call."
@@ -76,19 +78,21 @@ class RemovalStore:
         gone_life: int | None = None,
         *,
         receipt: StoredReceipt = NO_RECEIPT,
+        keep_receipts: bool = False,
         unless_newer: bool = False,
         awaited: int | None = None,
     ) -> Erased:
         """Marks the visitor gone and removes everything that it holds. `gone_life`: seconds, shorter for a derived ID. `receipt`: kept in
-        the same step. `unless_newer`: do nothing if a newer mark or grant is stored. `awaited`: minute of the refusal cookie that the
-        answer sets in a browser, for a derived ID."""
+        the same step. `keep_receipts`: the mark keeps the way to its newest receipts, unlike that of an erasure. `unless_newer`: do nothing
+        if a newer mark or grant is stored. `awaited`: minute of the refusal cookie that the answer sets in a browser, for a derived ID."""
         life, how = max(gone_life or self._gone_life, SHORTEST_GONE), "unless newer" if unless_newer else "now"
         proof = self._keys.receipt(shop, receipt.receipt_id)
         for _ in range(MOST_READS):
             [held] = await self._held_by(shop, [visitor])
             keys, names = self._declared(shop, visitor, held)
+            kept = (receipt.body, receipt.life, receipt.receipt_id, MOST_KEPT_RECEIPTS if keep_receipts else 0)
             marks = ("" if awaited is None else awaited, self._digest(shop, visitor))
-            arguments = (visitor, at, life, receipt.body, receipt.life, how, *marks, *names)
+            arguments = (visitor, at, life, *kept, how, *marks, *names)
             with self._noted.noting(shop, at // 1000):
                 [[outcome, *counts]] = await self._client.run(call("withdraw", (self._keys.rewrite(shop), proof, *keys), *arguments))
             if outcome != "otherwise":

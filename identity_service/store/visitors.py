@@ -9,7 +9,7 @@ from identity_service.errors import StoreUnavailable
 from identity_service.model.consent import NEVER_SEEN, Choice, Consent, Millis, OptOutsSeen
 from identity_service.model.handle import handle_named
 from identity_service.model.shop import ShopId
-from identity_service.model.visitor import LAPSED, GoneMark, Kind, VisitorId, VisitorRecord, VisitorState
+from identity_service.model.visitor import LAPSED, GoneMark, KeptReceipts, Kind, VisitorId, VisitorRecord, VisitorState
 from identity_service.store.keys import PIECE_LENGTH, Keys, VisitorKeys, of_shop, sales_in
 from identity_service.store.noted import NotedShops
 from identity_service.store.redis.client import StoreClient
@@ -23,17 +23,18 @@ MOST_READS = 12
 RECORDS_AT_ONCE = 500
 NAME_LENGTH = 23
 """Characters of a handle's name. The record's own fields have one letter."""
-FIELDS = ("k", "x", "g", "s", "n", "v", "w", "o", "t", "b", "f", "l", "e", "q", "d", "m", "i", "c", "j")
+FIELDS = ("k", "x", "g", "s", "n", "v", "w", "o", "t", "b", "f", "l", "e", "q", "d", "m", "i", "c", "j", "r")
 """kind, expires, granted at, source, linking, policy version, sale/share opt-out, GPC first seen at, DNT first seen at, digest of the
 bridged visitor: those decide. Then first seen, last seen, number of emails, receipt key, first characters of the signal's digest, whether
-another person was erased from it, number of emails without proof, of customer IDs, and of those without proof. Beside
-them r is the newest receipt's ID."""
+another person was erased from it, number of emails without proof, of customer IDs, of those without proof, and the newest receipt's ID."""
+KEY, NEWEST = FIELDS.index("q"), FIELDS.index("r")
 UNKNOWN = VisitorState(None, None)
 """The state of a visitor of whom nothing is stored."""
 
 
 class Stored(Struct, frozen=True, dict=True):
-    """`fields`: of the record, in the order of FIELDS, None for an absent one. `gone`: as stored."""
+    """`fields`: of the record, in the order of FIELDS, None for an absent one. `gone`: the mark as stored. Behind a space it has the key of
+    the receipts, or `-` for none, and their IDs, newest first."""
 
     fields: Sequence[str | None]
     gone: str | None
@@ -77,7 +78,8 @@ NO_RECEIPT = StoredReceipt("", "", 0)
 
 
 class Grant(Struct, frozen=True):
-    """A grant to be written. `expires`: end of the consent, in seconds since 1970. `receipt`: its proof."""
+    """A grant to be written. `expires`: end of the consent, in seconds since 1970. `receipt`: its proof. `proven_by`: ID of a receipt that
+    says the same; while it is the visitor's newest, none is added."""
 
     consent: Consent
     expires: int
@@ -86,6 +88,7 @@ class Grant(Struct, frozen=True):
     receipt: StoredReceipt
     receipt_key: str
     bridged_from: VisitorId | None
+    proven_by: str | None = None
 
 
 class VisitorStore:
@@ -130,7 +133,8 @@ class VisitorStore:
         return sorted(handle_names(fields))
 
     async def grant(self, shop: ShopId, visitor: VisitorId, grant: Grant, now: int) -> str:
-        """Returns the outcome: granted, gone or older. The links get the record's end, or are removed if the grant refuses them."""
+        """Returns the outcome: granted, proven (granted, without a new receipt), gone or older. The links get the record's end, or are
+        removed if the grant refuses them."""
         keys = self._keys.visitor(shop, visitor)
         arguments = (
             *(now, grant.expires + LAPSED, grant.consent.granted_at, grant.consent.source),
@@ -138,7 +142,7 @@ class VisitorStore:
             *("1" if grant.opted_out else "", *_texts(grant.opt_outs_seen)),
             *(grant.receipt.receipt_id, grant.receipt_key),
             self._keys.visitor_digest(shop, grant.bridged_from) if grant.bridged_from else "",
-            *(grant.consent.raw_digest or "", grant.expires, grant.receipt.body, grant.receipt.life, visitor),
+            *(grant.consent.raw_digest or "", grant.expires, grant.receipt.body, grant.receipt.life, visitor, grant.proven_by or ""),
         )
         receipt = self._keys.receipt(shop, grant.receipt.receipt_id)
         places = (keys.record, keys.gone, keys.receipts, keys.events, receipt, self._keys.rewrite(shop))
@@ -187,6 +191,11 @@ class VisitorStore:
         newest, earlier = await self._client.run(read("HGET", keys.record, "r"), read("LRANGE", keys.receipts, 0, -1))
         return [newest, *earlier] if newest else []
 
+    async def withdrawn_receipt_ids(self, shop: ShopId, visitor: VisitorId) -> list[str]:
+        """Those that the gone mark keeps, newest first."""
+        [gone] = await self._client.run(read("GET", self._keys.visitor(shop, visitor).gone))
+        return list(_kept(gone).withdrawn)
+
     async def sale_digests(self, shop: ShopId, visitor: VisitorId) -> list[str]:
         [fields] = await self._client.run(read("HKEYS", self._keys.visitor(shop, visitor).sales))
         return sales_in(fields)
@@ -210,11 +219,14 @@ class VisitorStore:
             while cursor != "0":
                 [[cursor, names]] = await node.run(read("SCAN", cursor or "0", "MATCH", f"{beginning}*", "COUNT", RECORDS_AT_ONCE))
                 places = [name for name in names if ":" not in name.removeprefix(beginning)]
-                found = await self._client.read_many([read("HMGET", place, "r", *FIELDS) for place in places])
-                yield [(record, newest) for newest, *fields in found if (record := _record(fields, now))]
+                found = await self._client.read_many([read("HMGET", place, *FIELDS) for place in places])
+                yield [(record, fields[NEWEST]) for fields in found if (record := _record(fields, now))]
 
-    async def store_receipt(self, shop: ShopId, receipt: StoredReceipt) -> None:
-        await self._client.run(call("store_receipt", [self._keys.receipt(shop, receipt.receipt_id)], receipt.body, receipt.life))
+    async def store_receipt(self, shop: ShopId, receipt: StoredReceipt, visitor: VisitorId | None = None) -> None:
+        """`visitor`: its record keeps the ID among those of earlier receipts, since a newer choice is the newest one."""
+        keys = self._keys.visitor(shop, visitor) if visitor else None
+        places = [self._keys.receipt(shop, receipt.receipt_id), *((keys.record, keys.receipts) if keys else ())]
+        await self._client.run(call("store_receipt", places, receipt.body, receipt.life, receipt.receipt_id))
 
 
 def handle_names(fields: Iterable[str]) -> list[str]:
@@ -229,13 +241,20 @@ def _texts(seen: OptOutsSeen) -> tuple[str, str]:
 def _state(stored: Stored, now: int) -> VisitorState:
     if stored is NOTHING:
         return UNKNOWN
-    return VisitorState(_record(stored.fields, now), gone_mark(stored.gone) if stored.gone else None)
+    record = _record(stored.fields, now)
+    receipts = KeptReceipts(stored.fields[KEY], stored.fields[NEWEST]) if record else _kept(stored.gone)
+    return VisitorState(record, gone_mark(stored.gone) if stored.gone else None, receipts)
+
+
+def _kept(mark: str | None) -> KeptReceipts:
+    _, key, *ids = (mark or "").split(" ") if mark and " " in mark else ("", "-")
+    return KeptReceipts(None if key == "-" else key, ids[0] if ids else None, tuple(ids))
 
 
 def _record(fields: Sequence[str | None], now: int) -> VisitorRecord | None:
     """`fields` in the order of FIELDS."""
-    letter, end, granted, source, linked, version, opted_out, gpc, dnt, bridged, first, last, emails, receipt_key, digest, *rest = fields
-    mixed, unproven_emails, customers, unproven_customers = rest
+    letter, end, granted, source, linked, version, opted_out, gpc, dnt, bridged, first, last, emails, _, digest, *rest = fields
+    mixed, unproven_emails, customers, unproven_customers, _ = rest
     if not letter or int(end or 0) <= now:
         return None
     kind = Kind(letter)
@@ -253,7 +272,6 @@ def _record(fields: Sequence[str | None], now: int) -> VisitorRecord | None:
         customers=int(customers or 0),
         unproven_customers=int(unproven_customers or 0),
         mixed=mixed == "1",
-        receipt_key=receipt_key,
         bridged_from=bridged,
         opt_outs_seen=OptOutsSeen(_moment(gpc), _moment(dnt)) if gpc or dnt else NEVER_SEEN,
         linking=linking,

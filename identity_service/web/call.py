@@ -10,6 +10,7 @@ from msgspec import Struct
 from identity_service.errors import ServiceError
 from identity_service.model.consent import Millis
 from identity_service.model.handle import Handles
+from identity_service.model.receipt_key import ReceiptKeys
 from identity_service.model.shop import Shop, Shops
 from identity_service.model.token import Signing
 from identity_service.server.addresses import Proxies
@@ -53,6 +54,7 @@ class Services:
     visitors: Visitors
     links: Links
     receipts: Receipts
+    receipt_keys: ReceiptKeys
     rights: Rights
     signing: Signing
     tokens: Tokens

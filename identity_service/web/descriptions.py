@@ -76,13 +76,14 @@ CONSENT = Topic(
         ),
         "listReceipts": Wording(
             "Prove consent",
-            "Answers a visitor's receipts, newest first. `at` selects the receipt in force at that time, and `receipt_id` a single one."
-            " With a private key. The list is empty for an unknown, erased or withdrawn visitor. No receipt contains the visitor ID.",
+            "Answers a visitor's receipts, newest first. `at` selects the receipts in force at that time, and `receipt_id` a single one."
+            " With a private key. Each has a `proof` that anybody can verify. Receipts of a withdrawn visitor are found by its token, not"
+            " by its ID. An erased visitor has none. No receipt contains the visitor ID.",
         ),
         "verifyReceipt": Wording(
             "Verify a receipt",
             "Checks whether the service signed exactly this receipt for this shop. With a private key. The signing key must still be in"
-            " the settings. The receipt may have expired.",
+            " the settings. If the receipt has a `proof`, the proof decides. The receipt may have expired.",
         ),
         "previewDecision": Wording(
             "Preview a decision",

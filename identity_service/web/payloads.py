@@ -84,6 +84,14 @@ class Gpp(Struct, frozen=True, omit_defaults=True):
     signal_status: Annotated[str | None, about("`ready` once the visitor has decided.")] = None
 
 
+class BannerMembers(Struct, frozen=True, omit_defaults=True):
+    """How your banner asked. Receipts repeat it."""
+
+    version: Annotated[str | None, about("Version of the banner.")] = None
+    language: Annotated[str | None, about("Language in which it asked: `de`.")] = None
+    method: Annotated[str | None, about("What the visitor did, in the banner's words: `accept_all`.")] = None
+
+
 class ConsentObject(Struct, frozen=True, omit_defaults=True):
     """`storage` and `measurement` granted allow a persistent ID. Of several signals the newest choice counts; at a tie, the refusal. An
     unreadable signal is no choice."""
@@ -99,6 +107,7 @@ class ConsentObject(Struct, frozen=True, omit_defaults=True):
     policy_version: Annotated[
         Annotated[str, Meta(max_length=64)] | UnsetType, about("Version of the notice that the visitor saw. Receipts repeat it.")
     ] = UNSET
+    banner: Annotated[BannerMembers | UnsetType, about("Version and language of the banner, and how the visitor chose.")] = UNSET
 
 
 TOKEN = about("The visitor's token, from an earlier answer. Without it the visitor's cookie is read.")
@@ -125,6 +134,14 @@ class IdentityAnswer(Struct, frozen=True):
     decision: Annotated[DecisionAnswer, about("Why the visitor has this mode.")]
 
 
+class ProofAnswer(Struct, frozen=True):
+    """Ed25519 signature of a receipt, which anybody can verify with `/.well-known/consent-receipt-keys.json`."""
+
+    kid: Annotated[str, about("Name of the key in that list.")]
+    signed: Annotated[str, about("The signed bytes in base64: the other members as JSON with sorted names and without spaces.")]
+    ed25519: Annotated[str, about("The signature in base64.")]
+
+
 class ReceiptAnswer(Struct, frozen=True):
     """Proof of one decision, signed by the service."""
 
@@ -145,7 +162,19 @@ class ReceiptAnswer(Struct, frozen=True):
     visitor_digest: Annotated[
         str | None, about("The visitor's ID under a random key that only its record holds. Null where the receipt names nobody.")
     ]
-    signature: Annotated[str, about("Signature over the other members as JSON with sorted names and without spaces.")]
+    shop: Annotated[str | None, about("The shop. It and the members before `signature` are null in receipts of earlier editions.")]
+    event: Annotated[
+        Literal["given", "confirmed", "refused", "withdrawn"] | None,
+        about("What the choice did. `confirmed`: the grant was given before. `withdrawn`: a grant was stored. Null for the shop's word."),
+    ]
+    ends_at: Annotated[Time | None, about("When a grant ends, in RFC 3339. Null for a refusal.")]
+    previous: Annotated[str | None, about("ID of the visitor's receipt before this one.")]
+    consent_version: Annotated[str | None, about("Version of the text that the shop showed then, by its settings.")]
+    notice: Annotated[str | None, about("Address of the notice that the shop showed then, by its settings.")]
+    banner: Annotated[BannerMembers | None, about("How the banner asked, as far as it said so.")]
+    signature: Annotated[str, about("HMAC of the service over the choice. Only the service can verify it.")]
+    signed_at: Annotated[Time | UnsetType, about("When `proof` was made, in RFC 3339.")] = UNSET
+    proof: Annotated[ProofAnswer | UnsetType, about("Absent in the answer to a choice, and while the service has no key for it.")] = UNSET
 
 
 class ConsentAnswer(IdentityAnswer, frozen=True):

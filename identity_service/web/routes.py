@@ -77,6 +77,7 @@ from identity_service.web.manual.routes import manual_routes
 from identity_service.web.openapi import Described, document
 from identity_service.web.pages import Asset, Page, alive, asset_of, document_page, fixed, ready, redirect_page, scrape
 from identity_service.web.payloads import ConsentAnswer, IdentityAnswer
+from identity_service.web.receipt_page import receipt_routes
 from identity_service.web.routing import ByPort, ByRawPath, NamedRoute, Surface
 from identity_service.web.snippet import snippet_page
 
@@ -149,9 +150,11 @@ def _public_routes(services: Services) -> list[NamedRoute]:
     routes.append(NamedRoute("/v1/orders/{rest:text}", by_sale, methods=["GET"]))
     routes.append(NamedRoute("/visitor.js", snippet_page(), methods=["GET"]))
     pages = {"/healthz": alive, "/readyz": ready(services.store, [shop.shop_id for shop in services.shops])}
+    pages["/.well-known/consent-receipt-keys.json"] = fixed(services.receipt_keys.published)
     if services.server.gpc_support_since:
         pages["/.well-known/gpc.json"] = fixed({"gpc": True, "lastUpdate": services.server.gpc_support_since})
     routes += [NamedRoute(path, Page(answer), methods=["GET"]) for path, answer in pages.items()]
+    routes += receipt_routes(services)
     return routes + (demo_shop(services) if services.server.demo else [])
 
 

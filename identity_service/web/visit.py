@@ -7,12 +7,24 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from identity_service.errors import Forbidden, Invalid, ServiceError
-from identity_service.model.consent import Choice, EarlierRefusal, Millis, OptOutsSeen, Receipt, Signal, choice_said
+from identity_service.model.consent import (
+    OF_THIRD_EDITION,
+    BannerContext,
+    Choice,
+    EarlierRefusal,
+    Millis,
+    OptOutsSeen,
+    Receipt,
+    ReceiptEvent,
+    Signal,
+    choice_said,
+)
 from identity_service.model.handle import Handle
 from identity_service.model.policy import Asked
+from identity_service.model.receipt_key import canonical_json
 from identity_service.model.regions import REGION
 from identity_service.model.visitor import VisitorId, own_visitor_id
 from identity_service.server.addresses import client_address, is_local
@@ -29,7 +41,16 @@ from identity_service.web.cookies import (
     set_refusal,
     set_visitor,
 )
-from identity_service.web.payloads import Client, ConsentAnswer, ConsentObject, DecisionAnswer, IdentityAnswer, ReceiptAnswer
+from identity_service.web.payloads import (
+    BannerMembers,
+    Client,
+    ConsentAnswer,
+    ConsentObject,
+    DecisionAnswer,
+    IdentityAnswer,
+    ProofAnswer,
+    ReceiptAnswer,
+)
 
 EMAILS_A_CALL = 100
 CALLS_OF_A_COSTLY_EMAIL = 10
@@ -194,7 +215,7 @@ def identity_reply(call: Call, identity: Identity, *, with_receipt: bool) -> Rep
         DecisionAnswer(identity.reason, identity.signal, identity.region, identity.policy),
     )
     if with_receipt:
-        answer = ConsentAnswer(**asdict(answer), receipt=receipt_answer(identity.receipt) if identity.receipt else None)
+        answer = ConsentAnswer(**asdict(answer), receipt=receipt_answer(identity.receipt.members()) if identity.receipt else None)
     return Reply(answer, cookies=cookies_of(call, identity))
 
 
@@ -220,22 +241,37 @@ def with_refusal_kept(call: Call, error: ServiceError, visit: Visit) -> ServiceE
     return error
 
 
-def receipt_answer(receipt: Receipt) -> ReceiptAnswer:
-    members = receipt.members()
-    return ReceiptAnswer(**{**members, "time": rfc3339(members["time"]), "decided_at": rfc3339(members["decided_at"])})
+def receipt_answer(members: Mapping[str, Any]) -> ReceiptAnswer:
+    """`members`: of a receipt, as `Receipt.members` gives them."""
+    times = {name: rfc3339(members[name]) for name in ("time", "decided_at", "ends_at") if members[name] is not None}
+    banner = members["banner"]
+    return ReceiptAnswer(**{**members, **times, "banner": BannerMembers(**asdict(banner)) if banner else None})
+
+
+def signed_receipt(call: Call, members: Mapping[str, Any]) -> ReceiptAnswer:
+    """The answer with a proof that anybody can verify, if the service has a key for it."""
+    now = call.now // 1000
+    answer = replace(receipt_answer(members), signed_at=rfc3339(now))
+    proof = call.services.receipt_keys.sign(canonical_json(answer), now)
+    return replace(answer, proof=ProofAnswer(**asdict(proof))) if proof else replace(answer, signed_at=UNSET)
 
 
 def receipt_from(members: Mapping[str, Any]) -> Receipt | None:
-    """From what `receipt_answer` gave, now or in the first edition; None for what it cannot have given."""
-    of_first_edition = {"decided_at": members.get("time"), "basis": "person"}
+    """From what `receipt_answer` gave, now or in an earlier edition; None for what it cannot have given. `proof` is left out."""
+    own = {name: value for name, value in members.items() if name not in {"signed_at", "proof"}}
+    earlier = {"decided_at": own.get("time"), "basis": "person"} | ({} if "shop" in own else dict.fromkeys(OF_THIRD_EDITION))
     try:
-        told = msgspec.convert(of_first_edition | dict(members), ReceiptAnswer)
-        fields = asdict(told) | {"time": _seconds(told.time), "decided_at": _seconds(told.decided_at)}
+        told = msgspec.convert(earlier | own, ReceiptAnswer)
+        fields = asdict(told)
+        fields |= {name: _seconds(fields[name]) for name in ("time", "decided_at", "ends_at") if fields[name] is not None}
+        del fields["basis"], fields["signed_at"], fields["proof"]
+        fields["event"] = ReceiptEvent(told.event) if told.event else None
+        fields["banner"] = BannerContext(**asdict(told.banner)) if told.banner else None
     except (msgspec.ValidationError, ValueError):
         return None
-    del fields["basis"]
     receipt = Receipt(**fields)
-    return receipt if receipt.basis == told.basis and members.keys() <= asdict(told).keys() else None
+    answered = msgspec.to_builtins(told)
+    return receipt if receipt.basis == told.basis and all(answered.get(name, UNSET) == one for name, one in own.items()) else None
 
 
 def _seconds(text: str) -> int:

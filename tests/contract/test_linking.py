@@ -10,6 +10,7 @@ import redis
 from identity_service.app import Application
 from identity_service.settings.load import load
 from tests.conftest import Clock, Shopper
+from tests.contract.test_receipts import receipts, without_proof
 from tests.stores import sale_at
 
 pytestmark = pytest.mark.anyio
@@ -218,18 +219,17 @@ async def test_an_erased_id_stays_refused(shopper: Shopper) -> None:
 
 async def test_receipts_prove_each_choice_and_outlive_the_visitor(shopper: Shopper, clock: Clock) -> None:
     first = (await shopper.post("/v1/consents", {"consent": "granted"})).json()
-    clock.forward(60)
+    clock.forward(86_400)
     second = (await shopper.post("/v1/consents", {"consent": "granted", "token": first["token"]})).json()
-    body = {"visitor": first["visitor"]}
-    held = (await shopper.post("/v1/receipts", body)).json()["receipts"]
+    held = await receipts(shopper, visitor=first["visitor"])
     assert [one["receipt_id"] for one in held] == [second["receipt"]["receipt_id"], first["receipt"]["receipt_id"]]
-    then = (await shopper.post("/v1/receipts", body | {"at": first["receipt"]["time"]})).json()["receipts"]
-    assert then == [first["receipt"]]
+    [then] = await receipts(shopper, visitor=first["visitor"], at=first["receipt"]["time"])
+    assert without_proof(then) == first["receipt"]
     refused = (await shopper.post("/v1/consents", {"consent": "refused", "token": second["token"]})).json()
     assert refused["receipt"]["purposes"] == {"storage": "refused", "measurement": "refused"}
-    assert (await shopper.post("/v1/receipts", body)).json()["receipts"] == []
-    proof = (await shopper.post("/v1/receipts", {"receipt_id": first["receipt"]["receipt_id"]})).json()["receipts"]
-    assert proof == [first["receipt"]]
+    assert await receipts(shopper, visitor=first["visitor"]) == []
+    [proof] = await receipts(shopper, receipt_id=first["receipt"]["receipt_id"])
+    assert without_proof(proof) == first["receipt"]
 
 
 async def test_a_preview_changes_nothing_and_tells_why(shopper: Shopper, database: redis.Redis) -> None:

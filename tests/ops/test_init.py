@@ -20,7 +20,7 @@ from identity_service.settings.load import load
 from tests.test_command import PATIENCE, free_port, served
 
 SNIPPET = Path(__file__).parent.parent.parent / "identity_service/web/demo/static/snippet.js"
-SECRET = {"edge.env", "secrets/signing_keys", "secrets/pepper"}
+SECRET = {"edge.env", "secrets/signing_keys", "secrets/pepper", "secrets/receipt_keys"}
 WRITTEN = {"settings.toml", ".gitignore", *SECRET}
 
 
@@ -62,7 +62,7 @@ def test_the_private_key_stands_in_the_edges_environment_and_nowhere_else(tmp_pa
     private = edge["IDENTITY_KEY"]
     assert load(str(tmp_path / "own"), {}).shops["shop"].private_keys == [f"sha256:{key_digest(private)}"]
     others = [path.read_text() for path in (tmp_path / "own").rglob("*") if path.is_file() and path.name != "edge.env"]
-    secrets = [(tmp_path / "own/secrets" / name).read_text().strip() for name in ("signing_keys", "pepper")]
+    secrets = [(tmp_path / "own/secrets" / name).read_text().strip() for name in ("signing_keys", "pepper", "receipt_keys")]
     assert not [text for text in (*others, told.stdout) if private in text]
     assert not [secret for secret in secrets if secret in told.stdout + (tmp_path / "own/settings.toml").read_text()]
     shell = f". {tmp_path}/own/edge.env && echo $IDENTITY_KEY"

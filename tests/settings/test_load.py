@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,14 @@ from msgspec.structs import fields
 
 from identity_service.errors import SettingsError
 from identity_service.model.shop import key_digest
-from identity_service.ops.check import faults, sound_settings
+from identity_service.ops.check import faults, receipt_key_notes, sound_settings
 from identity_service.settings.load import load
 from identity_service.settings.schema import Settings, in_words, is_section, is_struct, member
 from identity_service.settings.toml_file import key_lines
 from identity_service.version import VERSION
 
 KEY, OTHER_KEY, PEPPER = "A" * 43, "B" * 43, "C" * 43
+SEED, OTHER_SEED = "A" * 43, "B" * 42 + "E"
 ROOT = Path(__file__).parent.parent.parent
 SOUND = {
     "IDENTITY_SECRETS__SIGNING_KEYS": KEY,
@@ -291,6 +293,10 @@ def test_a_store_url_of_an_unknown_form_is_refused_before_the_start(url: str) ->
         ({"SECRETS__FORMER_PEPPERS": f"{OTHER_KEY},short"}, "secrets.former_peppers[1]"),
         ({"SECRETS__FORMER_PEPPERS": f"{OTHER_KEY},{PEPPER}"}, "secrets"),
         ({"SECRETS__SIGNING_KEYS": "development-only-signing-key-of-the-demo-shops-0001"}, "secrets.signing_keys[0]"),
+        ({"SECRETS__RECEIPT_KEYS": "A" * 43}, "secrets.receipt_keys"),
+        ({"SECRETS__RECEIPT_KEYS": f"2026-12-01:{'A' * 42}"}, "secrets.receipt_keys"),
+        ({"SECRETS__RECEIPT_KEYS": f"2026-12-01:{'A' * 43},2026-11-01:{'B' * 42}A"}, "secrets.receipt_keys"),
+        ({"SECRETS__RECEIPT_KEYS": "2026-01-01:development-only-receipt-key-of-the-demos-0"}, "secrets.receipt_keys"),
         ({"SHOPS__MINE__PUBLIC_KEYS": ""}, "shops.mine.public_keys"),
         ({"SHOPS__MINE__PUBLIC_KEYS": "short"}, "shops.mine.public_keys"),
         ({"SHOPS__MINE__PUBLIC_KEYS": "demo-public-key"}, "shops.mine.public_keys, private_keys"),
@@ -381,6 +387,23 @@ def test_check_exits_with_2_and_names_every_fault() -> None:
     wanted += [f"shops.mine.{name}" for name in ("cookie_name", "origins", "private_keys", "public_keys")]
     assert sorted(named) == wanted
     assert "Traceback" not in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ("", ["secrets.receipt_keys is empty"]),
+        (f"2026-12-01:{SEED}", []),
+        (f"2027-01-01:{SEED}", ["no key signs today (the last one starts on 2027-01-01)"]),
+        (f"2026-01-01/2026-12-01:{SEED}", ["no key signs today (the last one ended on 2026-12-01)"]),
+        (f"2023-01-01/2023-12-02:{SEED},2026-01-01:{OTHER_SEED}", []),
+        (f"2023-01-01/2023-12-01:{SEED},2026-01-01:{OTHER_SEED}", ["the key of 2023-01-01 signed no receipt that is still kept"]),
+    ],
+)
+def test_check_tells_of_receipt_keys_that_do_not_sign(keys: str, told: list[str]) -> None:
+    settings = load("development", {"IDENTITY_SECRETS__RECEIPT_KEYS": keys})
+    notes = receipt_key_notes(settings, date(2026, 12, 1))
+    assert [part in note for part, note in zip(told, notes, strict=True)] == [True] * len(told)
 
 
 def test_check_says_that_sound_settings_are_sound() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_service.model.consent import Choice, Millis
+from identity_service.model.consent import BannerContext, Choice, Millis
 from identity_service.model.shop import TcfRule
 from identity_service.signals.bits import Bits
 from identity_service.signals.tcf import LONGEST, TcChoice, canadian_choice, tc_choice
@@ -271,6 +271,15 @@ def test_the_day_hides_the_time_of_the_update() -> None:
     core = text_of(core_bits(updated=datetime(2026, 11, 1, 23, 59, 59, 900_000, tzinfo=UTC)))
     found = tc_choice(f"{core}.{KNOWN}", PUBLISHER, NOW)
     assert found == TcChoice(Choice.GRANTED, millis(UPDATED), 5)
+
+
+@pytest.mark.parametrize(("letters", "language"), [((18, 21), "sv"), ((25, 0), "za"), ((26, 0), None)])
+def test_a_string_tells_its_cmp_and_the_language_in_which_it_asked(letters: tuple[int, int], language: str | None) -> None:
+    bits = core_bits()
+    told = number(300, 12) + number(7, 12) + number(1, 6) + "".join(number(one, 6) for one in letters)
+    found = tc_choice(f"{text_of(bits[:78] + told + bits[78 + len(told) :])}.{KNOWN}", PUBLISHER, NOW)
+    assert found
+    assert found.banner == BannerContext("cmp-300.7", language)
 
 
 def test_a_string_over_16_kib_is_absent() -> None:

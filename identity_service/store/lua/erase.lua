@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Purpose: the part of an erasure by a handle for one visitor. If this handle alone holds the visitor by proof, the visitor is removed.
 --          Otherwise only the link is removed.
--- Uses     marks, links, sales, removals, removal, rewrite
+-- Uses     marks, links, sales, receipts, removals, removal, rewrite
 -- KEYS[1]  rewrite (hash)   KEYS[2...]  as in held_of; the handle is the first
 -- ARGV[1]  visitor   ARGV[2]  time of the erasure, ms   ARGV[3]  life of the mark, s
 -- ARGV[4]  1: also remove visitors that the handle holds without proof, if no handle holds them by proof; else empty
@@ -24,5 +24,6 @@ if not pointer or (not by_proof and ARGV[4] == '') or tonumber(granted or 0) > e
   if by_proof and proven > 1 then redis.call('HSET', held.record, 'm', 1) end -- what it did may be the erased person's
   return {'done', 0, drop_link(links, held.record, name, held.visitor), 0}
 end
-local stood = {marked = redis.call('GET', held.gone), granted = granted, kind = kind, removed_as = ARGV[5], removed_at = math.floor(erased_at / 1000)}
-return {'done', unpack(take_all(held, orders, erased_at, tonumber(ARGV[3]), stood))}
+local stood = {marked = redis.call('GET', held.gone), granted = granted, kind = kind, removed_as = ARGV[5]}
+stood.removed_at = math.floor(erased_at / 1000)
+return {'done', unpack(take_all(held, orders, erased_at, tonumber(ARGV[3]), stood, ''))}

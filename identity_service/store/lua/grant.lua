@@ -9,25 +9,31 @@
 -- ARGV[7]  sale/share opt-out: 1 or empty               ARGV[8], ARGV[9]  GPC and DNT seen at, ms, or empty
 -- ARGV[10] receipt ID      ARGV[11] receipt key         ARGV[12] digest of the bridged visitor or empty
 -- ARGV[13] first characters of the signal's digest, or empty   ARGV[14] end of events, s
--- ARGV[15] receipt         ARGV[16] its life, s         ARGV[17] visitor   ARGV[18...] names of the handles
+-- ARGV[15] receipt         ARGV[16] its life, s         ARGV[17] visitor   ARGV[18] ID of a receipt that says the
+--          same, or empty: no other is kept while it is the newest   ARGV[19...] names of the handles
 -- Touches  all handles of the visitor
--- Returns  {granted}; {gone} if the visitor withdrew after the grant, or {older} if a newer grant of the person is stored: then only the
---          receipt is kept; or {otherwise, names} if the visitor points to other handles
-local links, names = declared_links(KEYS[1], {unpack(ARGV, 18)}, {unpack(KEYS, 7)})
+-- Returns  {granted}; {proven} if no other receipt is kept; {gone} if the visitor withdrew after the grant, or {older} if a newer grant of the
+--          person is stored: then only the receipt is kept; or {otherwise, names} if the visitor points to other handles
+local links, names = declared_links(KEYS[1], {unpack(ARGV, 19)}, {unpack(KEYS, 7)})
 if not links then return {'otherwise', names} end
-keep_receipt(KEYS[5], ARGV[15], ARGV[16])
 local now, gone = tonumber(ARGV[1]), redis.call('GET', KEYS[2])
-if gone and marked_at(gone) >= tonumber(ARGV[3]) then return {'gone'} end
 local found = redis.call('HMGET', KEYS[1], 'k', 'g', 'x', 'r', 's')
 local known, earlier = found[1], found[4]
+local proven = ARGV[18] ~= '' and earlier == ARGV[18] and tonumber(found[3]) > now
+if not proven then keep_receipt(KEYS[5], ARGV[15], ARGV[16]) end
+if gone and marked_at(gone) >= tonumber(ARGV[3]) then return {'gone'} end
 if found[3] and tonumber(found[3]) <= now then
   redis.call('DEL', KEYS[1])
   known, earlier, names = false, false, {}
 elseif known == 'p' and found[5] ~= 'shop' and tonumber(found[2] or 0) > tonumber(ARGV[3]) then
   return {'older'}
 end
-if gone then redis.call('DEL', KEYS[2]) end
-local fields = {'k', 'p', 'l', ARGV[1], 'x', ARGV[2], 'g', ARGV[3], 's', ARGV[4], 'r', ARGV[10]}
+local expires = tonumber(ARGV[2])
+if gone then
+  for _, id in ipairs(ids_in(gone)) do redis.call('RPUSH', KEYS[3], id) end
+  redis.call('DEL', KEYS[2])
+end
+local fields = {'k', 'p', 'l', ARGV[1], 'x', ARGV[2], 'g', ARGV[3], 's', ARGV[4], 'r', proven and earlier or ARGV[10]}
 local function write(field, value) fields[#fields + 1], fields[#fields + 2] = field, value end
 for field, value in pairs({n = ARGV[5], v = ARGV[6], d = ARGV[13]}) do
   if value ~= '' then write(field, value) elseif known then redis.call('HDEL', KEYS[1], field) end
@@ -37,9 +43,8 @@ for field, value in pairs({f = ARGV[1], q = ARGV[11], o = ARGV[8], t = ARGV[9], 
   if value ~= '' and not (known and redis.call('HEXISTS', KEYS[1], field) == 1) then write(field, value) end
 end
 redis.call('HSET', KEYS[1], unpack(fields))
-local expires = tonumber(ARGV[2])
 redis.call('EXPIRE', KEYS[1], expires - now)
-if earlier then list_receipt(KEYS[3], earlier, expires - now) end
+if earlier and not proven then list_receipt(KEYS[3], earlier, expires - now) else redis.call('EXPIRE', KEYS[3], expires - now) end
 redis.call('EXPIRE', KEYS[4], tonumber(ARGV[14]) - now)
 if ARGV[5] == 'refused' and #names > 0 then note_rewrite(KEYS[6], ARGV[1]) end
 for _, name in ipairs(names) do
@@ -51,4 +56,4 @@ for _, name in ipairs(names) do
     keep_link(links[name], ARGV[17], link, now, {})
   end
 end
-return {'granted'}
+return {proven and 'proven' or 'granted'}

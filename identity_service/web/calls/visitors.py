@@ -1,18 +1,20 @@
 """Visitors and their consent: issue, verify, report a choice, receipts, decisions."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
 from identity_service.errors import Invalid, NotFound, RateLimited, StoreUnavailable
 from identity_service.model.consent import Choice, Receipt, choice_said
-from identity_service.model.cookieless import DAY
 from identity_service.model.policy import Asked, Decision, Reason
+from identity_service.model.receipt_key import proof_fault
 from identity_service.model.visitor import Mode, own_visitor_id
 from identity_service.service.visit import Known, TokenFault, Visit
 from identity_service.signals.reader import SOURCES
 from identity_service.web.call import Call, Reply
+from identity_service.web.cookies import read_cookies
 from identity_service.web.lists import MOST_RECEIPTS, keys_of_times, page_of
 from identity_service.web.payloads import (
     CURSOR,
@@ -35,9 +37,9 @@ from identity_service.web.visit import (
     count_lookup,
     identity_reply,
     reader_of,
-    receipt_answer,
     receipt_from,
     rfc3339,
+    signed_receipt,
     visit_of,
     with_refusal_kept,
 )
@@ -84,12 +86,14 @@ class BannerBody(Body, frozen=True, forbid_unknown_fields=False):
 
 
 class ReceiptsBody(Body, frozen=True):
-    """`visitor` for all its receipts, newest first; with `at`, for the one in force then. Or `receipt_id` for one; other members are
+    """`visitor` or `token` for all receipts, newest first; with `at`, for those in force then. Or `receipt_id` for one; other members are
     ignored."""
 
-    at_least_one: ClassVar[tuple[str, ...]] = ("visitor", "receipt_id")
-
-    visitor: Annotated[VisitorText | UnsetType, about("ID of the visitor whose receipts are asked for.")] = UNSET
+    visitor: Annotated[VisitorText | UnsetType, about("ID of the visitor whose receipts are asked for. A withdrawn one has none.")] = UNSET
+    token: Annotated[
+        VisitorText | UnsetType,
+        about("The visitor's token. It finds the receipts also after a withdrawal, not after an erasure. Absent, the cookie is read."),
+    ] = UNSET
     at: Annotated[Moment | UnsetType, about("The moment for which proof is asked, in RFC 3339 with its offset.")] = UNSET
     receipt_id: Annotated[Annotated[str, Meta(max_length=64)] | UnsetType, about("ID of one receipt.")] = UNSET
     limit: Annotated[int, Meta(ge=1, le=MOST_RECEIPTS), LIMIT] = MOST_RECEIPTS
@@ -151,6 +155,8 @@ class ReceiptVerificationAnswer(Struct, frozen=True):
     """Whether the receipt is as the service signed it."""
 
     valid: Annotated[bool, about("Whether this service signed exactly this receipt for this shop.")]
+    signature: Annotated[bool, about("Whether `signature` is right. It is not once the service has dropped the key that made it.")]
+    proof: Annotated[bool | UnsetType, about("Whether `proof` is right. Absent for a receipt without one.")] = UNSET
 
 
 async def issue(call: Call) -> Reply:
@@ -222,25 +228,42 @@ def _of_webhook(visit: Visit, named: str) -> Visit:
 
 
 async def receipts(call: Call) -> Reply:
+    """By `receipt_id`, `visitor` or `token`; without them the visitor's cookie is read."""
     count_lookup(call)
-    body = call.body
+    body, services = call.body, call.services
     if not isinstance(body.receipt_id, UnsetType):
-        found = await call.services.receipts.by_id(call.shop, body.receipt_id)
-        return _receipts([found] if found else [])
-    if isinstance(body.visitor, UnsetType):
-        raise Invalid("visitor: send a visitor ID, or receipt_id for one receipt")
-    held = await call.services.receipts.of_visitor(call.shop, own_visitor_id(body.visitor))
+        found = await services.receipts.by_id(call.shop, body.receipt_id)
+        return _receipts(call, [found] if found else [])
+    if not isinstance(body.visitor, UnsetType):
+        held = await services.receipts.of_visitor(call.shop, own_visitor_id(body.visitor))
+    else:
+        held = await _receipts_of_token(call)
     if isinstance(body.at, UnsetType):
-        return _receipts(*page_of(held, keys_of_times([receipt.time for receipt in held]), body.cursor, body.limit))
-    moment = int(body.at.timestamp())
-    newest = next((receipt for receipt in held if receipt.time <= moment), None)
-    in_force = newest is not None and newest.time > moment - call.services.retention.consent_days * DAY
-    return _receipts([newest] if newest and in_force else [])
+        return _receipts(call, *page_of(held, keys_of_times([receipt.time for receipt in held]), body.cursor, body.limit))
+    return _receipts(call, services.receipts.in_force(held, int(body.at.timestamp())))
+
+
+async def _receipts_of_token(call: Call) -> list[Receipt]:
+    """A person who brings a token finds its receipts also after the withdrawal. Raises Invalid for none, or another shop's."""
+    body, cookies = call.body, read_cookies(call.headers.get("cookie", ""), call.shop.cookie.name)
+    for text in (*([body.token] if isinstance(body.token, str) else []), *cookies):
+        visitor = call.services.tokens.one(call.shop, text).visitor
+        living = await call.services.receipts.of_visitor(call.shop, visitor)
+        return living or await call.services.receipts.of_withdrawn(call.shop, visitor)
+    raise Invalid("visitor: send a visitor ID, or receipt_id for one receipt, or the visitor's token")
 
 
 async def verify_receipt(call: Call) -> Reply:
-    receipt = receipt_from(call.body.receipt)
-    return Reply(ReceiptVerificationAnswer(receipt is not None and call.services.receipts.is_valid(call.shop, receipt)))
+    """A proof covers all other members, also the service's own signature, so that it decides where it is there. A receipt that names no
+    shop needs both."""
+    members = call.body.receipt
+    receipt = receipt_from(members)
+    ours = receipt is not None and call.services.receipts.is_valid(call.shop, receipt)
+    if "proof" not in members:
+        return Reply(ReceiptVerificationAnswer(ours, ours))
+    signed = proof_fault(members, call.services.receipt_keys.published) is None
+    of_this_shop = ours or members.get("shop") == call.shop.shop_id
+    return Reply(ReceiptVerificationAnswer(signed and of_this_shop, ours, signed))
 
 
 async def decisions(call: Call) -> Reply:
@@ -280,5 +303,5 @@ def _trace(known: Known) -> list[TraceStep]:
     return [TraceStep(name, str(value) if name == "region" else str(value).lower()) for name, value in steps]
 
 
-def _receipts(found: list[Receipt], following: str | None = None) -> Reply:
-    return Reply(ReceiptsAnswer([receipt_answer(receipt) for receipt in found], following))
+def _receipts(call: Call, found: Sequence[Receipt], following: str | None = None) -> Reply:
+    return Reply(ReceiptsAnswer([signed_receipt(call, receipt.members()) for receipt in found], following))

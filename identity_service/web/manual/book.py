@@ -19,6 +19,7 @@ FOLDER = Path(__file__).parent
 NAMES = (
     "contract",
     "consent",
+    "receipts",
     "tracking",
     "snippet",
     "own-banner",

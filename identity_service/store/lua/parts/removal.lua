@@ -1,6 +1,6 @@
 -- What a visitor holds, and the removal of all of it. The caller first reads which handles and sales the visitor holds, and declares their
 -- keys. If the visitor holds others by then, the caller has to read again.
--- Uses  marks, links, sales, removals
+-- Uses  marks, links, sales, receipts, removals
 
 -- `keys`: record, gone, events, receipts, sales, removals; links of each handle; each sale. `names`: of the handles. `digests`: of the sales.
 local function held_of(keys, visitor, names, digests)
@@ -39,8 +39,8 @@ end
 -- Marks the visitor gone and removes everything that it holds. Orders stay and name neither visitor nor handle, except a handle that the
 -- shop itself reported. A grant may be dated ahead, by a banner's clock; the mark is never older than the grant. The
 -- list of removals gets a visitor that had a record or a link. `stood`: kind and grant of the record, and the mark, false for none; awaited
--- as from awaited_with, or nil; removed_as and removed_at: digest and time in s for the list of removals. Returns {1 if there was a record, links, events}.
-local function take_all(held, orders, at, life, stood)
+-- as from awaited_with, or nil; removed_as and removed_at: digest and time in s for the list of removals. `kept`: as from kept_receipts. Returns {1 if there was a record, links, events}.
+local function take_all(held, orders, at, life, stood, kept)
   local links, events, taken = 0, redis.call('LLEN', held.events), {}
   for _, handle in pairs(held.handles) do links = links + redis.call('HDEL', handle, held.visitor) end
   for _, order in ipairs(orders) do
@@ -56,7 +56,8 @@ local function take_all(held, orders, at, life, stood)
   end
   for name, fields in pairs(taken) do redis.call('HDEL', held.handles[name], unpack(fields)) end
   redis.call('DEL', held.record, held.events, held.receipts, held.sales)
-  local mark = string.format('%.0f', math.max(at, marked_at(stood.marked) or 0, tonumber(stood.granted or 0))) .. (stood.awaited or '')
+  local at_least = math.max(at, marked_at(stood.marked) or 0, tonumber(stood.granted or 0))
+  local mark = string.format('%.0f', at_least) .. (stood.awaited or '') .. kept
   redis.call('SET', held.gone, mark, 'EX', stood.marked and math.max(redis.call('TTL', held.gone), life) or life)
   if stood.kind or links > 0 then note_removal(held.removals, stood.removed_as, stood.removed_at) end
   return {stood.kind and 1 or 0, links, events}

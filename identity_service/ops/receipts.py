@@ -1,0 +1,37 @@
+"""`identity-service receipt verify FILE --keys KEYFILE`: verifies receipts with the published keys, without the service."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from identity_service.model.receipt_key import KeyList, proof_fault
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedReceipt:
+    """`fault`: why it is not genuine; None if it is."""
+
+    members: Mapping[str, Any]
+    fault: str | None
+
+    @property
+    def line(self) -> str:
+        name = self.members.get("receipt_id", "receipt without an ID")
+        if self.fault:
+            return f"NOT GENUINE {name}: {self.fault}"
+        said = ", ".join(f"{purpose} {choice}" for purpose, choice in self.members["purposes"].items()) or "no purpose"
+        return f"genuine {name}: {said}, chosen {self.members['decided_at']}, signed {self.members['signed_at']}"
+
+
+def verified_receipts(receipts: bytes, keys: bytes) -> list[VerifiedReceipt]:
+    """`receipts`: one, or the answer with a list of them. Raises ValueError for a file of another form."""
+    try:
+        published, told = msgspec.json.decode(keys, type=KeyList), msgspec.json.decode(receipts, type=dict[str, Any])
+        listed = msgspec.convert(told.get("receipts", [told]), list[dict[str, Any]])
+    except msgspec.ValidationError as error:
+        raise ValueError(f"cannot be read as receipts and their keys: {error}") from None
+    if not listed:
+        raise ValueError("there is no receipt in the file")
+    return [VerifiedReceipt(one, proof_fault(one, published)) for one in listed]
