@@ -16,6 +16,8 @@ Quantity = int | Decimal
 T = TypeVar("T")
 EXACT = Context(prec=200)
 """Enough digits for any sum of prices, quantities and lines."""
+MOST_LINES = 1_000
+"""Of an order."""
 PRODUCTS_OF_AN_EVENT = 100
 MOST_PRODUCT_BYTES = 2_048
 NEWEST_RESULTS = 20

@@ -15,6 +15,7 @@ from msgspec import Struct
 from identity_service.errors import StoreUnavailable
 from identity_service.model.event import ProductId, compact
 from identity_service.model.shop import ShopId
+from identity_service.service.unread import KIND, kinds_of
 from identity_service.store import Clock, Store
 from identity_service.store.counters import HOUR, MOST_COUNTERS, Log, Shown
 
@@ -87,12 +88,19 @@ class Counters:
         elif called.mode is None:
             self._count(gathered, now, (f"call {called.call}",))
         else:
-            self._count(gathered, now, (f"call {called.call}", f"mode {called.mode}"))
+            unread = [f"{KIND}{called.call} {kind}" for kind in kinds_of(called.unread)] if called.unread else ()
+            self._count(gathered, now, (f"call {called.call}", f"mode {called.mode}", *unread))
         gathered.log.append((now, called))
 
     def count_beyond_quota(self, shop: ShopId) -> None:
         """A call with a public key was refused, because its client or the key exceeded its bytes per hour."""
         self._count(self._of(shop), int(self._clock()), ("calls beyond quota",))
+
+    def count_crowded_links(self, shop: ShopId, number: int) -> None:
+        """Visitors were linked to an email or customer ID that holds more of them than one person has, or not, because it is full."""
+        if number:
+            now = int(self._clock())
+            self._add(self._of(shop), now, {"links crowded": number})
 
     def count_identity(self, shop: ShopId, mode: str, choice: str | None) -> None:
         """`mode`: of the ID that was issued; null if none was, bot for a robot. `choice`: the choice that a banner reported with the

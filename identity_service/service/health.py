@@ -1,5 +1,5 @@
 """How well a shop's tracking works: not started, green, amber or red. It depends on the age of the last click and sale, on errors, on
-missing labels and visitors, and on whether visitors have addresses of their own.
+missing labels and visitors, on arguments that could not be read, and on whether visitors have addresses and handles of their own.
 
 Addresses are counted in the worker's memory, for this hour and the one before. No address is kept: the first two of an hour, and the first
 few user agents, are held as 64 bits of a hash, keyed by a random key of this start.
@@ -7,12 +7,13 @@ few user agents, are held as 64 bits of a hash, keyed by a random key of this st
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from identity_service.model.shop import Shop, ShopId
 from identity_service.service.reports import Orders
+from identity_service.service.unread import UnreadShare, shares_of
 from identity_service.store import DAY, Clock
 from identity_service.store.counters import HOUR, Counts
 
@@ -26,6 +27,13 @@ ENOUGH, ENOUGH_DAYS = 5, 3
 LATE, MISSING = 3, 10
 """Multiples of the usual interval (a day, if there is none yet) after which silence is amber, or red; but not before one hour, or six."""
 BAD_SHARE, WORSE_SHARE = 0.05, 0.25
+MOST_UNREAD = 3
+"""Kinds of unreadable arguments among the reasons."""
+CROWDED = (
+    "links of the last day were to an email or customer ID with more visitors than one person has, like that of a till; name such values"
+    " in the shop's never_link"
+)
+OF_PERSONS = frozenset({"email", "customer"})
 NEXT_STEPS = {
     "click": "Put the snippet into the shop's pages, or send POST /v2/log/click.",
     "sale": "Send POST /v2/log/sale from the page or the server that confirms an order.",
@@ -127,7 +135,8 @@ class Rhythm:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`without_…`: shares of all clicks of the last day. `error_rate`: share of all calls of this clock hour and the one before."""
+    """`without_…`: shares of all clicks of the last day. `error_rate`: share of all calls of this clock hour and the one before. `unread`:
+    arguments that could not be read, last day."""
 
     light: Light
     click: Rhythm
@@ -135,6 +144,7 @@ class Health:
     error_rate: float
     without_labels: float
     without_visitor: float
+    unread: list[UnreadShare]
     reasons: list[str]
 
 
@@ -172,7 +182,20 @@ class HealthCheck:
         if hidden := hidden_visitors(self._addresses.seen(shop.shop_id)):
             lights.append(Light.AMBER)
             reasons.append(hidden)
-        return Health(max(lights, key=LIGHTS.index, default=Light.GREEN), click, sale, rate, unlabelled, visitorless, reasons)
+        if crowded := day["links crowded"]:
+            lights.append(Light.AMBER)
+            reasons.append(f"{crowded:,} {CROWDED}")
+        unread = shares_of(day)
+        if frequent := frequently_unread(shop, unread):
+            lights.append(Light.AMBER)
+            reasons += frequent
+        return Health(max(lights, key=LIGHTS.index, default=Light.GREEN), click, sale, rate, unlabelled, visitorless, unread, reasons)
+
+
+def frequently_unread(shop: Shop, found: Sequence[UnreadShare]) -> list[str]:
+    """A text for each of the most frequent kinds. A shop that names values never to link expects emails and customer IDs among them."""
+    expected = OF_PERSONS if shop.settings.never_link else frozenset()
+    return [one.text for one in found if one.share > BAD_SHARE and one.argument not in expected][:MOST_UNREAD]
 
 
 def hidden_visitors(found: SeenAddresses) -> str | None:

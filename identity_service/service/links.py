@@ -14,9 +14,10 @@ from identity_service.model.shop import Shop, ShopId
 from identity_service.model.token import Token
 from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorState
 from identity_service.server.metrics import LINK_CONFLICTS
+from identity_service.service.counters import Counters
 from identity_service.service.visit import token_expires
 from identity_service.store import Clock, Store
-from identity_service.store.links import Linkable, LinkCall
+from identity_service.store.links import FULL_HANDLE, Linkable, LinkCall
 
 MOST_IN_LOOKUP = 1_000
 MOST_IN_BATCH = 20
@@ -37,8 +38,9 @@ class LinkedVisitor(Struct, frozen=True):
 class Links:
     """`clock`: seconds since 1970."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, counters: Counters, clock: Clock) -> None:
         self._store = store
+        self._counters = counters
         self._clock = clock
 
     async def link(self, shop: Shop, handle: Handle, who: Token | VisitorId, proof: Proof, source: LinkSource) -> VisitorId:
@@ -64,10 +66,12 @@ class Links:
 
     async def link_as(self, shop: Shop, handle: Handle, linkable: Linkable, source: LinkSource) -> None:
         try:
-            await self._store.links.link(LinkCall(shop.shop_id, handle, linkable, source, int(self._clock())))
+            crowded = await self._store.links.link(LinkCall(shop.shop_id, handle, linkable, source, int(self._clock())))
         except ServiceError as error:
             LINK_CONFLICTS.labels(error.code).inc()
+            self._counters.count_crowded_links(shop.shop_id, int(error.detail == FULL_HANDLE))
             raise
+        self._counters.count_crowded_links(shop.shop_id, int(crowded))
 
     def _of_token(self, shop: Shop, token: Token, proof: Proof) -> Linkable:
         expires = token_expires(token, shop)

@@ -86,12 +86,13 @@ def _return(stored: Mapping[str, str], product: str, quantity: Decimal, now: int
 
 
 def _returned_amounts(stored: Mapping[str, str], told: Return, own_currency: str) -> Amounts:
-    """By how much the order's figures fall. Labels without a credit for the product stay."""
+    """By how much the order's figures fall. Labels fall by what they were credited with; others stay."""
     lines = unpacked_lines(stored["products"])
-    amount = total(_revenue(lines, at, Decimal(pieces)) for at, pieces in told.pieces)
-    credited = [credit for credit in unpacked_credits(stored) if str(credit.product) == told.product]
-    labels = {label: amount for credit in credited for label in credit.labels}
-    return Amounts(amount, labels, foreign(stored, own_currency))
+    amounts = {at: _revenue(lines, at, Decimal(pieces)) for at, pieces in told.pieces}
+    credited = total(amount for at, amount in amounts.items() if lines[at].creditable)
+    found = [credit for credit in unpacked_credits(stored) if str(credit.product) == told.product]
+    labels = {label: credited for credit in found for label in credit.labels}
+    return Amounts(total(amounts.values()), labels, foreign(stored, own_currency))
 
 
 def _revenue(lines: Sequence[SaleLine], at: int, pieces: Decimal) -> Decimal:

@@ -208,6 +208,7 @@ class Sales:
             new = NewSale(sale.sale, fields, self._listed_at(sale.time), of, handles, takes, leaving, told_leaving)
             answer = await self._store.sales.sell(shop.shop_id, new)
             if answer.outcome == "sold":
+                self._counters.count_crowded_links(shop.shop_id, answer.crowded)
                 self._count(shop, sale, counted, former, private=reported.private)
                 return SaleResult(subject, attribution)
             if answer.outcome == "known":
@@ -219,6 +220,7 @@ class Sales:
             if answer.outcome == "leaves" and told_leaving < MOST_LEAVES:
                 leaving, told_leaving = await self._store.sales.named_by(shop.shop_id, answer.told), told_leaving + 1
             elif answer.place is not None:
+                self._counters.count_crowded_links(shop.shop_id, int(answer.full_of_visitors))
                 handles = _without_obstacle(handles, answer.place, answer, patient=attempt < MOST_YIELDS)
             else:
                 subject, handles, same = NOBODY, [], False

@@ -15,8 +15,9 @@ from identity_service.store.redis.command import call, read
 
 MOST_YIELDS = 10
 """How often a call may find that other links have to give way than those it knew."""
+FULL_HANDLE = "The handle holds as many visitors as it may; unlink or erase some first."
 FULL = {
-    "handle": "The handle holds as many visitors as it may; unlink or erase some first.",
+    "handle": FULL_HANDLE,
     "visitor": "The visitor holds as many emails or customer IDs as it may; unlink or erase some first.",
 }
 
@@ -59,16 +60,16 @@ class LinkStore:
         replies = await self._client.read_many([read("HGETALL", self._keys.handle(shop, handle)) for handle in handles])
         return [living_links(links_in(stored), now) for stored in replies]
 
-    async def link(self, asked: LinkCall) -> None:
-        """Raises ConsentRequired, or Invalid if a cap is reached: then nothing is written. Raises StoreUnavailable: then the link may be
-        written."""
+    async def link(self, asked: LinkCall) -> bool:
+        """Returns whether the visitor is new to a handle that holds more visitors than one person has. Raises ConsentRequired, or Invalid
+        if a cap is reached: then nothing is written. Raises StoreUnavailable: then the link may be written."""
         for _ in range(MOST_YIELDS):
             of, links = self._keys.visitor(asked.shop, asked.linkable.visitor), self._keys.handle(asked.shop, asked.handle)
             keys, arguments = self.keys_giving_way(asked), self.arguments(asked)
             [reply] = await self._client.run(call("link", (links, of.record, of.gone, *keys), *arguments))
             outcome, *rest = map(str, reply)
             if outcome == "ok":
-                return
+                return rest == ["1"]
             if outcome != "yield":
                 raise refusal(outcome, *rest)
             asked = replace(asked, giving_way=tuple(rest))

@@ -167,11 +167,18 @@ class NewSale:
 class SaleAnswer:
     """`outcome`: sold, or why nothing was written: known (a sale has this ID, and not as `former` tells); otherwise (the visitor is not as
     this worker assumed); leaves (sales have to, whose digests it tells); gone or full, of the visitor; or, of the handle at `place`, full,
-    or `link` and what that script returns, with what it tells beside it."""
+    or `link` and what that script returns, with what it tells beside it. `crowded`: links to handles that hold more visitors than one
+    person has."""
 
     outcome: str
     place: int | None = None
     told: tuple[str, ...] = ()
+    crowded: int = 0
+
+    @property
+    def full_of_visitors(self) -> bool:
+        """Whether the handle at `place` holds as many visitors as it may."""
+        return (self.outcome, self.told) == ("link full", ("handle",))
 
 
 class SaleStore:
@@ -195,6 +202,8 @@ class SaleStore:
 
     async def sell(self, shop: ShopId, new: NewSale) -> SaleAnswer:
         [[outcome, *rest]] = await self._client.run(self._selling(shop, new))
+        if outcome == "sold":
+            return SaleAnswer(outcome, crowded=int(rest[0]))
         if outcome != "of a handle":
             return SaleAnswer(outcome, told=tuple(rest))
         place, outcome, *told = rest

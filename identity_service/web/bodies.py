@@ -33,6 +33,8 @@ Pairs = Iterable[tuple[str, str]]
 LISTS = frozenset({"products", "labels"})
 MOST_FIELDS = 5_000
 NOTHING = frozenset({"null", "undefined"})
+ABSENT = frozenset({"visitor", "email", "customer", "currency"})
+"""Members of a query in which those words mean null; elsewhere, as among the words of a search, they are text."""
 NESTED = re.compile(r"(products|labels)\[(\d{0,9})\](?:\[(\w{1,40})\])?", re.ASCII)
 """List, index and member, in the notation of OpenAPI's deepObject, PHP and jQuery."""
 FORM = re.compile(rb"[&\s]*[\w.%~-][\w.%~+\[\]-]*=", re.ASCII)
@@ -201,7 +203,7 @@ def form_as_json(raw: bytes) -> bytes:
 
 def as_json(pairs: Pairs) -> bytes:
     """Lists may be JSON (products also as an object with numeric keys), `name[]=`, repeated names, or `name[0][member]=`. The words null
-    and undefined mean null. Raises Invalid for products in any other form."""
+    and undefined mean null in lists and in `ABSENT`. Raises Invalid for products in any other form."""
     members: dict[str, Any] = {}
     nested: dict[str, dict[int, Any]] = {}
     for written, text in pairs:
@@ -221,7 +223,7 @@ def _add(members: dict[str, Any], written: str, sent: str) -> None:
     name = written.removesuffix("[]")
     text = sent.lstrip(" \t\r\n\ufeff") if name == "products" else sent
     if name not in LISTS:
-        members.setdefault(name, None if name == "visitor" and text in NOTHING else text)
+        members.setdefault(name, None if name in ABSENT and text in NOTHING else text)
     elif text.startswith("[" if name == "labels" else ("[", "{")) and written == name and (found := _json_of(text)):
         members[name] = found
     elif name == "products" and (text.startswith("[") or any(sign in text for sign in "{},")):

@@ -46,6 +46,17 @@ async def figures(shopper: Shopper) -> tuple[str, str, int]:
     return told["labels"][0]["revenue"], told["attributed_revenue"], told["attributed_orders"]
 
 
+async def test_what_no_click_led_to_lowers_no_label_when_it_comes_back(shopper: Shopper) -> None:
+    """A discount may be a line of the same product: a label is credited with the other alone."""
+    lines = [{"id": "A", "quantity": 1, "price": -10}, {"id": "A", "quantity": 2, "price": 100}]
+    await sold(shopper, products=lines)
+    assert await figures(shopper) == ("200", "190", 1)
+    assert (await returned(shopper, "A", 2))["revenue"] == "100"
+    assert await figures(shopper) == ("100", "100", 1)
+    assert (await returned(shopper, "A", 1))["revenue"] == "0"
+    assert await figures(shopper) == ("0", "0", 1)
+
+
 async def test_what_came_back_lowers_the_order_its_label_and_the_totals(shopper: Shopper, clock: Clock) -> None:
     await sold(shopper)
     assert await figures(shopper) == ("380", "389.9", 1)

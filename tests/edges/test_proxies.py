@@ -2,23 +2,20 @@
 
 import json
 import re
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from identity_service.web.manual.book import FOLDER
-from tests.benchmarks.install import CACHE, nginx
-from tests.edges.shops import wait_for
+from tests.edges.proxies import nginx
 from tests.test_command import free_port, served
 
 PAGE = (FOLDER / "snippet.md").read_text()
 KEY = "demo-public-key"
-OPEN = ["/visitor.js", "/v2/misc/visitor_id?key=demo-public-key&visitor=auto"]
+SHOPIFY = "/v2/log/sale/shopify?key=demo-public-key&sale=7"
+OPEN = ["/visitor.js", "/v2/misc/visitor_id?key=demo-public-key&visitor=auto", SHOPIFY]
 CLOSED = [
     *("/", "/admin", "/admin/signin", "/metrics", "/docs", "/openapi.json", "/healthz", "/readyz", "/shop", "/.well-known/gpc.json"),
     *("/v1/lookups", "/v1/exports", "/v1/erasures", "/v1/orders", "/v1/orders/1", "/v1/events", "/v1/receipts", "/v1/health/tracking"),
@@ -43,25 +40,11 @@ def location_of(language: str) -> str:
 
 @contextmanager
 def proxied(place: Path, upstream: str) -> Iterator[str]:
-    CACHE.mkdir(parents=True, exist_ok=True)
-    program = nginx()
-    if program is None:
-        pytest.skip("needs nginx, and Debian's package could not be fetched")
     port = free_port()
     lines = location_of("nginx").replace("127.0.0.1:8080", upstream)
-    temporary = "".join(f"{kind}_temp_path {place}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-    (place / "nginx.conf").write_text(
-        f"daemon off; pid {place}/pid; error_log stderr; events {{}}\n"
-        f"http {{ access_log off; {temporary} server {{ listen 127.0.0.1:{port}; server_name _;\n{lines}\n"
-        "location / { return 404 'the shop'; } } }\n"
-    )
-    process = subprocess.Popen([program, "-c", str(place / "nginx.conf"), "-p", str(place)], stderr=subprocess.DEVNULL)
-    try:
-        wait_for(port)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(20)
+    server = f"server {{ listen 127.0.0.1:{port}; server_name _;\n{lines}\nlocation / {{ return 404 'the shop'; }} }}"
+    with nginx(place, port, server) as url:
+        yield url
 
 
 def asked(url: str, body: object = None, **headers: str) -> tuple[int, str]:

@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from identity_service.errors import Invalid
-from identity_service.model.event import SaleLine
+from identity_service.model.event import MOST_LINES, SaleLine
 from identity_service.model.shop import ProductIds
 from identity_service.web.calls.arguments import (
     LARGEST_PRICE,
     LONGEST,
-    MOST_LINES,
     MOST_NAMES,
     MOST_PIECES,
     IdRule,

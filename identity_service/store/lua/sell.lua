@@ -15,7 +15,7 @@
 --          then for each handle: 1 if the sale names it or empty; the link, as in link, or nothing
 -- Touches  as link, for each handle; all elements of each full list, and the heads of 3 sales that leave; all events of the visitor of a
 --          replaced sale
--- Returns  {sold}; or, when nothing is written: {known} if a sale has the ID and is not the one to replace; {otherwise} if the visitor
+-- Returns  {sold, how many links went to crowded handles}; or, when nothing is written: {known} if a sale has the ID and is not the one to replace; {otherwise} if the visitor
 --          differs from the assumed one; {gone}; {leaves, digests of sales that have to leave}; {full} if the visitor's list is full;
 --          {of a handle, its place from 1 on, full} if its list is full; {of a handle, its place, obstacle, the answer of obstacle}
 local position, next_key = 0, 3
@@ -76,14 +76,14 @@ list_order(KEYS[2], listing)
 for _, digest in ipairs(needed) do let_go(leaving[digest], lists) end
 if visitor then put_into(visitor.sales, new) end
 if #event > 0 then keep_event(visitor.known and not visitor.linked and visitor.record, visitor.events, event) end
-local changed = stored
+local changed, crowded = stored, 0
 for _, one in ipairs(handles) do
   if one.new then
-    one.known, changed = not changed and one.known, true
+    one.known, changed, crowded = not changed and one.known, true, crowded + (one.crowded and 1 or 0)
     give_way(one, one.new, one.given, one.keys)
     write_link(one, one.new)
   elseif one.beside then
     put_into(one.links, new)
   end
 end
-return {'sold'}
+return {'sold', crowded}

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from identity_service.errors import NotFound
+from identity_service.service.unread import shares_of
+from identity_service.store import DAY
 from identity_service.web.admin.pages import AdminCall, View
 from identity_service.web.calls import orders as calls
 from identity_service.web.snippet import snippet
@@ -59,6 +61,7 @@ async def logs(asked: AdminCall) -> View:
         "names": names,
         "wanted": wanted,
         "outcomes": OUTCOMES,
+        "unread": shares_of(await asked.services.orders.totals(asked.shop, DAY)) if start == 0 else [],
     }
     return View("admin/logs.html", values)
 

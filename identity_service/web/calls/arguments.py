@@ -14,14 +14,13 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from identity_service.errors import Invalid
-from identity_service.model.event import ProductId, Quantity, SaleLine, clean_labels, first_bytes
+from identity_service.model.event import MOST_LINES, ProductId, Quantity, SaleLine, clean_labels, first_bytes
 from identity_service.model.shop import ProductIds
 from identity_service.model.token import MOST_CHARACTERS, SHAPE
 from identity_service.model.visitor import own_visitor_id
 
 LONGEST = 255
 """Most characters of an ID or a label."""
-MOST_LINES = 1_000
 MOST_LABELS = 20
 MOST_LABEL_BYTES = 1_024
 MOST_PIECES = 1_000_000

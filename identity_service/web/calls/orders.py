@@ -215,6 +215,16 @@ class RhythmEntry(Struct, frozen=True):
     text: Annotated[str, about("The same in a sentence.")]
 
 
+class UnreadEntry(Struct, frozen=True):
+    """An argument of one call that was left out or got its default. Lines of an order are not told apart."""
+
+    call: Annotated[str, about("The call without its version: `log/sale`.")]
+    argument: Annotated[str, about("The argument without its index: `products.id`.")]
+    calls: Annotated[Count, about("Calls in which it could not be read, last day.")]
+    share: Annotated[Share, about("Of all calls of this name that were accepted or refused.")]
+    remedy: Annotated[str, about("What the shop can do.")]
+
+
 class TrackingHealthAnswer(Struct, frozen=True):
     """How well the shop's tracking works."""
 
@@ -224,7 +234,8 @@ class TrackingHealthAnswer(Struct, frozen=True):
     error_rate: Annotated[Share, about("Share of failed calls, this hour and the one before.")]
     without_labels: Annotated[Share, about("Share of clicks without labels, last day.")]
     without_visitor: Annotated[Share, about("Share of clicks without a visitor, last day.")]
-    reasons: Annotated[list[str], about("What is not green, or the next step, in sentences.", maxItems=7)]
+    unread: Annotated[list[UnreadEntry], about("Arguments that could not be read, last day. Most calls first.", maxItems=100)]
+    reasons: Annotated[list[str], about("What is not green, or the next step, in sentences.", maxItems=11)]
 
 
 async def events(call: Call) -> Reply:
@@ -296,7 +307,8 @@ async def products(call: Call) -> Reply:
 async def health(call: Call) -> Reply:
     found = await call.services.health.of_shop(call.shop)
     shares = (found.error_rate, found.without_labels, found.without_visitor)
-    return Reply(TrackingHealthAnswer(found.light.value, _rhythm(found.click), _rhythm(found.sale), *shares, found.reasons))
+    unread = [UnreadEntry(one.call, one.argument, one.calls, one.share, one.remedy) for one in found.unread]
+    return Reply(TrackingHealthAnswer(found.light.value, _rhythm(found.click), _rhythm(found.sale), *shares, unread, found.reasons))
 
 
 def _rhythm(one: Rhythm) -> RhythmEntry:

@@ -3,6 +3,7 @@
 -- that no key made take half of a cap at most.
 -- Uses  marks, links
 local MOST_ENDED = 32
+local CROWD = 100 -- visitors of one handle; more than a person's devices make in a year
 
 -- Returns gone or refused, or nil if the link is allowed. `at`: links, record, known, and gone if it has to be checked. `new`: as in
 -- write_link, with need (p: persistent visitors only, a: any), lapsed (seconds that a persistent record outlives its consent), handle_cap
@@ -25,13 +26,27 @@ local function add(list, ...)
   for _, text in ipairs({...}) do list[#list + 1] = text end
 end
 
+-- Whether a handle holds a crowd of living links. Its sales are in the same hash.
+local function holds_crowd(links, now)
+  local living = 0
+  for _, text in ipairs(redis.call('HVALS', links)) do
+    local _, _, expires = read_times(text)
+    if expires and expires > now then living = living + 1 end
+    if living == CROWD then return true end
+  end
+  return false
+end
+
 -- Adds the links that give way at the handle to `found`: handle, visitor, link. Returns whether there is room then.
 local function at_handle(at, new, found)
   local own, room = at.known.link, room_of(new.handle_cap, new.proof)
   if own and own.expires > new.now then return true end
   local held = redis.call('HLEN', at.links)
   at.known.first = held == 0
-  if held - (own and 1 or 0) < room then return true end
+  if held - (own and 1 or 0) < room then
+    at.crowded = held >= CROWD and holds_crowd(at.links, new.now)
+    return true
+  end
   local living, ended, weakest = 0, {}, nil
   local lowest, oldest, stored = RANK[new.proof], math.huge, redis.call('HGETALL', at.links)
   for i = 1, #stored, 2 do
@@ -43,6 +58,7 @@ local function at_handle(at, new, found)
       add(ended, 'handle', stored[i], stored[i + 1])
     end
   end
+  at.crowded = living >= CROWD
   if living < room then
     add(found, unpack(ended))
   elseif weakest then
@@ -59,7 +75,9 @@ local function still_gives_way(at, new, given, found)
     local link = given[i] == 'handle' and redis.call('HGET', at.links, given[i + 1])
     if link then
       local _, _, expires, rank = read_times(link)
-      if link ~= given[i + 2] or (expires and expires > new.now and rank >= RANK[new.proof]) then return false end
+      local lives = expires and expires > new.now
+      if link ~= given[i + 2] or (lives and rank >= RANK[new.proof]) then return false end
+      at.crowded = lives and room_of(new.handle_cap, new.proof) >= CROWD -- a living link gives way only at a full handle
       add(still, 'handle', given[i + 1], link)
     end
   end
@@ -85,7 +103,8 @@ local function at_visitor(at, new, found)
 end
 
 -- Returns nil if the link may be written, because only the links in `given` have to give way. Otherwise it returns the answer to the
--- caller: {gone}, {refused}, {full, handle or visitor}, or {yield, links that give way, three texts each}. Writes only at.known. `at`: as
+-- caller: {gone}, {refused}, {full, handle or visitor}, or {yield, links that give way, three texts each}. Writes only at.known and at.crowded:
+-- whether the handle holds more visitors than one person has, and this one is new to it. `at`: as
 -- in forbidden.
 local function obstacle(at, new, given)
   at.known = known_of(at, new)

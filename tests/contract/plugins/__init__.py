@@ -1,0 +1,1 @@
+"""The requests of real plugins, and what must arrive of each."""
