@@ -49,7 +49,8 @@ class BannerContext(Struct, frozen=True):
 class Signal(Struct, frozen=True):
     """`decided_at`: when the person chose, if `dated`; else when the signal arrived. `raw_digest`: SHA-256 of the raw signal, in hex.
     `remembered`: repeated from storage (a banner's cookie or its state at load, a shop's session) rather than said with this call.
-    `of_cookie`: read from a banner's cookie of this call. `purposes`: the choices by name, if the sender named them."""
+    `of_cookie`: read from a banner's cookie of this call. `purposes`: the choices by name, if the sender named them. `told_now`: its sender
+    says that it was said now, so that the same content as before is a new choice."""
 
     source: str
     choice: Choice | None
@@ -61,6 +62,7 @@ class Signal(Struct, frozen=True):
     dated: bool = False
     remembered: bool = False
     of_cookie: bool = False
+    told_now: bool = False
     purposes: tuple[tuple[Purpose, Choice], ...] = ()
     banner: BannerContext | None = None
 

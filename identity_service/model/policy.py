@@ -25,6 +25,12 @@ from identity_service.model.consent import (
 )
 from identity_service.model.visitor import Mode
 
+LONGEST_CALL = 3_000
+"""Milliseconds that a call of a page may be on its way. A yes seems as much later than it was said, so a refusal that a page repeats counts
+against a yes of so shortly after it."""
+REFUSAL_COOKIE = "refusal_cookie"
+"""Source of a refusal that only the device remembers."""
+
 
 class Asked(StrEnum):
     """What the member `visitor` of a call requests."""
@@ -199,7 +205,7 @@ def _choice(policy: Policy, rules: Rules, facts: Facts) -> Signal | None:
         return _against_opt_out(rules, facts, sent) if sent.of_cookie and sent.choice is Choice.GRANTED else sent
     refusal = facts.refusal
     if refusal and (stored is None or stored.decided_at <= refusal.at):
-        return Signal("refusal_cookie", Choice.REFUSED, refusal.at) if refusal.refuses else None
+        return Signal(REFUSAL_COOKIE, Choice.REFUSED, refusal.at) if refusal.refuses else None
     return _against_opt_out(rules, facts, stored)
 
 
@@ -228,7 +234,8 @@ def _is_outdated(sent: Signal, stored: Signal | None, facts: Facts) -> bool:
         undated = sent.remembered and not sent.dated
         if any(at is not None and (undated or sent.decided_at <= at) for at in refusals):
             return True
-    return stored is not None and sent.is_older(stored.decided_at)
+    on_its_way = LONGEST_CALL if sent.told_now and sent.choice is Choice.REFUSED else 0
+    return stored is not None and sent.is_older(Millis(stored.decided_at - on_its_way))
 
 
 def _against_opt_out(rules: Rules, facts: Facts, stored: Signal | None) -> Signal | None:

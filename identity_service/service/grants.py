@@ -165,7 +165,8 @@ def _is_new(known: Known, record: VisitorRecord, choice: Signal) -> bool:
         return False
     if choice.decided_at == stored.granted_at:
         return False
-    replayed = choice.source not in REPEATABLE and choice.raw_digest is not None and choice.raw_digest[:RAW_LENGTH] == stored.raw_digest
+    repeatable = choice.source in REPEATABLE or choice.told_now
+    replayed = not repeatable and choice.raw_digest is not None and choice.raw_digest[:RAW_LENGTH] == stored.raw_digest
     if replayed and not choice.dated:
         return False
     return choice.dated or not choice.remembered

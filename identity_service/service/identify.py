@@ -24,10 +24,12 @@ from identity_service.service.visit import (
     Known,
     Tokens,
     Visit,
+    clears,
     identity_of,
     known_of,
     null_identity,
     refusal_cookie,
+    time_of_choice,
     token_expires,
 )
 from identity_service.store import Clock, Store
@@ -166,6 +168,7 @@ class Visitors:
 
     async def _withdraw(self, known: Known, decision: Decision, visitors: list[VisitorId], receipt: Receipt | None) -> None:
         """The receipt names the first visitor, and is stored in the same step."""
+        chosen_at = time_of_choice(known, decision)
         shop, proof = known.visit.shop, self._receipts.as_stored(receipt) if receipt else NO_RECEIPT
         if receipt and not visitors:
             await self._store.visitors.store_receipt(shop.shop_id, proof, _refused_late(known))
@@ -176,7 +179,7 @@ class Visitors:
                 life = window_at(known.seconds, shop.settings.window_days).salt_destroyed_at - known.seconds
                 awaited = _minute_of_cookie(known, decision)
             await self._store.removals.withdraw(
-                shop.shop_id, visitor, known.now, life, receipt=proof, keep_receipts=not shared, awaited=awaited
+                shop.shop_id, visitor, known.now, life, chosen_at=chosen_at, receipt=proof, keep_receipts=not shared, awaited=awaited
             )
             proof = NO_RECEIPT
 
@@ -302,7 +305,7 @@ class Visitors:
             )
         certain = not tokens or decision.reason is Reason.CONSENT_REFUSED
         reason = decision.reason if decision.mode is Mode.NULL and certain else Reason.STORE_UNAVAILABLE
-        emptied = visit.asked is Asked.AUTO or decision.reason in {Reason.CONSENT_REFUSED, Reason.VISITOR_DISABLED}
+        emptied = clears(visit, decision) and decision.reason is not Reason.OPTED_OUT
         # the cookie stays if its withdrawal is not stored, or nothing could name that visitor again
         cookie = CookieAct.CLEAR if emptied and not tokens else CookieAct.KEEP
         return identity_of(replace(decision, reason=reason), mode=Mode.NULL, cookie=cookie)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from identity_service.errors import Invalid
 from identity_service.model.consent import NEVER_SEEN, Choice, EarlierRefusal, Millis, OptOutsSeen, Receipt, Signal
 from identity_service.model.cookieless import DAY, GRACE, Window, derive, window_at
-from identity_service.model.policy import Asked, Decision, Facts, Reason
+from identity_service.model.policy import REFUSAL_COOKIE, Asked, Decision, Facts, Reason
 from identity_service.model.shop import Shop
 from identity_service.model.token import Signing, Token
 from identity_service.model.visitor import KeptReceipts, Kind, Mode, VisitorId, VisitorRecord, VisitorState, new_visitor_id
@@ -344,14 +344,21 @@ UNCHANGED: RefusalAct = (CookieAct.KEEP, Millis(0))
 
 
 def null_identity(known: Known, decision: Decision, receipt: Receipt | None = None) -> Identity:
-    cleared = decision.reason in CLEARING or known.visit.asked is Asked.AUTO
     return identity_of(
         decision,
         mode=Mode.NULL,
-        cookie=CookieAct.CLEAR if cleared and decision.reason not in UNTOUCHED else CookieAct.KEEP,
+        cookie=CookieAct.CLEAR if clears(known.visit, decision) else CookieAct.KEEP,
         refusal=refusal_cookie(known, decision),
         receipt=receipt,
     )
+
+
+def clears(visit: Visit, decision: Decision) -> bool:
+    """Whether the visitor's cookie goes. A call that the refusal cookie alone refuses, and that has no other, may be overtaken by a grant
+    of another tab, whose cookie it would take away."""
+    if decision.reason in UNTOUCHED or (decision.signal == REFUSAL_COOKIE and not visit.tokens and visit.asked is not Asked.AUTO):
+        return False
+    return decision.reason in CLEARING or visit.asked is Asked.AUTO
 
 
 def identity_of(
@@ -396,8 +403,15 @@ def refusal_cookie(known: Known, decision: Decision) -> RefusalAct:
         return UNCHANGED
     if decision.choice.choice is not Choice.REFUSED:  # a refusal cookie that was not sent is cleared only by a grant said now
         return (CookieAct.CLEAR, Millis(0)) if decision.choice.said_now or known.visit.refusal else UNCHANGED
+    return CookieAct.SET, time_of_choice(known, decision)
+
+
+def time_of_choice(known: Known, decision: Decision) -> Millis:
+    """When the refusal that counts was said; now, if none does."""
+    if decision.choice is None or decision.choice.choice is not Choice.REFUSED:
+        return known.now
     stored = [state.record.consent.granted_at for state in known.states.values() if state.record and state.record.consent]
-    return CookieAct.SET, refused_at(decision.choice, known.visit, stored, known.now)
+    return refused_at(decision.choice, known.visit, stored, known.now)
 
 
 def refused_at(refusal: Signal, visit: Visit, stored: Iterable[Millis], now: Millis) -> Millis:

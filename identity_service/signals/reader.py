@@ -4,7 +4,8 @@ State and events: a call to `/v1/visitors` sends state. It is remembered, unless
 unless it says otherwise, or sends a banner's state (its cookies, or a TC string that was only loaded).
 
 Times: a banner's own time counts if it is at most five minutes ahead of ours. Else the time of arrival counts, minus the age of a repeated
-post. A device's clock may be slow, so a post within five minutes of its own time was said now. A TC string only has a day. On that day it
+post. Of a device that sends its own time, a banner's time is corrected by the difference to ours. Its clock may be slow without that, so a
+post within five minutes of its own time was said now. A TC string only has a day. On that day it
 counts as said now if the user has just acted (`useractioncomplete`). Else a grant counts from the start of the day, and a refusal from its
 end, so that a replay neither renews a grant nor overrides a later withdrawal.
 
@@ -51,12 +52,14 @@ def google_choice(state: Mapping[str, object]) -> Choice | None:
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """How a statement arrived. `posted`: to `/v1/consents`, as an event; else it is state. `live`: the visitor's device calls. `said`:
-    `now` or `remembered` if the sender says so. `age`: milliseconds since it was said, for a repeated post."""
+    `now` or `remembered` if the sender says so. `age`: milliseconds since it was said, or heard if it is remembered, for a repeated post.
+    `clock`: the sender's own time of the post."""
 
     posted: bool = True
     live: bool = False
     said: str | None = None
     age: int | None = None
+    clock: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,10 +223,12 @@ class Reader:
     def _as_received(self, signal: Signal) -> Signal:
         """Marks a signal as remembered if it was not said with this call. Dates it to now if only its sender's clock puts it a few
         minutes ago. That includes a device's refusal as state, which would otherwise be older than an undated grant of a minute ago."""
-        if not self._is_event:
-            signal = replace(signal, remembered=True)
+        if not self._is_event or self.delivery.said == "now":
+            signal = replace(signal, remembered=signal.remembered or not self._is_event, told_now=self.delivery.said == "now")
         if signal.choice is Choice.GRANTED and (self.delivery.age or 0) > LONGEST_AGE:
             signal = replace(signal, choice=None)
+        if signal.remembered and signal.choice is Choice.GRANTED and self.delivery.age is not None and signal.decided_at == self._said_at:
+            signal = replace(signal, dated=False)  # its age tells only when a page heard it
         refuses = signal.choice is Choice.REFUSED or (signal.choice is None and signal.linking is Choice.REFUSED)
         lately = signal.dated and self.delivery.age is None and self.now - MOST_ASKEW <= signal.decided_at
         if lately and (not signal.remembered or (self.delivery.live and refuses)):
@@ -245,10 +250,15 @@ class Reader:
     def _moment(self, decided_at: Millis | None) -> tuple[Millis, bool]:
         """The time that counts, and whether the sender sent it. Of a time and an age, the older one counts, because a clock may be
         ahead."""
-        said = self.now if self.delivery.age is None else Millis(self.now - min(self.delivery.age, LONGEST_AGE))
+        if decided_at is not None and self.delivery.clock is not None:
+            decided_at = Millis(decided_at + self.now - self.delivery.clock)
         if decided_at is not None and decided_at <= self.now + MOST_ASKEW:
-            return min(decided_at, said), True
-        return said, self.delivery.age is not None
+            return min(decided_at, self._said_at), True
+        return self._said_at, self.delivery.age is not None
+
+    @property
+    def _said_at(self) -> Millis:
+        return Millis(self.now - min(self.delivery.age or 0, LONGEST_AGE))
 
 
 def _section_id(told: object) -> int:

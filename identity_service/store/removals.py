@@ -77,21 +77,23 @@ class RemovalStore:
         at: Millis,
         gone_life: int | None = None,
         *,
+        chosen_at: Millis | None = None,
         receipt: StoredReceipt = NO_RECEIPT,
         keep_receipts: bool = False,
         unless_newer: bool = False,
         awaited: int | None = None,
     ) -> Erased:
-        """Marks the visitor gone and removes everything that it holds. `gone_life`: seconds, shorter for a derived ID. `receipt`: kept in
-        the same step. `keep_receipts`: the mark keeps the way to its newest receipts, unlike that of an erasure. `unless_newer`: do nothing
-        if a newer mark or grant is stored. `awaited`: minute of the refusal cookie that the answer sets in a browser, for a derived ID."""
+        """Marks the visitor gone and removes everything that it holds. `gone_life`: seconds, shorter for a derived ID. `chosen_at`: when
+        the person chose so, if that was earlier; the mark does not stop later choices. `receipt`: kept in the same step. `keep_receipts`:
+        the mark keeps the way to its newest receipts, unlike that of an erasure. `unless_newer`: do nothing if a newer mark or grant is
+        stored. `awaited`: minute of the refusal cookie that the answer sets in a browser, for a derived ID."""
         life, how = max(gone_life or self._gone_life, SHORTEST_GONE), "unless newer" if unless_newer else "now"
         proof = self._keys.receipt(shop, receipt.receipt_id)
         for _ in range(MOST_READS):
             [held] = await self._held_by(shop, [visitor])
             keys, names = self._declared(shop, visitor, held)
             kept = (receipt.body, receipt.life, receipt.receipt_id, MOST_KEPT_RECEIPTS if keep_receipts else 0)
-            marks = ("" if awaited is None else awaited, self._digest(shop, visitor))
+            marks = ("" if awaited is None else awaited, self._digest(shop, visitor), at if chosen_at is None else chosen_at)
             arguments = (visitor, at, life, *kept, how, *marks, *names)
             with self._noted.noting(shop, at // 1000):
                 [[outcome, *counts]] = await self._client.run(call("withdraw", (self._keys.rewrite(shop), proof, *keys), *arguments))

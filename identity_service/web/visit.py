@@ -60,7 +60,8 @@ UNKNOWN_SURROUNDINGS = Surroundings()
 
 def visit_of(call: Call, *, event: bool = False, signals: tuple[Signal, ...] | None = None) -> Visit:
     """`event`: the call reports a choice. `signals`: given if they are not in the member `consent`. Raises Forbidden for members that
-    need a private key, and Invalid for a malformed own ID. If the call carries a refusal, such members are ignored instead."""
+    need a private key, and Invalid for a malformed own ID. If the call carries a refusal, such members are ignored instead. A refusal
+    names the cookie's visitor beside the token's, whose page may have slept while another one got it: its cookie goes."""
     body = call.body
     signals = signals_of(call, body.consent, posted=event) if signals is None else signals
     refused = any(signal.refuses for signal in signals)
@@ -72,7 +73,7 @@ def visit_of(call: Call, *, event: bool = False, signals: tuple[Signal, ...] | N
         trusted=call.private,
         asked=asked,
         own=own,
-        tokens=tuple(sent) or held,
+        tokens=(*sent, *held) if refused or not sent else tuple(sent),
         signals=signals + cookie_signals_of(call),
         surroundings=surroundings_of(call, body.client, lenient=refused),
         refusal=refusal_of(call),
@@ -140,8 +141,8 @@ def reader_of(call: Call, *, posted: bool = False) -> Reader:
     cookies = all_cookies(call.headers["cookie"]) if "cookie" in call.headers else {}
     delivery = Delivery(posted, call.device)
     if posted:
-        said, age = call.body.said, call.body.age_ms
-        delivery = Delivery(posted, call.device, None if said is UNSET else said, None if age is UNSET else int(age))
+        said, age, clock = (None if told is UNSET else told for told in (call.body.said, call.body.age_ms, call.body.clock_ms))
+        delivery = Delivery(posted, call.device, said, None if age is None else int(age), None if clock is None else int(clock))
     return Reader(call.shop.signals, call.now, cookies, delivery)
 
 

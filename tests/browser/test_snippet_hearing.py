@@ -67,6 +67,20 @@ def test_cookiebot_repeats_a_yes_of_two_hours_ago(profile: BrowserContext, shop_
     assert errors == []
 
 
+LATE_COOKIEBOT = """<script>function come() { window.Cookiebot = {hasResponse: true, consentUTC: new Date(Date.now() - 7200000),
+    consent: {method: 'explicit', statistics: true}}; dispatchEvent(new Event('CookiebotOnAccept')); }</script>
+<button id="menu" onclick="setTimeout(come, 300)">menu</button>"""
+
+
+def test_what_a_banner_kept_is_not_said_now_though_it_comes_right_after_a_click(profile: BrowserContext, shop_pages: Pages) -> None:
+    said = consents(profile)
+    page, errors = open_page(profile, shop_pages, "/late-cookiebot", f"<body>{LATE_COOKIEBOT}{OWN_PAGE}" + CONFIG % "")
+    page.click("#menu")
+    until(page, lambda: any("consentUTC" in post for post in said))
+    assert [post["said"] for post in said if "consentUTC" in post] == ["remembered"]
+    assert errors == []
+
+
 @pytest.mark.parametrize("name", ["gtag", "tcf"])
 def test_a_yes_that_is_repeated_grants_nothing_until_somebody_says_it(profile: BrowserContext, shop_pages: Pages, name: str) -> None:
     said, body = consents(profile), PRINTED if name == "gtag" else TCF_TOOL

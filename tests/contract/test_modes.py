@@ -294,7 +294,7 @@ async def test_the_refusal_cookie_is_set_by_a_refusal_and_left_alone_otherwise(s
     for body in ({"visitor": None}, {"visitor": "auto"}, {"client": {"gpc": True}}, {"consent": "unknown"}):
         assert not any("visitor-choice" in one for one in cookies(await shopper.post("/v1/visitors", body)))
     for cookie in ("visitor-choice=refused", REFUSED.partition(";")[0]):
-        repeated = await shopper.post("/v1/visitors", {}, cookie=cookie)
+        repeated = await shopper.post("/v1/visitors", {}, cookie=f"{cookie}; __Host-visitor=old")
         assert told(repeated) == ("null", "consent_refused")
         assert cookies(repeated) == [CLEARED]
 
@@ -408,7 +408,7 @@ async def test_without_the_store_a_refusal_is_repeated_later_and_kept_on_the_dev
     ("body", "cookie"),
     [
         ({"visitor": None, "client": FRENCH}, ""),
-        ({"client": FRENCH}, "visitor-choice=refused"),
+        ({"client": FRENCH}, "visitor-choice=refused; __Host-visitor=old"),
         ({"visitor": None}, ""),
     ],
 )

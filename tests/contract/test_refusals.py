@@ -309,3 +309,83 @@ async def test_all_that_one_call_says_is_said_at_one_moment(environment: dict[st
         kept = {"cookie": "klaro=%7B%22visitor-id%22%3Atrue%7D"}
         assert told(await shopper.post("/v1/visitors", {"client": FRENCH}, **kept)) == ("persistent", "consent_granted")
         assert told(await shopper.post("/v1/visitors", {"client": FRENCH, "consent": "refused"}, **kept)) == ("null", "consent_refused")
+
+
+@pytest.mark.parametrize("source", ["", "/google"])
+async def test_a_remembered_yes_that_is_sent_again_lifts_no_refusal(shopper: Shopper, clock: Clock, source: str) -> None:
+    """Its age tells when a page heard it, not when somebody said it."""
+    refused = await shopper.browser("/v1/consents", {"consent": "refused"})
+    clock.forward(3_600)
+    yes = {"state": {"analytics_storage": "granted"}} if source else {"consent": "granted"}
+    again = yes | {"said": "remembered", "age_ms": 14_570}
+    answer = await shopper.browser(f"/v1/consents{source}", again, cookie=f"{CHOICE}={refusal_of(refused)}")
+    assert told(answer) == ("null", "consent_refused")
+    assert refusal_of(answer) is None
+
+
+async def test_a_refusal_that_is_repeated_with_its_date_stops_no_later_yes(shopper: Shopper, clock: Clock) -> None:
+    """The mark of the withdrawn ID tells when the refusal was said, whenever it arrives."""
+    clock.forward(86_400)
+    said = clock.now
+    clock.forward(10)
+    late = {"consent": {"purposes": NONE, "decided_at": iso(START)}, "client": FRENCH}
+    refused = await shopper.post("/v1/visitors", late)
+    assert refusal_of(refused) == f"refused.{MINUTE}"
+    clock.forward(10)
+    yes = {"consent": "granted", "said": "now", "age_ms": (clock.now - said) * 1000, "client": FRENCH}
+    answer = await shopper.post("/v1/consents", yes, cookie=f"{CHOICE}=refused.{MINUTE}")
+    assert told(answer) == ("persistent", "consent_granted")
+
+
+@pytest.mark.parametrize("hours", [-3, 3])
+async def test_a_banners_date_follows_the_devices_clock(shopper: Shopper, clock: Clock, hours: int) -> None:
+    """By a clock that is hours off, the banner's yes of before the refusal is older all the same, and a new one newer."""
+
+    def banner(said_at: float) -> dict[str, Any]:
+        state = {"consent": {"statistics": True, "method": "explicit"}, "hasResponse": True, "consentUTC": iso(said_at + 3_600 * hours)}
+        return state | {"clock_ms": (clock.now + 3_600 * hours) * 1000}
+
+    yes = clock.now
+    await shopper.browser("/v1/consents/cookiebot", banner(yes) | {"said": "now"})
+    clock.forward(3_600)
+    refusal = refusal_of(await shopper.browser("/v1/consents", {"consent": "refused"}))
+    clock.forward(3_600 * 3)
+    repeated = await shopper.browser("/v1/consents/cookiebot", banner(yes) | {"said": "remembered"}, cookie=f"{CHOICE}={refusal}")
+    assert told(repeated) == ("null", "consent_refused")
+    anew = await shopper.browser("/v1/consents/cookiebot", banner(clock.now) | {"said": "now"}, cookie=f"{CHOICE}={refusal}")
+    assert told(anew) == ("persistent", "consent_granted")
+
+
+async def test_a_yes_told_as_said_now_is_newer_than_a_refusal_that_comes_late(shopper: Shopper, clock: Clock) -> None:
+    """Though the banner says the same as before."""
+    yes = {"orejime": '{"visitor-id":true}', "said": "now"}
+    token = (await shopper.post("/v1/consents/orejime", yes)).json()["token"]
+    clock.forward(100)
+    assert told(await shopper.post("/v1/consents/orejime", yes | {"token": token})) == ("persistent", "consent_granted")
+    late = {"orejime": '{"visitor-id":false}', "said": "now", "age_ms": 50_000, "token": token}
+    assert told(await shopper.post("/v1/consents/orejime", late)) == ("persistent", "consent_granted")
+
+
+async def test_a_call_that_only_the_refusal_cookie_refuses_takes_no_cookie_away(shopper: Shopper) -> None:
+    """A grant of another tab may have overtaken it."""
+    answer = await shopper.browser("/v1/visitors", cookie=f"{CHOICE}=refused.{MINUTE}")
+    assert told(answer) == ("null", "consent_refused")
+    assert "set-cookie" not in answer.headers
+
+
+async def test_a_refusal_of_a_page_that_slept_withdraws_the_cookies_visitor_too(shopper: Shopper) -> None:
+    before = (await shopper.post("/v1/visitors")).json()["token"]
+    held = (await known(shopper))["token"]
+    answer = await shopper.browser("/v1/consents", {"token": before, "consent": "refused"}, cookie=f"__Host-visitor={held}")
+    await assert_refused(shopper, held, answer)
+
+
+async def test_a_refusal_that_is_sent_again_is_not_overtaken_by_the_yes_before_it(shopper: Shopper, clock: Clock) -> None:
+    """The yes was two seconds on its way, and seems to be said as much later."""
+    token = (await known(shopper))["token"]
+    clock.forward(2)
+    yes = {"consent": "granted", "said": "now", "age_ms": 1_000, "token": token}
+    assert told(await shopper.post("/v1/consents", yes)) == ("persistent", "consent_granted")
+    clock.forward(1)
+    late = {"consent": "refused", "said": "now", "age_ms": 3_500, "token": token}
+    assert told(await shopper.post("/v1/consents", late)) == ("null", "consent_refused")

@@ -6,12 +6,13 @@
 -- ARGV[6]  its ID, or empty   ARGV[7]  how many IDs of receipts the mark keeps: 0 for an erasure
 -- ARGV[8]  now: in any case   unless newer: only if no newer mark or grant is stored
 -- ARGV[9]  minute of the refusal cookie, or empty, as in awaited_with   ARGV[10]  digest for the list of removals, or empty
--- ARGV[11] number of handles   ARGV[12...]  names of handles, then digests of sales
+-- ARGV[11] time of the choice, ms, which the mark gets
+-- ARGV[12] number of handles   ARGV[13...]  names of handles, then digests of sales
 -- Touches  all handles and sales of the visitor
 -- Returns  {done, 1 if there was a record, links, events}, {stands} if something newer is stored, or {otherwise} if the visitor holds more
 --          than the caller declared
-local last = 11 + tonumber(ARGV[11])
-local held = held_of({unpack(KEYS, 3)}, ARGV[1], {unpack(ARGV, 12, last)}, {unpack(ARGV, last + 1)})
+local last = 12 + tonumber(ARGV[12])
+local held = held_of({unpack(KEYS, 3)}, ARGV[1], {unpack(ARGV, 13, last)}, {unpack(ARGV, last + 1)})
 local withdrawn_at, stood = tonumber(ARGV[2]), {marked = redis.call('GET', held.gone), removed_as = ARGV[10]}
 stood.removed_at = math.floor(withdrawn_at / 1000)
 stood.kind, stood.granted = unpack(redis.call('HMGET', held.record, 'k', 'g'))
@@ -23,4 +24,4 @@ if not orders then return {'otherwise'} end
 if ARGV[4] ~= '' then keep_receipt(KEYS[2], ARGV[4], ARGV[5]) end
 note_rewrite(KEYS[1], math.floor(withdrawn_at / 1000))
 local kept = kept_receipts(held.record, held.receipts, stood.marked, ARGV[6], tonumber(ARGV[7]))
-return {'done', unpack(take_all(held, orders, withdrawn_at, tonumber(ARGV[3]), stood, kept))}
+return {'done', unpack(take_all(held, orders, tonumber(ARGV[11]), tonumber(ARGV[3]), stood, kept))}

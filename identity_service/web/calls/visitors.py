@@ -45,7 +45,7 @@ from identity_service.web.visit import (
 )
 
 Said = Literal["now", "remembered"]
-Age = Annotated[float, Meta(ge=0)]
+Milliseconds = Annotated[float, Meta(ge=0)]
 ConsentMember = Literal["granted", "refused", "unknown"] | ConsentObject
 ASKED = about(
     "Absent: consent decides. Null: no ID. `auto`: a cookieless ID. `persistent`: a persistent ID, asserted by the shop. Else your own ID,"
@@ -55,7 +55,8 @@ CONSENT = about("The choice in a word, or its signals. `unknown` says nothing.")
 CLIENT = about("The visitor's surroundings, sent by a server. Only a private key may send them.")
 SAID = about("`remembered` for a stored choice that is repeated; `now` for one that was just made.")
 AGE = about("Milliseconds since the choice was made, for a repeated post.")
-OURS = frozenset({"key", "private_key", "token", "visitor", "client", "said", "age_ms"})
+CLOCK = about("The device's own time, in milliseconds since 1970. A banner's times are corrected by its difference to the service's.")
+OURS = frozenset({"key", "private_key", "token", "visitor", "client", "said", "age_ms", "clock_ms"})
 """Members of a banner's event that belong to this service."""
 
 
@@ -72,7 +73,8 @@ class ConsentsBody(IssueBody, frozen=True):
     """A choice made now, unless `said`, `age_ms` or `decided_at` say otherwise."""
 
     said: Annotated[Said | UnsetType, SAID] = UNSET
-    age_ms: Annotated[Age | UnsetType, AGE] = UNSET
+    age_ms: Annotated[Milliseconds | UnsetType, AGE] = UNSET
+    clock_ms: Annotated[Milliseconds | UnsetType, CLOCK] = UNSET
 
 
 class BannerBody(Body, frozen=True, forbid_unknown_fields=False):
@@ -82,7 +84,8 @@ class BannerBody(Body, frozen=True, forbid_unknown_fields=False):
     token: Annotated[VisitorText | UnsetType | None, TOKEN] = UNSET
     client: Annotated[Client | UnsetType | None, CLIENT] = UNSET
     said: Annotated[Said | UnsetType, SAID] = UNSET
-    age_ms: Annotated[Age | UnsetType, AGE] = UNSET
+    age_ms: Annotated[Milliseconds | UnsetType, AGE] = UNSET
+    clock_ms: Annotated[Milliseconds | UnsetType, CLOCK] = UNSET
 
 
 class ReceiptsBody(Body, frozen=True):

@@ -209,13 +209,15 @@ function usercentrics() {
 }
 
 // A trusted gesture on this page that came after the source was first heard makes a word one that is said now, if it is another one than
-// before; or the same, right after the gesture, unless that led to another page, which may have made the banner repeat itself. A
-// source's first word counts so only right after a gesture on a page that has its scripts. What is kept changes in all tabs at once.
+// before; or the same, right after the gesture, unless that led to another page, which may have made the banner repeat itself. A source's
+// first word counts so only right after a gesture on a page that has its scripts, and never what a banner keeps as it is first seen. What
+// is kept changes in all tabs at once.
 function isSaidNow(source, part, text, known) {
   const inFrame = framed && w.navigator.userActivation && w.navigator.userActivation.isActive;
   const since = known ? known.tick : Math.max(began[source] || 0, source === OWN ? 0 : loaded);
   const recent = inFrame || w.performance.now() - gesture.time < RECENT, differs = known && known.text !== text;
-  return !!(inFrame || gesture.tick > since) && (differs ? recent || part !== 'kept' : recent && (!known || !gesture.leads));
+  const anew = part === 'kept' ? differs && recent : differs || recent && !(known && gesture.leads);
+  return !!(inFrame || gesture.tick > since) && anew;
 }
 
 function hear(source, said, part) {

@@ -132,7 +132,7 @@ function watchPage() {
   });
   listen(w, ['pagehide'], event => {
     away = event.persisted;
-    look();
+    if (!d.hidden) look();
     leaving = true;
     sendAll();
     if (tabs) tabs.close();

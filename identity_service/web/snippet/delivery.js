@@ -100,7 +100,8 @@ function choice(source, part, text, now) {
   one.at = Date.now();
   one.start = () => inTurn(sendOldest);
   one.body = () => {
-    const age = Math.round(w.performance.now() - one.since), extra = { ...JSON.parse(text), said: now ? 'now' : 'remembered' };
+    const age = Math.round(w.performance.now() - one.since), said = now ? 'now' : 'remembered';
+    const extra = { ...JSON.parse(text), said, clock_ms: Date.now() };
     if (one.tries > 1 || age > LATE) extra.age_ms = age;
     return about(extra, one.token);
   };

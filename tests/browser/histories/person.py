@@ -1,0 +1,363 @@
+"""A person's history in one browser, drawn from a seed, and the modes that may come of it: the model knows what the person last said."""
+
+import random
+import re
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from identity_service.app import Application
+from tests.browser.histories.world import Obeyed, Tabs, World
+from tests.conftest import START, Clock
+
+SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
+REFUSAL_LIFE = 180 * DAY
+LONGEST = 380 * DAY
+"""Of a history: before any grant ends by itself."""
+ON_ITS_WAY = 14 * SECOND
+"""No call without an age takes longer."""
+PERSISTENT = re.compile(r"1p\.([A-Za-z0-9_-]{22})\.")
+AHEAD = 6 * MINUTE
+"""A time so far ahead is none."""
+BANNERS = ("klaro", "onetrust", "cookiebot", "google", "own", "orejime", "none")
+SKEWS = (0, 0, 0, 2 * MINUTE, -2 * MINUTE, 3 * HOUR, -3 * HOUR, 40 * MINUTE, -40 * MINUTE)
+PAUSES = (20, 300, 1_200, 2 * SECOND, 8 * SECOND, 8 * SECOND, 50 * SECOND, 6 * MINUTE, 40 * MINUTE, 4 * HOUR, 30 * HOUR, 181 * DAY)
+PAUSE_WEIGHTS = (2, 3, 4, 5, 5, 5, 4, 4, 3, 3, 1, 1)
+SHOPS = ("demo", "demo", "strict", "other")
+ANOTHER_TEXT = (int(START) // 86_400 + 1) * DAY
+"""From when on the shop `other` asks with another text, to which the yeses before do not belong."""
+ENVIRONMENT = {
+    "IDENTITY_SHOPS__OTHER__CONSENT_VERSION": "2",
+    "IDENTITY_SHOPS__OTHER__CONSENT_VERSION_SINCE": datetime.fromtimestamp(ANOTHER_TEXT / 1000, UTC).isoformat(),
+}
+
+
+@dataclass
+class Word:
+    """What the person said. `page` and `tab`: where. `before`: heard before the
+    history. `posts`: those that the service has obeyed as said now."""
+
+    choice: str
+    page: int
+    at: int
+    tab: int = 0
+    posts: list[Obeyed] = field(default_factory=list)
+    before: bool = False
+
+    @property
+    def heard(self) -> bool:
+        """As the browser knows, too: it keeps the cookies of that answer, wherever its page is."""
+        return self.before or any(one.received is not None for one in self.posts)
+
+    @property
+    def heard_at_once(self) -> bool:
+        """Heard without a repeat, and the browser knows it."""
+        return any(one.received is not None and "age_ms" not in one.sent.body for one in self.posts)
+
+    @property
+    def granted(self) -> bool:
+        return self.choice == "yes"
+
+
+class Difference(AssertionError):
+    """What the service did is not what the person said."""
+
+
+@dataclass
+class Person:
+    world: World
+    dice: random.Random
+    banner: str
+    skew: int
+    words: list[Word] = field(default_factory=list)
+    open: list[int] = field(default_factory=list)
+    opened: int = 0
+    began: int = 0
+    gpc_since_grant: bool = False
+    banner_says: str | None = None
+    dead: set[str] = field(default_factory=set)
+    looked_at: int = 0
+
+    async def live(self, steps: int) -> None:
+        self.began = self.world.now
+        if self.dice.random() < 0.1:
+            self.world.jar["visitor-choice"] = ("refused", self.world.now / 1000 + 300 * DAY // SECOND)
+            self.words.append(Word("no", 0, self.world.now - DAY, before=True))
+        self.open_tab()
+        acts = self._acts()
+        for _ in range(steps):
+            act = self.dice.choices([one for one, _ in acts], [weight for _, weight in acts])[0]
+            done = act()
+            if done is not None:
+                await done
+            self._look()
+            await self._wait(self._pause())
+            self._look()
+            if self.dice.random() < 0.05:
+                await self.check()
+        await self.check()
+
+    def _acts(self) -> list[tuple[Callable[[], Coroutine[Any, Any, None] | None], int]]:
+        return [
+            (self.choose, 9),
+            (self.open_tab, 2),
+            (self.leave_tab, 1),
+            (self.reload, 3),
+            (self.visit, 2),
+            (self.back, 3),
+            (self.switch_gpc, 1),
+            (self.ask_edge, 4),
+            (self.switch_network, 2),
+            (self.switch_store, 3),
+        ]
+
+    def _pause(self) -> int:
+        left = self.began + LONGEST - self.world.now
+        pause = self.dice.choices(PAUSES, PAUSE_WEIGHTS)[0]
+        return self.dice.randrange(pause // 2, pause * 3 // 2) if pause < DAY else min(pause, max(left, SECOND))
+
+    async def _wait(self, pause: int) -> None:
+        """No outage lasts longer than a quarter of an hour, in which a page repeats itself thirty times."""
+        if pause > 15 * MINUTE and (self.world.offline or self.world.away):
+            await self.world.pass_time(5 * MINUTE)
+            self.world.heal()
+        await self.world.pass_time(pause)
+
+    def _tab(self) -> int:
+        return self.dice.choice(self.open)
+
+    def open_tab(self) -> None:
+        if len(self.open) == 3:
+            return
+        self.opened += 1
+        self.open.append(self.opened)
+        self.world.note(f"opens tab {self.opened}")
+        self.world.do("open", tab=self.opened)
+
+    def leave_tab(self) -> None:
+        if len(self.open) < 2:
+            return
+        tab = self._tab()
+        self.open.remove(tab)
+        self.world.note(f"closes tab {tab}")
+        self.world.do("close", tab=tab)
+        self._check_told(tab)
+
+    def reload(self) -> None:
+        self._move("reload")
+
+    def visit(self) -> None:
+        self._move("visit", cached=self.dice.random() < 0.8)
+
+    def back(self) -> None:
+        self._move("back", cached=self.dice.random() < 0.8)
+
+    def _move(self, how: str, **more: Any) -> None:
+        tab = self._tab()
+        self.world.note(f"{how} in tab {tab} {more or ''}")
+        self.world.do(how, tab=tab, **more)
+        self._check_told(tab)
+
+    def _check_told(self, tab: int) -> None:
+        """A page that has gone has at least tried to tell what was said on it last."""
+        if self.words and self.words[-1].tab == tab:
+            last, since = self.words[-1], self._said_since()
+            told = [one for one in self.world.sent if one.page == last.page and one.at >= since and one.body.get("said") == "now"]
+            if not told:
+                raise Difference(f"the page that heard {last.choice} has gone without a word")
+
+    def choose(self) -> None:
+        """A yes on the shop's own page only where no banner of it repeats a no."""
+        choice = self.dice.choice(["yes", "yes", "no", "no", "some"])
+        own = self.banner == "none" or self.dice.random() < 0.35
+        if own and choice == "yes" and self.banner_says in {"no", "some"}:
+            return
+        tab = self._tab()
+        self.world.note(f"says {choice} in tab {tab}{' on the own page' if own else ''}")
+        page = self.world.do("choose", tab=tab, choice=choice, voice="own" if own else "banner")
+        if page is None or (not own and choice == self.banner_says and self.banner == "orejime"):
+            return  # a banner that only keeps its choices shows no difference, where it keeps the same again
+        if not own:
+            self.banner_says = choice
+        self.words.append(Word(choice, page, self.world.now, tab))
+        self.gpc_since_grant = self.world.gpc and choice != "yes"
+
+    def _said_since(self) -> int:
+        """When the last word was said first, as often as it was said again on the same page."""
+        last, since = self.words[-1], self.words[-1].at
+        for word in reversed(self.words):
+            if word.page != last.page or word.granted is not last.granted:
+                break
+            since = word.at
+        return since
+
+    def switch_gpc(self) -> None:
+        self.world.gpc = not self.world.gpc
+        self.gpc_since_grant |= self.world.gpc
+        self.world.note(f"gpc {self.world.gpc}")
+
+    def switch_network(self) -> None:
+        self.world.offline = not self.world.offline
+        self.world.note(f"offline {self.world.offline}")
+        if not self.world.offline:
+            self.world.do("online")
+
+    def switch_store(self) -> None:
+        self.world.away = not self.world.away
+        self.world.note(f"store away {self.world.away}")
+
+    async def ask_edge(self) -> None:
+        """A server of the shop renders a page, and repeats what its session remembers."""
+        consent = self._remembered()
+        self.world.note(f"edge repeats {consent}")
+        body = {} if consent is None else {"consent": consent}
+        answer = await self.world.ask(body, server=True)
+        if self.dice.random() < 0.8:
+            self.world.keep_cookies(answer)
+
+    def _remembered(self) -> Any:
+        grants = [word for word in self.words if word.granted]
+        refusals = [word for word in self.words if not word.granted]
+        told: list[Any] = [None]
+        if grants:
+            at = self.dice.choice(grants).at
+            told += ["granted", "granted", _dated("granted", at)]
+            if at + self.skew > self.world.now + AHEAD:
+                told += [_dated("granted", at + self.skew)] * 2
+        if refusals:
+            told += [_dated("refused", self.dice.choice(refusals).at)]
+        if refusals and self.world.away and self.words[-1].granted:
+            return _dated("refused", refusals[-1].at)
+        return self.dice.choice(told)
+
+    def _look(self) -> None:
+        """At what the service has done since the last look: what it heard, and that no refused ID comes back."""
+        for one in self.world.obeyed[self.looked_at :]:
+            visitor = one.answer["visitor"]
+            if visitor in self.dead:
+                raise Difference(f"the ID {visitor} is answered again after its refusal")
+            if one.answer["mode"] == "persistent" and self._stands_refused(one.sent.at):
+                raise Difference("a call that was sent after the refusal is answered with a persistent ID")
+            if one.sent.path.startswith("/v1/consents") and one.sent.body.get("said") == "now":
+                self._hear(one)
+            if one.stored and one.answer["decision"]["reason"] == "consent_refused":
+                self.dead |= set(PERSISTENT.findall(f"{one.sent.cookies} {one.sent.body.get('token')}"))
+        self.looked_at = len(self.world.obeyed)
+
+    def _stands_refused(self, moment: int) -> bool:
+        """Whether the browser knew by then that what was said last, a refusal, is heard."""
+        last = self.words[-1] if self.words else None
+        known = [one.received for one in last.posts if one.received is not None] if last and not last.granted else []
+        return bool(known and last and min(known) < moment and not self._is_crossed(last))
+
+    def _hear(self, post: Obeyed) -> None:
+        for word in self.words:
+            if word.page == post.sent.page and word.at <= post.sent.at and word.granted == _grants(post.sent.body):
+                word.posts.append(post)
+
+    async def check(self) -> None:
+        await self.world.settle()
+        self._look()
+        last = self._newest_heard()
+        if self.words and last is None and self.world.do("alive").get(str(self.words[-1].page)):
+            raise Difference(f"the page that heard {self.words[-1].choice} has not made the service hear it")
+        allowed = self._allowed()
+        self.world.note(f"asks for its mode: may be {sorted(allowed)}")
+        answer = await self.world.ask({})
+        self.world.keep_cookies(answer)
+        if answer.json["mode"] not in allowed:
+            raise Difference(f"the mode is {answer.json['mode']} and may be {sorted(allowed)}")
+        self._look()
+
+    def _allowed(self) -> set[str]:
+        """The mode of what was said last; where no call could carry that away from a page that is gone, of what was said before it too."""
+        if last := self._newest_heard():
+            return self._mode(last)
+        heard = [number for number, word in enumerate(self.words) if word.heard]
+        allowed = set() if heard else self._unsaid()
+        for word in self.words[heard[-1] if heard else 0 :]:
+            allowed |= self._mode(word)
+        return allowed
+
+    def _newest_heard(self) -> Word | None:
+        """The last word, if the service has heard it, or the same before it: a banner that keeps the same again tells nobody."""
+        for word in reversed(self.words):
+            if word.granted is not self.words[-1].granted:
+                return None
+            if word.heard:
+                return word
+        return None
+
+    def _is_tied(self, yes: Word) -> bool:
+        """A repeated yes of a minute in which the service is told a refusal loses, and so does one that meets a refusal on its way, which
+        was sent before the yes was known to be heard."""
+        first, soon = yes.at // MINUTE, yes.at + ON_ITS_WAY
+        minutes = [minute for at, minute in self.world.refusals if at > yes.at or not yes.heard_at_once]
+        if any(first <= minute <= soon // MINUTE for minute in minutes) or (self.words[0].before and not yes.heard_at_once):
+            return True
+        known = min((one.received for one in yes.posts if one.received is not None), default=yes.at)
+        refusals = [one for one in self.world.obeyed if one.refuses and one.at >= yes.at]
+        return any(one.sent.at <= known or ("age_ms" not in one.sent.body and self._is_stale(one, yes)) for one in refusals)
+
+    def _is_stale(self, refusal: Obeyed, yes: Word) -> bool:
+        """What a page remembers may be from before the yes: just heard, or of a banner that keeps it in the memory of an older page."""
+        older = self.banner in {"klaro", "cookiebot"} and refusal.sent.opened <= yes.at
+        return refusal.sent.body.get("said") == "remembered" and (older or refusal.at <= yes.at + ON_ITS_WAY)
+
+    def _is_crossed(self, no: Word) -> bool:
+        """A yes of another page, or its answer with the cookies, that was on its way as the refusal was said may stand."""
+        others = [word for word in self.words if word.granted and word.page != no.page and no.at - ON_ITS_WAY <= word.at < no.at]
+        return any(max(post.at, post.received or 0) >= no.at for word in others for post in word.posts)
+
+    def _unsaid(self) -> set[str]:
+        return {"null"} if self.world.shop == "strict" else {"cookieless"}
+
+    def _mode(self, word: Word) -> set[str]:
+        refused = self._unsaid() if self.world.refused_at() < self.world.now - REFUSAL_LIFE else {"null"}
+        if not word.granted:
+            return refused | ({"persistent"} if self._is_crossed(word) else set())
+        if self.world.shop == "other" and word.at <= ANOTHER_TEXT < self.world.now:
+            return self._unsaid() | refused
+        by_gpc = self.world.shop == "strict" and self.gpc_since_grant
+        return {"persistent"} | ({"null"} if by_gpc else set()) | (refused if self._is_tied(word) else set())
+
+
+def _dated(choice: str, at: int) -> dict[str, Any]:
+    moment = datetime.fromtimestamp(at / 1000, UTC).isoformat()
+    return {"purposes": {"storage": choice, "measurement": choice}, "decided_at": moment}
+
+
+def _grants(body: dict[str, Any]) -> bool:
+    """Whether a page's post grants, in the words of its banner."""
+    consent = body.get("consent")
+    if isinstance(consent, str):
+        return consent == "granted"
+    if isinstance(consent, dict):
+        return (
+            set(consent["purposes"].values()) == {"granted"} and "google" not in consent
+            if "purposes" in consent
+            else bool(consent["statistics"])
+        )
+    if "state" in body:
+        return bool(body["state"]["analytics_storage"] == "granted")
+    if "data" in body:
+        return bool(body["data"]["consents"]["visitor-id"])
+    text = body.get("OptanonConsent") or body.get("orejime") or body.get("klaro") or ""
+    return "C0002%3A1" in text or '"visitor-id":true' in text or "%22visitor-id%22%3Atrue" in text
+
+
+async def play(seed: int, tabs: Tabs, service: Application, without_store: Application, clock: Clock) -> World:
+    """Raises Difference, with the history's log."""
+    dice = random.Random(seed)
+    clock.now = START + dice.randrange(DAY // SECOND)
+    shop, banner, skew = dice.choice(SHOPS), dice.choice(BANNERS), dice.choice(SKEWS)
+    world = World(tabs, service, without_store, clock, dice, shop)
+    world.note(f"history {seed}: shop {shop}, banner {banner}, clock {skew // MINUTE} minutes ahead")
+    late = dice.choice([1, 1, 700, 4_000])
+    tabs.tell("browser", now=world.now, skew=skew, banner=banner, late=late, key=f"{shop}-public-key")
+    try:
+        await Person(world, dice, banner, skew).live(dice.randrange(4, 22))
+    except Difference as found:
+        raise Difference("\n".join([str(found), *world.log])) from None
+    return world
