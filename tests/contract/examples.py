@@ -40,7 +40,7 @@ RANDOM = (
     (re.compile(r"[A-Za-z0-9_-]{22}"), "ID"),
     (re.compile(r"[A-Za-z0-9_-]{1,10}\.[A-Za-z0-9_-]{43}"), "signature"),
 )
-RANDOM_MEMBERS = frozenset({"receipt_id", "previous", "signed", "ed25519", "reference", "request_id", "id"})
+RANDOM_MEMBERS = frozenset({"receipt_id", "previous", "signed", "ed25519", "reference", "request_id", "id", "digest"})
 Stored = dict[str, Any]
 
 
