@@ -26,7 +26,7 @@ from tests.conftest import Clock
 from tests.stores import valkey
 
 PUBLIC, PRIVATE = "demo-public-key", "demo-private-key"
-REMOVALS_KEY = "a-key-that-only-these-examples-use-000000000"
+WITH_REMOVALS = {"IDENTITY_SHOPS__DEMO__REMOVALS_KEY": "a-key-that-only-these-examples-use-000000000"}
 EMAIL = "luke@skywalker.com"
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 CLIENT = {"ip": "198.51.100.9", "user_agent": BROWSER}
@@ -232,7 +232,7 @@ def early(path: str) -> Stored:
 
 @asynccontextmanager
 async def service(clock: Clock, environment: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
-    application = Application(load("development", environment | {"IDENTITY_SHOPS__DEMO__REMOVALS_KEY": REMOVALS_KEY}), clock)
+    application = Application(load("development", environment | WITH_REMOVALS), clock)
     transport = httpx.ASGITransport(application, client=(PEER, 4711))
     async with httpx.AsyncClient(transport=transport, base_url="http://service.test") as client:
         yield client

@@ -12,10 +12,15 @@ from identity_service.app import Application
 from identity_service.web.openapi import PAGES, PATH, document
 from identity_service.web.routes import CALLS, TRACKING, described
 from tests.conftest import Clock, Shopper
-from tests.contract.examples import Run, Stored, made, without_random
+from tests.contract.examples import WITH_REMOVALS, Run, Stored, made, without_random
 
 API: dict[str, Any] = json.loads(json.dumps(document(described())))
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def environment(environment: dict[str, str]) -> dict[str, str]:
+    return environment | WITH_REMOVALS
 
 
 def operations() -> Iterator[dict[str, Any]]:
