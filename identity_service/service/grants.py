@@ -86,7 +86,7 @@ class Grants:
             linking = Choice.REFUSED
             receipt = await self._linking.refuse(known, visitor, Kind.PERSISTENT, expires) or receipt
         kept = None if granting else _reusable_token(known)
-        opted_out = known.opted_out or await self._is_person_opted_out(known, visitor, decision)
+        opted_out = decision.sale_share_opt_out or known.opted_out or await self._is_person_opted_out(known, visitor)
         return identity_of(
             decision,
             mode=Mode.PERSISTENT,
@@ -100,11 +100,9 @@ class Grants:
             receipt=receipt,
         )
 
-    async def _is_person_opted_out(self, known: Known, visitor: VisitorId, decision: Decision) -> bool:
+    async def _is_person_opted_out(self, known: Known, visitor: VisitorId) -> bool:
         record = known.states[visitor].record if visitor in known.states else None
-        if decision.sale_share_opt_out or record is None or not record.proven_handles:
-            return False
-        return await is_person_opted_out(self._store, known.visit.shop.shop_id, visitor, known.seconds)
+        return await is_person_opted_out(self._store, known.visit.shop.shop_id, visitor, record, known.seconds)
 
     async def _grant(self, known: Known, visitor: VisitorId, said: Signal, expires: int, decision: Decision) -> tuple[str, Receipt | None]:
         """Returns the outcome of the store, and the proof of what was said. A new receipt is made only if the newest does not prove it."""

@@ -13,6 +13,7 @@ from identity_service.model.token import Signing, Token
 from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorState
 from identity_service.server.metrics import ISSUED, REFUSED_SIGNALS, count
 from identity_service.service.grants import Grants, LinkingRefusals
+from identity_service.service.links import is_person_opted_out
 from identity_service.service.receipts import Receipts
 from identity_service.service.visit import (
     CLEARING,
@@ -262,6 +263,7 @@ class Visitors:
             await self._linking.keep(known, cookieless.visitor, cookieless.kind, cookieless.expires)
         if signed and state.record and decision.sale_share_opt_out and not state.record.opted_out:
             await self._store.visitors.touch(shop.shop_id, cookieless.visitor, known.seconds, True)
+        opted_out = decision.sale_share_opt_out or (signed and await self._is_opted_out(known, cookieless.visitor))
         token = cookieless.text or self._signing.sign(shop.shop_id, cookieless.kind, cookieless.visitor, cookieless.issued_at)
         cleared = known.visit.asked is Asked.AUTO or decision.reason in CLEARING - {Reason.OPTED_OUT}
         return identity_of(
@@ -270,12 +272,19 @@ class Visitors:
             token=token if signed else None,
             expires_at=cookieless.expires,
             linkable=Mode.COOKIELESS in shop.policy.linkable and not refused,
-            opted_out=signed and state.record is not None and state.record.opted_out,
+            opted_out=opted_out,
             mode=Mode.COOKIELESS,
             cookie=CookieAct.CLEAR if cleared else CookieAct.KEEP,
             refusal=refusal_cookie(known, decision),
             receipt=receipt,
         )
+
+    async def _is_opted_out(self, known: Known, visitor: VisitorId) -> bool:
+        """Whether the visitor, or another one of the same person, opted out of sale and sharing."""
+        record, shop = known.states[visitor].record, known.visit.shop.shop_id
+        if record is not None and record.opted_out:
+            return True
+        return await is_person_opted_out(self._store, shop, visitor, record, known.seconds)
 
     def _without_store(self, visit: Visit, tokens: list[Token], now: Millis) -> Identity:
         """Fails closed: without a store, persistent and derived IDs cannot be checked. A cookieless token still works. Raises

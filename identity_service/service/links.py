@@ -12,7 +12,7 @@ from identity_service.model.handle import Handle, HandleKind, handle_named
 from identity_service.model.link import Link, LinkSource, Proof
 from identity_service.model.shop import Shop, ShopId
 from identity_service.model.token import Token
-from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorState
+from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorRecord, VisitorState
 from identity_service.server.metrics import LINK_CONFLICTS
 from identity_service.service.counters import Counters
 from identity_service.service.visit import token_expires
@@ -115,9 +115,6 @@ class Links:
         emails = tuple(handle.digest for handle in handles if handle.kind is HandleKind.EMAIL)
         return [replace(newest, sale_share_opt_out=newest.sale_share_opt_out or opted_out, emails=emails)]
 
-    async def is_person_opted_out(self, shop: Shop, visitor: VisitorId) -> bool:
-        return await is_person_opted_out(self._store, shop.shop_id, visitor, int(self._clock()))
-
     async def _states(self, shop: Shop, links: Sequence[Link], now: int) -> dict[VisitorId, VisitorState]:
         visitors = list(dict.fromkeys(link.visitor for link in links))
         return dict(zip(visitors, await self._store.visitors.states(shop.shop_id, visitors, now), strict=True))
@@ -126,8 +123,11 @@ class Links:
         return Millis(int(self._clock() * 1000))
 
 
-async def is_person_opted_out(store: Store, shop: ShopId, visitor: VisitorId, now: int) -> bool:
-    """Whether a visitor of the same person has opted out of sale and sharing. Three reads for a visitor that has links, else one."""
+async def is_person_opted_out(store: Store, shop: ShopId, visitor: VisitorId, record: VisitorRecord | None, now: int) -> bool:
+    """Whether another visitor of the same person opted out of sale and sharing. Three reads for a visitor with a link by proof, else
+    none. `record`: the visitor's."""
+    if record is None or not record.proven_handles:
+        return False
     handles = [handle_named(name) for name in await store.visitors.pointers(shop, visitor)]
     found = await store.links.living(shop, handles, now) if handles else []
     others = {link.visitor for links in _of_person(found, visitor) for link in links if link.proven}

@@ -114,19 +114,22 @@ async def test_an_opt_out_seen_with_one_visitor_holds_for_all_that_the_email_has
     assert await opted_out_of(shopper, email="other@example.com") == {"own-id": False}
 
 
-async def test_an_opt_out_of_the_person_is_told_to_each_of_its_persistent_visitors(shopper: Shopper) -> None:
+async def test_an_opt_out_of_the_person_is_told_to_each_of_its_visitors(shopper: Shopper) -> None:
     given = [(await shopper.post("/v1/consents", {"consent": "granted"})).json() for _ in range(4)]
     for one in given[:2]:
         await shopper.post("/v1/links", {"email": EMAIL, "token": one["token"]}, key="demo-public-key")
     await shopper.post("/v1/links", {"email": EMAIL, "token": given[2]["token"], "markup": True})
     await linked(shopper, given[3]["visitor"], email="other@example.com")
+    cookieless = (await shopper.post("/v1/visitors")).json()
+    await shopper.post("/v1/links", {"email": EMAIL, "token": cookieless["token"]})
+    given.append(cookieless)
 
     async def opted_out(path: str) -> list[bool]:
         return [(await shopper.post(path, {"token": one["token"]})).json()["sale_share_opt_out"] for one in given]
 
-    assert await opted_out("/v1/visitors") == await opted_out("/v1/decisions") == [False] * 4
+    assert await opted_out("/v1/visitors") == await opted_out("/v1/decisions") == [False] * 5
     await shopper.post("/v1/visitors", {"token": given[0]["token"], "client": {"gpc": True}})
-    assert await opted_out("/v1/visitors") == await opted_out("/v1/decisions") == [True, True, False, False]
+    assert await opted_out("/v1/visitors") == await opted_out("/v1/decisions") == [True, True, False, False, True]
     again = (await shopper.post("/v1/consents", {"token": given[1]["token"], "consent": "granted"})).json()
     assert (again["mode"], again["sale_share_opt_out"]) == ("persistent", True)
     assert await opted_out_of(shopper, visitor=given[3]["visitor"]) == {given[3]["visitor"]: False}

@@ -11,6 +11,7 @@ from identity_service.model.consent import Choice, Receipt, choice_said
 from identity_service.model.policy import Asked, Decision, Reason
 from identity_service.model.receipt_key import proof_fault
 from identity_service.model.visitor import Mode, own_visitor_id
+from identity_service.service.links import is_person_opted_out
 from identity_service.service.visit import Known, TokenFault, Visit
 from identity_service.signals.reader import SOURCES
 from identity_service.web.call import Call, Reply
@@ -280,10 +281,12 @@ async def decisions(call: Call) -> Reply:
 
 
 async def _opted_out(call: Call, known: Known, decision: Decision) -> bool:
-    """As the answer of a visitor that keeps its persistent ID."""
-    if decision.sale_share_opt_out or decision.mode is not Mode.PERSISTENT or known.record is None or known.living is None:
+    """As the answer of a visitor that keeps its ID."""
+    of = known.living.visitor if known.living else known.cookieless.visitor
+    if decision.sale_share_opt_out or decision.mode is Mode.NULL:
         return decision.sale_share_opt_out
-    return await call.services.links.is_person_opted_out(known.visit.shop, known.living.visitor)
+    record, shop = known.states[of].record, known.visit.shop.shop_id
+    return await is_person_opted_out(call.services.store, shop, of, record, known.seconds)
 
 
 def _unread(consent: str | ConsentObject | UnsetType, known: Known) -> list[TraceStep]:
