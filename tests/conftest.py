@@ -61,6 +61,12 @@ class Shopper:
     def __init__(self, client: httpx.AsyncClient) -> None:
         self.client = client
 
+    @property
+    def application(self) -> Application:
+        """What it calls, without a socket."""
+        made: Application = self.client._transport.app  # type: ignore[attr-defined]
+        return made
+
     async def post(self, path: str, body: Any = None, *, key: str | None = "demo-private-key", **headers: str) -> httpx.Response:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if key:

@@ -73,11 +73,12 @@ class LoggedCall(Struct, frozen=True):
 
 
 class Counters:
-    """`clock`: seconds since 1970."""
+    """`clock`: seconds since 1970. `most`: names counted in one hour."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self.most = MOST_COUNTERS
         self._shops: dict[ShopId, Pending] = {}
 
     def count_call(self, shop: ShopId, called: LoggedCall) -> None:
@@ -195,7 +196,7 @@ class Counters:
         counts = gathered.hours.get(start)
         if counts is None:
             counts = gathered.hours[start] = Counter()
-        full = len(counts) >= MOST_COUNTERS
+        full = len(counts) >= self.most
         for name, number in numbers.items():
             kind = name.partition(" ")[0] if full and name not in counts else ""
             if ":" not in kind:

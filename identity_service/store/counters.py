@@ -50,9 +50,10 @@ class ActivityStore:
     def __init__(self, client: StoreClient, keys: Keys, labels: LabelStore, most_orders: int, order_life: int) -> None:
         self._client = client
         self._keys = keys
-        self._labels = labels
+        self.labels = labels
         self._most_orders = most_orders
         self._order_life = order_life
+        self.most_counters, self.most_products, self.most_calls = MOST_COUNTERS, MOST_PRODUCTS, MOST_CALLS
 
     def listing(self, shop: ShopId, digest: str, at: float) -> Part:
         """`at`: seconds since 1970, to the millisecond, so that orders of one second keep their sequence. The latest listing of an order
@@ -75,23 +76,23 @@ class ActivityStore:
         """Adds counters by the start of their hour, seen products, log entries oldest first, and times of the last calls. Gives the clicked
         labels their numbers."""
         clicked = {name.removeprefix(CLICKED) for counts in hours.values() for name in counts if name.startswith(CLICKED)}
-        labels, numbering = self._labels.number(shop, sorted(clicked))
+        labels, numbering = self.labels.number(shop, sorted(clicked))
         commands: list[Command] = [numbering] if numbering else []
         for start, counts in hours.items():
             pairs = [text for name, number in counts.items() for text in (name, max(-MOST_COUNTED, min(number, MOST_COUNTED)))]
-            commands.append(call("count", [self._keys.hour(shop, start)], MOST_COUNTERS, COUNTERS_LIFE, MOST_COUNTED, *pairs))
+            commands.append(call("count", [self._keys.hour(shop, start)], self.most_counters, COUNTERS_LIFE, MOST_COUNTED, *pairs))
         if products:
             seen = [text for name, one in products.items() for text in (name, one.time, "1" if one.private else "")]
-            commands.append(call("see_products", [self._keys.products(shop)], MOST_PRODUCTS, COUNTERS_LIFE, PUBLIC_BELOW, *seen))
+            commands.append(call("see_products", [self._keys.products(shop)], self.most_products, COUNTERS_LIFE, PUBLIC_BELOW, *seen))
         for key, entries in ((self._keys.calls(shop), log.calls), (self._keys.failures(shop), log.failures)):
             if entries:
-                commands += [write("LPUSH", key, *entries), write("LTRIM", key, 0, MOST_CALLS - 1), write("EXPIRE", key, CALLS_LIFE)]
+                commands += [write("LPUSH", key, *entries), write("LTRIM", key, 0, self.most_calls - 1), write("EXPIRE", key, CALLS_LIFE)]
         if last:
             key = self._keys.latest(shop)
             commands += [write("HSET", key, *(text for pair in last.items() for text in pair)), write("EXPIRE", key, COUNTERS_LIFE)]
         if commands:
             replies = await self._client.run(*commands)
-            self._labels.learn(shop, labels, replies[0] if numbering else ())
+            self.labels.learn(shop, labels, replies[0] if numbering else ())
 
     async def counts(self, shop: ShopId, first: int, last: int) -> list[dict[str, int]]:
         """One mapping per hour, from the hour of `first` to that of `last`, seconds since 1970."""

@@ -88,11 +88,12 @@ class Entry(Struct, frozen=True):
 
 
 class LabelStore:
-    """Keeps in memory the numbers and labels that this worker knows to be in the store, by shop."""
+    """Keeps in memory the numbers and labels that this worker knows to be in the store, by shop. `most`: labels of a shop with numbers."""
 
     def __init__(self, client: StoreClient, keys: Keys) -> None:
         self._client = client
         self._keys = keys
+        self.most = MOST_LABELS
         self._numbers: dict[ShopId, dict[str, int]] = {}
         self._labels: dict[ShopId, dict[int, str]] = {}
 
@@ -105,7 +106,7 @@ class LabelStore:
         """Returns the labels that can have numbers, and the command that gives them some. `learn` takes both the labels and its reply."""
         fitting = [label for label in labels if SHORTEST_LABEL <= len(label) <= LONGEST_LABEL]
         pairs = [text for label in fitting for text in (zlib.crc32(label.encode("utf-8", "replace")) & 0xFFFF, label)]
-        return fitting, call("number_labels", [self._keys.labels(shop)], MOST_LABELS, LABELS_LIFE, *pairs) if fitting else None
+        return fitting, call("number_labels", [self._keys.labels(shop)], self.most, LABELS_LIFE, *pairs) if fitting else None
 
     def learn(self, shop: ShopId, labels: Sequence[str], reply: Reply) -> None:
         """`reply`: the number of each label, 0 if it has none."""

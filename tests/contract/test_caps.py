@@ -15,8 +15,6 @@ from identity_service.app import Application
 from identity_service.model.shop import ShopId
 from identity_service.service import counters
 from identity_service.settings.load import load
-from identity_service.store import counters as stored_counters
-from identity_service.store import events, sales
 from identity_service.store.sales import NewSale, SaleAnswer
 from tests.conftest import Clock, Shopper, shopping
 from tests.stores import sale_at
@@ -85,17 +83,6 @@ def beyond(database: redis.Redis) -> list[str]:
     return found
 
 
-@pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Caps that are no settings, as small as the others."""
-    monkeypatch.setattr(sales, "MOST_SALES", SALES)
-    monkeypatch.setattr(stored_counters, "MOST_COUNTERS", COUNTERS)
-    monkeypatch.setattr(counters, "MOST_COUNTERS", 2 * COUNTERS)
-    monkeypatch.setattr(stored_counters, "MOST_PRODUCTS", PRODUCTS)
-    monkeypatch.setattr(stored_counters, "MOST_CALLS", CALLS)
-    monkeypatch.setattr(events, "MOST_LABELS", LABELS)
-
-
 @pytest.fixture
 async def shopper(environment: dict[str, str], clock: Clock) -> AsyncIterator[Shopper]:
     caps = {f"IDENTITY_LIMITS__{name}": str(number) for name, number in CAPS.items()}
@@ -105,8 +92,15 @@ async def shopper(environment: dict[str, str], clock: Clock) -> AsyncIterator[Sh
 
 @pytest.fixture
 def application(shopper: Shopper) -> Application:
-    made: Application = shopper.client._transport.app  # type: ignore[attr-defined]
-    return made
+    return shopper.application
+
+
+@pytest.fixture(autouse=True)
+def small(application: Application) -> None:
+    """Caps that are no settings, as small as the others."""
+    services = application.services
+    activity, services.store.sales.most, services.counters.most = services.store.activity, SALES, 2 * COUNTERS
+    activity.most_counters, activity.most_products, activity.most_calls, activity.labels.most = COUNTERS, PRODUCTS, CALLS, LABELS
 
 
 @pytest.fixture(autouse=True)

@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 
-from identity_service.app import Application
 from identity_service.model.link import LinkCaps
 from identity_service.model.shop import ShopId
 from identity_service.settings.load import load
-from identity_service.store import sales
 from tests.conftest import Clock, Shopper, shopping
 from tests.faults.whole import dumped, faults_of
 from tests.stores import sale_at
@@ -28,11 +26,11 @@ PERSONAL = {"visitor", "email", "customer", "attribution", "by_token"}
 
 
 @pytest.fixture
-async def shopper(environment: dict[str, str], clock: Clock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shopper]:
-    monkeypatch.setattr(sales, "MOST_SALES", SALES)
+async def shopper(environment: dict[str, str], clock: Clock) -> AsyncIterator[Shopper]:
     caps = {"VISITORS_PER_HANDLE": CAPS.visitors_per_handle, "EMAILS_PER_VISITOR": CAPS.emails_per_visitor, "EVENTS_PER_VISITOR": 30}
     told = {f"IDENTITY_LIMITS__{name}": str(most) for name, most in caps.items()}
     async with shopping(load("development", environment | told), clock) as found:
+        found.application.services.store.sales.most = SALES
         yield found
 
 
@@ -108,8 +106,7 @@ def too_full(database: Any) -> list[str]:
 async def test_orders_are_kept_and_found_and_lists_stay_short(shopper: Shopper, database: Any, clock: Clock, seed: int) -> None:
     tokens = [(await shopper.post("/v1/visitors")).json() for _ in range(3)]
     crowd = Crowd(shopper, tokens, seed)
-    made: Application = shopper.client._transport.app  # type: ignore[attr-defined]
-    keys = made.services.store.keys
+    keys = shopper.application.services.store.keys
     for _ in range(120):
         await asyncio.gather(*(crowd.call() for _ in range(crowd.random.choice([1, 1, 3, 12]))))
         clock.forward(crowd.random.choice([0, 1, 60, -30, -3_600, 5_000]))

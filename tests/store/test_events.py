@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from identity_service.app import Application
 from identity_service.model.event import Event, EventType
 from identity_service.settings.load import load
-from identity_service.store import events
 from identity_service.store.events import packed, unpacked
 from tests.conftest import Clock, Shopper, shopping
 
@@ -100,9 +99,9 @@ async def test_a_click_without_labels_takes_those_of_results_whose_labels_are_nu
 
 
 async def test_labels_of_one_number_and_those_beyond_the_cap_stand_as_they_are(
-    shopper: Shopper, application: Application, database: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    shopper: Shopper, application: Application, database: redis.Redis
 ) -> None:
-    monkeypatch.setattr(events, "MOST_LABELS", 2)
+    application.services.store.activity.labels.most = 2
     key = "id:v2:{demo}:labels"
     database.hset(key, str(number(LABEL)), "another label")
     for told in (LABEL, OTHER, "a third label"):
