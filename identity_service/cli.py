@@ -166,7 +166,9 @@ def keys_new(asked: argparse.Namespace) -> int:
             raise SettingsError(["--scopes and --last-day belong to a key with a --name"])
         print(keys_text(NewKeys()))
         return 0
-    named = ShopSettings(public_keys=[], keys={asked.name: KeySettings(sha256="0" * 64, scopes=asked.scopes, last_day=asked.last_day)})
+    named = ShopSettings(
+        public_keys=[], private_keys=[], keys={asked.name: KeySettings(sha256="0" * 64, scopes=asked.scopes, last_day=asked.last_day)}
+    )
     if found := key_faults(named):
         raise SettingsError([f"{name}: {text}" for name, text in found])
     print(named_key_text(asked.name, asked.scopes, asked.last_day))

@@ -24,7 +24,11 @@ def environment(url: str, *peppers: str) -> dict[str, str]:
     """`peppers`: oldest first."""
     *former, pepper = peppers
     told = {"IDENTITY_STORE__URL": url, "IDENTITY_SECRETS__PEPPER": pepper, "IDENTITY_SECRETS__FORMER_PEPPERS": json.dumps(former)}
-    return told | {"IDENTITY_LIMITS__ENABLED": "false", "IDENTITY_STORE__TIMEOUT_SECONDS": "10"}
+    return told | {
+        "IDENTITY_SHOPS__DEMO__REMOVALS_KEY": "R" * 43,
+        "IDENTITY_LIMITS__ENABLED": "false",
+        "IDENTITY_STORE__TIMEOUT_SECONDS": "10",
+    }
 
 
 @asynccontextmanager

@@ -178,8 +178,6 @@ def _shop_faults(name: str, shop: ShopSettings, production: bool) -> list[Fault]
         found.append(Fault((*at, "name"), "a shop's name must be 1 to 32 of a-z 0-9 _ - and begin with a letter or digit"))
     if not shop.public_keys:
         found.append(Fault((*at, "public_keys"), "needs at least one key"))
-    if not shop.private_keys and not shop.keys:
-        found.append(Fault((*at, "private_keys"), "needs at least one key, here or in keys; without one nobody can look up or erase"))
     if production:
         found += [Fault((*at, key), text, (PRODUCTION,)) for key, text in _production_faults(shop)]
     found += [

@@ -115,7 +115,7 @@ class KeySettings(Section, frozen=True):
 
 class ShopSettings(Section, frozen=True):
     public_keys: Annotated[list[str], doc("Keys that browsers may show. Several, for rotation.", ["pk_..."])]
-    private_keys: Annotated[list[str], SECRET, doc("Keys for servers only, each written as sha256:HEX.", ["sha256:..."])] = []
+    private_keys: Annotated[list[str], SECRET, doc("Keys for servers only, each written as sha256:HEX.", ["sha256:..."])]
     removals_key: Annotated[
         str,
         SECRET,

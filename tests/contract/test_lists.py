@@ -20,7 +20,8 @@ async def filled(shopper: Shopper, clock: Clock) -> str:
         await shopper.post("/v2/log/click", {"product": f"p{number}", "labels": [f"L{number} \u00e9"]} | token)
         if number:
             purposes = {"storage": "granted", "measurement": "granted", "linking": ["granted", "refused"][number % 2]}
-            await shopper.post("/v1/consents", {"token": granted["token"], "consent": {"purposes": purposes}})
+            consent = {"purposes": purposes, "policy_version": str(number)}
+            await shopper.post("/v1/consents", {"token": granted["token"], "consent": consent})
     visitor: str = granted["visitor"]
     return visitor
 

@@ -507,11 +507,11 @@ async def test_every_page_shows_an_order_with_lines_of_every_kind(application: A
     async with desk_of(application) as desk:
         await desk.sign_in()
         shown = (await desk.get("orders?sale=S-1")).text
-        assert "<td>none named</td><td>1</td><td></td><td>-3</td>" in shown
+        assert "<td>not reported</td><td>1</td><td></td><td>-3</td>" in shown
         assert "<td>7</td><td>0.5</td><td></td><td>unknown</td>" in shown
         assert "<td>7</td>" in (await desk.get("orders")).text
         logs = (await desk.get("logs")).text
-        assert '<th scope="col">Not read</th>' in logs
+        assert '<th scope="col">Unread</th>' in logs
         assert "products[0].id, products[1].price, products[2], " not in logs
         assert "products[0].id, products[1].price, products[2]" in logs
         for page in ("overview", "products", "health"):

@@ -118,7 +118,7 @@ def grant_taken_back(database: redis.Redis) -> None:
 
 PLANTED: list[tuple[Callable[[redis.Redis], None], list[tuple[Kind, dict[str, str]]], set[str]]] = [
     (erasure_written_back, [(Kind.LINK, LINKED), (Kind.ERASE, {"email": "p@example.com"})], {"resurrected", "disagree"}),
-    (withdrawal_written_back, [(Kind.GRANT, {"visitor": "v"}), (Kind.WITHDRAW, {"visitor": "v"})], {"resurrected"}),
+    (withdrawal_written_back, [(Kind.GRANT, {"visitor": "v"}), (Kind.WITHDRAW, {"visitor": "v"})], {"resurrected", "disagree"}),
     (order_twice, [(Kind.SALE, SOLD)], {"doubled", "phantom"}),
     (click_twice, [(Kind.CLICK, {"visitor": "v", "product": "c1"})], {"doubled"}),
     (order_of_the_repetition, [(Kind.SALE, SOLD), (Kind.SALE, SOLD | {"product": "i2"})], {"content"}),

@@ -55,10 +55,10 @@ def meanwhile(world: World, what: Callable[[Sequence[str]], Awaitable[None]]) ->
     run, waits = world.client.run, [what]
 
     async def held(*unit: Command) -> list[Any]:
-        called = [one for one in unit if one.source and one.source.name == "link" and len(one.words) > 17]
+        called = [one for one in unit if one.source and one.source.name == "link" and len(one.words) > 18]
         if called and waits:
             words = called[0].words
-            await waits.pop()([str(word) for word in words[3 + int(words[2]) + 11 :]][1::3])
+            await waits.pop()([str(word) for word in words[3 + int(words[2]) + 12 :]][1::3])
         return await run(*unit)
 
     setattr(world.client, "run", held)  # noqa: B010

@@ -76,7 +76,7 @@ def opened(url: str) -> redis.Redis:
 
 
 MAKERS = {"probe", "visitor", "visitor_of", "visitor_digest", "handle", "sale_digest", "sale_of", "receipt", "lone_receipt", "salt", "hour"}
-OF_A_SHOP = {"erasures", "rewrite", "orders", "products", "calls", "failures", "latest", "labels"}
+OF_A_SHOP = {"erasures", "removals", "rewrite", "orders", "products", "calls", "failures", "latest", "labels"}
 
 
 def every_key() -> list[str]:

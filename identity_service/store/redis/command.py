@@ -65,8 +65,9 @@ class Command(Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """The first key. Its slot decides which server gets the command."""
-        return str(self.words[3 if self.source else 1])
+        """The first key. Its slot decides which server gets the command. Empty for a command without a key."""
+        at = 3 if self.source else 1
+        return str(self.words[at]) if len(self.words) > at else ""
 
     def packed(self) -> bytes:
         try:
