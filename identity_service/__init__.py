@@ -8,10 +8,10 @@ Packages and modules. Each imports only from those before it:
     signals/    consent as banners, standards and browsers send it; `reader` is the entry point
     server/     the HTTP process: protocol, supervisor, limits, logs, metrics
     store/      stored data: keys, one Lua script per change (`lua/`), the client (`redis/`), the embedded server
-    service/    use cases: visit, identify, grants, receipts, track, sell, returns, links, rights, counters, reports, health
+    service/    use cases: visit, identify, grants, receipts, track, sell, returns, unread, links, rights, counters, reports, health
     web/        HTTP calls: `routes` lists them; `calls/` has each handler with its body and answer; snippet, admin, demo, manual
     app         the start: from settings to services, to the application, to a worker
-    ops/        the operator's commands: check, doctor, inspect, preview, move, forget, backup, init
+    ops/        the operator's commands: check, doctor, inspect, preview, move, forget, backup, init, verify
     cli         the command line
 
 Every call takes the same path. `server.protocol` reads it; `web.edge` limits its headers and logs it; `web.routing` finds its row;

@@ -29,7 +29,7 @@ from identity_service.ops.init import CannotWrite, Choices, NewKeys, init, keys_
 from identity_service.ops.inspect import inspect
 from identity_service.ops.move import move, undo_move
 from identity_service.ops.preview import preview
-from identity_service.ops.receipts import verified_receipts
+from identity_service.ops.verify import verified_receipts
 from identity_service.server.logs import configure, log, open_standard_files
 from identity_service.server.supervisor import CannotListen, bind, run_workers
 from identity_service.settings.load import CONFIG_VARIABLE
