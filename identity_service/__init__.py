@@ -18,9 +18,10 @@ Every call takes the same path. `server.protocol` reads it; `web.edge` limits it
 `web.endpoint` checks key, limits and body in one of two `web.dialects`; a handler in `web.calls` calls a use case in `service`; and that
 calls `store`. A click ends in `store/lua/record_event.lua`, and `service.counters` counts it.
 
-A withdrawal: `web.calls.visitors` reads the choice through `signals.reader`, `model.policy` decides, `service.identify` withdraws,
+A withdrawal: `web.visit` reads the choice through `signals.reader`, `model.policy` decides, `service.identify` withdraws,
 `store.removals` reads what the visitor holds, and `store/lua/withdraw.lua` removes all of it and stores the receipt in one step. A refusal
-that names nobody is only proved. `web.visit` and `web.cookies` clear the visitor's cookie and set the one that keeps the refusal.
+that names nobody gets a receipt and removes nothing. `web.visit` and `web.cookies` clear the visitor's cookie and set the one that keeps
+the refusal.
 
 The words:
 

@@ -7,6 +7,7 @@ import hmac
 import re
 import tomllib
 from datetime import date
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -26,6 +27,7 @@ from identity_service.web.manual.book import FOLDER, NAMES, pages
 from identity_service.web.openapi import ERRORS
 from identity_service.web.routes import CALLS, TRACKING
 
+ROOT = Path(__file__).parent.parent
 DEFAULT = (config_directory() / "default.toml").read_text()
 MANUAL = {name: (FOLDER / f"{name}.md").read_text() for name in ("index", *NAMES)}
 
@@ -210,3 +212,11 @@ def test_files_that_the_manual_names_exist() -> None:
             assert (root / path).exists(), (name, path)
         for path in re.findall(r"\]\(([^)#]+)", text):
             assert "://" in path or (FOLDER / path).exists(), (name, path)
+
+
+def test_proxies_publish_the_address_of_every_banner() -> None:
+    """Else its choices, refusals too, would not arrive."""
+    published = [re.search(r"consents(\(/[^)]+\)\?)", text) for text in ((ROOT / "README.md").read_text(), MANUAL["snippet"])]
+    for found in published:
+        assert found
+        assert all(re.fullmatch(found[1], f"/{source}") for source in SOURCES)

@@ -143,8 +143,9 @@ class ReceiptEvent(StrEnum):
 
 
 class Receipt(Struct, frozen=True, omit_defaults=True):
-    """Signed proof of a consent decision. Unknown members are not signed. `time`: when the choice arrived; `decided_at`: when it was made,
-    which receipts of the first schema lack; both in seconds since 1970. `purposes`: those that the person was asked about.
+    """Signed proof of a consent decision. The signed text leaves out members of later editions that are None. `time`: when the choice
+    arrived. `decided_at`: when it was made, which receipts of the first edition lack. Both are in seconds since 1970. `purposes`: those
+    that the person was asked about.
 
     `visitor_digest` is keyed by a random key that the visitor's record holds, and after a withdrawal its gone mark. Once the visitor is
     erased, nobody can tell whose receipt it is, and it remains as proof under its own `receipt_id`.

@@ -20,10 +20,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from msgspec import Struct
 
-SEED_BYTES = 32
 FORM = re.compile(r"(?P<starts>\d{4}-\d\d-\d\d)(?:/(?P<ends>\d{4}-\d\d-\d\d))?:(?P<seed>[A-Za-z0-9_-]{43})=?")
 DER_PREFIX = bytes.fromhex("302a300506032b6570032100")
-"""What stands before the 32 bytes of an Ed25519 public key in DER (RFC 8410)."""
+"""The bytes before an Ed25519 public key in DER (RFC 8410)."""
 
 
 class PublishedKey(Struct, frozen=True, rename={"starts": "from", "ends": "until"}):
@@ -120,7 +119,7 @@ def canonical_json(members: object) -> bytes:
 
 
 def proof_fault(members: Mapping[str, Any], keys: KeyList) -> str | None:
-    """Why the proof of a receipt does not hold; None for a receipt that one of the keys signed as it stands."""
+    """Why the proof does not hold. None if one of the keys signed exactly this receipt."""
     try:
         proof = msgspec.convert(members.get("proof"), ReceiptProof)
         signed, signature = b64decode(proof.signed, validate=True), b64decode(proof.ed25519, validate=True)

@@ -101,7 +101,8 @@ class KeptReceipts(Struct, frozen=True):
 
 class GoneMark(Struct, frozen=True):
     """The mark of a withdrawn or erased visitor. `awaited`: minutes of the refusal cookies that have not come back yet, if only browsers
-    refused with a derived ID. None: the mark stops every call. `withdrawn_at`: seconds since 1970; a token of before stays withdrawn."""
+    refused with a derived ID. None: the mark stops every call. `withdrawn_at`: seconds since 1970; a token that was issued until then
+    stays withdrawn."""
 
     at: Millis
     awaited: tuple[int, ...] | None = None

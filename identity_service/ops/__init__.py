@@ -1,1 +1,4 @@
-"""The operator's commands: check, doctor, inspect, move, forget, backup and init. No call uses them."""
+"""The operator's commands: check, doctor, preview, move, forget, backup, init, verify. `inspect` reads what `doctor` judges.
+
+No call uses them.
+"""

@@ -7,7 +7,7 @@ from identity_service.model.consent import SHOP, Choice, Consent, Receipt, Recei
 from identity_service.model.policy import Decision, Reason
 from identity_service.model.token import Signing, Token
 from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorRecord, new_visitor_id
-from identity_service.service.links import is_person_opted_out
+from identity_service.service.links import is_opted_out
 from identity_service.service.receipts import Receipts, new_receipt_key
 from identity_service.service.visit import CookieAct, Identity, Known, identity_of, null_identity, refusal_cookie
 from identity_service.store import Store
@@ -86,7 +86,7 @@ class Grants:
             linking = Choice.REFUSED
             receipt = await self._linking.refuse(known, visitor, Kind.PERSISTENT, expires) or receipt
         kept = None if granting else _reusable_token(known)
-        opted_out = decision.sale_share_opt_out or known.opted_out or await self._is_person_opted_out(known, visitor)
+        opted_out = decision.sale_share_opt_out or known.opted_out or await is_opted_out(self._store, known, visitor)
         return identity_of(
             decision,
             mode=Mode.PERSISTENT,
@@ -99,10 +99,6 @@ class Grants:
             refusal=refusal_cookie(known, decision),
             receipt=receipt,
         )
-
-    async def _is_person_opted_out(self, known: Known, visitor: VisitorId) -> bool:
-        record = known.states[visitor].record if visitor in known.states else None
-        return await is_person_opted_out(self._store, known.visit.shop.shop_id, visitor, record, known.seconds)
 
     async def _grant(self, known: Known, visitor: VisitorId, said: Signal, expires: int, decision: Decision) -> tuple[str, Receipt | None]:
         """Returns the outcome of the store, and the proof of what was said. A new receipt is made only if the newest does not prove it."""

@@ -13,7 +13,7 @@ from identity_service.model.token import Signing, Token
 from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorState
 from identity_service.server.metrics import ISSUED, REFUSED_SIGNALS, count
 from identity_service.service.grants import Grants, LinkingRefusals
-from identity_service.service.links import is_person_opted_out
+from identity_service.service.links import is_opted_out
 from identity_service.service.receipts import Receipts
 from identity_service.service.visit import (
     CLEARING,
@@ -218,12 +218,12 @@ class Visitors:
         return self._unmarked(known, named) if decision.choice in visit.signals else self._not_gone(known, named)
 
     def _not_gone(self, known: Known, named: list[VisitorId]) -> list[VisitorId]:
-        """Without those whose tokens are all dead."""
+        """Those with a living token, and those without a mark."""
         living = {token.visitor for token in known.tokens if not known.is_dead(token)}
         return [visitor for visitor in dict.fromkeys(named) if visitor in living or known.states[visitor].mark is None]
 
     def _unmarked(self, known: Known, named: list[VisitorId]) -> list[VisitorId]:
-        """Without those whose mark stops every call already. One that waits for cookies has to know of each refusal."""
+        """Those without a mark, and those whose mark waits for cookies, because it records each refusal."""
         marks = {visitor: known.states[visitor].mark for visitor in named}
         return [visitor for visitor, mark in marks.items() if mark is None or mark.awaited is not None]
 
@@ -263,7 +263,7 @@ class Visitors:
             await self._linking.keep(known, cookieless.visitor, cookieless.kind, cookieless.expires)
         if signed and state.record and decision.sale_share_opt_out and not state.record.opted_out:
             await self._store.visitors.touch(shop.shop_id, cookieless.visitor, known.seconds, True)
-        opted_out = decision.sale_share_opt_out or (signed and await self._is_opted_out(known, cookieless.visitor))
+        opted_out = decision.sale_share_opt_out or (signed and await is_opted_out(self._store, known, cookieless.visitor))
         token = cookieless.text or self._signing.sign(shop.shop_id, cookieless.kind, cookieless.visitor, cookieless.issued_at)
         cleared = known.visit.asked is Asked.AUTO or decision.reason in CLEARING - {Reason.OPTED_OUT}
         return identity_of(
@@ -278,13 +278,6 @@ class Visitors:
             refusal=refusal_cookie(known, decision),
             receipt=receipt,
         )
-
-    async def _is_opted_out(self, known: Known, visitor: VisitorId) -> bool:
-        """Whether the visitor, or another one of the same person, opted out of sale and sharing."""
-        record, shop = known.states[visitor].record, known.visit.shop.shop_id
-        if record is not None and record.opted_out:
-            return True
-        return await is_person_opted_out(self._store, shop, visitor, record, known.seconds)
 
     def _without_store(self, visit: Visit, tokens: list[Token], now: Millis) -> Identity:
         """Fails closed: without a store, persistent and derived IDs cannot be checked. A cookieless token still works. Raises
@@ -332,23 +325,24 @@ def _is_derived(known: Known, visitor: VisitorId) -> bool:
 
 
 def _repeats_a_word(visit: Visit) -> bool:
-    """The shop's word, or a grant that is not said now. Neither stands against a refusal that the client's derived ID has."""
+    """Whether the call repeats the shop's statement, or a grant that was not made now. Neither overrides a refusal of the client's derived
+    ID."""
     repeated = any(one.choice is Choice.GRANTED and not one.said_now for one in visit.signals)
     return visit.asked is Asked.PERSISTENT or repeated
 
 
 def _minute_of_cookie(known: Known, decision: Decision) -> int | None:
-    """The minute of the refusal cookie that this answer sets in a browser. None if it sets none, or goes to a server; nor for a late
-    refusal, whose minute may be another's."""
+    """The minute in the refusal cookie that this answer sets in a browser. None if it sets no cookie, if a server gets the answer, or if
+    the refusal is late, because its minute may be another person's."""
     act, refused_at = refusal_cookie(known, decision)
     said_now = act is CookieAct.SET and refused_at // MINUTE == known.now // MINUTE
     return refused_at // MINUTE if said_now and not known.visit.private else None
 
 
 def _is_kept_by_cookie(known: Known) -> bool:
-    """Whether nothing under the derived ID can be this browser's, so that its refusal need not stop the others behind its address. Its
-    refusal cookie is older than the ID, or the ID was withdrawn since the refusal. A page repeats a refusal as state, and renews the cookie
-    with it, so then any withdrawal of the ID counts."""
+    """Whether the browser's own cookie keeps its refusal, so that the derived ID need not be withdrawn and the others behind its address
+    are not stopped. The cookie is older than the ID, or the ID was withdrawn since. A page that repeats its refusal renews the cookie, so
+    then any withdrawal of the ID counts."""
     visit, cookieless = known.visit, known.cookieless
     if visit.private or visit.refusal is None or not visit.refusal.refuses or cookieless.kind is not Kind.DERIVED:
         return False

@@ -10,12 +10,12 @@ from identity_service.model.consent import Millis
 from identity_service.model.cookieless import DAY
 from identity_service.model.handle import Handle, HandleKind, handle_named
 from identity_service.model.link import Link, LinkSource, Proof
-from identity_service.model.shop import Shop, ShopId
+from identity_service.model.shop import Shop
 from identity_service.model.token import Token
-from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorRecord, VisitorState
+from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorState
 from identity_service.server.metrics import LINK_CONFLICTS
 from identity_service.service.counters import Counters
-from identity_service.service.visit import token_expires
+from identity_service.service.visit import Known, token_expires
 from identity_service.store import Clock, Store
 from identity_service.store.links import FULL_HANDLE, Linkable, LinkCall
 
@@ -55,14 +55,16 @@ class Links:
         return linkable.visitor
 
     async def _check_text(self, shop: Shop, visitor: VisitorId, now: int) -> None:
-        """Checks what the store's script does not compare: the text of the grant, and whether the shop's word is one. Raises
-        ConsentRequired."""
+        """Checks what the store's script cannot: whether the grant was given to the text that is shown now, and whether the policy accepts
+        a grant of the shop. Raises ConsentRequired."""
         if shop.signals.notice_at(self.now()) is None and shop.policy.persistent_is_consent:
             return
         [state] = await self._store.visitors.states(shop.shop_id, [visitor], now)
         if state.record and state.record.granted and not shop.counts(state.record, self.now()):
             LINK_CONFLICTS.labels(ConsentRequired.code).inc()
-            raise ConsentRequired("The visitor's grant does not count now: an earlier text had it, or the shop. Link after a new one.")
+            raise ConsentRequired(
+                "The visitor's grant does not count: it was given to an earlier text, or by the shop. Link after a new grant."
+            )
 
     async def link_as(self, shop: Shop, handle: Handle, linkable: Linkable, source: LinkSource) -> None:
         try:
@@ -123,11 +125,13 @@ class Links:
         return Millis(int(self._clock() * 1000))
 
 
-async def is_person_opted_out(store: Store, shop: ShopId, visitor: VisitorId, record: VisitorRecord | None, now: int) -> bool:
-    """Whether another visitor of the same person opted out of sale and sharing. Three reads for a visitor with a link by proof, else
-    none. `record`: the visitor's."""
-    if record is None or not record.proven_handles:
-        return False
+async def is_opted_out(store: Store, known: Known, visitor: VisitorId) -> bool:
+    """Whether the visitor, or another one of the same person, opted out of sale and sharing. Three reads for a visitor with a link by
+    proof, else none."""
+    record = known.states[visitor].record if visitor in known.states else None
+    if record is None or record.opted_out or not record.proven_handles:
+        return record is not None and record.opted_out
+    shop, now = known.visit.shop.shop_id, known.seconds
     handles = [handle_named(name) for name in await store.visitors.pointers(shop, visitor)]
     found = await store.links.living(shop, handles, now) if handles else []
     others = {link.visitor for links in _of_person(found, visitor) for link in links if link.proven}

@@ -125,7 +125,7 @@ class Receipts:
         return replace(receipt, signature=self._signing.sign_receipt(shop.shop_id, canonical(receipt), now))
 
     async def equal_to(self, shop: Shop, receipt: Receipt, newest: str | None) -> Receipt | None:
-        """The visitor's `newest` receipt, if it proves the same choice, made within a day. None if there is no such one."""
+        """The visitor's `newest` receipt, if it proves the same choice, made within a day. Otherwise None."""
         found = await self.by_id(shop, newest) if newest else None
         lately = found is not None and abs(receipt.chosen_at - found.chosen_at) < SAME_WITHIN
         return found if found and lately and receipt.says_the_same(found) else None
@@ -137,8 +137,7 @@ class Receipts:
 
     async def of_visitor(self, shop: Shop, visitor: VisitorId) -> list[Receipt]:
         """Newest first. Empty for an unknown or erased visitor."""
-        found = await self._read(shop, await self._store.visitors.receipt_ids(shop.shop_id, visitor))
-        return sorted(found, key=lambda receipt: -receipt.time)
+        return await self._read(shop, await self._store.visitors.receipt_ids(shop.shop_id, visitor))
 
     def in_force(self, held: Sequence[Receipt], moment: int) -> list[Receipt]:
         """Of the choices made by `moment`, in seconds since 1970, those that held then, newest first: the last one, unless it is a grant
@@ -155,17 +154,16 @@ class Receipts:
 
     async def of_withdrawn(self, shop: Shop, visitor: VisitorId) -> list[Receipt]:
         """Newest first. Empty for a visitor who did not withdraw, or was erased."""
-        found = await self._read(shop, await self._store.visitors.withdrawn_receipt_ids(shop.shop_id, visitor))
-        return sorted(found, key=lambda receipt: -receipt.time)
+        return await self._read(shop, await self._store.visitors.withdrawn_receipt_ids(shop.shop_id, visitor))
 
     async def by_id(self, shop: Shop, receipt_id: str) -> Receipt | None:
         found = await self._read(shop, [receipt_id])
         return found[0] if found else None
 
     async def _read(self, shop: Shop, receipt_ids: Sequence[str]) -> list[Receipt]:
-        """Expired receipts are left out: a piece may outlive them by a day."""
+        """Newest first. Expired receipts are left out: a piece may outlive them by a day."""
         found = [_unpack(shop.shop_id, *one) for one in await self._store.visitors.receipts(shop.shop_id, receipt_ids)]
-        return [receipt for receipt in found if receipt.time + self._life > self._clock()]
+        return sorted((one for one in found if one.time + self._life > self._clock()), key=lambda receipt: -receipt.time)
 
     def _new_id(self, shop: ShopId, now: int) -> str:
         """Pieces are filled for at most a day, so that no receipt is kept much longer than necessary."""

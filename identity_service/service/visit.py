@@ -354,8 +354,8 @@ def null_identity(known: Known, decision: Decision, receipt: Receipt | None = No
 
 
 def clears(visit: Visit, decision: Decision) -> bool:
-    """Whether the visitor's cookie goes. A call that the refusal cookie alone refuses, and that has no other, may be overtaken by a grant
-    of another tab, whose cookie it would take away."""
+    """Whether the answer clears the visitor's cookie. Not if only the refusal cookie refuses and the call has no visitor's cookie: another
+    tab may just have received one."""
     if decision.reason in UNTOUCHED or (decision.signal == REFUSAL_COOKIE and not visit.tokens and visit.asked is not Asked.AUTO):
         return False
     return decision.reason in CLEARING or visit.asked is Asked.AUTO

@@ -4,10 +4,10 @@ State and events: a call to `/v1/visitors` sends state. It is remembered, unless
 unless it says otherwise, or sends a banner's state (its cookies, or a TC string that was only loaded).
 
 Times: a banner's own time counts if it is at most five minutes ahead of ours. Else the time of arrival counts, minus the age of a repeated
-post. Of a device that sends its own time, a banner's time is corrected by the difference to ours. Its clock may be slow without that, so a
-post within five minutes of its own time was said now. A TC string only has a day. On that day it
-counts as said now if the user has just acted (`useractioncomplete`). Else a grant counts from the start of the day, and a refusal from its
-end, so that a replay neither renews a grant nor overrides a later withdrawal.
+post. If a device sends its own time, a banner's time is corrected by the difference to ours. Otherwise the clock may be slow, so a post
+within five minutes of its own time counts as said now. A TC string only has a day. On that day it counts as said now if the user has just
+acted (`useractioncomplete`). Else a grant counts from the start of the day, and a refusal from its end, so that a replay neither renews a
+grant nor overrides a later withdrawal.
 
 Google consent mode: `analytics_storage` decides; the `ad_*` types never grant an ID
 (developers.google.com/tag-platform/security/guides/consent). Only the state of an *update* is a person's choice. A sender must not post a

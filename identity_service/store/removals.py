@@ -102,7 +102,7 @@ class RemovalStore:
         raise StoreUnavailable(CHANGING)
 
     async def await_no_longer(self, shop: ShopId, visitor: VisitorId, minute: int) -> None:
-        """A refusal cookie of that minute came back: its browser keeps the refusal, so the mark needs not wait for it."""
+        """A refusal cookie of that minute came back. Its browser keeps the refusal, so the mark need not wait for it."""
         await self._client.run(call("await_no_longer", [self._keys.visitor(shop, visitor).gone], minute))
 
     async def after(self, shop: ShopId, number: int, most: int) -> list[Removal]:

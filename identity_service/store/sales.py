@@ -25,33 +25,33 @@ from identity_service.store.visitors import MOST_READS
 
 T = TypeVar("T")
 MOST_SALES = 500
-"""Of a visitor, and of a handle. The oldest make room: those past their time, those that a public key said without a token, then those with
-one. They name nobody then, so that whatever names somebody is found. What public keys say never takes the last half."""
+"""The most sales of a visitor, and of a handle. From a full list the oldest leaves: first those past their time, then those of a public key
+without a token, then those with one. A sale that left names nobody, so every name is found. Sales of public keys fill at most half."""
 FIELDS = ("time", "visitor", "email", "customer", "verified", "by_token", "attribution")
-"""Those that scripts read and write in place: spaces behind the last one fill what was taken away. Then the others."""
+"""Scripts read and write these in place. Spaces fill the length of removed values. The other fields follow."""
 NAMING = ("visitor", "email", "customer")
 HEAD = 255
-"""Bytes within which time and names of any sale stand; all of it may be a hundred times as many."""
+"""The first bytes of a sale, which contain its time and names. The whole may be a hundred times as long."""
 OTHERS = ("mode", "revenue", "currency", "returned", "missing", "counted", "products", "sale")
 MODES = {"null": "0", "none": "n", "cookieless": "c", "persistent": "p"}
 MODES_BY_LETTER = {letter: mode for mode, letter in MODES.items()}
 
 
 def packed(fields: Mapping[str, str]) -> str:
-    """As it is stored: a line each, and of the mode a letter. The shop's own ID of the sale is the last, and may be several."""
+    """The stored form: a line per field, the mode as a letter. The shop's ID of the sale is last, because it may have line breaks."""
     stored = {**fields, "mode": MODES.get(fields.get("mode", ""), "")}
     return "\n".join([stored.get(name, "") for name in (*FIELDS, *OTHERS)])
 
 
 def unpacked(stored: str | None) -> dict[str, str]:
-    """The fields that it has; empty where there is no sale. The last one may be cut off where only the beginning was read."""
+    """Empty if there is no sale. If only the beginning was read, the last field may be cut off."""
     lines = (stored or "").split("\n", len(FIELDS) + len(OTHERS) - 1)
     found = {name: line for name, line in zip((*FIELDS, *OTHERS), lines, strict=False) if line.strip(" ")}
     return found | {"mode": MODES_BY_LETTER[found["mode"]]} if "mode" in found else found
 
 
 class PackedLine(Struct, frozen=True, array_like=True):
-    """Of a sale. Decimals are text, whole quantities numbers."""
+    """A line of a sale. Decimals are text, whole quantities are numbers."""
 
     product: ProductId | None
     quantity: int | str
@@ -59,7 +59,7 @@ class PackedLine(Struct, frozen=True, array_like=True):
 
 
 class StoredCredit(Struct, frozen=True, array_like=True):
-    """As `Credit`; one label stands without a list around it."""
+    """A `Credit`. A single label has no list around it."""
 
     product: ProductId
     labels: tuple[str, ...] | str
@@ -115,7 +115,7 @@ def names_in(fields: Mapping[str, str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class HandleOfSale:
-    """One that came with a sale. `link`: how the visitor is to be linked to it, None for not at all. `named`: the sale is to name it."""
+    """A handle that came with a sale. `link`: the link to make, None for none. `named`: whether the sale names the handle."""
 
     handle: Handle
     link: LinkCall | None
@@ -124,7 +124,7 @@ class HandleOfSale:
 
 @dataclass(frozen=True, slots=True)
 class FormerSale:
-    """One that a public key told, and whose place another one takes. `events`: what its visitor's may be; none where it stays."""
+    """A sale that a public key reported and another one replaces. `events`: the forms that its event may have; none if it stays."""
 
     fields: Mapping[str, str]
     events: tuple[Event, ...]
@@ -136,7 +136,8 @@ class FormerSale:
 
 @dataclass(frozen=True, slots=True)
 class OfVisitor:
-    """Whom a sale names. `assumed`: as the sale was decided by it. `entry`: its event, None where it is there."""
+    """The visitor that a sale names. `assumed`: the view by which the sale was decided. `entry`: its event, None if it is already
+    stored."""
 
     visitor: VisitorId
     assumed: str
@@ -246,8 +247,8 @@ class SaleStore:
         return [self._keys.sale_of(shop, digest), *lists, *(self._keys.handle(shop, handle_named(name)) for name in names_in(fields))]
 
     async def amend(self, shop: ShopId, sale: str, change: Callable[[dict[str, str]], tuple[Mapping[str, str], T] | None]) -> T | None:
-        """Puts what `change` makes of a sale in its place, and asks it anew where the sale has changed meanwhile; returns what it tells
-        beside that. None where there is no such sale, or `change` returns None. Raises StoreUnavailable."""
+        """Replaces a sale by what `change` makes of it. If the sale has changed meanwhile, `change` is called again. Returns the second
+        value of `change`. None if there is no such sale, or `change` returns None. Raises StoreUnavailable."""
         for _ in range(MOST_READS):
             [stored] = await self._client.run(read("GET", self._key(shop, sale)))
             changed = change(unpacked(stored)) if stored else None
@@ -260,13 +261,12 @@ class SaleStore:
         raise StoreUnavailable("The order changed again and again while the call was made; repeat it.")
 
     async def confirm(self, shop: ShopId, sale: str) -> bool:
-        """Returns once replicas have a sale that an earlier call stored, and that perhaps heard that they do not. False where it is lost
-        meanwhile."""
+        """Waits until replicas have a sale that an earlier call stored. Returns False if it was lost."""
         [stored] = await self._client.run(call("known_sale", [self._key(shop, sale)]))
         return bool(stored)
 
     async def named_by(self, shop: ShopId, digests: Sequence[str]) -> dict[str, dict[str, str]]:
-        """Whom each names; nobody where it has ended."""
+        """The fields of each sale; empty if it has ended."""
         found = await self._client.run(*(read_head(self._keys.sale_of(shop, digest)) for digest in digests))
         return dict(zip(digests, map(unpacked, found), strict=True))
 

@@ -8,7 +8,6 @@ import msgspec
 
 from identity_service.errors import Invalid, ServiceError
 from identity_service.model.receipt_key import proof_fault
-from identity_service.model.shop import Shop
 from identity_service.server.addresses import caller_source
 from identity_service.web.admin.pages import read_form
 from identity_service.web.call import Reply, Services
@@ -16,7 +15,7 @@ from identity_service.web.pages import HTML, PAGE_HEADERS, STATIC, Page, PageCal
 from identity_service.web.routing import NamedRoute
 from identity_service.web.visit import receipt_from
 
-NOT_ONE = "This is not a receipt. Paste all of it, from the first brace to the last."
+NOT_ONE = "This is not one receipt. Paste one whole receipt, from the first brace to the last."
 NOT_OURS = "This service did not sign it, or something of it was changed."
 HEADERS = (*PAGE_HEADERS, (b"cache-control", b"no-store"))
 
@@ -41,22 +40,21 @@ class ReceiptPage:
         """Without a proof that anybody can verify, the service's own signature decides. A receipt of an earlier edition names no shop."""
         if "proof" in members:
             return proof_fault(members, self.services.receipt_keys.published)
-        shops = [shop for shop in self.services.shops if members.get("shop") in (None, shop.shop_id)]
-        return None if any(self._is_of(shop, members) for shop in shops) else NOT_OURS
-
-    def _is_of(self, shop: Shop, members: Mapping[str, Any]) -> bool:
         receipt = receipt_from(members)
-        return receipt is not None and self.services.receipts.is_valid(shop, receipt)
+        shops = [shop for shop in self.services.shops if members.get("shop") in (None, shop.shop_id)]
+        return None if receipt and any(self.services.receipts.is_valid(shop, receipt) for shop in shops) else NOT_OURS
 
 
 def read_receipt(text: str) -> dict[str, Any]:
-    """A receipt, or the answer that has it as its only one. Raises Invalid."""
+    """A receipt, or an answer with exactly one. Raises Invalid."""
     try:
         told = msgspec.json.decode(text.encode("utf-8", "replace"), type=dict[str, Any])
-        found = told.get("receipt") or next(iter(msgspec.convert(told.get("receipts", [told]), list[dict[str, Any]])), None)
-        return msgspec.convert(found, dict[str, Any])
+        found = msgspec.convert([told["receipt"]] if told.get("receipt") else told.get("receipts", [told]), list[dict[str, Any]])
     except msgspec.DecodeError:
         raise Invalid(NOT_ONE) from None
+    if len(found) != 1:
+        raise Invalid(NOT_ONE)
+    return found[0]
 
 
 def receipt_routes(services: Services) -> list[NamedRoute]:

@@ -212,6 +212,7 @@ async def test_a_token_from_before_shows_and_erases_nothing_of_the_others(shoppe
     since = (await visit(shopper)).json()["token"]
     await shopper.browser("/v2/log/click", {"key": "demo-public-key", "product": 7, "visitor": since})
     await shopper.browser("/v1/links", {"email": "luke@skywalker.com", "token": since})
+    assert (await shopper.post("/v1/receipts", {"token": before})).json()["receipts"] == []
     assert (await shopper.post("/v1/exports", {"token": before})).json()["visitors"] == []
     assert (await shopper.post("/v2/privacy/info", {"key": "demo-private-key", "visitor": before})).json()["activity"] == []
     assert (await shopper.post("/v1/erasures", {"token": before})).json()["erased"] == {"visitors": 0, "links": 0, "events": 0}

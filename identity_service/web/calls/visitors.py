@@ -11,7 +11,7 @@ from identity_service.model.consent import Choice, Receipt, choice_said
 from identity_service.model.policy import Asked, Decision, Reason
 from identity_service.model.receipt_key import proof_fault
 from identity_service.model.visitor import Mode, own_visitor_id
-from identity_service.service.links import is_person_opted_out
+from identity_service.service.links import is_opted_out
 from identity_service.service.visit import Known, TokenFault, Visit
 from identity_service.signals.reader import SOURCES
 from identity_service.web.call import Call, Reply
@@ -251,15 +251,15 @@ async def _receipts_of_token(call: Call) -> list[Receipt]:
     """A person who brings a token finds its receipts also after the withdrawal. Raises Invalid for none, or another shop's."""
     body, cookies = call.body, read_cookies(call.headers.get("cookie", ""), call.shop.cookie.name)
     for text in (*([body.token] if isinstance(body.token, str) else []), *cookies):
-        visitor = call.services.tokens.one(call.shop, text).visitor
+        visitor = await call.services.tokens.visitor_of(call.shop, text)
         living = await call.services.receipts.of_visitor(call.shop, visitor)
         return living or await call.services.receipts.of_withdrawn(call.shop, visitor)
     raise Invalid("visitor: send a visitor ID, or receipt_id for one receipt, or the visitor's token")
 
 
 async def verify_receipt(call: Call) -> Reply:
-    """A proof covers all other members, also the service's own signature, so that it decides where it is there. A receipt that names no
-    shop needs both."""
+    """If there is a `proof`, it decides: it covers all other members, the service's own signature among them. A receipt that names no shop
+    needs both."""
     members = call.body.receipt
     receipt = receipt_from(members)
     ours = receipt is not None and call.services.receipts.is_valid(call.shop, receipt)
@@ -285,8 +285,7 @@ async def _opted_out(call: Call, known: Known, decision: Decision) -> bool:
     of = known.living.visitor if known.living else known.cookieless.visitor
     if decision.sale_share_opt_out or decision.mode is Mode.NULL:
         return decision.sale_share_opt_out
-    record, shop = known.states[of].record, known.visit.shop.shop_id
-    return await is_person_opted_out(call.services.store, shop, of, record, known.seconds)
+    return await is_opted_out(call.services.store, known, of)
 
 
 def _unread(consent: str | ConsentObject | UnsetType, known: Known) -> list[TraceStep]:

@@ -1,6 +1,6 @@
--- The mark of a visitor that is gone: its time in ms. Of a derived ID that nothing but browsers withdrew there follow, each behind a colon, when
--- that was, in s, and the minutes of the refusal cookies that have not come back yet: with none left the mark yields to calls without such a
--- cookie. What stands behind a space is another's.
+-- The mark of a gone visitor begins with its time in ms. If only browsers withdrew a derived ID, two parts follow, each after a colon: when it
+-- was last withdrawn, in s, and the minutes of the refusal cookies that have not come back. If none is left, the mark yields to calls without
+-- such a cookie. The part after a space belongs to parts/receipts.
 local MOST_AWAITED = 300 -- bytes, of about 30 refusals
 
 local function marked_at(mark)
@@ -22,9 +22,9 @@ local function stops(mark, issued)
   return not yields(mark) or issued <= tonumber((awaited_by(mark)))
 end
 
--- What follows the time of a new mark. `mark`: the one before, false for none. `now`: in ms. `minute`: of the cookie that this refusal sets, empty
--- where it sets none in a browser, or one of an earlier minute. Two refusals of one minute have one cookie, so that its return would not tell
--- whose came back.
+-- Returns what follows the time in a new mark. `mark`: the mark before, or false. `now`: in ms. `minute`: of the cookie that this refusal sets;
+-- empty if it sets none in a browser, or one of an earlier minute. Two refusals of one minute have equal cookies, so a returned cookie would
+-- not show whose it is.
 local function awaited_with(mark, now, minute)
   if minute == '' then return '' end
   local seconds = ':' .. math.floor(now / 1000) .. ':'
