@@ -44,7 +44,7 @@ class KeyList(Struct, frozen=True):
     keys: list[PublishedKey]
 
 
-class ReceiptProof(Struct, frozen=True):
+class ReceiptProof(Struct, frozen=True, forbid_unknown_fields=True):
     """`signed`: the signed bytes, so that nobody has to make the canonical form to verify them. They and the signature are in base64, as
     OpenSSL reads it."""
 
@@ -127,7 +127,7 @@ def proof_fault(members: Mapping[str, Any], keys: KeyList) -> str | None:
         return "it has no Ed25519 signature"
     key = next((one for one in keys.keys if one.kid == proof.kid), None)
     if key is None:
-        return f"key {proof.kid} is not in the list"
+        return f"key {ascii(proof.kid)[1:-1]} is not in the list"
     if signed != canonical_json({name: value for name, value in members.items() if name != "proof"}):
         return "its members are not those that were signed"
     day = str(members.get("signed_at"))[:10]

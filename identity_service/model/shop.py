@@ -6,7 +6,7 @@ import ipaddress
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import NewType
 from urllib.parse import urlsplit
@@ -183,7 +183,7 @@ def callers_of(shop: Shop, settings: ShopSettings) -> list[Caller]:
 
 
 def _end_of_day(day: str) -> float:
-    return datetime.combine(date.fromisoformat(day) + timedelta(days=1), datetime.min.time(), UTC).timestamp()
+    return datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC).timestamp() + 86_400
 
 
 class Shops:

@@ -18,7 +18,7 @@ class VerifiedReceipt:
 
     @property
     def line(self) -> str:
-        name = self.members.get("receipt_id", "receipt without an ID")
+        name = ascii(self.members.get("receipt_id", "receipt without an ID"))[1:-1]
         if self.fault:
             return f"NOT GENUINE {name}: {self.fault}"
         said = ", ".join(f"{purpose} {choice}" for purpose, choice in self.members["purposes"].items()) or "no purpose"
@@ -30,6 +30,8 @@ def verified_receipts(receipts: bytes, keys: bytes) -> list[VerifiedReceipt]:
     try:
         published, told = msgspec.json.decode(keys, type=KeyList), msgspec.json.decode(receipts, type=dict[str, Any])
         listed = msgspec.convert(told.get("receipts", [told]), list[dict[str, Any]])
+    except RecursionError:
+        raise ValueError("cannot be read as receipts: it is nested too deep") from None
     except msgspec.ValidationError as error:
         raise ValueError(f"cannot be read as receipts and their keys: {error}") from None
     if not listed:

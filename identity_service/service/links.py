@@ -21,6 +21,8 @@ from identity_service.store.links import FULL_HANDLE, Linkable, LinkCall
 
 MOST_IN_LOOKUP = 1_000
 MOST_IN_BATCH = 20
+MOST_OF_A_PERSON = 100
+"""Links and sales of a handle. Visitors of one with more are not one person's."""
 
 
 class LinkedVisitor(Struct, frozen=True):
@@ -126,15 +128,19 @@ class Links:
 
 
 async def is_opted_out(store: Store, known: Known, visitor: VisitorId) -> bool:
-    """Whether the visitor, or another one of the same person, opted out of sale and sharing. Three reads for a visitor with a link by
-    proof, else none."""
+    """Whether the visitor, or another one of the same person, opted out of sale and sharing. Of others only if the shop itself linked both
+    to a handle: whoever links a visitor to a stranger's email by token learns and changes nothing. Four reads for a visitor with a link by
+    proof, else none. A handle of a crowd is no person's, and is not read."""
     record = known.states[visitor].record if visitor in known.states else None
     if record is None or record.opted_out or not record.proven_handles:
         return record is not None and record.opted_out
     shop, now = known.visit.shop.shop_id, known.seconds
     handles = [handle_named(name) for name in await store.visitors.pointers(shop, visitor)]
-    found = await store.links.living(shop, handles, now) if handles else []
-    others = {link.visitor for links in _of_person(found, visitor) for link in links if link.proven}
+    sizes = await store.links.sizes(shop, handles)
+    personal = [handle for handle, size in zip(handles, sizes, strict=True) if size <= MOST_OF_A_PERSON]
+    found = await store.links.living(shop, personal, now)
+    verified = [{link.visitor for link in links if link.verified} for links in found]
+    others = set().union(*(visitors for visitors in verified if visitor in visitors)) - {visitor}
     states = await store.visitors.states(shop, list(others), now) if others else []
     return any(state.record is not None and state.record.opted_out for state in states)
 

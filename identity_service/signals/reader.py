@@ -4,10 +4,11 @@ State and events: a call to `/v1/visitors` sends state. It is remembered, unless
 unless it says otherwise, or sends a banner's state (its cookies, or a TC string that was only loaded).
 
 Times: a banner's own time counts if it is at most five minutes ahead of ours. Else the time of arrival counts, minus the age of a repeated
-post. If a device sends its own time, a banner's time is corrected by the difference to ours. Otherwise the clock may be slow, so a post
-within five minutes of its own time counts as said now. A TC string only has a day. On that day it counts as said now if the user has just
-acted (`useractioncomplete`). Else a grant counts from the start of the day, and a refusal from its end, so that a replay neither renews a
-grant nor overrides a later withdrawal.
+post. If a device sends its own time and the choice was said now, a banner's time does not count at all. If the choice is remembered, the
+banner's time is also read corrected by the difference to ours. Of both, the earlier counts for a grant and the later for a refusal, because
+the clock may have been set since. If a device sends no time, the clock may be slow, so a post within five minutes of its own time counts as
+said now. A TC string only has a day. On that day it counts as said now if the user has just acted (`useractioncomplete`). Else a grant
+counts from the start of the day, and a refusal from its end, so that a replay neither renews a grant nor overrides a later withdrawal.
 
 Google consent mode: `analytics_storage` decides; the `ad_*` types never grant an ID
 (developers.google.com/tag-platform/security/guides/consent). Only the state of an *update* is a person's choice. A sender must not post a
@@ -147,8 +148,9 @@ class Reader:
         state = member.get("state", member)
         if member.get("action", "update") != "update" or not isinstance(state, Mapping):
             return ()
-        at, dated = self._moment(decided_at)
-        return (Signal("google", google_choice(state), at, raw_digest=_digest(state), dated=dated),)
+        choice = google_choice(state)
+        at, dated = self._moment(decided_at, choice)
+        return (Signal("google", choice, at, raw_digest=_digest(state), dated=dated),)
 
     def _tcf(self, member: Mapping[str, object], decided_at: Millis | None) -> tuple[Signal, ...]:
         text = _first(member, "tc_string", "tcString", TC_COOKIE)
@@ -192,7 +194,7 @@ class Reader:
         day, told = choice.day, decided_at is not None and decided_at // DAY * DAY == choice.day
         of_the_day = choice.choice is Choice.GRANTED and not told and loaded
         if told and decided_at is not None:
-            at, dated = self._moment(decided_at)
+            at, dated = self._moment(decided_at, choice.choice)
         elif choice.choice is Choice.GRANTED and (loaded or day + DAY <= self.now):
             at, dated = Millis(min(day, self.now)), True
         elif self.delivery.age is not None:
@@ -205,7 +207,7 @@ class Reader:
 
     def _of_reading(self, source: str, reading: BannerReading, event: Mapping[str, object]) -> Signal:
         """A grant does not count after the time at which the banner asks again."""
-        at, dated = self._moment(reading.decided_at)
+        at, dated = self._moment(reading.decided_at, reading.choice)
         opted_out = reading.sale_share_opt_out is True
         ended = reading.ends_at is not None and reading.ends_at <= self.now and reading.choice is Choice.GRANTED
         choice, digest = None if ended else reading.choice, _digest(dict(event))
@@ -247,11 +249,14 @@ class Reader:
         covered = notice.covers(signal.policy_version, signal.decided_at if signal.dated else Millis(0))
         return signal if covered else replace(signal, choice=None)
 
-    def _moment(self, decided_at: Millis | None) -> tuple[Millis, bool]:
+    def _moment(self, decided_at: Millis | None, choice: Choice | None = None) -> tuple[Millis, bool]:
         """The time that counts, and whether the sender sent it. Of a time and an age, the older one counts, because a clock may be
         ahead."""
+        if self.delivery.clock is not None and self.delivery.said == "now":
+            decided_at = None
         if decided_at is not None and self.delivery.clock is not None:
-            decided_at = Millis(decided_at + self.now - self.delivery.clock)
+            corrected = Millis(decided_at + self.now - self.delivery.clock)
+            decided_at = max(decided_at, min(corrected, self.now)) if choice is Choice.REFUSED else min(decided_at, corrected)
         if decided_at is not None and decided_at <= self.now + MOST_ASKEW:
             return min(decided_at, self._said_at), True
         return self._said_at, self.delivery.age is not None

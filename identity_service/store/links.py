@@ -60,6 +60,10 @@ class LinkStore:
         replies = await self._client.read_many([read("HGETALL", self._keys.handle(shop, handle)) for handle in handles])
         return [living_links(links_in(stored), now) for stored in replies]
 
+    async def sizes(self, shop: ShopId, handles: Sequence[Handle]) -> list[int]:
+        """How many links and sales each handle has."""
+        return [int(size) for size in await self._client.read_many([read("HLEN", self._keys.handle(shop, handle)) for handle in handles])]
+
     async def link(self, asked: LinkCall) -> bool:
         """Returns whether the visitor is new to a handle that holds more visitors than one person has. Raises ConsentRequired, or Invalid
         if a cap is reached: then nothing is written. Raises StoreUnavailable: then the link may be written."""

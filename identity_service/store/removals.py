@@ -105,9 +105,10 @@ class RemovalStore:
         """A refusal cookie of that minute came back. Its browser keeps the refusal, so the mark need not wait for it."""
         await self._client.run(call("await_no_longer", [self._keys.visitor(shop, visitor).gone], minute))
 
-    async def after(self, shop: ShopId, number: int, most: int) -> list[Removal]:
-        """Removals of the last 30 days that follow the one with this number, oldest first."""
-        [found] = await self._client.run(call("read_removals", [self._keys.removals(shop)], number, most, reads=True))
+    async def after(self, shop: ShopId, number: int, digest: str, most: int) -> list[Removal]:
+        """Removals of the last 30 days that follow the one with this number and digest, oldest first. All of them if there is no such
+        one. `digest`: its beginning."""
+        [found] = await self._client.run(call("read_removals", [self._keys.removals(shop)], number, digest, most, reads=True))
         parts = [entry.split(":") for entry in found]
         return [Removal(int(one), int(time), digest) for one, time, digest in parts]
 

@@ -50,7 +50,7 @@ def read_receipt(text: str) -> dict[str, Any]:
     try:
         told = msgspec.json.decode(text.encode("utf-8", "replace"), type=dict[str, Any])
         found = msgspec.convert([told["receipt"]] if told.get("receipt") else told.get("receipts", [told]), list[dict[str, Any]])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise Invalid(NOT_ONE) from None
     if len(found) != 1:
         raise Invalid(NOT_ONE)

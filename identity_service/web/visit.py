@@ -258,7 +258,10 @@ def signed_receipt(call: Call, members: Mapping[str, Any]) -> ReceiptAnswer:
 
 
 def receipt_from(members: Mapping[str, Any]) -> Receipt | None:
-    """From what `receipt_answer` gave, now or in an earlier edition; None for what it cannot have given. `proof` is left out."""
+    """From what `receipt_answer` gave, now or in an earlier edition; None for what it cannot have given. `proof` is left out, and only a
+    receipt with one has the time of it."""
+    if "signed_at" in members and "proof" not in members:
+        return None
     own = {name: value for name, value in members.items() if name not in {"signed_at", "proof"}}
     earlier = {"decided_at": own.get("time"), "basis": "person"} | ({} if "shop" in own else dict.fromkeys(OF_THIRD_EDITION))
     try:

@@ -117,8 +117,8 @@ async def test_an_opt_out_seen_with_one_visitor_holds_for_all_that_the_email_has
 async def test_an_opt_out_of_the_person_is_told_to_each_of_its_visitors(shopper: Shopper) -> None:
     given = [(await shopper.post("/v1/consents", {"consent": "granted"})).json() for _ in range(4)]
     for one in given[:2]:
-        await shopper.post("/v1/links", {"email": EMAIL, "token": one["token"]}, key="demo-public-key")
-    await shopper.post("/v1/links", {"email": EMAIL, "token": given[2]["token"], "markup": True})
+        await shopper.post("/v1/links", {"email": EMAIL, "token": one["token"]})
+    await shopper.post("/v1/links", {"email": EMAIL, "token": given[2]["token"]}, key="demo-public-key")
     await linked(shopper, given[3]["visitor"], email="other@example.com")
     cookieless = (await shopper.post("/v1/visitors")).json()
     await shopper.post("/v1/links", {"email": EMAIL, "token": cookieless["token"]})
@@ -356,3 +356,33 @@ async def test_a_sale_over_the_cap_is_recorded_all_the_same(capped: Shopper) -> 
     assert (await capped.post("/v2/log/sale", sale)).json() == {"status": "ok"}
     assert len((await capped.post("/v1/exports", {"visitor": "v6"})).json()["orders"]) == 1
     assert len(await capped.visitors(email=EMAIL)) == 6
+
+
+async def test_whoever_links_a_strangers_email_learns_and_changes_nothing_of_its_opt_out(shopper: Shopper) -> None:
+    customer = (await shopper.post("/v1/consents", {"consent": "granted"})).json()
+    await shopper.post("/v1/links", {"email": EMAIL, "token": customer["token"]})
+
+    async def opted_out(one: dict[str, Any]) -> bool:
+        found: bool = (await shopper.post("/v1/visitors", {"token": one["token"]})).json()["sale_share_opt_out"]
+        return found
+
+    stranger = (await shopper.browser("/v1/consents", {"consent": "granted"})).json()
+    await shopper.browser("/v1/links", {"email": EMAIL, "token": stranger["token"]})
+    await shopper.browser("/v1/visitors", {"token": stranger["token"]}, **{"sec-gpc": "1"})
+    assert not await opted_out(customer)
+    await shopper.post("/v1/visitors", {"token": customer["token"], "client": {"gpc": True}})
+    other = (await shopper.browser("/v1/consents", {"consent": "granted"})).json()
+    await shopper.browser("/v1/links", {"email": EMAIL, "token": other["token"]})
+    assert [await opted_out(customer), await opted_out(other)] == [True, False]
+
+
+async def test_an_email_of_a_crowd_is_no_persons(shopper: Shopper) -> None:
+    people = [(await shopper.post("/v1/consents", {"consent": "granted"})).json() for _ in range(2)]
+    for one in people:
+        await shopper.post("/v1/links", {"email": EMAIL, "token": one["token"]})
+    await shopper.post("/v1/visitors", {"token": people[0]["token"], "client": {"gpc": True}})
+    told = [(await shopper.post("/v1/visitors", {"token": people[1]["token"]})).json()["sale_share_opt_out"]]
+    for number in range(100):
+        await shopper.post("/v1/links", {"email": EMAIL, "visitor": f"own-{number}"})
+    told.append((await shopper.post("/v1/visitors", {"token": people[1]["token"]})).json()["sale_share_opt_out"])
+    assert told == [True, False]

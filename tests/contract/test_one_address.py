@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from identity_service.settings.load import load
+from identity_service.settings.schema import Settings
 from tests.conftest import START, Clock, Shopper, shopping
 
 pytestmark = pytest.mark.anyio
@@ -372,3 +373,18 @@ async def test_once_everybody_who_refused_came_back_nobody_else_is_stopped(shopp
             await person.visits(today)
         assert await mode(shopper) == COOKIELESS
         clock.forward(86_400 - 13 * 61)
+
+
+@pytest.mark.parametrize("named", ["id", "token", "nothing"])
+async def test_nobody_elsewhere_ends_a_mark_by_naming_its_id(shopper: Shopper, clock: Clock, settings: Settings, named: str) -> None:
+    """Nothing signs the refusal cookie, and its minute can be guessed."""
+    before = (await visit(shopper)).json()
+    clock.forward(5)
+    await refuse(shopper)
+    clock.forward(60)
+    cookies = [f"__Host-visitor-choice=refused.{int(clock()) // 60 - ago}" for ago in range(4)]
+    body = {"id": {"visitor": before["visitor"]}, "token": {"token": before["token"]}, "nothing": {}}[named]
+    for cookie in cookies:
+        async with shopping(settings, clock, "198.51.100.99") as elsewhere:
+            await elsewhere.browser("/v1/visitors", body, cookie=cookie)
+    assert await mode(shopper) == WITHDRAWN

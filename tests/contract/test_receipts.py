@@ -506,7 +506,8 @@ async def test_a_person_sees_on_a_page_whether_a_receipt_is_genuine(shopper: Sho
         assert ("<td>granted</td>" in page.text) == genuine
         assert "<b>2" not in page.text
         assert page.headers["cache-control"] == "no-store"
-    for broken in ("{", "", '"text"', '{"receipt": 7}', "[]", '{"receipts": []}', '{"receipts": [7]}'):
+    two, deep = json.dumps({"receipts": [told, told]}), '{"x":' + "[" * 5_000 + "]" * 5_000 + "}"
+    for broken in ("{", "", '"text"', '{"receipt": 7}', "[]", '{"receipts": []}', '{"receipts": [7]}', two, deep):
         page = await shopper.client.post("/receipt", data={"receipt": broken})
-        assert (page.status_code, "This is not a receipt" in page.text) == (422, True), broken
+        assert (page.status_code, "This is not one receipt" in page.text) == (422, True), broken
     assert (await shopper.client.get("/receipt/static/pico.min.css")).status_code == 200

@@ -9,6 +9,7 @@ import httpx2 as httpx
 import pytest
 
 from identity_service.settings.load import load
+from identity_service.web.visit import rfc3339
 from tests.conftest import START, Clock, Shopper, shopping
 
 pytestmark = pytest.mark.anyio
@@ -389,3 +390,32 @@ async def test_a_refusal_that_is_sent_again_is_not_overtaken_by_the_yes_before_i
     clock.forward(1)
     late = {"consent": "refused", "said": "now", "age_ms": 3_500, "token": token}
     assert told(await shopper.post("/v1/consents", late)) == ("null", "consent_refused")
+
+
+async def test_a_clock_that_was_set_back_lifts_no_refusal_by_an_old_yes(shopper: Shopper, clock: Clock) -> None:
+    said_at = int(clock()) * 1000
+    clock.forward(3_600)
+    refused = await shopper.browser("/v1/consents", {"consent": "refused"})
+    cookie = "; ".join(one.partition(";")[0] for one in refused.headers.get_list("set-cookie"))
+    clock.forward(7_200)
+    yes = {"purposes": {"storage": "granted", "measurement": "granted"}, "decided_at": rfc3339(said_at // 1000)}
+    for clock_ms in (int(clock() - 9_000) * 1000, 3_600_000):
+        body = {"consent": yes, "said": "remembered", "clock_ms": clock_ms}
+        assert (await shopper.browser("/v1/consents", body, cookie=cookie)).json()["mode"] == "null"
+
+
+async def test_a_clock_that_was_set_ahead_makes_no_refusal_old(shopper: Shopper, clock: Clock) -> None:
+    granted = (await shopper.browser("/v1/consents", {"consent": "granted"})).json()
+    clock.forward(120)
+    no = {"purposes": {"storage": "refused", "measurement": "refused"}, "decided_at": rfc3339(int(clock()) - 1)}
+    body = {"token": granted["token"], "consent": no, "said": "now", "clock_ms": int(clock() + 86_400) * 1000}
+    assert (await shopper.browser("/v1/consents", body)).json()["mode"] == "null"
+
+
+@pytest.mark.parametrize("clock_ms", [9e15, 1e300, -1, "soon"])
+async def test_a_clock_that_is_none_costs_no_refusal(shopper: Shopper, clock: Clock, clock_ms: object) -> None:
+    granted = (await shopper.browser("/v1/consents", {"consent": "granted"})).json()
+    clock.forward(120)
+    no = {"purposes": {"storage": "refused", "measurement": "refused"}, "decided_at": rfc3339(int(clock()) - 1)}
+    answer = await shopper.browser("/v1/consents", {"token": granted["token"], "consent": no, "clock_ms": clock_ms})
+    assert (answer.status_code, answer.json()["mode"]) == (200, "null")

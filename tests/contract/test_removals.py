@@ -122,7 +122,7 @@ async def test_without_a_key_there_is_no_list(application: Application, database
     assert not list(database.scan_iter("*:removals"))
 
 
-@pytest.mark.parametrize("cursor", ["x", "-1", "1.5", "9" * 16, "\u0661"])
+@pytest.mark.parametrize("cursor", ["x", "1", "-1", "1.5-00000000", "9" * 16 + "-00000000", "1-0000000g", "\u0661-00000000"])
 async def test_a_wrong_cursor_is_refused(shopper: Shopper, cursor: str) -> None:
     assert (await removals(shopper, cursor, status=422))["code"] == "invalid"
 

@@ -16,22 +16,26 @@ from identity_service.web.cookies import read_cookies
 
 COOKIE = "__Host-admin"
 LIFE = 3_600
+LONGEST = 8 * 3_600
+"""Seconds after the sign-in at which a session ends, however often its cookie is renewed."""
 RENEWED_AFTER = 600
 DIGEST_LENGTH = 22
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`form_token`: part of every form. `signed_at`: seconds since 1970."""
+    """`form_token`: part of every form. `begun_at`: when the person signed in; `signed_at`: when the cookie was renewed; both in seconds
+    since 1970."""
 
     shop: Shop
     key: str
     form_token: str
+    begun_at: int
     signed_at: int
 
     @property
     def payload(self) -> str:
-        return f"{self.shop.shop_id}:{self.key}:{self.form_token}"
+        return f"{self.shop.shop_id}:{self.key}:{self.form_token}:{self.begun_at}"
 
 
 class Sessions:
@@ -44,16 +48,16 @@ class Sessions:
         if not caller.private:
             raise Forbidden("This is a public key, which every browser shows. Sign in with a private key.")
         check_scope(caller, Scope.ADMIN)
-        return Session(caller.shop, caller.digest[:DIGEST_LENGTH], secrets.token_urlsafe(16), now)
+        return Session(caller.shop, caller.digest[:DIGEST_LENGTH], secrets.token_urlsafe(16), now, now)
 
     def find(self, headers: Mapping[str, str], now: int) -> Session | None:
         for text in read_cookies(headers.get("cookie", ""), COOKIE):
             opened = self._signing.open_session(text)
             if opened and opened[1] <= now < opened[1] + LIFE:
-                shop_id, key, form_token = opened[0].rsplit(":", 2)
+                shop_id, key, form_token, begun_at = (*opened[0].split(":"), "0")[:4]  # earlier sessions have no begin, and end
                 shop = next((one for one in self._shops if one.shop_id == shop_id), None)
-                if shop and self._holds(shop, key, now):
-                    return Session(shop, key, form_token, opened[1])
+                if shop and now < int(begun_at) + LONGEST and self._holds(shop, key, now):
+                    return Session(shop, key, form_token, int(begun_at), opened[1])
         return None
 
     def _holds(self, shop: Shop, key: str, now: int) -> bool:

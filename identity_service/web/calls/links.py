@@ -36,7 +36,8 @@ TOKEN = about("A visitor's token.")
 PROOF = about("Evidence that the visitor is the person's. `key`: the shop asserts it. `token`: the visitor's token. `none`: no evidence.")
 VERIFIED = about("Whether a private key made the link.")
 EXACT_FLOAT = 2**53
-CURSOR = re.compile("[0-9]{1,15}")
+CURSOR = re.compile("([0-9]{1,15})-([0-9a-f]{8})")
+FROM_THE_OLDEST = "0-00000000"
 OF_REMOVALS = page_query(MOST_REMOVALS)
 TIMES = frozenset({"time", "decided_at", "first_seen", "last_seen", "expires_at", "granted_at", "clicked_at"})
 """Members of an export that the service holds as seconds since 1970."""
@@ -340,12 +341,13 @@ async def removals(call: Call) -> Reply:
     """Raises NotFound for a shop without a list, and Invalid for a wrong cursor."""
     if not call.shop.settings.removals_key:
         raise NotFound("This shop lists no removals; set its `removals_key`.")
-    cursor, most = call.query.get("cursor", "0"), number(call.query, "limit", MOST_REMOVALS, MOST_REMOVALS)
-    if not CURSOR.fullmatch(cursor):
+    cursor, most = call.query.get("cursor", FROM_THE_OLDEST), number(call.query, "limit", MOST_REMOVALS, MOST_REMOVALS)
+    last = CURSOR.fullmatch(cursor)
+    if not last:
         raise Invalid(TAKE_NEXT)
-    found = await call.services.store.removals.after(call.shop.shop_id, int(cursor), most + 1)
+    found = await call.services.store.removals.after(call.shop.shop_id, int(last[1]), last[2], most + 1)
     shown = found[:most]
-    following = str(shown[-1].number) if shown else cursor
+    following = f"{shown[-1].number}-{shown[-1].digest[:8]}" if shown else cursor
     return Reply(RemovalsAnswer([RemovedVisitor(one.digest, rfc3339(one.time)) for one in shown], following, len(found) > most))
 
 

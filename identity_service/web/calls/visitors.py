@@ -46,7 +46,7 @@ from identity_service.web.visit import (
 )
 
 Said = Literal["now", "remembered"]
-Milliseconds = Annotated[float, Meta(ge=0)]
+Milliseconds = Annotated[float, Meta(ge=0, le=4_102_444_800_000)]
 ConsentMember = Literal["granted", "refused", "unknown"] | ConsentObject
 ASKED = about(
     "Absent: consent decides. Null: no ID. `auto`: a cookieless ID. `persistent`: a persistent ID, asserted by the shop. Else your own ID,"
