@@ -113,7 +113,7 @@ def _client(store: StoreSettings) -> StoreClient:
 
 def make_store(settings: Settings, client: StoreClient, handles: Handles, mark: SeenMark | None = None) -> Store:
     limits, kept = settings.limits, settings.retention
-    retention = Retention(kept.consent_days, kept.gone_days, kept.receipt_days, kept.sale_days)
+    retention = Retention(kept.gone_days, kept.sale_days)
     caps = LinkCaps(limits.visitors_per_handle, limits.emails_per_visitor)
     keys = {ShopId(name): shop.removals_key for name, shop in settings.shops.items() if shop.removals_key}
     return Store(client, handles, caps, retention, limits.orders_per_shop, mark, keys)

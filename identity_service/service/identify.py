@@ -164,9 +164,8 @@ class Visitors:
         """If a browser sends the refusal cookie that the mark of its derived ID waits for, the mark waits no longer. Only an ID that was
         derived from this call counts: an ID or a token may be sent from anywhere, and the minute can be guessed."""
         visit, visitor = known.visit, known.cookieless.visitor
-        named = known.cookieless.kind is not Kind.DERIVED or any(token.visitor == visitor for token in known.tokens)
         minute, mark = visit.refusal.minute if visit.refusal else None, known.states[visitor].mark
-        if minute is not None and mark and mark.awaited and minute in mark.awaited and not named and not visit.private:
+        if minute is not None and mark and mark.awaited and minute in mark.awaited and not known.is_named and not visit.private:
             await self._store.removals.await_no_longer(visit.shop.shop_id, visitor, minute)
 
     async def _withdraw(self, known: Known, decision: Decision, visitors: list[VisitorId], receipt: Receipt | None) -> None:

@@ -258,14 +258,18 @@ class Known(Struct, frozen=True):
         return self.visit.own_since if self.visit.own else self.cookieless.issued_at
 
     @property
+    def is_named(self) -> bool:
+        """Whether the call itself names the ID of cookieless mode, by a token or as an own ID."""
+        return bool(self.visit.own) or any(token.visitor == self.cookieless.visitor for token in self.tokens)
+
+    @property
     def stopped(self) -> bool:
         """Whether the mark of the ID of cookieless mode stops this call. Only a browser's call without a refusal cookie can be another
         person's, and a token that was issued since."""
         mark = self.states[self.cookieless.visitor].mark
         if mark is None:
             return False
-        presented = any(token.visitor == self.cookieless.visitor for token in self.tokens)
-        unnamed = self.visit.private and not presented and not self.visit.own
+        unnamed = self.visit.private and not self.is_named
         return unnamed or self.visit.refusal is not None or mark.stops(self.issued_at)
 
     def is_dead(self, token: Token) -> bool:

@@ -30,11 +30,9 @@ DAY = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long data is stored, in days."""
+    """How many days the marks of removed visitors, and sales, are stored."""
 
-    consent: int
     gone: int
-    receipt: int
     sale: int
 
 
