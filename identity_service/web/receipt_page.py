@@ -13,7 +13,7 @@ from identity_service.web.admin.pages import read_form
 from identity_service.web.call import Reply, Services
 from identity_service.web.pages import HTML, PAGE_HEADERS, STATIC, Page, PageCall, file_page, render
 from identity_service.web.routing import NamedRoute
-from identity_service.web.visit import receipt_from
+from identity_service.web.visit import is_ours
 
 NOT_ONE = "This is not one receipt. Paste one whole receipt, from the first brace to the last."
 NOT_OURS = "This service did not sign it, or something of it was changed."
@@ -40,9 +40,8 @@ class ReceiptPage:
         """Without a proof that anybody can verify, the service's own signature decides. A receipt of an earlier edition names no shop."""
         if "proof" in members:
             return proof_fault(members, self.services.receipt_keys.published)
-        receipt = receipt_from(members)
         shops = [shop for shop in self.services.shops if members.get("shop") in (None, shop.shop_id)]
-        return None if receipt and any(self.services.receipts.is_valid(shop, receipt) for shop in shops) else NOT_OURS
+        return None if is_ours(self.services.receipts, shops, members) else NOT_OURS
 
 
 def read_receipt(text: str) -> dict[str, Any]:

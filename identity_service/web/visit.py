@@ -1,6 +1,6 @@
 """From a call to a visit, and from an identity to an answer. All calls about a visitor share this."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -26,8 +26,10 @@ from identity_service.model.handle import Handle
 from identity_service.model.policy import Asked
 from identity_service.model.receipt_key import canonical_json
 from identity_service.model.regions import REGION
+from identity_service.model.shop import Shop
 from identity_service.model.visitor import VisitorId, own_visitor_id
 from identity_service.server.addresses import client_address, is_local
+from identity_service.service.receipts import Receipts
 from identity_service.service.visit import CookieAct, Identity, Surroundings, Visit, refused_at
 from identity_service.signals.browser import browser_signals, is_agent, is_robot
 from identity_service.signals.reader import Delivery, Reader
@@ -257,7 +259,7 @@ def signed_receipt(call: Call, members: Mapping[str, Any]) -> ReceiptAnswer:
     return replace(answer, proof=ProofAnswer(**asdict(proof))) if proof else replace(answer, signed_at=UNSET)
 
 
-def receipt_from(members: Mapping[str, Any]) -> Receipt | None:
+def _receipt_from(members: Mapping[str, Any]) -> Receipt | None:
     """From what `receipt_answer` gave, now or in an earlier edition; None for what it cannot have given. `proof` is left out, and only a
     receipt with one has the time of it."""
     if "signed_at" in members and "proof" not in members:
@@ -276,6 +278,12 @@ def receipt_from(members: Mapping[str, Any]) -> Receipt | None:
     receipt = Receipt(**fields)
     answered = msgspec.to_builtins(told)
     return receipt if receipt.basis == told.basis and all(answered.get(name, UNSET) == one for name, one in own.items()) else None
+
+
+def is_ours(receipts: Receipts, shops: Iterable[Shop], members: Mapping[str, Any]) -> bool:
+    """Whether the service signed exactly this receipt, as it was answered, for one of the shops."""
+    receipt = _receipt_from(members)
+    return receipt is not None and any(receipts.is_valid(shop, receipt) for shop in shops)
 
 
 def _seconds(text: str) -> int:

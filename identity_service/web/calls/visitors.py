@@ -37,8 +37,8 @@ from identity_service.web.payloads import (
 from identity_service.web.visit import (
     count_lookup,
     identity_reply,
+    is_ours,
     reader_of,
-    receipt_from,
     rfc3339,
     signed_receipt,
     visit_of,
@@ -261,8 +261,7 @@ async def verify_receipt(call: Call) -> Reply:
     """If there is a `proof`, it decides: it covers all other members, the service's own signature among them. A receipt that names no shop
     needs both."""
     members = call.body.receipt
-    receipt = receipt_from(members)
-    ours = receipt is not None and call.services.receipts.is_valid(call.shop, receipt)
+    ours = is_ours(call.services.receipts, [call.shop], members)
     if "proof" not in members:
         return Reply(ReceiptVerificationAnswer(ours, ours))
     signed = proof_fault(members, call.services.receipt_keys.published) is None
