@@ -23,10 +23,11 @@ from identity_service.model.link import LinkCaps
 from identity_service.model.receipt_key import ReceiptKeys, read_keys
 from identity_service.model.shop import ShopId, Shops, callers_of, shop_of
 from identity_service.model.token import Signing
-from identity_service.server.addresses import proxies_of
+from identity_service.server.addresses import REPEATED, proxies_of, staff_proxy_of
 from identity_service.server.limits import MEMORY_VARIABLE, RateLimit, SharedMemory, Unlimited, open_memory, private_memory
 from identity_service.server.logs import configure, log, where
 from identity_service.server.metrics import flush_counts, observe_store, set_store_gauges
+from identity_service.service.audit import Audit
 from identity_service.service.counters import Counters
 from identity_service.service.health import Addresses, HealthCheck
 from identity_service.service.identify import Visitors
@@ -74,6 +75,7 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         receipts=receipts,
         receipt_keys=ReceiptKeys(read_keys(settings.secrets.receipt_keys)),
         rights=Rights(store, receipts, clock),
+        audit=Audit(store, handles, clock),
         signing=signing,
         tokens=tokens,
         subjects=subjects,
@@ -89,6 +91,7 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         proxies=proxies_of(settings.server),
         limits=BodyLimits(limits.body_bytes, limits.sale_body_bytes, limits.lookup_body_bytes, limits.json_depth),
         rates=_rates(settings, memory),
+        staff=staff_proxy_of(settings.staff),
         retention=kept,
         server=settings.server,
     )
@@ -113,7 +116,7 @@ def _client(store: StoreSettings) -> StoreClient:
 
 def make_store(settings: Settings, client: StoreClient, handles: Handles, mark: SeenMark | None = None) -> Store:
     limits, kept = settings.limits, settings.retention
-    retention = Retention(kept.gone_days, kept.sale_days)
+    retention = Retention(kept.gone_days, kept.sale_days, kept.audit_days)
     caps = LinkCaps(limits.visitors_per_handle, limits.emails_per_visitor)
     keys = {ShopId(name): shop.removals_key for name, shop in settings.shops.items() if shop.removals_key}
     return Store(client, handles, caps, retention, limits.orders_per_shop, mark, keys)
@@ -143,7 +146,8 @@ class Application(Edge):
     ) -> None:
         self.services = services = make_services(settings, clock, memory or private_memory(), mark)
         counts = (settings.limits.header_count, settings.limits.header_bytes)
-        super().__init__(build(services), services.shops.origins, *counts, services.stopping, services.proxies.header)
+        joined = {"cookie": "; ", services.proxies.header: ", "} | dict.fromkeys(services.staff.headers, REPEATED)
+        super().__init__(build(services), services.shops.origins, *counts, services.stopping, joined)
 
     async def lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -178,6 +182,8 @@ class Application(Edge):
             flush_counts()
             with contextlib.suppress(ServiceError):
                 await self.services.counters.write()
+            with contextlib.suppress(ServiceError):
+                await self.services.audit.write()
             await self.services.store.client.close()
 
     async def _upkeep(self) -> None:
@@ -199,6 +205,7 @@ class Application(Edge):
             flush_counts()
             try:
                 await self.services.counters.write()
+                await self.services.audit.write()
             except ServiceError:
                 log.warning("counts wait: the store cannot be reached")
 

@@ -71,6 +71,9 @@ async def fill(application: Application, shopper: Shopper, clock: Clock) -> list
     await shopper.post("/v1/visitors", {"token": people[4].token, "consent": "refused"})
     await shopper.post("/v2/log/click", {})
     await shopper.client.get("/v1/calls", headers={"authorization": "Bearer demo-private-key"})
+    await shopper.post("/v1/lookups", {"email": people[5].email})
+    await shopper.client.post("/admin/signin", data={"private_key": "demo-private-key"}, headers={"origin": "http://service.test"})
+    await application.services.audit.write()
     await _cut_off(application, people[7])
     return people
 

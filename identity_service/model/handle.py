@@ -50,9 +50,18 @@ class HandleKind(StrEnum):
     CUSTOMER = "c"
 
 
-class Handle(Struct, frozen=True):
+class Handle(Struct, frozen=True, eq=False):
+    """`inner`: SHA-256 of the normalised value, if the handle was made from one. It is neither stored nor compared."""
+
     kind: HandleKind
     digest: str
+    inner: bytes = b""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Handle) and (self.kind, self.digest) == (other.kind, other.digest)
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.digest))
 
     @property
     def name(self) -> str:
@@ -114,7 +123,11 @@ class Handles:
         return self._handle(shop, HandleKind.CUSTOMER, hashlib.sha256(text.encode()).digest())
 
     def _handle(self, shop: str, kind: HandleKind, inner: bytes) -> Handle:
-        return Handle(kind, self.digest("handle", shop, kind, inner))
+        return Handle(kind, self.digest("handle", shop, kind, inner), inner)
+
+    def audit_subject(self, shop: str, kind: str, value: str | bytes) -> str:
+        """How the audit names a person. `kind` and `value`: a handle's kind and `inner`, or `v` and a visitor's ID."""
+        return self._digest("audit", shop, kind, value)
 
     def _digest(self, *parts: str | bytes) -> str:
         """22 characters, keyed by the peppers. The first part is the purpose; length prefixes separate the parts. A call needs the same few

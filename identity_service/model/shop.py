@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from msgspec.structs import replace
 
+from identity_service.model.audit import Actor
 from identity_service.model.consent import Millis, NoticeVersion
 from identity_service.model.handle import NeverLinked
 from identity_service.model.policy import STANDARD, STRICT, Policy
@@ -22,6 +23,8 @@ from identity_service.model.visitor import VisitorRecord
 from identity_service.settings.schema import ShopSettings
 
 ShopId = NewType("ShopId", str)
+SHOWN_OF_A_DIGEST = 12
+"""Characters of a key's digest that name a key without a name."""
 NO_ORIGIN = "null"
 """A browser sends this for a page without an origin, such as a sandboxed frame."""
 
@@ -142,6 +145,7 @@ class Scope(StrEnum):
     REPORTS = "reports"
     RECEIPTS = "receipts"
     RIGHTS = "rights"
+    AUDIT = "audit"
     ADMIN = "admin"
 
 
@@ -151,7 +155,8 @@ PUBLIC_SCOPES = frozenset({Scope.ISSUE, Scope.TRACK, Scope.CONSENT, Scope.LINK})
 
 class Caller(Struct, frozen=True):
     """The owner of a call's key. `digest` stands for the key everywhere, also in limits. The key itself is not kept. `name`: empty for a
-    key of `public_keys` and `private_keys`. `ends`: the key is unknown from then on, in seconds since 1970."""
+    key of `public_keys` and `private_keys`. `ends`: the key is unknown from then on, in seconds since 1970. `actor`: the key as the audit
+    names it."""
 
     shop: Shop
     private: bool
@@ -159,6 +164,7 @@ class Caller(Struct, frozen=True):
     scopes: frozenset[Scope] = EVERY_SCOPE
     name: str = ""
     ends: float = math.inf
+    actor: Actor = Actor("")
 
 
 def key_digest(key: str) -> str:
@@ -179,7 +185,7 @@ def callers_of(shop: Shop, settings: ShopSettings) -> list[Caller]:
         Caller(shop, True, key.sha256, frozenset(map(Scope, key.scopes)), name, _end_of_day(key.last_day) if key.last_day else math.inf)
         for name, key in settings.keys.items()
     ]
-    return public + private + named
+    return [replace(one, actor=Actor(one.name or f"key {one.digest[:SHOWN_OF_A_DIGEST]}")) for one in public + private + named]
 
 
 def _end_of_day(day: str) -> float:

@@ -21,6 +21,7 @@ from identity_service.signals.banners import BANNERS
 from identity_service.signals.reader import COOKIE_SOURCES
 
 DEVELOPMENT_MARK = "development-only"
+SIGN_OUT = re.compile(r"(?:https://[a-z0-9.-]+(:[0-9]{1,5})?)?/[!-~]*")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 PRIVATE_KEY_DIGEST = re.compile(rf"sha256:{SHA256.pattern}")
 HEADER_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -103,7 +104,27 @@ def _server_faults(settings: Settings) -> list[Fault]:
     if server.region_header and not server.trusted_proxies:
         text = "is read from your own proxies only; name them in server.trusted_proxies"
         found.append(Fault(("server", "region_header"), text, (name,)))
-    return found + _store_faults(settings.store.url)
+    return found + _staff_faults(settings) + _store_faults(settings.store.url)
+
+
+def _staff_faults(settings: Settings) -> list[Fault]:
+    staff, name = settings.staff, ("staff", "proxies")
+    found = [
+        Fault(name, f"{text!r} is neither an address like 10.0.0.7 nor a network like 10.0.0.0/8; host names are not supported")
+        for text in staff.proxies
+        if not _network(text)
+    ]
+    for header in ("user_header", "groups_header"):
+        if bool(staff.proxies) != bool(getattr(staff, header)):
+            found.append(Fault(("staff", header), "goes with staff.proxies; set both, or neither", (name,)))
+        elif staff.proxies and not HEADER_NAME.fullmatch(getattr(staff, header)):
+            found.append(Fault(("staff", header), "must be the name of one header, like remote-user"))
+    if staff.sign_out_address and not SIGN_OUT.fullmatch(staff.sign_out_address):
+        found.append(Fault(("staff", "sign_out_address"), "must be a path like /oauth2/sign_out, or an https address"))
+    for shop, one in settings.shops.items():
+        if one.roles and not staff.proxies:
+            found.append(Fault(("shops", shop, "roles"), "needs the proxy that names people's groups; set [staff]", (name,)))
+    return found
 
 
 def _store_faults(url: str) -> list[Fault]:

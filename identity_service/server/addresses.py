@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from identity_service.settings.schema import ServerSettings
+from identity_service.settings.schema import ServerSettings, StaffSettings
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 FORWARDED = "forwarded"
@@ -29,6 +29,30 @@ class Proxies:
 
 
 NO_PROXIES = Proxies()
+
+
+REPEATED = "\n"
+"""Joins repeated headers of the staff's proxy. No header contains it, so a repeated one is recognised, and refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class StaffProxy:
+    """The proxy that signs the staff in, and the headers in which it names a person and its groups, in lower case. `user_header`: empty if
+    there is none."""
+
+    networks: tuple[Network, ...] = ()
+    user_header: str = ""
+    groups_header: str = ""
+    sign_out_address: str = ""
+
+    @property
+    def headers(self) -> list[str]:
+        return [name for name in (self.user_header, self.groups_header) if name]
+
+
+def staff_proxy_of(staff: StaffSettings) -> StaffProxy:
+    headers = (staff.user_header.lower(), staff.groups_header.lower())
+    return StaffProxy(parse_networks(staff.proxies), *headers, staff.sign_out_address)
 
 
 def proxies_of(server: ServerSettings) -> Proxies:
@@ -85,7 +109,7 @@ def is_local(address: str) -> bool:
     return parsed.is_loopback or parsed.is_link_local or parsed.is_unspecified or parsed in PRIVATE_IPV6
 
 
-def is_proxy(peer: str | None, proxies: Proxies) -> bool:
+def is_proxy(peer: str | None, proxies: Proxies | StaffProxy) -> bool:
     address = _address(peer or "")
     return address is not None and _is_ours(address, proxies)
 
@@ -101,7 +125,7 @@ def caller_source(peer: str | None, headers: Mapping[str, str], proxies: Proxies
     return limited_client(address) if address else "unknown"
 
 
-def _is_ours(address: str, proxies: Proxies) -> bool:
+def _is_ours(address: str, proxies: Proxies | StaffProxy) -> bool:
     if not proxies.networks:
         return False
     parsed = ipaddress.ip_address(address)

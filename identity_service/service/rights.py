@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from identity_service.model.audit import AuditEntry
 from identity_service.model.consent import Millis
 from identity_service.model.handle import Handle, HandleKind, handle_named
 from identity_service.model.link import Link, Proof
@@ -74,9 +76,12 @@ class Rights:
         orders = [_order(order, [visitor]) for order in found if order.get("visitor") == visitor]
         return {"visitors": [{"visitor": visitor, "shared": _is_shared(state.record)} | held], "unproven": [], "orders": orders}
 
-    async def erase_handle(self, shop: Shop, handle: Handle, *, unproven: bool = False, dry_run: bool = False) -> Erasure:
+    async def erase_handle(
+        self, shop: Shop, handle: Handle, entry: AuditEntry, *, unproven: bool = False, dry_run: bool = False
+    ) -> Erasure:
         """The erasure is dated no earlier than the grants that it ends, since a fast clock may have dated them, and a newer grant would
-        survive. `dry_run`: count what would be erased, and erase nothing."""
+        survive. `entry`: kept in the audit in the same step as the first change; it gets the number of links. `dry_run`: count what would
+        be erased, and erase nothing."""
         links = await self._store.removals.links_at(shop.shop_id, handle)
         states = await self._store.visitors.states(shop.shop_id, [link.visitor for link in links], self._now())
         held = [(link, state.record) for link, state in zip(links, states, strict=True) if state.record]
@@ -87,12 +92,14 @@ class Rights:
         else:
             granted = [record.consent.granted_at for _, record in held if record.consent]
             at = max([self._millis(), *granted])
-            erased = await self._store.removals.erase(shop.shop_id, handle, at, unproven=unproven)
+            entered = msgspec.structs.replace(entry, found=len(links))
+            erased = await self._store.removals.erase(shop.shop_id, handle, at, unproven=unproven, entry=entered)
         return Erasure(erased, staying.count("unproven"), staying.count("shared"))
 
-    async def erase_visitor(self, shop: Shop, visitor: VisitorId, *, dry_run: bool = False) -> Erasure:
+    async def erase_visitor(self, shop: Shop, visitor: VisitorId, entry: AuditEntry | None, *, dry_run: bool = False) -> Erasure:
+        """`entry`: kept in the audit in the same step."""
         if not dry_run:
-            return Erasure(await self._store.removals.withdraw(shop.shop_id, visitor, self._millis()))
+            return Erasure(await self._store.removals.withdraw(shop.shop_id, visitor, self._millis(), entry=entry))
         [state] = await self._store.visitors.states(shop.shop_id, [visitor], self._now())
         return Erasure(replace(await self._count_erasable(shop, visitor), visitors=int(state.record is not None)))
 

@@ -46,6 +46,13 @@ class ServerSettings(Section, frozen=True):
         return {"--port": self.port} | ({"server.internal_port": self.internal_port} if self.internal_port else {})
 
 
+class StaffSettings(Section, frozen=True):
+    proxies: list[str]
+    user_header: str
+    groups_header: str
+    sign_out_address: str
+
+
 class StoreSettings(Section, frozen=True):
     url: Annotated[str, SECRET]
     timeout_seconds: Annotated[float, Meta(gt=0, le=30)]
@@ -95,6 +102,7 @@ class RetentionSettings(Section, frozen=True):
     gone_days: Annotated[int, Meta(ge=400, le=3_650)]
     receipt_days: Annotated[int, Meta(ge=1, le=3_650)]
     sale_days: Annotated[int, Meta(ge=400, le=3_650)]
+    audit_days: Annotated[int, Meta(ge=1, le=3_650)]
 
 
 class RegionSettings(Section, frozen=True):
@@ -109,7 +117,7 @@ class RegionSettings(Section, frozen=True):
 
 class KeySettings(Section, frozen=True):
     sha256: str = ""
-    scopes: list[Literal["issue", "track", "consent", "link", "lookup", "reports", "receipts", "rights", "admin"]] = []
+    scopes: list[Literal["issue", "track", "consent", "link", "lookup", "reports", "receipts", "rights", "audit", "admin"]] = []
     last_day: str = ""
 
 
@@ -207,10 +215,19 @@ class ShopSettings(Section, frozen=True):
             {"newsletter": {"scopes": ["lookup"], "sha256": "...", "last_day": "2027-06-30"}},
         ),
     ] = {}
+    roles: Annotated[
+        dict[str, Literal["support", "analyst", "privacy", "owner"]],
+        doc(
+            "Roles in the admin pages by group, for people whom the proxy of [staff] signs in: support looks people up, analyst sees "
+            "figures and no persons, privacy exports and erases, owner does everything.",
+            {"shop-support": "support", "shop-owners": "owner"},
+        ),
+    ] = {}
 
 
 class Settings(Section, frozen=True):
     server: ServerSettings
+    staff: StaffSettings
     store: StoreSettings
     secrets: SecretSettings
     limits: LimitSettings

@@ -10,6 +10,7 @@ from identity_service.model.handle import Handles
 from identity_service.model.link import LinkCaps
 from identity_service.model.shop import ShopId
 from identity_service.server.logs import log
+from identity_service.store.audit import AuditStore
 from identity_service.store.counters import ActivityStore
 from identity_service.store.events import EventStore, LabelStore
 from identity_service.store.keys import Keys
@@ -22,6 +23,7 @@ from identity_service.store.repair import Repair
 from identity_service.store.sales import SaleStore
 from identity_service.store.salts import SaltStore
 from identity_service.store.schema import VERSION, Schema, SeenMark, examine_marks
+from identity_service.store.sessions import SessionStore
 from identity_service.store.sweep import Sweep
 from identity_service.store.visitors import NOTHING, AssumedVisitors, VisitorStore
 
@@ -30,10 +32,11 @@ DAY = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How many days the marks of removed visitors, and sales, are stored."""
+    """How many days the marks of removed visitors, sales, and entries of the audit are stored."""
 
     gone: int
     sale: int
+    audit: int
 
 
 class Store:
@@ -58,7 +61,9 @@ class Store:
         self.events = EventStore(client, keys, assumed, labels)
         self.salts = SaltStore(client, keys, noted)
         self.links = LinkStore(client, keys, caps, noted)
-        self.removals = RemovalStore(client, keys, retention.gone * DAY, noted, removals_keys)
+        self.audit = AuditStore(client, keys, retention.audit * DAY)
+        self.sessions = SessionStore(client, keys, self.audit)
+        self.removals = RemovalStore(client, keys, self.audit, retention.gone * DAY, noted, removals_keys)
         self.activity = ActivityStore(client, keys, labels, most_orders, retention.sale * DAY)
         self.sales = SaleStore(client, keys, self.links, self.events, self.activity, retention.sale * DAY)
         self._schema = Schema(VERSION, handles.fingerprints)

@@ -1,8 +1,9 @@
 """Every key of this schema: `id:v2:{SHOP}:…`. The part in braces is the hash tag (Redis Cluster specification). So all keys of a shop share
 one slot, and every change of a shop is one script on one server.
 
-V visitor · E handle · S sale · R receipts · Z salt · Q erasures under way. Lists and counters of the shop have names. E is public: the
-manual documents it for services that read it directly. The name of a visitor or a sale is 22 characters of a keyed digest.
+V visitor · E handle · S sale · R receipts · Z salt · Q erasures under way · A newest accesses to a person. Lists and counters of the shop
+have names. E is public: the manual documents it for services that read it directly. The name of a visitor or a sale is 22 characters of a
+keyed digest.
 """
 
 from collections.abc import Iterable, Mapping
@@ -108,6 +109,22 @@ class Keys:
 
     def removals(self, shop: ShopId) -> str:
         return of_shop(shop, "removals")
+
+    def audit(self, shop: ShopId, day: int) -> str:
+        """List of the day's entries, newest first. `day`: days since 1970."""
+        return of_shop(shop, f"audit:{day}")
+
+    def accesses(self, shop: ShopId, subject: str) -> str:
+        """List of the newest entries about a person, newest first."""
+        return of_shop(shop, f"A:{subject}")
+
+    def lookups(self, shop: ShopId, day: int) -> str:
+        """Hash of the day's look-ups by services, hour and key → number."""
+        return of_shop(shop, f"lookups:{day}")
+
+    def sessions(self, shop: ShopId) -> str:
+        """Hash of the living sessions of the admin pages, ID → session."""
+        return of_shop(shop, "sessions")
 
     def rewrite(self, shop: ShopId) -> str:
         return of_shop(shop, "rewrite")

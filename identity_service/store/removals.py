@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from identity_service.errors import StoreUnavailable
+from identity_service.model.audit import AuditEntry
 from identity_service.model.consent import Millis
 from identity_service.model.handle import Handle, handle_named
 from identity_service.model.link import Link, parse_link
 from identity_service.model.shop import ShopId
 from identity_service.model.visitor import VisitorId, removal_digest
+from identity_service.store.audit import AuditStore
 from identity_service.store.keys import Keys, links_in, sales_in
 from identity_service.store.noted import NotedShops
 from identity_service.store.redis.client import StoreClient
@@ -63,9 +65,12 @@ class RemovalStore:
     """`gone_life`: seconds for which a withdrawn or erased visitor is refused. `digest_keys`: by shop. A shop without one lists no
     removals."""
 
-    def __init__(self, client: StoreClient, keys: Keys, gone_life: int, noted: NotedShops, digest_keys: Mapping[ShopId, str]) -> None:
+    def __init__(
+        self, client: StoreClient, keys: Keys, audit: AuditStore, gone_life: int, noted: NotedShops, digest_keys: Mapping[ShopId, str]
+    ) -> None:
         self._client = client
         self._keys = keys
+        self._audit = audit
         self._noted = noted
         self._gone_life = gone_life
         self._digest_keys = digest_keys
@@ -82,21 +87,24 @@ class RemovalStore:
         keep_receipts: bool = False,
         unless_newer: bool = False,
         awaited: int | None = None,
+        entry: AuditEntry | None = None,
     ) -> Erased:
         """Marks the visitor gone and removes everything that it holds. `gone_life`: seconds, shorter for a derived ID. `chosen_at`: when
         the person chose so, if that was earlier; the mark does not stop later choices. `receipt`: kept in the same step. `keep_receipts`:
         the mark keeps the way to its newest receipts, unlike that of an erasure. `unless_newer`: do nothing if a newer mark or grant is
-        stored. `awaited`: minute of the refusal cookie that the answer sets in a browser, for a derived ID."""
+        stored. `awaited`: minute of the refusal cookie that the answer sets in a browser, for a derived ID. `entry`: kept in the audit in
+        the same step."""
         life, how = max(gone_life or self._gone_life, SHORTEST_GONE), "unless newer" if unless_newer else "now"
-        proof = self._keys.receipt(shop, receipt.receipt_id)
+        proof, (audit, entered) = self._keys.receipt(shop, receipt.receipt_id), self._audit.part(shop, entry)
         for _ in range(MOST_READS):
             [held] = await self._held_by(shop, [visitor])
             keys, names = self._declared(shop, visitor, held)
             kept = (receipt.body, receipt.life, receipt.receipt_id, MOST_KEPT_RECEIPTS if keep_receipts else 0)
             marks = ("" if awaited is None else awaited, self._digest(shop, visitor), at if chosen_at is None else chosen_at)
-            arguments = (visitor, at, life, *kept, how, *marks, *names)
+            arguments = (visitor, at, life, *kept, how, *marks, *entered, *names)
             with self._noted.noting(shop, at // 1000):
-                [[outcome, *counts]] = await self._client.run(call("withdraw", (self._keys.rewrite(shop), proof, *keys), *arguments))
+                command = call("withdraw", (self._keys.rewrite(shop), proof, *keys, *audit), *arguments)
+                [[outcome, *counts]] = await self._client.run(command)
             if outcome != "otherwise":
                 return Erased(*map(int, counts))
         raise StoreUnavailable(CHANGING)
@@ -129,10 +137,10 @@ class RemovalStore:
         keys = [self._keys.handle(shop, handle_named(name)) for name in names]
         return sum(await self._client.read_many([read("HEXISTS", one, visitor) for one in keys]))
 
-    async def erase(self, shop: ShopId, handle: Handle, at: Millis, *, unproven: bool = False) -> Erased:
+    async def erase(self, shop: ShopId, handle: Handle, at: Millis, *, unproven: bool = False, entry: AuditEntry | None = None) -> Erased:
         """Removes visitors that this handle alone holds by proof; other visitors lose only this link. Orders lose the handle. `unproven`:
         also remove visitors that it holds without proof, if no handle holds them by proof. `at`: raised to the newest time that is stored,
-        because another worker's clock may be ahead."""
+        because another worker's clock may be ahead. `entry`: kept in the audit in the same step as the note."""
         [fields] = await self._client.run(read("HGETALL", self._keys.handle(shop, handle)))
         links, digests = [parse_link(visitor, value) for visitor, value in links_in(fields).items()], sales_in(fields)
         stored = await self._client.read_many([read_head(self._keys.sale_of(shop, digest)) for digest in digests])
@@ -140,7 +148,8 @@ class RemovalStore:
         at = at if seconds <= at // 1000 else Millis(seconds * 1000 + 999)
         note = f"{'a' if unproven else 'e'} {handle.name} {secrets.token_urlsafe(8)}"
         with self._noted.noting(shop, at // 1000):
-            await self._client.run(call("note_erasure", [self._keys.erasures(shop)], at, note))
+            keys, entered = self._audit.part(shop, entry)
+            await self._client.run(call("note_erasure", (self._keys.erasures(shop), *keys), at, note, *entered))
             return await self.erase_noted(shop, note, at)
 
     async def erase_noted(self, shop: ShopId, note: str, at: Millis) -> Erased:

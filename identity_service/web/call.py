@@ -8,13 +8,15 @@ from typing import Any
 from msgspec import Struct
 
 from identity_service.errors import ServiceError
+from identity_service.model.audit import Actor
 from identity_service.model.consent import Millis
 from identity_service.model.handle import Handles
 from identity_service.model.receipt_key import ReceiptKeys
 from identity_service.model.shop import Shop, Shops
 from identity_service.model.token import Signing
-from identity_service.server.addresses import Proxies
+from identity_service.server.addresses import Proxies, StaffProxy
 from identity_service.server.limits import RateLimit
+from identity_service.service.audit import Audit
 from identity_service.service.counters import Counters
 from identity_service.service.health import Addresses, HealthCheck
 from identity_service.service.identify import Visitors
@@ -29,6 +31,8 @@ from identity_service.service.visit import Tokens
 from identity_service.settings.schema import RetentionSettings, ServerSettings
 from identity_service.store import Clock, Store
 from identity_service.web.bodies import BodyLimits
+
+NOBODY = Actor("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class Services:
     receipts: Receipts
     receipt_keys: ReceiptKeys
     rights: Rights
+    audit: Audit
     signing: Signing
     tokens: Tokens
     subjects: Subjects
@@ -71,6 +76,7 @@ class Services:
     proxies: Proxies
     limits: BodyLimits
     rates: RateLimits
+    staff: StaffProxy
     retention: RetentionSettings
     server: ServerSettings
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -89,6 +95,7 @@ class Call(Struct, frozen=True):
     key          the digest that stands for the caller's key in limits
     request_id   as in the answer and the log
     counted_as   the caller for limits
+    actor        the caller for the audit
     fault        the error of the call, unless it carries a refusal of consent; `body` then has the valid members
     """
 
@@ -110,6 +117,7 @@ class Call(Struct, frozen=True):
     request_id: str = ""
     counted_as: str = ""
     fault: ServiceError | None = None
+    actor: Actor = NOBODY
 
 
 class Reply(Struct, frozen=True):

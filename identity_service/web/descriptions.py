@@ -137,6 +137,23 @@ RIGHTS = Topic(
         ),
     },
 )
+AUDIT = Topic(
+    "Audit",
+    "Read who looked at persons, and who acted for them.",
+    {
+        "listAccesses": Wording(
+            "Read who looked at a person",
+            "Answers the newest 20 accesses to what is stored about the person with an email, a customer ID or a visitor ID, by people and"
+            " by services. With a private key. They stay after an erasure, for `audit_days`.",
+        ),
+        "listAudit": Wording(
+            "Read the audit",
+            "Answers what people did in the admin pages, and every export, erasure and read of receipts, newest first. With a private key."
+            " Look-ups of services are not here, but counted.",
+        ),
+        "countLookups": Wording("Count look-ups of services", "Answers how many look-ups each key made, by hour. With a private key."),
+    },
+)
 ORDERS = Topic(
     "Orders and reports",
     "Read what was tracked, and why orders are attributed.",
@@ -251,7 +268,7 @@ SERVICE = Topic(
         "readSnippet": Wording("Load the browser snippet", "Answers the script for a shop's pages."),
     },
 )
-SECTIONS = (VISITORS, CONSENT, LINKS, RIGHTS, ORDERS, TRACKING, TRACKING_V3, SERVICE)
+SECTIONS = (VISITORS, CONSENT, LINKS, RIGHTS, AUDIT, ORDERS, TRACKING, TRACKING_V3, SERVICE)
 
 
 def section_of(name: str) -> Topic:

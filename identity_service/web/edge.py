@@ -34,7 +34,7 @@ IDS_AT_ONCE = 64
 
 class Edge:
     """`origins`: of all shops, because preflights carry no key. `stopping`: once set, every answer closes its connection.
-    `address_header`: the header in which the operator's own proxies send the client's address."""
+    `joined`: headers whose repeated values are joined, and by which separator. Of others, the first counts."""
 
     def __init__(
         self,
@@ -43,10 +43,10 @@ class Edge:
         header_count: int,
         header_bytes: int,
         stopping: asyncio.Event,
-        address_header: str = "x-forwarded-for",
+        joined: Mapping[str, str],
     ) -> None:
         self._app = app
-        self._join_headers = {"cookie": "; ", address_header: ", "}
+        self._join_headers = joined
         self._stopping = stopping
         self._origins = {origin.encode(): origin for origin in origins}
         self._header_count = header_count

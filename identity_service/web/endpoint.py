@@ -218,6 +218,7 @@ class Endpoint:
             request_id=state["request_id"],
             counted_as=counted,
             fault=fault,
+            actor=caller.actor,
         )
 
     def _body(self, caller: Caller, client: str, raw: bytes, textual: bool) -> tuple[Any, ServiceError | None]:

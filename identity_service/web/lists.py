@@ -16,7 +16,7 @@ T = TypeVar("T")
 Key = tuple[int | str, ...]
 QueryParameters = dict[str, tuple[dict[str, Any], str]]
 """Schema and description of each parameter, by name."""
-MOST_EVENTS, MOST_RECEIPTS, MOST_CALLS, MOST_LABELS, MOST_PRODUCTS, MOST_REMOVALS = 500, 100, 2_000, 10_000, 10_000, 1_000
+MOST_EVENTS, MOST_RECEIPTS, MOST_CALLS, MOST_LABELS, MOST_PRODUCTS, MOST_REMOVALS, MOST_AUDIT = 500, 100, 2_000, 10_000, 10_000, 1_000, 200
 """Most entries of a page. Also the default for `limit`."""
 TAKE_NEXT = "cursor: must be the `next` of an earlier answer"
 

@@ -57,6 +57,7 @@ class PageCall:
     parameters: Mapping[str, str]
     peer: str | None
     read: Callable[[int], Awaitable[bytes]]
+    request_id: str = ""
 
 
 PageHandler = Callable[[PageCall], Awaitable[Reply]]
@@ -71,7 +72,8 @@ class Page:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = scope["state"]["headers"]
         query, parameters = scope["query_string"].decode("latin-1"), scope.get("path_params", {})
-        call = PageCall(scope["method"], headers, query, parameters, peer_of(scope), partial(read_body, headers, receive))
+        read, request_id = partial(read_body, headers, receive), scope["state"]["request_id"]
+        call = PageCall(scope["method"], headers, query, parameters, peer_of(scope), read, request_id)
         await send_reply(send, await self.handler(call))
 
 

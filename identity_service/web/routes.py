@@ -11,7 +11,8 @@ from identity_service.web import descriptions
 from identity_service.web.admin.routes import admin_routes
 from identity_service.web.bodies import Size
 from identity_service.web.call import Services
-from identity_service.web.calls import links, orders, tracking, visitors
+from identity_service.web.calls import audit, links, orders, tracking, visitors
+from identity_service.web.calls.audit import AccessesAnswer, AuditAnswer, AuditBody, LookupCountsAnswer
 from identity_service.web.calls.links import (
     ErasureAnswer,
     ErasureBody,
@@ -88,6 +89,7 @@ receipts = partial(private, scope=Scope.RECEIPTS)
 reports = partial(private, scope=Scope.REPORTS)
 read = partial(reports, method="GET")
 rights = partial(private, scope=Scope.RIGHTS)
+audited = partial(private, scope=Scope.AUDIT)
 CALLS = (
     issuing("visitors", visitors.issue, IssueBody, IdentityAnswer, "issueVisitor", consent=True),
     issuing("verifications", visitors.verify, VerificationBody, VerificationAnswer, "verifyToken"),
@@ -104,6 +106,9 @@ CALLS = (
     rights("exports", links.export, RightsBody, ExportAnswer, "exportPerson"),
     rights("erasures", links.erase, ErasureBody, ErasureAnswer, "erasePerson"),
     rights("removals", links.removals, None, RemovalsAnswer, "listRemovals", method="GET", query=links.OF_REMOVALS, refuses=(NotFound,)),
+    audited("audit", audit.accesses, AuditBody, AccessesAnswer, "listAccesses"),
+    audited("audit", audit.page, None, AuditAnswer, "listAudit", method="GET", query=audit.OF_AUDIT),
+    audited("audit/lookups", audit.lookup_counts, None, LookupCountsAnswer, "countLookups", method="GET", query=audit.OF_LOOKUPS),
     private("events", orders.events, EventsBody, EventsAnswer, "listEvents", scope=Scope.LOOKUP),
     read("orders", orders.page, None, OrdersAnswer, "listOrders", query=orders.OF_ORDERS),
     read("orders/{sale}", orders.one, None, OrderAnswer, "readOrder", refuses=(NotFound,)),
@@ -144,9 +149,10 @@ def build(services: Services) -> ASGIApp:
 
 
 def _public_routes(services: Services) -> list[NamedRoute]:
-    endpoints = {row.path: (row, Endpoint(services, row)) for row in (*CALLS, *TRACKING)}
-    by_sale = ByRawPath(endpoints.pop("orders/{sale}")[1], endpoints.pop("orders/{sale}/attribution")[1])
-    routes = [NamedRoute(path, endpoint, methods=row.methods) for row, endpoint in endpoints.values() for path in row.paths]
+    endpoints = [(row, Endpoint(services, row)) for row in (*CALLS, *TRACKING)]
+    of_sale = {row.path: endpoint for row, endpoint in endpoints if row.path.startswith("orders/{sale}")}
+    by_sale = ByRawPath(of_sale["orders/{sale}"], of_sale["orders/{sale}/attribution"])
+    routes = [NamedRoute(path, one, methods=row.methods) for row, one in endpoints if row.path not in of_sale for path in row.paths]
     routes.append(NamedRoute("/v1/orders/{rest:text}", by_sale, methods=["GET"]))
     routes.append(NamedRoute("/visitor.js", snippet_page(), methods=["GET"]))
     pages = {"/healthz": alive, "/readyz": ready(services.store, [shop.shop_id for shop in services.shops])}

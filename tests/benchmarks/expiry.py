@@ -65,7 +65,7 @@ def cpu(database: redis.Redis) -> float:
 async def passed(url: str, database: redis.Redis, keys: int) -> Passed:
     planted = int(database.dbsize())
     ended = plant(database, keys)
-    store = Store(StoreClient(url, 5.0), Handles("p"), LinkCaps(10, 10), Retention(400, 400), 100)
+    store = Store(StoreClient(url, 5.0), Handles("p"), LinkCaps(10, 10), Retention(400, 400, 400), 100)
     began, used, worker = time.monotonic(), cpu(database), time.process_time()
     while database.hvals(SWEEP) != ["0"]:
         await store.sweep.round([SHOP], lambda: Millis(int(time.time() * 1000)))

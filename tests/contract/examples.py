@@ -144,6 +144,9 @@ class Run:
         await self.call("reportConsent", "The visitor refuses", {"consent": "refused", "token": other["token"], "client": CLIENT})
         self.gone = other["token"]
         await self.call("listRemovals", "The visitors that were removed lately", query={"limit": 2})
+        await self.call("listAccesses", "Who looked at an email", {"email": EMAIL})
+        await self.call("listAudit", "The newest entries", query={"limit": 3})
+        await self.call("countLookups", "Look-ups of today", query={"days": 1})
 
 
 def in_query(name: str, value: Any) -> Any:

@@ -31,6 +31,7 @@ EMPTY = {
     "logs": "No tracking call has been logged yet. New calls appear here automatically",
     "health": "Not started: log a click and a sale to see that tracking works. No click has been logged yet. Put the snippet",
     "consent": "Preview a decision",
+    "audit": "What was done",
     "keys": "private, for servers",
 }
 FILLED = {
@@ -340,13 +341,12 @@ async def test_without_a_session_there_is_no_stream(desk: Desk, outside: Desk, c
     assert "text/event-stream" not in (await desk.get("logs/stream", 401)).headers["content-type"]
 
 
-async def test_a_stream_outlasts_a_store_that_is_away(clock: Clock, environment: dict[str, str], quick: None) -> None:
-    application = Application(load("development", {"IDENTITY_STORE__URL": "unix:///nonexistent"}), clock)
-    async with desk_of(application) as desk:
-        await desk.sign_in()
-        async with streaming(application, desk.cookie) as (seen, _):
-            await seen.until(": still here\n\n: still here")
-    await application.services.store.client.close()
+async def test_a_stream_outlasts_a_store_that_is_away(application: Application, desk: Desk, quick: None) -> None:
+    async with streaming(application, desk.cookie) as (seen, _):
+        await seen.until(": still here")
+        application.services.store.client.refuse("away")
+        seen.text = ""
+        await seen.until(": still here\n\n: still here")
 
 
 async def test_a_session_has_four_streams_a_shop_eight_and_whoever_leaves_makes_room(application: Application, quick: None) -> None:
@@ -713,16 +713,15 @@ async def test_an_erasure_of_nobody_is_refused(desk: Desk, form: dict[str, str],
 # What goes wrong
 
 
-@pytest.mark.parametrize("page", [one for one in READ if one not in {"customers", "visitors", "consent", "keys"}])
-async def test_while_the_store_is_away_a_page_says_so(clock: Clock, page: str) -> None:
-    application = Application(load("development", {"IDENTITY_STORE__URL": "unix:///nonexistent"}), clock)
-    async with desk_of(application) as desk:
-        await desk.sign_in()
-        answer = await desk.get(page, 503)
-        posted = [await desk.post(one, 503, email=LUKE) for one in ("customers", "export", "erasure")]
-        posted.append(await desk.post("visitors", 503, visitor="one"))
-    await application.services.store.client.close()
-    for one in (answer, *posted):
+async def test_while_the_store_is_away_every_page_and_the_sign_in_say_so(application: Application, desk: Desk) -> None:
+    application.services.store.client.refuse("away")
+    answers = [await desk.get(page, 503) for page in READ]
+    answers += [await desk.post(one, 503, email=LUKE) for one in ("customers", "export", "erasure")]
+    answers += [await desk.post("visitors", 503, visitor="one"), await desk.post("sessions", 503), await desk.post("signout", 503)]
+    again = await desk.sign_in()
+    assert again.status_code == 503
+    assert "Repeat the call" in text_of(again)
+    for one in answers:
         assert "The store cannot be reached" in text_of(one)
         assert "Traceback" not in one.text
         assert one.headers["retry-after"] == "1"

@@ -237,7 +237,7 @@ async def test_what_one_client_and_one_public_key_can_make_the_store_keep_is_bou
     quotas = [RateLimit(number / 3600, 3600, clock, private_memory().slots(0)) for number in (10_800, 21_600)]
     rates = replace(application.services.rates, client_quota=quotas[0], public_key_quota=quotas[1])
     services = replace(application.services, rates=rates)
-    edge = Edge(build(services), services.shops.origins, 64, 16_384, services.stopping)
+    edge = Edge(build(services), services.shops.origins, 64, 16_384, services.stopping, {})
     results = {"key": "demo-public-key", "labels": ["x" * 100], "products": ["y" * 2_000], "visitor": "one"}
 
     async def log(host: int, times: int) -> list[int]:
@@ -264,7 +264,7 @@ async def test_calls_above_the_limit_are_429_and_servers_are_exempt(environment:
     application = Application(load("development", environment | limits), clock)
     limit = RateLimit(2, 2, clock, private_memory().slots(0))
     services = replace(application.services, rates=replace(application.services.rates, client=limit))
-    edge = Edge(build(services), services.shops.origins, 64, 16_384, services.stopping)
+    edge = Edge(build(services), services.shops.origins, 64, 16_384, services.stopping, {})
     transport = httpx.ASGITransport(edge, client=("203.0.113.7", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://service.test") as client:
         shopper = Shopper(client)

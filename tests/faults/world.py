@@ -34,7 +34,7 @@ class World:
         self, url: str, database: redis.Redis, client: SteppedClient | None = None, caps: LinkCaps = CAPS, most_sales: int = MOST_SALES
     ) -> None:
         self.client = client or SteppedClient(url)
-        self.store = Store(self.client, HANDLES, caps, Retention(400, 400), 100)
+        self.store = Store(self.client, HANDLES, caps, Retention(400, 400, 400), 100)
         self.store.sales.most = most_sales
         self.caps = caps
         self.database = database

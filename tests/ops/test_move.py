@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 
 from identity_service.errors import StoreUnavailable
+from identity_service.model.audit import Act, AuditEntry
+from identity_service.model.consent import Millis
 from identity_service.model.handle import Handle, HandleKind, Handles, rekey_digest
 from identity_service.ops import entries
 from identity_service.ops import move as moves
@@ -76,7 +79,8 @@ def opened(url: str) -> redis.Redis:
 
 
 MAKERS = {"probe", "visitor", "visitor_of", "visitor_digest", "handle", "sale_digest", "sale_of", "receipt", "lone_receipt", "salt", "hour"}
-OF_A_SHOP = {"erasures", "removals", "rewrite", "orders", "products", "calls", "failures", "latest", "labels"}
+MAKERS |= {"audit", "accesses", "lookups"}
+OF_A_SHOP = {"erasures", "removals", "rewrite", "orders", "products", "calls", "failures", "latest", "labels", "sessions"}
 
 
 def every_key() -> list[str]:
@@ -85,6 +89,7 @@ def every_key() -> list[str]:
     visitor, handle = keys.visitor(SHOP, "v"), keys.handle(SHOP, Handle(HandleKind.EMAIL, "D" * 22))
     found = [getattr(visitor, name) for name in vars(VisitorKeys) if not name.startswith("_") and name != "digest"]
     found += [handle, keys.sale_of(SHOP, "D" * 22), keys.receipt(SHOP, "R" * 22), keys.salt(SHOP, 1), keys.hour(SHOP, 3600)]
+    found += [keys.audit(SHOP, 1), keys.accesses(SHOP, "D" * 22), keys.lookups(SHOP, 1)]
     return found + [make(SHOP) for make in (getattr(keys, name) for name in OF_A_SHOP)]
 
 
@@ -252,6 +257,9 @@ def planted(url: str) -> None:
 def sample(kind: str) -> tuple[str, int, Any]:
     if kind == "S":
         return "string", LATER, packed({"time": "1", "customer": "c" + "D" * 22, "sale": "of\ntwo lines"}).encode()
+    if kind in {"A", "audit"}:
+        entry = AuditEntry(Millis(1), Act.EXPORT, "Zoë", True, "D" * 22, 3)
+        return "list", LATER, [msgspec.json.encode(entry), msgspec.json.encode(msgspec.structs.replace(entry, subject=None))]
     return SAMPLES[KINDS[kind].type]
 
 

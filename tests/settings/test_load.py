@@ -700,7 +700,7 @@ def test_a_named_key_with_faults_is_not_printed(flags: list[str], fault: str) ->
         ("SHA256", "sha256:0", "shops.mine.keys.edge.sha256"),
         ("SHA256", key_digest("private"), "shops.mine: a key is used twice"),
         ("SCOPES", "[]", "shops.mine.keys.edge.scopes: needs at least one scope"),
-        ("SCOPES", "everything", 'shops.mine.keys.edge.scopes: must be a list of "admin" or "consent"'),
+        ("SCOPES", "everything", 'shops.mine.keys.edge.scopes: must be a list of "admin" or "audit"'),
         ("LAST_DAY", "2027-06-31", "shops.mine.keys.edge.last_day: must be a day"),
     ],
 )

@@ -42,6 +42,8 @@ REMOVING = {
     "claim_turn",
     "touch_visitor",
     "keep_cursor",
+    "record_audit",
+    "end_session",
 }
 
 
@@ -68,7 +70,7 @@ def cluster() -> Iterator[str]:
 
 
 def made(url: str) -> Store:
-    return Store(StoreClient(url, 5.0), Handles("p"), LinkCaps(10, 10), Retention(400, 400), 100)
+    return Store(StoreClient(url, 5.0), Handles("p"), LinkCaps(10, 10), Retention(400, 400, 400), 100)
 
 
 async def live(store: Store, number: int) -> VisitorId:
@@ -180,7 +182,7 @@ async def test_a_grant_follows_a_refusal_of_links_that_found_no_record(store_url
 async def test_the_largest_removal_touches_each_thing_that_a_visitor_holds_a_few_times(store_url: str, database: redis.Redis) -> None:
     """Fifty handles and as many sales as are indexed, which is the most that settings allow."""
     client, visitor = StoreClient(store_url, 5.0), VisitorId("v")
-    store = Store(client, Handles("p"), LinkCaps(2_000, 50), Retention(400, 400), 100)
+    store = Store(client, Handles("p"), LinkCaps(2_000, 50), Retention(400, 400, 400), 100)
     handles = [Handles("p").of_email(SHOP, f"p{number}@example.com") for number in range(50)]
     for handle in handles:
         await store.links.link(LinkCall(SHOP, handle, Linkable(visitor, Kind.CHOSEN, NOW + 99, False, Proof.KEY), LinkSource.LINK, NOW))

@@ -10,9 +10,10 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from identity_service.errors import Invalid, Malformed, ServiceError
+from identity_service.errors import Forbidden, Invalid, Malformed, ServiceError
 from identity_service.model.consent import Millis
 from identity_service.model.shop import Shop
+from identity_service.model.staff import Role
 from identity_service.web.admin.sessions import NO_COOKIE, RENEWED_AFTER, Session, Sessions, check_form
 from identity_service.web.auth import check_poster, check_reader
 from identity_service.web.bodies import error_text
@@ -26,19 +27,19 @@ SAFE = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"vary", b"Cookie, HX-Request"),
 )
-MENU = ("overview", "customers", "visitors", "orders", "products", "logs", "health", "consent", "keys")
 ROWS_A_PAGE = 100
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class AdminCall:
-    """One request for a page. `form`: the posted form, None for a GET."""
+    """One request for a page. `form`: the posted form, None for a GET. `request_id`: as in the answer and the log."""
 
     services: Services
     session: Session
     query: Mapping[str, str]
     form: Mapping[str, str] | None
+    request_id: str = ""
 
     @property
     def shop(self) -> Shop:
@@ -48,7 +49,21 @@ class AdminCall:
         """The HTTP call that answers the same question, as made with a private key."""
         now = Millis(int(self.services.clock() * 1000))
         return Call(
-            self.services, now, self.shop, True, False, None, None, {}, query or {}, parameters or {}, {}, body, key=self.session.key
+            services=self.services,
+            now=now,
+            shop=self.shop,
+            private=True,
+            device=False,
+            address=None,
+            region=None,
+            headers={},
+            query=query or {},
+            parameters=parameters or {},
+            members={},
+            body=body,
+            key=self.session.limited_as,
+            request_id=self.request_id,
+            actor=self.session.actor,
         )
 
     def cursor(self, usual: int) -> int:
@@ -89,26 +104,32 @@ AdminHandler = Callable[[AdminCall], Awaitable[View | Reply]]
 
 @dataclass(frozen=True, slots=True)
 class AdminPage:
-    """`name`: its entry in the menu. Redirects to the sign-in if there is no session."""
+    """`name`: its entry in the menu. `seen_by`: the roles that it is for. `menu`: the pages for somebody's roles. Redirects to the sign-in
+    if there is no session."""
 
     services: Services
     sessions: Sessions
     name: str
+    seen_by: frozenset[Role]
+    menu: Callable[[frozenset[Role]], Sequence[str]]
     handler: AdminHandler
 
     async def answer(self, call: PageCall) -> Reply:
         now = int(self.services.clock())
         (check_poster if call.method == "POST" else check_reader)(call.headers)
-        session = self.sessions.find(call.headers, now)
-        if session is None:
-            return _redirect_to_sign_in(call.headers)
+        session: Session | None = None
         try:
+            session = await self.sessions.find(call.headers, call.peer, now)
+            if session is None:
+                return _redirect_to_sign_in(call.headers)
+            if not session.roles & self.seen_by:
+                raise Forbidden("Your role does not include this page. Ask an owner of the shop.")
             shown = await self.handler(await self._admin_call(call, session))
         except ServiceError as error:
             shown = _fault_view(error)
         reply = shown if isinstance(shown, Reply) else self._page(shown, session)
         cookies = list(reply.cookies)
-        if not cookies and now - session.signed_at >= RENEWED_AFTER:
+        if session and not cookies and now - session.signed_at >= RENEWED_AFTER:
             cookies = [self.sessions.cookie(session, now)]
         return Reply(reply.body, reply.status, reply.media, cookies, [*SAFE, *reply.headers])
 
@@ -116,10 +137,13 @@ class AdminPage:
         form = await read_form(call, self.services.limits.body) if call.method == "POST" else None
         if form is not None:
             check_form(session, form)
-        return AdminCall(self.services, session, dict(parse_qsl(call.query)), form)
+        return AdminCall(self.services, session, dict(parse_qsl(call.query)), form, call.request_id)
 
-    def _page(self, shown: View, session: Session) -> Reply:
-        frame = {"menu": MENU, "page": self.name, "shop": session.shop.shop_id, "form_token": session.form_token}
+    def _page(self, shown: View, session: Session | None) -> Reply:
+        """`session`: None if it could not be read."""
+        frame: dict[str, Any] = {"menu": [], "page": self.name, "shop": "", "session": session}
+        if session:
+            frame |= {"menu": self.menu(session.roles), "shop": session.shop.shop_id, "form_token": session.stored.form_token}
         return Reply(render(shown.template, **frame, **shown.values), shown.status, HTML, headers=shown.headers)
 
 

@@ -1,6 +1,8 @@
-"""Sessions of the admin pages: the shop of a key with the scope `admin`, for an hour, in a cookie that no script and no other site can use.
+"""Sessions of the admin pages. A cookie that no script and no other site can use names a session of the store. It lasts an hour, and is
+renewed while pages are used.
 
-A session contains its key's digest, so it ends when that key ends, or when the settings no longer have it.
+A session of a key ends when that key ends, or when the settings no longer have it. A session of somebody whom the staff's proxy signed in
+is worth only what the proxy says at each request: the same person, and groups that have a role.
 """
 
 import hmac
@@ -9,63 +11,118 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from identity_service.errors import Forbidden
+from identity_service.model.audit import Act, Actor
 from identity_service.model.shop import Caller, Scope, Shop, Shops
+from identity_service.model.staff import Member, Role, StoredSession
 from identity_service.model.token import Signing
+from identity_service.server.addresses import REPEATED, StaffProxy, is_proxy
+from identity_service.service.audit import Audit
+from identity_service.store.sessions import SessionStore
 from identity_service.web.auth import check_scope
 from identity_service.web.cookies import read_cookies
 
 COOKIE = "__Host-admin"
 LIFE = 3_600
-LONGEST = 8 * 3_600
-"""Seconds after the sign-in at which a session ends, however often its cookie is renewed."""
 RENEWED_AFTER = 600
 DIGEST_LENGTH = 22
+LONGEST_NAME = 128
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`form_token`: part of every form. `begun_at`: when the person signed in; `signed_at`: when the cookie was renewed; both in seconds
-    since 1970."""
+    """`signed_at`: when the cookie was renewed, in seconds since 1970."""
 
     shop: Shop
-    key: str
-    form_token: str
-    begun_at: int
+    session_id: str
+    stored: StoredSession
+    roles: frozenset[Role]
     signed_at: int
 
     @property
-    def payload(self) -> str:
-        return f"{self.shop.shop_id}:{self.key}:{self.form_token}:{self.begun_at}"
+    def actor(self) -> Actor:
+        return Actor(self.stored.person, person=True)
+
+    @property
+    def limited_as(self) -> str:
+        """What stands for the person in limits."""
+        return self.stored.key or self.stored.person
 
 
 class Sessions:
-    def __init__(self, shops: Shops, signing: Signing) -> None:
+    def __init__(self, shops: Shops, signing: Signing, staff: StaffProxy, store: SessionStore, audit: Audit) -> None:
         self._shops = shops
         self._signing = signing
+        self._staff = staff
+        self._store = store
+        self._audit = audit
 
-    def begin(self, caller: Caller, now: int) -> Session:
-        """Raises Forbidden for a public key, and for one without the scope `admin`."""
+    def member(self, headers: Mapping[str, str], peer: str | None) -> Member | None:
+        """Whom the proxy signed in. None if it signed in nobody. Raises Forbidden if somebody else sends its headers, or one twice."""
+        sent = [headers[name] for name in self._staff.headers if name in headers]
+        if not sent:
+            return None
+        name, groups = headers.get(self._staff.user_header, "").strip(), headers.get(self._staff.groups_header, "")
+        if not is_proxy(peer, self._staff) or any(REPEATED in text for text in sent):
+            raise Forbidden("Only the staff's proxy may name a person. Use the address that it serves.")
+        if not name or len(name) > LONGEST_NAME or not name.isprintable():
+            raise Forbidden("The staff's proxy names nobody whom this service can show. Check its headers.")
+        return Member(name, frozenset(group.strip() for group in groups.split(",") if group.strip()))
+
+    def shops_of(self, member: Member) -> list[Shop]:
+        """The shops in which somebody has a role."""
+        return [shop for shop in self._shops if member.roles(shop.settings.roles)]
+
+    async def begin(self, caller: Caller, now: int) -> Session:
+        """A session of a key. Raises Forbidden for a public key, and for one without the scope `admin`."""
         if not caller.private:
             raise Forbidden("This is a public key, which every browser shows. Sign in with a private key.")
         check_scope(caller, Scope.ADMIN)
-        return Session(caller.shop, caller.digest[:DIGEST_LENGTH], secrets.token_urlsafe(16), now, now)
+        stored = StoredSession(caller.actor.name, caller.digest[:DIGEST_LENGTH], _random(), now)
+        return await self._keep(Session(caller.shop, _random(), stored, frozenset({Role.OWNER}), now))
 
-    def find(self, headers: Mapping[str, str], now: int) -> Session | None:
+    async def begin_as(self, member: Member, shop_id: str, now: int) -> Session:
+        """A session of somebody whom the proxy signed in. Raises Forbidden without a role in that shop."""
+        shop = next((one for one in self.shops_of(member) if one.shop_id == shop_id), None)
+        if shop is None:
+            raise Forbidden("None of your groups has a role in this shop.")
+        stored = StoredSession(member.name, "", _random(), now)
+        return await self._keep(Session(shop, _random(), stored, member.roles(shop.settings.roles), now))
+
+    async def _keep(self, session: Session) -> Session:
+        entry = self._audit.entry(session.shop, session.actor, Act.SIGN_IN, None)
+        await self._store.begin(session.shop.shop_id, session.session_id, session.stored, entry)
+        return session
+
+    async def find(self, headers: Mapping[str, str], peer: str | None, now: int) -> Session | None:
+        """Raises StoreUnavailable, and Forbidden as `member`."""
+        member = self.member(headers, peer)
         for text in read_cookies(headers.get("cookie", ""), COOKIE):
             opened = self._signing.open_session(text)
             if opened and opened[1] <= now < opened[1] + LIFE:
-                shop_id, key, form_token, begun_at = (*opened[0].split(":"), "0")[:4]  # earlier sessions have no begin, and end
+                shop_id, _, session_id = opened[0].partition(":")
                 shop = next((one for one in self._shops if one.shop_id == shop_id), None)
-                if shop and now < int(begun_at) + LONGEST and self._holds(shop, key, now):
-                    return Session(shop, key, form_token, int(begun_at), opened[1])
+                stored = await self._store.find(shop.shop_id, session_id, now) if shop and session_id else None
+                roles = self._roles(shop, stored, member, now) if shop and stored else frozenset()
+                if shop and stored and roles:
+                    return Session(shop, session_id, stored, roles, opened[1])
         return None
 
-    def _holds(self, shop: Shop, key: str, now: int) -> bool:
-        held = (one for one in self._shops.keys_of(shop) if one.digest.startswith(key))
-        return any(Scope.ADMIN in one.scopes and one.ends > now for one in held)
+    def _roles(self, shop: Shop, stored: StoredSession, member: Member | None, now: int) -> frozenset[Role]:
+        """What the session is worth now."""
+        if not stored.key:
+            return member.roles(shop.settings.roles) if member and member.name == stored.person else frozenset()
+        held = (one for one in self._shops.keys_of(shop) if one.digest.startswith(stored.key))
+        return frozenset({Role.OWNER}) if any(Scope.ADMIN in one.scopes and one.ends > now for one in held) else frozenset()
+
+    async def end(self, session: Session, session_id: str) -> bool:
+        """Ends a session of the same shop, and returns whether it was alive. `session`: whose page asks for it."""
+        act = Act.SIGN_OUT if session_id == session.session_id else Act.SESSION_ENDED
+        entry = self._audit.entry(session.shop, session.actor, act, None)
+        return await self._store.end(session.shop.shop_id, session_id, entry)
 
     def cookie(self, session: Session, now: int) -> str:
-        return f"{COOKIE}={self._signing.sign_session(session.payload, now)}; Max-Age={LIFE}; {RULES}"
+        payload = f"{session.shop.shop_id}:{session.session_id}"
+        return f"{COOKIE}={self._signing.sign_session(payload, now)}; Max-Age={LIFE}; {RULES}"
 
 
 RULES = "Path=/; Secure; HttpOnly; SameSite=Strict"
@@ -74,5 +131,9 @@ NO_COOKIE = f"{COOKIE}=; Max-Age=0; {RULES}"
 
 def check_form(session: Session, form: Mapping[str, str]) -> None:
     """Raises Forbidden unless the form belongs to this session."""
-    if not hmac.compare_digest(form.get("form_token", "").encode(), session.form_token.encode()):
+    if not hmac.compare_digest(form.get("form_token", "").encode(), session.stored.form_token.encode()):
         raise Forbidden("This form belongs to an earlier session. Go back, reload the page and send the form again.")
+
+
+def _random() -> str:
+    return secrets.token_urlsafe(16)

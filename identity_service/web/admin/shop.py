@@ -94,5 +94,5 @@ async def keys(asked: AdminCall) -> View:
     held = sorted(keys, key=lambda key: (not key.private, key.name, key.digest))
     return View(
         "admin/keys.html",
-        {"keys": held, "own": asked.session.key, "now": asked.services.clock(), "snippet": snippet()},
+        {"keys": held, "own": asked.session.stored.key, "now": asked.services.clock(), "snippet": snippet()},
     )

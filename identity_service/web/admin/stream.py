@@ -18,12 +18,13 @@ from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import ServiceError
 from identity_service.model.shop import ShopId
+from identity_service.model.staff import Role
 from identity_service.web.admin.pages import SAFE, AdminCall
 from identity_service.web.admin.sessions import Session, Sessions
 from identity_service.web.admin.shop import log_entries, log_filter, matching, position_of
 from identity_service.web.auth import check_reader
 from identity_service.web.call import Reply, Services
-from identity_service.web.endpoint import send_reply
+from identity_service.web.endpoint import peer_of, send_reply
 from identity_service.web.pages import render
 
 Entry = dict[str, Any]
@@ -38,17 +39,19 @@ MOST_OF_A_SESSION, MOST_OF_A_SHOP, MOST_OF_A_WORKER = 4, 8, 32
 class LogStream:
     services: Services
     sessions: Sessions
+    seen_by: frozenset[Role]
     readers: Counter[ShopId] = field(default_factory=Counter)
     held: Counter[str] = field(default_factory=Counter)
     logs: dict[ShopId, tuple[float, "asyncio.Future[list[Entry]]"]] = field(default_factory=dict)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        check_reader(scope["state"]["headers"])
-        session = self.sessions.find(scope["state"]["headers"], int(self.services.clock()))
-        if session is None:
+        headers = scope["state"]["headers"]
+        check_reader(headers)
+        session = await self.sessions.find(headers, peer_of(scope), int(self.services.clock()))
+        if session is None or not session.roles & self.seen_by:
             await send_reply(send, Reply(b"", 401, "text/plain", headers=SAFE))
             return
-        shop, its = session.shop.shop_id, session.form_token
+        shop, its = session.shop.shop_id, session.session_id
         full = self.readers[shop] >= MOST_OF_A_SHOP or self.readers.total() >= MOST_OF_A_WORKER
         if full or self.held[its] >= MOST_OF_A_SESSION:
             await send_reply(send, Reply(b"", 429, "text/plain", headers=[*SAFE, (b"retry-after", b"%d" % LONGEST)]))
@@ -93,7 +96,13 @@ class LogStream:
                     events.append(f"id: {position_of(found)}\n\n".encode())
                     await send({"type": "http.response.body", "body": b"".join(events), "more_body": True})
                 known = found
+                if not await self._is_living(asked):
+                    return
             await asyncio.sleep(EVERY)
+
+    async def _is_living(self, asked: AdminCall) -> bool:
+        now, session = int(self.services.clock()), asked.session
+        return await self.services.store.sessions.find(session.shop.shop_id, session.session_id, now) is not None
 
     async def _log(self, asked: AdminCall) -> list[Entry]:
         """The log of the shop, read once for all its streams. Raises StoreUnavailable."""

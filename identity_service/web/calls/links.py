@@ -7,12 +7,15 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from identity_service.errors import Forbidden, Invalid, NotFound
+from identity_service.model.audit import Act
 from identity_service.model.consent import Choice
 from identity_service.model.handle import Handle
 from identity_service.model.link import LinkSource, Proof
 from identity_service.model.token import Token
 from identity_service.model.visitor import VisitorId, own_visitor_id
+from identity_service.service.audit import Person
 from identity_service.service.links import MOST_IN_BATCH, LinkedVisitor
+from identity_service.service.rights import Erasure
 from identity_service.web.call import Call, Reply
 from identity_service.web.calls.orders import EventEntry, ExportedOrder
 from identity_service.web.cookies import read_cookies
@@ -249,10 +252,14 @@ async def look_up(call: Call) -> Reply:
     count_lookup(call, 1 if isinstance(body.emails, UnsetType) else len(body.emails))
     if not isinstance(body.emails, UnsetType):
         return Reply(LookupAnswer(results=await _batch(call, body.emails)))
+    person: Person
     if not isinstance(body.visitor, UnsetType):
-        found = await links.of_visitor(call.shop, own_visitor_id(body.visitor))
+        person = own_visitor_id(body.visitor)
+        found = await links.of_visitor(call.shop, person)
     else:
-        found = await links.of_handle(call.shop, handle_of(call))
+        person = handle_of(call)
+        found = await links.of_handle(call.shop, person)
+    await call.services.audit.look(call.shop, call.actor, Act.LOOKUP, [(person, len(found))])
     return Reply(LookupAnswer(visitors=[_looked_up(linked) for linked in found]))
 
 
@@ -312,8 +319,11 @@ async def _batch(call: Call, emails: list[str]) -> list[BatchResult]:
         if not email.isascii():  # normalising one takes as long as a call
             await asyncio.sleep(0)
     asked = [handle for handle in handles if handle]
-    found = iter(await call.services.links.of_handles(call.shop, asked, MOST_IN_BATCH))
-    return [_batch_result(next(found)) if handle else BatchResult(error="invalid") for handle in handles]
+    found = await call.services.links.of_handles(call.shop, asked, MOST_IN_BATCH)
+    counted = [(one, len(linked)) for one, linked in zip(asked, found, strict=True)]
+    await call.services.audit.look(call.shop, call.actor, Act.LOOKUP, counted)
+    results = iter(found)
+    return [_batch_result(next(results)) if handle else BatchResult(error="invalid") for handle in handles]
 
 
 def _batch_result(linked: list[LinkedVisitor]) -> BatchResult:
@@ -354,11 +364,12 @@ async def removals(call: Call) -> Reply:
 async def export(call: Call) -> Reply:
     one_of(call.body, RightsBody.exactly_one)
     count_lookup(call)
-    visitor, rights = await _visitor(call), call.services.rights
-    if visitor:
-        held = await rights.export_visitor(call.shop, visitor)
+    person, rights = await _person(call), call.services.rights
+    if isinstance(person, Handle):
+        held = await rights.export_handle(call.shop, person, unproven=call.body.unproven)
     else:
-        held = await rights.export_handle(call.shop, handle_of(call), unproven=call.body.unproven)
+        held = await rights.export_visitor(call.shop, person)
+    await call.services.audit.record(call.shop, call.actor, Act.EXPORT, person, len(held["visitors"]))
     for one in held["visitors"]:
         if "receipts" in one:
             one["receipts"] = [signed_receipt(call, members) for members in one["receipts"]]
@@ -378,17 +389,26 @@ def with_times(held: Any) -> Any:
 async def erase(call: Call) -> Reply:
     one_of(call.body, RightsBody.exactly_one)
     count_lookup(call)
-    visitor, rights, body = await _visitor(call), call.services.rights, call.body
-    if visitor:
-        found = await rights.erase_visitor(call.shop, visitor, dry_run=body.dry_run)
-    else:
-        found = await rights.erase_handle(call.shop, handle_of(call), unproven=body.unproven, dry_run=body.dry_run)
+    person, body = await _person(call), call.body
+    found = await erase_person(call, person, unproven=body.unproven, dry_run=body.dry_run)
     erased = ErasedCounts(found.erased.visitors, found.erased.links, found.erased.events)
     return Reply(ErasureAnswer(erased, KeptCounts(found.unproven, found.shared), body.dry_run, call.request_id))
 
 
-async def _visitor(call: Call) -> VisitorId | None:
-    """None if an email or a customer ID is named."""
+async def erase_person(call: Call, person: Person, *, unproven: bool = False, dry_run: bool = False) -> Erasure:
+    """Erases, or shows what would be erased, and enters it in the audit."""
+    rights, audit = call.services.rights, call.services.audit
+    entry = audit.entry(call.shop, call.actor, Act.ERASURE, person)
+    if isinstance(person, Handle):
+        found = await rights.erase_handle(call.shop, person, entry, unproven=unproven, dry_run=dry_run)
+    else:
+        found = await rights.erase_visitor(call.shop, person, entry, dry_run=dry_run)
+    if dry_run:
+        await audit.record(call.shop, call.actor, Act.ERASURE_PREVIEW, person, found.erased.visitors)
+    return found
+
+
+async def _person(call: Call) -> Person:
     if not isinstance(call.body.token, UnsetType):
         return await call.services.tokens.visitor_of(call.shop, call.body.token)
-    return None if isinstance(call.body.visitor, UnsetType) else own_visitor_id(call.body.visitor)
+    return handle_of(call) if isinstance(call.body.visitor, UnsetType) else own_visitor_id(call.body.visitor)

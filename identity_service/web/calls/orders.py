@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from identity_service.errors import Invalid, NotFound
 from identity_service.model.attribution import ATTRIBUTED, Break
+from identity_service.model.audit import Act
 from identity_service.model.event import EventType
 from identity_service.model.visitor import own_visitor_id
 from identity_service.service.health import Rhythm
@@ -241,6 +242,7 @@ class TrackingHealthAnswer(Struct, frozen=True):
 async def events(call: Call) -> Reply:
     visitor = own_visitor_id(call.body.visitor)
     found = await call.services.store.events.of(call.shop.shop_id, visitor)
+    await call.services.audit.look(call.shop, call.actor, Act.VISITOR, [(visitor, len(found))])
     shown, following = page_of(found, keys_of_times([event.time for event in found]), call.body.cursor, call.body.limit)
     return Reply(EventsAnswer([event.members() | {"time": rfc3339(event.time)} for event in shown], following))
 
@@ -250,11 +252,20 @@ async def page(call: Call) -> Reply:
     if cursor is not None and not CURSOR_FORM.fullmatch(cursor):
         raise Invalid(TAKE_NEXT)
     found, following = await call.services.orders.page(call.shop, cursor, most)
+    await _enter_orders(call, len(found))
     return Reply(OrdersAnswer([order_answer(order) for order in found], following))
 
 
 async def one(call: Call) -> Reply:
-    return Reply(order_answer(await _order(call)))
+    found = await _order(call)
+    await _enter_orders(call, 1)
+    return Reply(order_answer(found))
+
+
+async def _enter_orders(call: Call, number: int) -> None:
+    """Only what people look at: an order names visitors."""
+    if call.actor.person:
+        await call.services.audit.record(call.shop, call.actor, Act.ORDERS, None, number)
 
 
 async def attribution(call: Call) -> Reply:

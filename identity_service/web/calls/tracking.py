@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from identity_service.errors import Invalid
+from identity_service.model.audit import Act
 from identity_service.model.event import Event, EventType, ProductId, Sale, first_products, shown_products, without_emails
 from identity_service.model.handle import Handle
 from identity_service.model.link import Proof
@@ -14,6 +15,7 @@ from identity_service.model.policy import Asked
 from identity_service.model.token import SHAPE
 from identity_service.model.visitor import VisitorId, own_visitor_id
 from identity_service.server.metrics import UNUSABLE_HANDLES
+from identity_service.service.audit import Person
 from identity_service.service.counters import LoggedCall
 from identity_service.service.sell import ReportedSale
 from identity_service.service.track import Subject
@@ -33,7 +35,7 @@ from identity_service.web.calls.arguments import (
     sale_lines,
     visitor_text,
 )
-from identity_service.web.calls.links import with_times
+from identity_service.web.calls.links import erase_person, with_times
 from identity_service.web.calls.orders import ExportedOrder
 from identity_service.web.cookies import read_cookies
 from identity_service.web.payloads import Members, Time, VisitorText, about, listed
@@ -513,12 +515,12 @@ def _handle(call: Call, name: str, text: str | None, read: Callable[[Call, str],
 
 async def inform(call: Call) -> Reply:
     count_lookup(call)
-    rights = call.services.rights
-    handle = _handle_of(call)
-    if handle:
-        export = await rights.export_handle(call.shop, handle)
+    rights, person = call.services.rights, await _person(call)
+    if isinstance(person, Handle):
+        export = await rights.export_handle(call.shop, person)
     else:
-        export = await rights.export_visitor(call.shop, await _visitor(call))
+        export = await rights.export_visitor(call.shop, person)
+    await call.services.audit.record(call.shop, call.actor, Act.EXPORT, person, len(export["visitors"]))
     note_call(call)
     activity = [_entry(one["visitor"], event) for one in export["visitors"] for event in one.get("events", [])]
     return Reply(PrivacyAnswer("ok", with_times(export["orders"]), activity))
@@ -526,18 +528,13 @@ async def inform(call: Call) -> Reply:
 
 async def forget(call: Call) -> Reply:
     count_lookup(call)
-    rights = call.services.rights
-    handle = _handle_of(call)
-    if handle:
-        await rights.erase_handle(call.shop, handle)
-    else:
-        await rights.erase_visitor(call.shop, await _visitor(call))
+    await erase_person(call, await _person(call))
     note_call(call)
     return Reply(TrackingAnswer())
 
 
-def _handle_of(call: Call) -> Handle | None:
-    """None if a visitor is named. Raises Invalid if nobody is named, or more than one: a partial erasure must not be answered ok."""
+async def _person(call: Call) -> Person:
+    """Raises Invalid if nobody is named, or more than one: a partial erasure must not be answered ok."""
     body, shop = call.body, call.shop.shop_id
     named = [name for name in ("email", "customer", "visitor") if getattr(body, name) not in {UNSET, None, ""}]
     if len(named) > 1:
@@ -548,11 +545,6 @@ def _handle_of(call: Call) -> Handle | None:
         return call.services.handles.of_email(shop, body.email)
     if named == ["customer"]:
         return call.services.handles.of_customer(shop, str(body.customer))
-    return None
-
-
-async def _visitor(call: Call) -> VisitorId:
-    """The visitor, by token or ID. Raises Invalid for anything else."""
     text = str(call.body.visitor)
     return await call.services.tokens.visitor_of(call.shop, text) if SHAPE.fullmatch(text) else own_visitor_id(text)
 

@@ -7,10 +7,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
 from identity_service.errors import Invalid, NotFound, RateLimited, StoreUnavailable
+from identity_service.model.audit import Act
 from identity_service.model.consent import Choice, Receipt, choice_said
 from identity_service.model.policy import Asked, Decision, Reason
 from identity_service.model.receipt_key import proof_fault
-from identity_service.model.visitor import Mode, own_visitor_id
+from identity_service.model.visitor import Mode, VisitorId, own_visitor_id
 from identity_service.service.links import is_opted_out
 from identity_service.service.visit import Known, TokenFault, Visit
 from identity_service.signals.reader import SOURCES
@@ -237,23 +238,26 @@ async def receipts(call: Call) -> Reply:
     body, services = call.body, call.services
     if not isinstance(body.receipt_id, UnsetType):
         found = await services.receipts.by_id(call.shop, body.receipt_id)
+        await services.audit.record(call.shop, call.actor, Act.RECEIPTS, None, int(found is not None))
         return _receipts(call, [found] if found else [])
     if not isinstance(body.visitor, UnsetType):
-        held = await services.receipts.of_visitor(call.shop, own_visitor_id(body.visitor))
+        visitor = own_visitor_id(body.visitor)
+        held = await services.receipts.of_visitor(call.shop, visitor)
     else:
-        held = await _receipts_of_token(call)
+        visitor, held = await _receipts_of_token(call)
+    await services.audit.record(call.shop, call.actor, Act.RECEIPTS, visitor, len(held))
     if isinstance(body.at, UnsetType):
         return _receipts(call, *page_of(held, keys_of_times([receipt.time for receipt in held]), body.cursor, body.limit))
     return _receipts(call, services.receipts.in_force(held, int(body.at.timestamp())))
 
 
-async def _receipts_of_token(call: Call) -> list[Receipt]:
+async def _receipts_of_token(call: Call) -> tuple[VisitorId, list[Receipt]]:
     """A person who brings a token finds its receipts also after the withdrawal. Raises Invalid for none, or another shop's."""
     body, cookies = call.body, read_cookies(call.headers.get("cookie", ""), call.shop.cookie.name)
     for text in (*([body.token] if isinstance(body.token, str) else []), *cookies):
         visitor = await call.services.tokens.visitor_of(call.shop, text)
         living = await call.services.receipts.of_visitor(call.shop, visitor)
-        return living or await call.services.receipts.of_withdrawn(call.shop, visitor)
+        return visitor, living or await call.services.receipts.of_withdrawn(call.shop, visitor)
     raise Invalid("visitor: send a visitor ID, or receipt_id for one receipt, or the visitor's token")
 
 

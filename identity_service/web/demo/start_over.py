@@ -26,7 +26,7 @@ async def start_over(call: Call) -> Reply:
     known, _ = await call.services.visitors.preview(replace(visit, tokens=()))
     derived = None if known.cookieless.random else known.cookieless.visitor
     for visitor in dict.fromkeys([*named, *([derived] if derived else [])]):
-        await call.services.rights.erase_visitor(call.shop, visitor)
+        await call.services.rights.erase_visitor(call.shop, visitor, None)
     if derived:
         await call.services.store.removals.unmark(call.shop.shop_id, derived)
     cookie, sent = call.shop.cookie, call.headers.get("cookie", "")

@@ -1,0 +1,96 @@
+"""Who looked at a person, or acted for one.
+
+What people do is entered before they get the answer, and so are exports, erasures and receipts of services. Look-ups of services are
+counted, and each person keeps its newest accesses; both are written once a second, and are lost with a worker that is killed.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from identity_service.errors import RateLimited, StoreUnavailable
+from identity_service.model.audit import Act, Actor, AuditEntry
+from identity_service.model.consent import Millis
+from identity_service.model.handle import Handle, Handles
+from identity_service.model.shop import Shop, ShopId
+from identity_service.model.visitor import VisitorId
+from identity_service.store import Clock, Store
+from identity_service.store.counters import HOUR
+
+MOST_WAITING = 20_000
+"""Accesses of services that wait to be written, and those of the hour that are remembered. Beyond them, further ones are only counted."""
+FULL = "This shop's audit is full for today, so nothing more can be read that has to be entered there. Erasures still work."
+Person = Handle | VisitorId
+_Access = tuple[str, str | bytes, str]
+"""Kind and value of `Handles.audit_subject`, and the key's name."""
+
+
+class Audit:
+    """`clock`: seconds since 1970."""
+
+    def __init__(self, store: Store, handles: Handles, clock: Clock) -> None:
+        self._store = store
+        self._handles = handles
+        self._clock = clock
+        self._hour = 0
+        self._seen: dict[ShopId, set[_Access]] = {}
+        self._waiting: dict[ShopId, dict[_Access, AuditEntry]] = {}
+        self._lookups: dict[ShopId, Counter[tuple[int, str]]] = {}
+
+    def subject(self, shop: Shop, person: Person) -> str:
+        return self._handles.audit_subject(shop.shop_id, *_parts(person))
+
+    def entry(self, shop: Shop, actor: Actor, act: Act, person: Person | None, found: int = 0) -> AuditEntry:
+        subject = None if person is None else self.subject(shop, person)
+        return AuditEntry(Millis(int(self._clock() * 1000)), act, actor.name, actor.person, subject, found)
+
+    async def record(self, shop: Shop, actor: Actor, act: Act, person: Person | None, found: int = 0) -> None:
+        """Raises StoreUnavailable if the entry cannot be kept, and RateLimited if the day is full."""
+        if not await self._store.audit.record(shop.shop_id, self.entry(shop, actor, act, person, found)):
+            raise RateLimited(FULL, retry_after=int(86_400 - self._clock() % 86_400))
+
+    async def look(self, shop: Shop, actor: Actor, act: Act, found: Iterable[tuple[Person, int]]) -> None:
+        """`found`: whom somebody looked at, each with how many visitors or entries there were. Raises as `record` for a person."""
+        if actor.person:
+            for person, number in found:
+                await self.record(shop, actor, act, person, number)
+            return
+        self._count(shop.shop_id, actor.name, act, list(found))
+
+    def _count(self, shop: ShopId, name: str, act: Act, found: list[tuple[Person, int]]) -> None:
+        """A key's accesses to one person count as one for an hour, so that a busy service does not push others out. Nobody who is unknown
+        gets an entry."""
+        now = Millis(int(self._clock() * 1000))
+        hour = now // 1000 - now // 1000 % HOUR
+        if hour != self._hour:
+            self._hour, self._seen = hour, {}
+        self._lookups.setdefault(shop, Counter())[hour, name] += len(found)
+        seen, waiting = self._seen.setdefault(shop, set()), self._waiting.setdefault(shop, {})
+        for person, number in found:
+            access = (*_parts(person), name)
+            if number and access not in seen and len(seen) < MOST_WAITING and len(waiting) < MOST_WAITING:
+                seen.add(access)
+                waiting[access] = AuditEntry(now, act, name, False, None, number)
+
+    async def write(self) -> None:
+        """Writes what waits, all shops. Raises StoreUnavailable after all of them were tried; then theirs waits for the next time."""
+        failure: StoreUnavailable | None = None
+        for shop in list(self._lookups):
+            lookups, waiting = self._lookups.pop(shop), self._waiting.pop(shop, {})
+            try:
+                await self._store.audit.write(shop, [self._named(shop, *one) for one in waiting.items()], lookups)
+            except StoreUnavailable as error:
+                failure = error
+                self._lookups.setdefault(shop, Counter()).update(lookups)
+                self._waiting[shop] = waiting | self._waiting.get(shop, {})
+        if failure:
+            raise failure
+
+    def _named(self, shop: ShopId, access: _Access, entry: AuditEntry) -> AuditEntry:
+        """The digest is made here, and not while the caller waits."""
+        return replace(entry, subject=self._handles.audit_subject(shop, *access[:2]))
+
+
+def _parts(person: Person) -> tuple[str, str | bytes]:
+    return (person.kind, person.inner) if isinstance(person, Handle) else ("v", person)
