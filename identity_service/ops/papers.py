@@ -77,7 +77,9 @@ def _code(text: str) -> str:
 
 def _with_list(text: str) -> str:
     """Numbers the marks, and lists them with their headings at the end."""
-    lines, listed, heading = [], [], ""
+    lines: list[str] = []
+    listed: list[str] = []
+    heading = ""
     for line in text.splitlines():
         heading = found[1] if (found := HEADING.match(line)) else heading
         parts = BLANK.split(line)

@@ -129,14 +129,11 @@ def days(number: int) -> str:
 def _kept(shop: Shop, kept: RetentionSettings, *, lists_removals: bool, limited: bool) -> Iterator[KeptKind]:
     own, consent, grace = shop.settings, days(kept.consent_days), f"{GRACE // 60} minutes"
     window = f"its window of {days(own.window_days)}"
-    yield KeptKind(
-        f"On the device: the cookie `{own.cookie_name}`, with the signed ID", f"{consent} from the grant", "retention.consent_days"
-    )
+    yield KeptKind(f"Cookie `{own.cookie_name}` on the device, with the signed ID", f"{consent} from the grant", "retention.consent_days")
     lasts = f"{days(REFUSAL_LIFE // DAY)}; it refuses for {days(kept.refusal_days)}, and then only outweighs older grants"
-    yield KeptKind(
-        f"On the device: the cookie `{refusal_name(shop.cookie)}`, with the minute of a refusal", lasts, "retention.refusal_days"
-    )
-    lapsed = f"{consent} from the grant, and {days(LAPSED // DAY)} more in which the grant no longer counts"
+    refusal = f"Cookie `{refusal_name(shop.cookie)}` on the device, with the minute of a refusal"
+    yield KeptKind(refusal, lasts, "retention.refusal_days")
+    lapsed = f"{consent} from the grant, and {days(LAPSED // DAY)} more without its effect; an ended link leaves within two days"
     yield KeptKind("Record of a visitor who granted, and its links to emails and customer IDs", lapsed, "retention.consent_days")
     yield KeptKind("Events of a visitor who granted", f"{consent} from the grant", "retention.consent_days")
     held = "Events and links" if Mode.COOKIELESS in shop.policy.linkable else "Events"
@@ -145,7 +142,9 @@ def _kept(shop: Shop, kept: RetentionSettings, *, lists_removals: bool, limited:
     gone = f"{days(kept.gone_days)}; of a derived ID until its window ends, but an hour at least"
     yield KeptKind("Mark of a withdrawn or erased visitor", gone, "retention.gone_days")
     yield KeptKind("Receipt of a choice", f"{days(kept.receipt_days)}, and a day more at most", "retention.receipt_days")
-    yield KeptKind("Order", days(kept.sale_days), "retention.sale_days")
+    yield KeptKind(
+        "Order, and its places in the lists of visitor and email", f"{days(kept.sale_days)} from the order", "retention.sale_days"
+    )
     if lists_removals:
         yield KeptKind("Digest of a removed visitor, for systems that hold copies", days(REMOVALS_DAYS), "removals_key")
     yield KeptKind("Log of tracking calls, without IDs", days(CALLS_LIFE // DAY))
@@ -190,7 +189,7 @@ def _stricter(shop: Shop) -> list[str]:
 def _of_policy(shop: Shop, region_header: str, stricter: list[str]) -> Iterator[OpenPoint]:
     own = shop.settings
     if shop.policy.name == STANDARD.name:
-        leaves = f"a visitor without a choice gets a cookieless ID also in the regions {', '.join(stricter)}, where `strict` gives none"
+        leaves = f"visitors of {', '.join(stricter)} get a cookieless ID before a choice; the shipped `strict` gives them none"
         yield OpenPoint("policy", leaves, "`strict`")
     if shop.policy.persistent_is_consent:
         yield OpenPoint("policy", "a call of the shop's server can state a grant that the person did not give", "`strict`")
