@@ -19,7 +19,7 @@ from identity_service.model.visitor import LAPSED, Mode
 from identity_service.settings.schema import LimitSettings, RegionSettings, RetentionSettings, ServerSettings, Settings, ShopSettings
 from identity_service.settings.store_url import EMBEDDED, parse_address, store_name
 from identity_service.store import DAY
-from identity_service.store.counters import CALLS_LIFE, COUNTERS_LIFE
+from identity_service.store.counters import CALLS_LIFE, COUNTERS_LIFE, MOST_CALLS
 from identity_service.version import VERSION
 from identity_service.web.cookies import REFUSAL_LIFE, refusal_name
 
@@ -147,8 +147,8 @@ def _kept(shop: Shop, kept: RetentionSettings, *, lists_removals: bool, limited:
     )
     if lists_removals:
         yield KeptKind("Digest of a removed visitor, for systems that hold copies", days(REMOVALS_DAYS), "removals_key")
-    yield KeptKind("Log of tracking calls, without IDs", days(CALLS_LIFE // DAY))
-    yield KeptKind("Hourly figures, labels and products of the shop, without IDs", days(COUNTERS_LIFE // DAY))
+    yield KeptKind("Log of tracking calls, without IDs", f"the newest {MOST_CALLS:,}, until {days(CALLS_LIFE // DAY)} after the last")
+    yield KeptKind("Hourly figures, labels and products of the shop, without IDs", f"{days(COUNTERS_LIFE // DAY)} after the last")
     if limited:
         yield KeptKind("Counts of calls by caller, in memory, under a keyed hash", "until the service restarts", "limits.enabled")
 
@@ -156,7 +156,7 @@ def _kept(shop: Shop, kept: RetentionSettings, *, lists_removals: bool, limited:
 def _region_rows(shop: Shop) -> list[RegionRow]:
     """One for `standard`. For `strict`, each row of the table, and each code for which the shop chose by itself."""
     if shop.policy.name == STANDARD.name:
-        return [_row("everywhere", shop.policy.elsewhere)]
+        return [_row("everywhere", shop.policy.elsewhere, revised="by no law")]
     table, changes = region_table(), shop.settings.regions
     of_rows = {name: change for name, change in changes.items() if name in table}
     codes = {code.upper(): change for code, change in changes.items() if code not in table}

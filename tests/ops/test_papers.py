@@ -102,7 +102,7 @@ FLIPS = [
     ("shop.removals_key", "x" * 43, "/v1/removals|removals key|30 days", f"{KEPT}, {TOLD}", "dpia 4.2.a"),
     ("shop.origins", ["https://other.example"], "https://other.example", "dpia 1.2, dpia 2.3.e, record (c), record (g)", ""),
     ("shop.window_days", 7, "7 days", f"{KEPT}, {COOKIE}, dpia 2.3.d, dpia 3.1, dpia 4.2.a", ""),
-    ("shop.continuity", "fresh", "nothing from before|next visit.$", "dpia 1.1.d, notice Recognising", "dpia 4.2.a"),
+    ("shop.continuity", "fresh", "does not count for|next visit.$", "dpia 1.1.d, notice Recognising", "dpia 4.2.a"),
     ("shop.accept_unsigned", False, "without a signature are refused|needs a signature", "dpia 1.2, dpia 4.1.a", "dpia 4.2.a"),
     ("shop.product_id_type", "integer", "than integer", "dpia 2.2.b", ""),
     ("shop.attribution_days", 14, "14 days", "dpia 1.1.b, dpia 1.2, notice Recognising, record (b)", ""),
@@ -220,8 +220,8 @@ def test_a_shops_own_regions_are_rows_with_their_reasons(plain: Settings) -> Non
     }
     lines = sections(papers(changed(plain, STRICT, ("shop.regions", own))))["dpia 1.1.d"]
     assert "| **FR** (your choice: exempt \\| &lt;b> assessed) | a cookieless ID | no ID | no ID | 2026-11-02 |" in lines
-    assert "| **XK** (your choice) | no ID | no ID | a cookieless ID | – |" in lines
-    assert "| **britain**: GB, UK (your choice: by caution) | no ID | no ID | no ID | – |" in lines
+    assert "| **XK** (your choice) | no ID | no ID | a cookieless ID | not dated |" in lines
+    assert "| **britain**: GB, UK (your choice: by caution) | no ID | no ID | no ID | not dated |" in lines
     [europe] = [line for line in lines if line.startswith("| **europe**")]
     assert " FR," not in europe
     everywhere = {name: RegionSettings(no_signal="null") for name in ("britain", "us-signal-states", "us", "canada", "elsewhere")}
