@@ -156,7 +156,7 @@ def _kept(shop: Shop, kept: RetentionSettings, *, lists_removals: bool, limited:
 def _region_rows(shop: Shop) -> list[RegionRow]:
     """One for `standard`. For `strict`, each row of the table, and each code for which the shop chose by itself."""
     if shop.policy.name == STANDARD.name:
-        return [_row("everywhere", shop.policy.elsewhere, revised="by no law")]
+        return [_row("everywhere", shop.policy.elsewhere, revised="against no law")]
     table, changes = region_table(), shop.settings.regions
     of_rows = {name: change for name, change in changes.items() if name in table}
     codes = {code.upper(): change for code, change in changes.items() if code not in table}
