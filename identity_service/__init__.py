@@ -11,7 +11,7 @@ Packages and modules. Each imports only from those before it:
     service/    use cases: visit, identify, grants, receipts, track, sell, returns, unread, links, rights, counters, reports, health
     web/        HTTP calls: `routes` lists them; `calls/` has each handler with its body and answer; snippet, admin, demo, manual
     app         the start: from settings to services, to the application, to a worker
-    ops/        the operator's commands: check, doctor, inspect, preview, move, forget, backup, init, verify
+    ops/        the operator's commands: check, doctor, inspect, preview, papers, move, forget, backup, init, verify
     cli         the command line
 
 Every call takes the same path. `server.protocol` reads it; `web.edge` limits its headers and logs it; `web.routing` finds its row;

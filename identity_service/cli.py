@@ -28,6 +28,7 @@ from identity_service.ops.forget import forget_gone
 from identity_service.ops.init import CannotWrite, Choices, NewKeys, init, keys_text, named_key_text
 from identity_service.ops.inspect import inspect
 from identity_service.ops.move import move, undo_move
+from identity_service.ops.papers import drafted, write_papers
 from identity_service.ops.preview import preview
 from identity_service.ops.verify import verified_receipts
 from identity_service.server.logs import configure, log, open_standard_files
@@ -159,6 +160,22 @@ def run_preview(asked: argparse.Namespace) -> int:
     return preview(replace(settings, store=store), asked.policy, asked.shop)
 
 
+def run_papers(asked: argparse.Namespace) -> int:
+    """Writes the papers into the folder, or prints them."""
+    settings = _settings(asked)
+    if asked.shop is not None and asked.shop not in settings.shops:
+        raise SettingsError([f"--shop {asked.shop}: the settings have no such shop; they have {', '.join(settings.shops)}"])
+    shops = [asked.shop] if asked.shop else list(settings.shops)
+    try:
+        written = write_papers(settings, asked.folder, shops, asked.today()) if asked.folder else []
+    except OSError as error:
+        print(f"the papers cannot be written: {error}", file=sys.stderr)
+        return 1
+    texts = [] if asked.folder else [text for shop in shops for text in drafted(settings, shop, asked.today()).values()]
+    print(*written, *texts, sep="\n")
+    return 0
+
+
 def keys_new(asked: argparse.Namespace) -> int:
     """Prints new keys, and writes nothing. Raises SettingsError."""
     if not asked.name:
@@ -253,7 +270,13 @@ def _add_running(commands: Commands) -> None:
     previewing.set_defaults(run=run_preview)
     previewing.add_argument("--policy", choices=("standard", "strict"), required=True, help="the policy to switch to")
     previewing.add_argument("--shop", metavar="NAME", help="one shop (default: all of the settings)")
-    for command in (serving, showing, checking, examining, previewing):
+    drafting = commands.add_parser(
+        "papers", help="draft a DPIA, a record of processing, a table of retention and a notice from the settings"
+    )
+    drafting.set_defaults(run=run_papers)
+    drafting.add_argument("folder", metavar="DIR", type=Path, nargs="?", help="write them into DIR/SHOP (default: print them)")
+    drafting.add_argument("--shop", metavar="NAME", help="one shop (default: all of the settings)")
+    for command in (serving, showing, checking, examining, previewing, drafting):
         command.add_argument("--config", help=CONFIG_HELP)
         command.add_argument("--host")
         command.add_argument("--port", type=int)

@@ -146,7 +146,7 @@ def test_every_command_is_listed_with_its_options() -> None:
         assert f"`{name}" in part("operations", "Commands")
         assert [option for option in sorted(long_options(parser)) if option not in MANUAL["operations"]] == [], name
     named = set(re.findall(r"(?<!-)--[a-z-]+[a-z]", "".join(MANUAL.values())))
-    foreign = {"--help", "--long", "--no-deps"}
+    foreign = {"--help", "--long", "--no-build-isolation", "--no-deps"}
     assert named - foreign <= long_options(command_line())
 
 

@@ -25,6 +25,8 @@ SIGN_OUT = re.compile(r"(?:https://[a-z0-9.-]+(:[0-9]{1,5})?)?/[!-~]*")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 PRIVATE_KEY_DIGEST = re.compile(rf"sha256:{SHA256.pattern}")
 HEADER_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+CONTACT = re.compile(r"(mailto:[!-~]+@|https://|tel:)[!-~]+")
+LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 COOKIE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|http://\[::1\](:[0-9]{1,5})?")
 SHOP_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
@@ -99,6 +101,10 @@ def _server_faults(settings: Settings) -> list[Fault]:
         found.append(Fault(("server", "host"), text, (PRODUCTION,)))
     if server.gpc_support_since and not _is_day(server.gpc_support_since):
         found.append(Fault(("server", "gpc_support_since"), "must be a day like 2026-11-21, or empty"))
+    if server.security_contact and not CONTACT.fullmatch(server.security_contact):
+        found.append(Fault(("server", "security_contact"), "must begin with mailto:, https:// or tel:, without spaces, or be empty"))
+    if not all(map(LANGUAGE.fullmatch, server.security_languages)):
+        found.append(Fault(("server", "security_languages"), "must be language codes like en or pt-BR"))
     if not HEADER_NAME.fullmatch(server.client_address_header):
         found.append(Fault(("server", "client_address_header"), "must be the name of one header, like x-forwarded-for"))
     if server.region_header and not server.trusted_proxies:

@@ -37,6 +37,9 @@ class ServerSettings(Section, frozen=True):
     client_address_header: str
     region_header: str
     gpc_support_since: str
+    security_contact: str
+    security_days: Annotated[int, Meta(ge=1, le=364)]
+    security_languages: list[str]
     drain_seconds: Annotated[int, Meta(ge=1, le=600)]
     log_level: Literal["debug", "info", "warning", "error"]
 

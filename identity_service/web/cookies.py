@@ -29,13 +29,13 @@ def clear_visitor(rule: CookieRule) -> str:
 
 def set_refusal(rule: CookieRule, at: Millis) -> str:
     """`at`: when the person refused."""
-    return _cookie(_refusal_name(rule), f"{REFUSED}.{at // MINUTE}", REFUSAL_LIFE, rule.domain)
+    return _cookie(refusal_name(rule), f"{REFUSED}.{at // MINUTE}", REFUSAL_LIFE, rule.domain)
 
 
 def clear_refusals(rule: CookieRule, header: str) -> list[str]:
     """Clears today's refusal cookie, and older forms if the request's cookies, `header`, contain them."""
     held = [name for name, _ in _pairs(header) if name in {OF_HOST, WITHOUT_TIME}]
-    names = dict.fromkeys([_refusal_name(rule), *held])
+    names = dict.fromkeys([refusal_name(rule), *held])
     return [_cookie(name, "", 0, rule.domain if name == OF_DOMAIN else "") for name in names]
 
 
@@ -60,7 +60,7 @@ def _minute(value: str, now: Millis) -> int | None:
     return int(found[1]) if found and int(found[1]) * MINUTE <= now else None
 
 
-def _refusal_name(rule: CookieRule) -> str:
+def refusal_name(rule: CookieRule) -> str:
     return OF_DOMAIN if rule.domain else OF_HOST
 
 

@@ -80,6 +80,7 @@ from identity_service.web.pages import Asset, Page, alive, asset_of, document_pa
 from identity_service.web.payloads import ConsentAnswer, IdentityAnswer
 from identity_service.web.receipt_page import receipt_routes
 from identity_service.web.routing import ByPort, ByRawPath, NamedRoute, Surface
+from identity_service.web.security_text import security_text
 from identity_service.web.snippet import snippet_page
 
 issuing = partial(Row, scope=Scope.ISSUE)
@@ -159,6 +160,8 @@ def _public_routes(services: Services) -> list[NamedRoute]:
     pages["/.well-known/consent-receipt-keys.json"] = fixed(services.receipt_keys.published)
     if services.server.gpc_support_since:
         pages["/.well-known/gpc.json"] = fixed({"gpc": True, "lastUpdate": services.server.gpc_support_since})
+    if services.server.security_contact:
+        pages["/.well-known/security.txt"] = security_text(services.server, services.clock)
     routes += [NamedRoute(path, Page(answer), methods=["GET"]) for path, answer in pages.items()]
     routes += receipt_routes(services)
     return routes + (demo_shop(services) if services.server.demo else [])

@@ -1,17 +1,23 @@
-"""The bill of materials of a release: `python -m tests.security.bill [FILE]` writes what the lock file pins, as CycloneDX JSON."""
+"""The bill of materials of a release, `config/sbom.cdx.json`: `python -m tests.security.bill` writes it from the lock file, as CycloneDX
+JSON. The wheel contains it in `.dist-info/sboms/` (PEP 770). Equal locks give equal bytes: no time is in it, and its serial number is a
+digest.
+"""
 
 import re
-import sys
+import uuid
 from pathlib import Path
 
 from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, XsUri
-from cyclonedx.model.bom import Bom
+from cyclonedx.model.bom import Bom, BomMetaData
 from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
+from identity_service.version import VERSION
+
 ROOT = Path(__file__).parent.parent.parent
 LOCK = ROOT / "config" / "requirements.lock"
+BILL = ROOT / "config" / "sbom.cdx.json"
 PIN = re.compile(
     r"^([a-z0-9-]+)(?:\[[a-z0-9,-]+\])?==([^ ]+)(?: ; [^\\\n]*)? \\\n((?: +--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE
 )
@@ -23,8 +29,8 @@ def pins(lock: str) -> list[tuple[str, str, list[str]]]:
 
 
 def bill_of(lock: str) -> str:
-    bom = Bom()
-    bom.metadata.component = Component(name="identity-service", type=ComponentType.APPLICATION)
+    service = Component(name="identity-service", version=VERSION, type=ComponentType.APPLICATION, bom_ref=f"identity-service@{VERSION}")
+    bom = Bom(serial_number=uuid.uuid5(uuid.NAMESPACE_URL, f"{service.bom_ref.value}\n{lock}"), metadata=BomMetaData(component=service))
     for name, version, digests in pins(lock):
         files = ExternalReference(
             type=ExternalReferenceType.DISTRIBUTION,
@@ -35,11 +41,10 @@ def bill_of(lock: str) -> str:
         bom.components.add(
             Component(name=name, version=version, type=ComponentType.LIBRARY, purl=purl, bom_ref=str(purl), external_references=[files])
         )
-    bom.register_dependency(bom.metadata.component, bom.components)
-    return JsonV1Dot6(bom).output_as_string(indent=2)
+    bom.register_dependency(service, bom.components)
+    bom.metadata.timestamp = None  # type: ignore[assignment] # the library would write the moment
+    return f"{JsonV1Dot6(bom).output_as_string(indent=1)}\n"
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build" / "sbom.json")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(bill_of(LOCK.read_text()))
+    BILL.write_text(bill_of(LOCK.read_text()))

@@ -4,13 +4,18 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
+from importlib.resources import files
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
 
-from tests.security.bill import LOCK, ROOT, bill_of, pins
+from identity_service.version import VERSION
+from tests.security.bill import BILL, LOCK, ROOT, bill_of, pins
 
 LOCKS = (LOCK, ROOT / "config" / "requirements-dev.lock")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SECRETS = re.compile(
     r"""-----BEGIN[ ][A-Z ]*PRIVATE[ ]KEY-----
     | \b(?:AKIA|ASIA)[0-9A-Z]{16}\b
@@ -97,14 +102,37 @@ def test_the_tests_run_on_the_versions_that_are_shipped() -> None:
     assert shipped.items() <= tested.items()
 
 
+def test_the_bill_of_materials_is_that_of_the_lock() -> None:
+    """If not, run `python -m tests.security.bill`."""
+    assert BILL.read_text() == bill_of(LOCK.read_text())
+
+
 def test_the_bill_of_materials_lists_every_package_with_its_hashes() -> None:
-    bill = json.loads(bill_of(LOCK.read_text()))
+    bill = json.loads(BILL.read_text())
     listed = {
-        (one["name"], one["version"], frozenset(hashed["content"] for hashed in one["externalReferences"][0]["hashes"]))
+        (one["name"], one["version"], one["purl"], frozenset(hashed["content"] for hashed in one["externalReferences"][0]["hashes"]))
         for one in bill["components"]
     }
-    assert listed == {(name, version, frozenset(digests)) for name, version, digests in pins(LOCK.read_text())}
-    assert (bill["bomFormat"], bill["specVersion"], bill["metadata"]["component"]["name"]) == ("CycloneDX", "1.6", "identity-service")
+    pinned = pins(LOCK.read_text())
+    assert listed == {(name, version, f"pkg:pypi/{name}@{version}", frozenset(digests)) for name, version, digests in pinned}
+    assert {one["name"] for one in bill["components"]} >= {re.split("[<>=]", one)[0] for one in PROJECT["dependencies"]}
+    service = bill["metadata"]["component"]
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    assert (service["name"], service["version"]) == ("identity-service", VERSION)
+    [depends] = [one["dependsOn"] for one in bill["dependencies"] if one["ref"] == service["bom-ref"]]
+    assert set(depends) == {one["bom-ref"] for one in bill["components"]}
+
+
+def test_the_bill_of_materials_has_the_form_of_cyclonedx() -> None:
+    """By the official schema, which the library ships."""
+    schemas = files("cyclonedx.schema") / "_res"
+    names = [f"{name}.SNAPSHOT.schema.json" for name in ("bom-1.6", "spdx", "jsf-0.82")]
+    main, *others = (json.loads((schemas / name).read_text()) for name in names)
+    registry = jsonschema_rs.Registry([(f"http://cyclonedx.org/schema/{name}", one) for name, one in zip(names[1:], others, strict=True)])
+    validator = jsonschema_rs.validator_for(main, registry=registry, validate_formats=True)
+    bill = json.loads(BILL.read_text())
+    assert [error.message for error in validator.iter_errors(bill)] == []
+    assert not validator.is_valid(bill | {"components": [{"name": "without a type"}]})
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)

@@ -27,6 +27,7 @@ NAMES = (
     "admin",
     "operations",
     "security",
+    "papers",
     "store",
     "scale",
     "measurements",
