@@ -145,6 +145,9 @@ def _kept(shop: Shop, kept: RetentionSettings, *, lists_removals: bool, limited:
     yield KeptKind(
         "Order, and its places in the lists of visitor and email", f"{days(kept.sale_days)} from the order", "retention.sale_days"
     )
+    audit = "Entry of the audit: a digest of the person, and the name of the key or the member of staff who looked or acted"
+    yield KeptKind(audit, f"{days(kept.audit_days)}, also after an erasure", "retention.audit_days")
+    yield KeptKind("Session of a member of staff, with the name", "8 hours from the last sign-in at most")
     if lists_removals:
         yield KeptKind("Digest of a removed visitor, for systems that hold copies", days(REMOVALS_DAYS), "removals_key")
     yield KeptKind("Log of tracking calls, without IDs", f"the newest {MOST_CALLS:,}, until {days(CALLS_LIFE // DAY)} after the last")

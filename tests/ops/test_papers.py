@@ -97,6 +97,8 @@ FLIPS = [
     ("retention.gone_days", 500, "500 days", f"{KEPT}, dpia 1.2", ""),
     ("retention.receipt_days", 600, "600 days", f"{KEPT}, dpia 2.3.a, notice Times", ""),
     ("retention.sale_days", 700, "700 days", f"{KEPT}, notice Times", ""),
+    ("retention.audit_days", 300, "300 days", KEPT, ""),
+    ("shop.roles", {"desk": "support"}, "group `desk` as support", "dpia 2.2.a, record (d)", ""),
     ("shop.private_keys", [], "No private keys|: 0 of 0|none may", f"{KEYS}, dpia 4.1.a", "dpia 2.2.a, dpia 4.2.a, record (d)"),
     ("shop.keys", {"crm": NAMED}, "`crm`.*lookup.*2027-06-30|1 of 2", f"{KEYS}, dpia 2.2.a, record (d)", ""),
     ("shop.removals_key", "x" * 43, "/v1/removals|removals key|30 days", f"{KEPT}, {TOLD}", "dpia 4.2.a"),
@@ -267,6 +269,7 @@ LIVES = {
     "V:[^:]+:gone": "Mark of a withdrawn or erased visitor",
     "R:.*": "Receipt of a choice",
     "S:.*|V:[^:]+:sales|orders": "Order, and its places in the lists of visitor and email",
+    "audit:.*|A:.*": "Entry of the audit: a digest of the person, and the name of the key or the member of staff who looked or acted",
     "removals": "Digest of a removed visitor, for systems that hold copies",
     "calls": "Log of tracking calls, without IDs",
     "hour:.*|products|latest": "Hourly figures, labels and products of the shop, without IDs",
@@ -297,13 +300,21 @@ async def live(shopper: Shopper) -> list[str]:
         await shopper.post("/v2/log/click", {"visitor": token, "product": 1})
         await shopper.post("/v2/log/email", {"visitor": token, "email": f"visitor-{number}@example.com"})
     await shopper.post("/v2/log/sale", {"visitor": token, "sale": 7, "products": [{"id": 1}]})
+    await shopper.post("/v1/exports", {"email": "visitor-1@example.com"})
     await shopper.application.services.counters.write()
     return cookies
 
 
 @pytest.mark.anyio
 async def test_the_times_in_the_papers_are_those_of_the_store(environment: dict[str, str], database: redis.Redis, clock: Clock) -> None:
-    wanted = {"CONSENT_DAYS": "123", "REFUSAL_DAYS": "45", "GONE_DAYS": "456", "RECEIPT_DAYS": "234", "SALE_DAYS": "567"}
+    wanted = {
+        "CONSENT_DAYS": "123",
+        "REFUSAL_DAYS": "45",
+        "GONE_DAYS": "456",
+        "RECEIPT_DAYS": "234",
+        "SALE_DAYS": "567",
+        "AUDIT_DAYS": "78",
+    }
     chosen = {f"IDENTITY_RETENTION__{name}": value for name, value in wanted.items()}
     chosen |= {"IDENTITY_SHOPS__DEMO__WINDOW_DAYS": "3", "IDENTITY_SHOPS__DEMO__REMOVALS_KEY": "x" * 43}
     settings = load("development", environment | chosen)
