@@ -89,7 +89,7 @@ async def test_a_pass_through_a_store_takes_an_hour_at_most(store: Store, databa
     for start in range(0, keys, 10_000):
         database.mset({of_shop(SHOP, f"S:{number}"): "1" for number in range(start, min(start + 10_000, keys))})
     passed = 0
-    while not passed or database.hvals(SWEEP) != ["0"]:
+    while not passed or "0" not in database.hvals(SWEEP):
         await swept(store)
         passed += 1
     assert rounds - 1 <= passed <= sweep.ROUNDS_OF_A_PASS
