@@ -22,7 +22,7 @@ from identity_service.errors import SettingsError, StoreUnavailable
 from identity_service.model.shop import Scope, ShopId
 from identity_service.ops.backup import back_up
 from identity_service.ops.check import key_faults, receipt_key_notes, sound_settings
-from identity_service.ops.doctor import diagnose, placement, summary, unchecked_laws
+from identity_service.ops.doctor import Finding, diagnose, placement, summary, unchecked_laws
 from identity_service.ops.forget import forget_gone
 from identity_service.ops.init import CannotWrite, Choices, NewKeys, init, keys_text, named_key_text
 from identity_service.ops.inspect import inspect
@@ -142,7 +142,7 @@ def doctor(asked: argparse.Namespace) -> int:
         raise SettingsError(
             [f"store.url: the store does not answer at {store_name(url)} ({error}); start it, or correct the address"]
         ) from None
-    findings = [*diagnose(found, url, replicas, timeout), *unchecked_laws(settings.shops, asked.today())]
+    findings = [*diagnose(found, url, replicas, timeout), *_marks(url, settings), *unchecked_laws(settings.shops, asked.today())]
     for finding in findings:
         print(f"{'wrong  ' if finding.wrong else 'warning'} {' '.join(filter(None, (finding.place, finding.text)))}")
     for note in receipt_key_notes(settings, datetime.now(UTC).date()):
@@ -151,6 +151,21 @@ def doctor(asked: argparse.Namespace) -> int:
         print(line)
     print(summary(found))
     return int(any(finding.wrong for finding in findings))
+
+
+def _marks(url: str, settings: Settings) -> list[Finding]:
+    """Why a service with these settings must not run on the store, such as another pepper."""
+
+    async def faults() -> list[str]:
+        client = StoreClient(url, settings.store.timeout_seconds)
+        try:
+            return await examine_marks(client, schema_of(settings.secrets.peppers), SeenMark())
+        except StoreUnavailable:  # reported already
+            return []
+        finally:
+            await client.close()
+
+    return [Finding("", fault) for fault in asyncio.run(faults())]
 
 
 def run_preview(asked: argparse.Namespace) -> int:
