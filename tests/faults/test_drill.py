@@ -326,19 +326,3 @@ async def test_a_shard_that_is_down_is_named_by_its_server() -> None:
         assert (ready.status_code, "demo" in ready.json()["away"]) == (200, True)
         places = {line["server"]: line["reason"] for line in lines if line["event"] == "the store fails"}
         assert places[topology.data[number].place] in {"refused", "closed"}
-
-
-@pytest.mark.thorough
-async def test_a_server_that_dies_ends_its_episode_when_it_answers_again(store: RunningStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    with capture_logs() as lines, store.database() as database:
-        async with service(store.url) as shopper:
-            database.config_set("maxmemory", "1")
-            for _ in range(50):
-                assert (await shopper.post("/v1/links", LINK)).status_code == 503
-            database.config_set("maxmemory", "0")
-            while not any(line["event"] == "the store answers again" for line in lines):
-                assert (await shopper.post("/v1/links", LINK)).status_code == 200
-                await asyncio.sleep(0.5)
-            ready = await shopper.client.get("/readyz")
-    found = Seen(lines, ready)
-    assert found.line("the store fails")["reason"] == found.line("the store answers again")["reason"] == "oom"
