@@ -357,25 +357,23 @@ def _examine(url: str, settings: Settings, mark: SeenMark | None = None, *, may_
     running service. `may_come`: a store that does not answer or refuses writes is only logged, because it may do so later."""
 
     async def store_faults() -> list[str]:
-        client = StoreClient(url, settings.store.timeout_seconds)
-        refusal: Cause | None = None
+        client, name = StoreClient(url, settings.store.timeout_seconds), store_name(url)
         try:
             if faults := await examine_servers(client):
                 return faults
             refusal = await why_not_written(client)
             if refusal and not may_come:
-                return [f"store.url: the store at {store_name(url)} refuses writes ({refusal}). {refusal.sentence}"]
-            return await examine_marks(client, schema_of(settings.secrets.peppers), mark or SeenMark())
+                return [f"store.url: the store at {name} refuses writes ({refusal}). {refusal.sentence}"]
+            if refusal:
+                log.warning(UNWRITABLE, store=name, reason=refusal, meaning=refusal.sentence)
+            return await examine_marks(client, schema_of(settings.secrets.peppers), mark if mark and not refusal else SeenMark())
         except StoreUnavailable as error:
-            cause = refusal or Cause(error.reason)
+            cause = Cause(error.reason)
             if not may_come:
-                return [f"store.url: the store does not answer at {store_name(url)} ({cause}). {cause.sentence}"]
-            if not refusal:
-                log.warning(AWAY, store=store_name(url), reason=cause, meaning=cause.sentence)
+                return [f"store.url: the store does not answer at {name} ({cause}). {cause.sentence}"]
+            log.warning(AWAY, store=name, reason=cause, meaning=cause.sentence)
             return []
         finally:
-            if refusal and may_come:
-                log.warning(UNWRITABLE, store=store_name(url), reason=refusal, meaning=refusal.sentence)
             await client.close()
 
     if found := asyncio.run(store_faults()):

@@ -2,7 +2,11 @@
 
 from identity_service.server.logs import log
 from identity_service.server.metrics import STORE_ERRORS, STORE_FAILOVERS, count
+from identity_service.store.redis.cause import Cause
 from identity_service.store.redis.episodes import Failover, Failure, Recovery
+
+for _cause in Cause:  # a rate shows the first failure only of a counter that was zero before
+    STORE_ERRORS.labels(_cause)
 
 
 def report_store(event: Failure | Recovery | Failover) -> None:

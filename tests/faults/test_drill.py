@@ -48,6 +48,7 @@ class Fault:
     reason: str
     sentence: str
     seconds: str = PATIENT
+    replicas: str = "0"
 
 
 @dataclass
@@ -72,17 +73,18 @@ def reasons() -> dict[str, float]:
 
 
 @asynccontextmanager
-async def service(url: str, seconds: str = PATIENT) -> AsyncIterator[Shopper]:
-    environment = {"IDENTITY_STORE__URL": url, "IDENTITY_STORE__TIMEOUT_SECONDS": seconds, "IDENTITY_LIMITS__ENABLED": "false"}
+async def service(url: str, seconds: str = PATIENT, replicas: str = "0") -> AsyncIterator[Shopper]:
+    store = {"URL": url, "TIMEOUT_SECONDS": seconds, "REPLICAS": replicas}
+    environment = {f"IDENTITY_STORE__{name}": value for name, value in store.items()} | {"IDENTITY_LIMITS__ENABLED": "false"}
     async with shopping(load("development", environment), Clock()) as shopper:
         yield shopper
 
 
-async def seen(url: str, seconds: str) -> Seen:
+async def seen(url: str, seconds: str, replicas: str = "0") -> Seen:
     """By an engineer, of a shop that calls three times."""
     before = reasons()
     with capture_logs() as lines:
-        async with service(url, seconds) as shopper:
+        async with service(url, seconds, replicas) as shopper:
             for _ in range(3):
                 assert (await shopper.post("/v1/links", LINK)).status_code == 503
             ready = await shopper.client.get("/readyz")
@@ -176,6 +178,7 @@ FAULTS = {
     "resets": Fault(lambda store: behind(store, Conditions(refusing=True)), "closed", "The store closed the connection"),
     "full memory": Fault(lambda store: configured(store, "maxmemory", "1"), "oom", "The memory of the store is full"),
     "no replicas": Fault(lambda store: configured(store, "min-replicas-to-write", "1"), "noreplicas", "Too few replicas"),
+    "no replica confirms": Fault(lambda store: at(store.url), "noreplicas", "start the replicas that are missing", "1", replicas="1"),
     "read-only": Fault(read_only, "readonly", "is a replica and takes no writes"),
 }
 
@@ -183,7 +186,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 async def test_the_cause_is_named_by_log_metrics_and_readiness(store: RunningStore, fault: Fault) -> None:
     with fault.planted(store) as url:
-        found = await seen(url, fault.seconds)
+        found = await seen(url, fault.seconds, fault.replicas)
     assert fault.sentence in found.line("the store fails", reason=fault.reason)["meaning"]
     assert found.counted[fault.reason] >= 1
     assert sum(found.counted.values()) == found.counted[fault.reason]
@@ -319,10 +322,17 @@ async def test_a_shard_that_is_down_is_named_by_its_server() -> None:
         number = next(number for number in range(3) if slot_of("demo") in topology.slots(number))
         async with service(topology.url, "0.5") as shopper:
             assert (await shopper.post("/v1/links", LINK)).status_code == 200
-            for server in (topology.data[number], topology.data[number + 3]):
-                server.kill()
-            assert (await shopper.post("/v1/links", LINK)).status_code == 503
+            primary, replica = topology.data[number], topology.data[number + 3]
+            primary.kill()
+            while not any(line["event"] == "another server is the primary now" for line in lines):
+                await shopper.post("/v1/links", LINK)
+                await asyncio.sleep(0.1)
+            replica.kill()
+            while (await shopper.post("/v1/links", LINK)).status_code != 503:
+                pass
             ready = await shopper.client.get("/readyz")
         assert (ready.status_code, "demo" in ready.json()["away"]) == (200, True)
+        found = Seen(lines, ready).line("another server is the primary now")
+        assert (found["before"], found["after"]) == (primary.place, replica.place)
         places = {line["server"]: line["reason"] for line in lines if line["event"] == "the store fails"}
-        assert places[topology.data[number].place] in {"refused", "closed"}
+        assert {places[primary.place], places[replica.place]} <= {"refused", "closed"}

@@ -52,8 +52,10 @@ class StoreClient:
         began = time.monotonic()
         try:
             replies = await self._topology.submit(unit)
-        except StoreUnavailable:
+        except StoreUnavailable as error:
             slow, server = time.monotonic() - began > self._timeout / 2, self.server_of(unit[0].key)
+            if server and error.reason == Cause.NOREPLICAS:  # the pipeline itself was answered
+                server.episodes.failed(Cause.NOREPLICAS)
             if slow or server is None or server.breaker.open or not only_reads(unit):
                 raise
             replies = await self._topology.submit(unit)

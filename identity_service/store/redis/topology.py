@@ -153,9 +153,10 @@ class Sentinels:
     async def _look(self) -> None:
         states, failures = await self._ask("MASTER")
         if not states:
+            failure = next(iter(failures), StoreUnavailable())
             if self._primary is None:
-                self._episodes.failed(Cause(failures[0].reason))
-            raise failures[0]
+                self._episodes.failed(Cause(failure.reason))
+            raise failure
         self._episodes.answered()
         newest = max(states, key=lambda state: int(state["config-epoch"]))
         url = self._address.server(newest["ip"], int(newest["port"]))
