@@ -3,13 +3,13 @@
 from identity_service.server.logs import log
 from identity_service.server.metrics import STORE_ERRORS, STORE_FAILOVERS, count
 from identity_service.store.redis.cause import Cause
-from identity_service.store.redis.episodes import Failover, Failure, Recovery
+from identity_service.store.redis.episodes import Failover, Failure, Recovery, StoreEvent
 
 for _cause in Cause:  # a rate shows the first failure only of a counter that was zero before
     STORE_ERRORS.labels(_cause)
 
 
-def report_store(event: Failure | Recovery | Failover) -> None:
+def report_store(event: StoreEvent) -> None:
     """A sentinel is logged and not counted, because the store may be used without it."""
     match event:
         case Failure(place, cause, first, sentinel):

@@ -5,12 +5,12 @@ import redis
 
 from identity_service.store.redis.cause import Cause, cause_of_exception, cause_of_reply
 from identity_service.store.redis.command import ReplyError
-from identity_service.store.redis.episodes import QUIET_SECONDS, Episodes, Failover, Failure, Recovery
+from identity_service.store.redis.episodes import QUIET_SECONDS, Episodes, Failure, Recovery, StoreEvent
 from tests.conftest import Clock
 
 
 def test_an_episode_begins_with_its_first_failure_and_ends_when_the_server_answered_long_enough() -> None:
-    clock, told = Clock(), list[Failure | Recovery | Failover]()
+    clock, told = Clock(), list[StoreEvent]()
     episodes = Episodes("a:1", clock, told.append)
     episodes.answered()
     for cause in (Cause.OOM, Cause.OOM, Cause.TIMEOUT):

@@ -5,6 +5,7 @@ A server that fails does so for every call. So its failures of one cause are one
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from identity_service.store.redis.cause import Cause
 
@@ -39,10 +40,11 @@ class Failover:
     after: str
 
 
-Report = Callable[[Failure | Recovery | Failover], None]
+StoreEvent: TypeAlias = Failure | Recovery | Failover
+Report = Callable[[StoreEvent], None]
 
 
-def report_nothing(_: Failure | Recovery | Failover) -> None:
+def report_nothing(_: StoreEvent) -> None:
     """For the operator's commands, which end with the error."""
 
 
