@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from statistics import median
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from redis.crc import key_slot
 
@@ -140,8 +140,9 @@ def _is_unguarded(url: str, timeout: float) -> bool:
     parts = urlsplit(url)
     if parts.scheme == "unix":
         return False
+    without_login = urlunsplit((parts.scheme, place_of(url), parts.path, parts.query, ""))
     try:
-        with closing(Wire(parts._replace(netloc=place_of(url)).geturl(), timeout)) as wire:
+        with closing(Wire(without_login, timeout)) as wire:
             return bool(wire.ask("PING") == "PONG")
     except (StoreUnavailable, ServerError):
         return False
