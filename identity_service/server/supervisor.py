@@ -37,6 +37,8 @@ START_SECONDS = 60
 """Time for a new worker to become ready. If it does not, the old one stays."""
 END_SECONDS = 10
 """Time for a stopping worker to end, after the time for open calls. Then it is killed."""
+DYING_SECONDS = 2
+"""Time for a worker that has closed its pipe to end."""
 
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 the wildcard is compared, not bound
 """Addresses at which this machine reaches a service that listens on all."""
@@ -62,7 +64,8 @@ class Worker(multiprocess.Process):
         super().terminate()
 
     def kill(self) -> None:
-        """The supervisor calls it for a worker that died, or does not answer."""
+        """The supervisor calls it for a worker that died, or does not answer. One that is dying may have closed its pipe already."""
+        self.process.join(DYING_SECONDS)
         self.frozen = self.process.exitcode is None
         super().kill()
 
