@@ -17,7 +17,7 @@ from types import FrameType
 
 from starlette.types import Receive, Send
 
-from identity_service.errors import ServiceError, StoreRefused
+from identity_service.errors import ServiceError, StoreRefused, StoreUnavailable
 from identity_service.model.handle import Handles
 from identity_service.model.link import LinkCaps
 from identity_service.model.receipt_key import ReceiptKeys, read_keys
@@ -26,7 +26,14 @@ from identity_service.model.token import Signing
 from identity_service.server.addresses import REPEATED, proxies_of, staff_proxy_of
 from identity_service.server.limits import MEMORY_VARIABLE, RateLimit, SharedMemory, Unlimited, open_memory, private_memory
 from identity_service.server.logs import configure, log, where
-from identity_service.server.metrics import flush_counts, observe_store, set_store_gauges
+from identity_service.server.metrics import (
+    ERASURES_WAITING,
+    SWEEP_LAG,
+    ProcessGauges,
+    flush_counts,
+    observe_store,
+    set_store_gauges,
+)
 from identity_service.service.audit import Audit
 from identity_service.service.counters import Counters
 from identity_service.service.health import Addresses, HealthCheck
@@ -45,6 +52,7 @@ from identity_service.store.counters import HOUR
 from identity_service.store.failures import Failures
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.repair import INTERVAL
+from identity_service.store.report import report_store
 from identity_service.store.schema import MARK_VARIABLE, SeenMark
 from identity_service.web.bodies import BodyLimits
 from identity_service.web.call import RateLimits, Services
@@ -111,7 +119,7 @@ def _rates(settings: Settings, memory: SharedMemory) -> RateLimits:
 
 
 def _client(store: StoreSettings) -> StoreClient:
-    return StoreClient(store.url, store.timeout_seconds, replicas=store.replicas, observe=observe_store)
+    return StoreClient(store.url, store.timeout_seconds, replicas=store.replicas, observe=observe_store, report=report_store)
 
 
 def make_store(settings: Settings, client: StoreClient, handles: Handles, mark: SeenMark | None = None) -> Store:
@@ -192,22 +200,24 @@ class Application(Edge):
                 await self.keep_up()
             except StoreRefused:
                 pass  # already logged
-            except ServiceError as error:
-                log.warning("upkeep postponed: the store cannot be reached", reason=error.detail)
+            except StoreUnavailable as error:
+                log.warning("upkeep is postponed by a minute", reason=error.reason)
             except Exception as error:
                 log.error("fault", error=type(error).__name__, frames=where(error))
             await asyncio.sleep(INTERVAL)
 
     async def _write_counters(self) -> None:
+        """Counts wait in memory while the store is away."""
+        gauges = ProcessGauges()
         while True:
             set_store_gauges(self.services.store.client.open, bool(self.services.store.client.refused))
+            gauges.set()
             await asyncio.sleep(1)
             flush_counts()
-            try:
+            with contextlib.suppress(ServiceError):
                 await self.services.counters.write()
+            with contextlib.suppress(ServiceError):
                 await self.services.audit.write()
-            except ServiceError:
-                log.warning("counts wait: the store cannot be reached")
 
     async def keep_up(self) -> int:
         """One round of repair, of the shops that this worker wrote notes for, and of the sweep, by one worker per minute. Returns how many
@@ -229,6 +239,9 @@ class Application(Edge):
             with failures.collecting():
                 if swept := await store.sweep.round(shops, self.services.links.now):
                     log.info("links that had ended were taken off", links=swept)
+            if (lag := store.sweep.lag(self.services.links.now())) is not None:
+                SWEEP_LAG.set(lag)
+        ERASURES_WAITING.set(store.repair.waiting)
         if ended:
             log.info("repaired", erasures=ended)
         failures.raise_first()

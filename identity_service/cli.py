@@ -6,7 +6,6 @@ Exit codes: 0 done; 1 failed, or something is wrong; 2 wrong arguments or settin
 import argparse
 import asyncio
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -23,7 +22,7 @@ from identity_service.errors import SettingsError, StoreUnavailable
 from identity_service.model.shop import Scope, ShopId
 from identity_service.ops.backup import back_up
 from identity_service.ops.check import key_faults, receipt_key_notes, sound_settings
-from identity_service.ops.doctor import diagnose, placement, summary, unchecked_laws
+from identity_service.ops.doctor import Finding, diagnose, placement, summary, unchecked_laws
 from identity_service.ops.forget import forget_gone
 from identity_service.ops.init import CannotWrite, Choices, NewKeys, init, keys_text, named_key_text
 from identity_service.ops.inspect import inspect
@@ -32,12 +31,15 @@ from identity_service.ops.papers import drafted, write_papers
 from identity_service.ops.preview import preview
 from identity_service.ops.verify import verified_receipts
 from identity_service.server.logs import configure, log, open_standard_files
+from identity_service.server.metric_files import FOLDER_VARIABLE, count_in_supervisor, metric_folder
+from identity_service.server.metrics import STORE_ERRORS
 from identity_service.server.supervisor import CannotListen, bind, run_workers
 from identity_service.settings.load import CONFIG_VARIABLE
 from identity_service.settings.schema import KeySettings, ServerSettings, Settings, ShopSettings
 from identity_service.settings.store_url import EMBEDDED, store_name
 from identity_service.store.embedded import EmbeddedError, EmbeddedStore
-from identity_service.store.examine import examine
+from identity_service.store.examine import examine_servers, why_not_written
+from identity_service.store.redis.cause import Cause
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.schema import MARK_VARIABLE, SeenMark, examine_marks, schema_of
 from identity_service.version import VERSION
@@ -47,6 +49,8 @@ PROGRAM = "identity-service"
 BOUND = ("host", "port", "internal_port", "workers", "drain_seconds")
 """Settings that a running server keeps until it restarts."""
 CONFIG_HELP = "a shipped file (development, production), a path, or the folder of a settings.toml"
+AWAY = "the store does not answer yet; calls that need it get 503"
+UNWRITABLE = "the store refuses writes; calls that write get 503"
 FLAGS = {"SERVER__HOST": "--host", "SERVER__PORT": "--port", "SERVER__WORKERS": "--workers", "STORE__URL": "--data"}
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -70,16 +74,16 @@ def serve(asked: argparse.Namespace) -> int:
     """Blocks until a signal stops it. An embedded store starts here, before the workers, and stops after them."""
     settings = _settings(asked)
     configure(settings.server.log_level)
-    metrics = tempfile.mkdtemp(prefix="identity-metrics-")
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
-    os.environ[MARK_VARIABLE] = f"{metrics}/mark"
     store = None
-    try:
-        with ExitStack() as stack:
-            bound = [stack.enter_context(bind(settings.server.host, port, chosen)) for chosen, port in settings.server.ports.items()]
+    with metric_folder(Path(tempfile.gettempdir())) as metrics, ExitStack() as stores:
+        os.environ[FOLDER_VARIABLE] = str(metrics)
+        os.environ[MARK_VARIABLE] = str(metrics / "mark")
+        with ExitStack() as sockets:
+            bound = [sockets.enter_context(bind(settings.server.host, port, chosen)) for chosen, port in settings.server.ports.items()]
             if settings.store.url.startswith(EMBEDDED):
                 store = _start_embedded(Path(settings.store.url.removeprefix(EMBEDDED)))
-            settings, mark = _with_running(store, settings), SeenMark(Path(metrics, "mark"))
+                stores.callback(store.stop)
+            settings, mark = _with_running(store, settings), SeenMark(metrics / "mark")
             _examine(settings.store.url, settings, mark, may_come=True)
 
             def read_again() -> Settings:
@@ -90,10 +94,6 @@ def serve(asked: argparse.Namespace) -> int:
                 return found
 
             run_workers(settings, bound, read_again, create)
-    finally:
-        if store:
-            store.stop()
-        shutil.rmtree(metrics, ignore_errors=True)
     return 0
 
 
@@ -143,7 +143,7 @@ def doctor(asked: argparse.Namespace) -> int:
         raise SettingsError(
             [f"store.url: the store does not answer at {store_name(url)} ({error}); start it, or correct the address"]
         ) from None
-    findings = [*diagnose(found, url, replicas, timeout), *unchecked_laws(settings.shops, asked.today())]
+    findings = [*diagnose(found, url, replicas, timeout), *_marks(url, settings), *unchecked_laws(settings.shops, asked.today())]
     for finding in findings:
         print(f"{'wrong  ' if finding.wrong else 'warning'} {' '.join(filter(None, (finding.place, finding.text)))}")
     for note in receipt_key_notes(settings, datetime.now(UTC).date()):
@@ -152,6 +152,21 @@ def doctor(asked: argparse.Namespace) -> int:
         print(line)
     print(summary(found))
     return int(any(finding.wrong for finding in findings))
+
+
+def _marks(url: str, settings: Settings) -> list[Finding]:
+    """Why a service with these settings must not run on the store, such as another pepper."""
+
+    async def faults() -> list[str]:
+        client = StoreClient(url, settings.store.timeout_seconds)
+        try:
+            return await examine_marks(client, schema_of(settings.secrets.peppers), SeenMark())
+        except StoreUnavailable:  # reported already
+            return []
+        finally:
+            await client.close()
+
+    return [Finding("", fault) for fault in asyncio.run(faults())]
 
 
 def run_preview(asked: argparse.Namespace) -> int:
@@ -337,12 +352,19 @@ def _with_running(store: EmbeddedStore | None, settings: Settings) -> Settings:
 
 
 def _start_embedded(directory: Path) -> EmbeddedStore:
-    store = EmbeddedStore(directory, log=lambda event, values: log.warning(event, **values))
+    store = EmbeddedStore(directory, log=_report_death)
     try:
         store.start()
     except EmbeddedError as error:
         raise SettingsError([f"store.url: {error}"]) from None
     return store
+
+
+def _report_death(event: str, values: dict[str, object]) -> None:
+    """Of the embedded store."""
+    log.warning(event, **values)
+    if "reason" in values:
+        count_in_supervisor(STORE_ERRORS, reason=str(values["reason"]))
 
 
 def _keep_bound(bound: ServerSettings, settings: Settings) -> Settings:
@@ -354,17 +376,25 @@ def _keep_bound(bound: ServerSettings, settings: Settings) -> Settings:
 
 
 def _examine(url: str, settings: Settings, mark: SeenMark | None = None, *, may_come: bool = False) -> None:
-    """Raises SettingsError if the store would lose data, was written under other keys, or does not answer. `mark`: of a running service.
-    `may_come`: a store that does not answer yet is only logged."""
+    """Raises SettingsError if the store would lose data, was written under other keys, does not answer, or refuses writes. `mark`: of a
+    running service. `may_come`: a store that does not answer or refuses writes is only logged, because it may do so later."""
 
     async def store_faults() -> list[str]:
-        client = StoreClient(url, settings.store.timeout_seconds)
+        client, name = StoreClient(url, settings.store.timeout_seconds), store_name(url)
         try:
-            return await examine(client) or await examine_marks(client, schema_of(settings.secrets.peppers), mark or SeenMark())
-        except StoreUnavailable:
+            if faults := await examine_servers(client):
+                return faults
+            refusal = await why_not_written(client)
+            if refusal and not may_come:
+                return [f"store.url: the store at {name} refuses writes ({refusal}). {refusal.sentence}"]
+            if refusal:
+                log.warning(UNWRITABLE, store=name, reason=refusal, meaning=refusal.sentence)
+            return await examine_marks(client, schema_of(settings.secrets.peppers), mark if mark and not refusal else SeenMark())
+        except StoreUnavailable as error:
+            cause = Cause(error.reason)
             if not may_come:
-                return [f"store.url: the store does not answer at {store_name(url)}; start it, or correct the address or its password"]
-            log.warning("the store does not answer yet; calls that need it get 503", store=store_name(url))
+                return [f"store.url: the store does not answer at {name} ({cause}). {cause.sentence}"]
+            log.warning(AWAY, store=name, reason=cause, meaning=cause.sentence)
             return []
         finally:
             await client.close()

@@ -70,12 +70,16 @@ class HeadersTooLarge(ServiceError):
 
 
 class StoreUnavailable(ServiceError):
-    """The store refused or did not answer in time. It is unknown whether a write happened, so the caller repeats the call."""
+    """The store refused or did not answer in time. It is unknown whether a write happened, so the caller repeats the call. `reason`: a
+    `Cause` of the store, for operators alone."""
 
     status, code, title = 503, "store_unavailable", "The store cannot be reached"
 
-    def __init__(self, detail: str = "Repeat the call after the time in Retry-After.", *, retry_after: int = 1) -> None:
+    def __init__(
+        self, detail: str = "Repeat the call after the time in Retry-After.", *, retry_after: int = 1, reason: str = "other"
+    ) -> None:
         super().__init__(detail, retry_after=retry_after)
+        self.reason = reason
 
 
 class StoreRefused(StoreUnavailable):

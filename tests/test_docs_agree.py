@@ -22,6 +22,7 @@ from identity_service.settings.load import config_directory
 from identity_service.settings.schema import Settings, ShopSettings
 from identity_service.signals.reader import SOURCES
 from identity_service.store.keys import Keys
+from identity_service.store.redis.cause import Cause
 from identity_service.web.endpoint import SMALLEST_KEPT
 from identity_service.web.manual.book import FOLDER, NAMES, pages
 from identity_service.web.openapi import ERRORS
@@ -125,6 +126,18 @@ def test_every_metric_is_listed_and_nothing_else() -> None:
         if family.name.startswith("identity_"):
             names.add(f"{family.name}_total" if family.type == "counter" else family.name)
     assert set(first_cells(part("operations", "Logs and metrics"))) == names
+
+
+def test_every_cause_of_a_failing_store_is_listed_with_its_sentence_and_nothing_else() -> None:
+    rows = re.findall(r"^\| `([a-z_]+)` \| (.+?) \| .+ \|$", part("operations", "Why the store fails"), re.MULTILINE)
+    assert rows == [(cause.value, cause.sentence) for cause in Cause]
+
+
+def test_events_that_the_manual_names_are_written() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "identity_service").rglob("*.py"))
+    named = re.findall(r"^\| ((?:the|a|another) [^|]+) \|", part("operations", "Logs and metrics"), re.MULTILINE)
+    assert len(named) == 10
+    assert [event for event in named if f'"{event}"' not in sources] == []
 
 
 def subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:

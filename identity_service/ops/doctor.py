@@ -26,7 +26,10 @@ LONGEST_ROUND_TRIP = 0.005
 MOST_MEMORY = 0.75
 MOST_TIMEOUT = 0.2
 SLOWEST_TAKEOVER_MS = 5_000
+FEWEST_CLIENTS = 100
+SHORTEST_BUSY_MS = 1_000
 LATE = "a replica takes over too late"
+UNCHECKED = {"ssl_cert_reqs=none", "ssl_cert_reqs=optional"}
 LAW_CHECKED = timedelta(days=365)
 """How long a row of the law counts as checked."""
 
@@ -43,12 +46,13 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A check of one `setting`. `fits` gets all settings of the server. `why`: the consequence if it does not fit. `instead`: what to
-    set."""
+    set. `wrong`: as of a Finding."""
 
     setting: str
     fits: Callable[[Mapping[str, str]], bool]
     why: str
     instead: str
+    wrong: bool = True
 
 
 def _is(setting: str, value: str, why: str) -> Rule:
@@ -57,6 +61,10 @@ def _is(setting: str, value: str, why: str) -> Rule:
 
 def _at_most(setting: str, limit: int, why: str) -> Rule:
     return Rule(setting, lambda has: 1 <= int(has.get(setting, limit)) <= limit, why, f"{limit} or less")
+
+
+def _at_least(setting: str, least: int, why: str, *, wrong: bool = True) -> Rule:
+    return Rule(setting, lambda has: int(has.get(setting, least)) >= least, why, f"{least} or more", wrong)
 
 
 ALWAYS = (
@@ -72,6 +80,16 @@ ALWAYS = (
         "-1",
     ),
     _is("crash-log-enabled", "no", "a crash report quotes what callers sent"),
+    _is("timeout", "0", "the server ends idle connections, and the call that meets such an end gets 503"),
+    _at_least("auto-aof-rewrite-percentage", 1, "the append-only file grows until the disk is full"),
+    _at_least("maxclients", FEWEST_CLIENTS, "too few connections for the workers, their restarts and replicas"),
+    Rule(
+        "busy-reply-threshold",
+        lambda has: not 0 < int(has.get("busy-reply-threshold", 0)) < SHORTEST_BUSY_MS,
+        "other calls are refused while a script runs",
+        "5000",
+    ),
+    _at_least("hash-max-listpack-entries", 128, "links and records take several times the memory", wrong=False),
 )
 WITH_REPLICAS = (
     Rule("min-replicas-to-write", lambda has: has.get("min-replicas-to-write") != "0", "an isolated primary keeps accepting writes", "1"),
@@ -175,7 +193,7 @@ def _of_settings(server: Server, replicas: int) -> Iterator[Finding]:
     for rule in rules:
         if not rule.fits(server.config):
             has = server.config[rule.setting] or '""'
-            yield Finding(server.place, f"{rule.setting} is {has}: {rule.why}; set {rule.setting} {rule.instead}")
+            yield Finding(server.place, f"{rule.setting} is {has}: {rule.why}; set {rule.setting} {rule.instead}", rule.wrong)
 
 
 def _of_memory(server: Server) -> Iterator[Finding]:
@@ -230,14 +248,18 @@ def _of_cluster(shards: Sequence[Shard]) -> Iterator[Finding]:
 
 
 def _of_url(url: str, servers: Sequence[Server]) -> Iterator[Finding]:
-    """Findings about servers on other machines, where the network may be tapped."""
+    """Findings about servers that others may reach, and about the network, which may be tapped."""
     address = parse_address(url)
     parts = urlsplit(address.servers[0] if address.topology == "single" else address.server("host", 6379))
     far = next((server.place for server in servers if not _is_near(_host(server.place))), None)
     if far and parts.scheme != "rediss":
         yield Finding(far, f"is reached without TLS; use {url.partition(':')[0].replace('redis', 'rediss', 1)}://", wrong=False)
-    if far and not parts.password:
-        yield Finding(far, "accepts connections without a password; make a user (ACL SETUSER) and name it in store.url")
+    unguarded = far if far and not parts.password else next((server.place for server in servers if server.unguarded), None)
+    if unguarded:
+        text = "accepts connections without a password; make a user (ACL SETUSER), name it in store.url, and switch off the default one"
+        yield Finding(unguarded, text, wrong=bool(far))
+    if UNCHECKED & set(url.partition("?")[2].lower().split("&")):
+        yield Finding("", "store.url: the certificate is not checked, so anybody between may read all; set ssl_cert_reqs=required")
 
 
 def _of_primaries(sentinels: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from statistics import median
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from redis.crc import key_slot
 
@@ -77,6 +78,11 @@ SETTINGS = (
     "slowlog-log-slower-than",
     "slowlog-max-len",
     "crash-log-enabled",
+    "timeout",
+    "auto-aof-rewrite-percentage",
+    "maxclients",
+    "busy-reply-threshold",
+    "hash-max-listpack-entries",
     "min-replicas-to-write",
     "min-replicas-max-lag",
     "cluster-require-full-coverage",
@@ -98,7 +104,7 @@ class Writes:
 class Server:
     """`config`: None if it does not show its settings. `ahead`: seconds by which its clock is ahead of this machine's. `round_trip`:
     seconds, a median. `forbidden`: what the login may not run, as `command` or `command|subcommand`; only `multi` if that hides the
-    rest. `writes`: None for a replica."""
+    rest. `writes`: None for a replica. `unguarded`: it answers over the network without a password."""
 
     place: str
     info: Mapping[str, str]
@@ -107,6 +113,7 @@ class Server:
     round_trip: float
     forbidden: Sequence[str]
     writes: Writes | None
+    unguarded: bool = False
 
 
 def examine_server(url: str, timeout: float, replicas: int, slots: Container[int] | None) -> Server:
@@ -124,7 +131,21 @@ def examine_server(url: str, timeout: float, replicas: int, slots: Container[int
             round_trip=median(_round_trip(wire) for _ in range(PINGS)),
             forbidden=_forbidden(wire, key, (*COMMANDS, *(CLUSTERED if clustered else ()), *(REPLICATED if replicas else ()))),
             writes=None if slots is None else _writes(wire, key, replicas, timeout),
+            unguarded=_is_unguarded(url, timeout),
         )
+
+
+def _is_unguarded(url: str, timeout: float) -> bool:
+    """Whether a client without a login gets an answer. A socket is guarded by the rights of its file."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return False
+    without_login = urlunsplit((parts.scheme, place_of(url), parts.path, parts.query, ""))
+    try:
+        with closing(Wire(without_login, timeout)) as wire:
+            return bool(wire.ask("PING") == "PONG")
+    except (StoreUnavailable, ServerError):
+        return False
 
 
 def _probe_key(slots: Container[int] | None) -> str:

@@ -1,4 +1,5 @@
-"""JSON logs, one line an event, to standard error. No event carries an email, ID, token, key, address, user agent, or raw path.
+"""JSON logs, one line an event, to standard error. Every line has the ID of its process. No event carries an email, ID, token, key,
+address, user agent, or raw path.
 
 Logging never raises. If nobody reads the log, or its disk is full, lines are lost, but the service runs and can be stopped.
 """
@@ -7,6 +8,7 @@ import atexit
 import contextlib
 import logging
 import os
+import re
 import sys
 import time
 import traceback
@@ -16,12 +18,18 @@ from typing import Any
 
 import msgspec
 import structlog
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
+TRACEPARENT = re.compile(
+    r"(?P<version>(?!ff)[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?P<more>-.*)?", re.ASCII
+)
+"""IDs of zeros alone and version ff are invalid. A version later than 00 may have more after a hyphen."""
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 def configure(level: str) -> None:
+    """Called once in each process, before its first line."""
+    LINES.pid = os.getpid()
     LINES.least = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[_line],
@@ -32,9 +40,10 @@ def configure(level: str) -> None:
 
 
 class Lines:
-    """Writes each line in one write. `least`: the lowest level that is written."""
+    """Writes each line in one write. `least`: the lowest level that is written. `pid`: of this process."""
 
     least = logging.INFO
+    pid = os.getpid()
 
     def write(self, line: bytes) -> None:
         """Bypasses Python's buffer: a rest in it would make a later flush fail, such as the one before a process starts."""
@@ -75,26 +84,36 @@ def open_standard_files() -> None:
 
 
 class AnsweredLine(Struct, frozen=True):
-    """One answered request. `ms`: its duration in milliseconds."""
+    """One answered request. `ms`: its duration in milliseconds. `trace_id`: of the caller, which finds its own line by it."""
 
     request_id: str
     method: str
     route: str
     status: int
     ms: float
+    pid: int
     timestamp: str
+    trace_id: str | UnsetType = UNSET
     event: str = "request"
     level: str = "info"
 
 
-def log_answered(request_id: str, method: str, route: str, status: int, ms: float) -> None:
-    """Writes the line of an answered request. It bypasses structlog, because every call writes one."""
+def log_answered(request_id: str, method: str, route: str, status: int, ms: float, traceparent: str | None = None) -> None:
+    """Writes the line of an answered request. It bypasses structlog, because every call writes one. `traceparent`: the header."""
     if LINES.least <= logging.INFO:
-        LINES.write(msgspec.json.encode(AnsweredLine(request_id, method, route, status, ms, _timestamp())) + b"\n")
+        trace = trace_id(traceparent) if traceparent else UNSET
+        LINES.write(msgspec.json.encode(AnsweredLine(request_id, method, route, status, ms, LINES.pid, _timestamp(), trace)) + b"\n")
+
+
+def trace_id(traceparent: str) -> str | UnsetType:
+    """The trace ID of a header in the form of W3C Trace Context, level 1: 16 bytes in lower-case hexadecimal digits. Nothing else of it is
+    logged, because a caller chooses what it sends."""
+    found = TRACEPARENT.fullmatch(traceparent)
+    return found["trace"] if found and (found["version"] != "00" or not found["more"]) else UNSET
 
 
 def _line(_lines: Lines, level: str, event: MutableMapping[str, Any]) -> bytes:
-    event["level"], event["timestamp"] = level, _timestamp()
+    event["level"], event["pid"], event["timestamp"] = level, LINES.pid, _timestamp()
     return msgspec.json.encode(event) + b"\n"
 
 

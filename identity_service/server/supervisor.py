@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import signal
 import socket
 import sys
 import threading
@@ -15,12 +16,13 @@ from multiprocessing.connection import wait
 from typing import Any
 
 import uvicorn
-from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess, multiprocess
 
 from identity_service.errors import SettingsError
 from identity_service.server.limits import MEMORY_VARIABLE, create_memory
 from identity_service.server.logs import SERVER_LOGGING, log
+from identity_service.server.metric_files import add_up, count_in_supervisor
+from identity_service.server.metrics import WORKER_DEATHS, WORKER_STARTS
 from identity_service.server.protocol import ClientConnection, allowances
 from identity_service.settings.schema import DEMO_KEY, Settings
 
@@ -35,6 +37,8 @@ START_SECONDS = 60
 """Time for a new worker to become ready. If it does not, the old one stays."""
 END_SECONDS = 10
 """Time for a stopping worker to end, after the time for open calls. Then it is killed."""
+DYING_SECONDS = 2
+"""Time for a worker that has closed its pipe to end."""
 
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 the wildcard is compared, not bound
 """Addresses at which this machine reaches a service that listens on all."""
@@ -42,14 +46,28 @@ LOOPBACK = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 the wildcard 
 
 class Worker(multiprocess.Process):
     """A worker process. Its death is noticed at once, even while the supervisor waits for its answer. A frozen one is killed, but not one
-    that still starts, which takes long on a busy machine. Its gauges are removed when it ends."""
+    that still starts, which takes long on a busy machine. When it ends, its gauges are removed, and its counts added to those of others
+    that ended. A death that nobody asked for is logged and counted."""
 
     answered = False
     started_at = 0.0
+    asked_to_end = False
+    frozen = False
 
     def start(self) -> None:
         self.started_at = time.monotonic()
         super().start()
+        count_in_supervisor(WORKER_STARTS)
+
+    def terminate(self) -> None:
+        self.asked_to_end = True
+        super().terminate()
+
+    def kill(self) -> None:
+        """The supervisor calls it for a worker that died, or does not answer. One that is dying may have closed its pipe already."""
+        self.process.join(DYING_SECONDS)
+        self.frozen = self.process.exitcode is None
+        super().kill()
 
     def is_alive(self, timeout: float = 5) -> bool:
         starting = not self.answered and time.monotonic() - self.started_at < START_SECONDS
@@ -60,7 +78,19 @@ class Worker(multiprocess.Process):
         if self.process.is_alive():
             self.process.kill()
         self.process.join()
-        mark_process_dead(self.pid)  # type: ignore[no-untyped-call]
+        if not self.asked_to_end:
+            self._report_death()
+        add_up(self.process.pid or 0)
+
+    def _report_death(self) -> None:
+        code = self.process.exitcode or 0
+        count_in_supervisor(WORKER_DEATHS)
+        if self.frozen:
+            log.warning("a worker did not answer and was killed; another one takes its place", worker=self.pid)
+        elif code < 0:
+            log.warning("a worker was killed; another one takes its place", worker=self.pid, signal=_signal_name(-code))
+        else:
+            log.warning("a worker ended by itself; another one takes its place", worker=self.pid, exit=code)
 
     def wait_until_ready(self, timeout: float, should_exit: threading.Event | None = None) -> bool:  # noqa: ARG002 that of an answer
         return super().wait_until_ready(START_SECONDS, should_exit)
@@ -75,6 +105,13 @@ class Worker(multiprocess.Process):
         except (OSError, EOFError):
             pass
         return None
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return str(number)
 
 
 multiprocess.Process = Worker  # type: ignore[misc]  # the supervisor has no parameter for it

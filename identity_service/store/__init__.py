@@ -10,19 +10,21 @@ from identity_service.model.handle import Handles
 from identity_service.model.link import LinkCaps
 from identity_service.model.shop import ShopId
 from identity_service.server.logs import log
+from identity_service.server.metrics import STORE_ERRORS, count
 from identity_service.store.audit import AuditStore
 from identity_service.store.counters import ActivityStore
 from identity_service.store.events import EventStore, LabelStore
 from identity_service.store.keys import Keys
 from identity_service.store.links import LinkStore
 from identity_service.store.noted import NotedShops
+from identity_service.store.redis.cause import Cause
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import write
 from identity_service.store.removals import RemovalStore
 from identity_service.store.repair import Repair
 from identity_service.store.sales import SaleStore
 from identity_service.store.salts import SaltStore
-from identity_service.store.schema import VERSION, Schema, SeenMark, examine_marks
+from identity_service.store.schema import VERSION, Schema, SeenMark, cause_of_fault, examine_marks
 from identity_service.store.sessions import SessionStore
 from identity_service.store.sweep import Sweep
 from identity_service.store.visitors import NOTHING, AssumedVisitors, VisitorStore
@@ -71,22 +73,22 @@ class Store:
         self.repair = Repair(client, keys, self.removals, noted)
         self.sweep = Sweep(client, keys, self.links, noted)
 
-    async def away(self, shops: Sequence[ShopId]) -> list[ShopId]:
-        """The shops whose server cannot be written. Each server is probed once, by the key of one of its shops."""
+    async def away(self, shops: Sequence[ShopId]) -> dict[ShopId, Cause]:
+        """The shops whose server cannot be written, and why. Each server is probed once, by the key of one of its shops."""
         with suppress(StoreUnavailable):
             await self.client.primaries()
         servers = {shop: self.client.server_of(self.keys.probe(shop)) for shop in shops}
         probed = {server: shop for shop, server in servers.items()}
-        found = await asyncio.gather(*map(self._is_away, probed.values()))
-        away = dict(zip(probed, found, strict=True))
-        return [shop for shop, server in servers.items() if away[server]]
+        found = await asyncio.gather(*map(self._why_away, probed.values()))
+        causes = dict(zip(probed, found, strict=True))
+        return {shop: cause for shop, server in servers.items() if (cause := causes[server])}
 
-    async def _is_away(self, shop: ShopId) -> bool:
+    async def _why_away(self, shop: ShopId) -> Cause | None:
         try:
             await self.client.run(write("SET", self.keys.probe(shop), "1", "EX", 60))
-        except StoreUnavailable:
-            return True
-        return False
+        except StoreUnavailable as error:
+            return Cause(error.reason)
+        return None
 
     async def check_marks(self) -> None:
         """Raises StoreRefused with the reason if the store was moved or emptied, or belongs to another service. Then every later call
@@ -94,8 +96,10 @@ class Store:
         if self.client.refused:
             raise StoreRefused(self.client.refused)
         for fault in await examine_marks(self.client, self._schema, self._mark):
-            log.error("the store is refused, and every call that needs it", reason=fault)
-            self.client.refuse(fault)
+            cause = cause_of_fault(fault)
+            count(STORE_ERRORS, cause)
+            log.error("the store is refused, and every call that needs it", reason=cause, meaning=fault)
+            self.client.refuse(fault, cause)
             raise StoreRefused(fault)
 
 

@@ -21,6 +21,8 @@ from importlib import metadata
 from pathlib import Path
 from urllib.parse import quote
 
+from identity_service.store.redis.cause import Cause
+
 OLDEST_VERSION = (7, 0)
 SOCKET_PATH_BYTES = 100
 LOCK_SECONDS = 5.0
@@ -32,6 +34,7 @@ POLL_SECONDS = 0.005
 FIRST_PAUSE, LAST_PAUSE = 0.05, 1.0
 STEADY_SECONDS = 5.0
 LOG_BYTES = 65_536
+DISK_FULL = ("No space left on device", "Short write while writing to the AOF", "File too large", "Disk quota exceeded")
 MEMORY_SHARE = 0.6
 """The rest is for the workers, and for the copies that a rewrite of the file makes."""
 SHIM = """
@@ -169,8 +172,16 @@ def _last_words(log_path: Path) -> str:
     return "it ended without a message"
 
 
+def _written_since(log_path: Path, offset: int) -> str:
+    """What a server wrote. It begins a new log if the old one is long."""
+    with suppress(OSError):
+        return log_path.read_text(errors="replace")[offset if log_path.stat().st_size >= offset else 0 :]
+    return ""
+
+
 class EmbeddedStore:
-    """`log` is called at each death of the server, from another thread. On systems other than Linux only stop() ends the server."""
+    """`log` is called at each death of the server, from another thread. Its `exit` is negative for a signal. On systems other than Linux
+    only stop() ends the server."""
 
     def __init__(self, directory: Path, *, log: Log = lambda _event, _fields: None, lock_wait: float = LOCK_SECONDS) -> None:
         self._directory = directory.absolute()
@@ -247,17 +258,24 @@ class EmbeddedStore:
     def _supervise(self, spawn: Spawn) -> None:
         pause = FIRST_PAUSE
         while not self._stopping.is_set():
-            began = time.monotonic()
+            began, logged = time.monotonic(), len(_written_since(self._log_path, 0))
             code = self._serve(spawn)
             lived = time.monotonic() - began
             if self._stopping.is_set():
                 return
             self._died.set()
             with suppress(Exception):  # the server lives no longer than this thread: a broken log must not end it
-                self._log("store_died", {"exit": code, "lived": round(lived, 1)})
+                self._log("the embedded store died; it is started again", self._death(code, lived, logged))
             pause = FIRST_PAUSE if lived >= STEADY_SECONDS else pause
             self._stopping.wait(pause)
             pause = min(2 * pause, LAST_PAUSE)
+
+    def _death(self, code: int | None, lived: float, logged: int) -> dict[str, object]:
+        """`logged`: how much of the log is of earlier servers."""
+        death: dict[str, object] = {"exit": code, "lived": round(lived, 1), "see": str(self._log_path)}
+        if any(sign in _written_since(self._log_path, logged) for sign in DISK_FULL):
+            death |= {"reason": Cause.DISK_FULL, "meaning": Cause.DISK_FULL.sentence}
+        return death
 
     def _serve(self, spawn: Spawn) -> int | None:
         """Runs one server to its end. Returns its exit code, negative for a signal, or None if it could not be started."""

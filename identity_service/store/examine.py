@@ -1,22 +1,15 @@
-"""Checks whether a server is fit for the service: it never evicts, is new enough, and can be written."""
+"""Checks whether a server is fit for the service: it never evicts and is new enough. Whether it can be written may change at any time."""
 
 import asyncio
 from collections.abc import Mapping
 
 from identity_service.errors import StoreUnavailable
 from identity_service.store.keys import PROBE
+from identity_service.store.redis.cause import Cause
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import ReplyError, read, write
 
 OLDEST_VERSION = (7, 0)
-
-
-async def examine(client: StoreClient) -> list[str]:
-    """Returns one line per fault. Raises StoreUnavailable if no server answers, or the probe's server does not."""
-    found = await examine_servers(client)
-    if not found and await _refuses_writes(client):
-        found.append("store.url: the server cannot be written (a read-only replica, a full disk or memory, or missing rights)")
-    return found
 
 
 async def examine_servers(client: StoreClient) -> list[str]:
@@ -47,12 +40,13 @@ def unfit(info: Mapping[str, str]) -> list[str]:
     return found
 
 
-async def _refuses_writes(client: StoreClient) -> bool:
-    """Raises StoreUnavailable if the server does not answer, as one shard of a cluster may while others do."""
+async def why_not_written(client: StoreClient) -> Cause | None:
+    """Why the server answers and refuses writes; None if it takes them. Raises StoreUnavailable if it does not answer, as one shard of a
+    cluster may while others do."""
     try:
         await client.run(write("SET", PROBE, "1", "EX", 60))
     except StoreUnavailable as failure:
         if isinstance(failure.__cause__, ReplyError) and failure.__cause__.code != "CLUSTERDOWN":
-            return True
+            return Cause(failure.reason)
         raise
-    return False
+    return None

@@ -32,6 +32,12 @@ class Repair:
         self._removals = removals
         self._noted = noted
         self._saw_all = False
+        self._waiting: dict[ShopId, int] = {}
+
+    @property
+    def waiting(self) -> int:
+        """How many erasures the last rounds of this worker found and could not complete, at most MOST_ERASURES of a shop."""
+        return sum(self._waiting.values())
 
     async def claim_turn(self) -> bool:
         """Returns True for one worker a minute."""
@@ -54,13 +60,15 @@ class Repair:
         for shop in shops:
             with failures.collecting(), self._noted.until_read(shop, now // 1000):
                 [notes] = await self._client.run(read("ZRANGE", self._keys.erasures(shop), 0, MOST_ERASURES - 1, "WITHSCORES"))
-                for note, at in notes:
-                    if int(at) > now - INTERVAL * 1000:
-                        self._noted.add(shop, int(at) // 1000 + INTERVAL)
-                        break
+                old = [(note, int(at)) for note, at in notes if int(at) <= now - INTERVAL * 1000]
+                if len(old) < len(notes):
+                    self._noted.add(shop, int(notes[len(old)][1]) // 1000 + INTERVAL)
+                before = completed
+                for note, at in old:
                     with failures.collecting(), self._noted.until_read(shop, now // 1000):
-                        await self._removals.erase_noted(shop, note, Millis(int(at)))
+                        await self._removals.erase_noted(shop, note, Millis(at))
                         completed += 1
+                self._waiting[shop] = len(old) - (completed - before)
                 if len(notes) == MOST_ERASURES:
                     self._noted.add(shop, now // 1000)
         failures.raise_first()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from identity_service.model.handle import Handles
 from identity_service.store.keys import MOVE, SCHEMA
+from identity_service.store.redis.cause import Cause
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import read, write
 
@@ -28,6 +29,7 @@ MARK_VARIABLE = "IDENTITY_MARK"
 
 KEYS_TO_LOOK_AT = 1_000
 """How many keys of each primary are searched for the first schema, in a store without a mark."""
+PEPPER = "secrets.pepper:"
 MOVE_AGAIN = "run `identity-service move FROM TO`"
 
 
@@ -129,6 +131,13 @@ async def examine_marks(client: StoreClient, own: Schema, mark: SeenMark) -> lis
     return []
 
 
+def cause_of_fault(fault: str) -> Cause:
+    """`fault`: of `examine_marks`."""
+    if fault == EMPTIED:
+        return Cause.EMPTIED
+    return Cause.PEPPER if fault.startswith(PEPPER) else Cause.MOVED
+
+
 async def _looks_like_the_first(client: StoreClient) -> bool:
     """Searches some keys of each primary."""
     for node in await client.primaries():
@@ -165,9 +174,9 @@ def misfit(stored: Schema, own: Schema) -> str:
         )
     if stored.peppers != own.peppers[: len(stored.peppers)]:
         return (
-            "secrets.pepper: is not the one that this store was written under, so that no link in it would be found. Put the right one "
+            f"{PEPPER} is not the one that this store was written under, so that no link in it would be found. Put the right one "
             f"back; to change it, append the earlier one to secrets.former_peppers and {MOVE_AGAIN}"
         )
     if stored.peppers != own.peppers:
-        return f"secrets.pepper: is newer than this store, whose keys are under the earlier ones; {MOVE_AGAIN}"
+        return f"{PEPPER} is newer than this store, whose keys are under the earlier ones; {MOVE_AGAIN}"
     return f"store.url: its keys are of schema {stored.version}, this version uses {own.version}; {MOVE_AGAIN}"

@@ -48,15 +48,23 @@ class Sweep:
         self._keys = keys
         self._noted = noted
         self._links = links
+        self._passed: dict[str, int] = {}
+
+    def lag(self, now: Millis) -> int | None:
+        """Seconds since the sweep passed all keys of a server, of the one that waits longest. A server that is new counts from its first
+        round. None before this worker's first round."""
+        return max((now // 1000 - passed for passed in self._passed.values()), default=None)
 
     async def round(self, shops: Collection[ShopId], now: Callable[[], Millis]) -> int:
         """Continues where the last round of any worker ended, and after the last key at the first. Returns how many links it removed.
         Raises StoreUnavailable after it swept every server that can be reached."""
         taken, failures = 0, Failures()
-        [cursors] = await self._client.run(read("HGETALL", SWEEP))
-        for node in await self._client.primaries():
+        [kept] = await self._client.run(read("HGETALL", SWEEP))
+        nodes = {place_of(node.url): node for node in await self._client.primaries()}
+        self._passed = {place: int(kept.get(f"{place} passed", now() // 1000)) for place in nodes}
+        for place, node in nodes.items():
             with failures.collecting():
-                taken += await self._sweep(node, cursors.get(place_of(node.url), BEGINNING), shops, now)
+                taken += await self._sweep(node, kept.get(place, BEGINNING), shops, now)
         failures.raise_first()
         return taken
 
@@ -73,7 +81,10 @@ class Sweep:
                 taken += await self._clean(found[start : start + HANDLES_AT_ONCE], now)
             if cursor == BEGINNING or now() > until:
                 break
-        await self._client.run(call("keep_cursor", [SWEEP], place_of(node.url), cursor, CURSOR_LIFE))
+        place = place_of(node.url)
+        if cursor == BEGINNING:
+            self._passed[place] = now() // 1000
+        await self._client.run(call("keep_cursor", [SWEEP], place, cursor, CURSOR_LIFE, self._passed[place]))
         return taken
 
     async def _clean(self, handles: Sequence[tuple[ShopId, str]], now: Callable[[], Millis]) -> int:

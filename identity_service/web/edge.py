@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from identity_service.errors import HeadersTooLarge, Malformed, MethodNotAllowed, NotFound, ServiceError
 from identity_service.model.shop import NO_ORIGIN
 from identity_service.server.logs import log, log_answered, where
-from identity_service.server.metrics import REQUESTS, count
+from identity_service.server.metrics import REQUESTS, count, observe_request
 from identity_service.web.call import Reply
 from identity_service.web.endpoint import error_reply, send_reply
 
@@ -72,9 +72,11 @@ class Edge:
         except Exception as error:
             await self._answer_error(error, request_id, scope, answered)
         route = state.get("route", "none")
+        seconds = time.perf_counter() - began
         count(REQUESTS, route, answered.status)
-        milliseconds = round((time.perf_counter() - began) * 1000, 2)
-        log_answered(request_id, _method(scope), route, answered.status, milliseconds)
+        observe_request(route, seconds)
+        traceparent = state["headers"].get("traceparent") if "headers" in state else None
+        log_answered(request_id, _method(scope), route, answered.status, round(seconds * 1000, 2), traceparent)
 
     async def lifespan(self, receive: Receive, send: Send) -> None:
         """What the server says of its own start and end."""

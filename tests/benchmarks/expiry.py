@@ -67,7 +67,7 @@ async def passed(url: str, database: redis.Redis, keys: int) -> Passed:
     ended = plant(database, keys)
     store = Store(StoreClient(url, 5.0), Handles("p"), LinkCaps(10, 10), Retention(400, 400, 400), 100)
     began, used, worker = time.monotonic(), cpu(database), time.process_time()
-    while database.hvals(SWEEP) != ["0"]:
+    while "0" not in database.hvals(SWEEP):
         await store.sweep.round([SHOP], lambda: Millis(int(time.time() * 1000)))
     left = int(database.dbsize()) - 1 - planted - (keys - ended)
     found = Passed(keys, time.monotonic() - began, cpu(database) - used, time.process_time() - worker, left)

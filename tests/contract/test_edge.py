@@ -278,3 +278,10 @@ async def test_calls_above_the_limit_are_429_and_servers_are_exempt(environment:
         clock.forward(1)
         assert (await shopper.browser("/v1/visitors")).status_code == 200
     await services.store.client.close()
+
+
+async def test_the_line_of_a_call_has_the_trace_of_its_caller(shopper: Shopper, capsys: pytest.CaptureFixture[str]) -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    answer = await shopper.client.get("/healthz", headers={"traceparent": f"00-{trace}-b7ad6b7169203331-01"})
+    [line] = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert (line["trace_id"], line["request_id"]) == (trace, answer.headers["x-request-id"])

@@ -7,6 +7,7 @@ import asyncio
 import math
 import random
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -105,10 +106,13 @@ async def _read_into(waiting: asyncio.Queue[tuple[float, bytes]], reader: asynci
 
 class Proxy:
     """`target`: a URL of redis:// or unix://. Set `conditions` at any time; they hold for what passes from then on.
-    `struck`: the faults so far. `port` 0: any that is free."""
+    `struck`: the faults so far. `port` 0: any that is free. `tls`: callers reach it by TLS alone."""
 
-    def __init__(self, target: str, conditions: Conditions | None = None, *, port: int = 0, seed: int = 1) -> None:
+    def __init__(
+        self, target: str, conditions: Conditions | None = None, *, port: int = 0, seed: int = 1, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.target = target
+        self._tls = tls
         self.conditions = conditions or Conditions()
         self.port = port
         self.struck = 0
@@ -144,7 +148,7 @@ class Proxy:
 
     def start(self) -> None:
         self._thread.start()
-        self._server = self._run(asyncio.start_server(self._serve, "127.0.0.1", self.port))
+        self._server = self._run(asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls))
         self.port = self._server.sockets[0].getsockname()[1]
 
     def stop(self) -> None:
@@ -196,8 +200,8 @@ class Proxy:
 
 
 @contextmanager
-def proxied(target: str, conditions: Conditions | None = None) -> Iterator[Proxy]:
-    proxy = Proxy(target, conditions)
+def proxied(target: str, conditions: Conditions | None = None, *, tls: ssl.SSLContext | None = None) -> Iterator[Proxy]:
+    proxy = Proxy(target, conditions, tls=tls)
     proxy.start()
     try:
         yield proxy

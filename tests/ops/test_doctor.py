@@ -17,6 +17,8 @@ from identity_service.ops.doctor import diagnose, placement, unchecked_laws
 from identity_service.ops.inspect import CLUSTERED, COMMANDS, REPLICATED, Inspection, Server, Shard, inspect
 from identity_service.settings.schema import RegionSettings, ShopSettings
 from identity_service.store.embedded import EmbeddedStore
+from identity_service.store.keys import SCHEMA
+from identity_service.store.schema import schema_of
 from tests.stores import valkey
 from tests.test_floors import PACKAGE
 from tests.topologies import SERVICE, Cluster, Sentinels, cluster, free_port, sentinels
@@ -89,6 +91,41 @@ def test_each_wrong_setting_is_named_with_what_to_set(setting: str, value: str, 
     [line] = wrong(lines)
     assert setting in line
     assert line.endswith(instead)
+
+
+def test_settings_that_harm_a_store_later_are_named_with_what_to_set(told: Told) -> None:
+    harmful = {"timeout": 1, "auto_aof_rewrite_percentage": 0, "maxclients": 30, "busy_reply_threshold": 1}
+    with valkey(*flags(**{name: str(value) for name, value in harmful.items()}), *MEMORY, "--hash-max-listpack-entries", "0") as url:
+        code, lines = told(url)
+    assert code == 1
+    assert [re.sub(r".* (\S+ is \d+): .*; (set .*)", r"\1, \2", line) for line in wrong(lines)] == [
+        "timeout is 1, set timeout 0",
+        "auto-aof-rewrite-percentage is 0, set auto-aof-rewrite-percentage 1 or more",
+        "maxclients is 30, set maxclients 100 or more",
+        "busy-reply-threshold is 1, set busy-reply-threshold 5000",
+    ]
+    [warning] = [line for line in lines if line.startswith("warning")]
+    assert "hash-max-listpack-entries is 0: links and records take several times the memory" in warning
+
+
+def test_a_store_of_another_pepper_is_wrong(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    with valkey(*flags(), *MEMORY) as url:
+        with redis.Redis.from_url(url) as client:
+            client.hset(SCHEMA, mapping=schema_of(["another-pepper-of-forty-characters-or-more-1"]).fields())
+        code, lines = told(url)
+    assert code == 1
+    [line] = wrong(lines)
+    assert "secrets.pepper: is not the one that this store was written under" in line
+
+
+def test_a_server_without_a_password_and_a_certificate_that_is_not_checked_are_named(told: Told) -> None:
+    port = free_port()
+    with valkey(*flags(), *MEMORY, "--port", str(port)):
+        code, [line, _] = told(f"redis://127.0.0.1:{port}")
+    assert (code, line.split(" ")[:2]) == (0, ["warning", f"127.0.0.1:{port}"])
+    assert "accepts connections without a password" in line
+    texts = [one.text for one in diagnose(Inspection(), "rediss://u:p@10.0.0.1?ssl_cert_reqs=none", 0, 1)]
+    assert any("the certificate is not checked" in text for text in texts)
 
 
 def test_memory_without_a_limit_is_a_warning_and_a_full_one_is_wrong(told: Told) -> None:
@@ -170,7 +207,8 @@ def test_sentinels_as_the_shipped_file_says_are_fit(watched: Sentinels, told: To
 
 def test_a_cluster_as_the_shipped_file_says_is_fit(sharded: Cluster, told: Told) -> None:
     code, lines = told(sharded.url, 1)
-    assert (code, len(lines)) == (0, 4)
+    assert (code, len(lines)) == (0, 5)
+    assert "without a password" in lines[0]
     assert lines[-1].startswith("6 servers, ")
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import logging.config
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -37,7 +38,7 @@ def test_an_event_is_one_json_line_with_level_and_time(capsys: pytest.CaptureFix
     logs.configure("info")
     logs.log.info("two\nlines", notes=3)
     [line] = lines(capsys)
-    assert (line["event"], line["notes"], line["level"]) == ("two\nlines", 3, "info")
+    assert (line["event"], line["notes"], line["level"], line["pid"]) == ("two\nlines", 3, "info", os.getpid())
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", line["timestamp"])
 
 
@@ -59,7 +60,35 @@ def test_an_answered_request_is_a_line_like_any_other(capsys: pytest.CaptureFixt
     moments = [line.pop("timestamp") for line in found]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", moment) for moment in moments)
     expected = {"event": "request", "level": "info", "request_id": "r-1", "method": "POST", "route": "/v1/links", "status": 200, "ms": 1.25}
+    expected["pid"] = os.getpid()
     assert found == ([expected] if told else [])
+
+
+TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+@pytest.mark.usefixtures("fresh_log")
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        (f"00-{TRACE}-{PARENT}-01", TRACE),
+        (f"cc-{TRACE}-{PARENT}-01-what-comes-later", TRACE),
+        (f"00-{TRACE}-{PARENT}-01-more", None),
+        (f"ff-{TRACE}-{PARENT}-01", None),
+        (f"00-{TRACE.upper()}-{PARENT}-01", None),
+        (f"00-{'0' * 32}-{PARENT}-01", None),
+        (f"00-{TRACE}-{'0' * 16}-01", None),
+        (NEEDLE, None),
+        (None, None),
+    ],
+)
+def test_an_answered_request_has_the_trace_of_its_caller(capsys: pytest.CaptureFixture[str], header: str | None, told: str | None) -> None:
+    """In the form of the W3C's recommendation. Of another header nothing is written."""
+    logs.configure("info")
+    logs.log_answered("r-1", "POST", "/v1/links", 200, 1.25, header)
+    [line] = lines(capsys)
+    assert line.get("trace_id") == told
+    assert NEEDLE not in str(line)
 
 
 @pytest.mark.usefixtures("fresh_log")

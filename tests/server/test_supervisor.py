@@ -1,11 +1,13 @@
 """Workers that start slowly, answer, freeze or die, as the supervisor sees them."""
 
 import multiprocessing
+import signal
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from identity_service.server import supervisor
 from identity_service.server.supervisor import START_SECONDS, Worker
@@ -19,6 +21,7 @@ class Held(Worker):
     def __init__(self) -> None:
         self.parent_conn, self.child_conn = multiprocessing.Pipe()
         self.living = True
+        self.config: Any = SimpleNamespace(timeout_graceful_shutdown=0)
         self.process: Any = SimpleNamespace(is_alive=lambda: self.living, start=lambda: None, sentinel=NEVER.fileno())
 
     def answer(self) -> None:
@@ -55,3 +58,33 @@ def test_a_worker_that_dies_while_it_starts_is_replaced(forward: Callable[[float
     worker.start()
     worker.living = False
     assert not worker.is_alive(0)
+
+
+@pytest.mark.parametrize(
+    ("frozen", "code", "told"),
+    [
+        (True, -signal.SIGKILL, {"event": "a worker did not answer and was killed; another one takes its place"}),
+        (False, -signal.SIGSEGV, {"event": "a worker was killed; another one takes its place", "signal": "SIGSEGV"}),
+        (False, -63, {"event": "a worker was killed; another one takes its place", "signal": "63"}),
+        (False, 1, {"event": "a worker ended by itself; another one takes its place", "exit": 1}),
+    ],
+)
+def test_the_death_of_a_worker_is_a_warning_with_its_cause(frozen: bool, code: int, told: dict[str, object]) -> None:
+    worker = Held()
+    worker.process = SimpleNamespace(
+        exitcode=None if frozen else code, kill=lambda: None, join=lambda _=None: None, is_alive=lambda: False, pid=7
+    )
+    worker.kill()
+    worker.process.exitcode = code
+    with capture_logs() as lines:
+        worker.join()
+    assert lines == [told | {"worker": 7, "log_level": "warning"}]
+
+
+def test_the_end_of_a_worker_that_was_asked_to_end_is_no_warning() -> None:
+    worker = Held()
+    worker.process = SimpleNamespace(exitcode=0, join=lambda _=None: None, is_alive=lambda: False, pid=7)
+    worker.terminate()
+    with capture_logs() as lines:
+        worker.join()
+    assert lines == []

@@ -182,7 +182,7 @@ async def test_replicas_that_do_not_confirm_make_a_write_unknown_and_leave_reads
 
 async def test_closing_fails_whoever_waits() -> None:
     async with serving(lambda reader, _writer: silent(reader)) as url:
-        line = Line(url, 5, 0, lambda: True, lambda _seconds, _answered: None)
+        line = Line(url, 5, 0, lambda: None, lambda _seconds, _cause: None)
         waiting = [line.submit([read("GET", "a")]) for _ in range(3)]
         await asyncio.sleep(0.05)
         waiting.append(line.submit([read("GET", "a")]))

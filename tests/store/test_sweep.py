@@ -89,10 +89,29 @@ async def test_a_pass_through_a_store_takes_an_hour_at_most(store: Store, databa
     for start in range(0, keys, 10_000):
         database.mset({of_shop(SHOP, f"S:{number}"): "1" for number in range(start, min(start + 10_000, keys))})
     passed = 0
-    while not passed or database.hvals(SWEEP) != ["0"]:
+    while not passed or "0" not in database.hvals(SWEEP):
         await swept(store)
         passed += 1
     assert rounds - 1 <= passed <= sweep.ROUNDS_OF_A_PASS
+
+
+async def test_the_lag_of_the_sweep_is_the_time_since_a_server_was_passed_for_whichever_worker(
+    store: Store, store_url: str, database: redis.Redis
+) -> None:
+    """A server that is new counts from the first round."""
+    other = made(store_url)
+    assert store.sweep.lag(Millis(NOW * 1000)) is None
+    database.mset({of_shop(SHOP, f"S:{number}"): "1" for number in range(3_000)})
+    await swept(store, NOW)
+    assert store.sweep.lag(Millis((NOW + 60) * 1000)) == 60
+    await swept(other, NOW + 60)
+    assert other.sweep.lag(Millis((NOW + 60) * 1000)) == 60
+    while "0" not in database.hvals(SWEEP):
+        await swept(other, NOW + 120)
+    assert other.sweep.lag(Millis((NOW + 120) * 1000)) == 0
+    await swept(store, NOW + 150)
+    assert store.sweep.lag(Millis((NOW + 150) * 1000)) == 30
+    await other.client.close()
 
 
 @pytest.mark.parametrize("recorded", [False, True])

@@ -209,6 +209,22 @@ async def test_an_erasure_that_was_cut_off_stays_due_until_it_is_a_minute_old(st
         now = Millis((NOW + seconds) * 1000)
         completed.append(await store.repair.run(store.repair.due([SHOP], now, ours=False), now))
     assert completed == [0, 0, 1, 0, 0]
+    assert store.repair.waiting == 0
+    await store.client.close()
+
+
+async def test_an_erasure_that_cannot_be_completed_is_counted_as_waiting(store_url: str, database: redis.Redis) -> None:
+    store = made(store_url)
+    await link(store)
+    database.acl_setuser("default", enabled=True, commands=["-zrem"])
+    with pytest.raises(StoreUnavailable):
+        await store.removals.erase(SHOP, EMAIL, Millis(NOW * 1000))
+    with pytest.raises(StoreUnavailable):
+        await store.repair.run([SHOP], Millis((NOW + 60) * 1000))
+    assert store.repair.waiting == 1
+    database.acl_setuser("default", enabled=True, commands=["+zrem"])
+    assert await store.repair.run([SHOP], Millis((NOW + 60) * 1000)) == 1
+    assert store.repair.waiting == 0
     await store.client.close()
 
 
@@ -236,7 +252,7 @@ async def test_the_sweep_finds_the_notes_of_a_worker_that_ended(store_url: str) 
 async def test_a_probe_for_each_server_shows_which_shops_are_away(store_url: str, database: redis.Redis) -> None:
     store, shops = made(store_url), [ShopId(f"shop-{number}") for number in range(10_000)]
     database.config_resetstat()
-    assert await store.away(shops) == []
+    assert await store.away(shops) == {}
     assert database.info("commandstats")["cmdstat_set"]["calls"] == 1
     await store.client.close()
 

@@ -6,13 +6,15 @@ that need it.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from redis.crc import key_slot
 
 from identity_service.errors import StoreUnavailable
-from identity_service.settings.store_url import StoreAddress
+from identity_service.settings.store_url import StoreAddress, place_of
+from identity_service.store.redis.cause import Cause
 from identity_service.store.redis.command import Command, Reply, ReplyError, read
+from identity_service.store.redis.episodes import Failover, Report
 from identity_service.store.redis.server import Node
 from identity_service.store.redis.topology import MakeNode, Watch
 
@@ -24,8 +26,9 @@ PAUSE = 0.02
 class Cluster:
     """`timeout`: seconds within which a command must find its server."""
 
-    def __init__(self, address: StoreAddress, make_node: MakeNode, timeout: float) -> None:
+    def __init__(self, address: StoreAddress, make_node: MakeNode, timeout: float, report: Report) -> None:
         self._address = address
+        self._report = report
         self._make_node = make_node
         self._timeout = timeout
         self._nodes: dict[str, Node] = {url: make_node(url) for url in address.servers}
@@ -50,7 +53,7 @@ class Cluster:
     async def shard_of(self, key: str) -> list[Node]:
         primaries, owner = await self.primaries(), self.server_of(key)
         if owner not in primaries:
-            raise StoreUnavailable
+            raise StoreUnavailable(reason=Cause.CLUSTER_DOWN)
         return [owner, *(self._node(url) for url in sorted(self._followers.get(owner, ())))]
 
     def nodes(self) -> list[Node]:
@@ -65,7 +68,7 @@ class Cluster:
         owner = self._owners.get(slot)
         if owner is None:
             self._stale = True
-            raise StoreUnavailable
+            raise StoreUnavailable(reason=Cause.CLUSTER_DOWN)
         replies = await owner.submit(commands)
         for index, reply in enumerate(replies):
             if isinstance(reply, ReplyError):
@@ -112,18 +115,20 @@ class Cluster:
         if self._owners and not self._stale and not any(node.breaker.failing for node in self.nodes()):
             return
         asked = [asyncio.ensure_future(self._slots(node)) for node in self._nodes.values()]
+        failure = StoreUnavailable()
         try:
             for answer in asyncio.as_completed(asked):
                 try:
                     self._take(*(await answer))
-                except StoreUnavailable:
+                except StoreUnavailable as error:
+                    failure = error
                     continue
                 self._stale = False
                 return
         finally:
             for task in asked:
                 task.cancel()
-        raise StoreUnavailable
+        raise failure
 
     async def _slots(self, node: Node) -> tuple[Node, Reply]:
         [slots] = await node.run(read("CLUSTER", "SLOTS"))
@@ -135,7 +140,14 @@ class Cluster:
             owner = self._node(self._url(primary[0], primary[1], answering))
             owners.update(dict.fromkeys(range(first, last + 1), owner))
             followers.setdefault(owner, set()).update(self._url(other[0], other[1], answering) for other in others)
+        for before, after in self._taken_over(owners):
+            self._report(Failover(place_of(before.url), place_of(after.url)))
         self._owners, self._followers = owners, followers
+
+    def _taken_over(self, owners: Mapping[int, Node]) -> set[tuple[Node, Node]]:
+        """Primaries whose slots are a follower's now. Slots that were only moved have another primary."""
+        changed = {(self._owners[slot], owner) for slot, owner in owners.items() if self._owners.get(slot) not in {None, owner}}
+        return {(before, after) for before, after in changed if after.url in self._followers.get(before, ())}
 
 
 def slot_of(key: str) -> int:

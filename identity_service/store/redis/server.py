@@ -21,7 +21,10 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
 from identity_service.errors import StoreUnavailable
+from identity_service.settings.store_url import place_of
+from identity_service.store.redis.cause import Cause, cause_of_exception, cause_of_reply
 from identity_service.store.redis.command import MOST_COMMANDS, Command, Reply, ReplyError, confirm, only_reads, read
+from identity_service.store.redis.episodes import Episodes, Report, report_nothing
 
 QUIET = MaintNotificationsConfig(enabled=False)
 MOST_IN_FLIGHT = 2
@@ -64,7 +67,7 @@ class Connection(asyncio.Protocol):
             self._transport.set_protocol(self)
             self._loop = asyncio.get_running_loop()
         except Exception as error:
-            raise StoreUnavailable from error
+            raise StoreUnavailable(reason=cause_of_exception(error)) from error
 
     def send(self, packed: bytes, count: int, landed: Landed) -> None:
         """`count`: the number of replies to the packed commands."""
@@ -120,16 +123,25 @@ class Connection(asyncio.Protocol):
 
 
 class Line:
-    """For one event loop. Connects at the first unit, and again after a loss. `began` returns False to refuse a pipeline. `ended` gets the
-    seconds of a pipeline, and whether it was answered. `replicas`: how many must have a write, or its caller gets StoreUnavailable."""
+    """For one event loop. Connects at the first unit, and again after a loss. `began` returns the cause for which a pipeline is refused, or
+    None. `ended` gets the seconds of a pipeline, and the cause if it was not answered. `replicas`: how many must have a write, or its
+    caller gets StoreUnavailable."""
 
-    def __init__(self, url: str, timeout: float, replicas: int, began: Callable[[], bool], ended: Callable[[float, bool], None]) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout: float,
+        replicas: int,
+        began: Callable[[], Cause | None],
+        ended: Callable[[float, Cause | None], None],
+    ) -> None:
         self._url = url
         self._timeout = timeout
         self._confirm = confirm(replicas, timeout).packed() if replicas else b""
         self._replicas = replicas
         self._began = began
         self._ended = ended
+        self._loss = Cause.CLOSED
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._waiting: deque[Unit] = deque()
@@ -157,7 +169,7 @@ class Line:
             self._connecting.cancel()
         if self._connection:
             self._connection.close()
-        self._fail_waiting()
+        self._fail_waiting(Cause.CLOSED)
 
     def _schedule(self) -> None:
         if self._waiting and not self._scheduled and self._in_flight < MOST_IN_FLIGHT:
@@ -168,8 +180,8 @@ class Line:
         self._scheduled = False
         if not self._waiting or self._connecting:
             return
-        if not self._began():
-            self._fail_waiting()
+        if cause := self._began():
+            self._fail_waiting(cause)
         elif self._connection is None:
             self._connecting = self._loop.create_task(self._connect())
         else:
@@ -182,9 +194,9 @@ class Line:
         try:
             await connection.open(self._url)
             self._connection = connection
-        except StoreUnavailable:
-            self._ended(self._loop.time() - began, False)
-            self._fail_waiting()
+        except StoreUnavailable as error:
+            self._ended(self._loop.time() - began, Cause(error.reason))
+            self._fail_waiting(Cause(error.reason))
         finally:
             self._connecting = None
         if self._waiting and self._connection:
@@ -206,10 +218,10 @@ class Line:
 
     def _landed(self, units: list[Unit], confirmed: bool, began: float, replies: list[Reply] | None) -> None:
         self._in_flight -= 1
-        answered = replies is not None and not (isinstance(replies[0], ReplyError) and replies[0].code == "LOADING")
-        self._ended(self._loop.time() - began, answered)
+        loading = replies is not None and isinstance(replies[0], ReplyError) and replies[0].code == "LOADING"
+        self._ended(self._loop.time() - began, self._loss if replies is None else Cause.LOADING if loading else None)
         if replies is None:
-            _fail(units)
+            _fail(units, self._loss)
         else:
             safe = not confirmed or (isinstance(replies[-1], int) and replies[-1] >= self._replicas)
             self._distribute(units, replies, safe)
@@ -223,7 +235,7 @@ class Line:
                 if safe or only_reads(unit):
                     self._answer(unit, replies[start:end], future)
                 else:
-                    future.set_exception(StoreUnavailable())
+                    future.set_exception(StoreUnavailable(reason=Cause.NOREPLICAS))
             start = end
 
     def _answer(self, unit: Sequence[Command], replies: list[Reply], future: Waiter) -> None:
@@ -238,12 +250,13 @@ class Line:
     def _lost(self, late: bool) -> None:
         """A server that is too slow for one pipeline is too slow for the next, too. After a reset the next may be answered."""
         self._connection = None
+        self._loss = Cause.TIMEOUT if late else Cause.CLOSED
         if late:
-            self._fail_waiting()
+            self._fail_waiting(Cause.TIMEOUT)
 
-    def _fail_waiting(self) -> None:
+    def _fail_waiting(self, cause: Cause) -> None:
         units, self._waiting = list(self._waiting), deque()
-        _fail(units)
+        _fail(units, cause)
 
 
 def _complete(replies: list[Reply], missing: Sequence[int], future: Waiter, again: Waiter) -> None:
@@ -258,10 +271,10 @@ def _complete(replies: list[Reply], missing: Sequence[int], future: Waiter, agai
         future.set_result(replies)
 
 
-def _fail(units: list[Unit]) -> None:
+def _fail(units: list[Unit], cause: Cause) -> None:
     for _, _, future in units:
         if not future.done():
-            future.set_exception(StoreUnavailable())
+            future.set_exception(StoreUnavailable(reason=cause))
 
 
 class Breaker:
@@ -297,11 +310,16 @@ class Breaker:
 
 
 class Node:
-    """`url`: redis://, rediss:// or unix://. `timeout`: seconds for a connection, and for each pipeline. Use it inside one event loop."""
+    """`url`: redis://, rediss:// or unix://. `timeout`: seconds for a connection, and for each pipeline. `sentinel`: it holds nothing of
+    the store. Use it inside one event loop."""
 
-    def __init__(self, url: str, timeout: float, replicas: int, observe: Observe) -> None:
+    def __init__(
+        self, url: str, timeout: float, replicas: int, observe: Observe, report: Report = report_nothing, *, sentinel: bool = False
+    ) -> None:
         self.url = url
         self._observe = observe
+        self.episodes = Episodes(place_of(url), time.monotonic, report, sentinel=sentinel)
+        self._cause = Cause.OTHER
         self.breaker = Breaker(time.monotonic)
         self._writing = self._reading = Line(url, timeout, replicas, self._began, self._ended)
         if replicas:
@@ -317,7 +335,7 @@ class Node:
         replies = await self.submit(unit)
         for reply in replies:
             if isinstance(reply, ReplyError):
-                raise StoreUnavailable from reply
+                raise StoreUnavailable(reason=cause_of_reply(reply)) from reply
         return replies
 
     async def drain(self) -> None:
@@ -331,15 +349,19 @@ class Node:
         self._writing.close()
         self._reading.close()
 
-    def _began(self) -> bool:
+    def _began(self) -> Cause | None:
+        """While the breaker is open, the cause is that of the last failure."""
         if self.breaker.may_pass():
-            return True
+            return None
         self._observe(0.0, "open")
-        return False
+        return self._cause
 
-    def _ended(self, seconds: float, answered: bool) -> None:
-        if answered:
+    def _ended(self, seconds: float, cause: Cause | None) -> None:
+        if cause is None:
             self.breaker.succeeded()
+            self.episodes.answered()
         else:
             self.breaker.failed()
-        self._observe(seconds, "ok" if answered else "error")
+            self.episodes.failed(cause)
+            self._cause = cause
+        self._observe(seconds, "error" if cause else "ok")

@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from identity_service.errors import StoreUnavailable
-from identity_service.settings.store_url import StoreAddress
+from identity_service.settings.store_url import StoreAddress, place_of
+from identity_service.store.redis.cause import Cause
 from identity_service.store.redis.command import Command, Reply, read
+from identity_service.store.redis.episodes import Episodes, Failover, Report
 from identity_service.store.redis.server import Node
 
 WATCH_SECONDS = 0.5
@@ -102,9 +105,11 @@ class Watch:
 class Sentinels:
     """Every sentinel is asked, and the answer of the newest epoch counts, because a sentinel that is cut off names an old primary."""
 
-    def __init__(self, address: StoreAddress, make_node: MakeNode, make_sentinel: MakeNode) -> None:
+    def __init__(self, address: StoreAddress, make_node: MakeNode, make_sentinel: MakeNode, report: Report) -> None:
         self._address = address
+        self._report = report
         self._make_node = make_node
+        self._episodes = Episodes(f"sentinels of {address.service}", time.monotonic, report)
         self._sentinels = [make_sentinel(url) for url in address.servers]
         self._primary: Node | None = None
         self._replicas: dict[str, Node] = {}
@@ -124,7 +129,7 @@ class Sentinels:
 
     async def shard_of(self, key: str) -> list[Node]:  # noqa: ARG002 they hold every key
         primaries = await self.primaries()
-        answers = await self._ask("REPLICAS")
+        answers, _ = await self._ask("REPLICAS")
         for state in (replica for answer in answers for replica in answer):
             url = self._address.server(state["ip"], int(state["port"]))
             if not self._primary or url != self._primary.url:
@@ -142,23 +147,29 @@ class Sentinels:
     async def _submit_when_found(self, unit: Sequence[Command]) -> list[Reply]:
         await self._watch.look_now()
         if self._primary is None:
-            raise StoreUnavailable
+            raise StoreUnavailable(reason=Cause.NAME)
         return await self._primary.submit(unit)
 
     async def _look(self) -> None:
-        states = await self._ask("MASTER")
+        states, failures = await self._ask("MASTER")
         if not states:
-            raise StoreUnavailable
+            failure = next(iter(failures), StoreUnavailable())
+            if self._primary is None:
+                self._episodes.failed(Cause(failure.reason))
+            raise failure
+        self._episodes.answered()
         newest = max(states, key=lambda state: int(state["config-epoch"]))
         url = self._address.server(newest["ip"], int(newest["port"]))
         if self._primary and self._primary.url == url:
             return
         before, self._primary = self._primary, self._make_node(url)
         if before:
+            self._report(Failover(place_of(before.url), place_of(url)))
             before.close()
 
-    async def _ask(self, what: str) -> list[Reply]:
-        """The answers of the sentinels that answer and know the name."""
+    async def _ask(self, what: str) -> tuple[list[Reply], list[StoreUnavailable]]:
+        """The answers of the sentinels that answer and know the name, and the failures of the others."""
         asked = [sentinel.run(read("SENTINEL", what, self._address.service)) for sentinel in self._sentinels]
         answers = await asyncio.gather(*asked, return_exceptions=True)
-        return [answer[0] for answer in answers if not isinstance(answer, BaseException)]
+        found = [answer[0] for answer in answers if not isinstance(answer, BaseException)]
+        return found, [answer for answer in answers if isinstance(answer, StoreUnavailable)]
