@@ -117,13 +117,17 @@ def store_url(topology: Topology) -> str:
     return topology.url
 
 
+@pytest.fixture(scope="session")
+def whole_store(store_url: str) -> Iterator[redis.Redis]:
+    with view(store_url) as connection:
+        yield connection
+
+
 @pytest.fixture
-def database(store_url: str) -> Iterator[redis.Redis]:
+def database(whole_store: redis.Redis) -> redis.Redis:
     """A direct view of the store, emptied for each test."""
-    connection = view(store_url)
-    connection.flushall()
-    yield connection
-    connection.close()
+    whole_store.flushall()
+    return whole_store
 
 
 @pytest.fixture

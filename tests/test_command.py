@@ -21,7 +21,6 @@ import httpx2 as httpx
 import pytest
 import redis
 
-from identity_service.app import create
 from identity_service.server.supervisor import CannotListen, bind, run_workers
 from identity_service.settings.load import config_directory, load
 from identity_service.store.keys import SCHEMA
@@ -181,7 +180,7 @@ def test_of_two_that_took_a_port_at_the_same_time_one_listens() -> None:
     with bind(*place) as one, bind(*place) as other:
         other.listen()
         with pytest.raises(CannotListen, match=f"port {settings.server.port} of 127.0.0.1 is in use"):
-            run_workers(settings, [one], lambda: settings, create)
+            run_workers(settings, [one], lambda: settings, "identity_service.app:create")
 
 
 @pytest.mark.parametrize("host", ["192.0.2.7", "nowhere.invalid", "2001:db8::7"])

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pkgutil
 import resource
 import socket
 import sys
@@ -23,9 +24,6 @@ from identity_service.server.limits import MEMORY_VARIABLE, create_memory
 from identity_service.server.logs import SERVER_LOGGING, log
 from identity_service.server.protocol import ClientConnection, allowances
 from identity_service.settings.schema import DEMO_KEY, Settings
-
-Create = Callable[[Settings], Any]
-"""Makes a worker's ASGI application. It must be a module's function, because workers import it by name."""
 
 MOST_CONNECTIONS = 8192
 """Per worker; above it calls are answered 503. Slow clients hold connections for seconds, so it is far above a worker's throughput."""
@@ -84,7 +82,7 @@ class Supervisor(Multiprocess):
     """`read`: reads the settings again on SIGHUP; raises SettingsError. A worker that dies is replaced with the settings of the others,
     even if the file has changed."""
 
-    def __init__(self, config: uvicorn.Config, bound: list[socket.socket], read: Callable[[], Settings], create: Create) -> None:
+    def __init__(self, config: uvicorn.Config, bound: list[socket.socket], read: Callable[[], Settings], create: str) -> None:
         super().__init__(config, sockets=bound)
         self._read, self._create = read, create
 
@@ -127,9 +125,10 @@ def _why_not(error: OSError, host: str, port: int, chosen: str) -> str:
     return f"cannot listen on port {port} of {host} ({error.strerror}); choose another with --host and {chosen}"
 
 
-def run_workers(settings: Settings, bound: list[socket.socket], read: Callable[[], Settings], create: Create) -> None:
+def run_workers(settings: Settings, bound: list[socket.socket], read: Callable[[], Settings], create: str) -> None:
     """Runs the supervisor, even for one worker. It restarts workers that die, and on SIGHUP all of them one by one, with the settings from
-    `read`. Raises CannotListen if another service that bound the same port listens first."""
+    `read`. Raises CannotListen if another service that bound the same port listens first. `create`: names, as `package.module:function`,
+    what makes a worker's ASGI application from the settings. Workers alone import it."""
     server = settings.server
     _allow_connections()
     for one, (chosen, port) in zip(bound, server.ports.items(), strict=True):
@@ -161,10 +160,14 @@ def run_workers(settings: Settings, bound: list[socket.socket], read: Callable[[
     Supervisor(config, bound, read, create).run()
 
 
-def _set_workers(config: uvicorn.Config, settings: Settings, create: Create) -> None:
+def _set_workers(config: uvicorn.Config, settings: Settings, create: str) -> None:
     """Sets the application and the limits of workers that start from now on."""
-    config.app = partial(create, settings)
+    config.app = partial(_application, create, settings)
     config.http = partial(ClientConnection, allowed=allowances(settings))  # type: ignore[assignment]
+
+
+def _application(create: str, settings: Settings) -> Any:
+    return pkgutil.resolve_name(create)(settings)
 
 
 def _allow_connections() -> None:
