@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -55,10 +56,10 @@ def dealt(items: Sequence[pytest.Item], processes: int) -> Iterator[pytest.Item]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    thorough = [one for one in items if one.get_closest_marker("thorough")]
+    thorough = {one for one in items if one.get_closest_marker("thorough")}
     if thorough and not config.getoption("--long"):
-        config.hook.pytest_deselected(items=thorough)
-        items[:] = [one for one in items if one not in set(thorough)]
+        config.hook.pytest_deselected(items=list(thorough))
+        items[:] = [one for one in items if one not in thorough]
     if SOAK not in config.getoption("markexpr"):
         for item in (one for one in items if one.get_closest_marker(SOAK)):
             item.add_marker(pytest.mark.skip(reason="takes half an hour: pytest -m soak"))
@@ -171,9 +172,14 @@ def environment(store_url: str, database: object, topology: Topology) -> dict[st
     return told | {"IDENTITY_LIMITS__ENABLED": "false"}
 
 
+@cache
+def development(environment: frozenset[tuple[str, str]]) -> Settings:
+    return load("development", dict(environment))
+
+
 @pytest.fixture
 def settings(environment: dict[str, str]) -> Settings:
-    return load("development", environment)
+    return development(frozenset(environment.items()))
 
 
 @pytest.fixture
