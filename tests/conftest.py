@@ -22,10 +22,17 @@ from tests.topologies import TOPOLOGIES, Topology
 HERE = Path(__file__).parent
 LONGEST = (
     "faults/test_cluster.py",
-    "test_contract_topologies.py",
-    "browser/test_choices_kept.py",
     "faults/test_sentinel.py",
+    "browser/test_choices_kept.py",
+    "test_contract_topologies.py",
+    "test_command.py",
+    "faults/test_workers.py",
+    "browser/test_demo.py",
     "test_quality.py",
+    "clients/test_clients.py",
+    "security/test_locked_install.py",
+    "browser/test_docs.py",
+    "ops/test_move_command.py",
 )
 """Files whose tests take long, the longest first."""
 SOAK = "soak"
