@@ -1,7 +1,11 @@
 """Fixtures: a real store, the application on an injected clock, and a client that speaks to it without a socket."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
+from itertools import chain, islice
+from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
@@ -15,6 +19,22 @@ from identity_service.settings.schema import Settings
 from tests.stores import view
 from tests.topologies import TOPOLOGIES, Topology
 
+HERE = Path(__file__).parent
+LONGEST = (
+    "faults/test_cluster.py",
+    "faults/test_sentinel.py",
+    "browser/test_choices_kept.py",
+    "test_contract_topologies.py",
+    "test_command.py",
+    "faults/test_workers.py",
+    "browser/test_demo.py",
+    "test_quality.py",
+    "clients/test_clients.py",
+    "security/test_locked_install.py",
+    "browser/test_docs.py",
+    "ops/test_move_command.py",
+)
+"""Files whose tests take long, the longest first."""
 SOAK = "soak"
 START = 1_795_000_000.25
 
@@ -27,14 +47,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--store", choices=TOPOLOGIES, default="single", help="what the tests of the contract run on")
 
 
+def dealt(items: Sequence[pytest.Item], processes: int) -> Iterator[pytest.Item]:
+    """In the order in which each process begins with its share of the longest files: a long test that begins last leaves the others
+    without work. A process gets an equal part of the list, and takes from the end of another's when it has none left."""
+    files: dict[Path, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        files[item.path].append(item)
+    longest = [files.pop(HERE / name, []) for name in LONGEST]
+    others = chain.from_iterable(files.values())
+    for number in range(processes):
+        first = list(chain.from_iterable(longest[number::processes]))
+        yield from first
+        yield from islice(others, max(0, len(items) // processes - len(first)))
+    yield from others
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    thorough = [one for one in items if one.get_closest_marker("thorough")]
+    thorough = {one for one in items if one.get_closest_marker("thorough")}
     if thorough and not config.getoption("--long"):
-        config.hook.pytest_deselected(items=thorough)
-        items[:] = [one for one in items if one not in set(thorough)]
+        config.hook.pytest_deselected(items=list(thorough))
+        items[:] = [one for one in items if one not in thorough]
     if SOAK not in config.getoption("markexpr"):
         for item in (one for one in items if one.get_closest_marker(SOAK)):
             item.add_marker(pytest.mark.skip(reason="takes half an hour: pytest -m soak"))
+    if processes := getattr(config, "workerinput", {}).get("workercount"):
+        items[:] = dealt(items, processes)
 
 
 @pytest.fixture(scope="session")
@@ -117,13 +154,17 @@ def store_url(topology: Topology) -> str:
     return topology.url
 
 
+@pytest.fixture(scope="session")
+def whole_store(store_url: str) -> Iterator[redis.Redis]:
+    with view(store_url) as connection:
+        yield connection
+
+
 @pytest.fixture
-def database(store_url: str) -> Iterator[redis.Redis]:
+def database(whole_store: redis.Redis) -> redis.Redis:
     """A direct view of the store, emptied for each test."""
-    connection = view(store_url)
-    connection.flushall()
-    yield connection
-    connection.close()
+    whole_store.flushall()
+    return whole_store
 
 
 @pytest.fixture
@@ -138,9 +179,14 @@ def environment(store_url: str, database: object, topology: Topology) -> dict[st
     return told | {"IDENTITY_LIMITS__ENABLED": "false"}
 
 
+@cache
+def development(environment: frozenset[tuple[str, str]]) -> Settings:
+    return load("development", dict(environment))
+
+
 @pytest.fixture
 def settings(environment: dict[str, str]) -> Settings:
-    return load("development", environment)
+    return development(frozenset(environment.items()))
 
 
 @pytest.fixture

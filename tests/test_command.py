@@ -21,7 +21,6 @@ import httpx2 as httpx
 import pytest
 import redis
 
-from identity_service.app import create
 from identity_service.server.supervisor import CannotListen, bind, run_workers
 from identity_service.settings.load import config_directory, load
 from identity_service.store.keys import SCHEMA
@@ -95,7 +94,7 @@ def served(directory: Path, *flags: str, command_name: str = "serve", data: str 
 def eventually(holds: Any, seconds: float = PATIENCE) -> bool:
     deadline = time.monotonic() + seconds
     while not (held := holds()) and time.monotonic() < deadline:
-        time.sleep(0.02)
+        time.sleep(0.05)
     return bool(held)
 
 
@@ -109,11 +108,10 @@ def errors_in(log: Path) -> list[dict[str, Any]]:
     return [line for line in map(json.loads, log.read_text().splitlines()) if line["level"] == "error"]
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_a_service_that_answers_says_where_its_pages_are(tmp_path: Path, host: str) -> None:
-    with served(tmp_path, "--host", host) as service:
+def test_a_service_that_answers_says_where_its_pages_are(tmp_path: Path) -> None:
+    with served(tmp_path, "--host", "localhost") as service:
         port = service.url.rpartition(":")[2]
-        assert service.url == f"http://{host}:{port}"
+        assert service.url == f"http://localhost:{port}"
         assert told_next(service, 2) == [f"docs: {service.url}/docs", f"admin: {service.url}/admin (sign in with demo-private-key)"]
 
 
@@ -181,19 +179,14 @@ def test_of_two_that_took_a_port_at_the_same_time_one_listens() -> None:
     with bind(*place) as one, bind(*place) as other:
         other.listen()
         with pytest.raises(CannotListen, match=f"port {settings.server.port} of 127.0.0.1 is in use"):
-            run_workers(settings, [one], lambda: settings, create)
+            run_workers(settings, [one], lambda: settings, "identity_service.app:create")
 
 
 @pytest.mark.parametrize("host", ["192.0.2.7", "nowhere.invalid", "2001:db8::7"])
-def test_a_host_that_is_not_this_machines_is_told_in_one_line(tmp_path: Path, host: str) -> None:
-    own = {
-        "IDENTITY_SECRETS__PEPPER": "a" * 43,
-        "IDENTITY_SECRETS__SIGNING_KEYS": "b" * 43,
-        "IDENTITY_SHOPS__MINE__PUBLIC_KEYS": f"pk_{'a' * 24}",
-    }
-    own |= {"IDENTITY_SHOPS__MINE__PRIVATE_KEYS": "", "IDENTITY_CONFIG": "production"}
-    told = serve_in_vain("--host", host, "--port", str(free_port()), "--data", str(tmp_path / "data"), **own)
-    assert told == (3, f"{host} is not an address of this machine; choose one with --host, or 0.0.0.0 for all\n")
+def test_a_host_that_is_not_this_machines_is_told_in_one_line(host: str) -> None:
+    with pytest.raises(CannotListen) as told:
+        bind(host, free_port(), "--port")
+    assert str(told.value) == f"{host} is not an address of this machine; choose one with --host, or 0.0.0.0 for all"
 
 
 def test_a_data_directory_that_cannot_be_is_told_in_one_line(tmp_path: Path) -> None:
@@ -277,7 +270,7 @@ def test_sighup_replaces_workers_one_by_one_and_every_call_is_answered(tmp_path:
         done = threading.Event()
 
         def probe() -> None:
-            while not done.is_set():
+            while not done.wait(0.01):
                 statuses.append(service.call("/v1/visitors", {})[0])
 
         prober = threading.Thread(target=probe)

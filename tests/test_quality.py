@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import HERE, LONGEST, dealt
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -29,3 +31,9 @@ def test_a_test_that_hangs_ends_the_run_and_is_named(tmp_path: Path) -> None:
     assert run.returncode == 1
     assert "test_stuck.py::test_stuck" in run.stdout
     assert "in test_stuck" in run.stderr
+
+
+def test_every_test_is_run_once_in_whatever_order(request: pytest.FixtureRequest) -> None:
+    assert [name for name in LONGEST if not (HERE / name).exists()] == []
+    for processes in (1, 2, 7):
+        assert sorted(one.nodeid for one in dealt(request.session.items, processes)) == sorted(one.nodeid for one in request.session.items)

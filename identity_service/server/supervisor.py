@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pkgutil
 import resource
 import signal
 import socket
@@ -25,9 +26,6 @@ from identity_service.server.metric_files import add_up, count_in_supervisor
 from identity_service.server.metrics import WORKER_DEATHS, WORKER_STARTS
 from identity_service.server.protocol import ClientConnection, allowances
 from identity_service.settings.schema import DEMO_KEY, Settings
-
-Create = Callable[[Settings], Any]
-"""Makes a worker's ASGI application. It must be a module's function, because workers import it by name."""
 
 MOST_CONNECTIONS = 8192
 """Per worker; above it calls are answered 503. Slow clients hold connections for seconds, so it is far above a worker's throughput."""
@@ -121,7 +119,7 @@ class Supervisor(Multiprocess):
     """`read`: reads the settings again on SIGHUP; raises SettingsError. A worker that dies is replaced with the settings of the others,
     even if the file has changed."""
 
-    def __init__(self, config: uvicorn.Config, bound: list[socket.socket], read: Callable[[], Settings], create: Create) -> None:
+    def __init__(self, config: uvicorn.Config, bound: list[socket.socket], read: Callable[[], Settings], create: str) -> None:
         super().__init__(config, sockets=bound)
         self._read, self._create = read, create
 
@@ -164,9 +162,10 @@ def _why_not(error: OSError, host: str, port: int, chosen: str) -> str:
     return f"cannot listen on port {port} of {host} ({error.strerror}); choose another with --host and {chosen}"
 
 
-def run_workers(settings: Settings, bound: list[socket.socket], read: Callable[[], Settings], create: Create) -> None:
+def run_workers(settings: Settings, bound: list[socket.socket], read: Callable[[], Settings], create: str) -> None:
     """Runs the supervisor, even for one worker. It restarts workers that die, and on SIGHUP all of them one by one, with the settings from
-    `read`. Raises CannotListen if another service that bound the same port listens first."""
+    `read`. Raises CannotListen if another service that bound the same port listens first. `create`: names, as `package.module:function`,
+    what makes a worker's ASGI application from the settings. Workers alone import it."""
     server = settings.server
     _allow_connections()
     for one, (chosen, port) in zip(bound, server.ports.items(), strict=True):
@@ -198,10 +197,14 @@ def run_workers(settings: Settings, bound: list[socket.socket], read: Callable[[
     Supervisor(config, bound, read, create).run()
 
 
-def _set_workers(config: uvicorn.Config, settings: Settings, create: Create) -> None:
+def _set_workers(config: uvicorn.Config, settings: Settings, create: str) -> None:
     """Sets the application and the limits of workers that start from now on."""
-    config.app = partial(create, settings)
+    config.app = partial(_application, create, settings)
     config.http = partial(ClientConnection, allowed=allowances(settings))  # type: ignore[assignment]
+
+
+def _application(create: str, settings: Settings) -> Any:
+    return pkgutil.resolve_name(create)(settings)
 
 
 def _allow_connections() -> None:

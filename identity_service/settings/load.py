@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec.structs import fields
 
 from identity_service.errors import SettingsError
 from identity_service.settings.layers import Fault, Layer, environment_layer, file_layer, merge, read_files
-from identity_service.settings.schema import Settings, fits, in_words, is_section, is_struct, member, secrets_of
+from identity_service.settings.schema import Settings, fields_of, fits, in_words, is_section, is_struct, member, secrets_of
 from identity_service.settings.toml_file import Name, read_file
 
 CONFIG_VARIABLE = "IDENTITY_CONFIG"
@@ -111,7 +110,7 @@ def _replace_unfit(kind: Any, values: dict[str, Any], default: Mapping[str, Any]
 
 def _required(kind: Any) -> set[str]:
     """Names of required settings. All of them are lists."""
-    return {field.name for field in fields(kind) if field.required and not is_struct(field.type)} if is_struct(kind) else set()
+    return {name for name, one in fields_of(kind).items() if one.required and not is_struct(one.type)} if is_struct(kind) else set()
 
 
 def _set_default(kind: Any, values: dict[str, Any], default: Mapping[str, Any], key: str) -> None:
@@ -133,8 +132,7 @@ def _section_form(name: Name) -> str:
 def _unknown_text(kind: Any, key: str) -> str:
     if member(kind, key.removesuffix("_file")):
         return "is not a setting; only secrets can be read from files"
-    known = [field.name for field in fields(kind)]
-    near = difflib.get_close_matches(key, [*known, *(f"{name}_file" for name in secrets_of(kind))], 1)
+    near = difflib.get_close_matches(key, [*fields_of(kind), *(f"{name}_file" for name in secrets_of(kind))], 1)
     return f"is not a {'section of settings' if kind is Settings else 'setting'}{f'; did you mean {near[0]}?' if near else ''}"
 
 

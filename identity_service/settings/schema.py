@@ -2,11 +2,13 @@
 described here, and that file's section on shops is made from these descriptions."""
 
 import re
+from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct, inspect
-from msgspec.structs import fields
+from msgspec.structs import FieldInfo, fields
 
 from identity_service.settings.toml_file import Name
 
@@ -246,9 +248,15 @@ def type_of(name: Name) -> Any:
     return found
 
 
+@cache
+def fields_of(kind: type[Struct]) -> Mapping[str, FieldInfo]:
+    """By name. Cached, because msgspec resolves all annotations at each call."""
+    return {field.name: field for field in fields(kind)}
+
+
 def member(kind: Any, key: str) -> Any:
     if is_struct(kind):
-        return next((field.type for field in fields(kind) if field.name == key), None)
+        return fields_of(kind)[key].type if key in fields_of(kind) else None
     return get_args(_plain(kind))[1] if _is_table(kind) else None
 
 
@@ -270,7 +278,7 @@ def is_list(kind: Any) -> bool:
 
 
 def secrets_of(kind: type[Struct]) -> list[str]:
-    return [field.name for field in fields(kind) if SECRET in get_args(field.type)]
+    return [name for name, field in fields_of(kind).items() if SECRET in get_args(field.type)]
 
 
 def fits(value: Any, kind: Any) -> bool:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 from playwright._impl._driver import compute_driver_executable
-from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Playwright, expect, sync_playwright
 
 from tests.browser.libraries import Unavailable, libraries
 from tests.browser.pages import Pages, pages
 from tests.debian import install
-from tests.test_command import Service, free_port, served
+from tests.test_command import PATIENCE, Service, free_port, served
+
+expect.set_options(timeout=PATIENCE * 1000)
 
 
 @pytest.fixture(scope="session")

@@ -214,7 +214,7 @@ def test_the_log_is_live_from_the_first_call_on(admin: Admin, service: Service) 
     for number in range(2):
         body = {"product": 1, "visitor": "one", "labels": [f"{MARKUP[0]} {number}"]}
         assert service.call("/v2/log/click", body, key="other-private-key")[0] == 200
-        expect(admin.page.locator("tbody tr").first).to_contain_text(f"{MARKUP[0]} {number}", timeout=10_000)
+        expect(admin.page.locator("tbody tr").first).to_contain_text(f"{MARKUP[0]} {number}")
     expect(admin.page.locator("#empty")).to_be_hidden()
     assert admin.page.locator("tbody tr").count() == 2
     admin.whole()

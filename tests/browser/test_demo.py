@@ -319,7 +319,15 @@ def expect_nothing_ran(visit: Visit) -> None:
     assert visit.page.locator('[onerror], [onload], img[src="x"], #content b, #panel b').count() == 0
 
 
-@pytest.mark.parametrize(("scheme", "size"), [("light", (1280, 900)), ("dark", (1280, 900)), ("light", (360, 740)), ("dark", (360, 740))])
+@pytest.mark.parametrize(
+    ("scheme", "size"),
+    [
+        ("light", (1280, 900)),
+        ("dark", (360, 740)),
+        pytest.param("dark", (1280, 900), marks=pytest.mark.thorough),
+        pytest.param("light", (360, 740), marks=pytest.mark.thorough),
+    ],
+)
 def test_every_page_is_accessible_and_fits(browser: Browser, demo: Service, scheme: str, size: tuple[int, int]) -> None:
     source = axe_source()
     visit = enter(browser, demo, size=size, scheme=scheme, bypass_csp=True)

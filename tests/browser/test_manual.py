@@ -13,6 +13,8 @@ from tests.browser.axe import axe_source, serious_findings
 from tests.browser.test_admin import LISTEN
 from tests.test_command import Service
 
+MORE = pytest.mark.thorough
+"""Both sizes and both colour schemes are in every run; with --long, each with each."""
 SIZES = {"wide": (1280, 900), "phone": (390, 844)}
 PICTURES = Path(__file__).parent.parent.parent / "build" / "screenshots"
 
@@ -43,8 +45,10 @@ class Reader:
         assert serious_findings(self.page, source) == [], path
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [("wide", "light"), ("phone", "dark"), pytest.param("wide", "dark", marks=MORE), pytest.param("phone", "light", marks=MORE)],
+)
 def test_every_page_fits_and_can_be_read_by_everybody(browser: Browser, service: Service, size: str, scheme: str) -> None:
     source = axe_source()
     reader = Reader(browser, service.url, size, scheme)

@@ -3,6 +3,7 @@
 import html
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -108,22 +109,21 @@ OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("endpoint", OTHERS)
 @pytest.mark.parametrize("when", ["at load", "later"])
-def test_elements_of_other_calls_are_sent_once(profile: BrowserContext, shop_pages: Pages, posts: Posts, endpoint: str, when: str) -> None:
-    attributes, expected = OTHERS[endpoint]
-    element = f'<span class="clerk" data-api="{endpoint}" {attributes}></span>'
-    page, errors = open_page(profile, shop_pages, "/others", f"<body>{element if when == 'at load' else ''}" + CONFIG % "")
+def test_elements_of_other_calls_are_sent_once(profile: BrowserContext, shop_pages: Pages, posts: Posts, when: str) -> None:
+    elements = "".join(f'<span class="clerk" data-api="{endpoint}" {attributes}></span>' for endpoint, (attributes, _) in OTHERS.items())
+    page, errors = open_page(profile, shop_pages, "/others", f"<body>{elements if when == 'at load' else ''}" + CONFIG % "")
     assert told(page)[1] == "cookieless"
     if when == "later":
-        page.evaluate(insert(element) + "; Clerk('content', '.clerk')")
+        page.evaluate(insert(elements) + "; Clerk('content', '.clerk')")
     with page.expect_response("**/v2/log/click") as answered:
         page.evaluate("Clerk('click', 1)")
     assert answered.value.ok
-    until(page, lambda: of(posts, endpoint))
-    [sent] = of(posts, endpoint)
-    assert {name: sent.get(name) for name in expected} == expected
-    assert sent["markup"] is True
+    until(page, lambda: all(of(posts, endpoint) for endpoint in OTHERS))
+    for endpoint, (_, expected) in OTHERS.items():
+        [sent] = of(posts, endpoint)
+        assert {name: sent.get(name) for name in expected} == expected
+        assert sent["markup"] is True
     assert errors == []
 
 
@@ -175,23 +175,24 @@ def test_a_review_that_holds_elements_proves_nothing(
     assert errors == []
 
 
-@pytest.mark.parametrize(("written", "sent"), [("00123", "00123"), (str(BIG), BIG), ("12", 12), ("SKU-7", "SKU-7"), ("1e3", "1e3")])
-def test_an_id_stays_as_it_is_written(
-    profile: BrowserContext, shop_pages: Pages, service: Service, posts: Posts, written: str, sent: object
-) -> None:
-    listed = f'[{{"id": {json.dumps(sent)}, "quantity": 1, "price": 5}}]'
-    card = f'<div data-labels="Exact"><a id="card" data-clerk-product-id="{written}">card</a></div>'
-    page, errors = open_page(profile, shop_pages, "/ids", f"<body>{card}" + CONFIG % "")
+IDS: dict[str, object] = {"00123": "00123", str(BIG): BIG, "12": 12, "SKU-7": "SKU-7", "1e3": "1e3"}
+"""As written in the page, and as sent."""
+
+
+def test_an_id_stays_as_it_is_written(profile: BrowserContext, shop_pages: Pages, service: Service, posts: Posts) -> None:
+    cards = "".join(f'<a id="card-{written}" data-clerk-product-id="{written}">card</a> ' for written in IDS)
+    page, errors = open_page(profile, shop_pages, "/ids", f'<body><div data-labels="Exact">{cards}</div>' + CONFIG % "")
     visitor = told(page)[0]
-    with page.expect_response("**/v2/log/click") as answered:
-        page.click("#card")
-    assert f'"product":{json.dumps(sent)},' in (answered.value.request.post_data or "")
-    page.evaluate(insert(sale(f"exact-{written}", listed)))
-    until(page, lambda: order_of(service, f"exact-{written}"))
-    order = order_of(service, f"exact-{written}")
-    assert (order["labels"], order["attributed"]) == (["Exact"], True)
-    assert json.dumps(sent) in json.dumps(order["products"])
-    assert json.dumps(sent).strip('"') in json.dumps(service.call("/v1/events", {"visitor": visitor})[1])
+    for written, sent in IDS.items():
+        with page.expect_response("**/v2/log/click") as answered:
+            page.click(f"#card-{written}")
+        assert f'"product":{json.dumps(sent)},' in (answered.value.request.post_data or "")
+        page.evaluate(insert(sale(f"exact-{written}", f'[{{"id": {json.dumps(sent)}, "quantity": 1, "price": 5}}]')))
+        until(page, partial(order_of, service, f"exact-{written}"))
+        order = order_of(service, f"exact-{written}")
+        assert (order["labels"], order["attributed"]) == (["Exact"], True)
+        assert json.dumps(sent) in json.dumps(order["products"])
+        assert json.dumps(sent).strip('"') in json.dumps(service.call("/v1/events", {"visitor": visitor})[1])
     assert errors == []
 
 
@@ -229,12 +230,12 @@ def test_a_card_in_a_shadow_root_is_logged_with_its_labels(profile: BrowserConte
     assert errors == []
 
 
-@pytest.mark.parametrize("selector", ["[data-clerk-product-id]", "*[data-clerk-product-id]", ".card", "a.card", "#slider > a"])
-def test_a_selector_binds_what_is_bound_already(profile: BrowserContext, shop_pages: Pages, posts: Posts, selector: str) -> None:
+def test_a_selector_binds_what_is_bound_already(profile: BrowserContext, shop_pages: Pages, posts: Posts) -> None:
     card = '<div id="slider"><a id="card" class="card" data-clerk-product-id="12">card</a></div>'
     page, errors = open_page(profile, shop_pages, "/selector", f"<body>{card}" + CONFIG % "")
     assert told(page)[1] == "cookieless"
-    page.evaluate("selector => { Clerk('click', selector) }", selector)
+    for selector in ("[data-clerk-product-id]", "*[data-clerk-product-id]", ".card", "a.card", "#slider > a"):
+        page.evaluate("selector => { Clerk('click', selector) }", selector)
     page.click("#card")
     page.evaluate("Clerk('click', 'SKU.1', ['By command'])")
     until(page, lambda: len(of(posts, "log/click")) == 2)
@@ -242,18 +243,15 @@ def test_a_selector_binds_what_is_bound_already(profile: BrowserContext, shop_pa
     assert errors == []
 
 
-@pytest.mark.parametrize(
-    ("written", "sent"), [("[Sale] shoes", ["[Sale] shoes"]), ("Homepage", ["Homepage"]), ('["A", "B"]', ["A", "B"]), ("{A}", ["{A}"])]
-)
-def test_labels_that_are_no_json_are_one_label(
-    profile: BrowserContext, shop_pages: Pages, posts: Posts, written: str, sent: list[str]
-) -> None:
-    card = f'<div data-labels="{html.escape(written)}"><a id="card" data-clerk-product-id="12">card</a></div>'
-    page, errors = open_page(profile, shop_pages, "/labels", f"<body>{card}" + CONFIG % "")
+def test_labels_that_are_no_json_are_one_label(profile: BrowserContext, shop_pages: Pages, posts: Posts) -> None:
+    labels = {"[Sale] shoes": ["[Sale] shoes"], "Homepage": ["Homepage"], '["A", "B"]': ["A", "B"], "{A}": ["{A}"]}
+    cards = "".join(f'<div data-labels="{html.escape(written)}"><a data-clerk-product-id="12">card</a></div>' for written in labels)
+    page, errors = open_page(profile, shop_pages, "/labels", f"<body>{cards}" + CONFIG % "")
     assert told(page)[1] == "cookieless"
-    page.click("#card")
-    until(page, lambda: of(posts, "log/click"))
-    assert of(posts, "log/click")[0]["labels"] == sent
+    for card in page.locator("[data-clerk-product-id]").all():
+        card.click()
+    until(page, lambda: len(of(posts, "log/click")) == len(labels))
+    assert [one["labels"] for one in of(posts, "log/click")] == list(labels.values())
     assert errors == []
 
 

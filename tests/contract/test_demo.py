@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from identity_service.settings.load import load
 from identity_service.web.demo.catalogue import PRODUCTS, cart_of
 from identity_service.web.demo.panel import REASONS
 from identity_service.web.demo.routes import STATIC
+from tests.commands import run
 from tests.conftest import Clock, Shopper, shopping
 
 PAGES = ["/shop", "/shop/product/101", "/shop/cart", "/shop/cart?item=101&item=101&item=999", "/shop/confirmation"]
@@ -273,8 +272,7 @@ def test_every_reason_is_explained() -> None:
 def test_the_command_refuses_another_configuration(environment_name: str) -> None:
     flags = [] if environment_name else ["--config", "production"]
     environment = os.environ | ({environment_name: "production"} if environment_name else {})
-    command = [sys.executable, "-m", "identity_service", "demo", *flags]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=environment)
+    told = run("demo", *flags, environment=environment)
     assert told.returncode == 2
     assert told.stderr == "server.demo: the demo shop needs the keys of the development configuration; leave out --config\n"
 

@@ -11,6 +11,7 @@ import redis
 
 from identity_service.model.visitor import VisitorId
 from tests.faults.world import OPERATIONS, World
+from tests.test_command import PATIENCE
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -20,7 +21,7 @@ def test_a_process_killed_after_any_store_call_leaves_nothing_half_done(store_ur
         database.flushall()
         asyncio.run(prepare(store_url, database, linked=operation != "link"))
         command = [sys.executable, "-m", "tests.faults.dying", store_url, operation, str(call)]
-        status = subprocess.run(command, timeout=30, check=False).returncode
+        status = subprocess.run(command, timeout=PATIENCE, check=False).returncode
         assert status in {0, -signal.SIGKILL}
         asyncio.run(inspected(store_url, database, operation))
         if status == 0:

@@ -81,7 +81,7 @@ def restart(service: RunningService) -> None:
 
 
 def test_a_rolling_restart_fails_no_call(tmp_path: Path, long: bool, assert_kept: AssertKept) -> None:
-    requests = 20_000 if long else 4_000
+    requests = 20_000 if long else 1_500
     with RunningService(tmp_path, tmp_path / "data", 2, **PATIENT) as service:
         with Load(service.url, seed=13, seconds=PATIENCE) as load:
             restarts = 0

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from identity_service import cli
 from identity_service.model.shop import key_digest
 from identity_service.ops.check import sound_settings
 from identity_service.settings.load import load
+from tests.commands import run
 from tests.test_command import PATIENCE, free_port, served
 
 SNIPPET = Path(__file__).parent.parent.parent / "identity_service/web/demo/static/snippet.js"
@@ -24,10 +26,18 @@ SECRET = {"edge.env", "secrets/signing_keys", "secrets/pepper", "secrets/receipt
 WRITTEN = {"settings.toml", ".gitignore", *SECRET}
 
 
-def init(folder: Path | str, *options: str, **how: object) -> "subprocess.CompletedProcess[str]":
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("IDENTITY_")}
-    command = [sys.executable, "-m", "identity_service", "init", str(folder), *options]
-    return subprocess.run(command, env=clean, capture_output=True, text=True, timeout=PATIENCE, check=False, **how)  # type: ignore[call-overload,no-any-return]
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("IDENTITY_")}
+
+
+def init(folder: Path | str, *options: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    return run("init", str(folder), *options, environment=CLEAN, cwd=cwd)
+
+
+def init_within(most_bytes: int, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """In a process that may write no larger file."""
+    command = [sys.executable, "-m", "identity_service", "init", str(folder)]
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+    return subprocess.run(command, env=CLEAN, capture_output=True, text=True, timeout=PATIENCE, check=False, preexec_fn=limit)
 
 
 def files_in(folder: Path) -> set[str]:
@@ -225,7 +235,7 @@ def test_nothing_half_written_is_left_when_a_write_fails(tmp_path: Path, exists:
     folder = tmp_path / "own"
     if exists:
         folder.mkdir()
-    failed = init(folder, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)))
+    failed = init_within(500, folder)
     assert (failed.returncode, failed.stdout) == (1, "")
     assert failed.stderr == f"cannot write {folder} (File too large); nothing of it was kept, so run this again\n"
     assert [path.name for path in tmp_path.rglob("*")] == (["own"] if exists else [])
@@ -250,14 +260,13 @@ def test_what_it_writes_serves_from_any_directory(tmp_path: Path, monkeypatch: p
 def test_commands_take_the_folder(tmp_path: Path) -> None:
     assert init(tmp_path / "own").returncode == 0
 
-    def run(*arguments: str) -> tuple[int, str]:
-        command = [sys.executable, "-m", "identity_service", *arguments, "--config", str(tmp_path / "own")]
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    def told(*arguments: str) -> tuple[int, str]:
+        ran = run(*arguments, "--config", str(tmp_path / "own"), environment=os.environ)
         return ran.returncode, ran.stdout + ran.stderr
 
     advice = "shops.shop.origins is empty, so only servers can call; add the origins of the shop's pages"
-    assert run("check") == (0, f"the settings are valid; shops: shop (standard)\n{advice}\n")
-    assert run("doctor") == (2, f"store.url: no store runs in {tmp_path}/own/data; start the service on it first\n")
+    assert told("check") == (0, f"the settings are valid; shops: shop (standard)\n{advice}\n")
+    assert told("doctor") == (2, f"store.url: no store runs in {tmp_path}/own/data; start the service on it first\n")
     one, other = f"embedded:{tmp_path}/one", f"embedded:{tmp_path}/other"
     for command in ("move", "forget"):
-        assert run(command, one, other) == (1, f"{one}: there is no store in this directory; correct its path\n")
+        assert told(command, one, other) == (1, f"{one}: there is no store in this directory; correct its path\n")

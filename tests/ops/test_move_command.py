@@ -14,6 +14,7 @@ import redis
 from identity_service.model.handle import Handles
 from identity_service.store.keys import MOVE, PROBE, REPAIR_LOCK, SCHEMA
 from identity_service.store.schema import VERSION, Schema, schema_of
+from tests import commands
 from tests.filled import NEW, OLD, SHOP, environment
 from tests.first_store import plant
 from tests.stores import valkey
@@ -23,13 +24,14 @@ CHANGED = {name: value for name, value in environment("", OLD, NEW).items() if "
 
 
 def run(*arguments: str, **told: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "identity_service", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=os.environ | told)
+    return commands.run(*arguments, environment=os.environ | told)
 
 
-def start(data: Path, **told: str) -> "subprocess.CompletedProcess[str]":
+def start(data: Path | None = None, **told: str) -> "subprocess.CompletedProcess[str]":
     """Of a service that does not start."""
-    return run("serve", "--port", str(free_port()), "--data", str(data), **told)
+    flags = ["--data", str(data)] if data else []
+    command = [sys.executable, "-m", "identity_service", "serve", "--port", str(free_port()), *flags]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=os.environ | told)
 
 
 def test_the_pepper_of_a_shop_is_changed_in_one_pause(tmp_path: Path) -> None:
@@ -91,7 +93,7 @@ def test_a_killed_move_goes_on_and_no_service_starts_on_either_half(tmp_path: Pa
         moving.communicate(timeout=PATIENCE)
         assert 5_000 < here.dbsize() < 20_000
         for url in (source, target):
-            refused = run("serve", "--port", str(free_port()), IDENTITY_STORE__URL=url)
+            refused = start(IDENTITY_STORE__URL=url)
             assert (refused.returncode, "is not finished; run the same" in refused.stderr) == (2, True)
         assert run("move", target, "--undo").returncode == 1
         again = run("move", source, target)
@@ -107,7 +109,7 @@ def test_a_service_does_not_start_on_the_first_schema_and_names_the_move(marked:
         plant(source)
         if marked:
             there.hset(SCHEMA, mapping=dict(Schema(1, schema_of([OLD]).peppers).fields()))
-        refused = run("serve", "--port", str(free_port()), IDENTITY_STORE__URL=source)
+        refused = start(IDENTITY_STORE__URL=source)
         assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
         assert "its keys are of schema 1, this version uses 2; run `identity-service move FROM TO`" in refused.stderr
         assert there.hget(SCHEMA, "version") == ("1" if marked else None)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from tests.commands import run
 from tests.security.wire import tell
 from tests.stores import valkey
 from tests.test_command import Service, eventually, free_port
@@ -161,14 +162,8 @@ def test_no_secret_and_nobodys_data_is_written_whatever_fails(tmp_path: Path) ->
             locked_out = live_through_everything(service)
             answers = "".join(str(service.call(path)) for path in ("/readyz", "/v1/nothing"))
         told = answers + (tmp_path / "log").read_text()
-        refused = subprocess.run(
-            [sys.executable, "-m", "identity_service", "check", "--store"],
-            env=os.environ | {"IDENTITY_STORE__URL": f"redis://:{secret['password']}@127.0.0.1:{port}"},
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
+        former = {"IDENTITY_STORE__URL": f"redis://:{secret['password']}@127.0.0.1:{port}"}
+        refused = run("check", "--store", environment=os.environ | former)
     assert {200, 400, 401, 403, 404, 413, 414, 422} <= set(well)
     assert 503 in ill
     assert 503 in locked_out
@@ -185,8 +180,6 @@ def test_no_secret_and_nobodys_data_is_written_whatever_fails(tmp_path: Path) ->
 @pytest.mark.parametrize("value", ["short-canary-41", "canary-41 " * 9])
 def test_a_check_of_the_settings_repeats_no_secret(value: str) -> None:
     variables = ("IDENTITY_SECRETS__PEPPER", "IDENTITY_SECRETS__SIGNING_KEYS", "IDENTITY_SHOPS__DEMO__PRIVATE_KEYS")
-    command = [sys.executable, "-m", "identity_service", "check"]
-    environment = os.environ | dict.fromkeys(variables, value) | {"IDENTITY_SERVER__PRODUCTION": "true"}
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
-    assert run.returncode == 2
-    assert "canary-41" not in run.stdout + run.stderr
+    told = run("check", environment=os.environ | dict.fromkeys(variables, value) | {"IDENTITY_SERVER__PRODUCTION": "true"})
+    assert told.returncode == 2
+    assert "canary-41" not in told.stdout + told.stderr

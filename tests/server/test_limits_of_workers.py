@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_command import Service, descendants, eventually, served
+from tests.test_command import PATIENCE, Service, descendants, eventually, served
 
 PER_SECOND, BURST = 5, 100
 LIMITS = {"IDENTITY_LIMITS__CLIENT_PER_SECOND": str(PER_SECOND), "IDENTITY_LIMITS__BURST": str(BURST)}
@@ -25,7 +25,7 @@ class Client:
 
     def __init__(self, service: Service, address: str, connections: int) -> None:
         host = urllib.parse.urlsplit(service.url).netloc
-        self._open = [http.client.HTTPConnection(host, timeout=10, source_address=(address, 0)) for _ in range(connections)]
+        self._open = [http.client.HTTPConnection(host, timeout=PATIENCE, source_address=(address, 0)) for _ in range(connections)]
 
     def admitted(self, calls: int, spread: Sequence[int]) -> tuple[int, float]:
         """Of so many calls, and the seconds they took. `spread`: indexes of the connections in turn."""
@@ -68,15 +68,15 @@ def test_a_caller_is_admitted_as_often_as_its_limit_says(service: Service, addre
 
 
 def test_what_a_caller_used_up_stays_used_up_when_workers_are_replaced(tmp_path: Path) -> None:
-    with served(tmp_path, "--workers", "4", **LIMITS) as service:
+    with served(tmp_path, "--workers", "2", **LIMITS) as service:
         before, began = set(descendants(service.process.pid)), time.monotonic()
         client = Client(service, "127.0.0.2", 1)
         first, _ = client.admitted(CALLS, [0])
         assert first >= 0.9 * AT_ONCE
         client.close()
         os.kill(service.process.pid, signal.SIGHUP)
-        assert eventually(lambda: len(set(descendants(service.process.pid)) - before) == 4, 30)
-        assert eventually(lambda: len(descendants(service.process.pid)) == len(before), 30)
+        assert eventually(lambda: len(set(descendants(service.process.pid)) - before) == 2, PATIENCE)
+        assert eventually(lambda: len(descendants(service.process.pid)) == len(before), PATIENCE)
         client = Client(service, "127.0.0.2", 4)
         second, _ = client.admitted(CALLS, range(4))
         client.close()

@@ -68,7 +68,7 @@ def told(attribution: Attribution) -> tuple[Credits, Break | None]:
 
 
 def test_the_plain_reference_agrees_on_every_history(long: bool) -> None:
-    @settings(max_examples=10_000 if long else 3_000, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=10_000 if long else 1_000, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(PRODUCTS, min_size=1, max_size=3), st.lists(EVENTS, max_size=6))
     def agrees(bought: list[ProductId], events: list[Event]) -> None:
         assert told(attribute(bought, events, NOW, WINDOW)) == reference(bought, events)

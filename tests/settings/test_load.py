@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import date
 from importlib import metadata
@@ -24,6 +23,7 @@ from identity_service.settings.load import load
 from identity_service.settings.schema import Settings, in_words, is_section, is_struct, member
 from identity_service.settings.toml_file import key_lines
 from identity_service.version import VERSION
+from tests import commands
 
 KEY, OTHER_KEY, PEPPER = "A" * 43, "B" * 43, "C" * 43
 SEED, OTHER_SEED = "A" * 43, "B" * 42 + "E"
@@ -52,8 +52,7 @@ def production(**changes: str) -> list[str]:
 
 def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     clean = {name: value for name, value in os.environ.items() if not name.startswith("IDENTITY_")}
-    command = [sys.executable, "-m", "identity_service", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=clean | environment, capture_output=True, text=True, timeout=60, check=False)
+    return commands.run(*arguments, environment=clean | environment, cwd=ROOT)
 
 
 def test_shipped_files_are_sound_once_production_has_its_secrets_and_shop() -> None:

@@ -20,7 +20,9 @@ VENDORED = ("pico.min.css", "swagger-ui.min.css", "swagger-ui.min.js")
 FIXED = (*(STATIC / "vendor" / name for name in VENDORED), *sorted((STATIC / "docs").iterdir()))
 
 
+@cache
 def manual_routes() -> list[NamedRoute]:
+    """The same for every service in this process."""
     texts: Makers = {"/llms.txt": _llms, **{f"/docs/{name}": partial(_file, name) for name in FILES}}
     texts |= {f"/docs/{name}.md": partial(_markdown, name) for name in ("index", *NAMES)}
     shown: Makers = {"/docs": partial(_html, "index"), "/docs/api": _reference, **{f"/docs/{name}": partial(_html, name) for name in NAMES}}
