@@ -1,10 +1,16 @@
 """The deployment files, and what tests need to run them."""
 
+import re
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
+from identity_service.cli import _parser as command_line
+from identity_service.cli import main
+from identity_service.ops.check import sound_settings
+from identity_service.settings.schema import Settings
 from tests.debian import install_program
 from tests.edges.shops import ROOT
 
@@ -34,3 +40,17 @@ def certificate(place: Path, host: str) -> tuple[Path, Path]:
     command = [needed("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={host}"]
     subprocess.run([*command, "-out", made[0], "-keyout", made[1]], check=True, capture_output=True)
     return made
+
+
+def settings_of(environment: Mapping[str, str], arguments: Sequence[str], folder: Path) -> Settings:
+    """What a deployment's service would run with: `folder` is what `init` wrote, mounted as the deployment says. Raises SettingsError."""
+    asked = command_line().parse_args(arguments)
+    assert asked.config == "/etc/identity-service"
+    flags = {"IDENTITY_SERVER__HOST": asked.host, "IDENTITY_SERVER__PORT": str(asked.port), "IDENTITY_SERVER__WORKERS": str(asked.workers)}
+    mounted = {name: re.sub("^/run/secrets(/identity)?/", f"{folder}/secrets/", value) for name, value in environment.items()}
+    return sound_settings(str(folder), mounted | flags, {})
+
+
+def written_by_init(folder: Path, store: str) -> Path:
+    assert main(["init", str(folder), "--origin", "https://www.example.com", "--store", store]) == 0
+    return folder
