@@ -1,8 +1,8 @@
 """`identity-service failover`: replaces the primary that sentinels name, and loses no acknowledged write.
 
-After a plain SENTINEL FAILOVER the old primary goes on accepting writes for seconds, and a replica that still follows it confirms them. Only
-newer sentinels know COORDINATED. So this command pauses writes on the old primary, waits until every replica has all of them, and ends the
-pause once the old primary follows the new one. Calls that write are answered 503 meanwhile.
+After a plain SENTINEL FAILOVER the old primary goes on accepting writes for seconds, and a replica that still follows it confirms them.
+Only newer sentinels know COORDINATED. So this command pauses writes on the old primary, waits until every replica has all of them, and ends
+the pause once the old primary follows the new one. Calls that write are answered 503 meanwhile.
 """
 
 import time
@@ -97,7 +97,9 @@ def _catch_up(group: Group, timeout: float) -> None:
         return all(int(_replication(replica, timeout)["slave_repl_offset"]) >= offset for replica in group.replicas)
 
     if not _within(CATCH_UP_SECONDS, has_all):
-        raise CommandRefused(f"a replica is behind by more than {CATCH_UP_SECONDS:g} seconds; nothing was changed; try again when it is not")
+        raise CommandRefused(
+            f"a replica is behind by more than {CATCH_UP_SECONDS:g} seconds; nothing was changed; try again when it is not"
+        )
 
 
 def _begin(address: StoreAddress, group: Group, timeout: float) -> None:
@@ -143,7 +145,7 @@ def _resume(group: Group, timeout: float) -> None:
 
 def _states(address: StoreAddress, timeout: float) -> dict[str, Mapping[str, str]]:
     """What each sentinel that answers reports about the primary."""
-    found = {}
+    found: dict[str, Mapping[str, str]] = {}
     for url in address.servers:
         with suppress(StoreUnavailable, ServerError):
             found[url] = table(_ask(url, timeout, "SENTINEL", "MASTER", address.service))

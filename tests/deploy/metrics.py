@@ -9,8 +9,10 @@ import identity_service.server.metrics  # noqa: F401 its metrics are registered 
 OF_PROMETHEUS = {"up"}
 """Made by a scrape itself."""
 REASONS = frozenset(
-    "credentials permission name tls refused timeout closed clients loading busy oom noreplicas readonly misconf disk_full crossslot "
-    "cluster_down pepper emptied moved other".split()
+    {
+        *("credentials", "permission", "name", "tls", "refused", "timeout", "closed", "clients", "loading", "busy", "cluster_down"),
+        *("oom", "noreplicas", "readonly", "misconf", "disk_full", "crossslot", "pepper", "emptied", "moved", "other"),
+    }
 )
 """Why a call to the store fails, as `identity_store_errors_total` labels it."""
 
@@ -31,4 +33,3 @@ def names() -> set[str]:
         else:
             found.add(family.name)
     return {name for name in found if name.startswith("identity_")}
-

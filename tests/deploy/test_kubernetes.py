@@ -55,4 +55,3 @@ async def test_its_probes_are_answered(shopper: Shopper, cut_off: Shopper) -> No
         path = probe["httpGet"]["path"]
         assert (await shopper.client.get(path)).status_code == 200
         assert (await cut_off.client.get(path)).status_code == (503 if name == "readiness" else 200)
-

@@ -51,14 +51,14 @@ def on_this_machine(place: Path) -> Path:
 
 
 def test_systemd_finds_no_fault_in_it(tmp_path: Path) -> None:
-    command = [needed("systemd-analyze", "systemd"), "verify", "--man=no", "--recursive-errors=no", on_this_machine(tmp_path)]
+    command = [needed("systemd-analyze", "systemd"), "verify", "--man=no", "--recursive-errors=no", str(on_this_machine(tmp_path))]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
 def test_its_sandbox_is_tight(tmp_path: Path) -> None:
-    command = [needed("systemd-analyze", "systemd"), "security", "--offline=true", f"--threshold={MOST_EXPOSURE}", on_this_machine(tmp_path)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    command = [needed("systemd-analyze", "systemd"), "security", "--offline=true", f"--threshold={MOST_EXPOSURE}"]
+    run = subprocess.run([*command, str(on_this_machine(tmp_path))], capture_output=True, text=True, check=False, timeout=60)
     assert run.returncode == 0, run.stdout[-300:]
 
 

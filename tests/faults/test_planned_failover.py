@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from tests.faults.checker import AssertKept
 from tests.faults.load import Load
 from tests.faults.running import RunningService
-from tests.topologies import DURABLE, cluster, eventually, sentinels
+from tests.topologies import DURABLE, Server, cluster, eventually, sentinels
 
 GUARDED = (*DURABLE, "--min-replicas-to-write", "1", "--min-replicas-max-lag", "2")
 REDIS = shutil.which("redis-server") or ""
@@ -28,6 +29,10 @@ Record = Callable[[str, object], None]
 def failover(url: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "identity_service", "failover", url]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def is_primary(server: Server) -> bool:
+    return server.told("INFO", "replication")["role"] == "master"
 
 
 def refused_between(load: Load, began: float, ended: float) -> int:
@@ -71,7 +76,7 @@ def test_a_clusters_own_command_replaces_a_primary_and_loses_nothing(
                 began = time.monotonic()
                 replica = store.data[number + 3]
                 replica.ask("CLUSTER", "FAILOVER")
-                eventually(lambda server=replica: server.told("INFO", "replication")["role"] == "master", "the replica as primary")
+                eventually(partial(is_primary, replica), "the replica as primary")
                 load.recovery(began)
                 record_property("refused", refused_between(load, began, time.monotonic()))
                 eventually(store.is_whole, "the old primary as a replica")

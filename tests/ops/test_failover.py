@@ -2,11 +2,13 @@
 what it does."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import redis
 
 from identity_service.cli import main
+from identity_service.ops.blocking import table
 from tests.topologies import SERVICE, Sentinels, Server, eventually, sentinels
 
 
@@ -57,11 +59,12 @@ def test_a_refusal_of_the_sentinels_ends_the_pause(store: Sentinels, capsys: pyt
     for replica in store.data[1:]:
         replica.ask("CONFIG", "SET", "replica-priority", 0)
     for sentinel in store.watching:
-        eventually(lambda one=sentinel: _priorities(one) == {"0"}, "sentinels that know of it")
+        eventually(partial(_all_stand_back, sentinel), "sentinels that know of it")
     assert "the sentinels refuse (NOGOODSLAVE" in refusal(store.url, capsys)
     assert accepts_writes(store.data[0])
 
 
-def _priorities(sentinel: Server) -> set[str]:
-    found = sentinel.ask("SENTINEL", "REPLICAS", SERVICE)
-    return {one["slave-priority"] if isinstance(one, dict) else one[one.index("slave-priority") + 1] for one in found}
+def _all_stand_back(sentinel: Server) -> bool:
+    """Whether it knows of no replica that may take over."""
+    found = map(table, sentinel.ask("SENTINEL", "REPLICAS", SERVICE))
+    return {one["slave-priority"] for one in found} == {"0"}
