@@ -16,7 +16,7 @@ from identity_service.web.routes import _internal_routes as internal_routes
 from identity_service.web.routes import _public_routes as public_routes
 from tests.deploy.files import DEPLOY, certificate, needed, replaced
 from tests.edges.proxies import caddy, nginx
-from tests.test_command import free_port, served
+from tests.test_command import Service, free_port, served
 
 FILES = ("nginx.conf", "Caddyfile")
 PROBES = ("/healthz", "/readyz")
@@ -80,27 +80,35 @@ def by_caddy(place: Path, service: str, patch: pytest.MonkeyPatch) -> Iterator[s
         yield f"https://localhost:{port}"
 
 
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, store_url: str) -> Iterator[Service]:
+    """It serves everything on one port, so that only the proxy hides what is internal."""
+    own = {"IDENTITY_STORE__URL": store_url, "IDENTITY_SERVER__TRUSTED_PROXIES": "127.0.0.1", "IDENTITY_SHOPS__DEMO__ORIGINS": ORIGIN}
+    with served(tmp_path_factory.mktemp("service"), **own) as running:
+        yield running
+
+
 @pytest.mark.parametrize("proxy", [by_nginx, by_caddy], ids=lambda proxy: proxy.__name__)
 def test_the_outside_reaches_calls_over_http_2_and_nothing_internal(
     proxy: Callable[[Path, str, pytest.MonkeyPatch], AbstractContextManager[str]],
     tmp_path: Path,
-    store_url: str,
+    service: Service,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The service serves everything on one port here, so that only the proxy hides what is internal."""
     public, internal = paths()
-    own = {"IDENTITY_STORE__URL": store_url, "IDENTITY_SERVER__TRUSTED_PROXIES": "127.0.0.1", "IDENTITY_SHOPS__DEMO__ORIGINS": ORIGIN}
-    with served(tmp_path, **own) as service:
-        with proxy(tmp_path, service.url.partition("://")[2], monkeypatch) as base:
-            for path, answer in asked(base, *public).items():
-                assert (answer.version, answer.is_services) == ("2", True), (path, answer)
-            for path, answer in asked(base, *internal, *PROBES).items():
-                assert (answer.version, answer.status, answer.is_services) == ("2", 404, False), (path, answer)
-            assert {answer.status for answer in asked(base, *EVADING).values()} <= {404, 400}
-            assert visitor(base, "198.51.100.1") == visitor(base, "198.51.100.2")
-            assert visitor(base, "198.51.100.1") != visitor(base, "198.51.100.1", "127.0.0.3")
-        proxies_own = "127.0.0.1"
-        assert visitor(service.url, "198.51.100.1", proxies_own) != visitor(service.url, "198.51.100.2", proxies_own)
+    with proxy(tmp_path, service.url.partition("://")[2], monkeypatch) as base:
+        for path, answer in asked(base, *public).items():
+            assert (answer.version, answer.is_services) == ("2", True), (path, answer)
+        for path, answer in asked(base, *internal, *PROBES).items():
+            assert (answer.version, answer.status, answer.is_services) == ("2", 404, False), (path, answer)
+        assert {answer.status for answer in asked(base, *EVADING).values()} <= {404, 400}
+        assert visitor(base, "198.51.100.1") == visitor(base, "198.51.100.2")
+        assert visitor(base, "198.51.100.1") != visitor(base, "198.51.100.1", "127.0.0.3")
+
+
+def test_a_header_of_the_proxys_own_address_counts(service: Service) -> None:
+    """Else the test above would show nothing."""
+    assert visitor(service.url, "198.51.100.1", "127.0.0.1") != visitor(service.url, "198.51.100.2", "127.0.0.1")
 
 
 def paths() -> tuple[list[str], list[str]]:
