@@ -5,13 +5,11 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pytest
-
 from identity_service.cli import _parser as command_line
 from identity_service.cli import main
 from identity_service.ops.check import sound_settings
 from identity_service.settings.schema import Settings
-from tests.debian import install_program
+from tests.edges.proxies import needed
 from tests.edges.shops import ROOT
 
 DEPLOY = ROOT / "config" / "deploy"
@@ -26,20 +24,13 @@ def replaced(file: str, **texts: str) -> str:
     return lines
 
 
-def needed(program: str, package: str = "") -> str:
-    """Its path. A laptop without it skips."""
-    found = install_program(program, package or program)
-    if found is None:
-        pytest.skip(f"needs {program}: apt-get install {package or program}")
-    return found
-
-
 def certificate(place: Path, host: str) -> tuple[Path, Path]:
     """A certificate that nobody trusts, and its key."""
-    made = place / "certificate.pem", place / "key.pem"
-    command = [needed("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={host}"]
-    subprocess.run([*command, "-out", made[0], "-keyout", made[1]], check=True, capture_output=True)
-    return made
+    chain, key = place / "certificate.pem", place / "key.pem"
+    name = ["-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}"]
+    made = ["-out", str(chain), "-keyout", str(key)]
+    subprocess.run([needed("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", *name, *made], check=True, capture_output=True)
+    return chain, key
 
 
 def settings_of(environment: Mapping[str, str], arguments: Sequence[str], folder: Path) -> Settings:

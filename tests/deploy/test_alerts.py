@@ -6,8 +6,9 @@ from typing import Any
 
 import yaml
 
-from tests.deploy.files import DEPLOY, needed
+from tests.deploy.files import DEPLOY
 from tests.deploy.metrics import REASONS, metrics_of, names
+from tests.edges.proxies import needed
 from tests.test_docs_agree import part
 
 TESTS = ("prometheus-rules.test.yaml", "prometheus-day.test.yaml")

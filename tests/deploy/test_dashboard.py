@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.deploy.files import DEPLOY, needed
+from tests.deploy.files import DEPLOY
 from tests.deploy.metrics import metrics_of, names
+from tests.edges.proxies import needed
 from tests.edges.shops import wait_for
 from tests.test_command import PATIENCE, Service, eventually, free_port, served
 

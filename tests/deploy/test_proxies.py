@@ -14,8 +14,8 @@ from identity_service.app import Application
 from identity_service.settings.load import load
 from identity_service.web.routes import _internal_routes as internal_routes
 from identity_service.web.routes import _public_routes as public_routes
-from tests.deploy.files import DEPLOY, certificate, needed, replaced
-from tests.edges.proxies import caddy, nginx
+from tests.deploy.files import DEPLOY, certificate, replaced
+from tests.edges.proxies import caddy, needed, nginx
 from tests.test_command import Service, free_port, served
 
 FILES = ("nginx.conf", "Caddyfile")

@@ -16,7 +16,8 @@ import pytest
 from identity_service.cli import main
 from identity_service.server.supervisor import END_SECONDS
 from identity_service.settings.load import load
-from tests.deploy.files import DEPLOY, needed, replaced
+from tests.deploy.files import DEPLOY, replaced
+from tests.edges.proxies import needed
 from tests.test_command import PATIENCE, Service, descendants, eventually, free_port
 
 PROGRAM = "/opt/identity/bin/identity-service"
