@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from identity_service.errors import StoreUnavailable
@@ -34,18 +35,18 @@ class Group:
 
 
 def fail_over(url: str, timeout: float) -> str:
-    """Returns one line about the new primary. `timeout`: seconds for each reply. Raises CommandRefused, StoreUnavailable, and ServerError
-    if the login lacks a right."""
+    """Returns one line about the new primary. `timeout`: seconds for each reply. Raises CommandRefused and StoreUnavailable."""
     address = _address(url)
     group = _group(address, timeout)
     began = time.monotonic()
-    _pause(group, timeout)
+    _check_rights(group, timeout)
     try:
+        _ask(group.primary, timeout, "CLIENT", "PAUSE", PAUSE_SECONDS * 1000, "WRITE")
         _catch_up(group, timeout)
-        _begin(address, group, timeout)
     except BaseException:
         _resume(group, timeout)
         raise
+    _begin(address, group, timeout)
     primary = _new_primary(address, group, timeout)
     _follow(group, primary, timeout)
     seconds = time.monotonic() - began
@@ -77,16 +78,19 @@ def _group(address: StoreAddress, timeout: float) -> Group:
     if not replicas:
         raise CommandRefused("the primary has no replica that could take over; add one")
     for replica in replicas:
-        if _replication(replica, timeout).get("master_link_status") != "up":
+        if not _within(0, partial(_is_linked, replica, timeout)):
             raise CommandRefused(f"{place_of(replica)} does not follow the primary; wait for it, or take it out with SENTINEL RESET")
     return Group(sentinel, primary, replicas)
 
 
-def _pause(group: Group, timeout: float) -> None:
+def _check_rights(group: Group, timeout: float) -> None:
+    """Queues what will be sent to the primary, and discards it: the server checks the login's rights when it queues a command."""
     try:
-        _ask(group.primary, timeout, "CLIENT", "PAUSE", PAUSE_SECONDS * 1000, "WRITE")
+        with closing(Wire(group.primary, timeout)) as wire:
+            for words in ("MULTI", "CLIENT PAUSE 1 WRITE", "CLIENT UNPAUSE", "REPLICAOF NO ONE", "DISCARD"):
+                wire.ask(*words.split())
     except ServerError as error:
-        raise CommandRefused(f"the login cannot pause writes ({error}); use the URL of an operator's login") from None
+        raise CommandRefused(f"the login lacks a right ({error}); use the URL of an operator's login") from None
 
 
 def _catch_up(group: Group, timeout: float) -> None:
@@ -103,10 +107,14 @@ def _catch_up(group: Group, timeout: float) -> None:
 
 
 def _begin(address: StoreAddress, group: Group, timeout: float) -> None:
+    """Ends the pause only if the sentinels refuse. Without an answer they may have begun."""
     try:
         _ask(group.sentinel, timeout, "SENTINEL", "FAILOVER", address.service)
+    except StoreUnavailable:
+        return
     except ServerError as error:
         if "INPROG" not in str(error):
+            _resume(group, timeout)
             raise CommandRefused(f"the sentinels refuse ({error}); nothing was changed") from None
 
 
@@ -163,6 +171,10 @@ def _follows(replica: str, primary: str, timeout: float) -> bool:
     return found == (host.strip("[]"), port, "up")
 
 
+def _is_linked(replica: str, timeout: float) -> bool:
+    return _replication(replica, timeout).get("master_link_status") == "up"
+
+
 def _replication(url: str, timeout: float) -> Mapping[str, str]:
     return table(_ask(url, timeout, "INFO", "replication"))
 
@@ -176,9 +188,10 @@ def _ask(url: str, timeout: float, *words: str | int) -> Any:
 def _within(seconds: float, holds: Callable[[], bool]) -> bool:
     """A server that does not answer yet is one for which it does not hold."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    while True:
         with suppress(StoreUnavailable, ServerError):
             if holds():
                 return True
+        if time.monotonic() >= deadline:
+            return False
         time.sleep(POLL_SECONDS)
-    return False

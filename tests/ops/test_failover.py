@@ -38,11 +38,12 @@ def test_sentinels_that_do_not_know_the_name_are_named(store: Sentinels, capsys:
     assert "no sentinel knows other" in refusal(store.url.replace(f"/{SERVICE}", "/other"), capsys)
 
 
-def test_a_login_that_may_not_pause_changes_nothing(store: Sentinels, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("missing", ["client|pause", "replicaof"])
+def test_a_login_that_lacks_a_right_changes_nothing(store: Sentinels, capsys: pytest.CaptureFixture[str], missing: str) -> None:
     for server in store.data:
-        server.ask("ACL", "SETUSER", "reader", "on", ">reader", "~*", "+@all", "-client|pause")
-    assert "the login cannot pause writes" in refusal(store.url.replace("//:secret@", "//reader:reader@"), capsys)
-    assert store.primary() is store.data[0]
+        server.ask("ACL", "SETUSER", "reader", "reset", "on", ">reader", "~*", "&*", "+@all", f"-{missing}")
+    assert "the login lacks a right" in refusal(store.url.replace("//:secret@", "//reader:reader@"), capsys)
+    assert accepts_writes(store.data[0])
 
 
 def test_a_replica_that_does_not_follow_is_waited_for(store: Sentinels, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,6 +54,11 @@ def test_a_replica_that_does_not_follow_is_waited_for(store: Sentinels, capsys: 
     assert accepts_writes(store.data[0])
     store.data[2].ask("CONFIG", "SET", "masterauth", "replica")
     eventually(store.is_whole, "the replica follows")
+    store.data[2].kill()
+    assert f"{store.data[2].place} does not follow the primary" in refusal(store.url, capsys)
+    store.data[2].start()
+    store.data[2].ask("REPLICAOF", "127.0.0.1", store.data[0].port)
+    eventually(store.is_whole, "the replica follows again")
 
 
 def test_a_refusal_of_the_sentinels_ends_the_pause(store: Sentinels, capsys: pytest.CaptureFixture[str]) -> None:
