@@ -23,10 +23,12 @@ from identity_service.model.shop import Scope, ShopId
 from identity_service.ops.backup import back_up
 from identity_service.ops.check import key_faults, receipt_key_notes, sound_settings
 from identity_service.ops.doctor import Finding, diagnose, placement, summary, unchecked_laws
+from identity_service.ops.failover import fail_over
 from identity_service.ops.init import CannotWrite, Choices, NewKeys, init, keys_text, named_key_text
 from identity_service.ops.inspect import inspect
 from identity_service.ops.move import move, undo_move
 from identity_service.ops.papers import drafted, write_papers
+from identity_service.ops.stores import exit_code_of
 from identity_service.ops.verify import verified_receipts
 from identity_service.server.logs import configure, log, open_standard_files
 from identity_service.server.metric_files import FOLDER_VARIABLE, count_in_supervisor, metric_folder
@@ -167,6 +169,11 @@ def _marks(url: str, settings: Settings) -> list[Finding]:
     return [Finding("", fault) for fault in asyncio.run(faults())]
 
 
+def run_failover(asked: argparse.Namespace) -> int:
+    settings = _settings(asked)
+    return exit_code_of(lambda: print(fail_over(asked.url or settings.store.url, settings.store.timeout_seconds)))
+
+
 def run_preview(asked: argparse.Namespace) -> int:
     from identity_service.ops.preview import preview
 
@@ -283,6 +290,9 @@ def _add_running(commands: Commands) -> None:
     examining = commands.add_parser("doctor", help="report what is wrong with a live store, and what to set instead")
     examining.set_defaults(run=doctor)
     examining.add_argument("url", nargs="?", help="the store to examine (default: store.url)")
+    replacing = commands.add_parser("failover", help="replace the primary behind sentinels as planned, without losing a write")
+    replacing.set_defaults(run=run_failover)
+    replacing.add_argument("url", nargs="?", help="with a login that may run every command (default: store.url)")
     previewing = commands.add_parser("preview", help="count what another policy would do to the visitors of a live store")
     previewing.set_defaults(run=run_preview)
     previewing.add_argument("--policy", choices=("standard", "strict"), required=True, help="the policy to switch to")
@@ -293,7 +303,7 @@ def _add_running(commands: Commands) -> None:
     drafting.set_defaults(run=run_papers)
     drafting.add_argument("folder", metavar="DIR", type=Path, nargs="?", help="write them into DIR/SHOP (default: print them)")
     drafting.add_argument("--shop", metavar="NAME", help="one shop (default: all of the settings)")
-    for command in (serving, showing, checking, examining, previewing, drafting):
+    for command in (serving, showing, checking, examining, replacing, previewing, drafting):
         command.add_argument("--config", help=CONFIG_HELP)
         command.add_argument("--host")
         command.add_argument("--port", type=int)

@@ -250,11 +250,11 @@ def single() -> Iterator[Single]:
 
 
 @contextmanager
-def sentinels(*flags: str) -> Iterator[Sentinels]:
-    """`flags`: of the data servers, DURABLE for what must survive a kill."""
+def sentinels(*flags: str, program: str = "") -> Iterator[Sentinels]:
+    """`flags`: of the data servers, DURABLE for what must survive a kill. `program`: another server than the embedded store's."""
     with _directory() as directory:
-        data = [_data_server(f"server-{number}", directory, *flags, password=PASSWORD) for number in range(3)]
-        watching = [_sentinel(f"sentinel-{number}", directory, data[0].port) for number in range(3)]
+        data = [_data_server(f"server-{number}", directory, *flags, password=PASSWORD, program=program) for number in range(3)]
+        watching = [_sentinel(f"sentinel-{number}", directory, data[0].port, program) for number in range(3)]
         topology = Sentinels(data, watching)
         with _running(data):
             for replica in data[1:]:
@@ -311,7 +311,7 @@ def _user(name: str) -> list[str]:
     return [name, "on", f">{name}", "~*", "&*", "+@all"]
 
 
-def _sentinel(name: str, directory: Path, watched_port: int) -> Server:
+def _sentinel(name: str, directory: Path, watched_port: int, program: str) -> Server:
     own = directory / name
     own.mkdir()
     port = free_port()
@@ -325,7 +325,7 @@ sentinel failover-timeout {SERVICE} 5000
 sentinel auth-user {SERVICE} sentinel
 sentinel auth-pass {SERVICE} sentinel
 """)
-    return Server(name, port, own, str(path), "--sentinel")
+    return Server(name, port, own, str(path), "--sentinel", program=program)
 
 
 @contextmanager

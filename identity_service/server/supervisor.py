@@ -123,6 +123,13 @@ class Supervisor(Multiprocess):
         super().__init__(config, sockets=bound)
         self._read, self._create = read, create
 
+    def terminate_all(self) -> None:
+        """Leaves listening to the workers, which stop it when they end. Otherwise the system would go on accepting connections that nobody
+        answers, and reset them in the end."""
+        for bound in self.sockets:
+            bound.close()
+        super().terminate_all()
+
     def handle_hup(self) -> None:
         try:
             _set_workers(self.config, self._read(), self._create)

@@ -42,8 +42,9 @@ def nginx(place: Path, port: int, http: str) -> Iterator[str]:
 
 
 @contextmanager
-def caddy(place: Path, port: int, sites: str) -> Iterator[str]:
-    (place / "Caddyfile").write_text(f"{{\n\tadmin off\n}}\n{sites}")
+def caddy(place: Path, port: int, sites: str, *options: str) -> Iterator[str]:
+    """`options`: more global ones."""
+    (place / "Caddyfile").write_text("".join(f"{line}\n" for line in ("{", "admin off", *options, "}", sites)))
     with running([needed("caddy"), "run", "--adapter", "caddyfile", "--config", place / "Caddyfile"], port) as url:
         yield url
 

@@ -15,12 +15,11 @@ import pytest
 
 from identity_service.web.routes import TRACKING
 from tests.debian import install_program
+from tests.deploy.files import certificate, replaced
 from tests.edges.proxies import caddy, nginx
-from tests.edges.shops import ROOT
 from tests.edges.test_proxies import asked
 from tests.test_command import free_port, served
 
-DEPLOY = ROOT / "config" / "deploy"
 KEYS = "key=demo-public-key&private_key=demo-private-key"
 HERE = ("log/", "privacy/", "misc/visitor_id")
 TRACKED = [row.path for row in TRACKING if row.path.startswith(HERE)]
@@ -61,27 +60,9 @@ def clerk() -> Iterator[Clerk]:
     server.server_close()
 
 
-def certificate(place: Path) -> Path:
-    if not install_program("openssl", "openssl"):
-        pytest.skip("needs openssl: apt-get install openssl")
-    name = ["-subj", "/CN=clerk.shop.example", "-addext", "subjectAltName=DNS:clerk.shop.example"]
-    made = ["-keyout", str(place / "key.pem"), "-out", str(place / "certificate.pem")]
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *name, *made], check=True, capture_output=True)
-    return place / "certificate.pem"
-
-
-def replaced(file: str, **texts: str) -> str:
-    """A deployment file for this machine. Each text to be replaced is there."""
-    lines = (DEPLOY / file).read_text()
-    for old, new in texts.items():
-        assert old in lines
-        lines = lines.replace(old, new)
-    return lines
-
-
 def by_nginx(place: Path, service: str, other: str, port: int, listen: str = "") -> AbstractContextManager[str]:
-    places = {"/etc/ssl/clerk.shop.example.pem": str(place / "certificate.pem"), "/etc/ssl/clerk.shop.example.key": str(place / "key.pem")}
-    certificate(place)
+    chain, key = certificate(place, "clerk.shop.example")
+    places = {"/etc/ssl/clerk.shop.example.pem": str(chain), "/etc/ssl/clerk.shop.example.key": str(key)}
     addresses = {"127.0.0.1:8080": service, "https://api.clerk.io": f"http://{other}", "443 ssl http2": listen or f"127.0.0.1:{port}"}
     return nginx(place, port, replaced("address-split.nginx.conf", **places, **addresses))
 

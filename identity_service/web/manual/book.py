@@ -26,6 +26,7 @@ NAMES = (
     "edges",
     "admin",
     "operations",
+    "deploy",
     "security",
     "papers",
     "store",
@@ -38,6 +39,7 @@ NAMES = (
 FILES = {
     **{f"edges/{path.name}": path for path in sorted((FOLDER / "edges").glob("edge.*"))},
     **{name: config_directory() / name for name in ("default.toml", "strict.toml", "production.toml")},
+    **{path.name: path for path in sorted((config_directory() / "deploy").iterdir())},
 }
 """Files that pages refer to, served as plain text."""
 LANGUAGES = {".php": "php", ".mjs": "js", ".py": "python", ".go": "go"}
