@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from identity_service.errors import Invalid, ServiceError
-from identity_service.model.receipt_key import proof_fault
+from identity_service.model.receipt_key import proof_fault, receipts_in
 from identity_service.server.addresses import caller_source
 from identity_service.web.admin.pages import read_form
 from identity_service.web.call import Reply, Services
@@ -47,9 +45,8 @@ class ReceiptPage:
 def read_receipt(text: str) -> dict[str, Any]:
     """A receipt, or an answer with exactly one. Raises Invalid."""
     try:
-        told = msgspec.json.decode(text.encode("utf-8", "replace"), type=dict[str, Any])
-        found = msgspec.convert([told["receipt"]] if told.get("receipt") else told.get("receipts", [told]), list[dict[str, Any]])
-    except (msgspec.DecodeError, RecursionError):
+        found = receipts_in(text.encode("utf-8", "replace"))
+    except ValueError:
         raise Invalid(NOT_ONE) from None
     if len(found) != 1:
         raise Invalid(NOT_ONE)
