@@ -21,6 +21,7 @@ from identity_service.errors import ServiceError, StoreRefused
 from identity_service.model.handle import Handles
 from identity_service.model.link import LinkCaps
 from identity_service.model.receipt_key import ReceiptKeys, read_keys
+from identity_service.model.reference import References
 from identity_service.model.shop import ShopId, Shops, callers_of, shop_of
 from identity_service.model.token import Signing
 from identity_service.server.addresses import proxies_of
@@ -29,6 +30,7 @@ from identity_service.server.logs import configure, log, where
 from identity_service.server.metrics import flush_counts, observe_store, set_store_gauges
 from identity_service.service.counters import Counters
 from identity_service.service.health import Addresses, HealthCheck
+from identity_service.service.holdings import Holdings
 from identity_service.service.identify import Visitors
 from identity_service.service.links import Links
 from identity_service.service.receipts import Receipts
@@ -74,6 +76,8 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         receipts=receipts,
         receipt_keys=ReceiptKeys(read_keys(settings.secrets.receipt_keys)),
         rights=Rights(store, receipts, clock),
+        holdings=Holdings(store, clock),
+        references=References(settings.secrets.signing_keys),
         signing=signing,
         tokens=tokens,
         subjects=subjects,

@@ -8,7 +8,6 @@ import msgspec
 
 from identity_service.model.receipt_key import KeyList, proof_fault, receipts_in
 
-
 NO_PROOF = "it has no Ed25519 signature yet; ask the service for it with POST /v1/receipts, or paste it into the service's page /receipt"
 
 

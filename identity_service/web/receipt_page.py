@@ -9,7 +9,7 @@ from identity_service.model.receipt_key import proof_fault, receipts_in
 from identity_service.server.addresses import caller_source
 from identity_service.web.admin.pages import read_form
 from identity_service.web.call import Reply, Services
-from identity_service.web.pages import HTML, PAGE_HEADERS, STATIC, Page, PageCall, file_page, render
+from identity_service.web.pages import DESIGN, HTML, PAGE_HEADERS, STATIC, Page, PageCall, file_page, render
 from identity_service.web.routing import NamedRoute
 from identity_service.web.visit import is_ours
 
@@ -55,8 +55,6 @@ def read_receipt(text: str) -> dict[str, Any]:
 
 def receipt_routes(services: Services) -> list[NamedRoute]:
     page = Page(ReceiptPage(services).answer)
-    style = file_page(STATIC / "vendor" / "pico.min.css")
-    return [
-        NamedRoute("/receipt", page, methods=["GET", "POST"]),
-        NamedRoute("/receipt/static/pico.min.css", style, methods=["GET"]),
-    ]
+    styles = (STATIC / "vendor" / "pico.min.css", DESIGN)
+    routes = [NamedRoute("/receipt", page, methods=["GET", "POST"])]
+    return routes + [NamedRoute(f"/receipt/static/{path.name}", file_page(path), methods=["GET"]) for path in styles]

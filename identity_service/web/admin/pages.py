@@ -26,19 +26,20 @@ SAFE = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"vary", b"Cookie, HX-Request"),
 )
-MENU = ("overview", "customers", "visitors", "orders", "products", "logs", "health", "consent", "keys")
+MENU = ("overview", "customers", "visitors", "orders", "products", "rights", "consent", "logs", "health", "keys")
 ROWS_A_PAGE = 100
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class AdminCall:
-    """One request for a page. `form`: the posted form, None for a GET."""
+    """One request for a page. `form`: the posted form, None for a GET. `request_id`: as in the answer and the log."""
 
     services: Services
     session: Session
     query: Mapping[str, str]
     form: Mapping[str, str] | None
+    request_id: str = ""
 
     @property
     def shop(self) -> Shop:
@@ -48,7 +49,20 @@ class AdminCall:
         """The HTTP call that answers the same question, as made with a private key."""
         now = Millis(int(self.services.clock() * 1000))
         return Call(
-            self.services, now, self.shop, True, False, None, None, {}, query or {}, parameters or {}, {}, body, key=self.session.key
+            services=self.services,
+            now=now,
+            shop=self.shop,
+            private=True,
+            device=False,
+            address=None,
+            region=None,
+            headers={},
+            query=query or {},
+            parameters=parameters or {},
+            members={},
+            body=body,
+            key=self.session.key,
+            request_id=self.request_id,
         )
 
     def cursor(self, usual: int) -> int:
@@ -116,7 +130,7 @@ class AdminPage:
         form = await read_form(call, self.services.limits.body) if call.method == "POST" else None
         if form is not None:
             check_form(session, form)
-        return AdminCall(self.services, session, dict(parse_qsl(call.query)), form)
+        return AdminCall(self.services, session, dict(parse_qsl(call.query)), form, call.request_id)
 
     def _page(self, shown: View, session: Session) -> Reply:
         frame = {"menu": MENU, "page": self.name, "shop": session.shop.shop_id, "form_token": session.form_token}

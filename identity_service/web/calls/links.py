@@ -244,16 +244,20 @@ async def unlink(call: Call) -> Reply:
 
 
 async def look_up(call: Call) -> Reply:
-    body, links = call.body, call.services.links
+    body = call.body
     one_of(body, LookupBody.exactly_one)
     count_lookup(call, 1 if isinstance(body.emails, UnsetType) else len(body.emails))
     if not isinstance(body.emails, UnsetType):
         return Reply(LookupAnswer(results=await _batch(call, body.emails)))
     if not isinstance(body.visitor, UnsetType):
-        found = await links.of_visitor(call.shop, own_visitor_id(body.visitor))
-    else:
-        found = await links.of_handle(call.shop, handle_of(call))
-    return Reply(LookupAnswer(visitors=[_looked_up(linked) for linked in found]))
+        found = await call.services.links.of_visitor(call.shop, own_visitor_id(body.visitor))
+        return Reply(LookupAnswer(visitors=[_looked_up(linked) for linked in found]))
+    return Reply(LookupAnswer(visitors=await visitors_of(call, handle_of(call))))
+
+
+async def visitors_of(call: Call, handle: Handle) -> list[LookedUpVisitor]:
+    """Newest first. The caller counts the look-up."""
+    return [_looked_up(linked) for linked in await call.services.links.of_handle(call.shop, handle)]
 
 
 def handle_of(call: Call) -> Handle:
@@ -354,16 +358,21 @@ async def removals(call: Call) -> Reply:
 async def export(call: Call) -> Reply:
     one_of(call.body, RightsBody.exactly_one)
     count_lookup(call)
-    visitor, rights = await _visitor(call), call.services.rights
-    if visitor:
-        held = await rights.export_visitor(call.shop, visitor)
+    return Reply(await exported(call, await _named(call), unproven=call.body.unproven))
+
+
+async def exported(call: Call, named: Handle | VisitorId, *, unproven: bool = False) -> ExportAnswer:
+    """Everything that is held of the named. The caller counts the look-up."""
+    rights = call.services.rights
+    if isinstance(named, Handle):
+        held = await rights.export_handle(call.shop, named, unproven=unproven)
     else:
-        held = await rights.export_handle(call.shop, handle_of(call), unproven=call.body.unproven)
+        held = await rights.export_visitor(call.shop, named)
     for one in held["visitors"]:
         if "receipts" in one:
             one["receipts"] = [signed_receipt(call, members) for members in one["receipts"]]
             await asyncio.sleep(0)  # a hundred signatures take as long as several calls
-    return Reply(ExportAnswer(**with_times(held)))
+    return ExportAnswer(**with_times(held))
 
 
 def with_times(held: Any) -> Any:
@@ -378,17 +387,21 @@ def with_times(held: Any) -> Any:
 async def erase(call: Call) -> Reply:
     one_of(call.body, RightsBody.exactly_one)
     count_lookup(call)
-    visitor, rights, body = await _visitor(call), call.services.rights, call.body
-    if visitor:
-        found = await rights.erase_visitor(call.shop, visitor, dry_run=body.dry_run)
+    return Reply(await erased(call, await _named(call), unproven=call.body.unproven, dry_run=call.body.dry_run))
+
+
+async def erased(call: Call, named: Handle | VisitorId, *, unproven: bool = False, dry_run: bool = False) -> ErasureAnswer:
+    """The caller counts the look-up."""
+    rights = call.services.rights
+    if isinstance(named, Handle):
+        found = await rights.erase_handle(call.shop, named, unproven=unproven, dry_run=dry_run)
     else:
-        found = await rights.erase_handle(call.shop, handle_of(call), unproven=body.unproven, dry_run=body.dry_run)
-    erased = ErasedCounts(found.erased.visitors, found.erased.links, found.erased.events)
-    return Reply(ErasureAnswer(erased, KeptCounts(found.unproven, found.shared), body.dry_run, call.request_id))
+        found = await rights.erase_visitor(call.shop, named, dry_run=dry_run)
+    counts = ErasedCounts(found.erased.visitors, found.erased.links, found.erased.events)
+    return ErasureAnswer(counts, KeptCounts(found.unproven, found.shared), dry_run, call.request_id)
 
 
-async def _visitor(call: Call) -> VisitorId | None:
-    """None if an email or a customer ID is named."""
+async def _named(call: Call) -> Handle | VisitorId:
     if not isinstance(call.body.token, UnsetType):
         return await call.services.tokens.visitor_of(call.shop, call.body.token)
-    return None if isinstance(call.body.visitor, UnsetType) else own_visitor_id(call.body.visitor)
+    return handle_of(call) if isinstance(call.body.visitor, UnsetType) else own_visitor_id(call.body.visitor)
