@@ -28,7 +28,7 @@ class Holding:
     mode: Mode
     shared: bool
     expires: int | None
-    handles: int
+    handles: list[Handle]
     events: int
     receipts: int
     orders: int
@@ -67,11 +67,14 @@ class Holdings:
             return []
         return [self._holding(shop, visitor, None, state, sizes)]
 
-    async def handles_of(self, shop: Shop, visitor: VisitorId) -> list[HandleOfVisitor]:
-        """The emails and customer IDs that are linked to the visitor."""
-        [sizes] = await self.store.holdings.sizes(shop.shop_id, [visitor])
-        links = await self.store.holdings.links(shop.shop_id, [(handle, visitor) for handle in sizes.handles])
-        return [HandleOfVisitor(handle, link) for handle, link in zip(sizes.handles, links, strict=True) if link]
+    async def others(self, shop: Shop, held: Sequence[Holding], besides: Handle | None = None) -> dict[VisitorId, list[HandleOfVisitor]]:
+        """The emails and customer IDs that are linked to each visitor, without one."""
+        pairs = [(handle, one.visitor) for one in held for handle in one.handles if handle != besides]
+        found: dict[VisitorId, list[HandleOfVisitor]] = {one.visitor: [] for one in held}
+        for (handle, visitor), link in zip(pairs, await self.store.holdings.links(shop.shop_id, pairs), strict=True):
+            if link:
+                found[visitor].append(HandleOfVisitor(handle, link))
+        return found
 
     async def count_orders(self, shop: Shop, handle: Handle | None, whole: Sequence[Holding]) -> int | None:
         """Orders that name the handle or one of the visitors that go whole, and so lose these names. None if there are too many to
@@ -94,7 +97,7 @@ class Holdings:
             mode=Mode.NULL if lapsed else record.mode if record else Mode.COOKIELESS,
             shared=is_shared(record, link.proof) if link else is_shared(record),
             expires=record.expires if record else None,
-            handles=len(sizes.handles),
+            handles=sizes.handles,
             events=sizes.events,
             receipts=sizes.earlier_receipts + (state.receipts.newest is not None),
             orders=sizes.sales,

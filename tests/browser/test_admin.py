@@ -35,6 +35,7 @@ FITTING = """[...document.querySelectorAll('.chart')].every(
     one => Math.abs(one.querySelector('.uplot').offsetWidth - one.clientWidth) < 2)"""
 WEIGHED = """(() => { const [page] = performance.getEntriesByType('navigation'), parts = performance.getEntriesByType('resource');
     return [[page, ...parts].reduce((sum, one) => sum + one.transferSize, 0), Math.round(page.domContentLoadedEventEnd)]; })()"""
+CONFIRMATION = "Type the email again to erase it, at once and for good"
 numbers = itertools.count()
 
 
@@ -94,13 +95,32 @@ class Admin:
         for path in READ:
             self.open(path)
             yield path
-        for path in (f"orders?sale={quote(seen['sale'], safe='')}", "orders?sale=nothing", "logs?outcome=error", "overview?days=1"):
+        product = f"orders?product={quote(MARKUP[0], safe='')}&attributed=yes"
+        for path in (
+            f"orders?sale={quote(seen['sale'], safe='')}",
+            product,
+            "orders?sale=nothing",
+            "logs?outcome=error",
+            "overview?days=1",
+        ):
             self.open(path)
             yield path
         self.send("customers", "Look up", Email=seen["email"])
         yield "customers found"
+        self.page.get_by_text("Activity of").first.click()
+        expect(self.page.get_by_role("link", name="All of this visitor")).to_be_visible()
+        yield "customers with activity"
+        self.page.get_by_role("button", name="Export or erase").click()
+        yield "rights found"
+        self.page.get_by_label(CONFIRMATION).fill("x")
         self.page.get_by_role("button", name="Erase").click()
-        yield "erase"
+        yield "rights refused"
+        self.send("rights", "Open the request", Email="nobody@example.com")
+        self.page.get_by_label(CONFIRMATION).fill("nobody@example.com")
+        self.page.get_by_role("button", name="Erase").click()
+        yield "certificate"
+        self.open("customers?ref=ended")
+        yield "reference ended"
         self.send("customers", "Look up", Email="<img src=x onerror=hacked=1>")
         yield "customers refused"
         self.send("visitors", "Search", **{"Visitor ID": seen["visitor"]})
@@ -177,16 +197,16 @@ def test_look_up_and_erasure_by_keyboard_alone(admin: Admin, service: Service, s
     page.keyboard.press("Enter")
     expect(page.get_by_role("cell", name=seen["visitor"])).to_be_visible()
     assert seen["email"] not in page.url
-    admin.enter("Erase …")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Erase")
+    admin.enter("Export or erase …")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Rights")
     for typed in ("somebody@example.com", seen["email"]):
         assert linked(service, seen) == 1
-        admin.tab_to("Type the email again to erase it")
+        admin.tab_to(CONFIRMATION)
         page.keyboard.type(typed)
         page.keyboard.press("Enter")
         if typed != seen["email"]:
             expect(page.get_by_role("alert")).to_contain_text("so nothing was erased")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Erased")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Certificate of erasure")
     assert linked(service, seen) == 0
     admin.enter("Sign out")
     expect(page.get_by_label("Private key of the shop")).to_be_focused()
@@ -197,9 +217,9 @@ def test_look_up_and_erasure_by_keyboard_alone(admin: Admin, service: Service, s
 
 def test_an_export_is_saved_as_a_file(admin: Admin, seen: dict[str, str]) -> None:
     admin.sign_in()
-    admin.send("customers", "Look up", Email=seen["email"])
+    admin.send("rights", "Open the request", Email=seen["email"])
     with admin.page.expect_download() as saved:
-        admin.page.get_by_role("button", name="Export as a file").click()
+        admin.page.get_by_role("button", name="Save as JSON").click()
     assert saved.value.suggested_filename == "export.json"
     assert seen["visitor"] in saved.value.path().read_text()
     admin.whole()

@@ -123,7 +123,14 @@ async def test_a_look_up_needs_one_name_and_says_so_in_words_of_the_page(desk: D
 async def test_a_visitor_shows_record_consent_activity_and_orders(desk: Desk, shopper: Shopper) -> None:
     visitor = await filled(shopper)
     shown = text_of(await desk.post("visitors", visitor=f" {visitor} "))
-    for part in ("Mode persistent", "granted by plain", "storage granted", "search none none red shoes", "click 5 Homepage - Trending", "S-1"):
+    for part in (
+        "Mode persistent",
+        "granted by plain",
+        "storage granted",
+        "search none none red shoes",
+        "click 5 Homepage - Trending",
+        "S-1",
+    ):
         assert part in shown
     assert "Nothing is stored about unknown-1" in text_of(await desk.post("visitors", visitor="unknown-1"))
     assert "your own ID must be 1 to 64 of" in text_of(await desk.post("visitors", 422, visitor="<b>"))
@@ -669,10 +676,10 @@ async def test_what_is_shown_goes_once_the_email_is_typed_again(desk: Desk, shop
     assert len(await shopper.visitors(email=LUKE)) == 3
     gone = text_of(await desk.post("erasure", email=LUKE, confirmation=typed))
     assert "1 visitor, 3 links and 3 events were erased" in gone
-    assert "1 visitor lost the link and stay, because another email or customer ID is linked with proof." in gone
-    assert "1 visitor lost the link and stay, because nothing proves whose they are." in gone
+    assert "1 visitor lost only the link, because another email or customer ID is linked with proof." in gone
+    assert "1 visitor lost only the link, because nothing proves whose it is." in gone
     assert "the email, customer ID and visitor in 1 order; the orders themselves stay" in gone
-    assert "1 consent receipt stay as proof. Receipts name nobody." in gone
+    assert "1 consent receipt kept as proof. Receipts name nobody." in gone
     assert await shopper.visitors(email=LUKE) == []
     assert [one["visitor"] for one in await shopper.visitors(email=LEIA)] == ["shared-1"]
     assert "erased" in text_of(await desk.post("visitors", visitor=visitor))

@@ -79,7 +79,7 @@ async def visitors(asked: AdminCall) -> View | Reply:
         "gone": gone,
         "record": state.record,
         "holding": held[0] if held else None,
-        "handles": await services.holdings.handles_of(shop, visitor),
+        "handles": (await services.holdings.others(shop, held)).get(visitor, []),
         "ref": sealing(asked),
     }
     return View("admin/visitors.html", empty | values)

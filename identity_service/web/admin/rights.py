@@ -77,7 +77,7 @@ async def _request(asked: AdminCall, named: Named, fault: str | None = None) -> 
         "hidden": hidden,
         "going": await _erase(asked, named, held, unproven=False, dry_run=True),
         "going_with": await _erase(asked, named, held, unproven=True, dry_run=True) if hidden else None,
-        "handles": [] if isinstance(named, Handle) else await asked.services.holdings.handles_of(asked.shop, named),
+        "others": await asked.services.holdings.others(asked.shop, shown, named if isinstance(named, Handle) else None),
     }
     return View("admin/rights.html", values, 200 if fault is None else 422)
 
