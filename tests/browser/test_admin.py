@@ -1,4 +1,4 @@
-"""The admin pages in a real browser: by keyboard alone, on a phone, in both colour schemes, with markup in everything they show."""
+"""The admin pages in a real browser: by keyboard alone, with markup in everything they show."""
 
 import itertools
 import os
@@ -14,11 +14,9 @@ from identity_service.model.token import Signing
 from identity_service.settings.load import load
 from identity_service.web.admin.routes import READ
 from identity_service.web.admin.sessions import COOKIE
-from tests.browser.axe import axe_source, serious_findings
 from tests.browser.pages import Pages
 from tests.test_command import Service, eventually
 
-SCHEMES = ("light", "dark")
 MARKUP = ("<img src=x onerror=hacked=1>", '"><script>hacked=1</script>', "'};hacked=1//", "{{7*7}}", "<svg/onload=hacked=1>", "__proto__")
 ODD_ID = "-.__proto__.-"
 LISTEN = """window.violations = [];
@@ -171,11 +169,6 @@ def admin(profile: BrowserContext, service: Service) -> Admin:
     return Admin(profile, base_of(service))
 
 
-@pytest.fixture(params=SCHEMES)
-def coloured(browser: Browser, service: Service, request: pytest.FixtureRequest) -> Admin:
-    return Admin(browser.new_context(color_scheme=request.param), base_of(service))
-
-
 def linked(service: Service, seen: dict[str, str]) -> int:
     return len(service.call("/v1/lookups", {"email": seen["email"]})[1]["visitors"])
 
@@ -310,35 +303,6 @@ def test_charts_draw_redraw_and_stand_beside_their_numbers(admin: Admin, seen: d
     expect(canvases).to_have_count(4)
     assert admin.page.locator("section details table").count() == 4
     admin.whole()
-
-
-def test_on_a_phone_no_page_is_wider_than_the_screen(browser: Browser, service: Service, seen: dict[str, str]) -> None:
-    context = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
-    admin = Admin(context, base_of(service))
-    admin.open("signin")
-    measured = "[document.documentElement.scrollWidth, innerWidth]"
-    assert admin.page.evaluate(measured) == [360, 360]
-    admin.sign_in()
-    for place in admin.every_page(seen):
-        assert admin.page.evaluate(measured) == [360, 360], place
-    admin.whole()
-
-
-def serious(admin: Admin, axe: str) -> list[str]:
-    """Findings of the accessibility checker that matter. Only colours differ in the dark."""
-    dark = admin.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
-    return serious_findings(admin.page, axe, rules=("color-contrast",) if dark else ())
-
-
-def test_axe_finds_nothing_serious_on_any_page(coloured: Admin, seen: dict[str, str]) -> None:
-    axe = axe_source()
-    coloured.open("signin?expired=1")
-    found = {"signin": serious(coloured, axe)}
-    coloured.sign_in()
-    for place in coloured.every_page(seen):
-        found[place] = serious(coloured, axe)
-    assert {place: faults for place, faults in found.items() if faults} == {}
-    coloured.whole()
 
 
 @pytest.mark.skipif(not os.environ.get("PAGE_WEIGHTS"), reason="prints figures for people: set PAGE_WEIGHTS and run with -s")
