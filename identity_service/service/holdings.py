@@ -27,7 +27,6 @@ class Holding:
     link: Link | None
     mode: Mode
     shared: bool
-    expires: int | None
     handles: list[Handle]
     events: int
     receipts: int
@@ -96,7 +95,6 @@ class Holdings:
             link=link,
             mode=Mode.NULL if lapsed else record.mode if record else Mode.COOKIELESS,
             shared=is_shared(record, link.proof) if link else is_shared(record),
-            expires=record.expires if record else None,
             handles=sizes.handles,
             events=sizes.events,
             receipts=sizes.earlier_receipts + (state.receipts.newest is not None),

@@ -101,10 +101,6 @@ class Orders:
         self._counters = counters
         self._clock = clock
 
-    async def page(self, shop: Shop, cursor: str | None, most: int) -> tuple[list[Order], str | None]:
-        """Newest first, and the cursor of the next page."""
-        return await self.search(shop, cursor, most, most)
-
     async def search(
         self, shop: Shop, cursor: str | None, most: int, most_read: int, wanted: OrderFilter = ALL_ORDERS
     ) -> tuple[list[Order], str | None]:

@@ -88,7 +88,7 @@ def _row(order: Order) -> tuple[str | Decimal | bool | None, ...]:
 def _filter(wanted: Mapping[str, str]) -> OrderFilter:
     """Raises Invalid."""
     until = _midnight(wanted["to"]) + DAY if "to" in wanted else None
-    attributed = wanted["attributed"] == "yes" if "attributed" in wanted else None
+    attributed = {"yes": True, "no": False}.get(wanted.get("attributed", ""))
     since = _midnight(wanted["from"]) if "from" in wanted else None
     return OrderFilter(since, until, attributed, wanted.get("product")) if wanted else ALL_ORDERS
 

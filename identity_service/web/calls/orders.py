@@ -249,7 +249,7 @@ async def page(call: Call) -> Reply:
     cursor, most = call.query.get("cursor"), number(call.query, "limit", USUAL_ORDERS, MOST_ORDERS)
     if cursor is not None and not CURSOR_FORM.fullmatch(cursor):
         raise Invalid(TAKE_NEXT)
-    found, following = await call.services.orders.page(call.shop, cursor, most)
+    found, following = await call.services.orders.search(call.shop, cursor, most, most)
     return Reply(OrdersAnswer([order_answer(order) for order in found], following))
 
 
