@@ -4,11 +4,12 @@ Packages and modules. Each imports only from those before it:
 
     errors      the errors of calls and of settings
     settings/   the operator's settings: schema, layers, and where each value was written
-    model/      the nouns, without I/O but for the shipped regions: visitor, consent, policy, handle, link, event, shop, token
+    model/      the nouns, without I/O but for the shipped regions: visitor, consent, policy, handle, link, event, shop, token, reference
     signals/    consent as banners, standards and browsers send it; `reader` is the entry point
     server/     the HTTP process: protocol, supervisor, limits, logs, metrics
     store/      stored data: keys, one Lua script per change (`lua/`), the client (`redis/`), the embedded server
-    service/    use cases: visit, identify, grants, receipts, track, sell, returns, unread, links, rights, counters, reports, health
+    service/    use cases: visit, identify, grants, receipts, track, sell, returns, unread, links, rights, holdings,
+                counters, reports, health
     web/        HTTP calls: `routes` lists them; `calls/` has each handler with its body and answer; snippet, admin, demo, manual
     app         the start: from settings to services, to the application, to a worker
     ops/        the operator's commands: check, doctor, inspect, preview, papers, move, forget, backup, init, verify

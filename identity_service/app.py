@@ -21,6 +21,7 @@ from identity_service.errors import ServiceError, StoreRefused, StoreUnavailable
 from identity_service.model.handle import Handles
 from identity_service.model.link import LinkCaps
 from identity_service.model.receipt_key import ReceiptKeys, read_keys
+from identity_service.model.reference import References
 from identity_service.model.shop import ShopId, Shops, callers_of, shop_of
 from identity_service.model.token import Signing
 from identity_service.server.addresses import REPEATED, proxies_of, staff_proxy_of
@@ -37,6 +38,7 @@ from identity_service.server.metrics import (
 from identity_service.service.audit import Audit
 from identity_service.service.counters import Counters
 from identity_service.service.health import Addresses, HealthCheck
+from identity_service.service.holdings import Holdings
 from identity_service.service.identify import Visitors
 from identity_service.service.links import Links
 from identity_service.service.receipts import Receipts
@@ -84,6 +86,8 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         receipt_keys=ReceiptKeys(read_keys(settings.secrets.receipt_keys)),
         rights=Rights(store, receipts, clock),
         audit=Audit(store, handles, clock),
+        holdings=Holdings(store, clock),
+        references=References(settings.secrets.signing_keys),
         signing=signing,
         tokens=tokens,
         subjects=subjects,

@@ -215,7 +215,7 @@ def keys_new(asked: argparse.Namespace) -> int:
 
 
 def verify_receipts(asked: argparse.Namespace) -> int:
-    """Prints a line per receipt. Exit code 1 if one of them is not genuine, or a file cannot be read."""
+    """Prints a line per receipt. Exit code 1 if one of them is not genuine or not verified, or a file cannot be read."""
     try:
         found = verified_receipts(asked.file.read_bytes(), asked.keys.read_bytes())
     except (OSError, ValueError) as error:
@@ -266,7 +266,7 @@ def _parser() -> argparse.ArgumentParser:
     proving = commands.add_parser("receipt", help="receipts of consent").add_subparsers(required=True)
     verifying = proving.add_parser("verify", help="verify receipts with the published keys, without the service")
     verifying.set_defaults(run=verify_receipts)
-    verifying.add_argument("file", metavar="FILE", type=Path, help="a receipt, or an answer of /v1/receipts, as JSON")
+    verifying.add_argument("file", metavar="FILE", type=Path, help="a receipt, or an answer with one or several, as JSON")
     verifying.add_argument(
         "--keys", metavar="KEYFILE", type=Path, required=True, help="the service's /.well-known/consent-receipt-keys.json, saved"
     )

@@ -60,6 +60,10 @@ class Handle(Struct, frozen=True, eq=False):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Handle) and (self.kind, self.digest) == (other.kind, other.digest)
 
+    def __ne__(self, other: object) -> bool:
+        """The library's own would compare identities."""
+        return not self == other
+
     def __hash__(self) -> int:
         return hash((self.kind, self.digest))
 
@@ -125,9 +129,21 @@ class Handles:
     def _handle(self, shop: str, kind: HandleKind, inner: bytes) -> Handle:
         return Handle(kind, self.digest("handle", shop, kind, inner), inner)
 
-    def audit_subject(self, shop: str, kind: str, value: str | bytes) -> str:
-        """How the audit names a person. `kind` and `value`: a handle's kind and `inner`, or `v` and a visitor's ID."""
-        return self._digest("audit", shop, kind, value)
+    def audit_subject(self, shop: str, name: str) -> str:
+        """How the audit names a person, under the oldest pepper alone. `name`: a handle's, or `v` and a visitor's ID."""
+        keyed = self._keyed.copy()
+        keyed.update(prefixed(("audit", shop, name)))
+        return _text(keyed.digest()[:16]).decode()
+
+    def earlier_names(self, shop: str, handle: Handle) -> list[str]:
+        """The handle's names before each change of the pepper, newest first. None for a handle that was not made from its value."""
+        if not handle.inner:
+            return []
+        digest, names = _digest_under(self._peppers[:1], prefixed(("handle", shop, handle.kind, handle.inner))), []
+        for pepper in self._peppers[1:]:
+            names.append(f"{handle.kind}{_text(digest).decode()}")
+            digest = _digest_under([pepper], digest)
+        return names[::-1]
 
     def _digest(self, *parts: str | bytes) -> str:
         """22 characters, keyed by the peppers. The first part is the purpose; length prefixes separate the parts. A call needs the same few

@@ -118,6 +118,15 @@ def canonical_json(members: object) -> bytes:
     return msgspec.json.encode(members, order="sorted")
 
 
+def receipts_in(text: bytes) -> list[dict[str, Any]]:
+    """The receipts of a file: one, an answer with `receipts`, or an answer with `receipt`. Raises ValueError for anything else."""
+    try:
+        told = msgspec.json.decode(text, type=dict[str, Any])
+        return msgspec.convert([told["receipt"]] if told.get("receipt") else told.get("receipts", [told]), list[dict[str, Any]])
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
 def proof_fault(members: Mapping[str, Any], keys: KeyList) -> str | None:
     """Why the proof does not hold. None if one of the keys signed exactly this receipt."""
     try:

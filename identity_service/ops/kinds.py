@@ -8,21 +8,17 @@
     S              string  sale          lines of email and customer: a letter and a handle's
     Q              zset    none          erasures under way: `e` or `a`, a handle by letter and digest, and a nonce
     orders         zset    none          members: sales'
-    A              list    subject       entries of the audit: a person's
-    audit          list    none          entries of the audit: a person's
-    R, Z, hour, products, calls, failures, latest, labels, rewrite, removals, lookups, sessions   none anywhere
+    R, Z, hour, products, calls, failures, latest, labels, rewrite, removals, lookups, sessions, A, audit   none anywhere
 
-IDs of receipts, also those in a gone mark, are random, receipts use a key of the visitor's record, and salts do not depend on peppers.
+IDs of receipts, also those in a gone mark, are random, receipts use a key of the visitor's record, and salts do not depend on peppers. The
+audit names persons under the oldest pepper, so entries are found by the names that an email had under each pepper.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import msgspec
-
-from identity_service.model.audit import AuditEntry
 from identity_service.store.keys import SALE_MARK
 from identity_service.store.sales import FIELDS, OTHERS
 from identity_service.store.visitors import NAME_LENGTH
@@ -111,17 +107,6 @@ def _note(note: bytes, rekey: Rekey) -> bytes:
     return b" ".join((reach, _name(handle, rekey), nonce))
 
 
-def _entries(entries: Sequence[bytes], rekey: Rekey) -> list[bytes]:
-    return [_entry(entry, rekey) for entry in entries]
-
-
-def _entry(stored: bytes, rekey: Rekey) -> bytes:
-    """Raises ValueError if it is not an entry of the audit."""
-    entry = msgspec.json.decode(stored, type=AuditEntry)
-    subject = rekey(entry.subject.encode()).decode() if entry.subject else None
-    return msgspec.json.encode(msgspec.structs.replace(entry, subject=subject))
-
-
 KINDS: Mapping[str, KeyKind] = {
     "V": KeyKind("hash", named=True, rewrite=_record),
     "V:gone": KeyKind("string", named=True),
@@ -132,8 +117,8 @@ KINDS: Mapping[str, KeyKind] = {
     "S": KeyKind("string", named=True, rewrite=_sale),
     "R": KeyKind("list"),
     "removals": KeyKind("list"),
-    "A": KeyKind("list", named=True, rewrite=_entries),
-    "audit": KeyKind("list", rewrite=_entries),
+    "A": KeyKind("list"),
+    "audit": KeyKind("list"),
     "lookups": KeyKind("hash"),
     "sessions": KeyKind("hash"),
     "Z": KeyKind("string"),

@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
-from identity_service.model.receipt_key import KeyList, proof_fault
+from identity_service.model.receipt_key import KeyList, proof_fault, receipts_in
+
+NO_PROOF = "it has no Ed25519 signature yet; ask the service for it with POST /v1/receipts, or paste it into the service's page /receipt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,8 @@ class VerifiedReceipt:
     @property
     def line(self) -> str:
         name = ascii(self.members.get("receipt_id", "receipt without an ID"))[1:-1]
+        if "proof" not in self.members:
+            return f"NOT VERIFIED {name}: {NO_PROOF}"
         if self.fault:
             return f"NOT GENUINE {name}: {self.fault}"
         said = ", ".join(f"{purpose} {choice}" for purpose, choice in self.members["purposes"].items()) or "no purpose"
@@ -26,14 +30,11 @@ class VerifiedReceipt:
 
 
 def verified_receipts(receipts: bytes, keys: bytes) -> list[VerifiedReceipt]:
-    """`receipts`: one, or the answer with a list of them. Raises ValueError for a file of another form."""
+    """`receipts`: as `receipts_in` reads them. Raises ValueError for a file of another form."""
     try:
-        published, told = msgspec.json.decode(keys, type=KeyList), msgspec.json.decode(receipts, type=dict[str, Any])
-        listed = msgspec.convert(told.get("receipts", [told]), list[dict[str, Any]])
-    except RecursionError:
-        raise ValueError("cannot be read as receipts: it is nested too deep") from None
-    except msgspec.ValidationError as error:
+        published, found = msgspec.json.decode(keys, type=KeyList), receipts_in(receipts)
+    except ValueError as error:
         raise ValueError(f"cannot be read as receipts and their keys: {error}") from None
-    if not listed:
+    if not found:
         raise ValueError("there is no receipt in the file")
-    return [VerifiedReceipt(one, proof_fault(one, published)) for one in listed]
+    return [VerifiedReceipt(one, proof_fault(one, published)) for one in found]

@@ -16,14 +16,15 @@ from identity_service.model.handle import Handle, Handles
 from identity_service.model.shop import Shop, ShopId
 from identity_service.model.visitor import VisitorId
 from identity_service.store import Clock, Store
+from identity_service.store.audit import MOST_ACCESSES
 from identity_service.store.counters import HOUR
 
 MOST_WAITING = 20_000
 """Accesses of services that wait to be written, and those of the hour that are remembered. Beyond them, further ones are only counted."""
 FULL = "This shop's audit is full for today, so nothing more can be read that has to be entered there. Erasures still work."
 Person = Handle | VisitorId
-_Access = tuple[str, str | bytes, str]
-"""Kind and value of `Handles.audit_subject`, and the key's name."""
+_Access = tuple[str, str]
+"""The name of the person, and of the key."""
 
 
 class Audit:
@@ -39,7 +40,14 @@ class Audit:
         self._lookups: dict[ShopId, Counter[tuple[int, str]]] = {}
 
     def subject(self, shop: Shop, person: Person) -> str:
-        return self._handles.audit_subject(shop.shop_id, *_parts(person))
+        return self._handles.audit_subject(shop.shop_id, _name(person))
+
+    async def about(self, shop: Shop, person: Person) -> list[AuditEntry]:
+        """The newest entries about a person, newest first, also those under earlier peppers."""
+        earlier = self._handles.earlier_names(shop.shop_id, person) if isinstance(person, Handle) else []
+        subjects = [self._handles.audit_subject(shop.shop_id, name) for name in (_name(person), *earlier)]
+        found = [entry for subject in subjects for entry in await self._store.audit.about(shop.shop_id, subject)]
+        return found[:MOST_ACCESSES]
 
     def entry(self, shop: Shop, actor: Actor, act: Act, person: Person | None, found: int = 0) -> AuditEntry:
         subject = None if person is None else self.subject(shop, person)
@@ -68,7 +76,7 @@ class Audit:
         self._lookups.setdefault(shop, Counter())[hour, name] += len(found)
         seen, waiting = self._seen.setdefault(shop, set()), self._waiting.setdefault(shop, {})
         for person, number in found:
-            access = (*_parts(person), name)
+            access = _name(person), name
             if number and access not in seen and len(seen) < MOST_WAITING and len(waiting) < MOST_WAITING:
                 seen.add(access)
                 waiting[access] = AuditEntry(now, act, name, False, None, number)
@@ -89,8 +97,8 @@ class Audit:
 
     def _named(self, shop: ShopId, access: _Access, entry: AuditEntry) -> AuditEntry:
         """The digest is made here, and not while the caller waits."""
-        return replace(entry, subject=self._handles.audit_subject(shop, *access[:2]))
+        return replace(entry, subject=self._handles.audit_subject(shop, access[0]))
 
 
-def _parts(person: Person) -> tuple[str, str | bytes]:
-    return (person.kind, person.inner) if isinstance(person, Handle) else ("v", person)
+def _name(person: Person) -> str:
+    return person.name if isinstance(person, Handle) else f"v{person}"

@@ -10,13 +10,14 @@ from typing import Any
 
 from identity_service.model.attribution import ATTRIBUTED, EXPLANATIONS, ONE_LABEL, Break
 from identity_service.model.event import EventType
+from identity_service.model.handle import Handle, handle_named
 from identity_service.model.shop import Shop
 from identity_service.model.visitor import VisitorId
 from identity_service.service.counters import LABELLED, MICROS, Counters
 from identity_service.service.returns import shown_lines
 from identity_service.store import DAY, Clock, Store
 from identity_service.store.counters import HOUR, Counts
-from identity_service.store.sales import unpacked_credits
+from identity_service.store.sales import names_in, unpacked_credits
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 ENOUGH_CLICKS = 10
@@ -24,12 +25,14 @@ ENOUGH_CLICKS = 10
 HOURLY_DAYS = 2
 """Up to so many days, a point is an hour; beyond, a day. The first day is incomplete, so that charts and totals cover the same hours."""
 MOST_LABELS = 8
+ORDERS_AT_ONCE = 200
+"""Orders that a search reads in one batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """`products`: from `shown_lines`. `revenue`: without returns. `credits`: members of attribution.Credit. `mode`: null, none,
-    cookieless or persistent, at the time of the sale. `verified`: a private key reported it."""
+    cookieless or persistent, at the time of the sale. `verified`: a private key reported it. `handles`: the email and the customer ID."""
 
     sale: str
     time: int
@@ -41,10 +44,29 @@ class Order:
     visitor: VisitorId | None
     credits: list[dict[str, Any]]
     missing: Break | None
+    handles: list[Handle]
 
     @property
     def labels(self) -> list[str]:
         return list(dict.fromkeys(label for credit in self.credits for label in credit["labels"]))
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFilter:
+    """Which orders are wanted. `since` and `until`: seconds since 1970, the second one excluded. `product`: an ID as text."""
+
+    since: int | None = None
+    until: int | None = None
+    attributed: bool | None = None
+    product: str | None = None
+
+    def has(self, order: Order) -> bool:
+        """Whether the order is wanted. The times are not looked at: only orders of these times are read."""
+        of_product = self.product is None or any(str(line["id"]) == self.product for line in order.products if line["id"] is not None)
+        return of_product and (self.attributed is None or self.attributed == bool(order.credits))
+
+
+ALL_ORDERS = OrderFilter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +101,32 @@ class Orders:
         self._counters = counters
         self._clock = clock
 
-    async def page(self, shop: Shop, cursor: str | None, most: int) -> tuple[list[Order], str | None]:
-        """Newest first, and the cursor of the next page."""
-        listed = await self._store.activity.orders(shop.shop_id, cursor, most + 1)
-        found = await self._store.sales.read(shop.shop_id, listed[:most])
-        return [_order(shop, one) for one in found], listed[most - 1] if len(listed) > most else None
+    async def search(
+        self, shop: Shop, cursor: str | None, most: int, most_read: int, wanted: OrderFilter = ALL_ORDERS
+    ) -> tuple[list[Order], str | None]:
+        """At most `most` orders that are wanted, newest first, among the next `most_read`; and the cursor of the rest."""
+        digests = await self._store.activity.orders(shop.shop_id, cursor, most_read + 1, wanted.since, wanted.until)
+        shown: list[Order] = []
+        for start in range(0, min(len(digests), most_read), ORDERS_AT_ONCE):
+            part = digests[start : min(start + ORDERS_AT_ONCE, most_read)]
+            for digest, stored in zip(part, await self._store.sales.each(shop.shop_id, part), strict=True):
+                if stored and wanted.has(order := _order(shop, stored)):
+                    shown.append(order)
+                    if len(shown) == most:
+                        return shown, digest if digest != digests[-1] else None
+        return shown, digests[most_read - 1] if len(digests) > most_read else None
+
+    async def of_handle(self, shop: Shop, handle: Handle) -> list[Order]:
+        """Orders that name the email or customer ID, newest first, at most 500."""
+        stored = await self._store.sales.read(shop.shop_id, await self._store.sales.of_handle(shop.shop_id, handle))
+        named = [one for one in stored if handle.name in (one.get("email"), one.get("customer"))]
+        return sorted((_order(shop, one) for one in named), key=lambda order: (-order.time, order.sale))
+
+    async def of_visitor(self, shop: Shop, visitor: VisitorId) -> list[Order]:
+        """Orders that name the visitor, newest first, at most 500."""
+        stored = await self._store.sales.read(shop.shop_id, await self._store.visitors.sale_digests(shop.shop_id, visitor))
+        named = [one for one in stored if one.get("visitor") == visitor]
+        return sorted((_order(shop, one) for one in named), key=lambda order: (-order.time, order.sale))
 
     async def order(self, shop: Shop, sale: str) -> Order | None:
         stored = await self._store.sales.by_id(shop.shop_id, sale)
@@ -191,6 +234,7 @@ def _order(shop: Shop, stored: dict[str, str]) -> Order:
         visitor=VisitorId(stored["visitor"]) if "visitor" in stored else None,
         credits=[credit.members() for credit in unpacked_credits(stored)],
         missing=Break(missing) if missing else None,
+        handles=[handle_named(name) for name in names_in(stored)],
     )
 
 

@@ -5,7 +5,7 @@ Rights depend on proof. Anybody who has seen a visitor's ID can link an email to
 visitor, unless an officer decides otherwise for one request (`unproven`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -62,7 +62,7 @@ class Rights:
         return {"visitors": visitors, "unproven": hidden, "orders": orders}
 
     async def _entry(self, shop: Shop, link: Link, state: VisitorState) -> Export:
-        entry: Export = {"visitor": link.visitor, "shared": _is_shared(state.record, link.proof)}
+        entry: Export = {"visitor": link.visitor, "shared": is_shared(state.record, link.proof)}
         if not entry["shared"]:
             entry |= await self._stored_data(shop, link.visitor, state)
         return entry | {"link": _link_members(link)}
@@ -74,7 +74,7 @@ class Rights:
             return {"visitors": [], "unproven": [], "orders": []}
         found = await self._store.sales.read(shop.shop_id, await self._store.visitors.sale_digests(shop.shop_id, visitor))
         orders = [_order(order, [visitor]) for order in found if order.get("visitor") == visitor]
-        return {"visitors": [{"visitor": visitor, "shared": _is_shared(state.record)} | held], "unproven": [], "orders": orders}
+        return {"visitors": [{"visitor": visitor, "shared": is_shared(state.record)} | held], "unproven": [], "orders": orders}
 
     async def erase_handle(
         self, shop: Shop, handle: Handle, entry: AuditEntry, *, unproven: bool = False, dry_run: bool = False
@@ -85,10 +85,10 @@ class Rights:
         links = await self._store.removals.links_at(shop.shop_id, handle)
         states = await self._store.visitors.states(shop.shop_id, [link.visitor for link in links], self._now())
         held = [(link, state.record) for link, state in zip(links, states, strict=True) if state.record]
-        staying = [_reason_to_keep(link, record, unproven=unproven) for link, record in held]
+        staying = [reason_to_keep(link, record, unproven=unproven) for link, record in held]
         if dry_run:
             going = [link.visitor for (link, _), reason in zip(held, staying, strict=True) if reason is None]
-            erased = sum([await self._count_erasable(shop, visitor, besides=handle.name) for visitor in going], Erased(links=len(links)))
+            erased = await self._count_erasable(shop, going, besides=handle) + Erased(links=len(links))
         else:
             granted = [record.consent.granted_at for _, record in held if record.consent]
             at = max([self._millis(), *granted])
@@ -101,13 +101,14 @@ class Rights:
         if not dry_run:
             return Erasure(await self._store.removals.withdraw(shop.shop_id, visitor, self._millis(), entry=entry))
         [state] = await self._store.visitors.states(shop.shop_id, [visitor], self._now())
-        return Erasure(replace(await self._count_erasable(shop, visitor), visitors=int(state.record is not None)))
+        return Erasure(replace(await self._count_erasable(shop, [visitor]), visitors=int(state.record is not None)))
 
-    async def _count_erasable(self, shop: Shop, visitor: VisitorId, *, besides: str = "") -> Erased:
-        """What an erasure of one visitor removes. `besides`: name of a handle whose links are already counted."""
-        names = [name for name in await self._store.visitors.pointers(shop.shop_id, visitor) if name != besides]
-        events = await self._store.events.count(shop.shop_id, visitor)
-        return Erased(1, await self._store.removals.count_links(shop.shop_id, names, visitor), events)
+    async def _count_erasable(self, shop: Shop, visitors: Sequence[VisitorId], *, besides: Handle | None = None) -> Erased:
+        """What an erasure of the visitors removes. `besides`: a handle whose links are already counted."""
+        sizes = await self._store.holdings.sizes(shop.shop_id, visitors)
+        pairs = [(handle, visitor) for visitor, one in zip(visitors, sizes, strict=True) for handle in one.handles if handle != besides]
+        links = await self._store.holdings.links(shop.shop_id, pairs)
+        return Erased(len(visitors), sum(link is not None for link in links), sum(one.events for one in sizes))
 
     async def _links_with_states(self, shop: Shop, handle: Handle) -> list[tuple[Link, VisitorState]]:
         [links] = await self._store.links.living(shop.shop_id, [handle], self._now())
@@ -138,14 +139,14 @@ class Rights:
         return Millis(int(self._clock() * 1000))
 
 
-def _is_shared(record: VisitorRecord | None, by: Proof = Proof.KEY) -> bool:
+def is_shared(record: VisitorRecord | None, by: Proof = Proof.KEY) -> bool:
     """`by`: proof of the link to the visitor. If it has none, any handle with proof belongs to somebody else."""
     if record is None:
         return False
     return record.mixed or record.shared or (by is Proof.NONE and record.proven_handles > 0)
 
 
-def _reason_to_keep(link: Link, record: VisitorRecord, *, unproven: bool) -> str | None:
+def reason_to_keep(link: Link, record: VisitorRecord, *, unproven: bool) -> str | None:
     """Why an erasure by the link's handle keeps the visitor, as the store decides it. None if it is erased."""
     proven = link.proof is not Proof.NONE
     if not proven and not unproven:

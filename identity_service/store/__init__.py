@@ -14,6 +14,7 @@ from identity_service.server.metrics import STORE_ERRORS, count
 from identity_service.store.audit import AuditStore
 from identity_service.store.counters import ActivityStore
 from identity_service.store.events import EventStore, LabelStore
+from identity_service.store.holdings import HoldingStore
 from identity_service.store.keys import Keys
 from identity_service.store.links import LinkStore
 from identity_service.store.noted import NotedShops
@@ -68,6 +69,7 @@ class Store:
         self.removals = RemovalStore(client, keys, self.audit, retention.gone * DAY, noted, removals_keys)
         self.activity = ActivityStore(client, keys, labels, most_orders, retention.sale * DAY)
         self.sales = SaleStore(client, keys, self.links, self.events, self.activity, retention.sale * DAY)
+        self.holdings = HoldingStore(client, keys)
         self._schema = Schema(VERSION, handles.fingerprints)
         self._mark = mark or SeenMark()
         self.repair = Repair(client, keys, self.removals, noted)

@@ -17,6 +17,8 @@ from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import MOST_COMMANDS, Command, Part, call, read, write
 
 DAY = 86_400
+MOST_ACCESSES = 20
+"""Of a person. The scripts keep as many."""
 MOST_OF_A_DAY = 100_000
 """The most entries of a shop and day. Acts that only read are refused beyond it, so that nobody can push entries out."""
 DAYS_AT_ONCE = 100

@@ -60,16 +60,22 @@ class ActivityStore:
         counts."""
         return [self._keys.orders(shop)], (f"{at:.3f}", digest, self._most_orders, self._order_life)
 
-    async def orders(self, shop: ShopId, after: str | None, most: int) -> list[str]:
+    async def orders(self, shop: ShopId, after: str | None, most: int, since: int | None = None, until: int | None = None) -> list[str]:
         """At most `most` digests after `after`, newest first. Orders that were added meanwhile change nothing. Empty if `after` is
-        unknown."""
-        key, start = self._keys.orders(shop), 0
-        if after is not None:
-            [rank] = await self._client.run(read("ZREVRANK", key, after))
-            if rank is None:
-                return []
-            start = int(rank) + 1
-        [found] = await self._client.run(read("ZREVRANGE", key, start, start + most - 1))
+        unknown. `since`, `until`: seconds since 1970; orders from `since` on and before `until`."""
+        key = self._keys.orders(shop)
+        newer, until_here, rank = await self._client.run(
+            read("ZCOUNT", key, "+inf" if until is None else until, "+inf"),
+            read("ZCOUNT", key, "-inf" if since is None else since, "+inf"),
+            read("ZREVRANK", key, after or ""),
+        )
+        if after is not None and rank is None:
+            return []
+        start = max(int(newer), 0 if after is None else int(rank) + 1)
+        last = min(start + most, int(until_here)) - 1
+        if last < start:
+            return []
+        [found] = await self._client.run(read("ZREVRANGE", key, start, last))
         return list(found)
 
     async def write(self, shop: ShopId, hours: Mapping[int, Counts], products: Mapping[str, Shown], log: Log, last: Counts) -> None:

@@ -132,11 +132,6 @@ class RemovalStore:
         [stored] = await self._client.run(read("HGETALL", self._keys.handle(shop, handle)))
         return [parse_link(visitor, value) for visitor, value in links_in(stored).items()]
 
-    async def count_links(self, shop: ShopId, names: Sequence[str], visitor: VisitorId) -> int:
-        """The number of the handles that the visitor is linked to."""
-        keys = [self._keys.handle(shop, handle_named(name)) for name in names]
-        return sum(await self._client.read_many([read("HEXISTS", one, visitor) for one in keys]))
-
     async def erase(self, shop: ShopId, handle: Handle, at: Millis, *, unproven: bool = False, entry: AuditEntry | None = None) -> Erased:
         """Removes visitors that this handle alone holds by proof; other visitors lose only this link. Orders lose the handle. `unproven`:
         also remove visitors that it holds without proof, if no handle holds them by proof. `at`: raised to the newest time that is stored,

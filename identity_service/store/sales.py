@@ -280,10 +280,13 @@ class SaleStore:
         return sales_in(fields)
 
     async def read(self, shop: ShopId, digests: Sequence[str]) -> list[dict[str, str]]:
-        if not digests:
-            return []
-        found = await self._client.run(*(read("GET", self._keys.sale_of(shop, digest)) for digest in digests))
-        return [unpacked(sale) for sale in found if sale]
+        """Those that are still stored."""
+        return [sale for sale in await self.each(shop, digests) if sale]
+
+    async def each(self, shop: ShopId, digests: Sequence[str]) -> list[dict[str, str]]:
+        """In the order of `digests`, empty where a sale is no longer stored."""
+        found = await self._client.read_many([read("GET", self._keys.sale_of(shop, digest)) for digest in digests])
+        return [unpacked(sale) for sale in found]
 
     def _key(self, shop: ShopId, sale: str) -> str:
         return self._keys.sale_of(shop, self._keys.sale_digest(shop, sale))

@@ -12,6 +12,7 @@ from identity_service.model.audit import Actor
 from identity_service.model.consent import Millis
 from identity_service.model.handle import Handles
 from identity_service.model.receipt_key import ReceiptKeys
+from identity_service.model.reference import References
 from identity_service.model.shop import Shop, Shops
 from identity_service.model.token import Signing
 from identity_service.server.addresses import Proxies, StaffProxy
@@ -19,6 +20,7 @@ from identity_service.server.limits import RateLimit
 from identity_service.service.audit import Audit
 from identity_service.service.counters import Counters
 from identity_service.service.health import Addresses, HealthCheck
+from identity_service.service.holdings import Holdings
 from identity_service.service.identify import Visitors
 from identity_service.service.links import Links
 from identity_service.service.receipts import Receipts
@@ -61,6 +63,8 @@ class Services:
     receipt_keys: ReceiptKeys
     rights: Rights
     audit: Audit
+    holdings: Holdings
+    references: References
     signing: Signing
     tokens: Tokens
     subjects: Subjects

@@ -33,6 +33,8 @@ from identity_service.web.payloads import HealthAnswer
 from identity_service.web.visit import rfc3339
 
 STATIC = Path(__file__).parent / "static"
+DESIGN = STATIC / "design.css"
+"""What the pages of the service have in common."""
 MEDIA = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 SHARED = ((b"cache-control", b"public, max-age=3600"), (b"vary", b"Accept-Encoding"))
 GZIP = re.compile(r"\s*(?:x-)?gzip\s*(?:;\s*q\s*=\s*(?P<weight>[0-9.]*)\s*)?", re.IGNORECASE)
@@ -49,7 +51,7 @@ OK = HealthAnswer("ok")
 @dataclass(frozen=True, slots=True)
 class PageCall:
     """A request for a page or a file, without a key. `query`: as sent. `peer`: the connection's address. `read`: reads the body, up to
-    the given number of bytes; raises like `read_body`."""
+    the given number of bytes; raises like `read_body`. `request_id`: as in the answer and the log."""
 
     method: str
     headers: Mapping[str, str]
@@ -72,8 +74,8 @@ class Page:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = scope["state"]["headers"]
         query, parameters = scope["query_string"].decode("latin-1"), scope.get("path_params", {})
-        read, request_id = partial(read_body, headers, receive), scope["state"]["request_id"]
-        call = PageCall(scope["method"], headers, query, parameters, peer_of(scope), read, request_id)
+        request_id = scope["state"]["request_id"]
+        call = PageCall(scope["method"], headers, query, parameters, peer_of(scope), partial(read_body, headers, receive), request_id)
         await send_reply(send, await self.handler(call))
 
 

@@ -4,14 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from identity_service.errors import Invalid, ServiceError
-from identity_service.model.receipt_key import proof_fault
+from identity_service.model.receipt_key import proof_fault, receipts_in
 from identity_service.server.addresses import caller_source
 from identity_service.web.admin.pages import read_form
 from identity_service.web.call import Reply, Services
-from identity_service.web.pages import HTML, PAGE_HEADERS, STATIC, Page, PageCall, file_page, render
+from identity_service.web.pages import DESIGN, HTML, PAGE_HEADERS, STATIC, Page, PageCall, file_page, render
 from identity_service.web.routing import NamedRoute
 from identity_service.web.visit import is_ours
 
@@ -47,9 +45,8 @@ class ReceiptPage:
 def read_receipt(text: str) -> dict[str, Any]:
     """A receipt, or an answer with exactly one. Raises Invalid."""
     try:
-        told = msgspec.json.decode(text.encode("utf-8", "replace"), type=dict[str, Any])
-        found = msgspec.convert([told["receipt"]] if told.get("receipt") else told.get("receipts", [told]), list[dict[str, Any]])
-    except (msgspec.DecodeError, RecursionError):
+        found = receipts_in(text.encode("utf-8", "replace"))
+    except ValueError:
         raise Invalid(NOT_ONE) from None
     if len(found) != 1:
         raise Invalid(NOT_ONE)
@@ -58,8 +55,6 @@ def read_receipt(text: str) -> dict[str, Any]:
 
 def receipt_routes(services: Services) -> list[NamedRoute]:
     page = Page(ReceiptPage(services).answer)
-    style = file_page(STATIC / "vendor" / "pico.min.css")
-    return [
-        NamedRoute("/receipt", page, methods=["GET", "POST"]),
-        NamedRoute("/receipt/static/pico.min.css", style, methods=["GET"]),
-    ]
+    styles = (STATIC / "vendor" / "pico.min.css", DESIGN)
+    routes = [NamedRoute("/receipt", page, methods=["GET", "POST"])]
+    return routes + [NamedRoute(f"/receipt/static/{path.name}", file_page(path), methods=["GET"]) for path in styles]

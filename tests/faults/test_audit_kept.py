@@ -6,7 +6,7 @@ from collections import Counter
 
 import httpx2 as httpx
 
-from identity_service.model.handle import HandleKind, Handles
+from identity_service.model.handle import Handles
 from tests.faults.running import RunningService, kill
 
 PEPPER = "development-only-pepper-of-the-demo-shops-00000001--"
@@ -21,7 +21,7 @@ def email(number: int) -> str:
 
 def subject(number: int) -> str:
     handles = Handles(PEPPER)
-    return handles.audit_subject("demo", HandleKind.EMAIL, handles.of_email("demo", email(number)).inner)
+    return handles.audit_subject("demo", handles.of_email("demo", email(number)).name)
 
 
 async def signed_in(client: httpx.AsyncClient, url: str) -> tuple[dict[str, str], str]:

@@ -319,6 +319,28 @@ def test_no_two_lists_of_parts_share_a_digest(one: list[str], other: list[str]) 
     assert (HANDLES.digest("p", *one) == HANDLES.digest("p", *other)) is same
 
 
+def test_a_handle_equals_its_name_and_nothing_else() -> None:
+    made = HANDLES.of_email("demo", "luke@example.com")
+    named = handle_named(made.name)
+    assert made == named
+    assert not made != named  # noqa: SIM202 the operator has a method of its own
+    assert made != HANDLES.of_email("demo", "leia@example.com")
+    assert made != made.name
+    assert len({made, named}) == 1
+    assert named.inner == b""
+
+
+def test_the_names_before_each_change_of_the_pepper() -> None:
+    one, two, three = "1" * 43, "2" * 43, "3" * 43
+    now = Handles(one, two, three)
+    handle = now.of_email("demo", "luke@example.com")
+    assert now.earlier_names("demo", handle) == [
+        Handles(*peppers).of_email("demo", "luke@example.com").name for peppers in ((one, two), (one,))
+    ]
+    assert now.earlier_names("demo", handle_named(handle.name)) == []
+    assert Handles(one).audit_subject("demo", handle.name) == now.audit_subject("demo", handle.name)
+
+
 def test_a_name_leads_back_to_its_handle() -> None:
     for handle in (HANDLES.of_email("demo", "a@example.com"), HANDLES.of_customer("demo", "1")):
         assert handle_named(handle.name) == handle

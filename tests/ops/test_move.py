@@ -7,13 +7,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import msgspec
 import pytest
 import redis
 
 from identity_service.errors import StoreUnavailable
-from identity_service.model.audit import Act, AuditEntry
-from identity_service.model.consent import Millis
 from identity_service.model.handle import Handle, HandleKind, Handles, rekey_digest
 from identity_service.ops import entries
 from identity_service.ops import move as moves
@@ -257,9 +254,6 @@ def planted(url: str) -> None:
 def sample(kind: str) -> tuple[str, int, Any]:
     if kind == "S":
         return "string", LATER, packed({"time": "1", "customer": "c" + "D" * 22, "sale": "of\ntwo lines"}).encode()
-    if kind in {"A", "audit"}:
-        entry = AuditEntry(Millis(1), Act.EXPORT, "Zoë", True, "D" * 22, 3)
-        return "list", LATER, [msgspec.json.encode(entry), msgspec.json.encode(msgspec.structs.replace(entry, subject=None))]
     return SAMPLES[KINDS[kind].type]
 
 

@@ -1,103 +1,107 @@
-"""Pages about people: customers, visitors, consent. Values are posted, so that they appear in no URL."""
+"""The support desk: the visitors of a customer, and what a visitor did. And consent: receipts, and a preview of a decision."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 from identity_service.errors import Invalid
 from identity_service.model.consent import Millis
-from identity_service.model.handle import Handle
-from identity_service.model.visitor import own_visitor_id
+from identity_service.model.handle import HandleKind
+from identity_service.model.visitor import VisitorId
+from identity_service.web.admin.csv_file import csv_reply
 from identity_service.web.admin.pages import AdminCall, View, convert
+from identity_service.web.admin.references import HANDLES, entered, lead_to, referred_handle, referred_visitor, sealing
 from identity_service.web.call import Reply
-from identity_service.web.calls import links, orders
-from identity_service.web.calls import links as rights
 from identity_service.web.calls import visitors as consents
-from identity_service.web.calls.links import ErasureBody, LookupBody, RightsBody
-from identity_service.web.calls.orders import EventsBody
+from identity_service.web.calls.links import LookedUpVisitor, visitors_of
+from identity_service.web.calls.orders import EventsBody, order_answer
+from identity_service.web.calls.orders import events as events_of
 from identity_service.web.calls.visitors import DecisionsBody, ReceiptsBody
-from identity_service.web.visit import rfc3339
+from identity_service.web.visit import count_lookup, is_ours, rfc3339
 
-HANDLES = ("email", "customer")
-NAMES = (*HANDLES, "visitor")
+NEWEST = 20
+"""Events, orders and receipts of a visitor that are shown within a list."""
 
 
-async def customers(asked: AdminCall) -> View:
-    """The visitors of an email or a customer ID."""
-    values = {"asked": asked.form or {}, "visitors": None, "fault": None, "next": None, "count": 0}
-    if asked.form is None:
-        return View("admin/customers.html", values)
+async def customers(asked: AdminCall) -> View | Reply:
+    """The visitors of an email or a customer ID. The form is posted and redirects to the result, so that the value is in no address."""
+    empty = {"asked": asked.form or {}, "visitors": None, "fault": None}
     try:
-        _filled_field(asked, HANDLES)
-        answer = await links.look_up(asked.call(asked.body(LookupBody, *HANDLES)))
+        if asked.form is not None:
+            return lead_to("customers", sealing(asked)(entered(asked, HANDLES)))
+        if "ref" not in asked.query:
+            return View("admin/customers.html", empty)
+        handle = referred_handle(asked)
     except Invalid as error:
-        return View("admin/customers.html", values | {"fault": error.detail}, error.status)
-    shown, following = asked.part(answer.body.visitors)
-    return View("admin/customers.html", values | {"visitors": shown, "next": following, "count": len(answer.body.visitors)})
+        return View("admin/customers.html", empty | {"fault": error.detail}, error.status)
+    call = asked.call()
+    count_lookup(call)
+    found = await visitors_of(call, handle)
+    if asked.query.get("as") == "csv":
+        return _customers_file(found)
+    shown, following = asked.part(found)
+    what = "email" if handle.kind is HandleKind.EMAIL else "customer ID"
+    values = {"visitors": shown, "next": following, "count": len(found), "what": what, "handle": handle, "ref": sealing(asked)}
+    return View("admin/customers.html", empty | values)
 
 
-def _filled_field(asked: AdminCall, names: tuple[str, ...]) -> tuple[str, str]:
-    """Name and value of the only field that is filled in. Raises Invalid."""
-    filled = [(name, text) for name in names if asked.form and (text := asked.form.get(name, "").strip())]
-    if len(filled) != 1:
-        raise Invalid("Enter either an email or a customer ID.")
-    return filled[0]
+def _customers_file(found: Sequence[LookedUpVisitor]) -> Reply:
+    columns = ("visitor", "mode", "first_seen", "last_seen", "source", "proof", "verified", "shared", "sale_share_opt_out")
+    return csv_reply("customers", columns, ([getattr(one, name) for name in columns] for one in found))
 
 
-async def export(asked: AdminCall) -> Reply:
-    _filled_field(asked, NAMES)
-    answer = await rights.export(asked.call(asked.body(RightsBody, *NAMES)))
-    body = msgspec.json.format(msgspec.json.encode(answer.body), indent=2)
-    return Reply(body, media="application/json", headers=[(b"content-disposition", b'attachment; filename="export.json"')])
-
-
-async def erasure(asked: AdminCall) -> View:
-    """Shows what will be erased, and erases it after the value is entered again."""
-    name, value = _filled_field(asked, NAMES)
-    body, confirmed = asked.body(ErasureBody, *NAMES), (asked.form or {}).get("confirmation")
-    if confirmed is not None and _is_same(asked, name, confirmed, value):
-        answer = await rights.erase(asked.call(body))
-        return View("admin/erased.html", {"name": name, "answer": answer.body})
-    going = (await rights.erase(asked.call(replace(body, dry_run=True)))).body
-    held = (await rights.export(asked.call(body))).body
-    fault = None if confirmed is None else "The values differ, so nothing was erased. Enter the same value again."
-    goes = {"going": going, "orders": len(held.orders), "receipts": sum(len(one.get("receipts", [])) for one in held.visitors)}
-    return View("admin/erase.html", {"name": name, "value": value, "fault": fault, **goes}, 200 if fault is None else 422)
-
-
-def _is_same(asked: AdminCall, name: str, typed: str, named: str) -> bool:
-    if name == "visitor":
-        return typed.strip() == named.strip()
-    handles, shop = asked.services.handles, asked.shop.shop_id
-
-    def handle(text: str) -> Handle:
-        return handles.of_email(shop, text) if name == "email" else handles.of_customer(shop, text)
-
+async def visitors(asked: AdminCall) -> View | Reply:
+    """What is stored about a visitor ID: record, emails and customer IDs, receipts, events and orders."""
+    text = (asked.form or {}).get("visitor", "").strip()
+    empty = {"asked": text, "visitor": None, "fault": None}
     try:
-        return handle(typed) == handle(named)
-    except Invalid:
-        return False
-
-
-async def visitors(asked: AdminCall) -> View:
-    """What is stored about a visitor ID: record, links, receipts, events and orders."""
-    empty = {"asked": "", "visitor": None, "fault": None}
-    if asked.form is None:
-        return View("admin/visitors.html", empty)
-    text = asked.form.get("visitor", "").strip()
-    try:
-        visitor = own_visitor_id(text)
+        if asked.form is not None:
+            if "@" in text:
+                raise Invalid("This looks like an email. Look it up under Customers.")
+            return lead_to("visitors", sealing(asked)(entered(asked, ("visitor",))))
+        if "ref" not in asked.query:
+            return View("admin/visitors.html", empty)
+        visitor = referred_visitor(asked)
     except Invalid as error:
-        return View("admin/visitors.html", empty | {"asked": text, "fault": error.detail}, error.status)
-    [state] = await asked.services.store.visitors.states(asked.shop.shop_id, [visitor], int(asked.services.clock()))
-    held = await asked.services.rights.export_visitor(asked.shop, visitor)
-    events = (await orders.events(asked.call(EventsBody(visitor=visitor)))).body.events
+        return View("admin/visitors.html", empty | {"fault": error.detail}, error.status)
+    services, shop = asked.services, asked.shop
+    [state] = await services.store.visitors.states(shop.shop_id, [visitor], int(services.clock()))
     gone = rfc3339(Millis(state.gone_at) // 1000) if state.gone_at is not None else None
-    bought, following = asked.part(sorted(held["orders"], key=lambda order: -order["time"]))
-    values = {"asked": text, "visitor": visitor, "held": held["visitors"], "orders": bought, "events": events, "gone": gone}
-    values |= {"next": following}
+    held = await services.holdings.of_visitor(shop, visitor)
+    found = await _activity(asked, visitor)
+    bought, following = asked.part(found["orders"])
+    values = {
+        **found,
+        "orders": bought,
+        "next": following,
+        "visitor": visitor,
+        "gone": gone,
+        "record": state.record,
+        "holding": held[0] if held else None,
+        "handles": (await services.holdings.others(shop, held)).get(visitor, []),
+        "ref": sealing(asked),
+    }
     return View("admin/visitors.html", empty | values)
+
+
+async def activity(asked: AdminCall) -> View:
+    """A part of a page: the newest of what is stored about a visitor. Raises Invalid."""
+    visitor = referred_visitor(asked)
+    found = await _activity(asked, visitor)
+    counts = {f"{name}_count": len(found[name]) for name in found}
+    newest = {name: listed[:NEWEST] for name, listed in found.items()}
+    return View("admin/activity.html", newest | counts | {"visitor": visitor, "newest": NEWEST, "ref": sealing(asked)})
+
+
+async def _activity(asked: AdminCall, visitor: VisitorId) -> dict[str, Sequence[Any]]:
+    """Each newest first. A receipt has `genuine` beside its members."""
+    receipts, shop = asked.services.receipts, asked.shop
+    return {
+        "events": (await events_of(asked.call(EventsBody(visitor=visitor)))).body.events,
+        "orders": [order_answer(order) for order in await asked.services.orders.of_visitor(shop, visitor)],
+        "receipts": [one.members() | {"genuine": receipts.is_valid(shop, one)} for one in await receipts.of_visitor(shop, visitor)],
+    }
 
 
 async def consent(asked: AdminCall) -> View:
@@ -108,7 +112,9 @@ async def consent(asked: AdminCall) -> View:
     try:
         if "receipt_id" in asked.form:
             answer = await consents.receipts(asked.call(asked.body(ReceiptsBody, "visitor", "receipt_id")))
-            return View("admin/consent.html", values | {"receipts": answer.body.receipts})
+            found = [msgspec.to_builtins(one) for one in answer.body.receipts]
+            checked = [one | {"genuine": is_ours(asked.services.receipts, [asked.shop], one)} for one in found]
+            return View("admin/consent.html", values | {"receipts": checked})
         decided = await consents.decisions(asked.call(_decision(asked.form)))
         return View("admin/consent.html", values | {"decision": decided.body})
     except Invalid as error:

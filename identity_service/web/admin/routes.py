@@ -1,14 +1,14 @@
 """The routes of the admin pages."""
 
 from identity_service.model.staff import EVERY_ROLE, Role
-from identity_service.web.admin import people, shop, staff
+from identity_service.web.admin import orders, people, rights, shop, staff
 from identity_service.web.admin.pages import SAFE, AdminHandler, AdminPage
 from identity_service.web.admin.sessions import Sessions
 from identity_service.web.admin.sign_in import SignIn, SignOut
 from identity_service.web.admin.staff import LivingSessions
 from identity_service.web.admin.stream import LogStream
 from identity_service.web.call import Services
-from identity_service.web.pages import STATIC, Page, file_page, redirect_page
+from identity_service.web.pages import DESIGN, STATIC, Page, file_page, redirect_page
 from identity_service.web.routing import NamedRoute
 
 EVERYBODY = EVERY_ROLE
@@ -21,14 +21,17 @@ SEEN_BY: dict[str, frozenset[Role]] = {
     "visitors": DESKS,
     "orders": DESKS,
     "products": EVERYBODY,
+    "rights": RIGHTS,
+    "consent": RIGHTS,
     "logs": frozenset({Role.SUPPORT, Role.OWNER}),
     "health": EVERYBODY,
-    "consent": RIGHTS,
     "audit": OWNERS,
     "sessions": OWNERS,
     "keys": OWNERS,
     "export": RIGHTS,
     "erasure": RIGHTS,
+    "certificate": RIGHTS,
+    "activity": DESKS,
     "signout": EVERYBODY,
 }
 """The roles that a page is for, in the order of the menu."""
@@ -36,24 +39,30 @@ READ: dict[str, AdminHandler] = {
     "overview": shop.overview,
     "customers": people.customers,
     "visitors": people.visitors,
-    "orders": shop.orders,
+    "orders": orders.orders,
     "products": shop.products,
+    "rights": rights.rights,
+    "consent": people.consent,
     "logs": shop.logs,
     "health": shop.health,
-    "consent": people.consent,
     "audit": staff.audit,
     "keys": shop.keys,
 }
+"""Pages of the menu."""
+INNER: dict[str, AdminHandler] = {"activity": people.activity, "certificate": rights.certificate}
+"""Pages and parts of pages to which others lead."""
 POSTED: dict[str, AdminHandler] = {
     "customers": people.customers,
     "visitors": people.visitors,
+    "orders": orders.orders,
+    "rights": rights.rights,
     "consent": people.consent,
-    "export": people.export,
-    "erasure": people.erasure,
+    "export": rights.export,
+    "erasure": rights.erasure,
     "audit": staff.audit,
 }
 VENDORED = ("htmx.min.js", "htmx-sse.min.js", "pico.min.css", "uplot.min.css", "uplot.min.js")
-IN_MENU = {"export": "customers", "erasure": "customers", "signout": "overview"}
+IN_MENU = {"export": "rights", "erasure": "rights", "certificate": "rights", "activity": "visitors", "signout": "overview"}
 
 
 def menu_of(roles: frozenset[Role]) -> list[str]:
@@ -70,9 +79,10 @@ def admin_routes(services: Services) -> list[NamedRoute]:
     ]
     routes.append(NamedRoute("/admin/signin", Page(SignIn(services, sessions).answer), methods=["GET", "POST"]))
     routes.append(NamedRoute("/admin/logs/stream", LogStream(services, sessions, SEEN_BY["logs"]), methods=["GET"]))
-    for method, pages in (("GET", READ | {"sessions": living}), ("POST", POSTED | {"sessions": living, "signout": sign_out})):
+    shown, posted = READ | INNER | {"sessions": living}, POSTED | {"sessions": living, "signout": sign_out}
+    for method, pages in (("GET", shown), ("POST", posted)):
         for name, handler in pages.items():
             page = AdminPage(services, sessions, IN_MENU.get(name, name), SEEN_BY[name], menu_of, handler)
             routes.append(NamedRoute(f"/admin/{name}", Page(page.answer), methods=[method]))
-    files = [*(STATIC / "admin").iterdir(), *(STATIC / "vendor" / name for name in VENDORED)]
+    files = [DESIGN, *(STATIC / "admin").iterdir(), *(STATIC / "vendor" / name for name in VENDORED)]
     return routes + [NamedRoute(f"/admin/static/{path.name}", file_page(path), methods=["GET"]) for path in files]

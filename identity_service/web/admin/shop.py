@@ -1,9 +1,8 @@
-"""Pages about the shop: overview, orders, products, logs, health, keys."""
+"""Pages about the shop: overview, products, logs, health, keys."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from identity_service.errors import NotFound
 from identity_service.service.unread import shares_of
 from identity_service.store import DAY
 from identity_service.web.admin.pages import AdminCall, View
@@ -21,22 +20,6 @@ async def overview(asked: AdminCall) -> View:
     labels = (await calls.labels(asked.call(query={"days": str(days)}))).body
     health = (await calls.health(asked.call())).body
     return View("admin/overview.html", {"days": days, "choices": DAYS, "figures": figures, "labels": labels, "health": health})
-
-
-async def orders(asked: AdminCall) -> View:
-    """A page of orders. With `sale`, one order and why it is attributed."""
-    sale = asked.query.get("sale")
-    if sale is None:
-        query = {name: asked.query[name] for name in ("cursor",) if name in asked.query}
-        answer = (await calls.page(asked.call(query=query))).body
-        return View("admin/orders.html", {"orders": answer.orders, "next": answer.next, "first": "cursor" not in query})
-    call = asked.call(parameters={"sale": sale})
-    try:
-        order, why = (await calls.one(call)).body, (await calls.attribution(call)).body
-    except NotFound:
-        fault = "No order with this sale ID was logged. Check the ID, or look for the order in the list."
-        return View("admin/fault.html", {"title": "Order not found", "fault": fault}, 404)
-    return View("admin/order.html", {"order": order, "why": why})
 
 
 async def products(asked: AdminCall) -> View:

@@ -96,10 +96,9 @@ async def accesses(call: Call) -> Reply:
     one_of(call.body, AuditBody.exactly_one)
     person: Person = handle_of(call) if isinstance(call.body.visitor, UnsetType) else own_visitor_id(call.body.visitor)
     audit = call.services.audit
-    subject = audit.subject(call.shop, person)
-    found = await call.services.store.audit.about(call.shop.shop_id, subject)
+    found = await audit.about(call.shop, person)
     await audit.record(call.shop, call.actor, Act.AUDIT, person, len(found))
-    return Reply(AccessesAnswer(subject, [_audited(entry) for entry in found]))
+    return Reply(AccessesAnswer(audit.subject(call.shop, person), [_audited(entry) for entry in found]))
 
 
 async def page(call: Call) -> Reply:

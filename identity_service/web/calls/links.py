@@ -15,7 +15,6 @@ from identity_service.model.token import Token
 from identity_service.model.visitor import VisitorId, own_visitor_id
 from identity_service.service.audit import Person
 from identity_service.service.links import MOST_IN_BATCH, LinkedVisitor
-from identity_service.service.rights import Erasure
 from identity_service.web.call import Call, Reply
 from identity_service.web.calls.orders import EventEntry, ExportedOrder
 from identity_service.web.cookies import read_cookies
@@ -247,7 +246,7 @@ async def unlink(call: Call) -> Reply:
 
 
 async def look_up(call: Call) -> Reply:
-    body, links = call.body, call.services.links
+    body = call.body
     one_of(body, LookupBody.exactly_one)
     count_lookup(call, 1 if isinstance(body.emails, UnsetType) else len(body.emails))
     if not isinstance(body.emails, UnsetType):
@@ -255,12 +254,17 @@ async def look_up(call: Call) -> Reply:
     person: Person
     if not isinstance(body.visitor, UnsetType):
         person = own_visitor_id(body.visitor)
-        found = await links.of_visitor(call.shop, person)
-    else:
-        person = handle_of(call)
-        found = await links.of_handle(call.shop, person)
-    await call.services.audit.look(call.shop, call.actor, Act.LOOKUP, [(person, len(found))])
-    return Reply(LookupAnswer(visitors=[_looked_up(linked) for linked in found]))
+        found = await call.services.links.of_visitor(call.shop, person)
+        await call.services.audit.look(call.shop, call.actor, Act.LOOKUP, [(person, len(found))])
+        return Reply(LookupAnswer(visitors=[_looked_up(linked) for linked in found]))
+    return Reply(LookupAnswer(visitors=await visitors_of(call, handle_of(call))))
+
+
+async def visitors_of(call: Call, handle: Handle) -> list[LookedUpVisitor]:
+    """Newest first. Entered in the audit. The caller counts the look-up."""
+    found = await call.services.links.of_handle(call.shop, handle)
+    await call.services.audit.look(call.shop, call.actor, Act.LOOKUP, [(handle, len(found))])
+    return [_looked_up(linked) for linked in found]
 
 
 def handle_of(call: Call) -> Handle:
@@ -364,17 +368,22 @@ async def removals(call: Call) -> Reply:
 async def export(call: Call) -> Reply:
     one_of(call.body, RightsBody.exactly_one)
     count_lookup(call)
-    person, rights = await _person(call), call.services.rights
-    if isinstance(person, Handle):
-        held = await rights.export_handle(call.shop, person, unproven=call.body.unproven)
+    return Reply(await exported(call, await _named(call), unproven=call.body.unproven))
+
+
+async def exported(call: Call, named: Person, *, unproven: bool = False) -> ExportAnswer:
+    """Everything that is held of the named. Entered in the audit. The caller counts the look-up."""
+    rights = call.services.rights
+    if isinstance(named, Handle):
+        held = await rights.export_handle(call.shop, named, unproven=unproven)
     else:
-        held = await rights.export_visitor(call.shop, person)
-    await call.services.audit.record(call.shop, call.actor, Act.EXPORT, person, len(held["visitors"]))
+        held = await rights.export_visitor(call.shop, named)
+    await call.services.audit.record(call.shop, call.actor, Act.EXPORT, named, len(held["visitors"]))
     for one in held["visitors"]:
         if "receipts" in one:
             one["receipts"] = [signed_receipt(call, members) for members in one["receipts"]]
             await asyncio.sleep(0)  # a hundred signatures take as long as several calls
-    return Reply(ExportAnswer(**with_times(held)))
+    return ExportAnswer(**with_times(held))
 
 
 def with_times(held: Any) -> Any:
@@ -389,26 +398,24 @@ def with_times(held: Any) -> Any:
 async def erase(call: Call) -> Reply:
     one_of(call.body, RightsBody.exactly_one)
     count_lookup(call)
-    person, body = await _person(call), call.body
-    found = await erase_person(call, person, unproven=body.unproven, dry_run=body.dry_run)
-    erased = ErasedCounts(found.erased.visitors, found.erased.links, found.erased.events)
-    return Reply(ErasureAnswer(erased, KeptCounts(found.unproven, found.shared), body.dry_run, call.request_id))
+    return Reply(await erased(call, await _named(call), unproven=call.body.unproven, dry_run=call.body.dry_run))
 
 
-async def erase_person(call: Call, person: Person, *, unproven: bool = False, dry_run: bool = False) -> Erasure:
-    """Erases, or shows what would be erased, and enters it in the audit."""
+async def erased(call: Call, named: Person, *, unproven: bool = False, dry_run: bool = False) -> ErasureAnswer:
+    """Erases, or shows what would be erased. Entered in the audit. The caller counts the look-up."""
     rights, audit = call.services.rights, call.services.audit
-    entry = audit.entry(call.shop, call.actor, Act.ERASURE, person)
-    if isinstance(person, Handle):
-        found = await rights.erase_handle(call.shop, person, entry, unproven=unproven, dry_run=dry_run)
+    entry = audit.entry(call.shop, call.actor, Act.ERASURE, named)
+    if isinstance(named, Handle):
+        found = await rights.erase_handle(call.shop, named, entry, unproven=unproven, dry_run=dry_run)
     else:
-        found = await rights.erase_visitor(call.shop, person, entry, dry_run=dry_run)
+        found = await rights.erase_visitor(call.shop, named, entry, dry_run=dry_run)
     if dry_run:
-        await audit.record(call.shop, call.actor, Act.ERASURE_PREVIEW, person, found.erased.visitors)
-    return found
+        await audit.record(call.shop, call.actor, Act.ERASURE_PREVIEW, named, found.erased.visitors)
+    counts = ErasedCounts(found.erased.visitors, found.erased.links, found.erased.events)
+    return ErasureAnswer(counts, KeptCounts(found.unproven, found.shared), dry_run, call.request_id)
 
 
-async def _person(call: Call) -> Person:
+async def _named(call: Call) -> Person:
     if not isinstance(call.body.token, UnsetType):
         return await call.services.tokens.visitor_of(call.shop, call.body.token)
     return handle_of(call) if isinstance(call.body.visitor, UnsetType) else own_visitor_id(call.body.visitor)

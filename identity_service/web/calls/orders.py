@@ -251,21 +251,12 @@ async def page(call: Call) -> Reply:
     cursor, most = call.query.get("cursor"), number(call.query, "limit", USUAL_ORDERS, MOST_ORDERS)
     if cursor is not None and not CURSOR_FORM.fullmatch(cursor):
         raise Invalid(TAKE_NEXT)
-    found, following = await call.services.orders.page(call.shop, cursor, most)
-    await _enter_orders(call, len(found))
+    found, following = await call.services.orders.search(call.shop, cursor, most, most)
     return Reply(OrdersAnswer([order_answer(order) for order in found], following))
 
 
 async def one(call: Call) -> Reply:
-    found = await _order(call)
-    await _enter_orders(call, 1)
-    return Reply(order_answer(found))
-
-
-async def _enter_orders(call: Call, number: int) -> None:
-    """Only what people look at: an order names visitors."""
-    if call.actor.person:
-        await call.services.audit.record(call.shop, call.actor, Act.ORDERS, None, number)
+    return Reply(order_answer(await _order(call)))
 
 
 async def attribution(call: Call) -> Reply:

@@ -35,7 +35,7 @@ from identity_service.web.calls.arguments import (
     sale_lines,
     visitor_text,
 )
-from identity_service.web.calls.links import erase_person, with_times
+from identity_service.web.calls.links import erased, with_times
 from identity_service.web.calls.orders import ExportedOrder
 from identity_service.web.cookies import read_cookies
 from identity_service.web.payloads import Members, Time, VisitorText, about, listed
@@ -528,7 +528,7 @@ async def inform(call: Call) -> Reply:
 
 async def forget(call: Call) -> Reply:
     count_lookup(call)
-    await erase_person(call, await _person(call))
+    await erased(call, await _person(call))
     note_call(call)
     return Reply(TrackingAnswer())
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 from identity_service.web.call import Reply
 from identity_service.web.manual.book import FILES, NAMES, llms, pages, search
-from identity_service.web.pages import HTML, PAGE_HEADERS, STATIC, Asset, Page, PageCall, asset, asset_of, document_page, render
+from identity_service.web.pages import DESIGN, HTML, PAGE_HEADERS, STATIC, Asset, Page, PageCall, asset, asset_of, document_page, render
 from identity_service.web.routing import NamedRoute
 
 PLAIN = "text/plain; charset=utf-8"
@@ -17,7 +17,7 @@ MOST_ASKED = 100
 """Most characters of a search. The rest is cut off."""
 Makers = dict[str, Callable[[], Asset]]
 VENDORED = ("pico.min.css", "swagger-ui.min.css", "swagger-ui.min.js")
-FIXED = (*(STATIC / "vendor" / name for name in VENDORED), *sorted((STATIC / "docs").iterdir()))
+FIXED = (DESIGN, *(STATIC / "vendor" / name for name in VENDORED), *sorted((STATIC / "docs").iterdir()))
 
 
 @cache

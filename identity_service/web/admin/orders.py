@@ -1,0 +1,123 @@
+"""Orders: found by ID, by email or customer ID, by day, attribution and product; and one order with the reason for its attribution."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from urllib.parse import urlencode
+
+from identity_service.errors import Invalid, NotFound
+from identity_service.model.audit import Act
+from identity_service.model.handle import Handle
+from identity_service.service.reports import ALL_ORDERS, Order, OrderFilter
+from identity_service.store import DAY
+from identity_service.web.admin.csv_file import csv_reply
+from identity_service.web.admin.pages import AdminCall, View
+from identity_service.web.admin.references import HANDLES, entered, lead_to, referred_handle, sealing
+from identity_service.web.call import Reply
+from identity_service.web.calls import orders as calls
+from identity_service.web.calls.orders import CURSOR_FORM
+from identity_service.web.lists import TAKE_NEXT
+from identity_service.web.visit import count_lookup, rfc3339
+
+ORDERS_A_PAGE = 50
+MOST_SEARCHED = 500
+"""Orders that one page of a search reads. The next page goes on from there."""
+MOST_IN_FILE = 2_000
+FILTERS = ("from", "to", "attributed", "product")
+COLUMNS = ("order", "time", "revenue", "currency", "attributed", "labels", "mode", "visitor", "products", "verified")
+
+
+async def orders(asked: AdminCall) -> View | Reply:
+    """A page of orders. With `sale`, one order. With `ref`, those of an email or a customer ID."""
+    if asked.query.get("sale"):
+        return await _order(asked, asked.query["sale"])
+    wanted = {name: text for name in FILTERS if (text := asked.query.get(name, "").strip())}
+    empty = {"asked": asked.form or {}, "wanted": wanted, "orders": None, "fault": None, "of_customer": False}
+    try:
+        if asked.form is not None:
+            return lead_to("orders", sealing(asked)(entered(asked, HANDLES)))
+        handle = referred_handle(asked) if "ref" in asked.query else None
+        filtered, cursor = _filter(wanted), _cursor(asked)
+    except Invalid as error:
+        return View("admin/orders.html", empty | {"fault": error.detail}, error.status)
+    if handle:
+        return await _of_customer(asked, handle, empty)
+    is_file = asked.query.get("as") == "csv"
+    most, most_read = (MOST_IN_FILE, MOST_IN_FILE) if is_file else (ORDERS_A_PAGE, MOST_SEARCHED if _sieves(filtered) else ORDERS_A_PAGE)
+    found, following = await asked.services.orders.search(asked.shop, cursor, most, most_read, filtered)
+    await _enter(asked, None, len(found))
+    if is_file:
+        return _orders_file(found)
+    later = urlencode(wanted | {"cursor": following}) if following else None
+    values = {"orders": found, "next": later, "first": cursor is None, "file": urlencode(wanted | {"as": "csv"})}
+    return View("admin/orders.html", empty | values | {"ref": sealing(asked), "searched": MOST_SEARCHED})
+
+
+async def _of_customer(asked: AdminCall, handle: Handle, empty: Mapping[str, object]) -> View | Reply:
+    count_lookup(asked.call())
+    found = await asked.services.orders.of_handle(asked.shop, handle)
+    await _enter(asked, handle, len(found))
+    if asked.query.get("as") == "csv":
+        return _orders_file(found)
+    shown, following = asked.part(found)
+    ref = sealing(asked)
+    again = {"ref": ref(handle)}
+    later = urlencode(again | {"cursor": following}) if following else None
+    values = {"orders": shown, "next": later, "first": asked.cursor(0) == 0, "file": urlencode(again | {"as": "csv"})}
+    return View("admin/orders.html", {**empty, **values, "of_customer": True, "handle": handle, "ref": ref})
+
+
+async def _order(asked: AdminCall, sale: str) -> View:
+    try:
+        why = (await calls.attribution(asked.call(parameters={"sale": sale}))).body
+    except NotFound:
+        fault = "No order with this sale ID was logged. Check the ID, or look for the order in the list."
+        return View("admin/fault.html", {"title": "Order not found", "fault": fault}, 404)
+    order = await asked.services.orders.order(asked.shop, sale)
+    await _enter(asked, None, 1)
+    return View("admin/order.html", {"order": order, "why": why, "ref": sealing(asked)})
+
+
+async def _enter(asked: AdminCall, handle: Handle | None, number: int) -> None:
+    """In the audit: an order names a visitor."""
+    await asked.services.audit.record(asked.shop, asked.session.actor, Act.ORDERS, handle, number)
+
+
+def _orders_file(found: Iterable[Order]) -> Reply:
+    return csv_reply("orders", COLUMNS, (_row(order) for order in found))
+
+
+def _row(order: Order) -> tuple[str | Decimal | bool | None, ...]:
+    bought = ", ".join(str(line["id"]) for line in order.products if line["id"] is not None)
+    money = (order.revenue, order.currency)
+    why = (bool(order.credits), ", ".join(order.labels), order.mode, order.visitor)
+    return (order.sale, rfc3339(order.time), *money, *why, bought, order.verified)
+
+
+def _filter(wanted: Mapping[str, str]) -> OrderFilter:
+    """Raises Invalid."""
+    until = _midnight(wanted["to"]) + DAY if "to" in wanted else None
+    attributed = {"yes": True, "no": False}.get(wanted.get("attributed", ""))
+    since = _midnight(wanted["from"]) if "from" in wanted else None
+    return OrderFilter(since, until, attributed, wanted.get("product")) if wanted else ALL_ORDERS
+
+
+def _sieves(wanted: OrderFilter) -> bool:
+    """Whether orders have to be read to know which are wanted."""
+    return wanted.attributed is not None or wanted.product is not None
+
+
+def _midnight(day: str) -> int:
+    """In UTC, in seconds since 1970. Raises Invalid."""
+    try:
+        return int(datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC).timestamp())
+    except ValueError:
+        raise Invalid("Enter a day as YYYY-MM-DD.") from None
+
+
+def _cursor(asked: AdminCall) -> str | None:
+    """The cursor of a search, which is an order. Raises Invalid."""
+    cursor = asked.query.get("cursor")
+    if cursor is not None and "ref" not in asked.query and not CURSOR_FORM.fullmatch(cursor):
+        raise Invalid(TAKE_NEXT)
+    return cursor

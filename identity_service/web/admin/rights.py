@@ -1,0 +1,197 @@
+"""The rights desk: a person's request in one page. Who this is, what is held, what an erasure takes and leaves, the export, and the erasure
+with its certificate."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from identity_service.errors import Invalid
+from identity_service.model.handle import Handle, HandleKind
+from identity_service.model.visitor import VisitorId
+from identity_service.service.holdings import Holding
+from identity_service.web.admin.csv_file import Cell, csv_reply
+from identity_service.web.admin.pages import AdminCall, View
+from identity_service.web.admin.references import CERTIFICATE, ENDED, NAMES, Named, entered, lead_to, referred, seal, sealing, unseal
+from identity_service.web.call import Reply
+from identity_service.web.calls.links import ExportAnswer, erased, exported
+from identity_service.web.visit import count_lookup, rfc3339
+
+DIFFERS = "The values differ, so nothing was erased. Enter the same value again."
+WHAT = {HandleKind.EMAIL: "email", HandleKind.CUSTOMER: "customer ID"}
+
+
+class Certificate(Struct, frozen=True):
+    """What an erasure did. `what`: email, customer ID or visitor ID. `subject`: the digest of the first two. `orders`: those that lost the
+    person's names; None if they were too many to count. It names nobody in clear."""
+
+    reference: str
+    time: str
+    shop: str
+    erased_by: str
+    what: str
+    subject: str
+    unproven_included: bool
+    visitors: int
+    links: int
+    events: int
+    orders: int | None
+    kept_shared: int
+    kept_unproven: int
+    receipts_kept: int
+
+
+async def rights(asked: AdminCall) -> View | Reply:
+    """The form is posted and redirects to the result, so that the value is in no address."""
+    empty = {"asked": asked.form or {}, "subject": None, "fault": None}
+    try:
+        if asked.form is not None:
+            return lead_to("rights", sealing(asked)(entered(asked, NAMES)))
+        if "ref" not in asked.query:
+            return View("admin/rights.html", empty)
+        named = referred(asked)
+    except Invalid as error:
+        return View("admin/rights.html", empty | {"fault": error.detail}, error.status)
+    return await _request(asked, named)
+
+
+async def _request(asked: AdminCall, named: Named, fault: str | None = None) -> View:
+    count_lookup(asked.call())
+    held = await _held(asked, named)
+    hidden = [one for one in held if one.link and not one.link.proven]
+    shown, following = asked.part(held)
+    ref = sealing(asked)
+    values: dict[str, object] = {
+        "asked": {},
+        "fault": fault,
+        "what": _what(named),
+        "subject": _subject(named),
+        "named": named,
+        "here": ref(named),
+        "ref": ref,
+        "held": shown,
+        "count": len(held),
+        "next": following,
+        "hidden": hidden,
+        "going": await _erase(asked, named, held, unproven=False, dry_run=True),
+        "going_with": await _erase(asked, named, held, unproven=True, dry_run=True) if hidden else None,
+        "others": await asked.services.holdings.others(asked.shop, shown, named if isinstance(named, Handle) else None),
+    }
+    return View("admin/rights.html", values, 200 if fault is None else 422)
+
+
+async def _held(asked: AdminCall, named: Named) -> list[Holding]:
+    holdings = asked.services.holdings
+    return await (holdings.of_handle(asked.shop, named) if isinstance(named, Handle) else holdings.of_visitor(asked.shop, named))
+
+
+async def _erase(asked: AdminCall, named: Named, held: list[Holding], *, unproven: bool, dry_run: bool) -> Certificate:
+    """`held`: what there is before."""
+    whole = [one for one in held if not (one.kept_if_unproven if unproven else one.kept) and (one.recorded or one.link is None)]
+    orders = await asked.services.holdings.count_orders(asked.shop, named if isinstance(named, Handle) else None, whole)
+    answer = await erased(asked.call(), named, unproven=unproven, dry_run=dry_run)
+    return Certificate(
+        reference=answer.reference,
+        time=rfc3339(int(asked.services.clock())),
+        shop=asked.shop.shop_id,
+        erased_by=asked.session.stored.person,
+        what=_what(named),
+        subject=_subject(named),
+        unproven_included=unproven,
+        visitors=answer.erased.visitors,
+        links=answer.erased.links,
+        events=answer.erased.events,
+        orders=orders,
+        kept_shared=answer.kept.shared,
+        kept_unproven=answer.kept.unproven,
+        receipts_kept=sum(one.receipts for one in whole),
+    )
+
+
+def _what(named: Named) -> str:
+    return WHAT[named.kind] if isinstance(named, Handle) else "visitor ID"
+
+
+def _subject(named: Named) -> str:
+    return named.digest if isinstance(named, Handle) else named
+
+
+async def erasure(asked: AdminCall) -> View | Reply:
+    """Erases after the value is entered again. Without a confirmation, redirects to the request."""
+    named = _named(asked)
+    form = asked.form or {}
+    if "confirmation" not in form:
+        return lead_to("rights", sealing(asked)(named))
+    if not _is_same(asked, named, form["confirmation"]):
+        return await _request(asked, named, DIFFERS)
+    count_lookup(asked.call())
+    done = await _erase(asked, named, await _held(asked, named), unproven="unproven" in form, dry_run=False)
+    return lead_to("certificate", seal(asked, CERTIFICATE + msgspec.json.encode(done).decode()))
+
+
+async def certificate(asked: AdminCall) -> View | Reply:
+    """What an erasure did, to print or to save. Its address has all of it, sealed, since nothing of it is stored."""
+    try:
+        text = unseal(asked)
+        found = msgspec.json.decode(text.removeprefix(CERTIFICATE), type=Certificate) if text.startswith(CERTIFICATE) else None
+    except Invalid:
+        found = None
+    if found is None:
+        return View("admin/rights.html", {"asked": {}, "subject": None, "fault": ENDED}, Invalid.status)
+    if asked.query.get("as") == "json":
+        return _json_file("certificate", found)
+    return View("admin/certificate.html", {"done": found, "here": asked.query["ref"]})
+
+
+def _named(asked: AdminCall) -> Named:
+    """Raises Invalid."""
+    return referred(asked) if asked.form and asked.form.get("ref") else entered(asked, NAMES)
+
+
+def _is_same(asked: AdminCall, named: Named, typed: str) -> bool:
+    if not isinstance(named, Handle):
+        return typed.strip() == named
+    handles, shop = asked.services.handles, asked.shop.shop_id
+    try:
+        return (handles.of_email(shop, typed) if named.kind is HandleKind.EMAIL else handles.of_customer(shop, typed)) == named
+    except Invalid:
+        return False
+
+
+async def export(asked: AdminCall) -> Reply:
+    """Everything that is held, as a file."""
+    call, form = asked.call(), asked.form or {}
+    named = _named(asked)
+    count_lookup(call)
+    answer = await exported(call, named, unproven="unproven" in form)
+    if form.get("as") == "csv":
+        return csv_reply("export", ("visitor", "what", "time", "name", "value"), _rows(answer))
+    return _json_file("export", answer)
+
+
+def _json_file(name: str, content: Struct) -> Reply:
+    headers = [(b"content-disposition", f'attachment; filename="{name}.json"'.encode())]
+    return Reply(msgspec.json.format(msgspec.json.encode(content), indent=2), headers=headers)
+
+
+def _rows(answer: ExportAnswer) -> Iterator[tuple[Cell, ...]]:
+    """A row for each value. Lists within are rows of their own, with the time of their entry."""
+    for one in answer.visitors:
+        named = VisitorId(one["visitor"])
+        lists = {"events": "event", "receipts": "receipt"}
+        yield from _values(named, "visitor", {name: value for name, value in one.items() if name not in {"visitor", *lists}})
+        for name, what in lists.items():
+            for entry in msgspec.to_builtins(one.get(name, [])):
+                yield from _values(named, what, entry)
+    for order in msgspec.to_builtins(answer.orders):
+        yield from _values(order.get("visitor", ""), "order", order)
+    for link in msgspec.to_builtins(answer.unproven):
+        yield from _values("", "link without proof", link)
+
+
+def _values(visitor: str, what: str, members: Mapping[str, Any]) -> Iterator[tuple[Cell, ...]]:
+    time = members.get("time")
+    for name, value in members.items():
+        plain = value if isinstance(value, str | int | bool) or value is None else msgspec.json.encode(value).decode()
+        yield visitor, what, time, name, plain
