@@ -9,13 +9,16 @@ from decimal import Decimal
 from typing import Any
 
 from identity_service.model.attribution import ATTRIBUTED, EXPLANATIONS, ONE_LABEL, Break
+from identity_service.model.estimate import Estimate, of_tens
 from identity_service.model.event import EventType
 from identity_service.model.shop import Shop
 from identity_service.model.visitor import VisitorId
 from identity_service.service.counters import LABELLED, MICROS, Counters
+from identity_service.service.days import Day, day_of
 from identity_service.service.returns import shown_lines
 from identity_service.store import DAY, Clock, Store
 from identity_service.store.counters import HOUR, Counts
+from identity_service.store.days import LABEL
 from identity_service.store.sales import unpacked_credits
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
@@ -65,6 +68,11 @@ class LabelFigures:
     clicks: int
     orders: int
     revenues: dict[str, Decimal]
+
+    @classmethod
+    def without_figures(cls, shop: Shop, label: str) -> "LabelFigures":
+        """Of a label that only visitors clicked who said nothing."""
+        return cls(label, 0, 0, {shop.settings.currency: Decimal(0)})
 
     @property
     def revenue(self) -> Decimal:
@@ -251,6 +259,24 @@ class FigureReader:
             consent_rate=grants / (grants + refusals) if grants + refusals else None,
             totals=totals,
         )
+
+    async def days(self, shop: Shop, days: int) -> list[Day]:
+        """The last days in UTC, of which today is the last, oldest first."""
+        await self._counters.write_of(shop.shop_id)
+        now = int(self._clock())
+        first = now - now % DAY - (days - 1) * DAY
+        figures = await self._store.days.figures(shop.shop_id, first, now)
+        counts = await self._store.activity.counts(shop.shop_id, first, now)
+        hours = [(first + index * HOUR, one) for index, one in enumerate(counts)]
+        return [day_of(start, one, {hour: told for hour, told in hours if start <= hour < start + DAY}) for start, one in figures.items()]
+
+    async def silent_clicks(self, shop: Shop, days: int) -> dict[str, Estimate]:
+        """By label, of visitors who said nothing, on the last days in UTC, of which today is the last."""
+        await self._counters.write_of(shop.shop_id)
+        now, totals = int(self._clock()), Counter[str]()
+        for counts in (await self._store.days.figures(shop.shop_id, now - (days - 1) * DAY, now)).values():
+            totals.update(counts)
+        return {name.removeprefix(LABEL): of_tens(number, days) for name, number in totals.items() if name.startswith(LABEL)}
 
 
 def _counters_of_kind(totals: Counter[str], kind: str) -> dict[str, int]:

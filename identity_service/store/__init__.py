@@ -11,6 +11,7 @@ from identity_service.model.link import LinkCaps
 from identity_service.model.shop import ShopId
 from identity_service.server.logs import log
 from identity_service.store.counters import ActivityStore
+from identity_service.store.days import DayStore
 from identity_service.store.events import EventStore, LabelStore
 from identity_service.store.keys import Keys
 from identity_service.store.links import LinkStore
@@ -56,7 +57,8 @@ class Store:
         self.visitors = VisitorStore(client, keys, assumed, noted)
         labels = LabelStore(client, keys)
         self.events = EventStore(client, keys, assumed, labels)
-        self.salts = SaltStore(client, keys, noted)
+        self.salts = SaltStore(client, keys, noted, keys.salt, keys.window_key)
+        self.days = DayStore(client, keys, SaltStore(client, keys, noted, keys.day_salt, keys.day_key))
         self.links = LinkStore(client, keys, caps, noted)
         self.removals = RemovalStore(client, keys, retention.gone * DAY, noted, removals_keys)
         self.activity = ActivityStore(client, keys, labels, most_orders, retention.sale * DAY)

@@ -16,6 +16,7 @@ from identity_service.model.token import Signing
 from identity_service.server.addresses import Proxies
 from identity_service.server.limits import RateLimit
 from identity_service.service.counters import Counters
+from identity_service.service.days import Days
 from identity_service.service.health import Addresses, HealthCheck
 from identity_service.service.identify import Visitors
 from identity_service.service.links import Links
@@ -63,6 +64,7 @@ class Services:
     sales: Sales
     returns: Returns
     counters: Counters
+    days: Days
     orders: Orders
     figures: FigureReader
     health: HealthCheck
