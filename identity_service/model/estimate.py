@@ -23,6 +23,9 @@ class Estimate(Struct, frozen=True):
     def middle(self) -> float:
         return (self.low + self.high) / 2
 
+    def __add__(self, other: "Estimate") -> "Estimate":
+        return Estimate(self.low + other.low, self.high + other.high, self.hidden and other.hidden)
+
 
 def of_tens(shown: int, parts: int = 1) -> Estimate:
     """`shown`: a sum of whole tens. `parts`: how many figures it is the sum of, each of which left out nine at most."""
@@ -30,15 +33,12 @@ def of_tens(shown: int, parts: int = 1) -> Estimate:
 
 
 def of_sketch(number: int) -> Estimate:
-    return Estimate(int(number * (1 - SKETCH_ERROR)), -int(-number * (1 + SKETCH_ERROR) // 1))
+    return Estimate(round(number * (1 - SKETCH_ERROR)), round(number * (1 + SKETCH_ERROR)))
 
 
 def of_sketch_in_tens(shown: int) -> Estimate:
     """`shown`: the sketch's estimate, rounded down to tens."""
-    if shown < TEN:
-        return of_tens(shown)
-    low = int(shown * (1 - SKETCH_ERROR))
-    return Estimate(low - low % TEN or TEN, of_sketch(shown + TEN - 1).high)
+    return of_tens(shown) if shown < TEN else Estimate(of_sketch(shown).low, of_sketch(shown + TEN - 1).high)
 
 
 def share(part: Estimate, whole: Estimate) -> tuple[float, float] | None:

@@ -85,9 +85,9 @@ class Counters:
         self._shops: dict[ShopId, Pending] = {}
 
     def count_call(self, shop: ShopId, called: LoggedCall, visitor: VisitorId | None = None) -> None:
-        if visitor is not None and called.mode is not None:
-            self.days.see(shop, called.mode, visitor)
         now, gathered = int(self._clock()), self._of(shop)
+        if visitor is not None and called.mode is not None:
+            self.days.see(shop, now, called.mode, visitor)
         if called.error is not None:
             self._count(gathered, now, (f"call {called.call}", f"error {called.call}"))
             gathered.failures.append((now, called))
@@ -116,10 +116,11 @@ class Counters:
     def count_identity(self, shop: ShopId, mode: str, visitor: VisitorId | None, choice: str | None) -> None:
         """`mode`: of the ID that was issued; null if none was, bot for a robot. `choice`: a person's, granted or refused, that was made
         with the call."""
+        now = int(self._clock())
         if visitor is not None:
-            self.days.see(shop, mode, visitor)
+            self.days.see(shop, now, mode, visitor)
         issued = f"issued {mode}"
-        self._count(self._of(shop), int(self._clock()), (issued, f"choice {choice}") if choice else (issued,))
+        self._count(self._of(shop), now, (issued, f"choice {choice}") if choice else (issued,))
 
     def count_robot_click(self, shop: ShopId) -> None:
         self._count(self._of(shop), int(self._clock()), ("clicks bot",))

@@ -30,7 +30,7 @@ MOST_SEEN = 50_000
 
 @dataclass(slots=True)
 class Gathered:
-    """Of one day. `seen`: visitors by kind. `of_hours`: by the start of the hour."""
+    """Of one day of a shop. `seen`: visitors by kind. `of_hours`: by the start of the hour."""
 
     seen: dict[str, set[Seen]] = field(default_factory=dict)
     of_hours: dict[int, Counter[str]] = field(default_factory=dict)
@@ -77,6 +77,11 @@ class Day:
     silent: Silent
 
     @property
+    def with_id(self) -> Estimate:
+        """Distinct visitors of all modes. A visitor who consented that day counts in two."""
+        return sum(self.visitors.values(), Estimate(0, 0))
+
+    @property
     def consent_rate(self) -> float | None:
         chose = self.granted + self.refused
         return round(self.granted / chose, 4) if chose else None
@@ -88,11 +93,11 @@ class Days:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._shops: dict[ShopId, dict[int, Gathered]] = {}
+        self._gathered: dict[tuple[ShopId, int], Gathered] = {}
 
-    def see(self, shop: ShopId, mode: str, visitor: VisitorId) -> None:
+    def see(self, shop: ShopId, now: int, mode: str, visitor: VisitorId) -> None:
         """A visitor with an ID."""
-        _see(self._of(shop, int(self._clock())), mode, (visitor,))
+        _see(self._of(shop, now), mode, (visitor,))
 
     def count_view(self, shop: ShopId, surroundings: Surroundings) -> None:
         """A page for which a visitor who said nothing was answered that it is counted."""
@@ -113,14 +118,15 @@ class Days:
         self._count(shop, int(self._clock()), ORDERS)
 
     @property
-    def waiting(self) -> list[ShopId]:
-        return list(self._shops)
+    def waiting(self) -> set[ShopId]:
+        return {shop for shop, _ in self._gathered}
 
     async def write_of(self, shop: ShopId) -> None:
         """Raises StoreUnavailable. Then what was gathered is lost."""
-        for start, gathered in self._shops.pop(shop, {}).items():
-            now, day = int(self._clock()), day_at(start)
-            await self._store.days.write(shop, day, now, gathered.seen, IN_TENS, gathered.of_hours, gathered.of_day)
+        taken = [(day, self._gathered.pop((shop, day))) for of, day in list(self._gathered) if of == shop]
+        for day, one in taken:
+            now = int(self._clock())
+            await self._store.days.write(shop, day_at(day * DAY), now, one.seen, IN_TENS, one.of_hours, one.of_day)
 
     def _count(self, shop: ShopId, now: int, name: str) -> Gathered:
         gathered, hour = self._of(shop, now), now - now % HOUR
@@ -129,13 +135,10 @@ class Days:
         return gathered
 
     def _of(self, shop: ShopId, now: int) -> Gathered:
-        of_shop = self._shops.get(shop)
-        if of_shop is None:
-            of_shop = self._shops[shop] = {}
-        start = now - now % DAY
-        found = of_shop.get(start)
+        key = (shop, now // DAY)
+        found = self._gathered.get(key)
         if found is None:
-            found = of_shop[start] = Gathered()
+            found = self._gathered[key] = Gathered()
         return found
 
 

@@ -3,9 +3,10 @@ series over time."""
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from identity_service.model.attribution import ATTRIBUTED, EXPLANATIONS, ONE_LABEL, Break
@@ -14,7 +15,7 @@ from identity_service.model.event import EventType
 from identity_service.model.shop import Shop
 from identity_service.model.visitor import VisitorId
 from identity_service.service.counters import LABELLED, MICROS, Counters
-from identity_service.service.days import Day, day_of
+from identity_service.service.days import BY_MODE, Day, day_of
 from identity_service.service.returns import shown_lines
 from identity_service.store import DAY, Clock, Store
 from identity_service.store.counters import HOUR, Counts
@@ -204,13 +205,14 @@ def _order(shop: Shop, stored: dict[str, str]) -> Order:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """`times`: start of each step, in seconds since 1970. `lines`: by name, a number for each step."""
+    """`times`: start of each step, in seconds since 1970, from the first one that has a number. `lines`: by name, a number for each step,
+    None where it is hidden."""
 
     times: list[int]
-    lines: dict[str, list[float]]
+    lines: dict[str, list[float | None]]
 
     @property
-    def rows(self) -> list[tuple[int, list[float]]]:
+    def rows(self) -> list[tuple[int, list[float | None]]]:
         """The same, step by step."""
         return list(zip(self.times, map(list, zip(*self.lines.values(), strict=True)), strict=False))
 
@@ -221,14 +223,19 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`consent_rate`: share of grants among the choices that banners reported, None if there were none."""
+    """`visitors`: distinct, by day and mode; `silent`: distinct, of those who said nothing, and their views, clicks and orders, in tens.
+    `without_id`: answers, which are calls and not people. `consent_rate`: share of those who granted among the people who chose, None if
+    nobody did. `label_revenue` counts an order for each of its labels; `order_revenue` counts it once."""
 
-    issued: Series
+    visitors: Series
+    silent: Series
+    without_id: Series
     choices: Series
-    revenue: Series
+    label_revenue: Series
+    order_revenue: Series
     errors: Series
     consent_rate: float | None
-    totals: Counter[str]
+    days: list[Day]
 
 
 class FigureReader:
@@ -251,13 +258,17 @@ class FigureReader:
         totals = sum(steps.values(), Counter[str]())
         grants, refusals = totals["choice granted"], totals["choice refused"]
         best = [label for label, _ in Counter(_counters_of_kind(totals, "revenue")).most_common(MOST_LABELS)]
+        of_days = await self.days(shop, days)
         return Figures(
-            issued=_series(steps, {mode: f"issued {mode}" for mode in ("persistent", "cookieless", "null", "bot")}),
+            visitors=_series_of_days(of_days, {mode: partial(_middle, mode) for mode in BY_MODE}),
+            silent=_series_of_days(of_days, SILENT_LINES),
+            without_id=_series(steps, {"without an ID": "issued null", "robots and agents": "issued bot"}),
             choices=_series(steps, {"granted": "choice granted", "refused": "choice refused"}),
-            revenue=_series(steps, {label: f"revenue {label}" for label in best}, MICROS),
+            label_revenue=_series(steps, {label: f"revenue {label}" for label in best}, MICROS),
+            order_revenue=_series(steps, {"all orders": "revenue_all all", "attributed orders": "revenue_all attributed"}, MICROS),
             errors=_series(steps, {name: f"error {name}" for name in sorted(_counters_of_kind(totals, "error"))}),
             consent_rate=grants / (grants + refusals) if grants + refusals else None,
-            totals=totals,
+            days=of_days,
         )
 
     async def days(self, shop: Shop, days: int) -> list[Day]:
@@ -284,4 +295,31 @@ def _counters_of_kind(totals: Counter[str], kind: str) -> dict[str, int]:
 
 
 def _series(steps: dict[int, Counter[str]], fields: dict[str, str], unit: int = 1) -> Series:
-    return Series(list(steps), {name: [counts[field] / unit for counts in steps.values()] for name, field in fields.items()})
+    return _from_first(Series(list(steps), {name: [counts[field] / unit for counts in steps.values()] for name, field in fields.items()}))
+
+
+def _series_of_days(days: Sequence[Day], lines: Mapping[str, Callable[[Day], float | None]]) -> Series:
+    return _from_first(Series([day.start for day in days], {name: [of(day) for day in days] for name, of in lines.items()}))
+
+
+def _from_first(found: Series) -> Series:
+    """Without the steps before the first number, and without lines that have none."""
+    first = next((at for at, (_, numbers) in enumerate(found.rows) if any(numbers)), 0)
+    return Series(found.times[first:], {name: numbers[first:] for name, numbers in found.lines.items() if any(numbers)})
+
+
+def _middle(mode: str, day: Day) -> float | None:
+    found = day.visitors.get(mode)
+    return round(found.middle) if found else 0
+
+
+def _shown(found: Estimate) -> float | None:
+    return None if found.hidden else found.low
+
+
+SILENT_LINES: Mapping[str, Callable[[Day], float | None]] = {
+    "visitors": lambda day: _shown(day.silent.visitors),
+    "views": lambda day: _shown(day.silent.views),
+    "clicks": lambda day: _shown(day.silent.clicks),
+    "orders": lambda day: _shown(day.silent.orders),
+}

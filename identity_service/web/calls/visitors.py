@@ -191,12 +191,14 @@ def _count(call: Call, visit: Visit, identity: Identity) -> None:
     elif identity.reason in {Reason.BOT, Reason.AGENT}:
         services.counters.count_identity(shop, "bot", None, None)
     else:
-        services.counters.count_identity(shop, identity.mode.value, identity.visitor, _choice_made(call, visit, identity))
+        services.counters.count_identity(
+            shop, identity.mode.value, identity.visitor, _choice_made(call, visit, identity) if visit.event else None
+        )
 
 
 def _choice_made(call: Call, visit: Visit, identity: Identity) -> Choice | None:
     """What a person chose with this call. None for a choice that a page repeats, so that people are counted and not page views."""
-    choice = choice_said(visit.signals) if visit.event else None
+    choice = choice_said(visit.signals)
     if choice is None or choice.remembered:
         return None
     if choice.choice is Choice.REFUSED:
