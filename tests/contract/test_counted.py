@@ -4,6 +4,7 @@ manual's page on counting."""
 import hmac
 import re
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from identity_service.errors import StoreUnavailable
 from identity_service.model.cookieless import network
 from identity_service.model.handle import prefixed
 from identity_service.settings.load import load
+from identity_service.web.manual.book import FOLDER
 from tests.conftest import Clock, Shopper, shopping
 from tests.test_privacy import dump, hits
 
@@ -21,6 +23,7 @@ pytestmark = pytest.mark.anyio
 SHOP, PRIVATE, PUBLIC = "strict", "strict-private-key", "strict-public-key"
 EXEMPT = {"IDENTITY_SHOPS__STRICT__MEASUREMENT": "exempt"}
 DAY, HOUR = 86_400, 3_600
+ROOT = Path(__file__).parent.parent.parent
 FEW, MANY = 300, 10_000
 TOLERANCE = 0.03
 UNTOUCHED = {"mode": "null", "visitor": None, "token": None, "counted": True}
@@ -72,6 +75,15 @@ async def read(shopper: Shopper, path: str) -> Any:
 
 def between(estimate: dict[str, Any], truth: int) -> bool:
     return bool(estimate["low"] <= truth <= estimate["high"])
+
+
+def test_each_demand_in_the_manual_names_tests_that_exist() -> None:
+    rows = re.findall(r"^\| (\d+) \|.*\| ([^|]+) \|$", (FOLDER / "counting.md").read_text(), re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 15))
+    for number, named in rows:
+        tests = re.findall("`([^`]+)`", named)
+        assert tests or named == "the operator's", number
+        assert all((ROOT / one).exists() if "/" in one else one in globals() for one in tests), number
 
 
 async def test_a_silent_visitor_gets_no_id_and_nothing_on_the_device(counting: Shopper) -> None:
@@ -147,6 +159,32 @@ def small_numbers(database: redis.Redis) -> list[str]:
             if str(name).startswith(("silent", "visitors", "click", "clicks", "mode", "issued")) and int(text) < 10:
                 kept.append(f"{key!s} {name!s} {text!s}")
     return kept
+
+
+async def test_everything_but_figures_ends_with_the_day(
+    counting: Shopper, application: Application, clock: Clock, database: redis.Redis
+) -> None:
+    for visitor in range(12):
+        await come(counting, visitor)
+    await figures(counting)
+    left, kept = DAY - clock.now % DAY + 60, {}
+    for key in database.scan_iter("id:v2:{strict}:*"):
+        kept[str(key).split(":")[3]] = int(str(database.ttl(key)))
+    assert set(kept) == {"Z", "hour", "day", "sketch", "remainders", "rewrite"}
+    assert max(kept["sketch"], kept["remainders"]) <= left
+    assert int(str(database.ttl(f"id:v2:{{strict}}:Z:{int(clock.now) // DAY * DAY}:day"))) <= left
+    assert left < kept["day"] == kept["hour"] <= 400 * DAY
+    clock.forward(DAY)
+    await application.keep_up()
+    assert application.services.store.days.salts._held == {}
+
+
+async def test_two_shops_have_no_salt_in_common(counting: Shopper, database: redis.Redis) -> None:
+    await come(counting, 1)
+    await counting.post("/v1/visitors", {"client": client(1)})
+    await counting.application.services.counters.write()
+    salts = [database.get(key) for key in database.scan_iter("*:Z:*:day")]
+    assert len(set(salts)) == len(salts) == 2
 
 
 async def test_no_figure_below_ten_leaves_and_no_difference_shows_one(counting: Shopper) -> None:
