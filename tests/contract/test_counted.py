@@ -14,9 +14,11 @@ from identity_service.app import Application
 from identity_service.errors import StoreUnavailable
 from identity_service.model.cookieless import network
 from identity_service.model.handle import prefixed
+from identity_service.ops.check import faults
 from identity_service.settings.load import load
 from identity_service.web.manual.book import FOLDER
 from tests.conftest import Clock, Shopper, shopping
+from tests.contract.desk import desk_of, text_of
 from tests.test_privacy import dump, hits
 
 pytestmark = pytest.mark.anyio
@@ -299,10 +301,31 @@ async def test_without_the_setting_nothing_is_counted_and_with_it_off_again_at_o
         assert "counted" not in await figures(off)
 
 
+async def test_health_and_overview_see_their_clicks_in_tens(counting: Shopper, application: Application, clock: Clock) -> None:
+    """Else a shop whose visitors say nothing would seem broken."""
+    async with desk_of(application) as desk:
+        assert (await desk.sign_in(PRIVATE)).status_code == 303
+        for clicks in (9, 1):
+            assert (await read(counting, "/v1/health/tracking"))["click"]["status"] == "not_started"
+            assert "Home" not in text_of(await desk.get("overview"))
+            for _ in range(clicks):
+                await log(counting, "click", product=1, labels=["Home"])
+        assert (await read(counting, "/v1/health/tracking"))["click"]["status"] == "green"
+        shown = text_of(await desk.get("overview"))
+        assert "Visitors who said nothing, today <10" in shown
+        assert "Home 0 10 to 19 0 0.00 EUR" in re.sub(r"Home 0 10 to \d+", "Home 0 10 to 19", shown)
+
+
 async def test_standard_never_counts_because_it_has_nobody_without_an_id(environment: dict[str, str], clock: Clock) -> None:
     async with shopping(load("development", environment | {"IDENTITY_SHOPS__DEMO__MEASUREMENT": "exempt"}), clock) as shopper:
         answer = (await shopper.post("/v1/visitors", {"client": client(1)})).json()
         assert (answer["mode"], "counted" in answer) == ("cookieless", False)
+
+
+def test_the_setting_is_refused_where_it_would_count_nobody() -> None:
+    told = [fault.text for fault in faults(load("development", {"IDENTITY_SHOPS__DEMO__MEASUREMENT": "exempt"}))]
+    assert told == ["counts visitors without an ID, whom the policy standard does not have; set policy to strict, or this to none"]
+    assert faults(load("development", EXEMPT)) == []
 
 
 async def test_counts_that_cannot_be_written_are_lost_and_no_address_waits(
