@@ -24,6 +24,8 @@ BY_MODE = (Mode.PERSISTENT.value, Mode.COOKIELESS.value)
 VIEWS, CLICKS, ORDERS = "silent views", "silent clicks", "silent orders"
 SILENT = (VIEWS, CLICKS, ORDERS)
 LONGEST_LABEL = 120
+MOST_NAMES = 2_000
+"""From so many names on, no label is held until the next second."""
 MOST_SEEN = 50_000
 """Visitors of one kind that are held in a second. More are not counted."""
 
@@ -111,7 +113,8 @@ class Days:
     def count_click(self, shop: ShopId, labels: Sequence[str]) -> None:
         """Of such a visitor."""
         gathered = self._count(shop, int(self._clock()), CLICKS)
-        gathered.of_day.update(f"{LABEL}{label[:LONGEST_LABEL]}" for label in labels)
+        if len(gathered.of_day) < MOST_NAMES:
+            gathered.of_day.update(f"{LABEL}{label[:LONGEST_LABEL]}" for label in labels)
 
     def count_order(self, shop: ShopId) -> None:
         """Of such a visitor."""

@@ -41,6 +41,7 @@ class DayStore:
         self._client = client
         self._keys = keys
         self.salts = salts
+        self.most_remainders = MOST_REMAINDERS
 
     async def write(
         self,
@@ -69,7 +70,7 @@ class DayStore:
         for target, counts in (targets | ({self._keys.day(shop, day.start): of_day} if of_day else {})).items():
             told = [text for name, number in counts.items() for text in (_digest(key, target, name), _mark(name), name, number)]
             keys = (self._keys.remainders(shop, day.start), target)
-            commands.append(call("count_in_tens", keys, MOST_REMAINDERS, life, COUNTERS_LIFE, TEN, *told))
+            commands.append(call("count_in_tens", keys, self.most_remainders, life, COUNTERS_LIFE, TEN, *told))
         if commands:
             await self._client.run(*commands)
 

@@ -7,10 +7,14 @@
 -- ARGV[5...]  for each: digest of the period and the name, 1 for a label or empty, name, number
 -- Touches  the names given
 -- Returns  nothing
-local least, full = tonumber(ARGV[4]), redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[1])
-local kept = false
+local least, kept = tonumber(ARGV[4]), false
+
+local function has_room(field, label)
+  return label == '' or redis.call('HLEN', KEYS[1]) < tonumber(ARGV[1]) or redis.call('HEXISTS', KEYS[1], field) == 1
+end
+
 for i = 5, #ARGV, 4 do
-  if not (full and ARGV[i + 1] == '1') or redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 then
+  if has_room(ARGV[i], ARGV[i + 1]) then
     local waiting = redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 3])
     local whole = waiting - waiting % least
     if whole > 0 then
