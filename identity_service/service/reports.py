@@ -252,13 +252,13 @@ class FigureReader:
         first = now - days * DAY + HOUR
         first -= first % HOUR
         steps: dict[int, Counter[str]] = {time: Counter() for time in range(first - first % step, now + 1, step)}
-        for index, counts in enumerate(await self._store.activity.counts(shop.shop_id, first, now)):
-            hour = first + index * HOUR
+        hours = await self._hours(shop, first, now)
+        for hour, counts in hours.items():
             steps[hour - hour % step].update(counts)
         totals = sum(steps.values(), Counter[str]())
         grants, refusals = totals["choice granted"], totals["choice refused"]
         best = [label for label, _ in Counter(_counters_of_kind(totals, "revenue")).most_common(MOST_LABELS)]
-        of_days = await self.days(shop, days)
+        of_days = await self._days(shop, hours, now, days)
         return Figures(
             visitors=_series_of_days(of_days, {mode: partial(_middle, mode) for mode in BY_MODE}),
             silent=_series_of_days(of_days, SILENT_LINES),
@@ -275,11 +275,20 @@ class FigureReader:
         """The last days in UTC, of which today is the last, oldest first."""
         await self._counters.write_of(shop.shop_id)
         now = int(self._clock())
-        first = now - now % DAY - (days - 1) * DAY
-        figures = await self._store.days.figures(shop.shop_id, first, now)
-        counts = await self._store.activity.counts(shop.shop_id, first, now)
-        hours = [(first + index * HOUR, one) for index, one in enumerate(counts)]
-        return [day_of(start, one, {hour: told for hour, told in hours if start <= hour < start + DAY}) for start, one in figures.items()]
+        return await self._days(shop, await self._hours(shop, now - now % DAY - (days - 1) * DAY, now), now, days)
+
+    async def _days(self, shop: Shop, hours: Mapping[int, Counts], now: int, days: int) -> list[Day]:
+        """`hours`: counters of the hours of these days, by their start."""
+        figures = await self._store.days.figures(shop.shop_id, now - (days - 1) * DAY, now)
+        return [
+            day_of(start, one, {hour: hours[hour] for hour in range(start, start + DAY, HOUR) if hour in hours})
+            for start, one in figures.items()
+        ]
+
+    async def _hours(self, shop: Shop, first: int, last: int) -> dict[int, Counts]:
+        """`first`: the start of an hour."""
+        counts = await self._store.activity.counts(shop.shop_id, first, last)
+        return {first + index * HOUR: one for index, one in enumerate(counts)}
 
     async def silent_clicks(self, shop: Shop, days: int) -> dict[str, Estimate]:
         """By label, of visitors who said nothing, on the last days in UTC, of which today is the last."""

@@ -396,7 +396,7 @@ def identity_of(
         refusal_cookie=refusal[0],
         refused_at=refusal[1],
         receipt=receipt,
-        counted=decision.counted and mode is Mode.NULL,
+        counted=decision.counted and decision.reason is Reason.NO_SIGNAL,
     )
 
 

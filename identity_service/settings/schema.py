@@ -199,11 +199,8 @@ class ShopSettings(Section, frozen=True):
             "measurement to none or exempt. A looser choice of an ID needs a reason, which receipts show. Set revised to the day on "
             "which you checked its law: `doctor` names choices that were not checked for a year.",
             {
-                "FR": {
-                    "measurement": "exempt",
-                    "reason": "audience measurement exemption of the CNIL, assessed on 2026-11-02",
-                    "revised": "2026-11-02",
-                }
+                "FR": {"measurement": "exempt", "revised": "2026-11-02"},
+                "AD": {"no_signal": "cookieless", "reason": "advice of our lawyer of 2026-11-02", "revised": "2026-11-02"},
             },
         ),
     ] = {}

@@ -433,7 +433,10 @@ def note_call(call: Call) -> None:
 
 async def visitor_id(call: Call) -> Reply:
     subject = await call.services.subjects.find(visit_of_text(call, None if call.body.visitor is None else Asked.AUTO))
-    note_call(call)
+    if subject.counted:
+        call.services.counters.count_silent_call(call.shop.shop_id, call.path, ())
+    else:
+        note_call(call)
     return Reply(VisitorIdAnswer("ok", subject.visitor))
 
 
