@@ -22,10 +22,10 @@ COUNTED, VISITS = "counted", "visits"
 IN_TENS = frozenset({COUNTED, VISITS})
 BY_MODE = (Mode.PERSISTENT.value, Mode.COOKIELESS.value)
 VIEWS, CLICKS, ORDERS = "silent views", "silent clicks", "silent orders"
-SILENT = (VIEWS, CLICKS, ORDERS)
+SILENT_NAMES = (VIEWS, CLICKS, ORDERS)
 LONGEST_LABEL = 120
 MOST_NAMES = 2_000
-"""From so many names on, no label is held until the next second."""
+"""From so many names in a second on, new labels do not count."""
 MOST_SEEN = 50_000
 """Visitors of one kind that are held in a second. More are not counted."""
 
@@ -113,8 +113,9 @@ class Days:
     def count_click(self, shop: ShopId, labels: Sequence[str]) -> None:
         """Of such a visitor."""
         gathered = self._count(shop, int(self._clock()), CLICKS)
-        if len(gathered.of_day) < MOST_NAMES:
-            gathered.of_day.update(f"{LABEL}{label[:LONGEST_LABEL]}" for label in labels)
+        for name in (f"{LABEL}{label[:LONGEST_LABEL]}" for label in labels):
+            if name in gathered.of_day or len(gathered.of_day) < MOST_NAMES:
+                gathered.of_day[name] += 1
 
     def count_order(self, shop: ShopId) -> None:
         """Of such a visitor."""
@@ -159,8 +160,8 @@ def day_of(start: int, figures: Counts, hours: Mapping[int, Counts]) -> Day:
     for counts in hours.values():
         totals.update({name: counts[name] for name in ("issued null", "choice granted", "choice refused") if name in counts})
     visitors, visits = (of_sketch_in_tens(figures.get(f"visitors {kind}", 0)) for kind in (COUNTED, VISITS))
-    views, clicks, orders = (of_tens(figures.get(name, 0)) for name in SILENT)
-    told = [_hour(hour, counts) for hour, counts in hours.items() if any(name in counts for name in SILENT)]
+    views, clicks, orders = (of_tens(figures.get(name, 0)) for name in SILENT_NAMES)
+    told = [_hour(hour, counts) for hour, counts in hours.items() if any(name in counts for name in SILENT_NAMES)]
     return Day(
         start,
         {mode: of_sketch(number) for mode in BY_MODE if (number := figures.get(f"visitors {mode}", 0))},
@@ -172,4 +173,4 @@ def day_of(start: int, figures: Counts, hours: Mapping[int, Counts]) -> Day:
 
 
 def _hour(start: int, counts: Counts) -> Hour:
-    return Hour(start, *(of_tens(counts.get(name, 0)) for name in SILENT))
+    return Hour(start, *(of_tens(counts.get(name, 0)) for name in SILENT_NAMES))
