@@ -95,6 +95,7 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         sales=Sales(store, subjects, tracking, counters, clock),
         returns=Returns(store, counters, clock),
         counters=counters,
+        days=counters.days,
         orders=orders,
         figures=FigureReader(store, counters, clock),
         health=HealthCheck(orders, addresses, clock),
@@ -231,6 +232,7 @@ class Application(Edge):
             await store.check_marks()
         now, shops = self.services.links.now(), frozenset(shop.shop_id for shop in self.services.shops)
         store.salts.forget_destroyed(now // 1000)
+        store.days.salts.forget_destroyed(now // 1000)
         with failures.collecting():
             ours = await store.repair.claim_turn()
         due = store.repair.due(shops, now, ours=ours)

@@ -32,8 +32,8 @@ def valkey(*flags: str, program: str = "") -> Iterator[str]:
 
 
 def view(url: str) -> redis.Redis:
-    """Of all data of a store on any topology; replies come as text. To be closed by the caller."""
-    return cast(redis.Redis, direct(f"{url}{'&' if '?' in url else '?'}decode_responses=1", 10))
+    """Of all data of a store on any topology; replies come as text, and what is none with backslashes. To be closed by the caller."""
+    return cast(redis.Redis, direct(f"{url}{'&' if '?' in url else '?'}decode_responses=1&encoding_errors=backslashreplace", 10))
 
 
 def sale_at(database: redis.Redis, key: str | bytes) -> dict[str, str]:

@@ -24,14 +24,16 @@ SALT_BYTES = 32
 
 
 class Window(Struct, frozen=True):
-    """`start` and `end`: seconds since 1970. Windows are counted from 1970, so that all workers agree."""
+    """`start` and `end`: seconds since 1970. Windows are counted from 1970, so that all workers agree. `grace`: seconds after the end until
+    the salt is destroyed."""
 
     start: int
     end: int
+    grace: int = GRACE
 
     @property
     def salt_destroyed_at(self) -> int:
-        return self.end + GRACE
+        return self.end + self.grace
 
     def previous(self) -> "Window":
         return Window(self.start - (self.end - self.start), self.start)
@@ -45,11 +47,12 @@ def window_at(now: int, days: int) -> Window:
 
 def derive(key: bytes, shop: str, address: str, user_agent: str) -> VisitorId:
     """`address`: the visitor's own, never a server's. Raises ValueError if it is not an address."""
-    message = prefixed((shop, _network(address), user_agent))
+    message = prefixed((shop, network(address), user_agent))
     return VisitorId(urlsafe_b64encode(hmac.digest(key, message, hashlib.sha256)[:16]).decode().rstrip("="))
 
 
-def _network(address: str) -> bytes:
+def network(address: str) -> bytes:
+    """The address, of IPv6 its /64. Raises ValueError if it is not an address."""
     try:
         return socket.inet_pton(socket.AF_INET, address)
     except (OSError, ValueError):

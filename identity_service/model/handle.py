@@ -156,6 +156,10 @@ class Handles:
         """The key for a window's cookieless IDs: 32 bytes of HMAC-SHA-256(current pepper, "cookieless", salt)."""
         return hmac.digest(self._peppers[-1], prefixed(("cookieless", salt)), hashlib.sha256)
 
+    def day_key(self, salt: bytes) -> bytes:
+        """The key for a day's figures: 32 bytes of HMAC-SHA-256(current pepper, "figures", salt)."""
+        return hmac.digest(self._peppers[-1], prefixed(("figures", salt)), hashlib.sha256)
+
     @property
     def fingerprints(self) -> tuple[str, ...]:
         """Identify the peppers without revealing them: 64 bits of HMAC-SHA-256(pepper, "fingerprint") each, oldest first."""

@@ -62,7 +62,7 @@ class Reason(StrEnum):
 class Rules:
     """What a visitor gets in one region. `grant_outlives_opt_out`: a stored grant still counts after a later GPC or DNT.
     `refusal_opts_out`: a refusal also opts out of sale and sharing. `override_reason`: why the operator's choice is looser than the
-    shipped one."""
+    shipped one. `counts_silent`: of visitors who said nothing and get no ID, figures are kept."""
 
     no_signal: Mode
     refusal: Mode
@@ -70,6 +70,7 @@ class Rules:
     grant_outlives_opt_out: bool
     refusal_opts_out: bool = False
     override_reason: str | None = None
+    counts_silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ class Facts(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True):
-    """`choice`: the choice that counted, if any. `signal`: its source."""
+    """`choice`: the choice that counted, if any. `signal`: its source. `counted`: figures are kept of the visitor, and nothing else."""
 
     mode: Mode
     reason: Reason
@@ -158,6 +159,7 @@ class Decision(Struct, frozen=True):
     region: str | None
     sale_share_opt_out: bool
     choice: Signal | None = None
+    counted: bool = False
 
     @property
     def signal(self) -> str | None:
@@ -172,7 +174,8 @@ def decide(policy: Policy, facts: Facts) -> Decision:
         mode, reason = Mode.NULL, Reason.WITHDRAWN
     opted_out = facts.gpc or facts.opted_out or (facts.signals != () and any(signal.sale_share_opt_out for signal in facts.signals))
     opted_out |= rules.refusal_opts_out and reason is Reason.CONSENT_REFUSED
-    return Decision(mode, reason, policy.name, facts.region, opted_out, choice)
+    counted = rules.counts_silent and mode is Mode.NULL and reason is Reason.NO_SIGNAL
+    return Decision(mode, reason, policy.name, facts.region, opted_out, choice, counted)
 
 
 def _mode(policy: Policy, rules: Rules, facts: Facts, choice: Signal | None) -> tuple[Mode, Reason]:

@@ -25,6 +25,7 @@ PLACE = "^[A-Z][A-Z0-9](-[A-Z0-9]{1,3})?$"
 REGION = re.compile(PLACE)
 STRICTNESS = {Mode.NULL: 0, Mode.COOKIELESS: 1}
 CHOICES = ("no_signal", "refusal", "opted_out")
+EXEMPT = "exempt"
 UNKNOWN, ELSEWHERE = "unknown", "elsewhere"
 
 
@@ -47,10 +48,10 @@ def region_table() -> dict[str, Region]:
     return msgspec.convert(tomllib.loads((config_directory() / "strict.toml").read_text(encoding="utf-8")), dict[str, Region])
 
 
-def strict_policy(changes: Mapping[str, RegionSettings]) -> Policy:
-    """`strict` with its regions. `changes`: a shop's own choices, by row or by code."""
-    table = region_table()
-    rows = {name: _apply(_rules(row), changes.get(name)) for name, row in table.items()}
+def strict_policy(changes: Mapping[str, RegionSettings], measurement: str = "none") -> Policy:
+    """`strict` with its regions. `changes`: a shop's own choices, by row or by code. `measurement`: where a region sets none."""
+    table, counts_silent = region_table(), measurement == EXEMPT
+    rows = {name: _apply(replace(_rules(row), counts_silent=counts_silent), changes.get(name)) for name, row in table.items()}
     regions = {place: rows[name] for name, row in table.items() for place in row.places}
     whole = replace(STRICT, unknown=rows[UNKNOWN], elsewhere=rows[ELSEWHERE], regions=regions)
     single = {code.upper(): _apply(whole.rules(code.upper()), change) for code, change in changes.items() if code not in table}
@@ -78,4 +79,5 @@ def _apply(rules: Rules, change: RegionSettings | None) -> Rules:
     if change is None:
         return rules
     chosen = {name: Mode(value) for name in CHOICES if (value := getattr(change, name))}
-    return replace(rules, override_reason=change.reason or None, **chosen)  # type: ignore[arg-type]
+    counts_silent = change.measurement == EXEMPT if change.measurement else rules.counts_silent
+    return replace(rules, override_reason=change.reason or None, counts_silent=counts_silent, **chosen)  # type: ignore[arg-type]

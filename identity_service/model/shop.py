@@ -92,13 +92,19 @@ class Shop:
         of_the_shop = record.consent is not None and record.consent.is_of_the_shop
         return record.granted_to(self.signals.notice_at(now)) and (self.policy.persistent_is_consent or not of_the_shop)
 
+    @property
+    def counts_silent(self) -> bool:
+        """Whether it keeps figures of visitors who said nothing, in any region."""
+        rules = (self.policy.unknown, self.policy.elsewhere, *self.policy.regions.values())
+        return any(one.counts_silent for one in rules)
+
     def under(self, policy: str) -> "Shop":
         """The same shop with another policy."""
         return dataclasses.replace(self, policy=self.policies[policy])
 
 
 def shop_of(name: str, settings: ShopSettings) -> Shop:
-    policies = {STANDARD.name: STANDARD, STRICT.name: strict_policy(settings.regions)}
+    policies = {STANDARD.name: STANDARD, STRICT.name: strict_policy(settings.regions, settings.measurement)}
     return Shop(
         shop_id=ShopId(name),
         settings=replace(settings, public_keys=[], private_keys=[], keys={}),

@@ -65,14 +65,15 @@ def _make(part: Path) -> None:
 
 
 def _leave_salts_out(part: Path) -> None:
-    """Deletes the salts in the copy. Raises EmbeddedError if the copy cannot be used."""
+    """Deletes the salts in the copy, and what ends with them. Raises EmbeddedError if the copy cannot be used."""
     store = EmbeddedStore(part)
     store.start()
     try:
         with closing(direct(store.url, TIMEOUT)) as client, answering():
             side = Side(client)
-            for names in side.names(of_shop("*", "Z:*")):
-                side.ask([(name, ("UNLINK", name)) for name in names])
+            for kind in ("Z", "sketch", "remainders"):
+                for names in side.names(of_shop("*", f"{kind}:*")):
+                    side.ask([(name, ("UNLINK", name)) for name in names])
             _write_anew(side)
     except StoreUnavailable as error:
         raise EmbeddedError(

@@ -215,7 +215,14 @@ def _shop_faults(name: str, shop: ShopSettings, production: bool) -> list[Fault]
     if shop.removals_key and _decoded_size(shop.removals_key) < KEY_BYTES:
         text = f"needs at least {KEY_BYTES} random bytes in base64url; make some with `openssl rand -base64 32 | tr +/ -_`"
         found.append(Fault((*at, "removals_key"), text))
-    further = (*key_faults(shop), *_never_link_faults(shop), *_banner_faults(shop), *_region_faults(shop), *_cookie_faults(shop))
+    further = (
+        *key_faults(shop),
+        *_measurement_faults(shop),
+        *_never_link_faults(shop),
+        *_banner_faults(shop),
+        *_region_faults(shop),
+        *_cookie_faults(shop),
+    )
     return found + [Fault((*at, *key.split(".")), text) for key, text in further]
 
 
@@ -236,6 +243,13 @@ def key_faults(shop: ShopSettings) -> list[Wrong]:
         if key.last_day and not _is_day(key.last_day):
             found.append((f"keys.{name}.last_day", "must be a day like 2027-06-30, or empty"))
     return found
+
+
+def _measurement_faults(shop: ShopSettings) -> list[Wrong]:
+    if shop.measurement == "none" or shop.policy == "strict":
+        return []
+    text = f"counts visitors without an ID, whom the policy {shop.policy} does not have; set policy to strict, or this to none"
+    return [("measurement", text)]
 
 
 def _never_link_faults(shop: ShopSettings) -> list[Wrong]:

@@ -8,7 +8,8 @@
     S              string  sale          lines of email and customer: a letter and a handle's
     Q              zset    none          erasures under way: `e` or `a`, a handle by letter and digest, and a nonce
     orders         zset    none          members: sales'
-    R, Z, hour, products, calls, failures, latest, labels, rewrite, removals, lookups, sessions, A, audit   none anywhere
+    R, Z, hour, day, products, calls, failures, latest, labels, rewrite, removals, lookups, sessions, A, audit   none anywhere
+    sketch, remainders     digests under a day's salt, which end with the day
 
 IDs of receipts, also those in a gone mark, are random, receipts use a key of the visitor's record, and salts do not depend on peppers. The
 audit names persons under the oldest pepper, so entries are found by the names that an email had under each pepper.
@@ -122,9 +123,13 @@ KINDS: Mapping[str, KeyKind] = {
     "lookups": KeyKind("hash"),
     "sessions": KeyKind("hash"),
     "Z": KeyKind("string"),
+    "Z:day": KeyKind("string"),
     "Q": KeyKind("zset", rewrite=_notes),
     "orders": KeyKind("zset", rewrite=_orders),
     "hour": KeyKind("hash"),
+    "day": KeyKind("hash"),
+    "sketch": KeyKind("string"),
+    "remainders": KeyKind("hash"),
     "products": KeyKind("zset"),
     "calls": KeyKind("list"),
     "failures": KeyKind("list"),

@@ -15,6 +15,8 @@ from msgspec import Struct
 from identity_service.errors import StoreUnavailable
 from identity_service.model.event import ProductId, compact
 from identity_service.model.shop import ShopId
+from identity_service.model.visitor import VisitorId
+from identity_service.service.days import Days
 from identity_service.service.unread import KIND, kinds_of
 from identity_service.store import Clock, Store
 from identity_service.store.counters import HOUR, MOST_COUNTERS, Log, Shown
@@ -73,16 +75,19 @@ class LoggedCall(Struct, frozen=True):
 
 
 class Counters:
-    """`clock`: seconds since 1970. `most`: names counted in one hour."""
+    """`clock`: seconds since 1970. `most`: names counted in one hour. `days`: written together with the counters."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self.days = Days(store, clock)
         self.most = MOST_COUNTERS
         self._shops: dict[ShopId, Pending] = {}
 
-    def count_call(self, shop: ShopId, called: LoggedCall) -> None:
+    def count_call(self, shop: ShopId, called: LoggedCall, visitor: VisitorId | None = None) -> None:
         now, gathered = int(self._clock()), self._of(shop)
+        if visitor is not None and called.mode is not None:
+            self.days.see(shop, now, called.mode, visitor)
         if called.error is not None:
             self._count(gathered, now, (f"call {called.call}", f"error {called.call}"))
             gathered.failures.append((now, called))
@@ -92,6 +97,11 @@ class Counters:
             unread = [f"{KIND}{called.call} {kind}" for kind in kinds_of(called.unread)] if called.unread else ()
             self._count(gathered, now, (f"call {called.call}", f"mode {called.mode}", *unread))
         gathered.log.append((now, called))
+
+    def count_silent_call(self, shop: ShopId, call: str, unread: Sequence[str]) -> None:
+        """Of a visitor who said nothing and is counted. The log does not list it, because an entry is about one visitor."""
+        kinds = [f"{KIND}{call} {kind}" for kind in kinds_of(unread)] if unread else ()
+        self._count(self._of(shop), int(self._clock()), (f"call {call}", *kinds))
 
     def count_beyond_quota(self, shop: ShopId) -> None:
         """A call with a public key was refused, because its client or the key exceeded its bytes per hour."""
@@ -103,11 +113,14 @@ class Counters:
             now = int(self._clock())
             self._add(self._of(shop), now, {"links crowded": number})
 
-    def count_identity(self, shop: ShopId, mode: str, choice: str | None) -> None:
-        """`mode`: of the ID that was issued; null if none was, bot for a robot. `choice`: the choice that a banner reported with the
-        call."""
+    def count_identity(self, shop: ShopId, mode: str, visitor: VisitorId | None, choice: str | None) -> None:
+        """`mode`: of the ID that was issued; null if none was, bot for a robot. `choice`: a person's, granted or refused, that was made
+        with the call."""
+        now = int(self._clock())
+        if visitor is not None:
+            self.days.see(shop, now, mode, visitor)
         issued = f"issued {mode}"
-        self._count(self._of(shop), int(self._clock()), (issued, f"choice {choice}") if choice else (issued,))
+        self._count(self._of(shop), now, (issued, f"choice {choice}") if choice else (issued,))
 
     def count_robot_click(self, shop: ShopId) -> None:
         self._count(self._of(shop), int(self._clock()), ("clicks bot",))
@@ -145,12 +158,14 @@ class Counters:
     async def write(self) -> None:
         """Writes all shops. A shop that cannot be written waits for the next time, and does not block the others. Raises
         StoreUnavailable."""
-        written = await asyncio.gather(*map(self.write_of, list(self._shops)), return_exceptions=True)
+        shops = dict.fromkeys([*self._shops, *self.days.waiting])
+        written = await asyncio.gather(*map(self.write_of, shops), return_exceptions=True)
         for fault in filter(None, written):
             raise fault
 
     async def write_of(self, shop: ShopId) -> None:
         """Raises StoreUnavailable; then the counts wait for the next time."""
+        await self.days.write_of(shop)
         gathered = self._shops.pop(shop, None)
         if gathered is None:
             return

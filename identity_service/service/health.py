@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from identity_service.model.shop import Shop, ShopId
+from identity_service.service.days import CLICKS as SILENT_CLICKS
 from identity_service.service.reports import Orders
 from identity_service.service.unread import UnreadShare, shares_of
 from identity_service.store import DAY, Clock
@@ -160,7 +161,8 @@ class HealthCheck:
         hours = await self._orders.hours(shop, RHYTHM)
         day, hour = [await self._orders.totals(shop, seconds) for seconds in (DAY, 2 * HOUR)]
         latest, now = await self._orders.latest(shop), int(self._clock())
-        clicks, sales = activity_of(hours, "clicks all", latest.get("click")), activity_of(hours, "orders all", latest.get("sale"))
+        clicks = activity_of(with_silent_clicks(hours), "clicks all", last_click(hours, latest.get("click"), now))
+        sales = activity_of(hours, "orders all", latest.get("sale"))
         click, sale = rhythm("click", clicks, sales, now), rhythm("sale", sales, clicks, now)
         errors = sum(number for name, number in hour.items() if name.startswith("error "))
         rate = _share(errors, sum(number for name, number in hour.items() if name.startswith("call ")))
@@ -207,6 +209,17 @@ def hidden_visitors(found: SeenAddresses) -> str | None:
     else:
         return None
     return f"{what}, probably a proxy's; name your proxies in server.trusted_proxies, and send each visitor's own address in client.ip"
+
+
+def with_silent_clicks(hours: Mapping[int, Counts]) -> dict[int, Counts]:
+    """Clicks of visitors who said nothing count, too, as far as there are ten."""
+    return {start: {"clicks all": counts.get("clicks all", 0) + counts.get(SILENT_CLICKS, 0)} for start, counts in hours.items()}
+
+
+def last_click(hours: Mapping[int, Counts], last: int | None, now: int) -> int | None:
+    """`last`: of a visitor whose clicks are counted one by one. Of the others, only the hour is known."""
+    silent = [min(start + HOUR, now) for start, counts in hours.items() if counts.get(SILENT_CLICKS)]
+    return max([*silent, *([] if last is None else [last])], default=None)
 
 
 def activity_of(hours: Mapping[int, Counts], counter: str, last: int | None) -> Activity:

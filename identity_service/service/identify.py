@@ -85,6 +85,11 @@ class Visitors:
         known = await self.look_up(visit, tokens, now, assumed=assumed)
         return known, decide(visit.shop.policy, known.facts())
 
+    def is_counted(self, visit: Visit) -> bool:
+        """Whether figures are kept of a visitor who was answered null. What it has said since, its GPC and its refusal cookie stop that."""
+        now = Millis(int(self._clock() * 1000))
+        return _decide_by_visit(self._without_stale(visit, now), Asked.NOTHING, now).counted
+
     async def confirm_read(self, known: Known) -> None:
         """Confirms what was read, for decisions that write nothing: a write would detect a stale server. Raises StoreUnavailable."""
         await self._store.visitors.confirm_read(known.visit.shop.shop_id, known.states)
@@ -286,19 +291,7 @@ class Visitors:
         withdraws = visit.asked is Asked.NULL or (visit.asked is Asked.AUTO and any(token.kind is Kind.PERSISTENT for token in tokens))
         if visit.event or (withdraws and tokens) or any(signal.refuses for signal in visit.signals):
             raise StoreUnavailable
-        surroundings = visit.surroundings
-        decision = decide(
-            visit.shop.policy,
-            Facts(
-                *(visit.asked, now, visit.signals),
-                refusal=visit.refusal,
-                gpc=surroundings.gpc,
-                dnt=surroundings.dnt,
-                automated=surroundings.automated,
-                agent=surroundings.agent,
-                region=surroundings.region,
-            ),
-        )
+        decision = _decide_by_visit(visit, visit.asked, now)
         held = [token for token in tokens if token.kind is not Kind.PERSISTENT and token_expires(token, visit.shop) > now // 1000]
         if decision.mode is Mode.COOKIELESS and held and len(held) == len(tokens) and not visit.own:
             linkable = Mode.COOKIELESS in visit.shop.policy.linkable
@@ -312,6 +305,23 @@ class Visitors:
         # the cookie stays if its withdrawal is not stored, or nothing could name that visitor again
         cookie = CookieAct.CLEAR if emptied and not tokens else CookieAct.KEEP
         return identity_of(replace(decision, reason=reason), mode=Mode.NULL, cookie=cookie)
+
+
+def _decide_by_visit(visit: Visit, asked: Asked, now: Millis) -> Decision:
+    """Without anything stored."""
+    surroundings = visit.surroundings
+    return decide(
+        visit.shop.policy,
+        Facts(
+            *(asked, now, visit.signals),
+            refusal=visit.refusal,
+            gpc=surroundings.gpc,
+            dnt=surroundings.dnt,
+            automated=surroundings.automated,
+            agent=surroundings.agent,
+            region=surroundings.region,
+        ),
+    )
 
 
 def _refused_late(known: Known) -> VisitorId | None:

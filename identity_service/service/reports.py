@@ -3,20 +3,24 @@ series over time."""
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from identity_service.model.attribution import ATTRIBUTED, EXPLANATIONS, ONE_LABEL, Break
+from identity_service.model.estimate import Estimate, of_tens
 from identity_service.model.event import EventType
 from identity_service.model.handle import Handle, handle_named
 from identity_service.model.shop import Shop
 from identity_service.model.visitor import VisitorId
 from identity_service.service.counters import LABELLED, MICROS, Counters
+from identity_service.service.days import BY_MODE, Day, day_of
 from identity_service.service.returns import shown_lines
 from identity_service.store import DAY, Clock, Store
 from identity_service.store.counters import HOUR, Counts
+from identity_service.store.days import LABEL
 from identity_service.store.sales import names_in, unpacked_credits
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
@@ -87,6 +91,11 @@ class LabelFigures:
     clicks: int
     orders: int
     revenues: dict[str, Decimal]
+
+    @classmethod
+    def without_figures(cls, shop: Shop, label: str) -> "LabelFigures":
+        """Of a label that only visitors clicked who said nothing."""
+        return cls(label, 0, 0, {shop.settings.currency: Decimal(0)})
 
     @property
     def revenue(self) -> Decimal:
@@ -240,13 +249,14 @@ def _order(shop: Shop, stored: dict[str, str]) -> Order:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """`times`: start of each step, in seconds since 1970. `lines`: by name, a number for each step."""
+    """`times`: start of each step, in seconds since 1970, from the first one that has a number. `lines`: by name, a number for each step,
+    None where it is hidden."""
 
     times: list[int]
-    lines: dict[str, list[float]]
+    lines: dict[str, list[float | None]]
 
     @property
-    def rows(self) -> list[tuple[int, list[float]]]:
+    def rows(self) -> list[tuple[int, list[float | None]]]:
         """The same, step by step."""
         return list(zip(self.times, map(list, zip(*self.lines.values(), strict=True)), strict=False))
 
@@ -257,14 +267,19 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`consent_rate`: share of grants among the choices that banners reported, None if there were none."""
+    """`visitors`: distinct, by day and mode; `silent`: distinct, of those who said nothing, and their views, clicks and orders, in tens.
+    `without_id`: answers, which are calls and not people. `consent_rate`: share of those who granted among the people who chose, None if
+    nobody did. `label_revenue` counts an order for each of its labels; `order_revenue` counts it once."""
 
-    issued: Series
+    visitors: Series
+    silent: Series
+    without_id: Series
     choices: Series
-    revenue: Series
+    label_revenue: Series
+    order_revenue: Series
     errors: Series
     consent_rate: float | None
-    totals: Counter[str]
+    days: list[Day]
 
 
 class FigureReader:
@@ -281,20 +296,51 @@ class FigureReader:
         first = now - days * DAY + HOUR
         first -= first % HOUR
         steps: dict[int, Counter[str]] = {time: Counter() for time in range(first - first % step, now + 1, step)}
-        for index, counts in enumerate(await self._store.activity.counts(shop.shop_id, first, now)):
-            hour = first + index * HOUR
+        hours = await self._hours(shop, first, now)
+        for hour, counts in hours.items():
             steps[hour - hour % step].update(counts)
         totals = sum(steps.values(), Counter[str]())
         grants, refusals = totals["choice granted"], totals["choice refused"]
         best = [label for label, _ in Counter(_counters_of_kind(totals, "revenue")).most_common(MOST_LABELS)]
+        of_days = await self._days(shop, hours, now, days)
         return Figures(
-            issued=_series(steps, {mode: f"issued {mode}" for mode in ("persistent", "cookieless", "null", "bot")}),
+            visitors=_series_of_days(of_days, {mode: partial(_middle, mode) for mode in BY_MODE}),
+            silent=_series_of_days(of_days, SILENT_LINES),
+            without_id=_series(steps, {"without an ID": "issued null", "robots and agents": "issued bot"}),
             choices=_series(steps, {"granted": "choice granted", "refused": "choice refused"}),
-            revenue=_series(steps, {label: f"revenue {label}" for label in best}, MICROS),
+            label_revenue=_series(steps, {label: f"revenue {label}" for label in best}, MICROS),
+            order_revenue=_series(steps, {"all orders": "revenue_all all", "attributed orders": "revenue_all attributed"}, MICROS),
             errors=_series(steps, {name: f"error {name}" for name in sorted(_counters_of_kind(totals, "error"))}),
             consent_rate=grants / (grants + refusals) if grants + refusals else None,
-            totals=totals,
+            days=of_days,
         )
+
+    async def days(self, shop: Shop, days: int) -> list[Day]:
+        """The last days in UTC, of which today is the last, oldest first."""
+        await self._counters.write_of(shop.shop_id)
+        now = int(self._clock())
+        return await self._days(shop, await self._hours(shop, now - now % DAY - (days - 1) * DAY, now), now, days)
+
+    async def _days(self, shop: Shop, hours: Mapping[int, Counts], now: int, days: int) -> list[Day]:
+        """`hours`: counters of the hours of these days, by their start."""
+        figures = await self._store.days.figures(shop.shop_id, now - (days - 1) * DAY, now)
+        return [
+            day_of(start, one, {hour: hours[hour] for hour in range(start, start + DAY, HOUR) if hour in hours})
+            for start, one in figures.items()
+        ]
+
+    async def _hours(self, shop: Shop, first: int, last: int) -> dict[int, Counts]:
+        """`first`: the start of an hour."""
+        counts = await self._store.activity.counts(shop.shop_id, first, last)
+        return {first + index * HOUR: one for index, one in enumerate(counts)}
+
+    async def silent_clicks(self, shop: Shop, days: int) -> dict[str, Estimate]:
+        """By label, of visitors who said nothing, on the last days in UTC, of which today is the last."""
+        await self._counters.write_of(shop.shop_id)
+        now, totals = int(self._clock()), Counter[str]()
+        for counts in (await self._store.days.figures(shop.shop_id, now - (days - 1) * DAY, now)).values():
+            totals.update(counts)
+        return {name.removeprefix(LABEL): of_tens(number, days) for name, number in totals.items() if name.startswith(LABEL)}
 
 
 def _counters_of_kind(totals: Counter[str], kind: str) -> dict[str, int]:
@@ -302,4 +348,31 @@ def _counters_of_kind(totals: Counter[str], kind: str) -> dict[str, int]:
 
 
 def _series(steps: dict[int, Counter[str]], fields: dict[str, str], unit: int = 1) -> Series:
-    return Series(list(steps), {name: [counts[field] / unit for counts in steps.values()] for name, field in fields.items()})
+    return _from_first(Series(list(steps), {name: [counts[field] / unit for counts in steps.values()] for name, field in fields.items()}))
+
+
+def _series_of_days(days: Sequence[Day], lines: Mapping[str, Callable[[Day], float | None]]) -> Series:
+    return _from_first(Series([day.start for day in days], {name: [of(day) for day in days] for name, of in lines.items()}))
+
+
+def _from_first(found: Series) -> Series:
+    """Without the steps before the first number, and without lines that have none."""
+    first = next((at for at, (_, numbers) in enumerate(found.rows) if any(numbers)), 0)
+    return Series(found.times[first:], {name: numbers[first:] for name, numbers in found.lines.items() if any(numbers)})
+
+
+def _middle(mode: str, day: Day) -> float | None:
+    found = day.visitors.get(mode)
+    return round(found.middle) if found else 0
+
+
+def _shown(found: Estimate) -> float | None:
+    return None if found.hidden else found.low
+
+
+SILENT_LINES: Mapping[str, Callable[[Day], float | None]] = {
+    "visitors": lambda day: _shown(day.silent.visitors),
+    "views": lambda day: _shown(day.silent.views),
+    "clicks": lambda day: _shown(day.silent.clicks),
+    "orders": lambda day: _shown(day.silent.orders),
+}

@@ -35,6 +35,7 @@ class Subject(Struct, frozen=True):
     """The visitor of a tracking call.
 
     personal       False: only what was bought may be kept
+    counted        of what it did, only figures are kept
     expires        end of the ID, in seconds since 1970
     signed         the service issued the ID: a token was `presented`, or it was derived from the device
     bridged_from   digest of the session before the grant
@@ -56,6 +57,7 @@ class Subject(Struct, frozen=True):
     automated: bool = False
     unread: bool = False
     issued_at: int = 0
+    counted: bool = False
 
     @property
     def mode(self) -> str:
@@ -72,6 +74,7 @@ class Subject(Struct, frozen=True):
 
 NOBODY = Subject(personal=False)
 ROBOT = Subject(personal=False, automated=True)
+SILENT = Subject(personal=False, counted=True)
 NO_SESSION = Subject(personal=True)
 
 
@@ -96,7 +99,7 @@ class Subjects:
         if visit.surroundings.automated:
             return ROBOT
         if visit.asked is Asked.NULL:
-            return NOBODY
+            return SILENT if visit.silent and self._visitors.is_counted(visit) else NOBODY
         tokens = self._tokens.verified(visit.shop, visit.tokens)
         if (visit.own and not visit.trusted) or (visit.tokens and not tokens):
             return replace(_without_visitor(visit), unread=True)
@@ -107,7 +110,7 @@ class Subjects:
             return _subject_of(known, decision.mode)
         if not assumed:
             await self._visitors.confirm_read(known)
-        return NOBODY
+        return SILENT if decision.counted else NOBODY
 
 
 def _subject_of(known: Known, decided: Mode) -> Subject:

@@ -45,6 +45,7 @@ class Visit(Struct, frozen=True):
     over_limit   a refusal of a caller over its rate limit; only the IDs of its tokens are withdrawn
     own_since    when `own` was given out, in seconds since 1970; 0 if that is unknown
     private      a private key sent the call, so that it may lack the cookies of the visitor's browser
+    silent       the call repeats that its visitor has no ID and is counted
     """
 
     shop: Shop
@@ -60,6 +61,7 @@ class Visit(Struct, frozen=True):
     over_limit: bool = False
     own_since: int = 0
     private: bool = False
+    silent: bool = False
 
     @property
     def refused_before(self) -> bool:
@@ -78,7 +80,7 @@ class CookieAct(Enum):
 
 class Identity(Struct, frozen=True):
     """The answer. `expires_at`: seconds since 1970. `cookie` and `refusal_cookie`: what to do with the two cookies. `refused_at`: the
-    time of the refusal, for the second one."""
+    time of the refusal, for the second one. `counted`: only figures are kept of the visitor."""
 
     visitor: VisitorId | None
     mode: Mode
@@ -94,6 +96,7 @@ class Identity(Struct, frozen=True):
     refusal_cookie: CookieAct = CookieAct.KEEP
     refused_at: Millis = Millis(0)
     receipt: Receipt | None = None
+    counted: bool = False
 
 
 class CookielessId(Struct, frozen=True):
@@ -393,6 +396,7 @@ def identity_of(
         refusal_cookie=refusal[0],
         refused_at=refusal[1],
         receipt=receipt,
+        counted=decision.counted and decision.reason is Reason.NO_SIGNAL,
     )
 
 

@@ -116,6 +116,7 @@ class RegionSettings(Section, frozen=True):
     no_signal: Literal["", "null", "cookieless"] = ""
     refusal: Literal["", "null", "cookieless"] = ""
     opted_out: Literal["", "null", "cookieless"] = ""
+    measurement: Literal["", "none", "exempt"] = ""
     reason: str = ""
     revised: str = ""
 
@@ -148,6 +149,13 @@ class ShopSettings(Section, frozen=True):
     policy: Annotated[Literal["standard", "strict"], doc("standard; or strict, which depends on the region (see strict.toml).")] = (
         "standard"
     )
+    measurement: Annotated[
+        Literal["none", "exempt"],
+        doc(
+            "none; or exempt, under the policy strict: of visitors who said nothing, figures are kept and nothing else (see the manual's "
+            "page on counting). A region may set its own."
+        ),
+    ] = "none"
     window_days: Annotated[int, Meta(ge=1, le=30), doc("Days that a cookieless ID lasts, 1 to 30.")] = 1
     continuity: Annotated[Literal["bridge", "fresh"], doc("bridge: the session before a grant counts. fresh: it does not.")] = "bridge"
     accept_unsigned: Annotated[bool, doc("Accept visitor IDs without a signature under /v2.")] = True
@@ -200,15 +208,12 @@ class ShopSettings(Section, frozen=True):
     regions: Annotated[
         dict[str, RegionSettings],
         doc(
-            "Your own choice for a row or a code of strict.toml: set no_signal, refusal or opted_out to null or cookieless. A looser "
-            "choice needs a reason, which receipts show. Set revised to the day on which you checked its law: `doctor` names choices "
-            "that were not checked for a year.",
+            "Your own choice for a row or a code of strict.toml: set no_signal, refusal or opted_out to null or cookieless, or "
+            "measurement to none or exempt. A looser choice of an ID needs a reason, which receipts show. Set revised to the day on "
+            "which you checked its law: `doctor` names choices that were not checked for a year.",
             {
-                "FR": {
-                    "no_signal": "cookieless",
-                    "reason": "audience measurement exemption of the CNIL, assessed on 2026-11-02",
-                    "revised": "2026-11-02",
-                }
+                "FR": {"measurement": "exempt", "revised": "2026-11-02"},
+                "AD": {"no_signal": "cookieless", "reason": "advice of our lawyer of 2026-11-02", "revised": "2026-11-02"},
             },
         ),
     ] = {}

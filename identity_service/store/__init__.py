@@ -13,6 +13,7 @@ from identity_service.server.logs import log
 from identity_service.server.metrics import STORE_ERRORS, count
 from identity_service.store.audit import AuditStore
 from identity_service.store.counters import ActivityStore
+from identity_service.store.days import DayStore
 from identity_service.store.events import EventStore, LabelStore
 from identity_service.store.holdings import HoldingStore
 from identity_service.store.keys import Keys
@@ -62,7 +63,8 @@ class Store:
         self.visitors = VisitorStore(client, keys, assumed, noted)
         labels = LabelStore(client, keys)
         self.events = EventStore(client, keys, assumed, labels)
-        self.salts = SaltStore(client, keys, noted)
+        self.salts = SaltStore(client, keys, noted, keys.salt, keys.window_key)
+        self.days = DayStore(client, keys, SaltStore(client, keys, noted, keys.day_salt, keys.day_key))
         self.links = LinkStore(client, keys, caps, noted)
         self.audit = AuditStore(client, keys, retention.audit * DAY)
         self.sessions = SessionStore(client, keys, self.audit)

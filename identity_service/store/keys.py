@@ -73,6 +73,7 @@ class Keys:
     def __init__(self, handles: Handles) -> None:
         self._digest = handles.digest
         self.window_key = handles.window_key
+        self.day_key = handles.day_key
 
     def visitor_digest(self, shop: ShopId, visitor: str) -> str:
         return self._digest("visitor", shop, visitor)
@@ -103,6 +104,10 @@ class Keys:
 
     def salt(self, shop: ShopId, window_start: int) -> str:
         return of_shop(shop, f"Z:{window_start}")
+
+    def day_salt(self, shop: ShopId, day: int) -> str:
+        """Of figures. No ID is derived with it."""
+        return of_shop(shop, f"Z:{day}:day")
 
     def erasures(self, shop: ShopId) -> str:
         return of_shop(shop, "Q")
@@ -138,6 +143,18 @@ class Keys:
 
     def hour(self, shop: ShopId, start: int) -> str:
         return of_shop(shop, f"hour:{start}")
+
+    def day(self, shop: ShopId, start: int) -> str:
+        """Hash of the day's figures: those of an hour are under `hour`."""
+        return of_shop(shop, f"day:{start}")
+
+    def sketch(self, shop: ShopId, day: int, name: str) -> str:
+        """Of the day's distinct visitors of one kind. It ends with the day."""
+        return of_shop(shop, f"sketch:{day}-{name}")
+
+    def remainders(self, shop: ShopId, day: int) -> str:
+        """Hash of what is counted and not shown yet, by digest. It ends with the day."""
+        return of_shop(shop, f"remainders:{day}")
 
     def products(self, shop: ShopId) -> str:
         return of_shop(shop, "products")

@@ -1,7 +1,8 @@
-"""Salts of cookieless IDs: one per shop and window, made atomically. A worker forgets a salt when the store does."""
+"""Salts: one per shop and window, made atomically. A worker forgets a salt when the store does."""
 
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
 
 from identity_service.model.cookieless import SALT_BYTES, Window
 from identity_service.model.shop import ShopId
@@ -15,19 +16,25 @@ EXPIRY_SLACK = 60
 
 
 class SaltStore:
-    def __init__(self, client: StoreClient, keys: Keys, noted: NotedShops) -> None:
+    """`name`: the store's key of a salt, by shop and start of the window. `key_of`: the key that a salt gives."""
+
+    def __init__(
+        self, client: StoreClient, keys: Keys, noted: NotedShops, name: Callable[[ShopId, int], str], key_of: Callable[[bytes], bytes]
+    ) -> None:
         self._client = client
         self._keys = keys
         self._noted = noted
+        self._name = name
+        self._key_of = key_of
         self._held: dict[tuple[ShopId, int], tuple[bytes, int]] = {}
         self._next_destroyed = 0
 
     async def key(self, shop: ShopId, window: Window, now: int) -> bytes:
-        """The key of the window's IDs. The salt is made if there is none. Raises StoreUnavailable."""
+        """The key of the window. The salt is made if there is none. Raises StoreUnavailable."""
         key = self._in_memory(shop, window, now)
         if key is None:
             proposed = urlsafe_b64encode(secrets.token_bytes(SALT_BYTES)).decode()
-            keys, ended = (self._keys.salt(shop, window.start), self._keys.rewrite(shop)), window.salt_destroyed_at + EXPIRY_SLACK
+            keys, ended = (self._name(shop, window.start), self._keys.rewrite(shop)), window.salt_destroyed_at + EXPIRY_SLACK
             with self._noted.noting(shop, ended):
                 [text] = await self._client.run(call("claim_salt", keys, proposed, window.salt_destroyed_at - now, ended))
             key = self._hold(shop, window, text)
@@ -39,7 +46,7 @@ class SaltStore:
             return None
         key = self._in_memory(shop, window, now)
         if key is None:
-            [text] = await self._client.run(read("GET", self._keys.salt(shop, window.start)))
+            [text] = await self._client.run(read("GET", self._name(shop, window.start)))
             key = self._hold(shop, window, text) if text else None
         return key
 
@@ -54,7 +61,7 @@ class SaltStore:
         return held[0] if held else None
 
     def _hold(self, shop: ShopId, window: Window, text: str) -> bytes:
-        key, until = self._keys.window_key(urlsafe_b64decode(text)), window.salt_destroyed_at
+        key, until = self._key_of(urlsafe_b64decode(text)), window.salt_destroyed_at
         self._held[shop, window.start] = key, until
         self._next_destroyed = min(self._next_destroyed or until, until)
         return key

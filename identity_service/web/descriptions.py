@@ -177,6 +177,11 @@ ORDERS = Topic(
             "Answers clicks, orders and revenue by label, for the last days. With a private key. An order counts under each of its labels."
             " The totals count it once.",
         ),
+        "readFigures": Wording(
+            "Read figures of days",
+            "Answers distinct visitors by mode and the consent rate of each day in UTC. With a private key. Where the shop counts visitors"
+            " who said nothing, it answers their figures, too, each with an interval and none below ten.",
+        ),
         "listCalls": Wording(
             "Read the log of tracking calls",
             "Answers the tracking calls of the last 24 hours. Each entry names what could not be read. With a private key. The log"

@@ -11,8 +11,10 @@ from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cache, partial
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 from jinja2 import Environment, PackageLoader
@@ -46,6 +48,22 @@ POLICY = (
 PAGE_HEADERS = ((b"content-security-policy", POLICY), (b"referrer-policy", b"same-origin"))
 """With this referrer policy, browsers send the origin of forms. With no-referrer they would send `null`."""
 OK = HealthAnswer("ok")
+HIDDEN = "<10"
+WITHOUT_DECIMALS = frozenset(
+    {"BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"}
+)
+"""ISO 4217 gives these currencies no decimals."""
+
+
+class Range(Protocol):
+    """An interval whose figure may be hidden."""
+
+    @property
+    def low(self) -> int: ...
+    @property
+    def high(self) -> int: ...
+    @property
+    def hidden(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +222,27 @@ def _environment() -> Environment:
     found = Environment(loader=PackageLoader("identity_service.web"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     found.policies["json.dumps_kwargs"] = {}  # lines of a chart keep their order
     found.filters["moment"] = moment
-    found.filters["every"] = every
+    found.filters |= {"every": every, "amount": amount, "money": money, "estimate": estimate}
     return found
+
+
+def amount(number: float | None) -> str:
+    """A number for people to read. None: a figure below ten that is hidden."""
+    if number is None:
+        return HIDDEN
+    return f"{number:,.0f}" if number == int(number) else f"{number:,.2f}"
+
+
+def money(number: str | Decimal, currency: str) -> str:
+    """An amount in its currency, with the currency's usual decimals."""
+    return f"{Decimal(number):,.{0 if currency in WITHOUT_DECIMALS else 2}f} {currency}"
+
+
+def estimate(found: Range | None) -> str:
+    """An interval. None: there is none to show."""
+    if found is None or found.hidden:
+        return HIDDEN
+    return f"{found.low:,}" if found.low == found.high else f"{found.low:,} to {found.high:,}"
 
 
 def moment(time: int | str, form: str = "%Y-%m-%d %H:%M") -> Markup:

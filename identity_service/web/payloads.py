@@ -132,6 +132,10 @@ class IdentityAnswer(Struct, frozen=True):
     linkable: Annotated[bool, about("Whether the ID may be linked to an email or a customer ID.")]
     sale_share_opt_out: Annotated[bool, about("Whether the visitor has opted out of sale and sharing of its data.")]
     decision: Annotated[DecisionAnswer, about("Why the visitor has this mode.")]
+    counted: Annotated[
+        Literal[True] | UnsetType,
+        about("Only in mode `null`: the visitor said nothing, and the shop keeps figures of it, and nothing else. Send it on in calls."),
+    ] = UNSET
 
 
 class ProofAnswer(Struct, frozen=True):
@@ -177,7 +181,7 @@ class ReceiptAnswer(Struct, frozen=True):
     proof: Annotated[ProofAnswer | UnsetType, about("Absent in the answer to a choice, and while the service has no key for it.")] = UNSET
 
 
-class ConsentAnswer(IdentityAnswer, frozen=True):
+class ConsentAnswer(IdentityAnswer, frozen=True, kw_only=True):
     """The visitor's ID after the choice, and the proof of the choice."""
 
     receipt: Annotated[ReceiptAnswer | None, about("Proof of the choice. Null where nothing was chosen, or the store cannot keep it.")]

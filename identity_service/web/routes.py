@@ -11,8 +11,9 @@ from identity_service.web import descriptions
 from identity_service.web.admin.routes import admin_routes
 from identity_service.web.bodies import Size
 from identity_service.web.call import Services
-from identity_service.web.calls import audit, links, orders, tracking, visitors
+from identity_service.web.calls import audit, figures, links, orders, tracking, visitors
 from identity_service.web.calls.audit import AccessesAnswer, AuditAnswer, AuditBody, LookupCountsAnswer
+from identity_service.web.calls.figures import FiguresAnswer
 from identity_service.web.calls.links import (
     ErasureAnswer,
     ErasureBody,
@@ -115,6 +116,7 @@ CALLS = (
     read("orders/{sale}", orders.one, None, OrderAnswer, "readOrder", refuses=(NotFound,)),
     read("orders/{sale}/attribution", orders.attribution, None, AttributionAnswer, "explainOrder", refuses=(NotFound,)),
     read("labels", orders.labels, None, LabelsAnswer, "compareLabels", query=orders.OF_LABELS),
+    read("figures", figures.page, None, FiguresAnswer, "readFigures", query=figures.OF_FIGURES),
     read("calls", orders.calls, None, CallsAnswer, "listCalls", query=page_query(MOST_CALLS)),
     read("products", orders.products, None, ProductsAnswer, "listProducts", query=page_query(MOST_PRODUCTS)),
     read("health/tracking", orders.health, None, TrackingHealthAnswer, "checkTracking"),

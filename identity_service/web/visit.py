@@ -216,6 +216,7 @@ def identity_reply(call: Call, identity: Identity, *, with_receipt: bool) -> Rep
         identity.linkable,
         identity.sale_share_opt_out,
         DecisionAnswer(identity.reason, identity.signal, identity.region, identity.policy),
+        True if identity.counted else UNSET,
     )
     if with_receipt:
         answer = ConsentAnswer(**asdict(answer), receipt=receipt_answer(identity.receipt.members()) if identity.receipt else None)

@@ -295,13 +295,16 @@ def test_markup_in_everything_that_is_tracked_is_shown_as_text_and_runs_nowhere(
 def test_charts_draw_redraw_and_stand_beside_their_numbers(admin: Admin, seen: dict[str, str]) -> None:
     admin.sign_in()
     canvases = admin.page.locator(".chart canvas")
-    expect(canvases).to_have_count(4)
-    assert admin.page.evaluate(DRAWN) == [[True, False]] * 4
+    expect(canvases).to_have_count(5)
+    assert admin.page.evaluate(DRAWN) == [[True, False]] * 5
+    values = admin.page.locator(".u-legend .u-value").all_inner_texts()
+    assert values
+    assert all(any(letter.isdigit() for letter in value) for value in values), "the newest numbers, without a pointer on the chart"
     for width in (500, 1100):
         admin.page.set_viewport_size({"width": width, "height": 800})
         assert eventually(lambda: admin.page.evaluate(FITTING))
-    expect(canvases).to_have_count(4)
-    assert admin.page.locator("section details table").count() == 4
+    expect(canvases).to_have_count(5)
+    assert admin.page.locator("section details table").count() == 5
     admin.whole()
 
 

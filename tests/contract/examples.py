@@ -131,6 +131,7 @@ class Run:
         await self.call("readOrder", "One order", path={"sale": "1001"})
         await self.call("explainOrder", "Why it is attributed", path={"sale": "1001"})
         await self.call("compareLabels", "Labels of the last week", query={"days": 7})
+        await self.call("readFigures", "Figures of today", query={"days": 1})
         for name, title in (("listCalls", "The last calls"), ("listProducts", "Products seen"), ("checkTracking", "All is well")):
             await self.call(name, title)
 

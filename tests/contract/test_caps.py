@@ -37,10 +37,13 @@ BOUNDS = {
     "E:[^:]*": (CAPS["VISITORS_PER_HANDLE"] + SALES, 120),
     "S:[^:]*": (1, 2 * BODY),
     "R:[^:]*": (64, 2_048),
-    "Z:[^:]*": (1, 64),
+    "Z:[^:]*(:day)?": (1, 64),
     "Q": (UNBOUNDED, 120),
     "orders": (CAPS["ORDERS_PER_SHOP"], 40),
     r"hour:\d+": (COUNTERS + CLOSED_NAMES, 160),
+    r"day:\d+": (COUNTERS + CLOSED_NAMES, 160),
+    r"sketch:\d+-[a-z]+": (1, 50_000),
+    r"remainders:\d+": (COUNTERS + CLOSED_NAMES, 40),
     "products": (PRODUCTS, 300),
     "(calls|failures)": (CALLS, 8_192),
     "latest": (2, 40),
@@ -100,6 +103,7 @@ def small(application: Application) -> None:
     """Caps that are no settings, as small as the others."""
     services = application.services
     activity, services.store.sales.most, services.counters.most = services.store.activity, SALES, 2 * COUNTERS
+    services.store.days.most_remainders = COUNTERS
     activity.most_counters, activity.most_products, activity.most_calls, activity.labels.most = COUNTERS, PRODUCTS, CALLS, LABELS
 
 
@@ -446,6 +450,23 @@ async def test_labels_of_an_hour(shopper: Shopper, application: Application, dat
     assert sum(number for name, number in totals.items() if name.startswith("click ")) == 3 * COUNTERS
     assert totals["click ..."] > COUNTERS
     assert len(totals) <= COUNTERS + CLOSED_NAMES
+
+
+async def test_labels_of_a_day_of_visitors_who_said_nothing(shopper: Shopper, application: Application, database: redis.Redis) -> None:
+    """Labels past the cap are not counted apart, and displace nothing."""
+    days, shop = application.services.days, ShopId("demo")
+    for number in range(3 * COUNTERS):
+        days.count_click(shop, [f"label {number}"])
+    await written(application)
+    for _ in range(10):
+        days.count_order(shop)
+        days.count_click(shop, ["late", "label 0"])
+    await written(application)
+    [counts] = (
+        await application.services.store.days.figures(shop, int(application.services.clock()), int(application.services.clock()))
+    ).values()
+    assert counts == {"silent clicks": (3 * COUNTERS + 10) // 10 * 10, "silent orders": 10, "silent_click label 0": 10}
+    assert size(database, r"remainders:\d+")[0] <= COUNTERS + CLOSED_NAMES
 
 
 async def test_labels_that_wait_for_a_store_that_is_away(shopper: Shopper, application: Application) -> None:

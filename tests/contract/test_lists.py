@@ -32,7 +32,7 @@ async def page(shopper: Shopper, path: str, body: dict[str, Any] | None, asked: 
     return await shopper.post(path, body | asked)
 
 
-LISTS = ["/v1/calls", "/v1/products", "/v1/labels", "/v1/events", "/v1/receipts"]
+LISTS = ["/v1/calls", "/v1/products", "/v1/labels", "/v1/figures", "/v1/events", "/v1/receipts"]
 
 
 @pytest.mark.parametrize("path", LISTS)

@@ -21,7 +21,7 @@ from tests.test_command import eventually
 KEY = "demo-private-key"
 PEOPLE = 40
 SECONDS = 2
-SALTS = of_shop("demo", "Z:*")
+SALTS, OF_FIGURES = of_shop("demo", "Z:*[0-9]"), of_shop("demo", "Z:*:day")
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def test_midnight_under_load(tmp_path: Path) -> None:
         told_as_promised(evening, seen, midnight)
         found = salts(database)
         assert len(found) == 2
-        ended = found[min(found)]
+        ended, of_the_day = found[min(found)], database.get(min(map(str, database.scan_iter(OF_FIGURES))))
         assert ended.encode() in everything(store, database)
         key = one.application.services.handles.window_key(urlsafe_b64decode(ended))
         assert key in held(one) & held(other)
@@ -124,4 +124,6 @@ def test_midnight_under_load(tmp_path: Path) -> None:
         assert eventually(lambda: not database.info("persistence")["aof_rewrite_in_progress"])
         left = everything(store, database)
         assert ended.encode() not in left
+        assert str(of_the_day).encode() not in left
+        assert not list(database.scan_iter(of_shop("demo", f"sketch:{int(midnight) - 86_400}-*")))
         assert urlsafe_b64decode(ended) not in left

@@ -22,7 +22,7 @@ from tests.filled import NEW, OLD, Person, environment, fill, picture, service
 from tests.first_store import plant
 from tests.ops.test_move import moved, side
 from tests.ops.test_move_command import run
-from tests.stores import valkey
+from tests.stores import valkey, view
 from tests.test_command import eventually
 from tests.test_privacy import dump, hits
 
@@ -119,7 +119,7 @@ def test_a_backup_is_refused_in_one_line_and_never_half_there(tmp_path: Path) ->
 def test_a_backup_holds_no_salt_in_any_byte_and_everything_else(tmp_path: Path, base: str) -> None:
     """Neither one in the base file, nor one of the file after it, nor one that has been destroyed since."""
     salts = {of_shop("demo", f"Z:{number}"): secrets.token_urlsafe(32) for number in range(3)}
-    names = list(salts)
+    names, of_the_day = list(salts), [of_shop("demo", name) for name in ("sketch:1-counted", "remainders:1", "Z:1:day")]
     with started(tmp_path / "data") as client:
         client.config_set("aof-use-rdb-preamble", "yes" if base == "rdb" else "no")
         client.set(names[0], salts[names[0]], ex=100_000)
@@ -130,10 +130,13 @@ def test_a_backup_holds_no_salt_in_any_byte_and_everything_else(tmp_path: Path, 
         client.delete(names[2])
         client.hset("id:v2:{demo}:E:Z", mapping={"visitor": "1"})
         client.set("id:v2:{demo}:R:Z", "receipt", ex=100_000)
+        client.pfadd(of_the_day[0], "visitor")
+        client.hset(of_the_day[1], mapping={"digest": 3})
+        client.set(of_the_day[2], "salt")
         assert planted_in(tmp_path / "data", salts) == {*salts, *salts.values()}
         told = back_up(tmp_path / "data", tmp_path / "copy")
         assert [client.get(name) for name in names] == [salts[names[0]], salts[names[1]], None]
-        client.delete(*names)
+        client.delete(*names, *of_the_day)
         kept = sorted(dump(client))
     assert planted_in(tmp_path / "copy", salts) == set()
     files = [path for path in (tmp_path / "copy").rglob("*") if path.is_file()]
@@ -226,7 +229,7 @@ async def test_whoever_withdrew_since_the_backup_is_withdrawn_from_what_is_resto
                 answer = (await shopper.post("/v1/verifications", {"token": token})).json()
                 assert answer == {"valid": False, "reason": "withdrawn"}
             assert of(kept, await picture(shopper, [kept])) == before
-        with redis.Redis.from_url(restored, decode_responses=True) as database:
+        with view(restored) as database:
             assert hits([*(person.visitor for person in gone), alone["visitor"]], dump(database)) == []
             assert hits([kept.visitor], dump(database)) == [kept.visitor]
 

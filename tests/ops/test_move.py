@@ -25,7 +25,7 @@ from identity_service.store.sales import packed
 from identity_service.store.schema import Schema, SeenMark, examine_marks, schema_of
 from tests.conftest import Clock
 from tests.filled import NEW, NEWEST, OLD, SHOP, digests, fill, picture, service, under
-from tests.stores import valkey
+from tests.stores import valkey, view
 from tests.test_privacy import dump, hits
 from tests.topologies import cluster
 
@@ -72,11 +72,11 @@ def kinds_in(url: str) -> set[str]:
 
 
 def opened(url: str) -> redis.Redis:
-    return redis.Redis.from_url(url, decode_responses=True)
+    return view(url)
 
 
 MAKERS = {"probe", "visitor", "visitor_of", "visitor_digest", "handle", "sale_digest", "sale_of", "receipt", "lone_receipt", "salt", "hour"}
-MAKERS |= {"audit", "accesses", "lookups"}
+MAKERS |= {"audit", "accesses", "lookups", "day", "day_salt", "sketch", "remainders"}
 OF_A_SHOP = {"erasures", "removals", "rewrite", "orders", "products", "calls", "failures", "latest", "labels", "sessions"}
 
 
@@ -87,6 +87,7 @@ def every_key() -> list[str]:
     found = [getattr(visitor, name) for name in vars(VisitorKeys) if not name.startswith("_") and name != "digest"]
     found += [handle, keys.sale_of(SHOP, "D" * 22), keys.receipt(SHOP, "R" * 22), keys.salt(SHOP, 1), keys.hour(SHOP, 3600)]
     found += [keys.audit(SHOP, 1), keys.accesses(SHOP, "D" * 22), keys.lookups(SHOP, 1)]
+    found += [keys.day(SHOP, 86_400), keys.day_salt(SHOP, 86_400), keys.sketch(SHOP, 86_400, "persistent"), keys.remainders(SHOP, 86_400)]
     return found + [make(SHOP) for make in (getattr(keys, name) for name in OF_A_SHOP)]
 
 

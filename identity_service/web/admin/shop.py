@@ -19,7 +19,8 @@ async def overview(asked: AdminCall) -> View:
     figures = await asked.services.figures.of_shop(asked.shop, days)
     labels = (await calls.labels(asked.call(query={"days": str(days)}))).body
     health = (await calls.health(asked.call())).body
-    return View("admin/overview.html", {"days": days, "choices": DAYS, "figures": figures, "labels": labels, "health": health})
+    values = {"days": days, "choices": DAYS, "figures": figures, "today": figures.days[-1], "labels": labels, "health": health}
+    return View("admin/overview.html", values | {"counts_silent": asked.shop.counts_silent, "currency": asked.shop.settings.currency})
 
 
 async def products(asked: AdminCall) -> View:

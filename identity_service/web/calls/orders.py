@@ -11,11 +11,13 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from identity_service.errors import Invalid, NotFound
 from identity_service.model.attribution import ATTRIBUTED, Break
 from identity_service.model.audit import Act
+from identity_service.model.estimate import Estimate
 from identity_service.model.event import EventType
 from identity_service.model.visitor import own_visitor_id
 from identity_service.service.health import Rhythm
-from identity_service.service.reports import Order, revenues
+from identity_service.service.reports import LabelFigures, Order, revenues
 from identity_service.web.call import Call, Reply
+from identity_service.web.calls.figures import EstimateAnswer, estimate_answer
 from identity_service.web.lists import (
     MOST_CALLS,
     MOST_EVENTS,
@@ -152,6 +154,10 @@ class LabelEntry(Struct, frozen=True):
     orders: Annotated[Count, about("Orders credited to it.")]
     revenue: Annotated[Money, about("Revenue credited to it, in the shop's currency, without returns.")]
     revenues: Annotated[dict[str, Money], about("The same in each currency that orders had. Amounts of two are never added.")]
+    counted: Annotated[
+        EstimateAnswer | UnsetType,
+        about("Further clicks, of visitors who said nothing, on the last `days` days in UTC. Absent where there are none to show."),
+    ] = UNSET
 
 
 class LabelsAnswer(Struct, frozen=True):
@@ -268,7 +274,10 @@ async def attribution(call: Call) -> Reply:
 async def labels(call: Call) -> Reply:
     days = number(call.query, "days", call.shop.settings.attribution_days, MOST_DAYS)
     figures, totals = await call.services.orders.labels(call.shop, days)
-    keys = [(-_micros(one.revenue), -one.clicks, one.label) for one in figures]
+    silent = await call.services.figures.silent_clicks(call.shop, days)
+    figures += [LabelFigures.without_figures(call.shop, label) for label in silent.keys() - {one.label for one in figures}]
+    figures.sort(key=_place)
+    keys = [_place(one) for one in figures]
     shown, following = page_of(figures, keys, call.query.get("cursor"), number(call.query, "limit", MOST_LABELS, MOST_LABELS))
     attributed, whole = totals["orders attributed"], totals["orders all"]
     money, all_money = (revenues(call.shop, totals, "revenue_all", f" {kind}") for kind in ("attributed", "all"))
@@ -276,7 +285,7 @@ async def labels(call: Call) -> Reply:
     return Reply(
         LabelsAnswer(
             days,
-            [LabelEntry(one.label, one.clicks, one.orders, _text(one.revenue), _texts(one.revenues)) for one in shown],
+            [_label(one, silent.get(one.label)) for one in shown],
             attributed,
             whole - attributed,
             call.shop.settings.currency,
@@ -287,6 +296,15 @@ async def labels(call: Call) -> Reply:
             following,
         )
     )
+
+
+def _place(one: LabelFigures) -> tuple[int, int, str]:
+    return -_micros(one.revenue), -one.clicks, one.label
+
+
+def _label(one: LabelFigures, silent: Estimate | None) -> LabelEntry:
+    counted = estimate_answer(silent) if silent else UNSET
+    return LabelEntry(one.label, one.clicks, one.orders, _text(one.revenue), _texts(one.revenues), counted)
 
 
 async def calls(call: Call) -> Reply:

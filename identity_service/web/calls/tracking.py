@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import replace
 
 from identity_service.errors import Invalid
 from identity_service.model.audit import Act
@@ -40,6 +41,7 @@ from identity_service.web.calls.orders import ExportedOrder
 from identity_service.web.cookies import read_cookies
 from identity_service.web.payloads import Members, Time, VisitorText, about, listed
 from identity_service.web.visit import (
+    YES,
     cookie_signals_of,
     count_lookup,
     customer_to_link,
@@ -73,6 +75,7 @@ VISITOR = (
     " in the cookie. Else a token, or a raw ID. Anything else counts as absent."
 )
 NamedVisitor = Annotated[Any, read(VISITOR, "string", "number", "null", maxLength=120)]
+COUNTED = "True beside a `visitor` of null, where the answer of `/v1/visitors` said so: figures are kept of the call, and nothing else."
 TYPED = "An ID typed into the address for a test, in place of `visitor`."
 LINES = {"items": {"anyOf": [{"$ref": "#/components/schemas/ProductLine"}, {"type": ["string", "number"]}]}, "maxItems": 1000}
 Products = Annotated[Any, read("Products, or their IDs, at most 1,000. An object with numeric keys is a list.", "array", "object", **LINES)]
@@ -101,6 +104,7 @@ class LoggedBody(TrackingBody, frozen=True):
     """A call about a visitor."""
 
     visitor: NamedVisitor = UNSET
+    counted: Annotated[Any, read(COUNTED, "boolean")] = UNSET
     clerk_visitor: Annotated[Any, read(TYPED, "string", "number", "null", maxLength=120)] = UNSET
 
 
@@ -263,7 +267,8 @@ def tracking_visit(call: Call, unread: Unread) -> Visit:
     if typed:
         return visit_of_text(call, typed, override=True)
     sent = call.body.visitor
-    return visit_of_text(call, None if call.from_query and sent == "" else visitor_text(sent, "visitor", unread))
+    visit = visit_of_text(call, None if call.from_query and sent == "" else visitor_text(sent, "visitor", unread))
+    return replace(visit, silent=True) if visit.asked is Asked.NULL and call.body.counted in YES else visit
 
 
 def _typed_id(call: Call, unread: Unread) -> str | None:
@@ -334,6 +339,8 @@ async def log_sale(call: Call) -> Reply:
     logged = await call.services.sales.log(tracking_visit(call, unread), reported)
     subject, attribution = logged.subject, logged.attribution
     await keep_opt_out(call, subject.visitor if subject.signed else None)
+    if subject.counted and attribution:
+        call.services.days.count_order(call.shop.shop_id)
     return _log_and_answer(call, subject, unread, attribution.labels if attribution else None)
 
 
@@ -359,6 +366,8 @@ async def log_click(call: Call) -> Reply:
     subject, found = await call.services.tracking.log(tracking_visit(call, unread), event)
     if subject.automated:
         call.services.counters.count_robot_click(call.shop.shop_id)
+    elif subject.counted:
+        call.services.days.count_click(call.shop.shop_id, labels or ())
     else:
         call.services.counters.count_click(call.shop.shop_id, product, found, visitor=subject.visitor is not None, private=call.private)
     return _log_and_answer(call, subject, unread, found or labels)
@@ -426,7 +435,10 @@ def note_call(call: Call) -> None:
 
 async def visitor_id(call: Call) -> Reply:
     subject = await call.services.subjects.find(visit_of_text(call, None if call.body.visitor is None else Asked.AUTO))
-    note_call(call)
+    if subject.counted:
+        call.services.counters.count_silent_call(call.shop.shop_id, call.path, ())
+    else:
+        note_call(call)
     return Reply(VisitorIdAnswer("ok", subject.visitor))
 
 
@@ -456,9 +468,12 @@ async def _log(
 def _log_and_answer(call: Call, subject: Subject, unread: Unread, labels: Sequence[str] | None = None) -> Reply:
     if subject.unread:
         unread.add("visitor")
+    if subject.counted:
+        call.services.counters.count_silent_call(call.shop.shop_id, call.path, unread.names)
+        return OK
     mode = "bot" if subject.automated else subject.mode
     called = LoggedCall(call.path, mode, tuple(labels) if labels is not None else None, unread=tuple(unread.names))
-    call.services.counters.count_call(call.shop.shop_id, called)
+    call.services.counters.count_call(call.shop.shop_id, called, subject.visitor)
     return OK
 
 

@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from identity_service.errors import Invalid, NotFound, RateLimited, StoreUnavailable
 from identity_service.model.audit import Act
-from identity_service.model.consent import Choice, Receipt, choice_said
+from identity_service.model.consent import Choice, Receipt, ReceiptEvent, choice_said
 from identity_service.model.policy import Asked, Decision, Reason
 from identity_service.model.receipt_key import proof_fault
 from identity_service.model.visitor import Mode, VisitorId, own_visitor_id
 from identity_service.service.links import is_opted_out
-from identity_service.service.visit import Known, TokenFault, Visit
+from identity_service.service.visit import Identity, Known, TokenFault, Visit
 from identity_service.signals.reader import SOURCES
 from identity_service.web.call import Call, Reply
 from identity_service.web.cookies import read_cookies
@@ -179,14 +179,33 @@ async def identify(call: Call, visit: Visit, *, with_receipt: bool) -> Reply:
         visit = _over_limit(call, visit if refused else visit.without_choices(), call.fault)
     try:
         identity = await call.services.visitors.identify(visit)
-        choice = choice_said(visit.signals) if visit.event else None
-        if identity.reason in {Reason.BOT, Reason.AGENT}:
-            call.services.counters.count_identity(call.shop.shop_id, "bot", None)
-        else:
-            call.services.counters.count_identity(call.shop.shop_id, identity.mode, choice.choice if choice else None)
+        _count(call, visit, identity)
         return identity_reply(call, identity, with_receipt=with_receipt)
     except StoreUnavailable as error:
         raise with_refusal_kept(call, error, visit) from None
+
+
+def _count(call: Call, visit: Visit, identity: Identity) -> None:
+    services, shop = call.services, call.shop.shop_id
+    if identity.counted:
+        services.days.count_view(shop, visit.surroundings)
+    elif identity.reason in {Reason.BOT, Reason.AGENT}:
+        services.counters.count_identity(shop, "bot", None, None)
+    else:
+        services.counters.count_identity(
+            shop, identity.mode.value, identity.visitor, _choice_made(call, visit, identity) if visit.event else None
+        )
+
+
+def _choice_made(call: Call, visit: Visit, identity: Identity) -> Choice | None:
+    """What a person chose with this call. None for a choice that a page repeats, so that people are counted and not page views."""
+    choice = choice_said(visit.signals)
+    if choice is None or choice.remembered:
+        return None
+    if choice.choice is Choice.REFUSED:
+        return None if visit.refused_before else Choice.REFUSED
+    receipt = identity.receipt
+    return Choice.GRANTED if receipt and receipt.event is ReceiptEvent.GIVEN and receipt.time == call.now // 1000 else None
 
 
 def _over_limit(call: Call, visit: Visit, fault: RateLimited) -> Visit:

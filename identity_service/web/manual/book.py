@@ -19,6 +19,7 @@ FOLDER = Path(__file__).parent
 NAMES = (
     "contract",
     "consent",
+    "counting",
     "receipts",
     "tracking",
     "snippet",

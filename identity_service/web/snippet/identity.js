@@ -67,7 +67,8 @@ function ready(go) {
 function named() {
   const typed = override();
   if (typed) return { clerk_visitor: typed };
-  return identity && identity.mode !== 'unknown' ? { visitor: identity.token || identity.visitor } : {};
+  if (!identity || identity.mode === 'unknown') return {};
+  return { visitor: identity.token || identity.visitor, counted: identity.counted };
 }
 
 // Waits until the visitor is known; a sale that still waits as the page goes away is sent without one. The promise never rejects.
