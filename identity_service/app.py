@@ -18,13 +18,14 @@ from types import FrameType
 from starlette.types import Receive, Send
 
 from identity_service.errors import ServiceError, StoreRefused
+from identity_service.model.agent_key import directory_keys, origin_of
 from identity_service.model.handle import Handles
 from identity_service.model.link import LinkCaps
 from identity_service.model.receipt_key import ReceiptKeys, read_keys
 from identity_service.model.shop import ShopId, Shops, callers_of, shop_of
 from identity_service.model.token import Signing
 from identity_service.server.addresses import proxies_of
-from identity_service.server.limits import MEMORY_VARIABLE, RateLimit, SharedMemory, Unlimited, open_memory, private_memory
+from identity_service.server.limits import MEMORY_VARIABLE, RateLimit, SeenOnce, SharedMemory, Unlimited, open_memory, private_memory
 from identity_service.server.logs import configure, log, where
 from identity_service.server.metrics import flush_counts, observe_store, set_store_gauges
 from identity_service.service.counters import Counters
@@ -39,7 +40,9 @@ from identity_service.service.sell import Sales
 from identity_service.service.track import Subjects, Tracking
 from identity_service.service.visit import Tokens
 from identity_service.settings.schema import Settings, ShopSettings, StoreSettings
+from identity_service.signals.agents import AgentSignatures
 from identity_service.store import Clock, Retention, Store
+from identity_service.store.agent_keys import AgentKeyFile
 from identity_service.store.counters import HOUR
 from identity_service.store.failures import Failures
 from identity_service.store.redis.client import StoreClient
@@ -86,6 +89,9 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         health=HealthCheck(orders, addresses, clock),
         addresses=addresses,
         clock=clock,
+        agents=AgentSignatures({}, SeenOnce(memory.slots(7)).seen),
+        agent_hosts=frozenset(settings.agents.hosts),
+        removed_prefix=settings.agents.removed_prefix,
         proxies=proxies_of(settings.server),
         limits=BodyLimits(limits.body_bytes, limits.sale_body_bytes, limits.lookup_body_bytes, limits.json_depth),
         rates=_rates(settings, memory),
@@ -143,6 +149,8 @@ class Application(Edge):
     ) -> None:
         self.services = services = make_services(settings, clock, memory or private_memory(), mark)
         counts = (settings.limits.header_count, settings.limits.header_bytes)
+        self._agent_settings, self._agent_keys = settings.agents, AgentKeyFile(settings.agents.keys_file)
+        self.read_agent_keys()
         super().__init__(build(services), services.shops.origins, *counts, services.stopping, services.proxies.header)
 
     async def lifespan(self, receive: Receive, send: Send) -> None:
@@ -182,6 +190,7 @@ class Application(Edge):
 
     async def _upkeep(self) -> None:
         while True:
+            self.read_agent_keys()
             try:
                 await self.keep_up()
             except StoreRefused:
@@ -201,6 +210,16 @@ class Application(Edge):
                 await self.services.counters.write()
             except ServiceError:
                 log.warning("counts wait: the store cannot be reached")
+
+    def read_agent_keys(self) -> None:
+        """Reads the keys of agents if their file has changed. One that cannot be read changes nothing."""
+        if not self._agent_keys.changed():
+            return
+        try:
+            named = [origin_of(text) or text for text in self._agent_settings.directories]
+            self.services.agents.keys = directory_keys(self._agent_keys.read(), named)
+        except ValueError as error:
+            log.warning("the keys of agents stay as they were", reason=str(error))
 
     async def keep_up(self) -> int:
         """One round of repair, of the shops that this worker wrote notes for, and of the sweep, by one worker per minute. Returns how many

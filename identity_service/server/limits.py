@@ -1,5 +1,5 @@
-"""Rate limits by the generic cell rate algorithm (ITU-T I.371): one number per caller, no window edges, shared by all workers. Also what was
-seen before, in the same memory.
+"""Rate limits by the generic cell rate algorithm (ITU-T I.371): one number per caller, no window edges, shared by all workers. The same
+memory holds names that were seen before.
 
 The numbers are in memory of fixed size that the workers of one instance share. It ends with the instance, has no name in any file system,
 and does not reveal who called: a caller is 64 bits of a hash, keyed by a random key of this start, which is stored next to the numbers.

@@ -295,7 +295,7 @@ class Visitors:
                 gpc=surroundings.gpc,
                 dnt=surroundings.dnt,
                 automated=surroundings.automated,
-                agent=surroundings.agent,
+                agent=surroundings.agent is not None,
                 region=surroundings.region,
             ),
         )

@@ -12,7 +12,7 @@ from identity_service.model.attribution import ATTRIBUTED, EXPLANATIONS, ONE_LAB
 from identity_service.model.event import EventType
 from identity_service.model.shop import Shop
 from identity_service.model.visitor import VisitorId
-from identity_service.service.counters import LABELLED, MICROS, Counters
+from identity_service.service.counters import LABELLED, MICROS, OF_AGENTS, Counters
 from identity_service.service.returns import shown_lines
 from identity_service.store import DAY, Clock, Store
 from identity_service.store.counters import HOUR, Counts
@@ -29,7 +29,8 @@ MOST_LABELS = 8
 @dataclass(frozen=True, slots=True)
 class Order:
     """`products`: from `shown_lines`. `revenue`: without returns. `credits`: members of attribution.Credit. `mode`: null, none,
-    cookieless or persistent, at the time of the sale. `verified`: a private key reported it."""
+    cookieless or persistent, at the time of the sale. `verified`: a private key reported it. `channel`: of an order that no person
+    placed: agent:NAME, or bot."""
 
     sale: str
     time: int
@@ -41,6 +42,7 @@ class Order:
     visitor: VisitorId | None
     credits: list[dict[str, Any]]
     missing: Break | None
+    channel: str | None
 
     @property
     def labels(self) -> list[str]:
@@ -69,6 +71,17 @@ class LabelFigures:
     @property
     def revenue(self) -> Decimal:
         return next(iter(self.revenues.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFigures:
+    """Of one agent. `visits`: calls for an ID. `revenues`: by currency, the shop's first."""
+
+    name: str
+    visits: int
+    clicks: int
+    orders: int
+    revenues: dict[str, Decimal]
 
 
 class Orders:
@@ -110,6 +123,15 @@ class Orders:
                 named.setdefault(label, Counter())[kind] = number
         figures = [LabelFigures(label, one["click"], one["order"], revenues(shop, one, "revenue")) for label, one in named.items()]
         return sorted(figures, key=lambda one: (-one.revenue, -one.clicks, one.label)), totals
+
+    def agents(self, shop: Shop, totals: Counter[str]) -> list[AgentFigures]:
+        """By revenue, highest first. `totals`: from `labels`."""
+        names = {name for field in totals for kind, _, name in [field.partition(" ")] if kind.partition(":")[0] in OF_AGENTS}
+        found = []
+        for name in names:
+            visits, clicks, orders = (totals[f"agent_{kind} {name}"] for kind in ("visits", "clicks", "orders"))
+            found.append(AgentFigures(name, visits, clicks, orders, revenues(shop, totals, "agent_revenue", f" {name}")))
+        return sorted(found, key=lambda one: (-next(iter(one.revenues.values())), -one.orders, -one.visits, one.name))
 
     async def totals(self, shop: Shop, seconds: int) -> Counter[str]:
         totals: Counter[str] = Counter()
@@ -191,6 +213,7 @@ def _order(shop: Shop, stored: dict[str, str]) -> Order:
         visitor=VisitorId(stored["visitor"]) if "visitor" in stored else None,
         credits=[credit.members() for credit in unpacked_credits(stored)],
         missing=Break(missing) if missing else None,
+        channel=stored.get("channel"),
     )
 
 
@@ -244,7 +267,7 @@ class FigureReader:
         grants, refusals = totals["choice granted"], totals["choice refused"]
         best = [label for label, _ in Counter(_counters_of_kind(totals, "revenue")).most_common(MOST_LABELS)]
         return Figures(
-            issued=_series(steps, {mode: f"issued {mode}" for mode in ("persistent", "cookieless", "null", "bot")}),
+            issued=_series(steps, {mode: f"issued {mode}" for mode in ("persistent", "cookieless", "null", "agent", "bot")}),
             choices=_series(steps, {"granted": "choice granted", "refused": "choice refused"}),
             revenue=_series(steps, {label: f"revenue {label}" for label in best}, MICROS),
             errors=_series(steps, {name: f"error {name}" for name in sorted(_counters_of_kind(totals, "error"))}),

@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from identity_service.errors import ConsentRequired, Invalid, StoreUnavailable
+from identity_service.model.agent import BOT_CHANNEL, Agent
 from identity_service.model.consent import Choice
 from identity_service.model.cookieless import DAY, window_at
 from identity_service.model.event import NEWEST_RESULTS, Event, EventType
@@ -39,7 +40,8 @@ class Subject(Struct, frozen=True):
     signed         the service issued the ID: a token was `presented`, or it was derived from the device
     bridged_from   digest of the session before the grant
     override       the ID was typed into the address for a test
-    automated      a robot called
+    automated      a robot or an agent called
+    agent          which one, if it acts for a person
     unread         the call named a visitor that was not accepted: the token does not verify, or the shop accepts signed IDs only
     issued_at      when the ID was given out, in seconds since 1970; 0 if the caller only names it
     """
@@ -54,12 +56,20 @@ class Subject(Struct, frozen=True):
     bridged_from: str | None = None
     override: bool = False
     automated: bool = False
+    agent: Agent | None = None
     unread: bool = False
     issued_at: int = 0
 
     @property
+    def channel(self) -> str | None:
+        """Through which an order came, if no person placed it."""
+        return self.agent.channel if self.agent else BOT_CHANNEL if self.automated else None
+
+    @property
     def mode(self) -> str:
         """null, none (no session), cookieless or persistent."""
+        if self.automated:
+            return "null"
         if self.visitor is None:
             return "none" if self.personal else "null"
         return self.kind.mode.value
@@ -71,7 +81,6 @@ class Subject(Struct, frozen=True):
 
 
 NOBODY = Subject(personal=False)
-ROBOT = Subject(personal=False, automated=True)
 NO_SESSION = Subject(personal=True)
 
 
@@ -93,8 +102,9 @@ class Subjects:
         return replace(subject, override=True, linkable=subject.linkable and visit.shop.settings.link_overrides)
 
     async def _find(self, visit: Visit, *, assumed: bool) -> Subject:
-        if visit.surroundings.automated:
-            return ROBOT
+        if visit.surroundings.automated:  # an order of an agent may name the person for whom a server says that it acts
+            agent = visit.surroundings.agent
+            return Subject(personal=visit.private and agent is not None, automated=True, agent=agent)
         if visit.asked is Asked.NULL:
             return NOBODY
         tokens = self._tokens.verified(visit.shop, visit.tokens)

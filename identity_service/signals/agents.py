@@ -93,6 +93,8 @@ class AgentSignatures:
     def judge(self, message: SignedMessage, hosts: frozenset[str], now: float, *, repeatable: bool = False) -> Agent:
         """The agent that sent the message, whose headers say `is_signed`. `hosts`: the shop's own; the message must be addressed to one of
         them. `repeatable`: a server of the shop passes the signature on. Of several signatures one that is verified counts."""
+        if not message.fields.get("signature-agent"):
+            return UNVERIFIED  # nobody's directory is named, so nobody's key is
         inputs, signatures = (members_of(message.fields.get(name, "")) for name in ("signature-input", "signature"))
         if not inputs or not signatures:
             return INVALID if message.fields.get("signature-input") else UNVERIFIED

@@ -27,6 +27,7 @@ from identity_service.service.sell import Sales
 from identity_service.service.track import Subjects, Tracking
 from identity_service.service.visit import Tokens
 from identity_service.settings.schema import RetentionSettings, ServerSettings
+from identity_service.signals.agents import AgentSignatures
 from identity_service.store import Clock, Store
 from identity_service.web.bodies import BodyLimits
 
@@ -46,7 +47,8 @@ class RateLimits:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that handlers use. `app.py` makes it once. `stopping`: set when this process has to stop."""
+    """Everything that handlers use. `app.py` makes it once. `agent_hosts`: under which agents reach the service, beside the shops' hosts.
+    `removed_prefix`: what proxies remove from paths. `stopping`: set when this process has to stop."""
 
     shops: Shops
     store: Store
@@ -67,6 +69,9 @@ class Services:
     figures: FigureReader
     health: HealthCheck
     addresses: Addresses
+    agents: AgentSignatures
+    agent_hosts: frozenset[str]
+    removed_prefix: str
     clock: Clock
     proxies: Proxies
     limits: BodyLimits
@@ -85,6 +90,7 @@ class Call(Struct, frozen=True):
     parameters   of the path
     members      all members of the body as sent, if it contains another service's
     path         of the row, as in the log of calls
+    method       of the request, and `target`, its path with the query as it arrived
     from_query   all values are text
     key          the digest that stands for the caller's key in limits
     request_id   as in the answer and the log
@@ -105,6 +111,8 @@ class Call(Struct, frozen=True):
     members: Mapping[str, object]
     body: Any
     path: str = ""
+    method: str = ""
+    target: str = ""
     from_query: bool = False
     key: str = ""
     request_id: str = ""

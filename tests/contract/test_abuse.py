@@ -234,7 +234,13 @@ async def test_robots_are_counted_apart(shopper: Shopper, application: Applicati
         "click Seen": 1,
     }
     figures = await application.services.figures.of_shop(shop, 1)
-    assert {name: sum(line) for name, line in figures.issued.lines.items()} == {"persistent": 0, "cookieless": 1, "null": 0, "bot": 9}
+    assert {name: sum(line) for name, line in figures.issued.lines.items()} == {
+        "persistent": 0,
+        "cookieless": 1,
+        "null": 0,
+        "agent": 0,
+        "bot": 9,
+    }
     assert figures.consent_rate is None
     health = (await shopper.client.get("/v1/health/tracking", headers={"authorization": "Bearer demo-private-key"})).json()
     assert (health["without_labels"], health["without_visitor"]) == (0, 0)

@@ -11,6 +11,7 @@ from identity_service.model.consent import Choice, Receipt, choice_said
 from identity_service.model.policy import Asked, Decision, Reason
 from identity_service.model.receipt_key import proof_fault
 from identity_service.model.visitor import Mode, own_visitor_id
+from identity_service.server.metrics import AGENTS, count
 from identity_service.service.links import is_opted_out
 from identity_service.service.visit import Known, TokenFault, Visit
 from identity_service.signals.reader import SOURCES
@@ -179,7 +180,11 @@ async def identify(call: Call, visit: Visit, *, with_receipt: bool) -> Reply:
     try:
         identity = await call.services.visitors.identify(visit)
         choice = choice_said(visit.signals) if visit.event else None
-        if identity.reason in {Reason.BOT, Reason.AGENT}:
+        agent = visit.surroundings.agent
+        if identity.reason is Reason.AGENT and agent:
+            count(AGENTS, agent.known_by)
+            call.services.counters.count_agent(call.shop.shop_id, agent)
+        elif identity.reason is Reason.BOT:
             call.services.counters.count_identity(call.shop.shop_id, "bot", None)
         else:
             call.services.counters.count_identity(call.shop.shop_id, identity.mode, choice.choice if choice else None)
@@ -299,7 +304,8 @@ def _unread(consent: str | ConsentObject | UnsetType, known: Known) -> list[Trac
 def _trace(known: Known) -> list[TraceStep]:
     """Every fact that the decision could look at, in the order it looks."""
     facts, visit = known.facts(), known.visit
-    steps = [("robot, prefetch or agent", facts.automated), ("asked", facts.asked)]
+    agent = visit.surroundings.agent
+    steps = [("robot, prefetch or agent", facts.automated), ("agent", agent.words if agent else "none"), ("asked", facts.asked)]
     steps += [(f"signal {signal.source}", signal.choice or "absent") for signal in facts.signals]
     steps += [(f"sale_share_opt_out {signal.source}", True) for signal in facts.signals if signal.sale_share_opt_out]
     steps += [("refusal cookie", visit.refused_before), ("stored grant", facts.consent is not None)]
