@@ -18,7 +18,6 @@ from types import FrameType
 from starlette.types import Receive, Send
 
 from identity_service.errors import ServiceError, StoreRefused
-from identity_service.model.agent_key import directory_keys, origin_of
 from identity_service.model.handle import Handles
 from identity_service.model.link import LinkCaps
 from identity_service.model.receipt_key import ReceiptKeys, read_keys
@@ -89,9 +88,7 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         health=HealthCheck(orders, addresses, clock),
         addresses=addresses,
         clock=clock,
-        agents=AgentSignatures({}, SeenOnce(memory.slots(7)).seen),
-        agent_hosts=frozenset(settings.agents.hosts),
-        removed_prefix=settings.agents.removed_prefix,
+        agents=AgentSignatures(settings.agents, SeenOnce(memory.slots(7)).seen),
         proxies=proxies_of(settings.server),
         limits=BodyLimits(limits.body_bytes, limits.sale_body_bytes, limits.lookup_body_bytes, limits.json_depth),
         rates=_rates(settings, memory),
@@ -149,7 +146,7 @@ class Application(Edge):
     ) -> None:
         self.services = services = make_services(settings, clock, memory or private_memory(), mark)
         counts = (settings.limits.header_count, settings.limits.header_bytes)
-        self._agent_settings, self._agent_keys = settings.agents, AgentKeyFile(settings.agents.keys_file)
+        self._agent_keys = AgentKeyFile(settings.agents.keys_file)
         self.read_agent_keys()
         super().__init__(build(services), services.shops.origins, *counts, services.stopping, services.proxies.header)
 
@@ -216,8 +213,7 @@ class Application(Edge):
         if not self._agent_keys.changed():
             return
         try:
-            named = [origin_of(text) or text for text in self._agent_settings.directories]
-            self.services.agents.keys = directory_keys(self._agent_keys.read(), named)
+            self.services.agents.take_keys(self._agent_keys.read())
         except ValueError as error:
             log.warning("the keys of agents stay as they were", reason=str(error))
 

@@ -8,7 +8,7 @@ of another.
 import hashlib
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import msgspec
@@ -60,10 +60,6 @@ class KeyFile(Struct, frozen=True):
     directories: list[Directory]
 
 
-DirectoryKeys = Mapping[str, Mapping[str, AgentKey]]
-"""Keys by thumbprint, by the origin of their directory."""
-
-
 def origin_of(text: str) -> str | None:
     """The origin of a directory in its normal form. None for anything else than an HTTPS origin."""
     try:
@@ -73,12 +69,6 @@ def origin_of(text: str) -> str | None:
         return None
     origin = f"{parts.scheme}://{plain}"
     return origin if ORIGIN.fullmatch(origin) else None
-
-
-def directory_keys(directories: Iterable[Directory], named: Iterable[str]) -> DirectoryKeys:
-    """`named`: origins of the directories in the settings. Keys of others do not count, however they came into the file."""
-    wanted = set(named)
-    return {one.origin: {key.thumbprint: key for key in one.keys} for one in directories if one.origin in wanted}
 
 
 def keys_in(body: bytes) -> list[AgentKey]:

@@ -8,12 +8,13 @@ unverified. Nothing is fetched while a call waits: only directories of the setti
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from identity_service.model.agent import UNKNOWN, Agent, KnownBy
-from identity_service.model.agent_key import AgentKey, DirectoryKeys, origin_of
+from identity_service.model.agent_key import AgentKey, Directory, origin_of
+from identity_service.settings.schema import AgentSettings
 from identity_service.signals.message_signature import (
     Member,
     SignedMessage,
@@ -81,20 +82,29 @@ INVALID = Agent(UNKNOWN, KnownBy.INVALID)
 
 
 class AgentSignatures:
-    """Checks signatures of Web Bot Auth. `keys`: of the directories in the settings; replaced when they were fetched again. `seen`: when a
-    signature was accepted before, in seconds since 1970, None if it was not; from then on it was. `longest`: see LONGEST_LIFE."""
+    """Checks signatures of Web Bot Auth. `seen`: when a signature was accepted before, in seconds since 1970, None if it was not; from then
+    on it was. `longest`: see LONGEST_LIFE."""
 
-    def __init__(self, keys: DirectoryKeys, seen: Callable[[str, float], float | None], longest: int = LONGEST_LIFE) -> None:
-        self.keys = keys
+    def __init__(self, settings: AgentSettings, seen: Callable[[str, float], float | None], longest: int = LONGEST_LIFE) -> None:
+        self.removed_prefix = settings.removed_prefix
+        self._named = frozenset(origin_of(text) for text in settings.directories)
+        self._hosts = frozenset(settings.hosts)
+        self._keys: dict[str, dict[str, AgentKey]] = {}
         self._seen = seen
         self._longest = longest
         self._results: dict[bytes, bool] = {}
 
+    def take_keys(self, directories: Iterable[Directory]) -> None:
+        """Keys of a directory that is not in the settings do not count. Keys are found by directory and thumbprint."""
+        self._keys = {one.origin: {key.thumbprint: key for key in one.keys} for one in directories if one.origin in self._named}
+
     def judge(self, message: SignedMessage, hosts: frozenset[str], now: float, *, repeatable: bool = False) -> Agent:
         """The agent that sent the message, whose headers say `is_signed`. `hosts`: the shop's own; the message must be addressed to one of
-        them. `repeatable`: a server of the shop passes the signature on. Of several signatures one that is verified counts."""
+        them, or of the settings. `repeatable`: a server of the shop passes the signature on. Of several signatures a verified one
+        counts."""
         if not message.fields.get("signature-agent"):
             return UNVERIFIED  # nobody's directory is named, so nobody's key is
+        hosts |= self._hosts
         inputs, signatures = (members_of(message.fields.get(name, "")) for name in ("signature-input", "signature"))
         if not inputs or not signatures:
             return INVALID if message.fields.get("signature-input") else UNVERIFIED
@@ -118,7 +128,7 @@ class AgentSignatures:
             return INVALID
         if not (created <= now + SKEW and now - SKEW < expires and created < expires <= created + self._longest):
             return INVALID
-        key, signed = self.keys.get(origin, {}).get(keyid), signature_base(message, covered)
+        key, signed = self._keys.get(origin, {}).get(keyid), signature_base(message, covered)
         if key is None or signed is None or algorithm != ED25519:
             return UNVERIFIED
         holds = key.serves_at(int(now)) and self._holds(key, signed, signature)

@@ -47,8 +47,7 @@ class RateLimits:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that handlers use. `app.py` makes it once. `agent_hosts`: under which agents reach the service, beside the shops' hosts.
-    `removed_prefix`: what proxies remove from paths. `stopping`: set when this process has to stop."""
+    """Everything that handlers use. `app.py` makes it once. `stopping`: set when this process has to stop."""
 
     shops: Shops
     store: Store
@@ -70,8 +69,6 @@ class Services:
     health: HealthCheck
     addresses: Addresses
     agents: AgentSignatures
-    agent_hosts: frozenset[str]
-    removed_prefix: str
     clock: Clock
     proxies: Proxies
     limits: BodyLimits

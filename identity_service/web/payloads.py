@@ -159,7 +159,10 @@ class ReceiptAnswer(Struct, frozen=True):
     receipt_id: Annotated[str, about("The receipt's own ID, by which it is found.")]
     time: Annotated[Time, about("When the choice arrived, in RFC 3339.")]
     decided_at: Annotated[Time, about("When it was made, in RFC 3339; the time of arrival if that was not sent.")]
-    basis: Annotated[Literal["person", "shop"], about("Who made the choice. A receipt of the shop proves no consent.")]
+    basis: Annotated[
+        Literal["person", "shop", "platform"],
+        about("Who said so: the person, the shop, whose word proves no consent, or the platform of the person's agent."),
+    ]
     mode: Annotated[str, about("Mode of the visitor after the choice.", enum=["cookieless", "persistent", "null"])]
     purposes: Annotated[
         dict[str, str], about("`granted` or `refused`, for the purposes that were asked: `storage`, `measurement`, `linking`.")

@@ -138,7 +138,7 @@ def agent_calling(call: Call) -> Agent | None:
     user_agent = call.headers.get("user-agent")
     if not is_signed(call.headers):
         return agent_of(user_agent)
-    target = call.target and call.services.removed_prefix + call.target
+    target = call.target and call.services.agents.removed_prefix + call.target
     message = SignedMessage(_authority(call.headers.get("host")), call.method, target or None, call.headers)
     return _named(_judged(call, message), user_agent)
 
@@ -162,8 +162,7 @@ def _agent_told(call: Call, told: object, user_agent: str | None) -> Agent | Non
 
 
 def _judged(call: Call, message: SignedMessage) -> Agent:
-    hosts = call.shop.hosts | call.services.agent_hosts
-    return call.services.agents.judge(message, hosts, call.now / 1000, repeatable=call.private)
+    return call.services.agents.judge(message, call.shop.hosts, call.now / 1000, repeatable=call.private)
 
 
 def _named(judged: Agent, user_agent: str | None) -> Agent | None:

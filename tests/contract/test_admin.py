@@ -187,7 +187,7 @@ async def test_lines_of_a_chart_keep_their_order(desk: Desk, shopper: Shopper) -
     """Modes as everywhere, labels by revenue."""
     await filled(shopper)
     page = html.unescape((await desk.get("overview")).text)
-    assert list(json.loads(re.findall(r'data-lines="(.*?)"></figure>', page)[0])) == ["persistent", "cookieless", "null", "bot"]
+    assert list(json.loads(re.findall(r'data-lines="(.*?)"></figure>', page)[0])) == ["persistent", "cookieless", "null", "agent", "bot"]
 
 
 async def test_a_day_has_hours_and_a_month_days(desk: Desk, shopper: Shopper) -> None:
