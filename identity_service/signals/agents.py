@@ -83,15 +83,22 @@ INVALID = Agent(UNKNOWN, KnownBy.INVALID)
 
 class AgentSignatures:
     """Checks signatures of Web Bot Auth. `seen`: when a signature was accepted before, in seconds since 1970, None if it was not; from then
-    on it was. `longest`: see LONGEST_LIFE."""
+    on it was. `longest`: see LONGEST_LIFE. `most_results`: see MOST_RESULTS."""
 
-    def __init__(self, settings: AgentSettings, seen: Callable[[str, float], float | None], longest: int = LONGEST_LIFE) -> None:
+    def __init__(
+        self,
+        settings: AgentSettings,
+        seen: Callable[[str, float], float | None],
+        longest: int = LONGEST_LIFE,
+        most_results: int = MOST_RESULTS,
+    ) -> None:
         self.removed_prefix = settings.removed_prefix
         self._named = frozenset(origin_of(text) for text in settings.directories)
         self._hosts = frozenset(settings.hosts)
         self._keys: dict[str, dict[str, AgentKey]] = {}
         self._seen = seen
         self._longest = longest
+        self._most_results = most_results
         self._results: dict[bytes, bool] = {}
 
     def take_keys(self, directories: Iterable[Directory]) -> None:
@@ -139,7 +146,7 @@ class AgentSignatures:
         name = hashlib.sha256(key.x.encode() + signature + signed).digest()
         held = self._results.get(name)
         if held is None:
-            while len(self._results) >= MOST_RESULTS:
+            while len(self._results) >= self._most_results:
                 del self._results[next(iter(self._results))]
             held = self._results[name] = key.has_signed(signed, signature)
         return held
