@@ -22,9 +22,9 @@ from identity_service.store.agent_keys import AgentKeyFile
 MEDIA = "application/http-message-signatures-directory+json"
 SECONDS = 10
 """For one directory, from the connection to the last byte."""
-STEP_SECONDS = 5
-"""For each step of it."""
 MOST_BYTES = 256 << 10
+TRANSLATED = ipaddress.IPv6Network("64:ff9b::/32")
+"""Behind such an address may be any IPv4 address (RFC 6052, RFC 8215)."""
 
 
 class CannotFetch(Exception):
@@ -72,20 +72,23 @@ def refresh(agents: AgentSettings, fetch: Fetch, now: int) -> list[Refreshed]:
 def is_public(address: str) -> bool:
     """Whether the address is neither of one's own machine nor of one's own network."""
     found = ipaddress.ip_address(address.partition("%")[0])
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return (mapped or found).is_global and not (mapped or found).is_multicast
+    if isinstance(found, ipaddress.IPv6Address):
+        if found in TRANSLATED:
+            return False
+        found = found.ipv4_mapped or found
+    return found.is_global and not found.is_multicast
 
 
 class PinnedConnection(HTTPSConnection):
     """Connects to `address`, whatever the name resolves to by then, and verifies the name's certificate."""
 
-    def __init__(self, host: str, port: int, address: str, context: ssl.SSLContext) -> None:
-        super().__init__(host, port, timeout=STEP_SECONDS, context=context)
+    def __init__(self, host: str, port: int, address: str, context: ssl.SSLContext, seconds: float) -> None:
+        super().__init__(host, port, timeout=seconds, context=context)
         self._address = address
         self._tls = context
 
     def connect(self) -> None:
-        raw = socket.create_connection((self._address, self.port), STEP_SECONDS)
+        raw = socket.create_connection((self._address, self.port), self.timeout)
         try:
             self.sock = self._tls.wrap_socket(raw, server_hostname=self.host)
         except BaseException:
@@ -99,12 +102,15 @@ class PinnedConnection(HTTPSConnection):
                 self.sock.shutdown(socket.SHUT_RDWR)
 
 
-def fetch_keys(origin: str, context: ssl.SSLContext | None = None, allowed: Callable[[str], bool] = is_public) -> list[AgentKey]:
+def fetch_keys(
+    origin: str, context: ssl.SSLContext | None = None, allowed: Callable[[str], bool] = is_public, seconds: float = SECONDS
+) -> list[AgentKey]:
     """The keys that the directory publishes now. `allowed`: which addresses it may have. Raises CannotFetch."""
-    parts, ends = urlsplit(origin), time.monotonic() + SECONDS
+    parts, ends = urlsplit(origin), time.monotonic() + seconds
     host, port = parts.hostname or "", parts.port or 443
-    connection = PinnedConnection(host, port, _checked_address(host, port, allowed), context or ssl.create_default_context())
-    watch = threading.Timer(SECONDS, connection.cut)
+    address = _checked_address(host, port, allowed)
+    connection = PinnedConnection(host, port, address, context or ssl.create_default_context(), seconds)
+    watch = threading.Timer(seconds, connection.cut)
     watch.start()
     try:
         connection.request("GET", WELL_KNOWN, headers={"Accept": MEDIA, "Accept-Encoding": "identity", "User-Agent": "identity-service"})
@@ -114,10 +120,10 @@ def fetch_keys(origin: str, context: ssl.SSLContext | None = None, allowed: Call
         if (answer.headers.get("Content-Type") or "").partition(";")[0].strip().lower() != MEDIA or answer.headers.get("Content-Encoding"):
             raise CannotFetch(f"its answer is not {MEDIA}, or is compressed")
         return keys_in(_read(answer, ends))
+    except (OSError, HTTPException) as error:  # an invalid certificate is a ValueError, too
+        raise CannotFetch(f"it cannot be reached ({type(error).__name__})") from None
     except ValueError as error:
         raise CannotFetch(f"its answer is no directory: {error}") from None
-    except (OSError, HTTPException) as error:
-        raise CannotFetch(f"it cannot be reached ({type(error).__name__})") from None
     finally:
         watch.cancel()
         connection.close()
@@ -139,7 +145,7 @@ def _read(answer: HTTPResponse, ends: float) -> bytes:
     """The whole body. Raises CannotFetch if it is too long or comes too slowly. `ends`: in monotonic seconds."""
     body = answer.read(MOST_BYTES + 1)
     if time.monotonic() >= ends:
-        raise CannotFetch(f"its answer takes longer than {SECONDS} seconds")
+        raise CannotFetch("its answer takes too long")
     if len(body) > MOST_BYTES:
         raise CannotFetch(f"its answer is larger than {MOST_BYTES:,} bytes")
     return body
