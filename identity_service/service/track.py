@@ -88,6 +88,13 @@ def _without_visitor(visit: Visit) -> Subject:
     return NOBODY if visit.refused_before else NO_SESSION
 
 
+def _automated(visit: Visit) -> Subject:
+    """A robot or an agent. Only a shop's server knows for whom an agent acts, so only its order may name that person."""
+    agent = visit.surroundings.agent
+    named = agent is not None and visit.private and visit.asked is not Asked.NULL and not visit.refused_before
+    return Subject(personal=named, automated=True, agent=agent)
+
+
 class Subjects:
     def __init__(self, visitors: Visitors, tokens: Tokens) -> None:
         self._visitors = visitors
@@ -102,9 +109,8 @@ class Subjects:
         return replace(subject, override=True, linkable=subject.linkable and visit.shop.settings.link_overrides)
 
     async def _find(self, visit: Visit, *, assumed: bool) -> Subject:
-        if visit.surroundings.automated:  # an order of an agent may name the person for whom a server says that it acts
-            agent = visit.surroundings.agent
-            return Subject(personal=visit.private and agent is not None, automated=True, agent=agent)
+        if visit.surroundings.automated:
+            return _automated(visit)
         if visit.asked is Asked.NULL:
             return NOBODY
         tokens = self._tokens.verified(visit.shop, visit.tokens)

@@ -24,6 +24,7 @@ NAMES = (
     "snippet",
     "own-banner",
     "edges",
+    "agents",
     "admin",
     "operations",
     "security",
