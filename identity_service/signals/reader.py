@@ -107,10 +107,11 @@ class Reader:
         exist."""
         if source in CONVEYED_SOURCES:
             state = dataclasses.replace(self.delivery, said="remembered")
-            return dataclasses.replace(self, delivery=state)._of_event(source, ucp_statement(event))
-        return self._of_event(source, event)
+            return dataclasses.replace(self, delivery=state).of_banner(source, ucp_statement(event))
+        return self.of_banner(source, event)
 
-    def _of_event(self, source: str, event: Mapping[str, object]) -> tuple[tuple[Signal, ...], str | None]:
+    def of_banner(self, source: str, event: Mapping[str, object]) -> tuple[tuple[Signal, ...], str | None]:
+        """The same, for a source that speaks for the person itself."""
         if source not in BANNERS:
             return tuple(map(self._as_received, self._without_contradicted_grants(source, self._standard(source, event, None)))), None
         reading = read_event(source, event, self.rules.categories.get(source))

@@ -12,6 +12,7 @@ from tests.conftest import START, Clock, Shopper
 pytestmark = pytest.mark.anyio
 VERSION = {"ucp": {"version": "2026-08-25"}}
 NOW = Millis(int(START * 1000))
+POSTED = Delivery()
 CHOICE = "__Host-visitor-choice"
 
 
@@ -20,7 +21,7 @@ def consent(granted: Any, source: Any = "platform", purpose: str = "analytics", 
     return {"dev.ucp.consent.preferences": {"granted": True, "source": "business", "description": "…"}} | told
 
 
-def signals(event: dict[str, Any], delivery: Delivery = Delivery()) -> tuple[Signal, ...]:
+def signals(event: dict[str, Any], delivery: Delivery = POSTED) -> tuple[Signal, ...]:
     return Reader(SignalRules(), NOW, {}, delivery).of_event("ucp", event)[0]
 
 
