@@ -21,7 +21,7 @@ from identity_service.settings.schema import AgentSettings
 from identity_service.store.agent_keys import AgentKeyFile
 from tests.signing import ORIGIN, Signer
 
-Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
+Answer = Callable[[http.server.BaseHTTPRequestHandler], object]
 
 
 def answered(body: bytes, status: int = 200, **headers: str) -> Answer:
