@@ -35,7 +35,7 @@ EMPTY = {
 }
 FILLED = {
     "overview": "Attributed orders 1 of 2 Attributed revenue 7.5",
-    "orders": "S-1 2026-11-18 11:06 5 7.5 EUR persistent Homepage - Trending",
+    "orders": "S-1 2026-11-18 11:06 5 7.5 EUR persistent a person Homepage - Trending",
     "products": "blue-6 string",
     "logs": "log/sale none ok",
     "health": "The last click was logged less than a minute ago",
