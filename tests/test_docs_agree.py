@@ -116,7 +116,7 @@ def test_every_banner_is_listed_and_nothing_else() -> None:
 
 
 def test_every_agent_is_listed_with_its_source() -> None:
-    rows = re.findall(r"^\| `([a-z-]+)` \| (\S+) \| ([0-9-]+) \|$", part("agents", "How an agent is recognised"), re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z-]+)` \| (\S+) \| ([0-9-]+|unknown) \|$", part("agents", "How an agent is recognised"), re.MULTILINE)
     assert rows == [(one.token, one.source, one.confirmed) for one in KNOWN_AGENTS]
     assert set(KnownBy) <= set(first_cells(part("agents", "How an agent is recognised")))
     assert f"{SLOTS:,} signatures" in part("agents", "Signatures")

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pytest
 
 from identity_service.model.agent import UNKNOWN, Agent, KnownBy
-from identity_service.model.agent_key import AgentKey, Directory
+from identity_service.model.agent_key import AgentKey, Directory, origin_of
 from identity_service.server.limits import SeenOnce, private_memory
 from identity_service.settings.schema import AgentSettings
 from identity_service.signals.agents import KNOWN_AGENTS, LONGEST_LIFE, MOST_RESULTS, SKEW, AgentSignatures, agent_of, is_signed
@@ -313,3 +313,24 @@ def attacked(
         other = chosen.choice([one for one in signers if one.origin not in fields["signature-agent"]])
         fields["signature-agent"] = f'sig1="{other.origin}"'
     return kind, SignedMessage("shop.example", "GET", target, fields), now
+
+
+@pytest.mark.parametrize("text", ["", "a=1 b=2", "a=1,", "a=(1)", "a=1, a=2", 'a="x', ", ".join(f"k{at}=1" for at in range(9))])
+def test_an_unreadable_dictionary_is_none(text: str) -> None:
+    assert members_of(text) is None
+
+
+def test_unreadable_items_and_components_are_none() -> None:
+    assert bytes_of(":AAA:") is None
+    assert bytes_of("1") is None
+    asked = message({"signature-agent": f'a="{ORIGIN}"', "x": "1\n2"})
+    components = [("signature-agent", ';key="b"'), ("signature-agent", ';key="a";sf'), ("x", ";sf"), ("x", ""), ("@unheard", "")]
+    assert [asked.component(*one) for one in components] == [None] * len(components)
+    assert SignedMessage(None).component("@target-uri", "") is None
+
+
+@pytest.mark.parametrize(
+    "text", ["http://a.example", "https://[a", "https://a.example/x", "https://a.example?x", "https://u@a.example", "a.example", "https://"]
+)
+def test_only_an_https_origin_names_a_directory(text: str) -> None:
+    assert origin_of(text) is None
