@@ -182,10 +182,11 @@ def _authority(host: str | None) -> str | None:
 
 
 def tracking_surroundings(call: Call) -> Surroundings:
-    """Of a tracking call. A shop's server says there only which agent acted. With a public key that is ignored."""
-    if not call.private or not call.body.agent:
+    """Of a tracking call. A shop's server says there only which agent acted, in calls that log. With a public key that is ignored."""
+    told = getattr(call.body, "agent", None)
+    if not call.private or not told:
         return surroundings_of(call, UNSET)
-    agent = _agent_told(call, call.body.agent, None)
+    agent = _agent_told(call, told, None)
     return Surroundings(automated=agent is not None, agent=agent)
 
 

@@ -183,6 +183,10 @@ async def test_an_agents_order_names_its_buyer_only_by_a_private_key(shopper: Sh
     assert await shopper.visitors(email="luke@skywalker.com") == []
 
 
+async def test_a_call_that_logs_nothing_needs_no_word_about_an_agent(shopper: Shopper) -> None:
+    assert (await shopper.post("/v2/misc/visitor_id", {})).json()["status"] == "ok"
+
+
 async def test_a_public_keys_word_about_an_agent_is_ignored(shopper: Shopper) -> None:
     await shopper.browser("/v2/log/sale", {"sale": "b-1", "products": [5], "agent": CHATGPT})
     assert (await get(shopper, "/v1/orders/b-1"))["channel"] is None
