@@ -108,7 +108,7 @@ def test_an_edge_is_short_and_its_lines_are() -> None:
         text = (EDGES / f"edge.{language}").read_text()
         bare = re.sub(r'""".*?"""|^import \(.*?^\)', "", text, flags=re.DOTALL | re.MULTILINE)
         code = [line for line in bare.splitlines() if not re.match(r"\s*(//|#|<\?php|package|import|from|[\])}]+;?$|$)", line)]
-        assert len(code) <= 35, language
+        assert len(code) <= 36, language
         assert max(map(len, text.splitlines())) <= 120, language
 
 

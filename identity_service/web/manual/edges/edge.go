@@ -43,8 +43,8 @@ func agent(r *http.Request) values {
 }
 
 func Visitor(w http.ResponseWriter, r *http.Request, session values) (visitor string) {
-	body := values{"client": values{"ip": r.RemoteAddr, "user_agent": r.UserAgent(), "gpc": r.Header.Get("Sec-GPC")}}
-	body["client"].(values)["agent"] = agent(r)
+	gpc, signed := r.Header.Get("Sec-GPC"), agent(r)
+	body := values{"client": values{"ip": r.RemoteAddr, "user_agent": r.UserAgent(), "gpc": gpc, "agent": signed}}
 	if _, err := r.Cookie("__Host-visitor"); err != nil {
 		body["token"] = session["visitor_token"]
 	}
