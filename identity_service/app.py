@@ -25,7 +25,7 @@ from identity_service.model.reference import References
 from identity_service.model.shop import ShopId, Shops, callers_of, shop_of
 from identity_service.model.token import Signing
 from identity_service.server.addresses import REPEATED, proxies_of, staff_proxy_of
-from identity_service.server.limits import MEMORY_VARIABLE, RateLimit, SharedMemory, Unlimited, open_memory, private_memory
+from identity_service.server.limits import MEMORY_VARIABLE, RateLimit, SeenOnce, SharedMemory, Unlimited, open_memory, private_memory
 from identity_service.server.logs import configure, log, where
 from identity_service.server.metrics import (
     ERASURES_WAITING,
@@ -49,7 +49,9 @@ from identity_service.service.sell import Sales
 from identity_service.service.track import Subjects, Tracking
 from identity_service.service.visit import Tokens
 from identity_service.settings.schema import Settings, ShopSettings, StoreSettings
+from identity_service.signals.agents import AgentSignatures
 from identity_service.store import Clock, Retention, Store
+from identity_service.store.agent_keys import AgentKeyFile
 from identity_service.store.counters import HOUR
 from identity_service.store.failures import Failures
 from identity_service.store.redis.client import StoreClient
@@ -57,7 +59,7 @@ from identity_service.store.repair import INTERVAL
 from identity_service.store.report import report_store
 from identity_service.store.schema import MARK_VARIABLE, SeenMark
 from identity_service.web.bodies import BodyLimits
-from identity_service.web.call import RateLimits, Services
+from identity_service.web.call import Desk, RateLimits, Services
 from identity_service.web.edge import Edge
 from identity_service.web.routes import build
 
@@ -86,8 +88,6 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         receipt_keys=ReceiptKeys(read_keys(settings.secrets.receipt_keys)),
         rights=Rights(store, receipts, clock),
         audit=Audit(store, handles, clock),
-        holdings=Holdings(store, clock),
-        references=References(settings.secrets.signing_keys),
         signing=signing,
         tokens=tokens,
         subjects=subjects,
@@ -101,10 +101,11 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         health=HealthCheck(orders, addresses, clock),
         addresses=addresses,
         clock=clock,
+        agents=AgentSignatures(settings.agents, SeenOnce(memory.slots(7)).seen),
         proxies=proxies_of(settings.server),
         limits=BodyLimits(limits.body_bytes, limits.sale_body_bytes, limits.lookup_body_bytes, limits.json_depth),
         rates=_rates(settings, memory),
-        staff=staff_proxy_of(settings.staff),
+        desk=Desk(Holdings(store, clock), References(settings.secrets.signing_keys), staff_proxy_of(settings.staff)),
         retention=kept,
         server=settings.server,
     )
@@ -159,7 +160,9 @@ class Application(Edge):
     ) -> None:
         self.services = services = make_services(settings, clock, memory or private_memory(), mark)
         counts = (settings.limits.header_count, settings.limits.header_bytes)
-        joined = {"cookie": "; ", services.proxies.header: ", "} | dict.fromkeys(services.staff.headers, REPEATED)
+        self._agent_keys = AgentKeyFile(settings.agents.keys_file)
+        self.read_agent_keys()
+        joined = {"cookie": "; ", services.proxies.header: ", "} | dict.fromkeys(services.desk.staff.headers, REPEATED)
         super().__init__(build(services), services.shops.origins, *counts, services.stopping, joined)
 
     async def lifespan(self, receive: Receive, send: Send) -> None:
@@ -201,6 +204,7 @@ class Application(Edge):
 
     async def _upkeep(self) -> None:
         while True:
+            self.read_agent_keys()
             try:
                 await self.keep_up()
             except StoreRefused:
@@ -223,6 +227,15 @@ class Application(Edge):
                 await self.services.counters.write()
             with contextlib.suppress(ServiceError):
                 await self.services.audit.write()
+
+    def read_agent_keys(self) -> None:
+        """Reads the keys of agents if their file has changed. One that cannot be read changes nothing."""
+        if not self._agent_keys.changed():
+            return
+        try:
+            self.services.agents.take_keys(self._agent_keys.read())
+        except ValueError as error:
+            log.warning("the keys of agents stay as they were", reason=str(error))
 
     async def keep_up(self) -> int:
         """One round of repair, of the shops that this worker wrote notes for, and of the sweep, by one worker per minute. Returns how many

@@ -9,6 +9,7 @@ import asyncio
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, date, datetime
@@ -20,6 +21,7 @@ from msgspec.structs import replace
 
 from identity_service.errors import SettingsError, StoreUnavailable
 from identity_service.model.shop import Scope, ShopId
+from identity_service.ops.agents import fetch_keys, refresh
 from identity_service.ops.backup import back_up
 from identity_service.ops.check import key_faults, receipt_key_notes, sound_settings
 from identity_service.ops.doctor import Finding, diagnose, placement, summary, unchecked_laws
@@ -226,6 +228,22 @@ def verify_receipts(asked: argparse.Namespace) -> int:
     return int(any(one.fault for one in found))
 
 
+def agents_refresh(asked: argparse.Namespace) -> int:
+    """Prints a line per directory. Exit code 1 if one of them cannot be fetched, or the file cannot be written."""
+    agents = _settings(asked).agents
+    if not agents.directories:
+        print("agents.directories is empty, so no agent's keys are fetched; name the origins of agents there")
+        return 0
+    try:
+        found = refresh(agents, fetch_keys, int(time.time()))
+    except OSError as error:
+        print(f"agents.keys_file: {agents.keys_file} cannot be written ({error.strerror})", file=sys.stderr)
+        return 1
+    for one in found:
+        print(one.line)
+    return int(any(one.fault for one in found))
+
+
 def run_move(asked: argparse.Namespace) -> int:
     if asked.undo:
         return undo_move(asked.source)
@@ -270,6 +288,10 @@ def _parser() -> argparse.ArgumentParser:
     verifying.add_argument(
         "--keys", metavar="KEYFILE", type=Path, required=True, help="the service's /.well-known/consent-receipt-keys.json, saved"
     )
+    agents = commands.add_parser("agents", help="keys of agents that sign their calls").add_subparsers(required=True)
+    refreshing = agents.add_parser("refresh", help="fetch the keys of agents.directories; run it daily")
+    refreshing.set_defaults(run=agents_refresh, host=None, port=None, workers=None, data=None)
+    refreshing.add_argument("--config", help=CONFIG_HELP)
     keys = commands.add_parser("keys", help="keys of shops and of the service").add_subparsers(required=True)
     new = keys.add_parser("new", help="print new keys")
     new.add_argument("--name", default="", help="print one private key with this name and scopes")

@@ -16,10 +16,13 @@ from prometheus_client import REGISTRY
 import identity_service.server.metrics  # noqa: F401 its metrics are registered by that
 from identity_service import errors
 from identity_service.cli import _parser as command_line
+from identity_service.model.agent import KnownBy
 from identity_service.model.handle import Handles, normalise_email
 from identity_service.model.shop import ShopId
+from identity_service.server.limits import SLOTS
 from identity_service.settings.load import config_directory
 from identity_service.settings.schema import Settings, ShopSettings
+from identity_service.signals.agents import KNOWN_AGENTS
 from identity_service.signals.reader import SOURCES
 from identity_service.store.keys import Keys
 from identity_service.store.redis.cause import Cause
@@ -111,6 +114,13 @@ def test_every_tracking_call_is_listed_and_nothing_else() -> None:
 
 def test_every_banner_is_listed_and_nothing_else() -> None:
     assert sorted(first_cells(part("consent", "Banners"))) == sorted(SOURCES)
+
+
+def test_every_agent_is_listed_with_its_source() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \| (\S+) \| ([0-9-]+|unknown) \|$", part("agents", "How an agent is recognised"), re.MULTILINE)
+    assert rows == [(one.token, one.source, one.confirmed) for one in KNOWN_AGENTS]
+    assert set(KnownBy) <= set(first_cells(part("agents", "How an agent is recognised")))
+    assert f"{SLOTS:,} signatures" in part("agents", "Signatures")
 
 
 def test_every_error_code_is_listed_with_its_status() -> None:

@@ -28,6 +28,7 @@ class Break(StrEnum):
     NO_LABELS = "no_labels"
     BLANK_LABELS = "blank_labels"
     ERASED = "erased"
+    AGENT = "agent"
 
 
 EXPLANATIONS = {
@@ -43,6 +44,7 @@ EXPLANATIONS = {
     " product's ID in both log/click and log/sale, never the ID of a variant.",
     Break.NO_LABELS: "The clicks had no labels, and no results call had shown the product before. Send labels with results or clicks.",
     Break.BLANK_LABELS: "The labels of the clicks were empty or whitespace, so their element is unknown. Send a label for each element.",
+    Break.AGENT: "An agent placed this order for a person. Its clicks count under the agent, and those of people are not its own.",
     Break.ERASED: "The visitor of this order has withdrawn or was erased, so only the order itself is kept.",
 }
 ATTRIBUTED = "The order is attributed to the labels of the clicks that led to it."

@@ -9,7 +9,7 @@ import hmac
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Any, Literal, NewType
+from typing import Any, Final, Literal, NewType
 
 from msgspec import Struct, structs
 
@@ -21,6 +21,10 @@ MINUTE = 60_000
 
 SHOP = "shop"
 """Source of a grant that the shop asserts, without a choice of the person."""
+CONVEYED: Final = "platform"
+"""Basis of a choice that the platform of an agent conveys: the buyer's, as the platform says."""
+CONVEYED_SOURCES = frozenset({"ucp"})
+"""Sources of such choices. They are always state: nobody can say when the buyer chose."""
 
 
 class Choice(StrEnum):
@@ -176,8 +180,10 @@ class Receipt(Struct, frozen=True, omit_defaults=True):
     banner: BannerContext | None = None
 
     @property
-    def basis(self) -> Literal["person", "shop"]:
-        """Who made the choice. A receipt of the shop proves no consent."""
+    def basis(self) -> Literal["person", "shop", "platform"]:
+        """Who said so. A receipt of the shop proves no consent; one of a platform proves what the platform said."""
+        if self.source in CONVEYED_SOURCES:
+            return CONVEYED
         return "shop" if self.source == SHOP else "person"
 
     @property

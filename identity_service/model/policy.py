@@ -126,7 +126,7 @@ class Facts(Struct, frozen=True):
     mark_yields          whether that withdrawal still allows this call to be cookieless: it is another person's
     derived_gone_at      when the client's derived ID was withdrawn
     automated            a robot, a prefetch or an agent calls
-    agent                the caller says that it acts for a person
+    agent                the caller acts for a person
     opted_out            the stored opt-out of sale and sharing
     notice               the text to which a stored grant must have been given; None: any
     """

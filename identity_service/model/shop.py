@@ -81,6 +81,7 @@ class Shop:
     policies: Mapping[str, Policy]
     signals: SignalRules
     origins: frozenset[str]
+    hosts: frozenset[str]
     product_ids: ProductIds
     never_linked: NeverLinked
     cookie: CookieRule
@@ -112,6 +113,7 @@ def shop_of(name: str, settings: ShopSettings) -> Shop:
         policies=policies,
         signals=_signal_rules(settings),
         origins=frozenset(settings.origins),
+        hosts=frozenset(origin.partition("://")[2] for origin in settings.origins if origin != NO_ORIGIN),
         product_ids=ProductIds(settings.product_id_type),
         never_linked=NeverLinked(settings.never_link),
         cookie=CookieRule(settings.cookie_name, settings.cookie_domain),

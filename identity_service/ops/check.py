@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 
 from identity_service.errors import Invalid, SettingsError
+from identity_service.model.agent_key import origin_of
 from identity_service.model.handle import NeverLinked
 from identity_service.model.receipt_key import read_keys
 from identity_service.model.regions import PLACE, looser_choices, region_table
 from identity_service.model.shop import NO_ORIGIN, is_loopback, written_digest
 from identity_service.settings.layers import Fault
 from identity_service.settings.load import read
-from identity_service.settings.schema import DEMO_KEY, Settings, ShopSettings
+from identity_service.settings.schema import DEMO_KEY, AgentSettings, Settings, ShopSettings
 from identity_service.settings.store_url import EMBEDDED, check_options, parse_address
 from identity_service.signals.answers import millis
 from identity_service.signals.banners import BANNERS
@@ -29,6 +30,8 @@ CONTACT = re.compile(r"(mailto:[!-~]+@|https://|tel:)[!-~]+")
 LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 COOKIE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|http://\[::1\](:[0-9]{1,5})?")
+HOST = re.compile(r"[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?")
+PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 SHOP_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 KEY_BYTES = 32
 PRODUCTION = ("server", "production")
@@ -45,7 +48,7 @@ def sound_settings(named: str, environment: Mapping[str, str], flags: Mapping[st
 
 
 def faults(settings: Settings) -> list[Fault]:
-    found = _server_faults(settings) + _secret_faults(settings)
+    found = _server_faults(settings) + _secret_faults(settings) + _agent_faults(settings.agents)
     for name in ("sale_body_bytes", "lookup_body_bytes"):
         if getattr(settings.limits, name) < settings.limits.body_bytes:
             found.append(Fault(("limits", name), "must be at least limits.body_bytes", (("limits", "body_bytes"),)))
@@ -130,6 +133,24 @@ def _staff_faults(settings: Settings) -> list[Fault]:
     for shop, one in settings.shops.items():
         if one.roles and not staff.proxies:
             found.append(Fault(("shops", shop, "roles"), "needs the proxy that names people's groups; set [staff]", (name,)))
+    return found
+
+
+def _agent_faults(agents: AgentSettings) -> list[Fault]:
+    found = [
+        Fault(("agents", "directories"), f"{text!r} is not an origin like https://chatgpt.com; leave out the path")
+        for text in agents.directories
+        if origin_of(text) is None
+    ]
+    if agents.directories and not agents.keys_file:
+        found.append(Fault(("agents", "keys_file"), "must name a file for the keys of agents.directories", (("agents", "directories"),)))
+    found += [
+        Fault(("agents", "hosts"), f"{text!r} is not a host like id.shop.example, in small letters")
+        for text in agents.hosts
+        if not HOST.fullmatch(text)
+    ]
+    if agents.removed_prefix and not PREFIX.fullmatch(agents.removed_prefix):
+        found.append(Fault(("agents", "removed_prefix"), "must be the beginning of a path, like /id, without a slash at its end"))
     return found
 
 

@@ -1,4 +1,5 @@
-"""Rate limits by the generic cell rate algorithm (ITU-T I.371): one number per caller, no window edges, shared by all workers.
+"""Rate limits by the generic cell rate algorithm (ITU-T I.371): one number per caller, no window edges, shared by all workers. The same
+memory holds names that were seen before.
 
 The numbers are in memory of fixed size that the workers of one instance share. It ends with the instance, has no name in any file system,
 and does not reveal who called: a caller is 64 bits of a hash, keyed by a random key of this start, which is stored next to the numbers.
@@ -17,7 +18,7 @@ from identity_service.errors import RateLimited
 
 MEMORY_VARIABLE = "IDENTITY_MEMORY"
 """The path at which workers find the memory of their supervisor. Empty: there is none."""
-TABLES = 7
+TABLES = 8
 SLOTS = 1 << 16
 NEIGHBOURS = 8
 """Number of slots, from its own on, in which a caller may be."""
@@ -119,6 +120,21 @@ class RateLimit:
                 "Wait as many seconds as Retry-After says, then repeat the call.", retry_after=max(1, math.ceil(wait - self._tolerance))
             )
         numbers[at] = max(numbers[at], now) + calls * self._interval
+
+
+class SeenOnce:
+    """Remembers names, such as those of signatures that count only once. Of more than its memory holds, the oldest are forgotten."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+
+    def seen(self, name: str, now: float) -> float | None:
+        """When the name was first seen, None if this is the first time. `now`: seconds since 1970."""
+        at, numbers = self._slots.find(name), self._slots.numbers
+        if numbers[at]:
+            return numbers[at]
+        numbers[at] = now
+        return None
 
 
 class Unlimited(RateLimit):

@@ -35,6 +35,7 @@ class Durations(Histogram):
 
 
 ISSUED = Counter("identity_issued_total", "Decisions by mode and reason", ["mode", "reason"])
+AGENTS = Counter("identity_agents_total", "Agents that asked for an ID, by how they were recognised", ["known_by"])
 REFUSED_SIGNALS = Counter("identity_refused_signals_total", "Refusals by source of the signal", ["source"])
 BAD_SIGNATURES = Counter("identity_bad_signatures_total", "Tokens that no key of the shop signed")
 LINK_CONFLICTS = Counter("identity_link_conflicts_total", "Links refused, by error code", ["code"])

@@ -13,6 +13,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from identity_service.errors import StoreUnavailable
+from identity_service.model.agent import Agent, agent_of_channel
 from identity_service.model.event import ProductId, compact
 from identity_service.model.shop import ShopId
 from identity_service.model.visitor import VisitorId
@@ -27,20 +28,24 @@ MOST_WAITING = 1_000
 LONGEST_LABEL = 120
 LABELLED = frozenset({"click", "order", "revenue"})
 """Kinds of counters whose names contain labels. Anybody may send those."""
+OF_AGENTS = frozenset({"agent_visits", "agent_clicks", "agent_orders", "agent_revenue"})
+"""Kinds of counters whose names contain those of agents."""
 
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
     """What an order adds to the shop's figures: its revenue, and the revenue of each label that it is credited to. It holds nothing
-    personal. `currency`: empty for the shop's own; amounts in different currencies are never added."""
+    personal. `currency`: empty for the shop's own; amounts in different currencies are never added. `channel`: of an order that no person
+    placed."""
 
     revenue: Decimal
     labels: Mapping[str, Decimal]
     currency: str = ""
+    channel: str = ""
 
     @property
     def negative(self) -> "Amounts":
-        return Amounts(-self.revenue, {label: -amount for label, amount in self.labels.items()}, self.currency)
+        return Amounts(-self.revenue, {label: -amount for label, amount in self.labels.items()}, self.currency, self.channel)
 
 
 @dataclass(slots=True)
@@ -57,8 +62,8 @@ class Pending:
 
 
 class LoggedCall(Struct, frozen=True):
-    """One tracking call for the log. `mode`: its subject's, or bot, or None for a call without a visit. `error`: the text that the caller
-    got, None for a success. `unread`: names of arguments that were left out."""
+    """One tracking call for the log. `mode`: its subject's, or bot or agent, or None for a call without a visit. `error`: the text that the
+    caller got, None for a success. `unread`: names of arguments that were left out."""
 
     call: str
     mode: str | None
@@ -114,16 +119,23 @@ class Counters:
             self._add(self._of(shop), now, {"links crowded": number})
 
     def count_identity(self, shop: ShopId, mode: str, visitor: VisitorId | None, choice: str | None) -> None:
-        """`mode`: of the ID that was issued; null if none was, bot for a robot. `choice`: a person's, granted or refused, that was made
-        with the call."""
+        """`mode`: of the ID that was issued; null if none was, bot or agent for those. `choice`: a person's, granted or refused, that was
+        made with the call."""
         now = int(self._clock())
         if visitor is not None:
             self.days.see(shop, now, mode, visitor)
         issued = f"issued {mode}"
         self._count(self._of(shop), now, (issued, f"choice {choice}") if choice else (issued,))
 
-    def count_robot_click(self, shop: ShopId) -> None:
-        self._count(self._of(shop), int(self._clock()), ("clicks bot",))
+    def count_agent(self, shop: ShopId, agent: Agent) -> None:
+        """An agent asked for an ID and got none."""
+        names = ("issued agent", f"agent_visits {agent.name}", f"agents {agent.known_by}")
+        self._count(self._of(shop), int(self._clock()), names)
+
+    def count_automated_click(self, shop: ShopId, agent: Agent | None) -> None:
+        """`agent`: None for a robot."""
+        names = ("clicks agent", f"agent_clicks {agent.name}") if agent else ("clicks bot",)
+        self._count(self._of(shop), int(self._clock()), names)
 
     def count_click(self, shop: ShopId, product: ProductId, labels: Sequence[str], *, visitor: bool, private: bool) -> None:
         now, gathered = int(self._clock()), self._of(shop)
@@ -149,8 +161,12 @@ class Counters:
 
     def _count_order(self, shop: ShopId, time: int, counted: Amounts, number: int, *, attributed: bool) -> None:
         gathered, foreign = self._of(shop), f":{counted.currency}" if counted.currency else ""
-        for kind in ["all", *(["attributed"] if attributed else [])]:
+        agent = agent_of_channel(counted.channel)
+        automated = [] if not counted.channel else ["agent"] if agent else ["bot"]
+        for kind in ["all", *(["attributed"] if attributed else []), *automated]:
             self._add(gathered, time, {f"orders {kind}": number, f"revenue_all{foreign} {kind}": _micros(counted.revenue)})
+        if agent:
+            self._add(gathered, time, {f"agent_orders {agent}": number, f"agent_revenue{foreign} {agent}": _micros(counted.revenue)})
         for label, amount in counted.labels.items():
             name = label[:LONGEST_LABEL]
             self._add(gathered, time, {f"order {name}": number, f"revenue{foreign} {name}": _micros(amount)})
@@ -215,7 +231,7 @@ class Counters:
         for name, number in numbers.items():
             kind = name.partition(" ")[0] if full and name not in counts else ""
             if ":" not in kind:
-                counts[f"{kind} ..." if kind in LABELLED else name] += number
+                counts[f"{kind} ..." if kind in LABELLED | OF_AGENTS else name] += number
 
     def _see(self, gathered: Pending, products: Sequence[ProductId], seen: Shown) -> None:
         waiting = gathered.products

@@ -318,7 +318,7 @@ def _decide_by_visit(visit: Visit, asked: Asked, now: Millis) -> Decision:
             gpc=surroundings.gpc,
             dnt=surroundings.dnt,
             automated=surroundings.automated,
-            agent=surroundings.agent,
+            agent=surroundings.agent is not None,
             region=surroundings.region,
         ),
     )

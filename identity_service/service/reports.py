@@ -15,7 +15,7 @@ from identity_service.model.event import EventType
 from identity_service.model.handle import Handle, handle_named
 from identity_service.model.shop import Shop
 from identity_service.model.visitor import VisitorId
-from identity_service.service.counters import LABELLED, MICROS, Counters
+from identity_service.service.counters import LABELLED, MICROS, OF_AGENTS, Counters
 from identity_service.service.days import BY_MODE, Day, day_of
 from identity_service.service.returns import shown_lines
 from identity_service.store import DAY, Clock, Store
@@ -36,7 +36,8 @@ ORDERS_AT_ONCE = 200
 @dataclass(frozen=True, slots=True)
 class Order:
     """`products`: from `shown_lines`. `revenue`: without returns. `credits`: members of attribution.Credit. `mode`: null, none,
-    cookieless or persistent, at the time of the sale. `verified`: a private key reported it. `handles`: the email and the customer ID."""
+    cookieless or persistent, at the time of the sale. `verified`: a private key reported it. `handles`: the email and the customer ID.
+    `channel`: of an order that no person placed: agent:NAME, or bot."""
 
     sale: str
     time: int
@@ -49,6 +50,7 @@ class Order:
     credits: list[dict[str, Any]]
     missing: Break | None
     handles: list[Handle]
+    channel: str | None
 
     @property
     def labels(self) -> list[str]:
@@ -100,6 +102,17 @@ class LabelFigures:
     @property
     def revenue(self) -> Decimal:
         return next(iter(self.revenues.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFigures:
+    """Of one agent. `visits`: calls for an ID. `revenues`: by currency, the shop's first."""
+
+    name: str
+    visits: int
+    clicks: int
+    orders: int
+    revenues: dict[str, Decimal]
 
 
 class Orders:
@@ -162,6 +175,15 @@ class Orders:
                 named.setdefault(label, Counter())[kind] = number
         figures = [LabelFigures(label, one["click"], one["order"], revenues(shop, one, "revenue")) for label, one in named.items()]
         return sorted(figures, key=lambda one: (-one.revenue, -one.clicks, one.label)), totals
+
+    def agents(self, shop: Shop, totals: Counter[str]) -> list[AgentFigures]:
+        """By revenue, highest first. `totals`: from `labels`."""
+        names = {name for field in totals for kind, _, name in [field.partition(" ")] if kind.partition(":")[0] in OF_AGENTS}
+        found = []
+        for name in names:
+            visits, clicks, orders = (totals[f"agent_{kind} {name}"] for kind in ("visits", "clicks", "orders"))
+            found.append(AgentFigures(name, visits, clicks, orders, revenues(shop, totals, "agent_revenue", f" {name}")))
+        return sorted(found, key=lambda one: (-next(iter(one.revenues.values())), -one.orders, -one.visits, one.name))
 
     async def totals(self, shop: Shop, seconds: int) -> Counter[str]:
         totals: Counter[str] = Counter()
@@ -244,6 +266,7 @@ def _order(shop: Shop, stored: dict[str, str]) -> Order:
         credits=[credit.members() for credit in unpacked_credits(stored)],
         missing=Break(missing) if missing else None,
         handles=[handle_named(name) for name in names_in(stored)],
+        channel=stored.get("channel"),
     )
 
 
@@ -306,7 +329,7 @@ class FigureReader:
         return Figures(
             visitors=_series_of_days(of_days, {mode: partial(_middle, mode) for mode in BY_MODE}),
             silent=_series_of_days(of_days, SILENT_LINES),
-            without_id=_series(steps, {"without an ID": "issued null", "robots and agents": "issued bot"}),
+            without_id=_series(steps, {"without an ID": "issued null", "agents": "issued agent", "robots": "issued bot"}),
             choices=_series(steps, {"granted": "choice granted", "refused": "choice refused"}),
             label_revenue=_series(steps, {label: f"revenue {label}" for label in best}, MICROS),
             order_revenue=_series(steps, {"all orders": "revenue_all all", "attributed orders": "revenue_all attributed"}, MICROS),

@@ -92,7 +92,7 @@ def _returned_amounts(stored: Mapping[str, str], told: Return, own_currency: str
     credited = total(amount for at, amount in amounts.items() if lines[at].creditable)
     found = [credit for credit in unpacked_credits(stored) if str(credit.product) == told.product]
     labels = {label: credited for credit in found for label in credit.labels}
-    return Amounts(total(amounts.values()), labels, foreign(stored, own_currency))
+    return Amounts(total(amounts.values()), labels, foreign(stored, own_currency), stored.get("channel", ""))
 
 
 def _revenue(lines: Sequence[SaleLine], at: int, pieces: Decimal) -> Decimal:

@@ -50,7 +50,7 @@ LAST_OF_SECOND = 0.999
 
 def bound_amounts(counted: Amounts) -> Amounts:
     labels = {label: _bound(amount) for label, amount in counted.labels.items()}
-    return Amounts(_bound(counted.revenue), labels, counted.currency)
+    return Amounts(_bound(counted.revenue), labels, counted.currency, counted.channel)
 
 
 def amount_fields(counted: Amounts) -> dict[str, str]:
@@ -70,7 +70,8 @@ def amounts_of(stored: Mapping[str, str], own_currency: str) -> Amounts:
     """What a stored sale counts, even after a withdrawal removed its visitor and credits."""
     found = json.loads(stored.get("counted", "{}"))
     labels = {label: Decimal(amount) for label, amount in found.get("labels", {}).items()}
-    return Amounts(Decimal(found.get("revenue", stored["revenue"])), labels, foreign(stored, own_currency))
+    revenue = Decimal(found.get("revenue", stored["revenue"]))
+    return Amounts(revenue, labels, foreign(stored, own_currency), stored.get("channel", ""))
 
 
 def foreign(stored: Mapping[str, str], own_currency: str) -> str:
@@ -173,7 +174,7 @@ class Sales:
         if not reported.private:
             return SaleContext(subject, Proof.NONE, {})
         stored = await self._store.sales.by_id(shop, sale) or {}
-        if not subject.personal or "by_token" not in stored or not is_provisional(stored):
+        if not subject.personal or subject.agent or "by_token" not in stored or not is_provisional(stored):
             return SaleContext(subject, Proof.NONE, stored)
         return await self._known_of_session(visit, reported, stored)
 
@@ -200,8 +201,11 @@ class Sales:
         handles = [HandleOfSale(handle, self._link_call(shop, subject, handle, known.proof, reported.sale.time)) for handle in named]
         leaving, told_leaving = dict[str, dict[str, str]](), 0
         for attempt in range(MOST_ANSWERS):
-            counted = _amounts(shop, sale, attribution, reported)
+            channel = subject.channel or (former.get("channel", "") if former else "")
+            counted = _amounts(shop, sale, attribution, reported, channel)
             fields = _fields(subject, sale, [one.handle for one in handles if one.named], attribution)
+            if channel:
+                fields["channel"] = channel
             fields |= _origin_fields(reported, known, subject, counted)
             of = OfVisitor(subject.visitor, known.assumed, None if same else self._entry(shop, subject, sale)) if subject.visitor else None
             takes = former_sale(former, same_visitor=same) if former else None
@@ -223,7 +227,7 @@ class Sales:
                 self._counters.count_crowded_links(shop.shop_id, int(answer.full_of_visitors))
                 handles = _without_obstacle(handles, answer.place, answer, patient=attempt < MOST_YIELDS)
             else:
-                subject, handles, same = NOBODY, [], False
+                subject, handles, same = structs.replace(NOBODY, automated=subject.automated, agent=subject.agent), [], False
                 attribution = _attribution(shop, subject, sale, [])
         raise StoreUnavailable(CHANGING)
 
@@ -284,9 +288,9 @@ def _origin_fields(reported: ReportedSale, known: SaleContext, subject: Subject,
     return _currency(reported) | amount_fields(counted) | (session_fields(subject) if shown else {})
 
 
-def _amounts(shop: Shop, sale: Sale, attribution: Attribution, reported: ReportedSale) -> Amounts:
+def _amounts(shop: Shop, sale: Sale, attribution: Attribution, reported: ReportedSale, channel: str) -> Amounts:
     credited = _revenue_by_label(sale.lines, {str(credit.product): credit.labels for credit in attribution.credits})
-    found = Amounts(sale.revenue, credited, foreign(_currency(reported), shop.settings.currency))
+    found = Amounts(sale.revenue, credited, foreign(_currency(reported), shop.settings.currency), channel)
     return found if reported.private else bound_amounts(found)
 
 
@@ -308,6 +312,8 @@ def _revenue_by_label(lines: Sequence[SaleLine], labels: Mapping[str, Sequence[s
 
 
 def _attribution(shop: Shop, subject: Subject, sale: Sale, clicks: Sequence[Event]) -> Attribution:
+    if subject.agent:
+        return Attribution(missing=Break.AGENT)
     if subject.visitor is None:
         return Attribution(missing=Break.NO_VISITOR if subject.personal else Break.NULL_MODE)
     products = [line.product for line in sale.lines if line.creditable and line.product is not None]

@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from identity_service.errors import ConsentRequired, Invalid, StoreUnavailable
+from identity_service.model.agent import BOT_CHANNEL, Agent
 from identity_service.model.consent import Choice
 from identity_service.model.cookieless import DAY, window_at
 from identity_service.model.event import NEWEST_RESULTS, Event, EventType
@@ -40,7 +41,8 @@ class Subject(Struct, frozen=True):
     signed         the service issued the ID: a token was `presented`, or it was derived from the device
     bridged_from   digest of the session before the grant
     override       the ID was typed into the address for a test
-    automated      a robot called
+    automated      a robot or an agent called
+    agent          which one, if it acts for a person
     unread         the call named a visitor that was not accepted: the token does not verify, or the shop accepts signed IDs only
     issued_at      when the ID was given out, in seconds since 1970; 0 if the caller only names it
     """
@@ -55,13 +57,21 @@ class Subject(Struct, frozen=True):
     bridged_from: str | None = None
     override: bool = False
     automated: bool = False
+    agent: Agent | None = None
     unread: bool = False
     issued_at: int = 0
     counted: bool = False
 
     @property
+    def channel(self) -> str | None:
+        """Through which an order came, if no person placed it."""
+        return self.agent.channel if self.agent else BOT_CHANNEL if self.automated else None
+
+    @property
     def mode(self) -> str:
         """null, none (no session), cookieless or persistent."""
+        if self.automated:
+            return "null"
         if self.visitor is None:
             return "none" if self.personal else "null"
         return self.kind.mode.value
@@ -73,13 +83,19 @@ class Subject(Struct, frozen=True):
 
 
 NOBODY = Subject(personal=False)
-ROBOT = Subject(personal=False, automated=True)
 SILENT = Subject(personal=False, counted=True)
 NO_SESSION = Subject(personal=True)
 
 
 def _without_visitor(visit: Visit) -> Subject:
     return NOBODY if visit.refused_before else NO_SESSION
+
+
+def _automated(visit: Visit) -> Subject:
+    """A robot or an agent. Only a shop's server knows for whom an agent acts, so only its order may name that person."""
+    agent = visit.surroundings.agent
+    named = agent is not None and visit.private and visit.asked is not Asked.NULL and not visit.refused_before
+    return Subject(personal=named, automated=True, agent=agent)
 
 
 class Subjects:
@@ -97,7 +113,7 @@ class Subjects:
 
     async def _find(self, visit: Visit, *, assumed: bool) -> Subject:
         if visit.surroundings.automated:
-            return ROBOT
+            return _automated(visit)
         if visit.asked is Asked.NULL:
             return SILENT if visit.silent and self._visitors.is_counted(visit) else NOBODY
         tokens = self._tokens.verified(visit.shop, visit.tokens)

@@ -7,6 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from identity_service.errors import Invalid
+from identity_service.model.agent import Agent
 from identity_service.model.consent import NEVER_SEEN, Choice, EarlierRefusal, Millis, OptOutsSeen, Receipt, Signal
 from identity_service.model.cookieless import DAY, GRACE, Window, derive, window_at
 from identity_service.model.policy import REFUSAL_COOKIE, Asked, Decision, Facts, Reason
@@ -22,7 +23,7 @@ UNTOUCHED = frozenset({Reason.BOT, Reason.AGENT})
 
 class Surroundings(Struct, frozen=True):
     """The visitor's own, never a server's. `address` and `user_agent`: None if unknown. `automated`: a robot, a prefetch or an agent.
-    `agent`: it says that it acts for a person."""
+    `agent`: which one, if it acts for a person."""
 
     address: str | None = None
     user_agent: str | None = None
@@ -30,7 +31,7 @@ class Surroundings(Struct, frozen=True):
     gpc: bool = False
     dnt: bool = False
     automated: bool = False
-    agent: bool = False
+    agent: Agent | None = None
 
 
 class Visit(Struct, frozen=True):
@@ -316,7 +317,7 @@ class Known(Struct, frozen=True):
             gpc=surroundings.gpc,
             dnt=surroundings.dnt,
             automated=surroundings.automated,
-            agent=surroundings.agent,
+            agent=surroundings.agent is not None,
             region=surroundings.region,
             notice=self.visit.shop.signals.notice_at(self.now),
             mark_yields=not self.stopped,

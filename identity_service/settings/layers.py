@@ -107,8 +107,8 @@ def merge(below: dict[str, Any], above: Mapping[str, Any]) -> None:
 
 
 def read_files(layers: Sequence[Layer]) -> None:
-    """Replaces NAME_file by the secret in that file, and makes the path of an embedded store absolute. The uppermost layer that sets a
-    secret counts; the files of the others are not read."""
+    """Replaces NAME_file by the secret in that file, and makes the paths of an embedded store and of the agents' keys absolute. The
+    uppermost layer that sets a secret counts; the files of the others are not read."""
     settled: set[Name] = set()
     for layer in reversed(layers):
         for name, section in _secrets_in(layer.values):
@@ -122,6 +122,7 @@ def read_files(layers: Sequence[Layer]) -> None:
                     layer.faults.append(Fault(name, str(error)))
             settled.add(name)
         _place_store(layer)
+        _place_agent_keys(layer)
 
 
 def _secrets_in(values: Mapping[str, Any]) -> Iterator[tuple[Name, dict[str, Any]]]:
@@ -166,3 +167,10 @@ def _place_store(layer: Layer) -> None:
     url = store.get("url") if isinstance(store, dict) else None
     if isinstance(url, str) and url.startswith(EMBEDDED) and url != EMBEDDED:
         layer.values["store"]["url"] = f"{EMBEDDED}{layer.folder / url.removeprefix(EMBEDDED)}"
+
+
+def _place_agent_keys(layer: Layer) -> None:
+    agents = layer.values.get("agents")
+    path = agents.get("keys_file") if isinstance(agents, dict) else None
+    if isinstance(path, str) and path:
+        layer.values["agents"]["keys_file"] = str(layer.folder / path)

@@ -110,6 +110,13 @@ class RetentionSettings(Section, frozen=True):
     audit_days: Annotated[int, Meta(ge=1, le=3_650)]
 
 
+class AgentSettings(Section, frozen=True):
+    directories: list[str]
+    keys_file: str
+    hosts: list[str]
+    removed_prefix: str
+
+
 class RegionSettings(Section, frozen=True):
     """An empty choice keeps the shipped one. `revised`: the day on which the operator last checked its law."""
 
@@ -242,6 +249,7 @@ class Settings(Section, frozen=True):
     secrets: SecretSettings
     limits: LimitSettings
     retention: RetentionSettings
+    agents: AgentSettings
     shops: dict[str, ShopSettings] = {}
 
 

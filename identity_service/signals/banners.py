@@ -13,6 +13,7 @@ from identity_service.model.consent import BannerContext, Choice, Millis
 from identity_service.signals import hosted_banners as hosted
 from identity_service.signals import installed_banners as installed
 from identity_service.signals.answers import Answer, of_json, of_single_cookie
+from identity_service.signals.ucp import ANALYTICS, ucp_event
 
 NO_COOKIE = "(?!)"
 """A pattern that no name matches."""
@@ -79,6 +80,7 @@ _TABLE: Final = {
     "tarteaucitron": Banner({"visitorid"}, installed.tarteaucitron_event, "tarteaucitron", of_single_cookie(installed.tarteaucitron)),
     "termly": Banner({"analytics"}, hosted.termly_event),
     "trustarc": Banner({"1"}, hosted.trustarc_event, "notice_(gdpr_prefs|preferences|behavior)", hosted.trustarc),
+    "ucp": Banner({ANALYTICS}, ucp_event),
     "usercentrics": Banner({"functional"}, hosted.usercentrics_event),
     "vanilla-cookieconsent": Banner({"analytics"}, installed.vanilla_event, "cc_cookie", of_json(installed.vanilla)),
     "wordpress": Banner({"statistics"}, installed.wordpress, "wp_consent_[a-z-]{1,40}", installed.wordpress),

@@ -1,4 +1,4 @@
-"""Signals in a browser's headers: Global Privacy Control, Do Not Track, prefetching, agents, and robots.
+"""Signals in a browser's headers: Global Privacy Control, Do Not Track, prefetching, and robots.
 
 `Sec-GPC: 1` follows the W3C draft (w3.org/TR/gpc); any other value is no signal. `DNT: 1` is no longer a standard, but still sent. Robots
 are crawlers, fetchers of previews and feeds, monitors and scripts, detected by the visitor's own user agent. HTTP libraries do not count,
@@ -23,14 +23,6 @@ BOT = re.compile(r"(?<!\bcu)bot(\b|_)")
 """Cubot is a brand of phones."""
 PAGE = re.compile(r"\+ ?https?://(?!github\.com/)")
 """Crawlers send the address of a page about themselves. Libraries send the address of their source code, if any."""
-AGENT = re.compile(
-    r"(?<![a-z])[a-z]+-user/[0-9]|"  # Claude-User, ChatGPT-User, Perplexity-User, MistralAI-User, Amzn-User
-    "google-agent|gemini-deep-research|novaact|meta-externalfetcher"
-)
-"""User agents of agents that fetch a page for a person, in lower case: platform.openai.com/docs/bots,
-support.anthropic.com/en/articles/8896518, docs.perplexity.ai/guides/bots, docs.mistral.ai/robots, developer.amazon.com/amazonbot,
-developers.google.com/crawling/docs/crawlers-fetchers/google-user-triggered-fetchers, nova.amazon.com/act,
-developers.facebook.com/docs/sharing/webmasters/web-crawlers."""
 
 
 def is_robot(user_agent: str | None) -> bool:
@@ -53,9 +45,3 @@ def browser_signals(headers: Mapping[str, str]) -> BrowserSignals:
     """`headers`: names in lower case."""
     purpose = headers.get("sec-purpose", "") or headers.get("purpose", "") or headers.get("x-moz", "")
     return BrowserSignals(headers.get("sec-gpc") == "1", headers.get("dnt") == "1", "prefetch" in purpose.lower())
-
-
-def is_agent(user_agent: str | None) -> bool:
-    """Whether the user agent is an agent's. Agents of one vendor share addresses and a user agent, so the people for whom they act
-    cannot be distinguished."""
-    return bool(user_agent) and AGENT.search(str(user_agent).lower()) is not None

@@ -15,6 +15,7 @@ Google consent mode: `analytics_storage` decides; the `ad_*` types never grant a
 `default`.
 """
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -24,12 +25,13 @@ from urllib.parse import unquote
 
 from msgspec.structs import replace
 
-from identity_service.model.consent import Choice, Millis, Purpose, Signal, purposes_choice
+from identity_service.model.consent import CONVEYED_SOURCES, Choice, Millis, Purpose, Signal, purposes_choice
 from identity_service.model.shop import SignalRules
 from identity_service.signals.answers import banner_context, json_object
 from identity_service.signals.banners import BANNERS, WITH_COOKIES, BannerReading, read_cookies, read_event, standards_spoken, tc_string_of
 from identity_service.signals.gpp import read_gpp, us_privacy_opt_out
 from identity_service.signals.tcf import TcChoice, canadian_choice, tc_choice
+from identity_service.signals.ucp import ucp_statement
 
 _CHOICES = {"granted": Choice.GRANTED, "denied": Choice.REFUSED}
 SOURCES = ("tcf", "gpp", "google", *sorted(BANNERS))
@@ -103,6 +105,13 @@ class Reader:
         """Reads a banner's event, or its cookies as members. Returns its signals, and the visitor named by a server's webhook. A grant
         does not count if the rest of the event or the banner's cookie contradicts it, or if a webhook has no time: a later choice may
         exist."""
+        if source in CONVEYED_SOURCES:
+            state = dataclasses.replace(self.delivery, said="remembered")
+            return dataclasses.replace(self, delivery=state).of_banner(source, ucp_statement(event))
+        return self.of_banner(source, event)
+
+    def of_banner(self, source: str, event: Mapping[str, object]) -> tuple[tuple[Signal, ...], str | None]:
+        """The same, for a source that speaks for the person itself."""
         if source not in BANNERS:
             return tuple(map(self._as_received, self._without_contradicted_grants(source, self._standard(source, event, None)))), None
         reading = read_event(source, event, self.rules.categories.get(source))

@@ -38,8 +38,12 @@ MODES_BY_LETTER = {letter: mode for mode, letter in MODES.items()}
 
 
 def packed(fields: Mapping[str, str]) -> str:
-    """The stored form: a line per field, the mode as a letter. The shop's ID of the sale is last, because it may have line breaks."""
-    stored = {**fields, "mode": MODES.get(fields.get("mode", ""), "")}
+    """The stored form: a line per field, the mode as a letter, and after it the channel of an order that no person placed. The shop's ID
+    of the sale is last, because it may have line breaks."""
+    mode = MODES.get(fields.get("mode", ""), "")
+    if "channel" in fields:
+        mode += f" {fields['channel']}"
+    stored = {**fields, "mode": mode}
     return "\n".join([stored.get(name, "") for name in (*FIELDS, *OTHERS)])
 
 
@@ -47,7 +51,10 @@ def unpacked(stored: str | None) -> dict[str, str]:
     """Empty if there is no sale. If only the beginning was read, the last field may be cut off."""
     lines = (stored or "").split("\n", len(FIELDS) + len(OTHERS) - 1)
     found = {name: line for name, line in zip((*FIELDS, *OTHERS), lines, strict=False) if line.strip(" ")}
-    return found | {"mode": MODES_BY_LETTER[found["mode"]]} if "mode" in found else found
+    if "mode" not in found:
+        return found
+    letter, _, channel = found["mode"].partition(" ")
+    return found | {"mode": MODES_BY_LETTER[letter]} | ({"channel": channel} if channel else {})
 
 
 class PackedLine(Struct, frozen=True, array_like=True):

@@ -32,6 +32,7 @@ from identity_service.service.sell import Sales
 from identity_service.service.track import Subjects, Tracking
 from identity_service.service.visit import Tokens
 from identity_service.settings.schema import RetentionSettings, ServerSettings
+from identity_service.signals.agents import AgentSignatures
 from identity_service.store import Clock, Store
 from identity_service.web.bodies import BodyLimits
 
@@ -52,6 +53,15 @@ class RateLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Desk:
+    """What only the admin pages use."""
+
+    holdings: Holdings
+    references: References
+    staff: StaffProxy
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """Everything that handlers use. `app.py` makes it once. `stopping`: set when this process has to stop."""
 
@@ -64,8 +74,6 @@ class Services:
     receipt_keys: ReceiptKeys
     rights: Rights
     audit: Audit
-    holdings: Holdings
-    references: References
     signing: Signing
     tokens: Tokens
     subjects: Subjects
@@ -78,11 +86,12 @@ class Services:
     figures: FigureReader
     health: HealthCheck
     addresses: Addresses
+    agents: AgentSignatures
     clock: Clock
     proxies: Proxies
     limits: BodyLimits
     rates: RateLimits
-    staff: StaffProxy
+    desk: Desk
     retention: RetentionSettings
     server: ServerSettings
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -97,6 +106,7 @@ class Call(Struct, frozen=True):
     parameters   of the path
     members      all members of the body as sent, if it contains another service's
     path         of the row, as in the log of calls
+    method       of the request, and `target`, its path with the query as it arrived
     from_query   all values are text
     key          the digest that stands for the caller's key in limits
     request_id   as in the answer and the log
@@ -118,6 +128,8 @@ class Call(Struct, frozen=True):
     members: Mapping[str, object]
     body: Any
     path: str = ""
+    method: str = ""
+    target: str = ""
     from_query: bool = False
     key: str = ""
     request_id: str = ""

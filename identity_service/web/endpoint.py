@@ -213,6 +213,8 @@ class Endpoint:
             members=all_members(raw) if row.free else {},
             body=body,
             path=row.path,
+            method=scope["method"],
+            target=_target_of(scope) if "signature-input" in headers else "",
             from_query=textual,
             key=caller.digest,
             request_id=state["request_id"],
@@ -242,6 +244,12 @@ class Endpoint:
 
 def peer_of(scope: AsgiScope) -> str | None:
     return scope["client"][0] if scope["client"] else None
+
+
+def _target_of(scope: AsgiScope) -> str:
+    """Path and query of the request as they were sent."""
+    path, query = scope.get("raw_path") or scope["path"].encode(), scope["query_string"]
+    return f"{path.decode('latin-1')}{'?' if query else ''}{query.decode('latin-1')}"
 
 
 def _region(services: Services, peer: str | None, headers: Mapping[str, str]) -> str | None:

@@ -48,6 +48,16 @@ class Body(Members, frozen=True, forbid_unknown_fields=True):
 
 FLAG = {"type": ["boolean", "integer", "string"]}
 TEXT = {"type": ["string", "null"]}
+AGENT_TEXTS = ("signature_agent", "signature_input", "signature", "authority", "method", "target", "name")
+
+
+AGENT = about(
+    "What the request says of an agent: its headers as you received them, `signature_agent`, `signature_input` and `signature`, with its"
+    " `authority` (the `Host`), `method` and `target` (path with query). Or your own server's or CDN's verdict: `name` and `verified`."
+    " Absent, null or empty for none.",
+    type=["object", "null"],
+    properties={name: {"type": ["string", "null"]} for name in AGENT_TEXTS} | {"verified": {"type": ["boolean", "null"]}},
+)
 
 
 class Client(Struct, frozen=True):
@@ -58,6 +68,7 @@ class Client(Struct, frozen=True):
     region: Annotated[Any, about("ISO 3166 code of the visitor's country, or of country and subdivision: `FR`, `US-CA`.", **TEXT)] = None
     gpc: Annotated[Any, about("Whether the browser sends `Sec-GPC: 1`, an opt-out of sale and sharing. Also as 1 or `1`.", **FLAG)] = False
     dnt: Annotated[Any, about("Whether the browser sends `DNT: 1`. Also as 1 or `1`.", **FLAG)] = False
+    agent: Annotated[Any, AGENT] = None
 
 
 class Purposes(Struct, frozen=True, omit_defaults=True):
@@ -152,7 +163,10 @@ class ReceiptAnswer(Struct, frozen=True):
     receipt_id: Annotated[str, about("The receipt's own ID, by which it is found.")]
     time: Annotated[Time, about("When the choice arrived, in RFC 3339.")]
     decided_at: Annotated[Time, about("When it was made, in RFC 3339; the time of arrival if that was not sent.")]
-    basis: Annotated[Literal["person", "shop"], about("Who made the choice. A receipt of the shop proves no consent.")]
+    basis: Annotated[
+        Literal["person", "shop", "platform"],
+        about("Who said so: the person, the shop, whose word proves no consent, or the platform of the person's agent."),
+    ]
     mode: Annotated[str, about("Mode of the visitor after the choice.", enum=["cookieless", "persistent", "null"])]
     purposes: Annotated[
         dict[str, str], about("`granted` or `refused`, for the purposes that were asked: `storage`, `measurement`, `linking`.")

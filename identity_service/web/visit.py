@@ -9,7 +9,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict, replace
 
-from identity_service.errors import Forbidden, Invalid, ServiceError
+from identity_service.errors import ConsentRequired, Forbidden, Invalid, ServiceError
+from identity_service.model.agent import NAME, UNKNOWN, Agent, KnownBy
 from identity_service.model.consent import (
     OF_THIRD_EDITION,
     BannerContext,
@@ -31,7 +32,9 @@ from identity_service.model.visitor import VisitorId, own_visitor_id
 from identity_service.server.addresses import client_address, is_local
 from identity_service.service.receipts import Receipts
 from identity_service.service.visit import CookieAct, Identity, Surroundings, Visit, refused_at
-from identity_service.signals.browser import browser_signals, is_agent, is_robot
+from identity_service.signals.agents import HEADERS, agent_of, is_signed
+from identity_service.signals.browser import browser_signals, is_robot
+from identity_service.signals.message_signature import SignedMessage
 from identity_service.signals.reader import Delivery, Reader
 from identity_service.web.call import Call, Reply
 from identity_service.web.cookies import (
@@ -109,10 +112,11 @@ def surroundings_of(call: Call, client: Client | UnsetType | None, *, lenient: b
         return _described_surroundings(call, client)
     if not call.device:
         return UNKNOWN_SURROUNDINGS
-    browser, agent = browser_signals(call.headers), call.headers.get("user-agent")
-    acts = is_agent(agent) or "signature-agent" in call.headers
-    address = _own_address(call, call.address, agent)
-    return Surroundings(address, agent, call.region, browser.gpc, browser.dnt, browser.prefetch or acts or is_robot(agent), acts)
+    browser, user_agent = browser_signals(call.headers), call.headers.get("user-agent")
+    agent, robot = agent_calling(call), is_robot(user_agent)
+    address = _own_address(call, call.address, user_agent)
+    automated = browser.prefetch or robot or agent is not None
+    return Surroundings(address, user_agent, call.region, browser.gpc, browser.dnt, automated, agent)
 
 
 def _described_surroundings(call: Call, client: Client) -> Surroundings:
@@ -120,12 +124,76 @@ def _described_surroundings(call: Call, client: Client) -> Surroundings:
     address of one of the operator's proxies counts as unknown: such a server does not know its visitors' addresses, and they would all
     share one ID."""
     told = client.ip.partition(",")[0].strip() if isinstance(client.ip, str) else None
-    agent = client.user_agent if isinstance(client.user_agent, str) and client.user_agent else None
-    address = _own_address(call, client_address(told, None, call.services.proxies), agent)
+    user_agent = client.user_agent if isinstance(client.user_agent, str) and client.user_agent else None
+    address = _own_address(call, client_address(told, None, call.services.proxies), user_agent)
     region = client.region.upper() if isinstance(client.region, str) else ""
-    acts = is_agent(agent)
+    agent = _agent_told(call, client.agent, user_agent) if client.agent else agent_of(user_agent)
     found = region if REGION.fullmatch(region) else None
-    return Surroundings(address, agent, found, client.gpc in YES, client.dnt in YES, acts or is_robot(agent), acts)
+    automated = agent is not None or is_robot(user_agent)
+    return Surroundings(address, user_agent, found, client.gpc in YES, client.dnt in YES, automated, agent)
+
+
+def agent_calling(call: Call) -> Agent | None:
+    """The agent that makes a device's call."""
+    user_agent = call.headers.get("user-agent")
+    if not is_signed(call.headers):
+        return agent_of(user_agent)
+    target = call.target and call.services.agents.removed_prefix + call.target
+    message = SignedMessage(_authority(call.headers.get("host")), call.method, target or None, call.headers)
+    return _named(_judged(call, message), user_agent)
+
+
+def _agent_told(call: Call, told: object, user_agent: str | None) -> Agent | None:
+    """The agent of the request that a shop's server describes: by its own verdict, or by the headers that it passes on. What cannot be
+    read is an agent that nobody has verified, rather than a person."""
+    if not isinstance(told, Mapping):
+        return _named(Agent(), user_agent)
+    texts = {name: text for name, text in told.items() if isinstance(text, str) and text}
+    headers = {name: texts[own] for name in HEADERS if (own := name.replace("-", "_")) in texts}
+    if told.get("verified") in YES and not headers:
+        name = texts.get("name", "").lower()
+        return Agent(name if NAME.fullmatch(name) else UNKNOWN, KnownBy.EDGE)
+    if "name" in texts or (headers and not is_signed(headers)):
+        return _named(Agent(), user_agent)
+    if not headers:
+        return agent_of(user_agent)
+    message = SignedMessage(_authority(texts.get("authority")), texts.get("method"), texts.get("target"), headers)
+    return _named(_judged(call, message), user_agent)
+
+
+def _judged(call: Call, message: SignedMessage) -> Agent:
+    return call.services.agents.judge(message, call.shop.hosts, call.now / 1000, repeatable=call.private)
+
+
+def _named(judged: Agent, user_agent: str | None) -> Agent | None:
+    """Only a verified signature gives an agent its name; else its user agent does. A robot that signs stays a robot, unless its directory
+    is one of the settings."""
+    if judged.known_by is KnownBy.VERIFIED:
+        return judged
+    named = agent_of(user_agent)
+    if named:
+        return replace(named, known_by=judged.known_by)
+    return None if is_robot(user_agent) else judged
+
+
+def _authority(host: str | None) -> str | None:
+    """As it is signed: in small letters, without the port of HTTPS."""
+    return host.strip().lower().removesuffix(":443") if host else None
+
+
+def tracking_surroundings(call: Call) -> Surroundings:
+    """Of a tracking call. A shop's server says there only which agent acted, in calls that log. With a public key that is ignored."""
+    told = getattr(call.body, "agent", None)
+    if not call.private or not told:
+        return surroundings_of(call, UNSET)
+    agent = _agent_told(call, told, None)
+    return Surroundings(automated=agent is not None, agent=agent)
+
+
+def refuse_agent(call: Call) -> None:
+    """Raises ConsentRequired for an agent's call with a public key, whatever token it brings."""
+    if call.device and agent_calling(call):
+        raise ConsentRequired("An agent links nobody. Link with a private key once the person has said so.")
 
 
 def _own_address(call: Call, address: str | None, agent: str | None) -> str | None:

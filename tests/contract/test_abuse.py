@@ -235,7 +235,7 @@ async def test_robots_are_counted_apart(shopper: Shopper, application: Applicati
     }
     figures = await application.services.figures.of_shop(shop, 1)
     assert figures.visitors.lines == {"cookieless": [1]}
-    assert figures.without_id.lines == {"robots and agents": [9]}
+    assert figures.without_id.lines == {"robots": [9]}
     assert figures.consent_rate is None
     health = (await shopper.client.get("/v1/health/tracking", headers={"authorization": "Bearer demo-private-key"})).json()
     assert (health["without_labels"], health["without_visitor"]) == (0, 0)

@@ -38,7 +38,7 @@ EMPTY = {
 }
 FILLED = {
     "overview": "Attributed orders 1 of 2 Revenue of attributed orders 7.50 EUR Revenue of other orders 10.00 EUR",
-    "orders": "S-1 2026-11-18 11:06 5 7.5 EUR persistent Homepage - Trending",
+    "orders": "S-1 2026-11-18 11:06 5 7.50 EUR persistent a person Homepage - Trending",
     "products": "blue-6 string",
     "logs": "log/sale none ok",
     "health": "The last click was logged less than a minute ago",

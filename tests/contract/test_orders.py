@@ -29,8 +29,8 @@ async def get(shopper: Shopper, path: str, status: int = 200, key: str = "demo-p
     return answer.json()
 
 
-async def log(shopper: Shopper, call: str, body: dict[str, Any]) -> None:
-    answer = await shopper.post(f"/v2/log/{call}", body, key="demo-public-key")
+async def log(shopper: Shopper, call: str, body: dict[str, Any], key: str = "demo-public-key") -> None:
+    answer = await shopper.post(f"/v2/log/{call}", body, key=key)
     assert (answer.status_code, answer.content) == (200, b'{"status":"ok"}')
 
 
@@ -181,7 +181,7 @@ async def test_row_50_an_order_holds_what_the_page_lists_and_its_attribution(sho
     order = await get(shopper, "/v1/orders/1")
     assert (order["sale"], order["visitor"], order["time"]) == ("1", "one", "2026-11-18T11:06:40Z")
     assert order["products"] == [{"id": 5, "quantity": 3, "price": "2.5"}]
-    of_sale = {"sale", "time", "verified", "mode", "visitor", "products", "revenue", "currency"}
+    of_sale = {"sale", "time", "verified", "mode", "channel", "visitor", "products", "revenue", "currency"}
     assert set(order) == of_sale | {"attributed", "labels", "attribution"}
 
 
@@ -197,7 +197,8 @@ async def break_chain(shopper: Shopper, broken: Break) -> None:
     if body := click.get(broken, CLICK):
         await log(shopper, "click", body)
     visitor: dict[str, Any] = {Break.NULL_MODE: {"visitor": None}, Break.NO_VISITOR: {}}.get(broken, {"visitor": "one"})
-    await log(shopper, "sale", SALE | {"email": EMAIL} | visitor)
+    agent: dict[str, Any] = {"agent": {"name": "agent.example", "verified": True}} if broken is Break.AGENT else {}
+    await log(shopper, "sale", SALE | {"email": EMAIL} | visitor | agent, "demo-private-key" if agent else "demo-public-key")
     if broken is Break.ERASED:
         await shopper.post("/v1/erasures", {"visitor": "one"})
 
@@ -307,6 +308,9 @@ async def test_labels_show_clicks_orders_and_revenue(shopper: Shopper) -> None:
         "other_revenue": "7.5",
         "attributed_revenues": {"EUR": "12.5"},
         "other_revenues": {"EUR": "7.5"},
+        "agents": [],
+        "known_by": {"verified": 0, "edge": 0, "user_agent": 0, "unverified": 0, "invalid": 0},
+        "robots": {"visits": 0, "clicks": 0, "orders": 0, "revenues": {"EUR": "0"}},
         "next": None,
     }
 

@@ -25,7 +25,7 @@ class Page(BaseHTTPRequestHandler):
         sent = SimpleCookie(self.headers.get("cookie", "")).get("sid")
         name = sent.value if sent else secrets.token_hex(8)
         cookies = [f"sid={name}"]
-        visit = edge.Visit(self.headers, self.client_address[0], sessions[name], cookies.append)
+        visit = edge.Visit(self.headers, self.client_address[0], sessions[name], cookies.append, self.command, self.path)
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         text = self.ordered(visit, body) if self.path == "/order" else edge.visitor(visit) or "nobody"
         self.send_response(200)

@@ -338,6 +338,7 @@ ABSENT_COOKIES = [
 ]
 
 GRANTED_EVENTS: list[tuple[str, dict[str, Any]]] = [
+    ("ucp", {"consent": {"dev.ucp.consent.analytics": {"granted": True, "source": "platform"}}}),
     ("cookiebot", {"consent": {"necessary": True, "statistics": True, "method": "explicit"}, "hasResponse": True}),
     ("cookiebot", {"statistics": True, "method": "explicit"}),
     ("onetrust", {"type": "OneTrustGroupsUpdated", "detail": ["C0001", "C0002"], "OptanonAlertBoxClosed": CLOSED}),
@@ -395,6 +396,7 @@ GRANTED_EVENTS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 REFUSED_EVENTS: list[tuple[str, dict[str, Any]]] = [
+    ("ucp", {"consent": {"dev.ucp.consent.analytics": {"granted": False, "source": "platform"}}}),
     ("cookiebot", {"consent": {"statistics": False, "method": "explicit"}, "hasResponse": True}),
     ("onetrust", {"detail": ["C0001"], "OptanonAlertBoxClosed": CLOSED}),
     ("usercentrics", usercentrics(False)),
@@ -555,7 +557,7 @@ def choice_of(reading: BannerReading | None) -> Choice | None:
 def test_the_banners_are_those_of_the_interface() -> None:
     text = "cookiebot onetrust usercentrics didomi iubenda cookieyes osano klaro tarteaucitron vanilla-cookieconsent shopify wordpress"
     text += " cookie-information complianz borlabs axeptio sourcepoint trustarc consentmanager cookiefirst cookiehub termly ketch c15t"
-    text += " silktide orejime react-cookie-consent"
+    text += " silktide orejime react-cookie-consent ucp"
     assert sorted(text.split()) == sorted(BANNERS)
 
 

@@ -1,5 +1,5 @@
 #!lua
--- Purpose: add to the counters of one shop's hour. Beyond the cap, a new label counts under its kind's rest, and a new amount in another
+-- Purpose: add to the counters of one shop's hour. Beyond the cap, a new label or agent counts under its kind's rest, and a new amount in another
 --          currency (a kind with a colon) does not count. So neither displaces anything else.
 -- KEYS[1]  counters (hash: "kind name" -> number)
 -- ARGV[1]  number of names from which on new labels do not count   ARGV[2]  life, s   ARGV[3]  highest number
@@ -7,6 +7,7 @@
 -- Touches  the names given
 -- Returns  nothing. A number stops at the highest, or below zero at the lowest, so that one sale does not prevent the count of others.
 local labelled = {click = true, order = true, revenue = true}
+for _, kind in ipairs({'visits', 'clicks', 'orders', 'revenue'}) do labelled['agent_' .. kind] = true end
 
 local function field_of(name)
   local kind = string.match(name, '^%S+')

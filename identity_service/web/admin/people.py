@@ -68,7 +68,7 @@ async def visitors(asked: AdminCall) -> View | Reply:
     services, shop = asked.services, asked.shop
     [state] = await services.store.visitors.states(shop.shop_id, [visitor], int(services.clock()))
     gone = rfc3339(Millis(state.gone_at) // 1000) if state.gone_at is not None else None
-    held = await services.holdings.of_visitor(shop, visitor)
+    held = await services.desk.holdings.of_visitor(shop, visitor)
     found = await _activity(asked, visitor)
     bought, following = asked.part(found["orders"])
     values = {
@@ -79,7 +79,7 @@ async def visitors(asked: AdminCall) -> View | Reply:
         "gone": gone,
         "record": state.record,
         "holding": held[0] if held else None,
-        "handles": (await services.holdings.others(shop, held)).get(visitor, []),
+        "handles": (await services.desk.holdings.others(shop, held)).get(visitor, []),
         "ref": sealing(asked),
     }
     return View("admin/visitors.html", empty | values)

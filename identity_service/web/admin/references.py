@@ -31,14 +31,14 @@ def sealing(asked: AdminCall) -> Callable[[Named], str]:
 
 
 def seal(asked: AdminCall, text: str) -> str:
-    return asked.services.references.seal(asked.shop.shop_id, asked.session.stored.form_token, text, int(asked.services.clock()))
+    return asked.services.desk.references.seal(asked.shop.shop_id, asked.session.stored.form_token, text, int(asked.services.clock()))
 
 
 def unseal(asked: AdminCall) -> str:
     """The text of the reference in the query or the form. Raises Invalid."""
     reference = (asked.query if asked.form is None else asked.form).get("ref", "")
     now = int(asked.services.clock())
-    text = asked.services.references.open(asked.shop.shop_id, asked.session.stored.form_token, reference, now)
+    text = asked.services.desk.references.open(asked.shop.shop_id, asked.session.stored.form_token, reference, now)
     if text is None:
         raise Invalid(ENDED)
     return text

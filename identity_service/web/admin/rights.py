@@ -76,20 +76,20 @@ async def _request(asked: AdminCall, named: Named, fault: str | None = None) -> 
         "hidden": hidden,
         "going": await _erase(asked, named, held, unproven=False, dry_run=True),
         "going_with": await _erase(asked, named, held, unproven=True, dry_run=True) if hidden else None,
-        "others": await asked.services.holdings.others(asked.shop, shown, named if isinstance(named, Handle) else None),
+        "others": await asked.services.desk.holdings.others(asked.shop, shown, named if isinstance(named, Handle) else None),
     }
     return View("admin/rights.html", values, 200 if fault is None else 422)
 
 
 async def _held(asked: AdminCall, named: Named) -> list[Holding]:
-    holdings = asked.services.holdings
+    holdings = asked.services.desk.holdings
     return await (holdings.of_handle(asked.shop, named) if isinstance(named, Handle) else holdings.of_visitor(asked.shop, named))
 
 
 async def _erase(asked: AdminCall, named: Named, held: list[Holding], *, unproven: bool, dry_run: bool) -> Certificate:
     """`held`: what there is before."""
     whole = [one for one in held if not (one.kept_if_unproven if unproven else one.kept) and (one.recorded or one.link is None)]
-    orders = await asked.services.holdings.count_orders(asked.shop, named if isinstance(named, Handle) else None, whole)
+    orders = await asked.services.desk.holdings.count_orders(asked.shop, named if isinstance(named, Handle) else None, whole)
     answer = await erased(asked.call(), named, unproven=unproven, dry_run=dry_run)
     return Certificate(
         reference=answer.reference,

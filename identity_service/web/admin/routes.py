@@ -71,7 +71,7 @@ def menu_of(roles: frozenset[Role]) -> list[str]:
 
 
 def admin_routes(services: Services) -> list[NamedRoute]:
-    sessions = Sessions(services.shops, services.signing, services.staff, services.store.sessions, services.audit)
+    sessions = Sessions(services.shops, services.signing, services.desk.staff, services.store.sessions, services.audit)
     living, sign_out = LivingSessions(sessions), SignOut(sessions)
     routes = [
         NamedRoute("/admin", redirect_page("admin/overview", SAFE), methods=["GET"]),

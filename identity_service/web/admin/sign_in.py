@@ -78,4 +78,4 @@ class SignOut:
 
     async def __call__(self, asked: AdminCall) -> Reply:
         await self.sessions.end(asked.session, asked.session.session_id)
-        return redirect(asked.services.staff.sign_out_address or "signin", NO_COOKIE)
+        return redirect(asked.services.desk.staff.sign_out_address or "signin", NO_COOKIE)

@@ -20,7 +20,16 @@ from identity_service.web.calls.orders import EventEntry, ExportedOrder
 from identity_service.web.cookies import read_cookies
 from identity_service.web.lists import MOST_REMOVALS, TAKE_NEXT, number, page_query
 from identity_service.web.payloads import Body, ModeText, ReceiptAnswer, Time, VisitorText, about, listed
-from identity_service.web.visit import count_lookup, customer_to_link, email_handle, email_to_link, keep_opt_out, rfc3339, signed_receipt
+from identity_service.web.visit import (
+    count_lookup,
+    customer_to_link,
+    email_handle,
+    email_to_link,
+    keep_opt_out,
+    refuse_agent,
+    rfc3339,
+    signed_receipt,
+)
 
 Email = Annotated[str, Meta(max_length=1016)]
 Customer = Annotated[str, Meta(min_length=1, max_length=255)] | int | float
@@ -230,6 +239,7 @@ class ErasureAnswer(Struct, frozen=True):
 
 
 async def link(call: Call) -> Reply:
+    refuse_agent(call)
     handle = _handle_to_link(call)
     who = _visitor_to_link(call)
     proof = Proof.NONE if call.body.markup else Proof.KEY if call.private else Proof.TOKEN

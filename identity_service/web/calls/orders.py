@@ -9,13 +9,14 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from identity_service.errors import Invalid, NotFound
+from identity_service.model.agent import KnownBy
 from identity_service.model.attribution import ATTRIBUTED, Break
 from identity_service.model.audit import Act
 from identity_service.model.estimate import Estimate
 from identity_service.model.event import EventType
 from identity_service.model.visitor import own_visitor_id
 from identity_service.service.health import Rhythm
-from identity_service.service.reports import LabelFigures, Order, revenues
+from identity_service.service.reports import AgentFigures, LabelFigures, Order, revenues
 from identity_service.web.call import Call, Reply
 from identity_service.web.calls.figures import EstimateAnswer, estimate_answer
 from identity_service.web.lists import (
@@ -38,6 +39,7 @@ Count = Annotated[int, Meta(extra_json_schema={"minimum": 0})]
 Share = Annotated[float, Meta(extra_json_schema={"minimum": 0, "maximum": 1})]
 CURSOR_FORM = re.compile(r"[A-Za-z0-9_-]{22}")
 USUAL_ORDERS, MOST_ORDERS = 50, 200
+MOST_AGENTS = 200
 MOST_DAYS = 400
 OF_ORDERS = page_query(MOST_ORDERS, USUAL_ORDERS) | {
     "cursor": ({"type": "string", "pattern": "^[A-Za-z0-9_-]{22}$"}, "`next` of the page before. Absent, the first page.")
@@ -104,6 +106,7 @@ class OrderAnswer(Struct, frozen=True):
     mode: Annotated[
         str, about("Mode of the visitor at that time. `none`: it was not known.", enum=["null", "none", "cookieless", "persistent"])
     ]
+    channel: Annotated[str | None, about("`agent:NAME` or `bot` for an order that no person's browser placed. Null for a person's.")]
     visitor: Annotated[str | None, about("ID of the visitor who bought. Null where it was not known or was erased.")]
     products: Annotated[list[dict[str, Any]], listed(SoldLine, "The order's lines.", maxItems=1000)]
     revenue: Annotated[Money, about("Unit price times quantity, summed, without returns.")]
@@ -160,18 +163,50 @@ class LabelEntry(Struct, frozen=True):
     ] = UNSET
 
 
+class AgentEntry(Struct, frozen=True):
+    """What one agent did. It is in no figure about people."""
+
+    name: Annotated[str, about("`unknown` for agents that nobody verified and whose user agent is not known.", maxLength=64)]
+    visits: Annotated[Count, about("Its calls for an ID. It got none.")]
+    clicks: Annotated[Count, about("Its clicks. They attribute nobody's order.")]
+    orders: Annotated[int, about("Orders that it placed.")]
+    revenues: Annotated[dict[str, Money], about("Their revenue in each currency, without returns.")]
+
+
+class RobotsEntry(Struct, frozen=True):
+    """What robots did. It is in no figure about people."""
+
+    visits: Annotated[Count, about("Their calls for an ID. They got none.")]
+    clicks: Annotated[Count, about("Their clicks.")]
+    orders: Annotated[int, about("Orders that they placed.")]
+    revenues: Annotated[dict[str, Money], about("Their revenue in each currency, without returns.")]
+
+
+class SignatureCounts(Struct, frozen=True):
+    """How agents' calls for an ID were recognised."""
+
+    verified: Annotated[Count, about("By a signature that holds.")]
+    edge: Annotated[Count, about("By the verdict of the shop's server.")]
+    user_agent: Annotated[Count, about("By the user agent alone.")]
+    unverified: Annotated[Count, about("By a signature, or a name, that could not be checked.")]
+    invalid: Annotated[Count, about("By a signature that does not hold.")]
+
+
 class LabelsAnswer(Struct, frozen=True):
-    """An order counts for each of its labels. The totals count it once."""
+    """An order counts for each of its labels. The totals count it once. Orders of agents and robots are in none of these."""
 
     days: Annotated[int, about("Days that were counted.", minimum=1, maximum=400)]
     labels: Annotated[list[LabelEntry], about("By revenue, highest first, at most `limit`.", maxItems=MOST_LABELS)]
     attributed_orders: Annotated[Count, about("Orders that a click led to.")]
-    other_orders: Annotated[int, about("Orders that no click led to.")]
+    other_orders: Annotated[int, about("Orders of people that no click led to.")]
     currency: Annotated[str, about("The shop's. `attributed_revenue`, `other_revenue` and each `revenue` are in it.")]
     attributed_revenue: Annotated[Money, about("Revenue of the orders that a click led to.")]
-    other_revenue: Annotated[Money, about("Revenue of the other orders.")]
+    other_revenue: Annotated[Money, about("Revenue of the other orders of people.")]
     attributed_revenues: Annotated[dict[str, Money], about("By currency, of the orders that a click led to.")]
-    other_revenues: Annotated[dict[str, Money], about("By currency, of the other orders.")]
+    other_revenues: Annotated[dict[str, Money], about("By currency, of the other orders of people.")]
+    agents: Annotated[list[AgentEntry], about("By revenue, highest first.", maxItems=MOST_AGENTS)]
+    known_by: Annotated[SignatureCounts, about("How the agents were recognised.")]
+    robots: Annotated[RobotsEntry, about("Robots, all together.")]
     next: Annotated[str | None, NEXT]
 
 
@@ -180,7 +215,7 @@ class CallEntry(Struct, frozen=True):
 
     time: Annotated[Time, about("When it arrived, in RFC 3339.")]
     call: Annotated[str, about("The call without its version: `log/sale`.")]
-    mode: Annotated[str | None, about("The visitor's mode, `none`, or `bot`. Null for a call about no visit.")]
+    mode: Annotated[str | None, about("The visitor's mode, `none`, `bot`, or `agent`. Null for a call about no visit.")]
     outcome: Annotated[Literal["ok", "error"], about("How it was answered.")]
     labels: Annotated[list[str] | UnsetType, about("The labels it carried or was credited to.")] = UNSET
     unread: Annotated[
@@ -279,20 +314,29 @@ async def labels(call: Call) -> Reply:
     figures.sort(key=_place)
     keys = [_place(one) for one in figures]
     shown, following = page_of(figures, keys, call.query.get("cursor"), number(call.query, "limit", MOST_LABELS, MOST_LABELS))
-    attributed, whole = totals["orders attributed"], totals["orders all"]
-    money, all_money = (revenues(call.shop, totals, "revenue_all", f" {kind}") for kind in ("attributed", "all"))
-    other = {currency: amount - money.get(currency, Decimal(0)) for currency, amount in all_money.items()}
+    attributed, agents, robots, whole = (totals[f"orders {kind}"] for kind in ("attributed", "agent", "bot", "all"))
+    money, of_agents, of_robots, all_money = (
+        revenues(call.shop, totals, "revenue_all", f" {kind}") for kind in ("attributed", "agent", "bot", "all")
+    )
+    zero, own = Decimal(0), call.shop.settings.currency
+    other = {
+        currency: amount - sum((one.get(currency, zero) for one in (money, of_agents, of_robots)), zero)
+        for currency, amount in all_money.items()
+    }
     return Reply(
         LabelsAnswer(
             days,
             [_label(one, silent.get(one.label)) for one in shown],
             attributed,
-            whole - attributed,
-            call.shop.settings.currency,
-            _text(money[call.shop.settings.currency]),
-            _text(other[call.shop.settings.currency]),
+            whole - attributed - agents - robots,
+            own,
+            _text(money[own]),
+            _text(other[own]),
             _texts(money),
             _texts(other),
+            [_agent_entry(one) for one in call.services.orders.agents(call.shop, totals)[:MOST_AGENTS]],
+            SignatureCounts(**{known_by.value: totals[f"agents {known_by}"] for known_by in KnownBy}),
+            RobotsEntry(totals["issued bot"], totals["clicks bot"], robots, _texts(of_robots)),
             following,
         )
     )
@@ -305,6 +349,10 @@ def _place(one: LabelFigures) -> tuple[int, int, str]:
 def _label(one: LabelFigures, silent: Estimate | None) -> LabelEntry:
     counted = estimate_answer(silent) if silent else UNSET
     return LabelEntry(one.label, one.clicks, one.orders, _text(one.revenue), _texts(one.revenues), counted)
+
+
+def _agent_entry(one: AgentFigures) -> AgentEntry:
+    return AgentEntry(one.name, one.visits, one.clicks, one.orders, _texts(one.revenues))
 
 
 async def calls(call: Call) -> Reply:
@@ -341,6 +389,7 @@ def order_answer(order: Order) -> OrderAnswer:
         time=rfc3339(order.time),
         verified=order.verified,
         mode=order.mode,
+        channel=order.channel,
         visitor=order.visitor,
         products=order.products,
         revenue=f"{order.revenue:f}",

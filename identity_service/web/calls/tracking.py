@@ -39,7 +39,7 @@ from identity_service.web.calls.arguments import (
 from identity_service.web.calls.links import erased, with_times
 from identity_service.web.calls.orders import ExportedOrder
 from identity_service.web.cookies import read_cookies
-from identity_service.web.payloads import Members, Time, VisitorText, about, listed
+from identity_service.web.payloads import AGENT, Members, Time, VisitorText, about, listed
 from identity_service.web.visit import (
     YES,
     cookie_signals_of,
@@ -49,7 +49,7 @@ from identity_service.web.visit import (
     keep_opt_out,
     refusal_of,
     rfc3339,
-    surroundings_of,
+    tracking_surroundings,
 )
 
 ShortText = Annotated[str, Meta(max_length=255)]
@@ -106,6 +106,7 @@ class LoggedBody(TrackingBody, frozen=True):
     visitor: NamedVisitor = UNSET
     counted: Annotated[Any, read(COUNTED, "boolean")] = UNSET
     clerk_visitor: Annotated[Any, read(TYPED, "string", "number", "null", maxLength=120)] = UNSET
+    agent: Annotated[Any, AGENT] = None
 
 
 class SaleBody(LoggedBody, frozen=True):
@@ -303,7 +304,7 @@ def visit_of_text(call: Call, text: str | UnsetType | None, *, override: bool = 
         own=own,
         tokens=tokens,
         signals=cookie_signals_of(call),
-        surroundings=surroundings_of(call, UNSET),
+        surroundings=tracking_surroundings(call),
         refusal=refusal_of(call),
         override=override,
         private=call.private,
@@ -365,7 +366,7 @@ async def log_click(call: Call) -> Reply:
     event = Event(EventType.CLICK, _now(call), (product,), labels, _text(call.body.api))
     subject, found = await call.services.tracking.log(tracking_visit(call, unread), event)
     if subject.automated:
-        call.services.counters.count_robot_click(call.shop.shop_id)
+        call.services.counters.count_automated_click(call.shop.shop_id, subject.agent)
     elif subject.counted:
         call.services.days.count_click(call.shop.shop_id, labels or ())
     else:
@@ -471,7 +472,7 @@ def _log_and_answer(call: Call, subject: Subject, unread: Unread, labels: Sequen
     if subject.counted:
         call.services.counters.count_silent_call(call.shop.shop_id, call.path, unread.names)
         return OK
-    mode = "bot" if subject.automated else subject.mode
+    mode = ("agent" if subject.agent else "bot") if subject.automated else subject.mode
     called = LoggedCall(call.path, mode, tuple(labels) if labels is not None else None, unread=tuple(unread.names))
     call.services.counters.count_call(call.shop.shop_id, called, subject.visitor)
     return OK

@@ -12,6 +12,7 @@ from identity_service.model.consent import Choice, Receipt, ReceiptEvent, choice
 from identity_service.model.policy import Asked, Decision, Reason
 from identity_service.model.receipt_key import proof_fault
 from identity_service.model.visitor import Mode, VisitorId, own_visitor_id
+from identity_service.server.metrics import AGENTS, count
 from identity_service.service.links import is_opted_out
 from identity_service.service.visit import Identity, Known, TokenFault, Visit
 from identity_service.signals.reader import SOURCES
@@ -189,7 +190,10 @@ def _count(call: Call, visit: Visit, identity: Identity) -> None:
     services, shop = call.services, call.shop.shop_id
     if identity.counted:
         services.days.count_view(shop, visit.surroundings)
-    elif identity.reason in {Reason.BOT, Reason.AGENT}:
+    elif identity.reason is Reason.AGENT and (agent := visit.surroundings.agent):
+        count(AGENTS, agent.known_by)
+        services.counters.count_agent(shop, agent)
+    elif identity.reason is Reason.BOT:
         services.counters.count_identity(shop, "bot", None, None)
     else:
         services.counters.count_identity(
@@ -322,7 +326,8 @@ def _unread(consent: str | ConsentObject | UnsetType, known: Known) -> list[Trac
 def _trace(known: Known) -> list[TraceStep]:
     """Every fact that the decision could look at, in the order it looks."""
     facts, visit = known.facts(), known.visit
-    steps = [("robot, prefetch or agent", facts.automated), ("asked", facts.asked)]
+    agent = visit.surroundings.agent
+    steps = [("robot, prefetch or agent", facts.automated), ("agent", agent.words if agent else "none"), ("asked", facts.asked)]
     steps += [(f"signal {signal.source}", signal.choice or "absent") for signal in facts.signals]
     steps += [(f"sale_share_opt_out {signal.source}", True) for signal in facts.signals if signal.sale_share_opt_out]
     steps += [("refusal cookie", visit.refused_before), ("stored grant", facts.consent is not None)]

@@ -25,6 +25,7 @@ NAMES = (
     "snippet",
     "own-banner",
     "edges",
+    "agents",
     "admin",
     "operations",
     "deploy",

@@ -36,8 +36,15 @@ func ask(w http.ResponseWriter, r *http.Request, path string, body values, pause
 	return nil
 }
 
+func agent(r *http.Request) values {
+	told := values{"authority": r.Host, "method": r.Method, "target": r.RequestURI, "signature": r.Header.Get("Signature")}
+	told["signature_agent"], told["signature_input"] = r.Header.Get("Signature-Agent"), r.Header.Get("Signature-Input")
+	return told
+}
+
 func Visitor(w http.ResponseWriter, r *http.Request, session values) (visitor string) {
-	body := values{"client": values{"ip": r.RemoteAddr, "user_agent": r.UserAgent(), "gpc": r.Header.Get("Sec-GPC")}}
+	gpc, signed := r.Header.Get("Sec-GPC"), agent(r)
+	body := values{"client": values{"ip": r.RemoteAddr, "user_agent": r.UserAgent(), "gpc": gpc, "agent": signed}}
 	if _, err := r.Cookie("__Host-visitor"); err != nil {
 		body["token"] = session["visitor_token"]
 	}
@@ -53,5 +60,6 @@ func Sale(w http.ResponseWriter, r *http.Request, session, order values) bool {
 	if token, asked := session["visitor_token"]; asked { // absent: nobody could be asked
 		order["visitor"] = token
 	}
+	order["agent"] = agent(r)
 	return ask(w, r, "/v2/log/sale", order, 0, 200, 400)["status"] == "ok"
 }

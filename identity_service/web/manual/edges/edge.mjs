@@ -21,9 +21,16 @@ async function ask({ request, response }, path, body, pauses = [0]) {
   return null;
 }
 
+function agent({ headers, method, originalUrl, url: target }) {
+  const { signature, host: authority } = headers;
+  const told = { signature_agent: headers['signature-agent'], signature_input: headers['signature-input'], signature };
+  return { ...told, authority, method, target: originalUrl ?? target };
+}
+
 export async function visitor(visit) {
   const { cookie = '', 'user-agent': user_agent, 'sec-gpc': gpc } = visit.request.headers;
-  const client = { ip: visit.request.ip ?? visit.request.socket.remoteAddress, user_agent, gpc };
+  const ip = visit.request.ip ?? visit.request.socket.remoteAddress;
+  const client = { ip, user_agent, gpc, agent: agent(visit.request) };
   const token = /(^|;\s*)__Host-visitor=/.test(cookie) ? null : visit.session.visitorToken;
   const found = await ask(visit, '/v1/visitors', { client, token });
   if ((found?.decision?.reason ?? 'store_unavailable') === 'store_unavailable') return null; // the token stays
@@ -33,5 +40,6 @@ export async function visitor(visit) {
 
 export async function sale(visit, order) {
   const known = 'visitorToken' in visit.session ? { visitor: visit.session.visitorToken } : {}; // else nobody was asked
-  return (await ask(visit, '/v2/log/sale', { ...order, ...known }, [0, 200, 400]))?.status === 'ok';
+  const said = { agent: agent(visit.request), ...order, ...known };
+  return (await ask(visit, '/v2/log/sale', said, [0, 200, 400]))?.status === 'ok';
 }

@@ -20,9 +20,15 @@ function ask(string $path, array $body, array $pauses = [0]): array {
     return [];
 }
 
+function agent(): array {
+    $from = ['signature_agent' => 'HTTP_SIGNATURE_AGENT', 'signature_input' => 'HTTP_SIGNATURE_INPUT'];
+    $from += ['signature' => 'HTTP_SIGNATURE', 'authority' => 'HTTP_HOST', 'method' => 'REQUEST_METHOD'];
+    return array_map(fn($name) => $_SERVER[$name] ?? null, $from + ['target' => 'REQUEST_URI']);
+}
+
 function visitor(): ?string {
     $client = ['ip' => $_SERVER['REMOTE_ADDR'], 'user_agent' => $_SERVER['HTTP_USER_AGENT'] ?? null];
-    $client['gpc'] = $_SERVER['HTTP_SEC_GPC'] ?? 0;
+    $client += ['gpc' => $_SERVER['HTTP_SEC_GPC'] ?? 0, 'agent' => agent()];
     $token = isset($_COOKIE['__Host-visitor']) ? null : $_SESSION['visitor_token'] ?? null;
     $found = ask('/v1/visitors', ['client' => $client, 'token' => $token]);
     if (($found['decision']['reason'] ?? 'store_unavailable') === 'store_unavailable') return null; // the token stays
@@ -33,5 +39,5 @@ function visitor(): ?string {
 function sale(array $order): bool {
     $asked = array_key_exists('visitor_token', $_SESSION ?? []);
     if ($asked) $order['visitor'] = $_SESSION['visitor_token']; // absent: nobody could be asked
-    return (ask('/v2/log/sale', $order, [0, 200, 400])['status'] ?? '') === 'ok';
+    return (ask('/v2/log/sale', $order + ['agent' => agent()], [0, 200, 400])['status'] ?? '') === 'ok';
 }

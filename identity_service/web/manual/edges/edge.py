@@ -1,7 +1,10 @@
-"""A storefront's edge. `visitor(visit)` gives the ID or None, `sale(visit, order)` True once it is kept.
+"""A storefront's edge. `visitor(visit)` gives the ID or None, `sale(visit, order)` True once it is kept. `session`
+is kept on the server.
 Set IDENTITY_URL, the service's address, and IDENTITY_KEY, a private key.
-Django: Visit(request.headers, request.META["REMOTE_ADDR"], request.session, response.cookies.load)
-FastAPI: Visit(request.headers, request.client.host, session, partial(response.headers.append, "Set-Cookie"))"""
+Django: Visit(request.headers, request.META["REMOTE_ADDR"], request.session, response.cookies.load,
+request.method, request.get_full_path())
+FastAPI: Visit(request.headers, request.client.host, session, partial(response.headers.append, "Set-Cookie"),
+request.method, "?".join(filter(None, (request.url.path, request.url.query))))"""
 
 import json
 import os
@@ -13,7 +16,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
 
-Visit = namedtuple("Visit", "headers address session set_cookie")  # `session` is kept on the server
+Visit = namedtuple("Visit", "headers address session set_cookie method target", defaults=(None, None))
 
 
 def ask(visit: Visit, path: str, body: dict[str, Any], pauses: tuple[float, ...] = (0,)) -> dict[str, Any]:
@@ -35,8 +38,15 @@ def ask(visit: Visit, path: str, body: dict[str, Any], pauses: tuple[float, ...]
     return {}
 
 
+def agent(visit: Visit) -> dict[str, Any]:
+    names = {"signature_agent": "Signature-Agent", "signature_input": "Signature-Input", "signature": "Signature"}
+    told = {name: visit.headers.get(header) for name, header in names.items()}
+    return {**told, "authority": visit.headers.get("Host"), "method": visit.method, "target": visit.target}
+
+
 def visitor(visit: Visit) -> str | None:
     client = {"ip": visit.address, "user_agent": visit.headers.get("User-Agent"), "gpc": visit.headers.get("Sec-GPC")}
+    client["agent"] = agent(visit)
     held = re.search(r"(^|;\s*)__Host-visitor=", visit.headers.get("Cookie", ""))
     token = None if held else visit.session.get("visitor_token")
     match ask(visit, "/v1/visitors", {"client": client, "token": token}):
@@ -48,4 +58,4 @@ def visitor(visit: Visit) -> str | None:
 
 def sale(visit: Visit, order: dict[str, Any]) -> bool:
     known = {"visitor": visit.session["visitor_token"]} if "visitor_token" in visit.session else {}  # else: not asked
-    return ask(visit, "/v2/log/sale", order | known, (0, 0.2, 0.4)).get("status") == "ok"
+    return ask(visit, "/v2/log/sale", {"agent": agent(visit)} | order | known, (0, 0.2, 0.4)).get("status") == "ok"
