@@ -145,7 +145,7 @@ async def test_what_a_tracking_call_requires_is_described_and_asked_for(shopper:
 
 
 @pytest.mark.parametrize("operation", CALLS, ids=lambda one: one.operation)
-def test_random_calls_get_documented_answers(operation: Any, environment: dict[str, str]) -> None:
+def test_random_calls_get_documented_answers(operation: Any, environment: dict[str, str], long: bool) -> None:
     """Bodies from the description, valid and broken; statuses and bodies of answers must be the described ones."""
 
     async def described() -> dict[str, Any]:
@@ -171,7 +171,7 @@ def test_random_calls_get_documented_answers(operation: Any, environment: dict[s
         return sent
 
     @given(case=target.as_strategy(), broken=junk)
-    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+    @settings(max_examples=30 if long else 10, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
     def check(case: Any, broken: Any) -> None:
         body = case.body if operation.body else None
         if not isinstance(body, dict | list | str | int | float | bool | None):

@@ -1,9 +1,9 @@
 """A running service whose store is emptied, and what its metrics tell of workers that have died."""
 
 import signal
+from http.client import HTTPException
 from pathlib import Path
-
-import httpx2 as httpx
+from urllib.request import urlopen
 
 from identity_service.store.keys import SCHEMA
 from tests.faults.connection import NoAnswer
@@ -31,8 +31,8 @@ def lookups(service: RunningService) -> set[int]:
 def gauges(service: RunningService, name: str) -> set[str]:
     """What scrapes tell, whichever worker answers."""
     try:
-        texts = [httpx.get(f"{service.url}/metrics", timeout=30).text for _ in range(CALLS)]
-    except httpx.TransportError:
+        texts = [urlopen(f"{service.url}/metrics", timeout=PATIENCE).read().decode() for _ in range(CALLS)]
+    except (OSError, HTTPException):
         return set()
     return {line.rpartition(" ")[2] for text in texts for line in text.splitlines() if line.startswith(f"{name} ")}
 

@@ -221,7 +221,7 @@ async def test_whoever_withdrew_since_the_backup_is_withdrawn_from_what_is_resto
             before = of(kept, await picture(shopper, [kept]))
             assert len(await shopper.visitors(email=people[8].email)) == 1
         for _ in range(2):
-            told = run("forget", current, restored, **environment(restored, OLD, NEW))
+            told = await asyncio.to_thread(run, "forget", current, restored, **environment(restored, OLD, NEW))
             assert told.returncode == 0, told.stderr
         assert "0 visitors withdrawn again" in told.stdout
         async with service(restored, clock, OLD, NEW) as (_, shopper):
