@@ -71,9 +71,8 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
     handles, signing = Handles(*settings.secrets.peppers), Signing(settings.secrets.signing_keys)
     limits, kept = settings.limits, settings.retention
     store = make_store(settings, _client(settings.store), handles, mark)
-    tokens = Tokens(store, signing, clock)
     receipts = Receipts(store, signing, clock, kept.receipt_days, kept.consent_days)
-    counters = Counters(store, clock)
+    tokens, counters = Tokens(store, signing, clock), Counters(store, clock)
     links = Links(store, counters, clock)
     visitors = Visitors(store, signing, tokens, receipts, clock, kept.consent_days, kept.refusal_days)
     subjects, addresses = Subjects(visitors, tokens), Addresses(clock)
@@ -95,7 +94,6 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         sales=Sales(store, subjects, tracking, counters, clock),
         returns=Returns(store, counters, clock),
         counters=counters,
-        days=counters.days,
         orders=orders,
         figures=FigureReader(store, counters, clock),
         health=HealthCheck(orders, addresses, clock),

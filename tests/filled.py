@@ -70,7 +70,7 @@ async def fill(application: Application, shopper: Shopper, clock: Clock) -> list
     await shopper.post("/v1/erasures", {"email": people[3].email})
     await shopper.post("/v1/visitors", {"token": people[4].token, "consent": "refused"})
     await shopper.post("/v2/log/click", {})
-    application.services.days.count_click(SHOP, ["Home"])
+    application.services.counters.days.count_click(SHOP, ["Home"])
     await shopper.client.get("/v1/calls", headers={"authorization": "Bearer demo-private-key"})
     await shopper.post("/v1/lookups", {"email": people[5].email})
     await shopper.client.post("/admin/signin", data={"private_key": "demo-private-key"}, headers={"origin": "http://service.test"})

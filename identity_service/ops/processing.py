@@ -20,6 +20,7 @@ from identity_service.settings.schema import LimitSettings, RegionSettings, Rete
 from identity_service.settings.store_url import EMBEDDED, parse_address, store_name
 from identity_service.store import DAY
 from identity_service.store.counters import CALLS_LIFE, COUNTERS_LIFE, MOST_CALLS
+from identity_service.store.days import GRACE as SKETCH_GRACE
 from identity_service.version import VERSION
 from identity_service.web.cookies import REFUSAL_LIFE, refusal_name
 
@@ -152,6 +153,10 @@ def _kept(shop: Shop, kept: RetentionSettings, *, lists_removals: bool, limited:
         yield KeptKind("Digest of a removed visitor, for systems that hold copies", days(REMOVALS_DAYS), "removals_key")
     yield KeptKind("Log of tracking calls, without IDs", f"the newest {MOST_CALLS:,}, until {days(CALLS_LIFE // DAY)} after the last")
     yield KeptKind("Hourly figures, labels and products of the shop, without IDs", f"{days(COUNTERS_LIFE // DAY)} after the last")
+    if shop.counts_silent:
+        silent = "Figures of visitors who said nothing, in whole tens, without IDs"
+        yield KeptKind(silent, f"{days(COUNTERS_LIFE // DAY)} after the last", "measurement")
+    yield KeptKind("Salt of a day, and what counts its distinct visitors under it", f"until {SKETCH_GRACE // 60} minute after the day")
     if limited:
         yield KeptKind("Counts of calls by caller, in memory, under a keyed hash", "until the service restarts", "limits.enabled")
 

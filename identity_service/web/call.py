@@ -19,7 +19,6 @@ from identity_service.server.addresses import Proxies, StaffProxy
 from identity_service.server.limits import RateLimit
 from identity_service.service.audit import Audit
 from identity_service.service.counters import Counters
-from identity_service.service.days import Days
 from identity_service.service.health import Addresses, HealthCheck
 from identity_service.service.holdings import Holdings
 from identity_service.service.identify import Visitors
@@ -81,7 +80,6 @@ class Services:
     sales: Sales
     returns: Returns
     counters: Counters
-    days: Days
     orders: Orders
     figures: FigureReader
     health: HealthCheck

@@ -454,7 +454,7 @@ async def test_labels_of_an_hour(shopper: Shopper, application: Application, dat
 
 async def test_labels_of_a_day_of_visitors_who_said_nothing(shopper: Shopper, application: Application, database: redis.Redis) -> None:
     """Labels past the cap are not counted apart, and displace nothing."""
-    days, shop = application.services.days, ShopId("demo")
+    days, shop = application.services.counters.days, ShopId("demo")
     for number in range(3 * COUNTERS):
         days.count_click(shop, [f"label {number}"])
     await written(application)

@@ -333,7 +333,7 @@ async def test_counts_that_cannot_be_written_are_lost_and_no_address_waits(
 ) -> None:
     services = application.services
     await come(counting, 1)
-    services.days._store = cut_off.application.services.store
+    services.counters.days._store = cut_off.application.services.store
     with pytest.raises(StoreUnavailable):
         await services.counters.write()
-    assert services.days.waiting == set()
+    assert services.counters.days.waiting == set()

@@ -120,7 +120,7 @@ FLIPS = [
     ("shop.notice", "https://shop.example/privacy", "https://shop.example/privacy", "dpia 2.3.a", "dpia 4.2.a"),
 ]  # fmt: skip
 """A setting and its other value; what every new line of the papers says; sections with such lines; sections that only lose lines."""
-UNSAID = {"public_keys", "currency", "policy", "consent_version_since", "regions"}
+UNSAID = {"public_keys", "currency", "policy", "consent_version_since", "regions", "measurement"}
 """Settings of a shop that no paper states, and those with tests of their own."""
 
 
@@ -187,6 +187,7 @@ def test_a_setting_that_depends_on_another_changes_nothing_without_it(plain: Set
         (plain, ("shop.regions", france), ""),
         (strict, ("shop.regions", france), "dpia 1.1.d, dpia 2.1.a, dpia 4.2.a, notice Recognising"),
         (strict, ("shop.continuity", "fresh"), ""),
+        (strict, ("shop.measurement", "exempt"), KEPT),
         (remote, ("store.replicas", 2), "dpia 1.3, dpia 2.3.e, dpia 4.1.a, record (g)"),
         (remote, ("store.url", "rediss://cache.example"), STORE),
     ):
@@ -272,7 +273,7 @@ LIVES = {
     "audit:.*|A:.*": "Entry of the audit: a digest of the person, and the name of the key or the member of staff who looked or acted",
     "removals": "Digest of a removed visitor, for systems that hold copies",
     "calls": "Log of tracking calls, without IDs",
-    "hour:.*|products|latest": "Hourly figures, labels and products of the shop, without IDs",
+    "hour:.*|day:.*|products|latest": "Hourly figures, labels and products of the shop, without IDs",
 }
 """Keys of a shop, and the row about them. Those of a cookieless visitor have the end of its window instead."""
 
@@ -323,6 +324,9 @@ async def test_the_times_in_the_papers_are_those_of_the_store(environment: dict[
     said = times(papers(settings)["retention"])
     lives = {str(key).removeprefix("id:v2:{demo}:"): int(database.ttl(str(key))) for key in database.scan_iter("id:v2:{demo}:*")}
     del lives["rewrite"]  # a note for the server's files, about nobody
+    until_midnight = DAY - int(clock()) % DAY
+    of_the_day = [lives.pop(key) for key in list(lives) if re.fullmatch("sketch:.*|Z:.*:day|remainders:.*", key)]
+    assert {life - until_midnight for life in of_the_day} == set(said["Salt of a day, and what counts its distinct visitors under it"])
     found = {(row, lives.pop(key)) for pattern, row in LIVES.items() for key in list(lives) if re.fullmatch(pattern, key)}
     window_ends = window_at(int(clock()), 3).end + GRACE - int(clock())
     assert {one for one in found if one[1] != window_ends} == {(row, sum(said[row])) for row in LIVES.values()}

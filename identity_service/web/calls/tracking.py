@@ -341,7 +341,7 @@ async def log_sale(call: Call) -> Reply:
     subject, attribution = logged.subject, logged.attribution
     await keep_opt_out(call, subject.visitor if subject.signed else None)
     if subject.counted and attribution:
-        call.services.days.count_order(call.shop.shop_id)
+        call.services.counters.days.count_order(call.shop.shop_id)
     return _log_and_answer(call, subject, unread, attribution.labels if attribution else None)
 
 
@@ -368,7 +368,7 @@ async def log_click(call: Call) -> Reply:
     if subject.automated:
         call.services.counters.count_automated_click(call.shop.shop_id, subject.agent)
     elif subject.counted:
-        call.services.days.count_click(call.shop.shop_id, labels or ())
+        call.services.counters.days.count_click(call.shop.shop_id, labels or ())
     else:
         call.services.counters.count_click(call.shop.shop_id, product, found, visitor=subject.visitor is not None, private=call.private)
     return _log_and_answer(call, subject, unread, found or labels)

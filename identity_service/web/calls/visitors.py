@@ -189,7 +189,7 @@ async def identify(call: Call, visit: Visit, *, with_receipt: bool) -> Reply:
 def _count(call: Call, visit: Visit, identity: Identity) -> None:
     services, shop = call.services, call.shop.shop_id
     if identity.counted:
-        services.days.count_view(shop, visit.surroundings)
+        services.counters.days.count_view(shop, visit.surroundings)
     elif identity.reason is Reason.AGENT and (agent := visit.surroundings.agent):
         count(AGENTS, agent.known_by)
         services.counters.count_agent(shop, agent)
