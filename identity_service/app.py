@@ -50,7 +50,7 @@ from identity_service.service.track import Subjects, Tracking
 from identity_service.service.visit import Tokens
 from identity_service.settings.schema import Settings, ShopSettings, StoreSettings
 from identity_service.signals.agents import AgentSignatures
-from identity_service.store import Clock, Retention, Store
+from identity_service.store import DAY, Clock, Retention, Store
 from identity_service.store.agent_keys import AgentKeyFile
 from identity_service.store.counters import HOUR
 from identity_service.store.failures import Failures
@@ -63,6 +63,8 @@ from identity_service.web.call import Desk, RateLimits, Services
 from identity_service.web.edge import Edge
 from identity_service.web.routes import build
 
+AUDIT_A_DAY = 20_000
+"""Entries of the audit by one key or person in a day."""
 REFUSALS_BEYOND = 10
 """Refusals over the rate limit are obeyed up to this fraction of a client's calls per second."""
 
@@ -86,7 +88,7 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         receipts=receipts,
         receipt_keys=ReceiptKeys(read_keys(settings.secrets.receipt_keys)),
         rights=Rights(store, receipts, clock),
-        audit=Audit(store, handles, clock),
+        audit=Audit(store, handles, clock, _limit(settings, memory, 8, AUDIT_A_DAY / DAY, DAY)),
         signing=signing,
         tokens=tokens,
         subjects=subjects,
