@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 LONGEST = (
     "faults/test_cluster.py",
     "faults/test_sentinel.py",
+    "browser/test_desks.py",
     "browser/test_choices_kept.py",
     "test_contract_topologies.py",
     "test_command.py",

@@ -98,6 +98,7 @@ class Admin:
             f"orders?sale={quote(seen['sale'], safe='')}",
             product,
             "orders?sale=nothing",
+            "sessions",
             "logs?outcome=error",
             "overview?days=1",
         ):
