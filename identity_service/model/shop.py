@@ -6,7 +6,7 @@ import ipaddress
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ from identity_service.model.consent import Millis, NoticeVersion
 from identity_service.model.handle import NeverLinked
 from identity_service.model.policy import STANDARD, STRICT, Policy
 from identity_service.model.regions import strict_policy
+from identity_service.model.utc import DAY, day_number
 from identity_service.model.visitor import VisitorRecord
 from identity_service.settings.schema import ShopSettings
 
@@ -196,8 +197,8 @@ def callers_of(shop: Shop, settings: ShopSettings) -> list[Caller]:
     return [replace(one, actor=Actor(one.name or f"key {one.digest[:SHOWN_OF_A_DIGEST]}")) for one in public + private + named]
 
 
-def _end_of_day(day: str) -> float:
-    return datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC).timestamp() + 86_400
+def _end_of_day(day: str) -> int:
+    return (day_number(day) + 1) * DAY
 
 
 class Shops:

@@ -13,16 +13,15 @@ from identity_service.errors import RateLimited, StoreUnavailable
 from identity_service.model.audit import Act, Actor, AuditEntry
 from identity_service.model.consent import Millis
 from identity_service.model.handle import Handle, Handles
+from identity_service.model.person import Person, name_of
 from identity_service.model.shop import Shop, ShopId
-from identity_service.model.visitor import VisitorId
+from identity_service.model.utc import DAY, HOUR
 from identity_service.store import Clock, Store
 from identity_service.store.audit import MOST_ACCESSES
-from identity_service.store.counters import HOUR
 
 MOST_WAITING = 20_000
 """Accesses of services that wait to be written, and those of the hour that are remembered. Beyond them, further ones are only counted."""
 FULL = "This shop's audit is full for today, so nothing more can be read that has to be entered there. Erasures still work."
-Person = Handle | VisitorId
 _Access = tuple[str, str]
 """The name of the person, and of the key."""
 
@@ -40,12 +39,12 @@ class Audit:
         self._lookups: dict[ShopId, Counter[tuple[int, str]]] = {}
 
     def subject(self, shop: Shop, person: Person) -> str:
-        return self._handles.audit_subject(shop.shop_id, _name(person))
+        return self._handles.audit_subject(shop.shop_id, name_of(person))
 
     async def about(self, shop: Shop, person: Person) -> list[AuditEntry]:
         """The newest entries about a person, newest first, also those under earlier peppers."""
         earlier = self._handles.earlier_names(shop.shop_id, person) if isinstance(person, Handle) else []
-        subjects = [self._handles.audit_subject(shop.shop_id, name) for name in (_name(person), *earlier)]
+        subjects = [self._handles.audit_subject(shop.shop_id, name) for name in (name_of(person), *earlier)]
         found = [entry for subject in subjects for entry in await self._store.audit.about(shop.shop_id, subject)]
         return found[:MOST_ACCESSES]
 
@@ -56,7 +55,7 @@ class Audit:
     async def record(self, shop: Shop, actor: Actor, act: Act, person: Person | None, found: int = 0) -> None:
         """Raises StoreUnavailable if the entry cannot be kept, and RateLimited if the day is full."""
         if not await self._store.audit.record(shop.shop_id, self.entry(shop, actor, act, person, found)):
-            raise RateLimited(FULL, retry_after=int(86_400 - self._clock() % 86_400))
+            raise RateLimited(FULL, retry_after=int(DAY - self._clock() % DAY))
 
     async def look(self, shop: Shop, actor: Actor, act: Act, found: Iterable[tuple[Person, int]]) -> None:
         """`found`: whom somebody looked at, each with how many visitors or entries there were. Raises as `record` for a person."""
@@ -76,7 +75,7 @@ class Audit:
         self._lookups.setdefault(shop, Counter())[hour, name] += len(found)
         seen, waiting = self._seen.setdefault(shop, set()), self._waiting.setdefault(shop, {})
         for person, number in found:
-            access = _name(person), name
+            access = name_of(person), name
             if number and access not in seen and len(seen) < MOST_WAITING and len(waiting) < MOST_WAITING:
                 seen.add(access)
                 waiting[access] = AuditEntry(now, act, name, False, None, number)
@@ -87,7 +86,7 @@ class Audit:
         for shop in list(self._lookups):
             lookups, waiting = self._lookups.pop(shop), self._waiting.pop(shop, {})
             try:
-                await self._store.audit.write(shop, [self._named(shop, *one) for one in waiting.items()], lookups)
+                await self._store.audit.write(shop, [self._with_subject(shop, *one) for one in waiting.items()], lookups)
             except StoreUnavailable as error:
                 failure = error
                 self._lookups.setdefault(shop, Counter()).update(lookups)
@@ -95,10 +94,6 @@ class Audit:
         if failure:
             raise failure
 
-    def _named(self, shop: ShopId, access: _Access, entry: AuditEntry) -> AuditEntry:
+    def _with_subject(self, shop: ShopId, access: _Access, entry: AuditEntry) -> AuditEntry:
         """The digest is made here, and not while the caller waits."""
         return replace(entry, subject=self._handles.audit_subject(shop, access[0]))
-
-
-def _name(person: Person) -> str:
-    return person.name if isinstance(person, Handle) else f"v{person}"

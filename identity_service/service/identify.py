@@ -6,10 +6,11 @@ from msgspec.structs import replace
 
 from identity_service.errors import StoreUnavailable
 from identity_service.model.consent import MINUTE, Choice, Millis, Receipt, Signal, choice_said
-from identity_service.model.cookieless import DAY, window_at
+from identity_service.model.cookieless import window_at
 from identity_service.model.policy import Asked, Decision, Facts, Reason, decide
 from identity_service.model.shop import Shop
 from identity_service.model.token import Signing, Token
+from identity_service.model.utc import DAY
 from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorState
 from identity_service.server.metrics import ISSUED, REFUSED_SIGNALS, count
 from identity_service.service.grants import Grants, LinkingRefusals

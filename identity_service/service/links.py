@@ -7,11 +7,11 @@ from msgspec.structs import replace
 
 from identity_service.errors import ConsentRequired, Invalid, ServiceError
 from identity_service.model.consent import Millis
-from identity_service.model.cookieless import DAY
 from identity_service.model.handle import Handle, HandleKind, handle_named
 from identity_service.model.link import Link, LinkSource, Proof
 from identity_service.model.shop import Shop
 from identity_service.model.token import Token
+from identity_service.model.utc import DAY
 from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorState
 from identity_service.server.metrics import LINK_CONFLICTS
 from identity_service.service.counters import Counters

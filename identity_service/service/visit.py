@@ -9,10 +9,11 @@ from msgspec.structs import replace
 from identity_service.errors import Invalid
 from identity_service.model.agent import Agent
 from identity_service.model.consent import NEVER_SEEN, Choice, EarlierRefusal, Millis, OptOutsSeen, Receipt, Signal
-from identity_service.model.cookieless import DAY, GRACE, Window, derive, window_at
+from identity_service.model.cookieless import GRACE, Window, derive, window_at
 from identity_service.model.policy import REFUSAL_COOKIE, Asked, Decision, Facts, Reason
 from identity_service.model.shop import Shop
 from identity_service.model.token import Signing, Token
+from identity_service.model.utc import DAY
 from identity_service.model.visitor import KeptReceipts, Kind, Mode, VisitorId, VisitorRecord, VisitorState, new_visitor_id
 from identity_service.server.metrics import BAD_SIGNATURES
 from identity_service.store import Clock, Store

@@ -163,6 +163,11 @@ async def read_form(call: PageCall, most: int) -> dict[str, str]:
         raise Malformed("Send the form in UTF-8.") from None
 
 
+def saved_as(file: str) -> tuple[bytes, bytes]:
+    """The header with which a browser saves an answer as a file of that name."""
+    return b"content-disposition", f'attachment; filename="{file}"'.encode()
+
+
 def redirect(where: str, *cookies: str) -> Reply:
     """`where`: relative, so that it works under any path of a proxy."""
     return Reply(b"", 303, HTML, cookies, [*SAFE, (b"location", where.encode())])

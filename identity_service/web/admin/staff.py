@@ -6,11 +6,11 @@ from typing import Any
 from identity_service.errors import Invalid
 from identity_service.model.audit import Act
 from identity_service.web.admin.pages import AdminCall, View
+from identity_service.web.admin.references import PERSONS, person_in_form
 from identity_service.web.admin.sessions import Sessions
 from identity_service.web.calls import audit as calls
-from identity_service.web.calls.audit import AuditBody
+from identity_service.web.visit import count_lookup
 
-HANDLES = ("email", "customer", "visitor")
 FILTERS = ("actor", "act", "since", "until", "cursor")
 
 
@@ -27,8 +27,9 @@ async def audit(asked: AdminCall) -> View:
     }
     try:
         if asked.form is not None:
-            body = asked.body(AuditBody, *HANDLES)
-            return View("admin/audit.html", values | {"accesses": (await calls.accesses(asked.call(body))).body.accesses})
+            person, call = person_in_form(asked, PERSONS), asked.call()
+            count_lookup(call)
+            return View("admin/audit.html", values | {"accesses": (await calls.accesses_to(call, person)).accesses})
         query = {name: asked.query[name] for name in FILTERS if asked.query.get(name)}
         log = (await calls.page(asked.call(query=query))).body
         lookups = (await calls.lookup_counts(asked.call())).body.lookups

@@ -14,6 +14,7 @@ from identity_service.model.attribution import ATTRIBUTED, Break
 from identity_service.model.audit import Act
 from identity_service.model.estimate import Estimate
 from identity_service.model.event import EventType
+from identity_service.model.utc import rfc3339
 from identity_service.model.visitor import own_visitor_id
 from identity_service.service.health import Rhythm
 from identity_service.service.reports import AgentFigures, LabelFigures, Order, revenues
@@ -30,13 +31,10 @@ from identity_service.web.lists import (
     page_of,
     page_query,
 )
-from identity_service.web.payloads import CURSOR, LIMIT, NEXT, Body, Cursor, Time, VisitorText, about, listed
-from identity_service.web.visit import rfc3339
+from identity_service.web.payloads import CURSOR, LIMIT, NEXT, Body, Count, Cursor, Share, Time, VisitorText, about, listed
 
 Light = Literal["green", "not_started", "amber", "red"]
 Money = Annotated[str, Meta(extra_json_schema={"format": "decimal"})]
-Count = Annotated[int, Meta(extra_json_schema={"minimum": 0})]
-Share = Annotated[float, Meta(extra_json_schema={"minimum": 0, "maximum": 1})]
 CURSOR_FORM = re.compile(r"[A-Za-z0-9_-]{22}")
 USUAL_ORDERS, MOST_ORDERS = 50, 200
 MOST_AGENTS = 200
