@@ -121,6 +121,7 @@ TEST_KEY = AgentKey("JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs")
         json.dumps({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": Signer().key.x[:-1] + "_"}]}).encode(),
         json.dumps({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "é" * 43}]}).encode(),
     ],
+    ids=["other kinds", "a published test key", "for encryption", "a foreign name", "no time", "another last character", "no base64"],
 )
 def test_other_malformed_and_well_known_keys_are_left_out(certificate: Path, body: bytes) -> None:
     assert fetched(certificate, answered(body)) == []
