@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from identity_service.model.audit import Actor
-from identity_service.model.consent import Millis, NoticeVersion
+from identity_service.model.consent import Millis, NoticeVersion, millis_of
 from identity_service.model.handle import NeverLinked
 from identity_service.model.policy import STANDARD, STRICT, Policy
 from identity_service.model.regions import strict_policy
@@ -124,7 +124,7 @@ def shop_of(name: str, settings: ShopSettings) -> Shop:
 
 def _signal_rules(settings: ShopSettings) -> SignalRules:
     since = settings.consent_version_since
-    shown = Millis(int(datetime.fromisoformat(since).timestamp() * 1000)) if since else None
+    shown = millis_of(datetime.fromisoformat(since).timestamp()) if since else None
     return SignalRules(
         tcf=TcfRule(frozenset(settings.tcf_purposes), settings.tcf_vendor or None),
         categories={source: frozenset(names) for source, names in settings.banner_categories.items()},

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from identity_service.errors import RateLimited, StoreUnavailable
 from identity_service.model.audit import Act, Actor, AuditEntry
-from identity_service.model.consent import Millis
+from identity_service.model.consent import millis_of
 from identity_service.model.handle import Handle, Handles
 from identity_service.model.person import Person, name_of
 from identity_service.model.shop import Shop, ShopId
@@ -50,7 +50,7 @@ class Audit:
 
     def entry(self, shop: Shop, actor: Actor, act: Act, person: Person | None, found: int = 0) -> AuditEntry:
         subject = None if person is None else self.subject(shop, person)
-        return AuditEntry(Millis(int(self._clock() * 1000)), act, actor.name, actor.person, subject, found)
+        return AuditEntry(millis_of(self._clock()), act, actor.name, actor.person, subject, found)
 
     async def record(self, shop: Shop, actor: Actor, act: Act, person: Person | None, found: int = 0) -> None:
         """Raises StoreUnavailable if the entry cannot be kept, and RateLimited if the day is full."""
@@ -68,7 +68,7 @@ class Audit:
     def _count(self, shop: ShopId, name: str, act: Act, found: list[tuple[Person, int]]) -> None:
         """A key's accesses to one person count as one for an hour, so that a busy service does not push others out. Nobody who is unknown
         gets an entry."""
-        now = Millis(int(self._clock() * 1000))
+        now = millis_of(self._clock())
         hour = now // 1000 - now // 1000 % HOUR
         if hour != self._hour:
             self._hour, self._seen = hour, {}

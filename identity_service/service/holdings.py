@@ -4,7 +4,7 @@ same however much somebody did."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from identity_service.model.consent import Millis
+from identity_service.model.consent import Millis, millis_of
 from identity_service.model.handle import Handle
 from identity_service.model.link import Link
 from identity_service.model.shop import Shop
@@ -108,4 +108,4 @@ class Holdings:
         return int(self.clock())
 
     def _millis(self) -> Millis:
-        return Millis(int(self.clock() * 1000))
+        return millis_of(self.clock())

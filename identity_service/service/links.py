@@ -6,7 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from identity_service.errors import ConsentRequired, Invalid, ServiceError
-from identity_service.model.consent import Millis
+from identity_service.model.consent import Millis, millis_of
 from identity_service.model.handle import Handle, HandleKind, handle_named
 from identity_service.model.link import Link, LinkSource, Proof
 from identity_service.model.shop import Shop
@@ -124,7 +124,7 @@ class Links:
         return dict(zip(visitors, await self._store.visitors.states(shop.shop_id, visitors, now), strict=True))
 
     def now(self) -> Millis:
-        return Millis(int(self._clock() * 1000))
+        return millis_of(self._clock())
 
 
 async def is_opted_out(store: Store, known: Known, visitor: VisitorId) -> bool:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from identity_service.model.audit import AuditEntry
-from identity_service.model.consent import Millis
+from identity_service.model.consent import Millis, millis_of
 from identity_service.model.handle import Handle, HandleKind, handle_named
 from identity_service.model.link import Link, Proof
 from identity_service.model.shop import Shop
@@ -136,7 +136,7 @@ class Rights:
         return int(self._clock())
 
     def _millis(self) -> Millis:
-        return Millis(int(self._clock() * 1000))
+        return millis_of(self._clock())
 
 
 def is_shared(record: VisitorRecord | None, by: Proof = Proof.KEY) -> bool:

@@ -47,7 +47,7 @@ class Visit(Struct, frozen=True):
     over_limit   a refusal of a caller over its rate limit; only the IDs of its tokens are withdrawn
     own_since    when `own` was given out, in seconds since 1970; 0 if that is unknown
     private      a private key sent the call, so that it may lack the cookies of the visitor's browser
-    silent       the call repeats that its visitor has no ID and is counted
+    says_counted the call repeats that its visitor has no ID and is counted
     """
 
     shop: Shop
@@ -63,7 +63,7 @@ class Visit(Struct, frozen=True):
     over_limit: bool = False
     own_since: int = 0
     private: bool = False
-    silent: bool = False
+    says_counted: bool = False
 
     @property
     def refused_before(self) -> bool:

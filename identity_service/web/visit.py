@@ -19,6 +19,7 @@ from identity_service.model.consent import (
     ReceiptEvent,
     Signal,
     choice_said,
+    millis_of,
 )
 from identity_service.model.handle import Handle
 from identity_service.model.policy import Asked
@@ -166,7 +167,7 @@ def signals_of(call: Call, consent: str | ConsentObject | UnsetType | None, *, p
         return reader.of_word(consent)
     if not isinstance(consent, ConsentObject):
         return ()
-    decided_at = None if isinstance(consent.decided_at, UnsetType) else Millis(int(consent.decided_at.timestamp() * 1000))
+    decided_at = None if isinstance(consent.decided_at, UnsetType) else millis_of(consent.decided_at.timestamp())
     return reader.of_object(msgspec.to_builtins(consent), decided_at)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from identity_service.errors import Forbidden, Invalid, Malformed, ServiceError
-from identity_service.model.consent import Millis
+from identity_service.model.consent import millis_of
 from identity_service.model.shop import Shop
 from identity_service.model.staff import Role
 from identity_service.web.admin.sessions import NO_COOKIE, RENEWED_AFTER, Session, Sessions, check_form
@@ -47,7 +47,7 @@ class AdminCall:
 
     def call(self, body: Any = None, *, query: Mapping[str, str] | None = None, parameters: Mapping[str, str] | None = None) -> Call:
         """The HTTP call that answers the same question, as made with a private key."""
-        now = Millis(int(self.services.clock() * 1000))
+        now = millis_of(self.services.clock())
         return Call(
             services=self.services,
             now=now,

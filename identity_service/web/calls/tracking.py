@@ -268,7 +268,7 @@ def tracking_visit(call: Call, unread: Unread) -> Visit:
         return visit_of_text(call, typed, override=True)
     sent = call.body.visitor
     visit = visit_of_text(call, None if call.from_query and sent == "" else visitor_text(sent, "visitor", unread))
-    return replace(visit, silent=True) if visit.asked is Asked.NULL and call.body.counted in YES else visit
+    return replace(visit, says_counted=True) if visit.asked is Asked.NULL and call.body.counted in YES else visit
 
 
 def _typed_id(call: Call, unread: Unread) -> str | None:
