@@ -24,12 +24,13 @@ class SessionStore:
         self._client = client
         self._keys = keys
         self._audit = audit
+        self.most_of_a_shop = MOST_OF_A_SHOP
 
     async def begin(self, shop: ShopId, session_id: str, session: StoredSession, entry: AuditEntry) -> None:
         """`entry`: kept in the audit in the same step."""
         audit, entered = self._audit.part(shop, entry)
         ended = session.begun_at - LONGEST
-        arguments = (session_id, compact(session), ended, LONGEST, MOST_OF_A_SHOP, *entered)
+        arguments = (session_id, compact(session), ended, LONGEST, self.most_of_a_shop, *entered)
         await self._client.run(call("begin_session", (self._keys.sessions(shop), *audit), *arguments))
 
     async def find(self, shop: ShopId, session_id: str, now: int) -> StoredSession | None:

@@ -148,7 +148,7 @@ class IdentityAnswer(Struct, frozen=True):
     sale_share_opt_out: Annotated[bool, about("Whether the visitor has opted out of sale and sharing of its data.")]
     decision: Annotated[DecisionAnswer, about("Why the visitor has this mode.")]
     counted: Annotated[
-        Literal[True] | UnsetType,
+        bool | UnsetType,
         about("Only in mode `null`: the visitor said nothing, and the shop keeps figures of it, and nothing else. Send it on in calls."),
     ] = UNSET
 

@@ -109,7 +109,7 @@ async def test_programs_find_every_page(shopper: Shopper) -> None:
         ("refusals", "consent#refusals"),
         ("POST /v1/lookups", "contract#calls"),
         ("IDENTITY_store_breaker_open", "operations#logs-and-metrics"),
-        ("nginx caddy", "snippet#serve-it-from-the-shops-own-host"),
+        ("nginx caddy", "deploy#behind-a-proxy"),
         ("how do I rotate signing keys", "security#rotate-keys"),
         ("write my own banner", "own-banner#"),
         ("France", "consent#policies"),

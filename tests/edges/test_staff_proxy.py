@@ -1,4 +1,4 @@
-"""The manual's lines for the sign-in of the staff, run by Caddy before a service. A small server stands for the sign-in page's own program."""
+"""The manual's lines for the sign-in of the staff, run by Caddy before a service. A small server stands for the program that knows them."""
 
 import re
 import threading
@@ -51,9 +51,8 @@ def portal() -> Iterator[int]:
 
 def lines(port: int, portal: int, service: str) -> str:
     """The block of the manual, with addresses of this machine."""
-    [block] = [
-        one for one in re.findall(r"^```\n(.*?)^```", (FOLDER / "admin.md").read_text(), re.MULTILINE | re.DOTALL) if "forward_auth" in one
-    ]
+    [text] = re.findall(r"```\n(admin\.shop\.example .*?)```", (FOLDER / "admin.md").read_text(), re.DOTALL)
+    block = str(text)
     places = {"admin.shop.example": f"http://127.0.0.1:{port}", "authelia:9091": f"127.0.0.1:{portal}", "10.0.0.8:8081": service}
     for name, address in places.items():
         assert block.count(name) == 1
@@ -63,7 +62,7 @@ def lines(port: int, portal: int, service: str) -> str:
 
 def test_the_staff_signs_in_through_the_manuals_proxy(tmp_path: Path, portal: int) -> None:
     port = free_port()
-    with served(tmp_path, **STAFF) as service, caddy(tmp_path, port, lines(port, portal, f"127.0.0.1:{service.port}")) as url:
+    with served(tmp_path, **STAFF) as service, caddy(tmp_path, port, lines(port, portal, service.url.removeprefix("http://"))) as url:
         own = {"origin": url, "sec-fetch-site": "same-origin"}
         forged = {"Remote-User": "anna", "remote-groups": "shop-owners", "Remote_User": "anna"}
         with httpx.Client(base_url=url) as nobody:
@@ -80,5 +79,5 @@ def test_the_staff_signs_in_through_the_manuals_proxy(tmp_path: Path, portal: in
 
         assert [status("anna", page) for page in ("audit", "customers")] == [200, 200]
         assert [status("bert", page) for page in ("audit", "customers")] == [403, 200]
-        with httpx.Client(base_url=f"http://127.0.0.1:{service.port}") as beside:
+        with httpx.Client(base_url=service.url) as beside:
             assert beside.get("/healthz").status_code == 200

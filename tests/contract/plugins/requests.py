@@ -90,6 +90,8 @@ TEMPLATES = [
         script=True,
     ),
 ]
+IDS_ALONE = {"sale": "ORD-9876", "products": [111, "222"], "email": EMAIL}
+"""What a tag of a tag manager says of an order: IDs of products without quantities and prices."""
 BASKET = {"key": KEY, "email": EMAIL}
 RETURN = {"key": KEY, "private_key": PRIVATE, "order": "000000567"}
 MESSAGE = {

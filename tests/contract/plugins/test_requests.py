@@ -13,6 +13,7 @@ from identity_service.settings.load import load
 from tests.conftest import Clock, Shopper, shopping
 from tests.contract.plugins.requests import (
     EMAIL,
+    IDS_ALONE,
     KEY,
     PAGE,
     PIXEL,
@@ -76,6 +77,15 @@ async def read(shopper: Shopper, path: str) -> Any:
     answer = await shopper.client.get(path, headers={"authorization": f"Bearer {PRIVATE}"})
     assert answer.status_code == 200, answer.text
     return answer.json()
+
+
+async def test_a_tag_names_products_by_their_ids_alone(shopper: Shopper) -> None:
+    answer = await shopper.client.post("/v2/log/sale", json={"key": KEY, **IDS_ALONE}, headers=PAGE)
+    assert answer.json() == OK
+    order = await read(shopper, f"/v1/orders/{IDS_ALONE['sale']}")
+    assert [(one["id"], one["quantity"]) for one in order["products"]] == [(111, 1), ("222", 1)]
+    assert Decimal(order["revenue"]) == 0
+    assert "unread" not in (await read(shopper, "/v1/calls"))["calls"][0]
 
 
 @pytest.mark.parametrize("send", [by_script, by_script_tag, by_form, by_snippet], ids=lambda send: send.__name__)
