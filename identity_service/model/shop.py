@@ -20,7 +20,7 @@ from identity_service.model.handle import NeverLinked
 from identity_service.model.policy import STANDARD, STRICT, Policy
 from identity_service.model.regions import strict_policy
 from identity_service.model.utc import DAY, day_number
-from identity_service.model.visitor import VisitorRecord
+from identity_service.model.visitor import Kind, Mode, VisitorRecord
 from identity_service.settings.schema import ShopSettings
 
 ShopId = NewType("ShopId", str)
@@ -93,6 +93,11 @@ class Shop:
         word if it is that."""
         of_the_shop = record.consent is not None and record.consent.is_of_the_shop
         return record.granted_to(self.signals.notice_at(now)) and (self.policy.persistent_is_consent or not of_the_shop)
+
+    def mode_of(self, record: VisitorRecord, now: Millis) -> Mode:
+        """The mode of a stored visitor: null once its grant does not count any more."""
+        lapsed = record.kind is Kind.PERSISTENT and not self.counts(record, now)
+        return Mode.NULL if lapsed else record.mode
 
     @property
     def counts_silent(self) -> bool:

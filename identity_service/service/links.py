@@ -166,7 +166,5 @@ def _linked_visitor(link: Link, state: VisitorState, person_opted_out: bool, sho
     record, opted_out = state.record, person_opted_out and link.proven
     if record is None:
         return LinkedVisitor(link, Mode.COOKIELESS, False, opted_out)
-    if record.kind is not Kind.PERSISTENT:
-        return LinkedVisitor(link, record.mode, record.shared, opted_out or record.opted_out)
-    mode = record.mode if shop.counts(record, now) else Mode.NULL
-    return LinkedVisitor(link, mode, record.shared, opted_out or record.opted_out, record.expires)
+    ends = record.expires if record.kind is Kind.PERSISTENT else None
+    return LinkedVisitor(link, shop.mode_of(record, now), record.shared, opted_out or record.opted_out, ends)

@@ -98,7 +98,7 @@ async def _held(asked: AdminCall, person: Person) -> list[Holding]:
 
 async def _erase(asked: AdminCall, person: Person, held: list[Holding], *, unproven: bool, dry_run: bool) -> Certificate:
     """`held`: what there is before."""
-    whole = [one for one in held if not (one.kept_if_unproven if unproven else one.kept) and (one.recorded or one.link is None)]
+    whole = [one for one in held if one.goes(unproven=unproven)]
     orders = await asked.services.admin.holdings.count_orders(asked.shop, person if isinstance(person, Handle) else None, whole)
     answer = await erase_person(asked.call(), person, unproven=unproven, dry_run=dry_run)
     return Certificate(
