@@ -20,9 +20,12 @@ from identity_service.cli import _parser as command_line
 from identity_service.model.agent import KnownBy
 from identity_service.model.audit import Act
 from identity_service.model.handle import Handles, normalise_email
+from identity_service.model.link import LinkSource, Proof
 from identity_service.model.shop import Scope, ShopId
 from identity_service.model.staff import Role
+from identity_service.model.visitor import Mode
 from identity_service.server.limits import SLOTS
+from identity_service.service.health import Light
 from identity_service.settings.load import config_directory
 from identity_service.settings.schema import KeySettings, Settings, ShopSettings, fields_of
 from identity_service.signals.agents import KNOWN_AGENTS
@@ -30,9 +33,12 @@ from identity_service.signals.reader import SOURCES
 from identity_service.store.keys import Keys
 from identity_service.store.redis.cause import Cause
 from identity_service.web.calls.audit import ActText
+from identity_service.web.calls.links import ProofText, SourceText
+from identity_service.web.calls.orders import LightText
 from identity_service.web.endpoint import SMALLEST_KEPT
 from identity_service.web.manual.book import FOLDER, NAMES, pages
 from identity_service.web.openapi import ERRORS
+from identity_service.web.payloads import ModeText
 from identity_service.web.routes import CALLS, TRACKING
 
 ROOT = Path(__file__).parent.parent
@@ -254,4 +260,5 @@ def test_closed_sets_that_are_written_twice_agree() -> None:
     keys, shops = fields_of(KeySettings), fields_of(ShopSettings)
     assert set(get_args(get_args(keys["scopes"].type)[0])) == set(Scope)
     assert set(get_args(get_args(get_args(shops["roles"].type)[0])[1])) == set(Role)
-    assert set(get_args(ActText)) == set(Act)
+    for texts, values in ((ActText, Act), (ModeText, Mode), (ProofText, Proof), (SourceText, LinkSource), (LightText, Light)):
+        assert set(get_args(texts)) == set(values)

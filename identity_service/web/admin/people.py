@@ -1,4 +1,4 @@
-"""The support desk: the visitors of a customer, and what a visitor did. And consent: receipts, and a preview of a decision."""
+"""The visitors of a customer, and what a visitor did. And consent: receipts, and a preview of a decision."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

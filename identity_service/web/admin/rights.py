@@ -1,4 +1,4 @@
-"""The rights desk: a person's request in one page. Who this is, what is held, what an erasure takes and leaves, the export, and the erasure
+"""A person's request on one page: who this is, what is held, what an erasure takes and leaves, the export, and the erasure
 with its certificate."""
 
 from collections.abc import Iterator, Mapping
