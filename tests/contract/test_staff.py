@@ -167,7 +167,7 @@ async def test_an_owner_sees_living_sessions_and_ends_one(desks: ExitStack, appl
     clock.forward(1)
     owner = await signed_in(desks, application, Role.OWNER)
     page = (await owner.get("sessions")).text
-    assert re.findall(r"<tr><td>(\w+)</td>", page) == ["anna", "bert"]
+    assert re.findall(r'<td data-label="Who">(\w+)</td>', page) == ["anna", "bert"]
     assert "this session" in page
     [session] = re.findall(r'name="session" value="([^"]+)"', page)
     assert "The session has ended" in text_of(await owner.post("sessions", session=session))
