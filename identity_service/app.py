@@ -24,7 +24,7 @@ from identity_service.model.receipt_key import ReceiptKeys, read_keys
 from identity_service.model.reference import References
 from identity_service.model.shop import ShopId, Shops, callers_of, shop_of
 from identity_service.model.token import Signing
-from identity_service.model.utc import HOUR
+from identity_service.model.utc import DAY, HOUR
 from identity_service.server.addresses import REPEATED, proxies_of, staff_proxy_of
 from identity_service.server.limits import MEMORY_VARIABLE, RateLimit, SeenOnce, SharedMemory, Unlimited, open_memory, private_memory
 from identity_service.server.logs import configure, log, where
@@ -63,6 +63,8 @@ from identity_service.web.call import AdminServices, RateLimits, Services
 from identity_service.web.edge import Edge
 from identity_service.web.routes import build
 
+AUDIT_A_DAY = 20_000
+"""Entries of the audit by one key or person in a day."""
 REFUSALS_BEYOND = 10
 """Refusals over the rate limit are obeyed up to this fraction of a client's calls per second."""
 
@@ -86,7 +88,7 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         receipts=receipts,
         receipt_keys=ReceiptKeys(read_keys(settings.secrets.receipt_keys)),
         rights=Rights(store, receipts, clock),
-        audit=Audit(store, handles, clock),
+        audit=Audit(store, handles, clock, _limit(settings, memory, 8, AUDIT_A_DAY / DAY, DAY)),
         signing=signing,
         tokens=tokens,
         subjects=subjects,

@@ -18,7 +18,7 @@ from identity_service.errors import RateLimited
 
 MEMORY_VARIABLE = "IDENTITY_MEMORY"
 """The path at which workers find the memory of their supervisor. Empty: there is none."""
-TABLES = 8
+TABLES = 9
 SLOTS = 1 << 16
 NEIGHBOURS = 8
 """Number of slots, from its own on, in which a caller may be."""

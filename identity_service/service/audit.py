@@ -15,24 +15,27 @@ from identity_service.model.consent import millis_of
 from identity_service.model.handle import Handle, Handles
 from identity_service.model.person import Person, name_of
 from identity_service.model.shop import Shop, ShopId
-from identity_service.model.utc import DAY, HOUR
+from identity_service.model.utc import HOUR
+from identity_service.server.limits import RateLimit
 from identity_service.store import Clock, Store
 from identity_service.store.audit import MOST_ACCESSES
 
 MOST_WAITING = 20_000
-"""Accesses of services that wait to be written, and those of the hour that are remembered. Beyond them, further ones are only counted."""
-FULL = "This shop's audit is full for today, so nothing more can be read that has to be entered there. Erasures still work."
+"""The most accesses of services that wait to be written, the newest, and the most of the hour that are remembered."""
+FULL = "This key or person has made too many entries in the audit today. Repeat the call later. Erasures still work."
 _Access = tuple[str, str]
 """The name of the person, and of the key."""
 
 
 class Audit:
-    """`clock`: seconds since 1970."""
+    """`clock`: seconds since 1970. `limit`: of entries by one actor, so that nobody fills the store, or hides others' entries among its
+    own. Erasures are not limited."""
 
-    def __init__(self, store: Store, handles: Handles, clock: Clock) -> None:
+    def __init__(self, store: Store, handles: Handles, clock: Clock, limit: RateLimit) -> None:
         self._store = store
         self._handles = handles
         self._clock = clock
+        self._limit = limit
         self._hour = 0
         self._seen: dict[ShopId, set[_Access]] = {}
         self._waiting: dict[ShopId, dict[_Access, AuditEntry]] = {}
@@ -53,9 +56,16 @@ class Audit:
         return AuditEntry(millis_of(self._clock()), act, actor.name, actor.person, subject, found)
 
     async def record(self, shop: Shop, actor: Actor, act: Act, person: Person | None, found: int = 0) -> None:
-        """Raises StoreUnavailable if the entry cannot be kept, and RateLimited if the day is full."""
-        if not await self._store.audit.record(shop.shop_id, self.entry(shop, actor, act, person, found)):
-            raise RateLimited(FULL, retry_after=int(DAY - self._clock() % DAY))
+        """Raises StoreUnavailable if the entry cannot be kept, and RateLimited if the actor has made too many."""
+        self.count(shop, actor)
+        await self._store.audit.record(shop.shop_id, self.entry(shop, actor, act, person, found))
+
+    def count(self, shop: Shop, actor: Actor) -> None:
+        """Counts an entry of the actor. Raises RateLimited."""
+        try:
+            self._limit.count(f"{shop.shop_id} {actor.person} {actor.name}")
+        except RateLimited as error:
+            raise RateLimited(FULL, retry_after=error.retry_after) from None
 
     async def look(self, shop: Shop, actor: Actor, act: Act, found: Iterable[tuple[Person, int]]) -> None:
         """`found`: whom somebody looked at, each with how many visitors or entries there were. Raises as `record` for a person."""
@@ -76,7 +86,11 @@ class Audit:
         seen, waiting = self._seen.setdefault(shop, set()), self._waiting.setdefault(shop, {})
         for person, number in found:
             access = name_of(person), name
-            if number and access not in seen and len(seen) < MOST_WAITING and len(waiting) < MOST_WAITING:
+            if number and access not in seen:
+                if len(seen) >= MOST_WAITING:
+                    seen.clear()  # an entry twice is better than none
+                if len(waiting) >= MOST_WAITING:
+                    del waiting[next(iter(waiting))]
                 seen.add(access)
                 waiting[access] = AuditEntry(now, act, name, False, None, number)
 

@@ -98,9 +98,10 @@ class Rights:
 
     async def erase_visitor(self, shop: Shop, visitor: VisitorId, entry: AuditEntry | None, *, dry_run: bool = False) -> Erasure:
         """`entry`: kept in the audit in the same step."""
-        if not dry_run:
-            return Erasure(await self._store.removals.withdraw(shop.shop_id, visitor, self._millis(), entry=entry))
         [state] = await self._store.visitors.states(shop.shop_id, [visitor], self._now())
+        if not dry_run:
+            entered = msgspec.structs.replace(entry, found=int(state.record is not None)) if entry else None
+            return Erasure(await self._store.removals.withdraw(shop.shop_id, visitor, self._millis(), entry=entered))
         return Erasure(replace(await self._count_erasable(shop, [visitor]), visitors=int(state.record is not None)))
 
     async def _count_erasable(self, shop: Shop, visitors: Sequence[VisitorId], *, besides: Handle | None = None) -> Erased:

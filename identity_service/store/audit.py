@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
-from identity_service.model.audit import AuditEntry
+from identity_service.model.audit import Act, AuditEntry
 from identity_service.model.event import compact
 from identity_service.model.shop import ShopId
 from identity_service.model.utc import DAY, HOUR
@@ -19,8 +19,6 @@ from identity_service.store.redis.command import MOST_COMMANDS, Command, Part, c
 
 MOST_ACCESSES = 20
 """Of a person. The scripts keep as many."""
-MOST_OF_A_DAY = 100_000
-"""The most entries of a shop and day. Acts that only read are refused beyond it, so that nobody can push entries out."""
 DAYS_AT_ONCE = 100
 """Days whose lengths one pipeline reads."""
 _entry_of = msgspec.json.Decoder(AuditEntry).decode
@@ -40,20 +38,18 @@ class AuditStore:
         self._client = client
         self._keys = keys
         self._life = life
-        self.most_of_a_day = MOST_OF_A_DAY
 
     def part(self, shop: ShopId, entry: AuditEntry | None) -> Part:
-        """Keys and arguments of a script that keeps the entry with a change."""
+        """Keys and arguments of a script that keeps the entry with a change. Who reads the audit is no access to a person."""
         if entry is None:
             return (), ("", self._life)
-        persons = [self._keys.accesses(shop, entry.subject)] if entry.subject else []
+        persons = [self._keys.accesses(shop, entry.subject)] if entry.subject and entry.act is not Act.AUDIT else []
         return (self._keys.audit(shop, entry.time // 1000 // DAY), *persons), (compact(entry), self._life)
 
-    async def record(self, shop: ShopId, entry: AuditEntry) -> bool:
-        """Returns False if the day is full."""
+    async def record(self, shop: ShopId, entry: AuditEntry) -> None:
+        """Raises StoreUnavailable."""
         keys, arguments = self.part(shop, entry)
-        [kept] = await self._client.run(call("record_audit", keys, *arguments, self.most_of_a_day))
-        return bool(kept)
+        await self._client.run(call("record_audit", keys, *arguments))
 
     async def write(self, shop: ShopId, accesses: Sequence[AuditEntry], lookups: Mapping[tuple[int, str], int]) -> None:
         """Keeps accesses of services, and adds to the numbers of their look-ups, by the start of the hour and the key's name. Raises

@@ -14,8 +14,8 @@ from identity_service.store.redis.command import call, read
 
 LONGEST = 8 * HOUR
 """Seconds after the sign-in at which a session ends, however often its cookie is renewed."""
-MOST_OF_A_SHOP = 200
-"""The most sessions of a shop. A further one ends the oldest."""
+MOST_OF_A_PERSON = 10
+"""The most sessions of a person in a shop. A further one ends the oldest."""
 _session_of = msgspec.json.Decoder(StoredSession).decode
 
 
@@ -24,13 +24,12 @@ class SessionStore:
         self._client = client
         self._keys = keys
         self._audit = audit
-        self.most_of_a_shop = MOST_OF_A_SHOP
 
     async def begin(self, shop: ShopId, session_id: str, session: StoredSession, entry: AuditEntry) -> None:
         """`entry`: kept in the audit in the same step."""
         audit, entered = self._audit.part(shop, entry)
         ended = session.begun_at - LONGEST
-        arguments = (session_id, compact(session), ended, LONGEST, self.most_of_a_shop, *entered)
+        arguments = (session_id, compact(session), ended, LONGEST, MOST_OF_A_PERSON, *entered)
         await self._client.run(call("begin_session", (self._keys.sessions(shop), *audit), *arguments))
 
     async def find(self, shop: ShopId, session_id: str, now: int) -> StoredSession | None:

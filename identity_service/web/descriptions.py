@@ -144,7 +144,7 @@ AUDIT = Topic(
         "listAccesses": Wording(
             "Read who looked at a person",
             "Answers the newest 20 accesses to what is stored about the person with an email, a customer ID or a visitor ID, by people and"
-            " by services. With a private key. They stay after an erasure, for `audit_days`.",
+            " by services: of each actor and act the newest. With a private key. They stay after an erasure, for `audit_days`.",
         ),
         "listAudit": Wording(
             "Read the audit",

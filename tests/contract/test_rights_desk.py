@@ -83,7 +83,7 @@ async def test_an_erasure_is_signed_with_the_name_of_its_key(environment: dict[s
     application = Application(settings, clock)
     async with desk_of(application) as desk:
         await desk.sign_in("officer-key")
-        assert "Erased by officer" in text_of(await desk.post("erasure", email=LUKE, confirmation=LUKE))
+        assert "Erased by key officer" in text_of(await desk.post("erasure", email=LUKE, confirmation=LUKE))
     await application.services.store.client.close()
 
 

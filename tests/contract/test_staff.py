@@ -120,6 +120,7 @@ async def test_only_the_proxy_names_people(application: Application) -> None:
         [("remote-user", ""), ("remote-groups", "shop-owner")],
         [("remote-user", "a" * 129), ("remote-groups", "shop-owner")],
         [("remote-groups", "shop-owner")],
+        [("remote-user", "key 1d65b5c99867"), ("remote-groups", "shop-owner")],
     ],
 )
 async def test_headers_that_a_browser_may_have_added_are_refused(application: Application, told: list[tuple[str, str]]) -> None:

@@ -13,7 +13,7 @@ from identity_service.web.manual.book import FOLDER
 from tests.edges.proxies import caddy
 from tests.test_command import free_port, served
 
-GROUPS = {"anna": "shop-owners,everybody", "bert": "shop-support"}
+GROUPS = {"anna": "shop-owners,everybody", "bert": "shop-support", "cleo": ""}
 STAFF = {
     "IDENTITY_STAFF__PROXIES": "127.0.0.1",
     "IDENTITY_STAFF__USER_HEADER": "remote-user",
@@ -31,7 +31,8 @@ class SignedIn(BaseHTTPRequestHandler):
         self.send_response(200 if person in GROUPS else 401)
         if person in GROUPS:
             self.send_header("Remote-User", person)
-            self.send_header("Remote-Groups", GROUPS[person])
+            if GROUPS[person]:
+                self.send_header("Remote-Groups", GROUPS[person])
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -79,5 +80,7 @@ def test_the_staff_signs_in_through_the_manuals_proxy(tmp_path: Path, portal: in
 
         assert [status("anna", page) for page in ("audit", "customers")] == [200, 200]
         assert [status("bert", page) for page in ("audit", "customers")] == [403, 200]
+        with httpx.Client(base_url=url, headers={"cookie": "portal=cleo"}) as cleo:
+            assert "None of your groups has a role" in cleo.get("/admin/signin", headers=forged).text  # what she sent is removed
         with httpx.Client(base_url=service.url) as beside:
             assert beside.get("/healthz").status_code == 200

@@ -2,8 +2,6 @@
 -- Uses     audit
 -- KEYS[1]  newest entries about the person (list)
 -- ARGV[1]  entry   ARGV[2]  its life, s
--- Touches  two elements
+-- Touches  all entries about the person
 -- Returns  nothing
-redis.call('LPUSH', KEYS[1], ARGV[1])
-redis.call('LTRIM', KEYS[1], 0, MOST_ACCESSES - 1)
-redis.call('EXPIRE', KEYS[1], ARGV[2])
+keep_access(KEYS[1], ARGV[1], ARGV[2])

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from identity_service.errors import Invalid, NotFound
 from identity_service.model.audit import Act
 from identity_service.model.handle import Handle
+from identity_service.model.person import Person
 from identity_service.model.utc import DAY, day_number, rfc3339
 from identity_service.service.reports import ALL_ORDERS, Order, OrderFilter
 from identity_service.web.admin.csv_file import csv_reply
@@ -73,13 +74,17 @@ async def _order(asked: AdminCall, sale: str) -> View:
         fault = "No order with this sale ID was logged. Check the ID, or look for the order in the list."
         return View("admin/fault.html", {"title": "Order not found", "fault": fault}, 404)
     order = await asked.services.orders.order(asked.shop, sale)
-    await _enter(asked, None, 1)
+    persons: list[Person] = [*([order.visitor] if order and order.visitor else []), *(order.handles if order else [])]
+    for person in persons:
+        await _enter(asked, person, 1)
+    if not persons:
+        await _enter(asked, None, 1)
     return View("admin/order.html", {"order": order, "why": why, "ref": reference_maker(asked)})
 
 
-async def _enter(asked: AdminCall, handle: Handle | None, number: int) -> None:
-    """In the audit: an order names a visitor."""
-    await asked.services.audit.record(asked.shop, asked.session.actor, Act.ORDERS, handle, number)
+async def _enter(asked: AdminCall, person: Person | None, number: int) -> None:
+    """In the audit. A list of orders is entered as one act that concerns nobody in particular."""
+    await asked.services.audit.record(asked.shop, asked.session.actor, Act.ORDERS, person, number)
 
 
 def _orders_file(found: Iterable[Order]) -> Reply:

@@ -26,6 +26,8 @@ LIFE = 3_600
 RENEWED_AFTER = 600
 DIGEST_LENGTH = 22
 LONGEST_NAME = 128
+KEY = "key "
+"""Begins the name of who signed in with a key, and of nobody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +63,10 @@ class Sessions:
         sent = [headers[name] for name in self._staff.headers if name in headers]
         if not sent:
             return None
-        name, groups = headers.get(self._staff.user_header, "").strip(), headers.get(self._staff.groups_header, "")
+        name, groups = headers.get(self._staff.user_header, "").strip(" \t"), headers.get(self._staff.groups_header, "")
         if not is_proxy(peer, self._staff) or any(REPEATED in text for text in sent):
             raise Forbidden("Only the staff's proxy may name a person. Use the address that it serves.")
-        if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        if not name or len(name) > LONGEST_NAME or not name.isprintable() or name.startswith(KEY):
             raise Forbidden("The staff's proxy names nobody whom this service can show. Check its headers.")
         return Member(name, frozenset(group.strip() for group in groups.split(",") if group.strip()))
 
@@ -73,11 +75,12 @@ class Sessions:
         return [shop for shop in self._shops if member.roles(shop.settings.roles)]
 
     async def begin(self, caller: Caller, now: int) -> Session:
-        """A session of a key. Raises Forbidden for a public key, and for one without the scope `admin`."""
+        """A session of a key. Raises Forbidden for a public key, and for one without the scope `admin`; RateLimited after very many."""
         if not caller.private:
             raise Forbidden("This is a public key, which every browser shows. Sign in with a private key.")
         check_scope(caller, Scope.ADMIN)
-        stored = StoredSession(caller.actor.name, caller.digest[:DIGEST_LENGTH], _random(), now)
+        name = caller.actor.name if caller.actor.name.startswith(KEY) else f"{KEY}{caller.actor.name}"
+        stored = StoredSession(name, caller.digest[:DIGEST_LENGTH], _random(), now)
         return await self._keep(Session(caller.shop, _random(), stored, frozenset({Role.OWNER}), now))
 
     async def begin_as(self, member: Member, shop_id: str, now: int) -> Session:
@@ -89,6 +92,7 @@ class Sessions:
         return await self._keep(Session(shop, _random(), stored, member.roles(shop.settings.roles), now))
 
     async def _keep(self, session: Session) -> Session:
+        self._audit.count(session.shop, session.actor)
         entry = self._audit.entry(session.shop, session.actor, Act.SIGN_IN, None)
         await self._store.begin(session.shop.shop_id, session.session_id, session.stored, entry)
         return session

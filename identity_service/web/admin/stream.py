@@ -29,8 +29,9 @@ from identity_service.web.pages import render
 
 Entry = dict[str, Any]
 EVERY = 1.0
-LONGEST = 300
-"""EVERY: seconds between two reads of the log. LONGEST: seconds after which a stream ends, so that an expired session stops reading."""
+LONGEST, LONGEST_OF_A_MEMBER = 300, 30
+"""EVERY: seconds between two reads of the log. LONGEST: seconds after which a stream ends. OF_A_MEMBER: for somebody whom the proxy signed
+in, since only a new request has the groups of now."""
 MOST_OF_A_SESSION, MOST_OF_A_SHOP, MOST_OF_A_WORKER = 4, 8, 32
 """The maximum of open streams. All streams of a shop share one read of its log, so that they do not slow other shops' calls."""
 
@@ -79,7 +80,8 @@ class LogStream:
             asyncio.ensure_future(one)
             for one in (self._write(asked, place, send), _wait_for_disconnect(receive), self.services.stopping.wait())
         ]
-        await asyncio.wait(ends, timeout=LONGEST, return_when=asyncio.FIRST_COMPLETED)
+        longest = LONGEST if session.stored.key else LONGEST_OF_A_MEMBER
+        await asyncio.wait(ends, timeout=longest, return_when=asyncio.FIRST_COMPLETED)
         for task in ends:
             task.cancel()
         await asyncio.gather(*ends, return_exceptions=True)

@@ -22,6 +22,8 @@ from identity_service.web.visit import count_lookup
 MOST_READ = 5_000
 """Entries that one call reads, so that a filter which matches few of them does not read the whole audit."""
 MOST_LOOKUP_DAYS = 31
+FROM_THE_NEWEST = 10**9
+"""A position above that of any entry."""
 PLACE = re.compile("([0-9]{1,6})-([0-9]{1,9})")
 ActText = Literal[
     "lookup", "visitor", "export", "erasure_preview", "erasure", "receipts", "orders", "audit", "sign_in", "sign_out", "session_ended"
@@ -65,7 +67,7 @@ class AccessesAnswer(Struct, frozen=True):
     """Who looked at a person, or acted for one."""
 
     subject: Annotated[str, about("The person in the audit: a digest that no other call answers.")]
-    accesses: Annotated[list[AuditedAct], about("Newest first. A service's accesses within an hour are one.", maxItems=MOST_ACCESSES)]
+    accesses: Annotated[list[AuditedAct], about("Newest first: of each actor and act the newest.", maxItems=MOST_ACCESSES)]
 
 
 class AuditAnswer(Struct, frozen=True):
@@ -109,7 +111,8 @@ async def page(call: Call) -> Reply:
     query, today = call.query, call.now // 1000 // DAY
     most = number(query, "limit", MOST_AUDIT, MOST_AUDIT)
     oldest = today - call.services.retention.audit_days
-    place = _place(query["cursor"]) if "cursor" in query else AuditPlace(_day(query, "until", today), MOST_READ**2)
+    place = _place(query["cursor"]) if "cursor" in query else AuditPlace(_day(query, "until", today), FROM_THE_NEWEST)
+    place = place if place.day <= today else AuditPlace(today, FROM_THE_NEWEST)
     read = await call.services.store.audit.newest_before(call.shop.shop_id, place, max(oldest, _day(query, "since", oldest)), MOST_READ)
     wanted = {name: query[name] for name in FILTERS if query.get(name)}
     matching = [(where, entry) for where, entry in read if all(str(getattr(entry, name)) == text for name, text in wanted.items())]

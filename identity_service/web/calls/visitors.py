@@ -301,6 +301,9 @@ async def decisions(call: Call) -> Reply:
     if not isinstance(call.body.policy, UnsetType):
         visit = replace(visit, shop=call.shop.under(call.body.policy))
     known, decision = await call.services.visitors.preview(visit)
+    named = visit.own or (known.living.visitor if known.living else None)
+    if named and call.actor.person:  # the trace shows what is stored about it
+        await call.services.audit.record(call.shop, call.actor, Act.VISITOR, named, 1)
     told = DecisionAnswer(decision.reason, decision.signal, decision.region, decision.policy)
     trace = [*_unread(call.body.consent, known), *_trace(known), TraceStep("rule", decision.reason)]
     return Reply(DecisionsAnswer(decision.mode.value, await _opted_out(call, known, decision), told, trace))
