@@ -24,6 +24,7 @@ from identity_service.model.receipt_key import ReceiptKeys, read_keys
 from identity_service.model.reference import References
 from identity_service.model.shop import ShopId, Shops, callers_of, shop_of
 from identity_service.model.token import Signing
+from identity_service.model.utc import DAY, HOUR
 from identity_service.server.addresses import REPEATED, proxies_of, staff_proxy_of
 from identity_service.server.limits import MEMORY_VARIABLE, RateLimit, SeenOnce, SharedMemory, Unlimited, open_memory, private_memory
 from identity_service.server.logs import configure, log, where
@@ -50,16 +51,15 @@ from identity_service.service.track import Subjects, Tracking
 from identity_service.service.visit import Tokens
 from identity_service.settings.schema import Settings, ShopSettings, StoreSettings
 from identity_service.signals.agents import AgentSignatures
-from identity_service.store import DAY, Clock, Retention, Store
+from identity_service.store import Clock, Retention, Store
 from identity_service.store.agent_keys import AgentKeyFile
-from identity_service.store.counters import HOUR
 from identity_service.store.failures import Failures
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.repair import INTERVAL
 from identity_service.store.report import report_store
 from identity_service.store.schema import MARK_VARIABLE, SeenMark
 from identity_service.web.bodies import BodyLimits
-from identity_service.web.call import Desk, RateLimits, Services
+from identity_service.web.call import AdminServices, RateLimits, Services
 from identity_service.web.edge import Edge
 from identity_service.web.routes import build
 
@@ -105,7 +105,7 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         proxies=proxies_of(settings.server),
         limits=BodyLimits(limits.body_bytes, limits.sale_body_bytes, limits.lookup_body_bytes, limits.json_depth),
         rates=_rates(settings, memory),
-        desk=Desk(Holdings(store, clock), References(settings.secrets.signing_keys), staff_proxy_of(settings.staff)),
+        admin=AdminServices(Holdings(store, clock), References(settings.secrets.signing_keys), staff_proxy_of(settings.staff)),
         retention=kept,
         server=settings.server,
     )
@@ -162,7 +162,7 @@ class Application(Edge):
         counts = (settings.limits.header_count, settings.limits.header_bytes)
         self._agent_keys = AgentKeyFile(settings.agents.keys_file)
         self.read_agent_keys()
-        joined = {"cookie": "; ", services.proxies.header: ", "} | dict.fromkeys(services.desk.staff.headers, REPEATED)
+        joined = {"cookie": "; ", services.proxies.header: ", "} | dict.fromkeys(services.admin.staff.headers, REPEATED)
         super().__init__(build(services), services.shops.origins, *counts, services.stopping, joined)
 
     async def lifespan(self, receive: Receive, send: Send) -> None:

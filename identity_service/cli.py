@@ -29,7 +29,7 @@ from identity_service.ops.failover import fail_over
 from identity_service.ops.init import CannotWrite, Choices, NewKeys, init, keys_text, named_key_text
 from identity_service.ops.inspect import inspect
 from identity_service.ops.move import move, undo_move
-from identity_service.ops.papers import drafted, write_papers
+from identity_service.ops.papers import draft_papers, write_papers
 from identity_service.ops.stores import exit_code_of
 from identity_service.ops.verify import verified_receipts
 from identity_service.server.logs import configure, log, open_standard_files
@@ -195,7 +195,7 @@ def run_papers(asked: argparse.Namespace) -> int:
     except OSError as error:
         print(f"the papers cannot be written: {error}", file=sys.stderr)
         return 1
-    texts = [] if asked.folder else [text for shop in shops for text in drafted(settings, shop, asked.today()).values()]
+    texts = [] if asked.folder else [text for shop in shops for text in draft_papers(settings, shop, asked.today()).values()]
     print(*written, *texts, sep="\n")
     return 0
 

@@ -8,6 +8,7 @@ import re
 import tomllib
 from datetime import date
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -17,18 +18,27 @@ import identity_service.server.metrics  # noqa: F401 its metrics are registered 
 from identity_service import errors
 from identity_service.cli import _parser as command_line
 from identity_service.model.agent import KnownBy
+from identity_service.model.audit import Act
 from identity_service.model.handle import Handles, normalise_email
-from identity_service.model.shop import ShopId
+from identity_service.model.link import LinkSource, Proof
+from identity_service.model.shop import Scope, ShopId
+from identity_service.model.staff import Role
+from identity_service.model.visitor import Mode
 from identity_service.server.limits import SLOTS
+from identity_service.service.health import Light
 from identity_service.settings.load import config_directory
-from identity_service.settings.schema import Settings, ShopSettings
+from identity_service.settings.schema import KeySettings, Settings, ShopSettings, fields_of
 from identity_service.signals.agents import KNOWN_AGENTS
 from identity_service.signals.reader import SOURCES
 from identity_service.store.keys import Keys
 from identity_service.store.redis.cause import Cause
+from identity_service.web.calls.audit import ActText
+from identity_service.web.calls.links import ProofText, SourceText
+from identity_service.web.calls.orders import LightText
 from identity_service.web.endpoint import SMALLEST_KEPT
 from identity_service.web.manual.book import FOLDER, NAMES, pages
 from identity_service.web.openapi import ERRORS
+from identity_service.web.payloads import ModeText
 from identity_service.web.routes import CALLS, TRACKING
 
 ROOT = Path(__file__).parent.parent
@@ -243,3 +253,12 @@ def test_proxies_publish_the_address_of_every_banner() -> None:
     for found in published:
         assert found
         assert all(re.fullmatch(found[1], f"/{source}") for source in SOURCES)
+
+
+def test_closed_sets_that_are_written_twice_agree() -> None:
+    """Settings are below the model, and a description lists its values, so both repeat them."""
+    keys, shops = fields_of(KeySettings), fields_of(ShopSettings)
+    assert set(get_args(get_args(keys["scopes"].type)[0])) == set(Scope)
+    assert set(get_args(get_args(get_args(shops["roles"].type)[0])[1])) == set(Role)
+    for texts, values in ((ActText, Act), (ModeText, Mode), (ProofText, Proof), (SourceText, LinkSource), (LightText, Light)):
+        assert set(get_args(texts)) == set(values)

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 UNKNOWN = "unknown"
 """Name of an agent that is neither in the table of user agents nor verified. What it calls itself is only a claim."""
-NAME = re.compile(r"[a-z0-9](?:[a-z0-9._:-]{0,62}[a-z0-9])?")
+AGENT_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._:-]{0,62}[a-z0-9])?")
 AGENT_CHANNEL = "agent:"
 BOT_CHANNEL = "bot"
 

@@ -1,7 +1,7 @@
 """The audit: who looked at a person, or acted for one, and when.
 
 A subject is a person as the audit names it: a digest under the purpose `audit`, so that the audit cannot be joined with links or records.
-Only who has the email, customer ID or visitor ID finds its entries.
+Only somebody who has the email, customer ID or visitor ID finds its entries.
 """
 
 from enum import StrEnum
@@ -28,7 +28,7 @@ class Act(StrEnum):
 
 
 class Actor(Struct, frozen=True):
-    """Who acts. `name`: of a key, or of a person as its sign-in tells it. `person`: somebody who is signed in to the admin pages."""
+    """Who acts. `name`: of a key, or of a person as the sign-in names it. `person`: somebody who is signed in to the admin pages."""
 
     name: str
     person: bool = False

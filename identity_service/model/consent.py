@@ -27,6 +27,11 @@ CONVEYED_SOURCES = frozenset({"ucp"})
 """Sources of such choices. They are always state: nobody can say when the buyer chose."""
 
 
+def millis_of(seconds: float) -> Millis:
+    """`seconds`: since 1970, as a clock gives them."""
+    return Millis(int(seconds * 1000))
+
+
 class Choice(StrEnum):
     """What a person chose."""
 

@@ -16,9 +16,9 @@ from base64 import urlsafe_b64encode
 from msgspec import Struct
 
 from identity_service.model.handle import prefixed
+from identity_service.model.utc import DAY
 from identity_service.model.visitor import VisitorId
 
-DAY = 86_400
 GRACE = 1_800
 SALT_BYTES = 32
 

@@ -49,6 +49,11 @@ class HandleKind(StrEnum):
     EMAIL = "e"
     CUSTOMER = "c"
 
+    @property
+    def words(self) -> str:
+        """For people to read."""
+        return "email" if self is HandleKind.EMAIL else "customer ID"
+
 
 class Handle(Struct, frozen=True, eq=False):
     """`inner`: SHA-256 of the normalised value, if the handle was made from one. It is neither stored nor compared."""
@@ -130,7 +135,7 @@ class Handles:
         return Handle(kind, self.digest("handle", shop, kind, inner), inner)
 
     def audit_subject(self, shop: str, name: str) -> str:
-        """How the audit names a person, under the oldest pepper alone. `name`: a handle's, or `v` and a visitor's ID."""
+        """How the audit names a person, under the oldest pepper alone. `name`: from `name_of`."""
         keyed = self._keyed.copy()
         keyed.update(prefixed(("audit", shop, name)))
         return _text(keyed.digest()[:16]).decode()

@@ -6,7 +6,7 @@ import ipaddress
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 from urllib.parse import urlsplit
@@ -15,11 +15,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from identity_service.model.audit import Actor
-from identity_service.model.consent import Millis, NoticeVersion
+from identity_service.model.consent import Millis, NoticeVersion, millis_of
 from identity_service.model.handle import NeverLinked
 from identity_service.model.policy import STANDARD, STRICT, Policy
 from identity_service.model.regions import strict_policy
-from identity_service.model.visitor import VisitorRecord
+from identity_service.model.utc import DAY, day_number
+from identity_service.model.visitor import Kind, Mode, VisitorRecord
 from identity_service.settings.schema import ShopSettings
 
 ShopId = NewType("ShopId", str)
@@ -93,6 +94,11 @@ class Shop:
         of_the_shop = record.consent is not None and record.consent.is_of_the_shop
         return record.granted_to(self.signals.notice_at(now)) and (self.policy.persistent_is_consent or not of_the_shop)
 
+    def mode_of(self, record: VisitorRecord, now: Millis) -> Mode:
+        """The mode of a stored visitor: null once its grant does not count any more."""
+        lapsed = record.kind is Kind.PERSISTENT and not self.counts(record, now)
+        return Mode.NULL if lapsed else record.mode
+
     @property
     def counts_silent(self) -> bool:
         """Whether it keeps figures of visitors who said nothing, in any region."""
@@ -123,7 +129,7 @@ def shop_of(name: str, settings: ShopSettings) -> Shop:
 
 def _signal_rules(settings: ShopSettings) -> SignalRules:
     since = settings.consent_version_since
-    shown = Millis(int(datetime.fromisoformat(since).timestamp() * 1000)) if since else None
+    shown = millis_of(datetime.fromisoformat(since).timestamp()) if since else None
     return SignalRules(
         tcf=TcfRule(frozenset(settings.tcf_purposes), settings.tcf_vendor or None),
         categories={source: frozenset(names) for source, names in settings.banner_categories.items()},
@@ -196,8 +202,8 @@ def callers_of(shop: Shop, settings: ShopSettings) -> list[Caller]:
     return [replace(one, actor=Actor(one.name or f"key {one.digest[:SHOWN_OF_A_DIGEST]}")) for one in public + private + named]
 
 
-def _end_of_day(day: str) -> float:
-    return datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC).timestamp() + 86_400
+def _end_of_day(day: str) -> int:
+    return (day_number(day) + 1) * DAY
 
 
 class Shops:

@@ -12,8 +12,9 @@ from msgspec import Struct
 
 from identity_service.errors import Invalid
 from identity_service.model.consent import NEVER_SEEN, Choice, Consent, Millis, NoticeVersion, OptOutsSeen
+from identity_service.model.utc import DAY
 
-LAPSED = 30 * 86_400
+LAPSED = 30 * DAY
 """Seconds for which a record is kept after its consent has expired."""
 
 VisitorId = NewType("VisitorId", str)

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
@@ -13,10 +12,12 @@ from identity_service.model.handle import NeverLinked
 from identity_service.model.receipt_key import read_keys
 from identity_service.model.regions import PLACE, looser_choices, region_table
 from identity_service.model.shop import NO_ORIGIN, is_loopback, written_digest
+from identity_service.server.addresses import parse_networks
 from identity_service.settings.layers import Fault
 from identity_service.settings.load import read
 from identity_service.settings.schema import DEMO_KEY, AgentSettings, Settings, ShopSettings
 from identity_service.settings.store_url import EMBEDDED, check_options, parse_address
+from identity_service.settings.toml_file import Name
 from identity_service.signals.answers import millis
 from identity_service.signals.banners import BANNERS
 from identity_service.signals.reader import COOKIE_SOURCES
@@ -85,11 +86,7 @@ def receipt_key_notes(settings: Settings, today: date) -> list[str]:
 
 def _server_faults(settings: Settings) -> list[Fault]:
     server, name = settings.server, ("server", "trusted_proxies")
-    found = [
-        Fault(name, f"{text!r} is neither an address like 10.0.0.7 nor a network like 10.0.0.0/8; host names are not supported")
-        for text in server.trusted_proxies
-        if not _network(text)
-    ]
+    found = _proxy_faults(name, server.trusted_proxies)
     if server.internal_port == server.port:
         found.append(Fault(("server", "internal_port"), "is server.port too; choose another port, or 0 for none", (("server", "port"),)))
     demo = settings.shops.get("demo")
@@ -118,11 +115,7 @@ def _server_faults(settings: Settings) -> list[Fault]:
 
 def _staff_faults(settings: Settings) -> list[Fault]:
     staff, name = settings.staff, ("staff", "proxies")
-    found = [
-        Fault(name, f"{text!r} is neither an address like 10.0.0.7 nor a network like 10.0.0.0/8; host names are not supported")
-        for text in staff.proxies
-        if not _network(text)
-    ]
+    found = _proxy_faults(name, staff.proxies)
     for header in ("user_header", "groups_header"):
         if bool(staff.proxies) != bool(getattr(staff, header)):
             found.append(Fault(("staff", header), "goes with staff.proxies; set both, or neither", (name,)))
@@ -178,9 +171,17 @@ def _is_day(text: str) -> bool:
     return True
 
 
-def _network(text: str) -> bool:
+def _proxy_faults(name: Name, proxies: Iterable[str]) -> list[Fault]:
+    return [
+        Fault(name, f"{text!r} is neither an address like 10.0.0.7 nor a network like 10.0.0.0/8; host names are not supported")
+        for text in proxies
+        if not _is_network(text)
+    ]
+
+
+def _is_network(text: str) -> bool:
     try:
-        ipaddress.ip_network(text, strict=False)
+        parse_networks([text])
     except ValueError:
         return False
     return True

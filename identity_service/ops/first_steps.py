@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from identity_service.model.handle import Handles
+from identity_service.model.utc import DAY
 from identity_service.ops.entries import Side, StoredKey, Word
 from identity_service.ops.first_schema import NAME, PREFIX
 from identity_service.ops.kinds import UnknownKeyError
 from identity_service.store.visitors import handle_names
 
-GONE_LIFE = 400 * 86_400
+GONE_LIFE = 400 * DAY
 """Seconds that a gone mark made here lasts. No setting allows less, and no token lasts longer."""
 OPEN = "moved"
 """Instead of a nonce, in a gone mark whose removal was started here."""

@@ -24,7 +24,7 @@ HEADING = re.compile(r"^#+ (.*)$")
 LISTED = "To fill in"
 
 
-def drafted(settings: Settings, name: str, today: date) -> dict[str, str]:
+def draft_papers(settings: Settings, name: str, today: date) -> dict[str, str]:
     """The papers of one shop in Markdown, by name."""
     facts = processing_of(settings, name, today)
     return {paper: _with_list(_environment().get_template(f"{paper}.md").render(_named(facts))) for paper in PAPERS}
@@ -33,7 +33,7 @@ def drafted(settings: Settings, name: str, today: date) -> dict[str, str]:
 def write_papers(settings: Settings, folder: Path, shops: Iterable[str], today: date) -> list[Path]:
     """One folder for each shop. Raises SettingsError if one of the files exists, because it may be filled in, before anything is written;
     and OSError."""
-    files = {folder / shop / f"{paper}.md": text for shop in shops for paper, text in drafted(settings, shop, today).items()}
+    files = {folder / shop / f"{paper}.md": text for shop in shops for paper, text in draft_papers(settings, shop, today).items()}
     if found := [path for path in files if path.exists()]:
         raise SettingsError([f"{path} exists, and may be filled in; name another folder, and compare" for path in found])
     for path, text in files.items():

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from identity_service.app import make_services
-from identity_service.model.consent import Millis
+from identity_service.model.consent import Millis, millis_of
 from identity_service.model.policy import Asked, Decision, Facts, decide
 from identity_service.model.shop import Shop
 from identity_service.model.visitor import Mode, VisitorRecord
@@ -84,7 +84,7 @@ async def _preview(settings: Settings, policy: str, wanted: Sequence[str], clock
             raise CommandRefused(fault)
         for shop in services.shops:
             if shop.shop_id in wanted:
-                found = await count_switches(services, shop, policy, Millis(int(clock() * 1000)))
+                found = await count_switches(services, shop, policy, millis_of(clock()))
                 print(*report(shop, policy, found), sep="\n")
         print(NOT_SEEN)
     finally:

@@ -15,12 +15,13 @@ from identity_service.model.policy import STANDARD, STRICT, Policy, Rules
 from identity_service.model.receipt_key import read_keys
 from identity_service.model.regions import ELSEWHERE, STRICTNESS, UNKNOWN, Region, looser_choices, region_table, strict_policy
 from identity_service.model.shop import Shop, is_loopback, shop_of
+from identity_service.model.utc import DAY, HOUR
 from identity_service.model.visitor import LAPSED, Mode
 from identity_service.settings.schema import LimitSettings, RegionSettings, RetentionSettings, ServerSettings, Settings, ShopSettings
 from identity_service.settings.store_url import EMBEDDED, parse_address, store_name
-from identity_service.store import DAY
 from identity_service.store.counters import CALLS_LIFE, COUNTERS_LIFE, MOST_CALLS
 from identity_service.store.days import GRACE as SKETCH_GRACE
+from identity_service.store.sessions import LONGEST
 from identity_service.version import VERSION
 from identity_service.web.cookies import REFUSAL_LIFE, refusal_name
 
@@ -148,7 +149,7 @@ def _kept(shop: Shop, kept: RetentionSettings, *, lists_removals: bool, limited:
     )
     audit = "Entry of the audit: a digest of the person, and the name of the key or the member of staff who looked or acted"
     yield KeptKind(audit, f"{days(kept.audit_days)}, also after an erasure", "retention.audit_days")
-    yield KeptKind("Session of a member of staff, with the name", "8 hours from the last sign-in at most")
+    yield KeptKind("Session of a member of staff, with the name", f"{LONGEST // HOUR} hours from the sign-in at most")
     if lists_removals:
         yield KeptKind("Digest of a removed visitor, for systems that hold copies", days(REMOVALS_DAYS), "removals_key")
     yield KeptKind("Log of tracking calls, without IDs", f"the newest {MOST_CALLS:,}, until {days(CALLS_LIFE // DAY)} after the last")

@@ -11,19 +11,18 @@ from msgspec.structs import replace
 
 from identity_service.errors import RateLimited, StoreUnavailable
 from identity_service.model.audit import Act, Actor, AuditEntry
-from identity_service.model.consent import Millis
+from identity_service.model.consent import millis_of
 from identity_service.model.handle import Handle, Handles
+from identity_service.model.person import Person, name_of
 from identity_service.model.shop import Shop, ShopId
-from identity_service.model.visitor import VisitorId
+from identity_service.model.utc import HOUR
 from identity_service.server.limits import RateLimit
 from identity_service.store import Clock, Store
 from identity_service.store.audit import MOST_ACCESSES
-from identity_service.store.counters import HOUR
 
 MOST_WAITING = 20_000
 """The most accesses of services that wait to be written, the newest, and the most of the hour that are remembered."""
 FULL = "This key or person has made too many entries in the audit today. Repeat the call later. Erasures still work."
-Person = Handle | VisitorId
 _Access = tuple[str, str]
 """The name of the person, and of the key."""
 
@@ -43,18 +42,18 @@ class Audit:
         self._lookups: dict[ShopId, Counter[tuple[int, str]]] = {}
 
     def subject(self, shop: Shop, person: Person) -> str:
-        return self._handles.audit_subject(shop.shop_id, _name(person))
+        return self._handles.audit_subject(shop.shop_id, name_of(person))
 
     async def about(self, shop: Shop, person: Person) -> list[AuditEntry]:
         """The newest entries about a person, newest first, also those under earlier peppers."""
         earlier = self._handles.earlier_names(shop.shop_id, person) if isinstance(person, Handle) else []
-        subjects = [self._handles.audit_subject(shop.shop_id, name) for name in (_name(person), *earlier)]
+        subjects = [self._handles.audit_subject(shop.shop_id, name) for name in (name_of(person), *earlier)]
         found = [entry for subject in subjects for entry in await self._store.audit.about(shop.shop_id, subject)]
         return found[:MOST_ACCESSES]
 
     def entry(self, shop: Shop, actor: Actor, act: Act, person: Person | None, found: int = 0) -> AuditEntry:
         subject = None if person is None else self.subject(shop, person)
-        return AuditEntry(Millis(int(self._clock() * 1000)), act, actor.name, actor.person, subject, found)
+        return AuditEntry(millis_of(self._clock()), act, actor.name, actor.person, subject, found)
 
     async def record(self, shop: Shop, actor: Actor, act: Act, person: Person | None, found: int = 0) -> None:
         """Raises StoreUnavailable if the entry cannot be kept, and RateLimited if the actor has made too many."""
@@ -79,14 +78,14 @@ class Audit:
     def _count(self, shop: ShopId, name: str, act: Act, found: list[tuple[Person, int]]) -> None:
         """A key's accesses to one person count as one for an hour, so that a busy service does not push others out. Nobody who is unknown
         gets an entry."""
-        now = Millis(int(self._clock() * 1000))
+        now = millis_of(self._clock())
         hour = now // 1000 - now // 1000 % HOUR
         if hour != self._hour:
             self._hour, self._seen = hour, {}
         self._lookups.setdefault(shop, Counter())[hour, name] += len(found)
         seen, waiting = self._seen.setdefault(shop, set()), self._waiting.setdefault(shop, {})
         for person, number in found:
-            access = _name(person), name
+            access = name_of(person), name
             if number and access not in seen:
                 if len(seen) >= MOST_WAITING:
                     seen.clear()  # an entry twice is better than none
@@ -101,7 +100,7 @@ class Audit:
         for shop in list(self._lookups):
             lookups, waiting = self._lookups.pop(shop), self._waiting.pop(shop, {})
             try:
-                await self._store.audit.write(shop, [self._named(shop, *one) for one in waiting.items()], lookups)
+                await self._store.audit.write(shop, [self._with_subject(shop, *one) for one in waiting.items()], lookups)
             except StoreUnavailable as error:
                 failure = error
                 self._lookups.setdefault(shop, Counter()).update(lookups)
@@ -109,10 +108,6 @@ class Audit:
         if failure:
             raise failure
 
-    def _named(self, shop: ShopId, access: _Access, entry: AuditEntry) -> AuditEntry:
+    def _with_subject(self, shop: ShopId, access: _Access, entry: AuditEntry) -> AuditEntry:
         """The digest is made here, and not while the caller waits."""
         return replace(entry, subject=self._handles.audit_subject(shop, access[0]))
-
-
-def _name(person: Person) -> str:
-    return person.name if isinstance(person, Handle) else f"v{person}"

@@ -16,16 +16,16 @@ from identity_service.errors import StoreUnavailable
 from identity_service.model.agent import Agent, agent_of_channel
 from identity_service.model.event import ProductId, compact
 from identity_service.model.shop import ShopId
+from identity_service.model.utc import HOUR
 from identity_service.model.visitor import VisitorId
-from identity_service.service.days import Days
+from identity_service.service.days import LONGEST_LABEL, Days
 from identity_service.service.unread import KIND, kinds_of
 from identity_service.store import Clock, Store
-from identity_service.store.counters import HOUR, MOST_COUNTERS, Log, Shown
+from identity_service.store.counters import MOST_COUNTERS, Log, Shown
 
 MICROS = 1_000_000
 """Counters hold revenue in millionths of the currency. The revenue of an order itself is exact."""
 MOST_WAITING = 1_000
-LONGEST_LABEL = 120
 LABELLED = frozenset({"click", "order", "revenue"})
 """Kinds of counters whose names contain labels. Anybody may send those."""
 OF_AGENTS = frozenset({"agent_visits", "agent_clicks", "agent_orders", "agent_revenue"})

@@ -8,22 +8,24 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from identity_service.model.cookieless import DAY, network
+from identity_service.model.cookieless import network
 from identity_service.model.estimate import Estimate, of_sketch, of_sketch_in_tens, of_tens, share
 from identity_service.model.shop import ShopId
+from identity_service.model.utc import DAY, HOUR
 from identity_service.model.visitor import Mode, VisitorId
 from identity_service.service.visit import Surroundings
 from identity_service.store import Clock, Store
-from identity_service.store.counters import HOUR, Counts
-from identity_service.store.days import LABEL, Seen, day_at
+from identity_service.store.counters import Counts
+from identity_service.store.days import SILENT_CLICK, Seen, day_at
 
 COUNTED, VISITS = "counted", "visits"
 """Kinds of the sketches of visitors who said nothing: one element a visitor, and one a visitor and clock hour."""
 IN_TENS = frozenset({COUNTED, VISITS})
 BY_MODE = (Mode.PERSISTENT.value, Mode.COOKIELESS.value)
-VIEWS, CLICKS, ORDERS = "silent views", "silent clicks", "silent orders"
-SILENT_NAMES = (VIEWS, CLICKS, ORDERS)
+SILENT_VIEWS, SILENT_CLICKS, SILENT_ORDERS = "silent views", "silent clicks", "silent orders"
+SILENT_NAMES = (SILENT_VIEWS, SILENT_CLICKS, SILENT_ORDERS)
 LONGEST_LABEL = 120
+"""Characters of a label that are counted."""
 MOST_NAMES = 2_000
 """From so many names in a second on, new labels do not count."""
 MOST_SEEN = 50_000
@@ -104,7 +106,7 @@ class Days:
     def count_view(self, shop: ShopId, surroundings: Surroundings) -> None:
         """A page for which a visitor who said nothing was answered that it is counted."""
         now = int(self._clock())
-        gathered = self._count(shop, now, VIEWS)
+        gathered = self._count(shop, now, SILENT_VIEWS)
         if surroundings.address and surroundings.user_agent:
             visitor = (network(surroundings.address), surroundings.user_agent)
             _see(gathered, COUNTED, visitor)
@@ -112,14 +114,14 @@ class Days:
 
     def count_click(self, shop: ShopId, labels: Sequence[str]) -> None:
         """Of such a visitor."""
-        gathered = self._count(shop, int(self._clock()), CLICKS)
-        for name in (f"{LABEL}{label[:LONGEST_LABEL]}" for label in labels):
+        gathered = self._count(shop, int(self._clock()), SILENT_CLICKS)
+        for name in (f"{SILENT_CLICK}{label[:LONGEST_LABEL]}" for label in labels):
             if name in gathered.of_day or len(gathered.of_day) < MOST_NAMES:
                 gathered.of_day[name] += 1
 
     def count_order(self, shop: ShopId) -> None:
         """Of such a visitor."""
-        self._count(shop, int(self._clock()), ORDERS)
+        self._count(shop, int(self._clock()), SILENT_ORDERS)
 
     @property
     def waiting(self) -> set[ShopId]:

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from identity_service.model.consent import SHOP, Choice, Consent, Receipt, ReceiptEvent, Signal
 from identity_service.model.policy import Decision, Reason
 from identity_service.model.token import Signing, Token
+from identity_service.model.utc import HOUR
 from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorRecord, new_visitor_id
 from identity_service.service.links import is_opted_out
 from identity_service.service.receipts import Receipts, new_receipt_key
@@ -13,7 +14,7 @@ from identity_service.service.visit import CookieAct, Identity, Known, identity_
 from identity_service.store import Store
 from identity_service.store.visitors import Grant
 
-TOUCH_AFTER = 3_600
+TOUCH_AFTER = HOUR
 RAW_LENGTH = 11
 REPEATABLE = frozenset({"plain", SHOP})
 """Sources that may report the same content as a new choice. From a banner, the same content is a replay, detected by its digest."""

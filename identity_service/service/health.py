@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from identity_service.model.shop import Shop, ShopId
-from identity_service.service.days import CLICKS as SILENT_CLICKS
+from identity_service.model.utc import DAY, HOUR
+from identity_service.service.days import SILENT_CLICKS
 from identity_service.service.reports import Orders
 from identity_service.service.unread import UnreadShare, shares_of
-from identity_service.store import DAY, Clock
-from identity_service.store.counters import HOUR, Counts
+from identity_service.store import Clock
+from identity_service.store.counters import Counts
 
 ENOUGH_VISITS, ENOUGH_AGENTS = 10, 5
 """Fewer visits, or fewer browsers at one public address, may be one household."""

@@ -4,11 +4,11 @@ same however much somebody did."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from identity_service.model.consent import Millis
+from identity_service.model.consent import Millis, millis_of
 from identity_service.model.handle import Handle
 from identity_service.model.link import Link
 from identity_service.model.shop import Shop
-from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorState
+from identity_service.model.visitor import Mode, VisitorId, VisitorState
 from identity_service.service.rights import is_shared, reason_to_keep
 from identity_service.store import Clock, Store
 from identity_service.store.holdings import Sizes
@@ -34,6 +34,11 @@ class Holding:
     recorded: bool
     kept: str | None
     kept_if_unproven: str | None
+
+    def goes(self, *, unproven: bool) -> bool:
+        """Whether an erasure takes the whole visitor. Of one that has no record, it takes the link alone."""
+        kept = self.kept_if_unproven if unproven else self.kept
+        return kept is None and (self.recorded or self.link is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +94,10 @@ class Holdings:
 
     def _holding(self, shop: Shop, visitor: VisitorId, link: Link | None, state: VisitorState, sizes: Sizes) -> Holding:
         record = state.record
-        lapsed = record is not None and record.kind is Kind.PERSISTENT and not shop.counts(record, self._millis())
         return Holding(
             visitor=visitor,
             link=link,
-            mode=Mode.NULL if lapsed else record.mode if record else Mode.COOKIELESS,
+            mode=shop.mode_of(record, self._millis()) if record else Mode.COOKIELESS,
             shared=is_shared(record, link.proof) if link else is_shared(record),
             handles=sizes.handles,
             events=sizes.events,
@@ -108,4 +112,4 @@ class Holdings:
         return int(self.clock())
 
     def _millis(self) -> Millis:
-        return Millis(int(self.clock() * 1000))
+        return millis_of(self.clock())

@@ -5,11 +5,12 @@ import re
 from msgspec.structs import replace
 
 from identity_service.errors import StoreUnavailable
-from identity_service.model.consent import MINUTE, Choice, Millis, Receipt, Signal, choice_said
-from identity_service.model.cookieless import DAY, window_at
+from identity_service.model.consent import MINUTE, Choice, Millis, Receipt, Signal, choice_said, millis_of
+from identity_service.model.cookieless import window_at
 from identity_service.model.policy import Asked, Decision, Facts, Reason, decide
 from identity_service.model.shop import Shop
 from identity_service.model.token import Signing, Token
+from identity_service.model.utc import DAY
 from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorState
 from identity_service.server.metrics import ISSUED, REFUSED_SIGNALS, count
 from identity_service.service.grants import Grants, LinkingRefusals
@@ -63,7 +64,7 @@ class Visitors:
 
     async def identify(self, visit: Visit) -> Identity:
         """Raises StoreUnavailable only if a choice could not be stored. Otherwise, without a store, the visitor gets no persistent ID."""
-        now = Millis(int(self._clock() * 1000))
+        now = millis_of(self._clock())
         visit = self._without_stale(visit, now)
         tokens = self._tokens.verified(visit.shop, visit.tokens)
         try:
@@ -76,7 +77,7 @@ class Visitors:
     async def preview(self, visit: Visit, tokens: list[Token] | None = None, *, assumed: bool = False) -> tuple[Known, Decision]:
         """What `identify` would decide. It changes nothing. `tokens`: the visit's, if already verified. `assumed`: use this worker's cached
         view of the visitor."""
-        now = Millis(int(self._clock() * 1000))
+        now = millis_of(self._clock())
         tokens = self._tokens.verified(visit.shop, visit.tokens) if tokens is None else tokens
         visit = self._without_stale(visit, now)
         by_one = len(tokens) == 1 and tokens[0].kind is Kind.PERSISTENT and visit.asked is Asked.NOTHING and not visit.signals
@@ -87,7 +88,7 @@ class Visitors:
 
     def is_counted(self, visit: Visit) -> bool:
         """Whether figures are kept of a visitor who was answered null. What it has said since, its GPC and its refusal cookie stop that."""
-        now = Millis(int(self._clock() * 1000))
+        now = millis_of(self._clock())
         return _decide_by_visit(self._without_stale(visit, now), Asked.NOTHING, now).counted
 
     async def confirm_read(self, known: Known) -> None:

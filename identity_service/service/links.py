@@ -6,12 +6,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from identity_service.errors import ConsentRequired, Invalid, ServiceError
-from identity_service.model.consent import Millis
-from identity_service.model.cookieless import DAY
+from identity_service.model.consent import Millis, millis_of
 from identity_service.model.handle import Handle, HandleKind, handle_named
 from identity_service.model.link import Link, LinkSource, Proof
 from identity_service.model.shop import Shop
 from identity_service.model.token import Token
+from identity_service.model.utc import DAY
 from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorState
 from identity_service.server.metrics import LINK_CONFLICTS
 from identity_service.service.counters import Counters
@@ -124,7 +124,7 @@ class Links:
         return dict(zip(visitors, await self._store.visitors.states(shop.shop_id, visitors, now), strict=True))
 
     def now(self) -> Millis:
-        return Millis(int(self._clock() * 1000))
+        return millis_of(self._clock())
 
 
 async def is_opted_out(store: Store, known: Known, visitor: VisitorId) -> bool:
@@ -166,7 +166,5 @@ def _linked_visitor(link: Link, state: VisitorState, person_opted_out: bool, sho
     record, opted_out = state.record, person_opted_out and link.proven
     if record is None:
         return LinkedVisitor(link, Mode.COOKIELESS, False, opted_out)
-    if record.kind is not Kind.PERSISTENT:
-        return LinkedVisitor(link, record.mode, record.shared, opted_out or record.opted_out)
-    mode = record.mode if shop.counts(record, now) else Mode.NULL
-    return LinkedVisitor(link, mode, record.shared, opted_out or record.opted_out, record.expires)
+    ends = record.expires if record.kind is Kind.PERSISTENT else None
+    return LinkedVisitor(link, shop.mode_of(record, now), record.shared, opted_out or record.opted_out, ends)

@@ -20,10 +20,10 @@ from identity_service.model.consent import (
     Signal,
     visitor_digest,
 )
-from identity_service.model.cookieless import DAY
 from identity_service.model.event import compact
 from identity_service.model.shop import Shop, ShopId
 from identity_service.model.token import Signing
+from identity_service.model.utc import DAY
 from identity_service.model.visitor import Mode, VisitorId, VisitorRecord
 from identity_service.service.visit import Known
 from identity_service.store import Clock, Store

@@ -14,13 +14,14 @@ from identity_service.model.estimate import Estimate, of_tens
 from identity_service.model.event import EventType
 from identity_service.model.handle import Handle, handle_named
 from identity_service.model.shop import Shop
+from identity_service.model.utc import DAY, HOUR
 from identity_service.model.visitor import VisitorId
 from identity_service.service.counters import LABELLED, MICROS, OF_AGENTS, Counters
 from identity_service.service.days import BY_MODE, Day, day_of
 from identity_service.service.returns import shown_lines
-from identity_service.store import DAY, Clock, Store
-from identity_service.store.counters import HOUR, Counts
-from identity_service.store.days import LABEL
+from identity_service.store import Clock, Store
+from identity_service.store.counters import Counts
+from identity_service.store.days import SILENT_CLICK
 from identity_service.store.sales import names_in, unpacked_credits
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
@@ -363,7 +364,7 @@ class FigureReader:
         now, totals = int(self._clock()), Counter[str]()
         for counts in (await self._store.days.figures(shop.shop_id, now - (days - 1) * DAY, now)).values():
             totals.update(counts)
-        return {name.removeprefix(LABEL): of_tens(number, days) for name, number in totals.items() if name.startswith(LABEL)}
+        return {name.removeprefix(SILENT_CLICK): of_tens(number, days) for name, number in totals.items() if name.startswith(SILENT_CLICK)}
 
 
 def _counters_of_kind(totals: Counter[str], kind: str) -> dict[str, int]:

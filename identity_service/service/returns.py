@@ -6,9 +6,9 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from identity_service.model.cookieless import DAY
 from identity_service.model.event import ProductId, Quantity, SaleLine, compact, total
 from identity_service.model.shop import Shop
+from identity_service.model.utc import DAY
 from identity_service.service.counters import Amounts, Counters
 from identity_service.service.sell import amount_fields, amounts_of, foreign, is_provisional
 from identity_service.store import Clock, Store

@@ -14,11 +14,11 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from identity_service.model.audit import AuditEntry
-from identity_service.model.consent import Millis
+from identity_service.model.consent import Millis, millis_of
 from identity_service.model.handle import Handle, HandleKind, handle_named
 from identity_service.model.link import Link, Proof
 from identity_service.model.shop import Shop
-from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorRecord, VisitorState
+from identity_service.model.visitor import VisitorId, VisitorRecord, VisitorState
 from identity_service.service.receipts import Receipts
 from identity_service.service.returns import shown_lines
 from identity_service.store import Clock, Store
@@ -126,8 +126,7 @@ class Rights:
             "events": [event.members() for event in await self._store.events.of(shop.shop_id, visitor)],
         }
         if record:
-            lapsed = record.kind is Kind.PERSISTENT and not shop.counts(record, self._millis())
-            held |= {"mode": Mode.NULL if lapsed else record.mode}
+            held |= {"mode": shop.mode_of(record, self._millis())}
             held |= {"first_seen": record.first_seen, "last_seen": record.last_seen, "expires_at": record.expires}
             held["consent"] = asdict(record.consent) | {"granted_at": record.consent.granted_at // 1000} if record.consent else None
             held["sale_share_opt_out"] = record.opted_out
@@ -137,7 +136,7 @@ class Rights:
         return int(self._clock())
 
     def _millis(self) -> Millis:
-        return Millis(int(self._clock() * 1000))
+        return millis_of(self._clock())
 
 
 def is_shared(record: VisitorRecord | None, by: Proof = Proof.KEY) -> bool:

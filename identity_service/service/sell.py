@@ -13,12 +13,12 @@ from msgspec import structs
 
 from identity_service.errors import ConsentRequired, StoreUnavailable
 from identity_service.model.attribution import Attribution, Break, attribute
-from identity_service.model.cookieless import DAY
 from identity_service.model.event import Event, EventType, Sale, SaleLine, compact, first_products, total
 from identity_service.model.handle import Handle
 from identity_service.model.link import LinkSource, Proof
 from identity_service.model.policy import Asked
 from identity_service.model.shop import Shop
+from identity_service.model.utc import DAY
 from identity_service.model.visitor import Kind, VisitorId
 from identity_service.server.metrics import LINK_CONFLICTS, SALE_CONFLICTS
 from identity_service.service.counters import Amounts, Counters

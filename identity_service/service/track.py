@@ -12,12 +12,13 @@ from msgspec.structs import replace
 from identity_service.errors import ConsentRequired, Invalid, StoreUnavailable
 from identity_service.model.agent import BOT_CHANNEL, Agent
 from identity_service.model.consent import Choice
-from identity_service.model.cookieless import DAY, window_at
+from identity_service.model.cookieless import window_at
 from identity_service.model.event import NEWEST_RESULTS, Event, EventType
 from identity_service.model.handle import Handle
 from identity_service.model.link import LinkSource, Proof
 from identity_service.model.policy import Asked
 from identity_service.model.shop import Shop
+from identity_service.model.utc import DAY
 from identity_service.model.visitor import Kind, Mode, VisitorId
 from identity_service.service.identify import Visitors
 from identity_service.service.links import Links
@@ -115,7 +116,7 @@ class Subjects:
         if visit.surroundings.automated:
             return _automated(visit)
         if visit.asked is Asked.NULL:
-            return SILENT if visit.silent and self._visitors.is_counted(visit) else NOBODY
+            return SILENT if visit.says_counted and self._visitors.is_counted(visit) else NOBODY
         tokens = self._tokens.verified(visit.shop, visit.tokens)
         if (visit.own and not visit.trusted) or (visit.tokens and not tokens):
             return replace(_without_visitor(visit), unread=True)

@@ -9,10 +9,11 @@ from msgspec.structs import replace
 from identity_service.errors import Invalid
 from identity_service.model.agent import Agent
 from identity_service.model.consent import NEVER_SEEN, Choice, EarlierRefusal, Millis, OptOutsSeen, Receipt, Signal
-from identity_service.model.cookieless import DAY, GRACE, Window, derive, window_at
+from identity_service.model.cookieless import GRACE, Window, derive, window_at
 from identity_service.model.policy import REFUSAL_COOKIE, Asked, Decision, Facts, Reason
 from identity_service.model.shop import Shop
 from identity_service.model.token import Signing, Token
+from identity_service.model.utc import DAY
 from identity_service.model.visitor import KeptReceipts, Kind, Mode, VisitorId, VisitorRecord, VisitorState, new_visitor_id
 from identity_service.server.metrics import BAD_SIGNATURES
 from identity_service.store import Clock, Store
@@ -46,7 +47,7 @@ class Visit(Struct, frozen=True):
     over_limit   a refusal of a caller over its rate limit; only the IDs of its tokens are withdrawn
     own_since    when `own` was given out, in seconds since 1970; 0 if that is unknown
     private      a private key sent the call, so that it may lack the cookies of the visitor's browser
-    silent       the call repeats that its visitor has no ID and is counted
+    says_counted the call repeats that its visitor has no ID and is counted
     """
 
     shop: Shop
@@ -62,7 +63,7 @@ class Visit(Struct, frozen=True):
     over_limit: bool = False
     own_since: int = 0
     private: bool = False
-    silent: bool = False
+    says_counted: bool = False
 
     @property
     def refused_before(self) -> bool:

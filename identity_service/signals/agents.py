@@ -14,6 +14,7 @@ from itertools import islice
 
 from identity_service.model.agent import UNKNOWN, Agent, KnownBy
 from identity_service.model.agent_key import AgentKey, Directory, origin_of
+from identity_service.model.utc import DAY
 from identity_service.settings.schema import AgentSettings
 from identity_service.signals.message_signature import (
     Member,
@@ -29,7 +30,7 @@ from identity_service.signals.message_signature import (
 TAG = "web-bot-auth"
 SKEW = 30
 """Seconds by which a signer's clock and ours may differ."""
-LONGEST_LIFE = 86_400
+LONGEST_LIFE = DAY
 """Seconds from `created` to `expires`. The draft recommends no more."""
 REPEATED_WITHIN = 60
 """Seconds in which a shop's server may send one signature again: it makes several calls about one request."""
@@ -38,7 +39,7 @@ MOST_SIGNATURES = 2
 MOST_RESULTS = 4_096
 """Of checks that are kept. The oldest goes first."""
 ED25519, DIRECTORY = "ed25519", "directory"
-HEADERS = ("signature-agent", "signature-input", "signature")
+SIGNATURE_HEADERS = ("signature-agent", "signature-input", "signature")
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from msgspec.structs import replace
 
 from identity_service.model.consent import CONVEYED_SOURCES, Choice, Millis, Purpose, Signal, purposes_choice
 from identity_service.model.shop import SignalRules
+from identity_service.model.utc import DAY
 from identity_service.signals.answers import banner_context, json_object
 from identity_service.signals.banners import BANNERS, WITH_COOKIES, BannerReading, read_cookies, read_event, standards_spoken, tc_string_of
 from identity_service.signals.gpp import read_gpp, us_privacy_opt_out
@@ -39,9 +40,9 @@ SOURCES = ("tcf", "gpp", "google", *sorted(BANNERS))
 MOST_ASKEW = 5 * 60 * 1000
 """Tolerance in milliseconds between a sender's clock and ours. A time further ahead is replaced by the time of arrival, and so is that of a
 choice said within it."""
-LONGEST_AGE = 30 * 86_400_000
+DAY_MS = DAY * 1000
+LONGEST_AGE = 30 * DAY_MS
 """Maximal age of a repeated post, in milliseconds. An older refusal counts as being that old; an older grant does not count."""
-DAY = 86_400_000
 MOST_US_PRIVACY = 1_024
 TC_COOKIE, US_PRIVACY_COOKIE = "euconsent-v2", "usprivacy"
 COOKIE_SOURCES = frozenset({"tcf", "us_privacy", *WITH_COOKIES})
@@ -200,17 +201,17 @@ class Reader:
         return (Signal("us_privacy", None, self.now, raw_digest=_digest(text), sale_share_opt_out=opted_out),)
 
     def _of_tc(self, source: str, text: str, choice: TcChoice, decided_at: Millis | None, *, loaded: bool) -> Signal:
-        day, told = choice.day, decided_at is not None and decided_at // DAY * DAY == choice.day
+        day, told = choice.day, decided_at is not None and decided_at // DAY_MS * DAY_MS == choice.day
         of_the_day = choice.choice is Choice.GRANTED and not told and loaded
         if told and decided_at is not None:
             at, dated = self._moment(decided_at, choice.choice)
-        elif choice.choice is Choice.GRANTED and (loaded or day + DAY <= self.now):
+        elif choice.choice is Choice.GRANTED and (loaded or day + DAY_MS <= self.now):
             at, dated = Millis(min(day, self.now)), True
         elif self.delivery.age is not None:
             at, dated = self._moment(None)
         else:
-            dated = day + DAY <= self.now
-            at = Millis(day + DAY - 1) if dated else self.now
+            dated = day + DAY_MS <= self.now
+            at = Millis(day + DAY_MS - 1) if dated else self.now
         version = f"{choice.framework}-{choice.policy_version}"
         return Signal(source, choice.choice, at, None, _digest(text), version, dated=dated, remembered=of_the_day, banner=choice.banner)
 

@@ -9,6 +9,7 @@ from identity_service.errors import StoreRefused, StoreUnavailable
 from identity_service.model.handle import Handles
 from identity_service.model.link import LinkCaps
 from identity_service.model.shop import ShopId
+from identity_service.model.utc import DAY
 from identity_service.server.logs import log
 from identity_service.server.metrics import STORE_ERRORS, count
 from identity_service.store.audit import AuditStore
@@ -30,8 +31,6 @@ from identity_service.store.schema import VERSION, Schema, SeenMark, cause_of_fa
 from identity_service.store.sessions import SessionStore
 from identity_service.store.sweep import Sweep
 from identity_service.store.visitors import NOTHING, AssumedVisitors, VisitorStore
-
-DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)

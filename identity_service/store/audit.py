@@ -12,11 +12,11 @@ from msgspec import Struct
 from identity_service.model.audit import Act, AuditEntry
 from identity_service.model.event import compact
 from identity_service.model.shop import ShopId
+from identity_service.model.utc import DAY, HOUR
 from identity_service.store.keys import Keys
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import MOST_COMMANDS, Command, Part, call, read, write
 
-DAY = 86_400
 MOST_ACCESSES = 20
 """Of a person. The scripts keep as many."""
 DAYS_AT_ONCE = 100
@@ -57,7 +57,7 @@ class AuditStore:
         commands: list[Command] = []
         for (start, name), number in lookups.items():
             key = self._keys.lookups(shop, start // DAY)
-            commands += [write("HINCRBY", key, f"{start % DAY // 3600:02} {name}", number), write("EXPIRE", key, self._life)]
+            commands += [write("HINCRBY", key, f"{start % DAY // HOUR:02} {name}", number), write("EXPIRE", key, self._life)]
         for entry in accesses:
             commands.append(call("note_access", [self._keys.accesses(shop, entry.subject or "")], compact(entry), self._life))
         for start in range(0, len(commands), MOST_COMMANDS):
@@ -90,7 +90,7 @@ class AuditStore:
         """The look-ups of services on these days, by the start of the hour and the key's name."""
         found = await self._client.read_many([read("HGETALL", self._keys.lookups(shop, day)) for day in days])
         return {
-            (day * DAY + int(field[:2]) * 3600, field[3:]): int(number)
+            (day * DAY + int(field[:2]) * HOUR, field[3:]): int(number)
             for day, counts in zip(days, found, strict=True)
             for field, number in counts.items()
         }

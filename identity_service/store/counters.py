@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from identity_service.model.shop import ShopId
+from identity_service.model.utc import DAY, HOUR
 from identity_service.store.events import LabelStore
 from identity_service.store.keys import Keys
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import Command, Part, call, read, write
 
-HOUR = 3_600
-DAY = 86_400
 MOST_COUNTERS = 500
 """The most names in one hour. Most of them are labels."""
 CLICKED = "click "

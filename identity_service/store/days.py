@@ -9,10 +9,11 @@ from base64 import urlsafe_b64encode
 from collections.abc import Collection, Mapping
 from hashlib import sha256
 
-from identity_service.model.cookieless import DAY, Window
+from identity_service.model.cookieless import Window
 from identity_service.model.estimate import TEN
 from identity_service.model.handle import prefixed
 from identity_service.model.shop import ShopId
+from identity_service.model.utc import DAY
 from identity_service.store.counters import COUNTERS_LIFE, Counts
 from identity_service.store.keys import Keys
 from identity_service.store.redis.client import StoreClient
@@ -24,7 +25,7 @@ GRACE = 60
 MOST_REMAINDERS = 5_000
 """From so many names of a day on, new labels do not count. Anybody may send labels."""
 DIGESTS_A_CALL = 500
-LABEL = "silent_click "
+SILENT_CLICK = "silent_click "
 """Before the label of a click."""
 Seen = tuple[str | bytes, ...]
 """What distinguishes a visitor of one kind."""
@@ -82,7 +83,7 @@ class DayStore:
 
 
 def _mark(name: str) -> str:
-    return "1" if name.startswith(LABEL) else ""
+    return "1" if name.startswith(SILENT_CLICK) else ""
 
 
 def _digest(key: bytes, *parts: str | bytes) -> str:

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from identity_service.model.event import NEWEST_RESULTS, Event, EventType, ProductId, compact
 from identity_service.model.shop import ShopId
+from identity_service.model.utc import DAY
 from identity_service.model.visitor import VisitorId
 from identity_service.store.keys import Keys
 from identity_service.store.redis.client import StoreClient
@@ -43,7 +44,7 @@ MOST_LABELS = 1_000
 """Labels of one shop that have numbers."""
 SHORTEST_LABEL, LONGEST_LABEL = 6, 100
 """Characters of a label that gets a number."""
-LABELS_LIFE = 400 * 86_400
+LABELS_LIFE = 400 * DAY
 """Seconds after the last click of a shop. No event is kept longer."""
 
 

@@ -16,6 +16,7 @@ from identity_service.model.consent import Millis
 from identity_service.model.handle import Handle, handle_named
 from identity_service.model.link import Link, parse_link
 from identity_service.model.shop import ShopId
+from identity_service.model.utc import HOUR
 from identity_service.model.visitor import VisitorId, removal_digest
 from identity_service.store.audit import AuditStore
 from identity_service.store.keys import Keys, links_in, sales_in
@@ -25,7 +26,7 @@ from identity_service.store.redis.command import Part, call, read, write
 from identity_service.store.sales import names_in, read_head, unpacked
 from identity_service.store.visitors import MOST_READS, NO_RECEIPT, StoredReceipt, handle_names
 
-SHORTEST_GONE = 3_600
+SHORTEST_GONE = HOUR
 """The shortest life of a gone mark, in seconds."""
 MOST_KEPT_RECEIPTS = 20
 """IDs of receipts that a gone mark keeps, so that they take at most 400 bytes."""

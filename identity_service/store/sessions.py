@@ -6,12 +6,13 @@ from identity_service.model.audit import AuditEntry
 from identity_service.model.event import compact
 from identity_service.model.shop import ShopId
 from identity_service.model.staff import StoredSession
+from identity_service.model.utc import HOUR
 from identity_service.store.audit import AuditStore
 from identity_service.store.keys import Keys
 from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import call, read
 
-LONGEST = 8 * 3_600
+LONGEST = 8 * HOUR
 """Seconds after the sign-in at which a session ends, however often its cookie is renewed."""
 MOST_OF_A_PERSON = 10
 """The most sessions of a person in a shop. A further one ends the oldest."""

@@ -11,6 +11,7 @@ from identity_service.errors import StoreUnavailable
 from identity_service.model.consent import Millis
 from identity_service.model.handle import Handle, HandleKind
 from identity_service.model.shop import ShopId
+from identity_service.model.utc import DAY
 from identity_service.model.visitor import VisitorId
 from identity_service.settings.store_url import place_of
 from identity_service.store.failures import Failures
@@ -32,10 +33,10 @@ HANDLES_AT_ONCE = 16
 """Few, because each may hold a thousand links, and other calls wait."""
 MOST_ENDED = 500
 """The most links that are removed from one handle in a round."""
-MARGIN = 86_400
+MARGIN = DAY
 """Seconds for which a link stays after its end, because clocks of workers differ."""
 BEGINNING = "0"
-CURSOR_LIFE = 86_400
+CURSOR_LIFE = DAY
 NAME = re.compile(rf"{PREFIX}\{{([^}}]+)\}}:E:([\w-]{{22}})")
 """The key of a handle. Groups: shop and digest."""
 NOTES = re.compile(rf"{PREFIX}\{{([^}}]+)\}}:(?:Q|rewrite)")

@@ -35,8 +35,6 @@ from identity_service.signals.agents import AgentSignatures
 from identity_service.store import Clock, Store
 from identity_service.web.bodies import BodyLimits
 
-NOBODY = Actor("")
-
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
@@ -52,7 +50,7 @@ class RateLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class AdminServices:
     """What only the admin pages use."""
 
     holdings: Holdings
@@ -89,7 +87,7 @@ class Services:
     proxies: Proxies
     limits: BodyLimits
     rates: RateLimits
-    desk: Desk
+    admin: AdminServices
     retention: RetentionSettings
     server: ServerSettings
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -133,7 +131,7 @@ class Call(Struct, frozen=True):
     request_id: str = ""
     counted_as: str = ""
     fault: ServiceError | None = None
-    actor: Actor = NOBODY
+    actor: Actor = Actor("")
 
 
 class Reply(Struct, frozen=True):

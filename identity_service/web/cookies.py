@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 from identity_service.model.consent import MINUTE, EarlierRefusal, Millis
 from identity_service.model.shop import CookieRule
+from identity_service.model.utc import DAY
 
 OF_HOST, OF_DOMAIN, WITHOUT_TIME = "__Host-visitor-choice", "__Secure-visitor-choice", "visitor-choice"
 REFUSED = "refused"
-DAY = 86_400
 REFUSAL_LIFE = 400 * DAY
 TIMED = re.compile(rf"{REFUSED}\.([0-9]{{1,12}})")
 MOST_TOKENS = 4

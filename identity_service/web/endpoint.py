@@ -16,7 +16,7 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from identity_service.errors import Forbidden, Invalid, MethodNotAllowed, RateLimited, ServiceError, Unauthorized
-from identity_service.model.consent import Millis
+from identity_service.model.consent import millis_of
 from identity_service.model.regions import REGION
 from identity_service.model.shop import NO_ORIGIN, Caller, Scope
 from identity_service.server.addresses import caller_source, client_address, is_proxy, limited_client
@@ -201,7 +201,7 @@ class Endpoint:
         body, fault = self._body(caller, counted, raw, textual)
         return Call(
             services=services,
-            now=Millis(int(services.clock() * 1000)),
+            now=millis_of(services.clock()),
             shop=caller.shop,
             private=caller.private,
             device=device,

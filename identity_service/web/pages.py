@@ -10,7 +10,6 @@ import re
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache, partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from identity_service.errors import StoreRefused, StoreUnavailable
 from identity_service.model.shop import ShopId
+from identity_service.model.utc import moment_of, rfc3339
 from identity_service.server.metrics import exposition, set_store_gauges
 from identity_service.service.health import every
 from identity_service.store import Store
@@ -32,7 +32,6 @@ from identity_service.web.bodies import read_body
 from identity_service.web.call import Reply
 from identity_service.web.endpoint import peer_of, send_reply
 from identity_service.web.payloads import HealthAnswer
-from identity_service.web.visit import rfc3339
 
 STATIC = Path(__file__).parent / "static"
 DESIGN = STATIC / "design.css"
@@ -248,5 +247,5 @@ def estimate(found: Range | None) -> str:
 def moment(time: int | str, form: str = "%Y-%m-%d %H:%M") -> Markup:
     """A time in UTC, for people to read. `time`: seconds since 1970, or RFC 3339."""
     text = rfc3339(time) if isinstance(time, int) else time
-    read = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).strftime(form)
+    read = moment_of(text).strftime(form)
     return Markup('<time datetime="{}">{}</time>').format(text, read)

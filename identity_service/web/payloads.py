@@ -25,6 +25,8 @@ Key = Annotated[Any, about("The shop's key, where it is not in `Authorization: B
 VisitorText = Annotated[str, Meta(max_length=120)]
 Moment = Annotated[datetime, Meta(tz=True)]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+Count = Annotated[int, Meta(extra_json_schema={"minimum": 0})]
+Share = Annotated[float, Meta(extra_json_schema={"minimum": 0, "maximum": 1})]
 Cursor = Annotated[str, Meta(max_length=1_000)]
 LIMIT = about("Entries of a page. Absent, as many as there may be.")
 CURSOR = about("`next` of the page before. Absent, the first page.")
@@ -47,6 +49,8 @@ class Body(Members, frozen=True, forbid_unknown_fields=True):
 
 
 FLAG = {"type": ["boolean", "integer", "string"]}
+YES = (True, 1, "1", "true")
+"""What counts as true in a FLAG."""
 TEXT = {"type": ["string", "null"]}
 AGENT_TEXTS = ("signature_agent", "signature_input", "signature", "authority", "method", "target", "name")
 

@@ -1,16 +1,13 @@
 """From a call to a visit, and from an identity to an answer. All calls about a visitor share this."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict, replace
 
-from identity_service.errors import ConsentRequired, Forbidden, Invalid, ServiceError
-from identity_service.model.agent import NAME, UNKNOWN, Agent, KnownBy
+from identity_service.errors import Forbidden, Invalid, ServiceError
 from identity_service.model.consent import (
     OF_THIRD_EDITION,
     BannerContext,
@@ -22,20 +19,22 @@ from identity_service.model.consent import (
     ReceiptEvent,
     Signal,
     choice_said,
+    millis_of,
 )
 from identity_service.model.handle import Handle
 from identity_service.model.policy import Asked
 from identity_service.model.receipt_key import canonical_json
 from identity_service.model.regions import REGION
 from identity_service.model.shop import Shop
+from identity_service.model.utc import moment_of, rfc3339
 from identity_service.model.visitor import VisitorId, own_visitor_id
 from identity_service.server.addresses import client_address, is_local
 from identity_service.service.receipts import Receipts
 from identity_service.service.visit import CookieAct, Identity, Surroundings, Visit, refused_at
-from identity_service.signals.agents import HEADERS, agent_of, is_signed
+from identity_service.signals.agents import agent_of
 from identity_service.signals.browser import browser_signals, is_robot
-from identity_service.signals.message_signature import SignedMessage
 from identity_service.signals.reader import Delivery, Reader
+from identity_service.web.agents import agent_calling, agent_told
 from identity_service.web.call import Call, Reply
 from identity_service.web.cookies import (
     all_cookies,
@@ -47,6 +46,7 @@ from identity_service.web.cookies import (
     set_visitor,
 )
 from identity_service.web.payloads import (
+    YES,
     BannerMembers,
     Client,
     ConsentAnswer,
@@ -59,7 +59,6 @@ from identity_service.web.payloads import (
 
 EMAILS_A_CALL = 100
 CALLS_OF_A_COSTLY_EMAIL = 10
-YES = (True, 1, "1", "true")
 UNKNOWN_SURROUNDINGS = Surroundings()
 
 
@@ -127,58 +126,10 @@ def _described_surroundings(call: Call, client: Client) -> Surroundings:
     user_agent = client.user_agent if isinstance(client.user_agent, str) and client.user_agent else None
     address = _own_address(call, client_address(told, None, call.services.proxies), user_agent)
     region = client.region.upper() if isinstance(client.region, str) else ""
-    agent = _agent_told(call, client.agent, user_agent) if client.agent else agent_of(user_agent)
+    agent = agent_told(call, client.agent, user_agent) if client.agent else agent_of(user_agent)
     found = region if REGION.fullmatch(region) else None
     automated = agent is not None or is_robot(user_agent)
     return Surroundings(address, user_agent, found, client.gpc in YES, client.dnt in YES, automated, agent)
-
-
-def agent_calling(call: Call) -> Agent | None:
-    """The agent that makes a device's call."""
-    user_agent = call.headers.get("user-agent")
-    if not is_signed(call.headers):
-        return agent_of(user_agent)
-    target = call.target and call.services.agents.removed_prefix + call.target
-    message = SignedMessage(_authority(call.headers.get("host")), call.method, target or None, call.headers)
-    return _named(_judged(call, message), user_agent)
-
-
-def _agent_told(call: Call, told: object, user_agent: str | None) -> Agent | None:
-    """The agent of the request that a shop's server describes: by its own verdict, or by the headers that it passes on. What cannot be
-    read is an agent that nobody has verified, rather than a person."""
-    if not isinstance(told, Mapping):
-        return _named(Agent(), user_agent)
-    texts = {name: text for name, text in told.items() if isinstance(text, str) and text}
-    headers = {name: texts[own] for name in HEADERS if (own := name.replace("-", "_")) in texts}
-    if told.get("verified") in YES and not headers:
-        name = texts.get("name", "").lower()
-        return Agent(name if NAME.fullmatch(name) else UNKNOWN, KnownBy.EDGE)
-    if "name" in texts or (headers and not is_signed(headers)):
-        return _named(Agent(), user_agent)
-    if not headers:
-        return agent_of(user_agent)
-    message = SignedMessage(_authority(texts.get("authority")), texts.get("method"), texts.get("target"), headers)
-    return _named(_judged(call, message), user_agent)
-
-
-def _judged(call: Call, message: SignedMessage) -> Agent:
-    return call.services.agents.judge(message, call.shop.hosts, call.now / 1000, repeatable=call.private)
-
-
-def _named(judged: Agent, user_agent: str | None) -> Agent | None:
-    """Only a verified signature gives an agent its name; else its user agent does. A robot that signs stays a robot, unless its directory
-    is one of the settings."""
-    if judged.known_by is KnownBy.VERIFIED:
-        return judged
-    named = agent_of(user_agent)
-    if named:
-        return replace(named, known_by=judged.known_by)
-    return None if is_robot(user_agent) else judged
-
-
-def _authority(host: str | None) -> str | None:
-    """As it is signed: in small letters, without the port of HTTPS."""
-    return host.strip().lower().removesuffix(":443") if host else None
 
 
 def tracking_surroundings(call: Call) -> Surroundings:
@@ -186,23 +137,17 @@ def tracking_surroundings(call: Call) -> Surroundings:
     told = getattr(call.body, "agent", None)
     if not call.private or not told:
         return surroundings_of(call, UNSET)
-    agent = _agent_told(call, told, None)
+    agent = agent_told(call, told, None)
     return Surroundings(automated=agent is not None, agent=agent)
 
 
-def refuse_agent(call: Call) -> None:
-    """Raises ConsentRequired for an agent's call with a public key, whatever token it brings."""
-    if call.device and agent_calling(call):
-        raise ConsentRequired("An agent links nobody. Link with a private key once the person has said so.")
-
-
-def _own_address(call: Call, address: str | None, agent: str | None) -> str | None:
+def _own_address(call: Call, address: str | None, user_agent: str | None) -> str | None:
     """None for an address that no visitor can have. Counts addresses, so that health reports if many have such a one, or all have the
     same."""
     if address is None or call.shop.development:
         return address
     local = is_local(address)
-    call.services.addresses.count(call.shop.shop_id, address, agent, local=local)
+    call.services.addresses.count(call.shop.shop_id, address, user_agent, local=local)
     return None if local else address
 
 
@@ -222,7 +167,7 @@ def signals_of(call: Call, consent: str | ConsentObject | UnsetType | None, *, p
         return reader.of_word(consent)
     if not isinstance(consent, ConsentObject):
         return ()
-    decided_at = None if isinstance(consent.decided_at, UnsetType) else Millis(int(consent.decided_at.timestamp() * 1000))
+    decided_at = None if isinstance(consent.decided_at, UnsetType) else millis_of(consent.decided_at.timestamp())
     return reader.of_object(msgspec.to_builtins(consent), decided_at)
 
 
@@ -338,7 +283,7 @@ def _receipt_from(members: Mapping[str, Any]) -> Receipt | None:
     try:
         told = msgspec.convert(earlier | own, ReceiptAnswer)
         fields = asdict(told)
-        fields |= {name: _seconds(fields[name]) for name in ("time", "decided_at", "ends_at") if fields[name] is not None}
+        fields |= {name: int(moment_of(fields[name]).timestamp()) for name in ("time", "decided_at", "ends_at") if fields[name] is not None}
         del fields["basis"], fields["signed_at"], fields["proof"]
         fields["event"] = ReceiptEvent(told.event) if told.event else None
         fields["banner"] = BannerContext(**asdict(told.banner)) if told.banner else None
@@ -353,13 +298,3 @@ def is_ours(receipts: Receipts, shops: Iterable[Shop], members: Mapping[str, Any
     """Whether the service signed exactly this receipt, as it was answered, for one of the shops."""
     receipt = _receipt_from(members)
     return receipt is not None and any(receipts.is_valid(shop, receipt) for shop in shops)
-
-
-def _seconds(text: str) -> int:
-    """Raises ValueError."""
-    return int(datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp())
-
-
-@lru_cache(maxsize=1024)
-def rfc3339(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -12,11 +12,11 @@ import redis
 from identity_service import app
 from identity_service.app import Application
 from identity_service.model.shop import key_digest
+from identity_service.model.utc import rfc3339
 from identity_service.service import audit
 from identity_service.settings.load import load
 from identity_service.store.keys import SCHEMA
 from identity_service.store.redis.command import write
-from identity_service.web.visit import rfc3339
 from tests.conftest import Clock, Shopper, shopping
 from tests.contract.desk import OWN, Desk, desk_of, text_of
 
@@ -261,7 +261,7 @@ async def test_the_page_of_the_audit(shopper: Shopper, desk: Desk) -> None:
     assert "No entry matches" in text_of(await desk.get("audit?actor=nobody"))
     assert "The newest 20 accesses" in text_of(await desk.post("audit", email=LUKE))
     assert "Nobody has looked at this person yet" in text_of(await desk.post("audit", email="han@solo.com"))
-    assert "exactly one" in text_of(await desk.post("audit", 422, email=LUKE, visitor="x"))
+    assert "Enter an email, a customer ID or a visitor ID" in text_of(await desk.post("audit", 422, email=LUKE, visitor="x"))
     file = await desk.get("audit?act=lookup&as=csv")
     assert file.headers["content-disposition"] == 'attachment; filename="audit.csv"'
     assert [line.split(",")[1:4] for line in file.text.splitlines()[1:]] == [["lookup", UNNAMED, "yes"]]

@@ -123,3 +123,8 @@ def test_nothing_is_an_example_of_no_call() -> None:
     stored = json.loads(PATH.read_text())
     assert set(stored["calls"]) == {one.operation for one in (*CALLS, *TRACKING)} | {one.name for one in PAGES}
     assert "luke@skywalker.com" in json.dumps(stored)
+
+
+def test_the_document_is_in_the_order_of_the_calls_so_that_every_worker_gives_the_same() -> None:
+    names = list(dict.fromkeys(key.partition(".")[0] for key in document(described())["components"]["examples"]))
+    assert names == [name for name in dict.fromkeys(one.name for one in (*described(), *PAGES)) if name in names]

@@ -8,8 +8,8 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
+from identity_service.model.utc import rfc3339
 from identity_service.settings.load import load
-from identity_service.web.visit import rfc3339
 from tests.conftest import START, Clock, Shopper, shopping
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from identity_service.app import Application
-from identity_service.web.visit import rfc3339
+from identity_service.model.utc import rfc3339
 from tests.conftest import Clock, Shopper
 from tests.stores import sale_at
 

@@ -158,7 +158,7 @@ async def test_orders_are_found_by_day_attribution_and_product(desk: Desk, shopp
     assert await found("product=5&sale=&from=&to=&attributed=") == ["S-1"]
     assert await found("from=2027-01-01") == []
     assert "No order matches" in text_of(await desk.get("orders?product=nothing"))
-    assert "Enter a day as YYYY-MM-DD" in text_of(await desk.get("orders?from=yesterday", 422))
+    assert "Enter a day like 2026-12-01" in text_of(await desk.get("orders?from=yesterday", 422))
 
 
 async def test_a_search_reads_a_part_and_goes_on_from_there(application: Application, shopper: Shopper, clock: Clock) -> None:

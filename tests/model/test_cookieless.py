@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity_service.model.cookieless import DAY, GRACE, Window, derive, window_at
+from identity_service.model.cookieless import GRACE, Window, derive, window_at
+from identity_service.model.utc import DAY
 
 SALT = b"0123456789abcdef0123456789abcdef"
 V4 = st.ip_addresses(v=4).map(str)

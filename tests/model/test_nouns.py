@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from identity_service.app import make_shops
 from identity_service.errors import Invalid
 from identity_service.model.consent import Choice, Consent, Millis, Purpose, purposes_choice, visitor_digest
-from identity_service.model.cookieless import DAY, GRACE, derive, window_at
+from identity_service.model.cookieless import GRACE, derive, window_at
 from identity_service.model.event import SaleLine
 from identity_service.model.handle import HandleKind, Handles, handle_named, normalise_email
 from identity_service.model.link import LinkSource, living_links, parse_link
 from identity_service.model.shop import Shops, key_digest
+from identity_service.model.utc import DAY
 from identity_service.model.visitor import Kind, Mode, VisitorRecord, new_visitor_id, own_visitor_id
 from identity_service.settings.load import load
 

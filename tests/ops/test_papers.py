@@ -13,11 +13,11 @@ from msgspec.structs import replace
 
 from identity_service.cli import main
 from identity_service.model.cookieless import GRACE, window_at
-from identity_service.ops.papers import LISTED, PAPERS, drafted
+from identity_service.model.utc import DAY
+from identity_service.ops.papers import LISTED, PAPERS, draft_papers
 from identity_service.ops.processing import processing_of
 from identity_service.settings.load import load
 from identity_service.settings.schema import KeySettings, RegionSettings, RetentionSettings, Settings, ShopSettings, secrets_of
-from identity_service.store import DAY
 from tests.conftest import Clock, Shopper, shopping
 
 TODAY = date(2026, 12, 1)
@@ -141,7 +141,7 @@ def plain() -> Settings:
 
 
 def papers(settings: Settings) -> dict[str, str]:
-    return drafted(settings, "demo", TODAY)
+    return draft_papers(settings, "demo", TODAY)
 
 
 def sections(texts: Mapping[str, str]) -> dict[str, list[str]]:

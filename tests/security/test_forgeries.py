@@ -98,7 +98,7 @@ async def test_no_door_lets_a_forged_token_in(application: Application, long: bo
 
 async def test_no_forged_session_opens_the_admin_pages(application: Application, long: bool) -> None:
     services = application.services
-    sessions = Sessions(services.shops, services.signing, services.desk.staff, services.store.sessions, services.audit)
+    sessions = Sessions(services.shops, services.signing, services.admin.staff, services.store.sessions, services.audit)
     session = await sessions.begin(authenticate(services.shops, "demo-private-key", NOW), NOW)
     told = sessions.cookie(session, NOW).partition(";")[0].partition("=")[2]
     forged = sorted(set(forgeries(services.signing, told)) - {told})

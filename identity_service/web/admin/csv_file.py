@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
+from identity_service.web.admin.pages import saved_as
 from identity_service.web.call import Reply
 
 Cell = str | int | Decimal | bool | None
@@ -22,8 +23,7 @@ def csv_reply(name: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]])
     writer = csv.writer(text)
     writer.writerow(columns)
     writer.writerows([_cell(one) for one in row] for row in rows)
-    headers = [(b"content-disposition", f'attachment; filename="{name}.csv"'.encode())]
-    return Reply(text.getvalue().encode("utf-8-sig"), media="text/csv; charset=utf-8", headers=headers)
+    return Reply(text.getvalue().encode("utf-8-sig"), media="text/csv; charset=utf-8", headers=[saved_as(f"{name}.csv")])
 
 
 def _cell(value: Cell) -> str:

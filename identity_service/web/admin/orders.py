@@ -1,24 +1,23 @@
 """Orders: found by ID, by email or customer ID, by day, attribution and product; and one order with the reason for its attribution."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime
 from decimal import Decimal
 from urllib.parse import urlencode
 
 from identity_service.errors import Invalid, NotFound
 from identity_service.model.audit import Act
 from identity_service.model.handle import Handle
-from identity_service.service.audit import Person
+from identity_service.model.person import Person
+from identity_service.model.utc import DAY, day_number, rfc3339
 from identity_service.service.reports import ALL_ORDERS, Order, OrderFilter
-from identity_service.store import DAY
 from identity_service.web.admin.csv_file import csv_reply
 from identity_service.web.admin.pages import AdminCall, View
-from identity_service.web.admin.references import HANDLES, entered, lead_to, referred_handle, sealing
+from identity_service.web.admin.references import HANDLES, handle_of_reference, lead_to, person_in_form, reference_maker
 from identity_service.web.call import Reply
 from identity_service.web.calls import orders as calls
 from identity_service.web.calls.orders import CURSOR_FORM
 from identity_service.web.lists import TAKE_NEXT
-from identity_service.web.visit import count_lookup, rfc3339
+from identity_service.web.visit import count_lookup
 
 ORDERS_A_PAGE = 50
 MOST_SEARCHED = 500
@@ -36,8 +35,8 @@ async def orders(asked: AdminCall) -> View | Reply:
     empty = {"asked": asked.form or {}, "wanted": wanted, "orders": None, "fault": None, "of_customer": False}
     try:
         if asked.form is not None:
-            return lead_to("orders", sealing(asked)(entered(asked, HANDLES)))
-        handle = referred_handle(asked) if "ref" in asked.query else None
+            return lead_to("orders", reference_maker(asked)(person_in_form(asked, HANDLES)))
+        handle = handle_of_reference(asked) if "ref" in asked.query else None
         filtered, cursor = _filter(wanted), _cursor(asked)
     except Invalid as error:
         return View("admin/orders.html", empty | {"fault": error.detail}, error.status)
@@ -51,7 +50,7 @@ async def orders(asked: AdminCall) -> View | Reply:
         return _orders_file(found)
     later = urlencode(wanted | {"cursor": following}) if following else None
     values = {"orders": found, "next": later, "first": cursor is None, "file": urlencode(wanted | {"as": "csv"})}
-    return View("admin/orders.html", empty | values | {"ref": sealing(asked), "searched": MOST_SEARCHED})
+    return View("admin/orders.html", empty | values | {"ref": reference_maker(asked), "searched": MOST_SEARCHED})
 
 
 async def _of_customer(asked: AdminCall, handle: Handle, empty: Mapping[str, object]) -> View | Reply:
@@ -61,7 +60,7 @@ async def _of_customer(asked: AdminCall, handle: Handle, empty: Mapping[str, obj
     if asked.query.get("as") == "csv":
         return _orders_file(found)
     shown, following = asked.part(found)
-    ref = sealing(asked)
+    ref = reference_maker(asked)
     again = {"ref": ref(handle)}
     later = urlencode(again | {"cursor": following}) if following else None
     values = {"orders": shown, "next": later, "first": asked.cursor(0) == 0, "file": urlencode(again | {"as": "csv"})}
@@ -80,7 +79,7 @@ async def _order(asked: AdminCall, sale: str) -> View:
         await _enter(asked, person, 1)
     if not persons:
         await _enter(asked, None, 1)
-    return View("admin/order.html", {"order": order, "why": why, "ref": sealing(asked)})
+    return View("admin/order.html", {"order": order, "why": why, "ref": reference_maker(asked)})
 
 
 async def _enter(asked: AdminCall, person: Person | None, number: int) -> None:
@@ -113,11 +112,11 @@ def _sieves(wanted: OrderFilter) -> bool:
 
 
 def _midnight(day: str) -> int:
-    """In UTC, in seconds since 1970. Raises Invalid."""
+    """Raises Invalid."""
     try:
-        return int(datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC).timestamp())
+        return day_number(day) * DAY
     except ValueError:
-        raise Invalid("Enter a day as YYYY-MM-DD.") from None
+        raise Invalid("Enter a day like 2026-12-01.") from None
 
 
 def _cursor(asked: AdminCall) -> str | None:

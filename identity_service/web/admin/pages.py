@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from identity_service.errors import Forbidden, Invalid, Malformed, ServiceError
-from identity_service.model.consent import Millis
+from identity_service.model.consent import millis_of
 from identity_service.model.shop import Shop
 from identity_service.model.staff import Role
 from identity_service.web.admin.sessions import NO_COOKIE, RENEWED_AFTER, Session, Sessions, check_form
@@ -47,7 +47,7 @@ class AdminCall:
 
     def call(self, body: Any = None, *, query: Mapping[str, str] | None = None, parameters: Mapping[str, str] | None = None) -> Call:
         """The HTTP call that answers the same question, as made with a private key."""
-        now = Millis(int(self.services.clock() * 1000))
+        now = millis_of(self.services.clock())
         return Call(
             services=self.services,
             now=now,
@@ -161,6 +161,11 @@ async def read_form(call: PageCall, most: int) -> dict[str, str]:
         return dict(parse_qsl(raw.decode(), keep_blank_values=True, errors="strict"))
     except (UnicodeDecodeError, ValueError):
         raise Malformed("Send the form in UTF-8.") from None
+
+
+def saved_as(file: str) -> tuple[bytes, bytes]:
+    """The header with which a browser saves an answer as a file of that name."""
+    return b"content-disposition", f'attachment; filename="{file}"'.encode()
 
 
 def redirect(where: str, *cookies: str) -> Reply:

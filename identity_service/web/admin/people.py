@@ -1,4 +1,4 @@
-"""The support desk: the visitors of a customer, and what a visitor did. And consent: receipts, and a preview of a decision."""
+"""The visitors of a customer, and what a visitor did. And consent: receipts, and a preview of a decision."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,18 +7,25 @@ import msgspec
 
 from identity_service.errors import Invalid
 from identity_service.model.consent import Millis
-from identity_service.model.handle import HandleKind
+from identity_service.model.utc import rfc3339
 from identity_service.model.visitor import VisitorId
 from identity_service.web.admin.csv_file import csv_reply
 from identity_service.web.admin.pages import AdminCall, View, convert
-from identity_service.web.admin.references import HANDLES, entered, lead_to, referred_handle, referred_visitor, sealing
+from identity_service.web.admin.references import (
+    HANDLES,
+    handle_of_reference,
+    lead_to,
+    person_in_form,
+    reference_maker,
+    visitor_of_reference,
+)
 from identity_service.web.call import Reply
 from identity_service.web.calls import visitors as consents
 from identity_service.web.calls.links import LookedUpVisitor, visitors_of
 from identity_service.web.calls.orders import EventsBody, order_answer
 from identity_service.web.calls.orders import events as events_of
 from identity_service.web.calls.visitors import DecisionsBody, ReceiptsBody
-from identity_service.web.visit import count_lookup, is_ours, rfc3339
+from identity_service.web.visit import count_lookup, is_ours
 
 NEWEST = 20
 """Events, orders and receipts of a visitor that are shown within a list."""
@@ -29,10 +36,10 @@ async def customers(asked: AdminCall) -> View | Reply:
     empty = {"asked": asked.form or {}, "visitors": None, "fault": None}
     try:
         if asked.form is not None:
-            return lead_to("customers", sealing(asked)(entered(asked, HANDLES)))
+            return lead_to("customers", reference_maker(asked)(person_in_form(asked, HANDLES)))
         if "ref" not in asked.query:
             return View("admin/customers.html", empty)
-        handle = referred_handle(asked)
+        handle = handle_of_reference(asked)
     except Invalid as error:
         return View("admin/customers.html", empty | {"fault": error.detail}, error.status)
     call = asked.call()
@@ -41,8 +48,14 @@ async def customers(asked: AdminCall) -> View | Reply:
     if asked.query.get("as") == "csv":
         return _customers_file(found)
     shown, following = asked.part(found)
-    what = "email" if handle.kind is HandleKind.EMAIL else "customer ID"
-    values = {"visitors": shown, "next": following, "count": len(found), "what": what, "handle": handle, "ref": sealing(asked)}
+    values = {
+        "visitors": shown,
+        "next": following,
+        "count": len(found),
+        "what": handle.kind.words,
+        "handle": handle,
+        "ref": reference_maker(asked),
+    }
     return View("admin/customers.html", empty | values)
 
 
@@ -59,16 +72,16 @@ async def visitors(asked: AdminCall) -> View | Reply:
         if asked.form is not None:
             if "@" in text:
                 raise Invalid("This looks like an email. Look it up under Customers.")
-            return lead_to("visitors", sealing(asked)(entered(asked, ("visitor",))))
+            return lead_to("visitors", reference_maker(asked)(person_in_form(asked, ("visitor",))))
         if "ref" not in asked.query:
             return View("admin/visitors.html", empty)
-        visitor = referred_visitor(asked)
+        visitor = visitor_of_reference(asked)
     except Invalid as error:
         return View("admin/visitors.html", empty | {"fault": error.detail}, error.status)
     services, shop = asked.services, asked.shop
     [state] = await services.store.visitors.states(shop.shop_id, [visitor], int(services.clock()))
     gone = rfc3339(Millis(state.gone_at) // 1000) if state.gone_at is not None else None
-    held = await services.desk.holdings.of_visitor(shop, visitor)
+    held = await services.admin.holdings.of_visitor(shop, visitor)
     found = await _activity(asked, visitor)
     bought, following = asked.part(found["orders"])
     values = {
@@ -79,19 +92,19 @@ async def visitors(asked: AdminCall) -> View | Reply:
         "gone": gone,
         "record": state.record,
         "holding": held[0] if held else None,
-        "handles": (await services.desk.holdings.others(shop, held)).get(visitor, []),
-        "ref": sealing(asked),
+        "handles": (await services.admin.holdings.others(shop, held)).get(visitor, []),
+        "ref": reference_maker(asked),
     }
     return View("admin/visitors.html", empty | values)
 
 
 async def activity(asked: AdminCall) -> View:
     """A part of a page: the newest of what is stored about a visitor. Raises Invalid."""
-    visitor = referred_visitor(asked)
+    visitor = visitor_of_reference(asked)
     found = await _activity(asked, visitor)
     counts = {f"{name}_count": len(found[name]) for name in found}
     newest = {name: listed[:NEWEST] for name, listed in found.items()}
-    return View("admin/activity.html", newest | counts | {"visitor": visitor, "newest": NEWEST, "ref": sealing(asked)})
+    return View("admin/activity.html", newest | counts | {"visitor": visitor, "newest": NEWEST, "ref": reference_maker(asked)})
 
 
 async def _activity(asked: AdminCall, visitor: VisitorId) -> dict[str, Sequence[Any]]:

@@ -2,10 +2,10 @@
 no address contains an email or an ID."""
 
 from collections.abc import Callable
-from typing import TypeAlias
 
 from identity_service.errors import Invalid
-from identity_service.model.handle import Handle, handle_named
+from identity_service.model.handle import Handle
+from identity_service.model.person import Person, name_of, person_named
 from identity_service.model.visitor import VisitorId, own_visitor_id
 from identity_service.web.admin.pages import AdminCall
 from identity_service.web.call import Reply
@@ -13,63 +13,63 @@ from identity_service.web.calls.links import RightsBody, handle_of
 from identity_service.web.pages import HTML
 
 HANDLES = ("email", "customer")
-NAMES = (*HANDLES, "visitor")
+PERSONS = (*HANDLES, "visitor")
+"""Fields of forms that name a person."""
 ENDED = "This address has ended, or belongs to another session. Enter the value again."
 ONE_FIELD = "Enter either an email or a customer ID."
-VISITOR = "v"
 CERTIFICATE = "="
-Named: TypeAlias = Handle | VisitorId
+"""Before a certificate in a reference. Names of persons begin with a letter."""
 
 
-def sealing(asked: AdminCall) -> Callable[[Named], str]:
-    """For templates: gives the reference of what is named."""
+def reference_maker(asked: AdminCall) -> Callable[[Person], str]:
+    """For templates: gives a person's reference."""
 
-    def ref(named: Named) -> str:
-        return seal(asked, named.name if isinstance(named, Handle) else f"{VISITOR}{named}")
+    def ref(person: Person) -> str:
+        return seal(asked, name_of(person))
 
     return ref
 
 
 def seal(asked: AdminCall, text: str) -> str:
-    return asked.services.desk.references.seal(asked.shop.shop_id, asked.session.stored.form_token, text, int(asked.services.clock()))
+    return asked.services.admin.references.seal(asked.shop.shop_id, asked.session.stored.form_token, text, int(asked.services.clock()))
 
 
 def unseal(asked: AdminCall) -> str:
     """The text of the reference in the query or the form. Raises Invalid."""
     reference = (asked.query if asked.form is None else asked.form).get("ref", "")
     now = int(asked.services.clock())
-    text = asked.services.desk.references.open(asked.shop.shop_id, asked.session.stored.form_token, reference, now)
+    text = asked.services.admin.references.open(asked.shop.shop_id, asked.session.stored.form_token, reference, now)
     if text is None:
         raise Invalid(ENDED)
     return text
 
 
-def referred(asked: AdminCall) -> Named:
-    """What the reference names. Raises Invalid."""
+def person_of_reference(asked: AdminCall) -> Person:
+    """Raises Invalid."""
     text = unseal(asked)
     if text.startswith(CERTIFICATE):
         raise Invalid(ENDED)
-    return VisitorId(text[1:]) if text.startswith(VISITOR) else handle_named(text)
+    return person_named(text)
 
 
-def referred_handle(asked: AdminCall) -> Handle:
+def handle_of_reference(asked: AdminCall) -> Handle:
     """Raises Invalid, also for the reference of a visitor."""
-    named = referred(asked)
-    if not isinstance(named, Handle):
+    person = person_of_reference(asked)
+    if not isinstance(person, Handle):
         raise Invalid(ENDED)
-    return named
+    return person
 
 
-def referred_visitor(asked: AdminCall) -> VisitorId:
+def visitor_of_reference(asked: AdminCall) -> VisitorId:
     """Raises Invalid, also for the reference of an email."""
-    named = referred(asked)
-    if isinstance(named, Handle):
+    person = person_of_reference(asked)
+    if isinstance(person, Handle):
         raise Invalid(ENDED)
-    return named
+    return person
 
 
-def entered(asked: AdminCall, names: tuple[str, ...]) -> Named:
-    """What the only field that is filled in names. Raises Invalid."""
+def person_in_form(asked: AdminCall, names: tuple[str, ...]) -> Person:
+    """Whom the only field that is filled in names. Raises Invalid."""
     filled = [name for name in names if asked.form and asked.form.get(name, "").strip()]
     if len(filled) != 1:
         raise Invalid(ONE_FIELD if names == HANDLES else "Enter an email, a customer ID or a visitor ID.")

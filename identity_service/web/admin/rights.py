@@ -1,4 +1,4 @@
-"""The rights desk: a person's request in one page. Who this is, what is held, what an erasure takes and leaves, the export, and the erasure
+"""A person's request on one page: who this is, what is held, what an erasure takes and leaves, the export, and the erasure
 with its certificate."""
 
 from collections.abc import Iterator, Mapping
@@ -9,17 +9,28 @@ from msgspec import Struct
 
 from identity_service.errors import Invalid
 from identity_service.model.handle import Handle, HandleKind
+from identity_service.model.person import Person
+from identity_service.model.utc import rfc3339
 from identity_service.model.visitor import VisitorId
 from identity_service.service.holdings import Holding
 from identity_service.web.admin.csv_file import Cell, csv_reply
-from identity_service.web.admin.pages import AdminCall, View
-from identity_service.web.admin.references import CERTIFICATE, ENDED, NAMES, Named, entered, lead_to, referred, seal, sealing, unseal
+from identity_service.web.admin.pages import AdminCall, View, saved_as
+from identity_service.web.admin.references import (
+    CERTIFICATE,
+    ENDED,
+    PERSONS,
+    lead_to,
+    person_in_form,
+    person_of_reference,
+    reference_maker,
+    seal,
+    unseal,
+)
 from identity_service.web.call import Reply
-from identity_service.web.calls.links import ExportAnswer, erased, exported
-from identity_service.web.visit import count_lookup, rfc3339
+from identity_service.web.calls.links import ExportAnswer, erase_person, export_person
+from identity_service.web.visit import count_lookup
 
 DIFFERS = "The values differ, so nothing was erased. Enter the same value again."
-WHAT = {HandleKind.EMAIL: "email", HandleKind.CUSTOMER: "customer ID"}
 
 
 class Certificate(Struct, frozen=True):
@@ -47,57 +58,56 @@ async def rights(asked: AdminCall) -> View | Reply:
     empty = {"asked": asked.form or {}, "subject": None, "fault": None}
     try:
         if asked.form is not None:
-            return lead_to("rights", sealing(asked)(entered(asked, NAMES)))
+            return lead_to("rights", reference_maker(asked)(person_in_form(asked, PERSONS)))
         if "ref" not in asked.query:
             return View("admin/rights.html", empty)
-        named = referred(asked)
+        person = person_of_reference(asked)
     except Invalid as error:
         return View("admin/rights.html", empty | {"fault": error.detail}, error.status)
-    return await _request(asked, named)
+    return await _request(asked, person)
 
 
-async def _request(asked: AdminCall, named: Named, fault: str | None = None) -> View:
+async def _request(asked: AdminCall, person: Person, fault: str | None = None) -> View:
     count_lookup(asked.call())
-    held = await _held(asked, named)
+    held = await _held(asked, person)
     hidden = [one for one in held if one.link and not one.link.proven]
     shown, following = asked.part(held)
-    ref = sealing(asked)
+    ref = reference_maker(asked)
     values: dict[str, object] = {
         "asked": {},
         "fault": fault,
-        "what": _what(named),
-        "subject": _subject(named),
-        "named": named,
-        "here": ref(named),
+        "what": _what(person),
+        "subject": _subject(person),
+        "here": ref(person),
         "ref": ref,
         "held": shown,
         "count": len(held),
         "next": following,
         "hidden": hidden,
-        "going": await _erase(asked, named, held, unproven=False, dry_run=True),
-        "going_with": await _erase(asked, named, held, unproven=True, dry_run=True) if hidden else None,
-        "others": await asked.services.desk.holdings.others(asked.shop, shown, named if isinstance(named, Handle) else None),
+        "going": await _erase(asked, person, held, unproven=False, dry_run=True),
+        "going_with": await _erase(asked, person, held, unproven=True, dry_run=True) if hidden else None,
+        "others": await asked.services.admin.holdings.others(asked.shop, shown, person if isinstance(person, Handle) else None),
     }
     return View("admin/rights.html", values, 200 if fault is None else 422)
 
 
-async def _held(asked: AdminCall, named: Named) -> list[Holding]:
-    holdings = asked.services.desk.holdings
-    return await (holdings.of_handle(asked.shop, named) if isinstance(named, Handle) else holdings.of_visitor(asked.shop, named))
+async def _held(asked: AdminCall, person: Person) -> list[Holding]:
+    holdings = asked.services.admin.holdings
+    return await (holdings.of_handle(asked.shop, person) if isinstance(person, Handle) else holdings.of_visitor(asked.shop, person))
 
 
-async def _erase(asked: AdminCall, named: Named, held: list[Holding], *, unproven: bool, dry_run: bool) -> Certificate:
+async def _erase(asked: AdminCall, person: Person, held: list[Holding], *, unproven: bool, dry_run: bool) -> Certificate:
     """`held`: what there is before."""
-    whole = [one for one in held if not (one.kept_if_unproven if unproven else one.kept) and (one.recorded or one.link is None)]
-    orders = await asked.services.desk.holdings.count_orders(asked.shop, named if isinstance(named, Handle) else None, whole)
-    answer = await erased(asked.call(), named, unproven=unproven, dry_run=dry_run)
+    whole = [one for one in held if one.goes(unproven=unproven)]
+    orders = await asked.services.admin.holdings.count_orders(asked.shop, person if isinstance(person, Handle) else None, whole)
+    answer = await erase_person(asked.call(), person, unproven=unproven, dry_run=dry_run)
     return Certificate(
         reference=answer.reference,
         time=rfc3339(int(asked.services.clock())),
         shop=asked.shop.shop_id,
         erased_by=asked.session.stored.person,
-        what=_what(named),
-        subject=_subject(named),
+        what=_what(person),
+        subject=_subject(person),
         unproven_included=unproven,
         visitors=answer.erased.visitors,
         links=answer.erased.links,
@@ -109,24 +119,24 @@ async def _erase(asked: AdminCall, named: Named, held: list[Holding], *, unprove
     )
 
 
-def _what(named: Named) -> str:
-    return WHAT[named.kind] if isinstance(named, Handle) else "visitor ID"
+def _what(person: Person) -> str:
+    return person.kind.words if isinstance(person, Handle) else "visitor ID"
 
 
-def _subject(named: Named) -> str:
-    return named.digest if isinstance(named, Handle) else named
+def _subject(person: Person) -> str:
+    return person.digest if isinstance(person, Handle) else person
 
 
 async def erasure(asked: AdminCall) -> View | Reply:
     """Erases after the value is entered again. Without a confirmation, redirects to the request."""
-    named = _named(asked)
+    person = _person_of(asked)
     form = asked.form or {}
     if "confirmation" not in form:
-        return lead_to("rights", sealing(asked)(named))
-    if not _is_same(asked, named, form["confirmation"]):
-        return await _request(asked, named, DIFFERS)
+        return lead_to("rights", reference_maker(asked)(person))
+    if not _is_same(asked, person, form["confirmation"]):
+        return await _request(asked, person, DIFFERS)
     count_lookup(asked.call())
-    done = await _erase(asked, named, await _held(asked, named), unproven="unproven" in form, dry_run=False)
+    done = await _erase(asked, person, await _held(asked, person), unproven="unproven" in form, dry_run=False)
     return lead_to("certificate", seal(asked, CERTIFICATE + msgspec.json.encode(done).decode()))
 
 
@@ -144,17 +154,17 @@ async def certificate(asked: AdminCall) -> View | Reply:
     return View("admin/certificate.html", {"done": found, "here": asked.query["ref"]})
 
 
-def _named(asked: AdminCall) -> Named:
+def _person_of(asked: AdminCall) -> Person:
     """Raises Invalid."""
-    return referred(asked) if asked.form and asked.form.get("ref") else entered(asked, NAMES)
+    return person_of_reference(asked) if asked.form and asked.form.get("ref") else person_in_form(asked, PERSONS)
 
 
-def _is_same(asked: AdminCall, named: Named, typed: str) -> bool:
-    if not isinstance(named, Handle):
-        return typed.strip() == named
+def _is_same(asked: AdminCall, person: Person, typed: str) -> bool:
+    if not isinstance(person, Handle):
+        return typed.strip() == person
     handles, shop = asked.services.handles, asked.shop.shop_id
     try:
-        return (handles.of_email(shop, typed) if named.kind is HandleKind.EMAIL else handles.of_customer(shop, typed)) == named
+        return (handles.of_email(shop, typed) if person.kind is HandleKind.EMAIL else handles.of_customer(shop, typed)) == person
     except Invalid:
         return False
 
@@ -162,17 +172,16 @@ def _is_same(asked: AdminCall, named: Named, typed: str) -> bool:
 async def export(asked: AdminCall) -> Reply:
     """Everything that is held, as a file."""
     call, form = asked.call(), asked.form or {}
-    named = _named(asked)
+    person = _person_of(asked)
     count_lookup(call)
-    answer = await exported(call, named, unproven="unproven" in form)
+    answer = await export_person(call, person, unproven="unproven" in form)
     if form.get("as") == "csv":
         return csv_reply("export", ("visitor", "what", "time", "name", "value"), _rows(answer))
     return _json_file("export", answer)
 
 
 def _json_file(name: str, content: Struct) -> Reply:
-    headers = [(b"content-disposition", f'attachment; filename="{name}.json"'.encode())]
-    return Reply(msgspec.json.format(msgspec.json.encode(content), indent=2), headers=headers)
+    return Reply(msgspec.json.format(msgspec.json.encode(content), indent=2), headers=[saved_as(f"{name}.json")])
 
 
 def _rows(answer: ExportAnswer) -> Iterator[tuple[Cell, ...]]:

@@ -11,28 +11,27 @@ from identity_service.web.call import Services
 from identity_service.web.pages import DESIGN, STATIC, Page, file_page, redirect_page
 from identity_service.web.routing import NamedRoute
 
-EVERYBODY = EVERY_ROLE
-DESKS = frozenset({Role.SUPPORT, Role.PRIVACY, Role.OWNER})
-RIGHTS = frozenset({Role.PRIVACY, Role.OWNER})
+SEES_PERSONS = frozenset({Role.SUPPORT, Role.PRIVACY, Role.OWNER})
+MEETS_RIGHTS = frozenset({Role.PRIVACY, Role.OWNER})
 OWNERS = frozenset({Role.OWNER})
 SEEN_BY: dict[str, frozenset[Role]] = {
-    "overview": EVERYBODY,
-    "customers": DESKS,
-    "visitors": DESKS,
-    "orders": DESKS,
-    "products": EVERYBODY,
-    "rights": RIGHTS,
-    "consent": RIGHTS,
+    "overview": EVERY_ROLE,
+    "customers": SEES_PERSONS,
+    "visitors": SEES_PERSONS,
+    "orders": SEES_PERSONS,
+    "products": EVERY_ROLE,
+    "rights": MEETS_RIGHTS,
+    "consent": MEETS_RIGHTS,
     "logs": frozenset({Role.SUPPORT, Role.OWNER}),
-    "health": EVERYBODY,
+    "health": EVERY_ROLE,
     "audit": OWNERS,
     "sessions": OWNERS,
     "keys": OWNERS,
-    "export": RIGHTS,
-    "erasure": RIGHTS,
-    "certificate": RIGHTS,
-    "activity": DESKS,
-    "signout": EVERYBODY,
+    "export": MEETS_RIGHTS,
+    "erasure": MEETS_RIGHTS,
+    "certificate": MEETS_RIGHTS,
+    "activity": SEES_PERSONS,
+    "signout": EVERY_ROLE,
 }
 """The roles that a page is for, in the order of the menu."""
 READ: dict[str, AdminHandler] = {
@@ -71,7 +70,7 @@ def menu_of(roles: frozenset[Role]) -> list[str]:
 
 
 def admin_routes(services: Services) -> list[NamedRoute]:
-    sessions = Sessions(services.shops, services.signing, services.desk.staff, services.store.sessions, services.audit)
+    sessions = Sessions(services.shops, services.signing, services.admin.staff, services.store.sessions, services.audit)
     living, sign_out = LivingSessions(sessions), SignOut(sessions)
     routes = [
         NamedRoute("/admin", redirect_page("admin/overview", SAFE), methods=["GET"]),

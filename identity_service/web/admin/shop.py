@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from identity_service.model.utc import DAY
 from identity_service.service.unread import shares_of
-from identity_service.store import DAY
 from identity_service.web.admin.pages import AdminCall, View
 from identity_service.web.calls import orders as calls
 from identity_service.web.snippet import snippet

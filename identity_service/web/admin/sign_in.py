@@ -78,4 +78,5 @@ class SignOut:
 
     async def __call__(self, asked: AdminCall) -> Reply:
         await self.sessions.end(asked.session, asked.session.session_id)
-        return redirect(asked.services.desk.staff.sign_out_address or "signin", NO_COOKIE)
+        where = asked.services.admin.staff.sign_out_address or "signin"
+        return Reply(b"", 303, HTML, (NO_COOKIE,), [(b"location", where.encode())])

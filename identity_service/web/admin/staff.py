@@ -7,12 +7,12 @@ from identity_service.errors import Invalid
 from identity_service.model.audit import Act
 from identity_service.web.admin.csv_file import csv_reply
 from identity_service.web.admin.pages import AdminCall, View
+from identity_service.web.admin.references import PERSONS, person_in_form
 from identity_service.web.admin.sessions import Sessions
 from identity_service.web.call import Reply
 from identity_service.web.calls import audit as calls
-from identity_service.web.calls.audit import AuditBody
+from identity_service.web.visit import count_lookup
 
-HANDLES = ("email", "customer", "visitor")
 COLUMNS = ("time", "act", "actor", "person", "subject", "found")
 FILTERS = ("actor", "act", "since", "until", "cursor")
 
@@ -30,8 +30,9 @@ async def audit(asked: AdminCall) -> View | Reply:
     }
     try:
         if asked.form is not None:
-            body = asked.body(AuditBody, *HANDLES)
-            return View("admin/audit.html", values | {"accesses": (await calls.accesses(asked.call(body))).body.accesses})
+            person, call = person_in_form(asked, PERSONS), asked.call()
+            count_lookup(call)
+            return View("admin/audit.html", values | {"accesses": (await calls.accesses_to(call, person)).accesses})
         query = {name: asked.query[name] for name in FILTERS if asked.query.get(name)}
         log = (await calls.page(asked.call(query=query))).body
         if asked.query.get("as") == "csv":

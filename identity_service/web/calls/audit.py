@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from datetime import date
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import UNSET, Struct, UnsetType
@@ -10,17 +9,16 @@ from msgspec import UNSET, Struct, UnsetType
 from identity_service.errors import Invalid
 from identity_service.model.audit import Act, AuditEntry
 from identity_service.model.consent import Millis
+from identity_service.model.person import Person
+from identity_service.model.utc import DAY, day_number, rfc3339
 from identity_service.model.visitor import own_visitor_id
-from identity_service.service.audit import Person
-from identity_service.store.audit import AuditPlace
+from identity_service.store.audit import MOST_ACCESSES, AuditPlace
 from identity_service.web.call import Call, Reply
 from identity_service.web.calls.links import CUSTOMER, EMAIL, EMAIL_SHA256, VISITOR, Customer, Email, Sha256, handle_of, one_of
 from identity_service.web.lists import MOST_AUDIT, TAKE_NEXT, QueryParameters, number, page_query
 from identity_service.web.payloads import NEXT, Body, Time, VisitorText, about
-from identity_service.web.visit import count_lookup, rfc3339
+from identity_service.web.visit import count_lookup
 
-DAY = 86_400
-EPOCH = date(1970, 1, 1)
 MOST_READ = 5_000
 """Entries that one call reads, so that a filter which matches few of them does not read the whole audit."""
 MOST_LOOKUP_DAYS = 31
@@ -69,7 +67,7 @@ class AccessesAnswer(Struct, frozen=True):
     """Who looked at a person, or acted for one."""
 
     subject: Annotated[str, about("The person in the audit: a digest that no other call answers.")]
-    accesses: Annotated[list[AuditedAct], about("Newest first: of each actor and act the newest.", maxItems=20)]
+    accesses: Annotated[list[AuditedAct], about("Newest first: of each actor and act the newest.", maxItems=MOST_ACCESSES)]
 
 
 class AuditAnswer(Struct, frozen=True):
@@ -97,10 +95,15 @@ async def accesses(call: Call) -> Reply:
     count_lookup(call)
     one_of(call.body, AuditBody.exactly_one)
     person: Person = handle_of(call) if isinstance(call.body.visitor, UnsetType) else own_visitor_id(call.body.visitor)
+    return Reply(await accesses_to(call, person))
+
+
+async def accesses_to(call: Call, person: Person) -> AccessesAnswer:
+    """Entered in the audit itself. The caller counts the look-up."""
     audit = call.services.audit
     found = await audit.about(call.shop, person)
     await audit.record(call.shop, call.actor, Act.AUDIT, person, len(found))
-    return Reply(AccessesAnswer(audit.subject(call.shop, person), [_audited(entry) for entry in found]))
+    return AccessesAnswer(audit.subject(call.shop, person), [_audited(entry) for entry in found])
 
 
 async def page(call: Call) -> Reply:
@@ -145,6 +148,6 @@ def _day(query: Mapping[str, str], name: str, usual: int) -> int:
     if not query.get(name):
         return usual
     try:
-        return (date.fromisoformat(query[name]) - EPOCH).days
+        return day_number(query[name])
     except ValueError:
         raise Invalid(f"{name}: must be a day like 2026-12-01") from None

@@ -2,18 +2,16 @@
 
 from typing import Annotated
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from identity_service.model.estimate import Estimate
+from identity_service.model.utc import rfc3339
 from identity_service.service.days import Day, Hour
 from identity_service.service.days import Silent as SilentDay
 from identity_service.web.call import Call, Reply
 from identity_service.web.lists import number, page_of, page_query
-from identity_service.web.payloads import NEXT, Time, about
-from identity_service.web.visit import rfc3339
+from identity_service.web.payloads import NEXT, Count, Share, Time, about
 
-Count = Annotated[int, Meta(extra_json_schema={"minimum": 0})]
-Share = Annotated[float, Meta(extra_json_schema={"minimum": 0, "maximum": 1})]
 USUAL_DAYS, MOST_DAYS = 30, 90
 OF_FIGURES = page_query(MOST_DAYS) | {
     "days": ({"type": "integer", "minimum": 1, "maximum": MOST_DAYS, "default": USUAL_DAYS}, "Days in UTC, of which today is the last.")
@@ -65,7 +63,7 @@ class DayEntry(Struct, frozen=True):
         about("Distinct visitors with an ID, by mode: `persistent`, `cookieless`. By a sketch that ends with the day."),
     ]
     without_id: Annotated[Count, about("Answers in mode `null`, except counted ones. They are calls, not people.")]
-    granted: Annotated[Count, about("People who granted. Who changes their mind counts for both.")]
+    granted: Annotated[Count, about("People who granted. Somebody who changes their mind counts in both.")]
     refused: Annotated[Count, about("People who refused. A refusal that a page repeats with its cookie does not count.")]
     consent_rate: Annotated[Share | None, about("Share of those who granted among those who chose. Null where nobody chose.")]
     counted: Annotated[SilentAnswer | UnsetType, about("Absent for a shop that counts no visitors without an ID.")] = UNSET
@@ -91,7 +89,7 @@ def estimate_answer(found: Estimate) -> EstimateAnswer:
 
 
 def _day(day: Day, *, counts_silent: bool) -> DayEntry:
-    """A shop that stopped to count still sees the days on which it did."""
+    """A shop that stopped counting still sees the days on which it did."""
     return DayEntry(
         rfc3339(day.start),
         {mode: estimate_answer(found) for mode, found in day.visitors.items()},

@@ -11,10 +11,12 @@ from identity_service.model.audit import Act
 from identity_service.model.consent import Choice
 from identity_service.model.handle import Handle
 from identity_service.model.link import LinkSource, Proof
+from identity_service.model.person import Person
 from identity_service.model.token import Token
+from identity_service.model.utc import rfc3339
 from identity_service.model.visitor import VisitorId, own_visitor_id
-from identity_service.service.audit import Person
 from identity_service.service.links import MOST_IN_BATCH, LinkedVisitor
+from identity_service.web.agents import refuse_agent
 from identity_service.web.call import Call, Reply
 from identity_service.web.calls.orders import EventEntry, ExportedOrder
 from identity_service.web.cookies import read_cookies
@@ -26,8 +28,6 @@ from identity_service.web.visit import (
     email_handle,
     email_to_link,
     keep_opt_out,
-    refuse_agent,
-    rfc3339,
     signed_receipt,
 )
 
@@ -378,17 +378,17 @@ async def removals(call: Call) -> Reply:
 async def export(call: Call) -> Reply:
     one_of(call.body, RightsBody.exactly_one)
     count_lookup(call)
-    return Reply(await exported(call, await _named(call), unproven=call.body.unproven))
+    return Reply(await export_person(call, await _person_of(call), unproven=call.body.unproven))
 
 
-async def exported(call: Call, named: Person, *, unproven: bool = False) -> ExportAnswer:
-    """Everything that is held of the named. Entered in the audit. The caller counts the look-up."""
+async def export_person(call: Call, person: Person, *, unproven: bool = False) -> ExportAnswer:
+    """Everything that is held of the person. Entered in the audit. The caller counts the look-up."""
     rights = call.services.rights
-    if isinstance(named, Handle):
-        held = await rights.export_handle(call.shop, named, unproven=unproven)
+    if isinstance(person, Handle):
+        held = await rights.export_handle(call.shop, person, unproven=unproven)
     else:
-        held = await rights.export_visitor(call.shop, named)
-    await call.services.audit.record(call.shop, call.actor, Act.EXPORT, named, len(held["visitors"]))
+        held = await rights.export_visitor(call.shop, person)
+    await call.services.audit.record(call.shop, call.actor, Act.EXPORT, person, len(held["visitors"]))
     for one in held["visitors"]:
         if "receipts" in one:
             one["receipts"] = [signed_receipt(call, members) for members in one["receipts"]]
@@ -408,24 +408,24 @@ def with_times(held: Any) -> Any:
 async def erase(call: Call) -> Reply:
     one_of(call.body, RightsBody.exactly_one)
     count_lookup(call)
-    return Reply(await erased(call, await _named(call), unproven=call.body.unproven, dry_run=call.body.dry_run))
+    return Reply(await erase_person(call, await _person_of(call), unproven=call.body.unproven, dry_run=call.body.dry_run))
 
 
-async def erased(call: Call, named: Person, *, unproven: bool = False, dry_run: bool = False) -> ErasureAnswer:
+async def erase_person(call: Call, person: Person, *, unproven: bool = False, dry_run: bool = False) -> ErasureAnswer:
     """Erases, or shows what would be erased. Entered in the audit. The caller counts the look-up."""
     rights, audit = call.services.rights, call.services.audit
-    entry = audit.entry(call.shop, call.actor, Act.ERASURE, named)
-    if isinstance(named, Handle):
-        found = await rights.erase_handle(call.shop, named, entry, unproven=unproven, dry_run=dry_run)
+    entry = audit.entry(call.shop, call.actor, Act.ERASURE, person)
+    if isinstance(person, Handle):
+        found = await rights.erase_handle(call.shop, person, entry, unproven=unproven, dry_run=dry_run)
     else:
-        found = await rights.erase_visitor(call.shop, named, entry, dry_run=dry_run)
+        found = await rights.erase_visitor(call.shop, person, entry, dry_run=dry_run)
     if dry_run:
-        await audit.record(call.shop, call.actor, Act.ERASURE_PREVIEW, named, found.erased.visitors)
+        await audit.record(call.shop, call.actor, Act.ERASURE_PREVIEW, person, found.erased.visitors)
     counts = ErasedCounts(found.erased.visitors, found.erased.links, found.erased.events)
     return ErasureAnswer(counts, KeptCounts(found.unproven, found.shared), dry_run, call.request_id)
 
 
-async def _named(call: Call) -> Person:
+async def _person_of(call: Call) -> Person:
     if not isinstance(call.body.token, UnsetType):
         return await call.services.tokens.visitor_of(call.shop, call.body.token)
     return handle_of(call) if isinstance(call.body.visitor, UnsetType) else own_visitor_id(call.body.visitor)

@@ -14,6 +14,7 @@ from identity_service.model.attribution import ATTRIBUTED, Break
 from identity_service.model.audit import Act
 from identity_service.model.estimate import Estimate
 from identity_service.model.event import EventType
+from identity_service.model.utc import rfc3339
 from identity_service.model.visitor import own_visitor_id
 from identity_service.service.health import Rhythm
 from identity_service.service.reports import AgentFigures, LabelFigures, Order, revenues
@@ -30,13 +31,10 @@ from identity_service.web.lists import (
     page_of,
     page_query,
 )
-from identity_service.web.payloads import CURSOR, LIMIT, NEXT, Body, Cursor, Time, VisitorText, about, listed
-from identity_service.web.visit import rfc3339
+from identity_service.web.payloads import CURSOR, LIMIT, NEXT, Body, Count, Cursor, Share, Time, VisitorText, about, listed
 
-Light = Literal["green", "not_started", "amber", "red"]
+LightText = Literal["green", "not_started", "amber", "red"]
 Money = Annotated[str, Meta(extra_json_schema={"format": "decimal"})]
-Count = Annotated[int, Meta(extra_json_schema={"minimum": 0})]
-Share = Annotated[float, Meta(extra_json_schema={"minimum": 0, "maximum": 1})]
 CURSOR_FORM = re.compile(r"[A-Za-z0-9_-]{22}")
 USUAL_ORDERS, MOST_ORDERS = 50, 200
 MOST_AGENTS = 200
@@ -251,7 +249,7 @@ class ProductsAnswer(Struct, frozen=True):
 class RhythmEntry(Struct, frozen=True):
     """How long ago the last call of one kind was, compared to the usual interval."""
 
-    status: Annotated[Light, about("Green; amber after three times the usual interval; red after ten; not_started before the first.")]
+    status: Annotated[LightText, about("Green; amber after three times the usual interval; red after ten; not_started before the first.")]
     age_seconds: Annotated[int | None, about("Seconds since the last one. Null where there was none.")]
     usual_seconds: Annotated[int | None, about("The usual interval over 14 days. Null until there were five, on at least three days.")]
     text: Annotated[str, about("The same in a sentence.")]
@@ -270,7 +268,9 @@ class UnreadEntry(Struct, frozen=True):
 class TrackingHealthAnswer(Struct, frozen=True):
     """How well the shop's tracking works."""
 
-    status: Annotated[Light, about("The worst of the following; not_started before the first click and sale, unless something is wrong.")]
+    status: Annotated[
+        LightText, about("The worst of the following; not_started before the first click and sale, unless something is wrong.")
+    ]
     click: Annotated[RhythmEntry, about("Clicks.")]
     sale: Annotated[RhythmEntry, about("Sales.")]
     error_rate: Annotated[Share, about("Share of failed calls, this hour and the one before.")]

@@ -12,11 +12,12 @@ from identity_service.model.audit import Act
 from identity_service.model.event import Event, EventType, ProductId, Sale, first_products, shown_products, without_emails
 from identity_service.model.handle import Handle
 from identity_service.model.link import Proof
+from identity_service.model.person import Person
 from identity_service.model.policy import Asked
 from identity_service.model.token import SHAPE
+from identity_service.model.utc import rfc3339
 from identity_service.model.visitor import VisitorId, own_visitor_id
 from identity_service.server.metrics import UNUSABLE_HANDLES
-from identity_service.service.audit import Person
 from identity_service.service.counters import LoggedCall
 from identity_service.service.sell import ReportedSale
 from identity_service.service.track import Subject
@@ -36,19 +37,17 @@ from identity_service.web.calls.arguments import (
     sale_lines,
     visitor_text,
 )
-from identity_service.web.calls.links import erased, with_times
+from identity_service.web.calls.links import erase_person, with_times
 from identity_service.web.calls.orders import ExportedOrder
 from identity_service.web.cookies import read_cookies
-from identity_service.web.payloads import AGENT, Members, Time, VisitorText, about, listed
+from identity_service.web.payloads import AGENT, YES, Members, Time, VisitorText, about, listed
 from identity_service.web.visit import (
-    YES,
     cookie_signals_of,
     count_lookup,
     customer_to_link,
     email_to_link,
     keep_opt_out,
     refusal_of,
-    rfc3339,
     tracking_surroundings,
 )
 
@@ -269,7 +268,7 @@ def tracking_visit(call: Call, unread: Unread) -> Visit:
         return visit_of_text(call, typed, override=True)
     sent = call.body.visitor
     visit = visit_of_text(call, None if call.from_query and sent == "" else visitor_text(sent, "visitor", unread))
-    return replace(visit, silent=True) if visit.asked is Asked.NULL and call.body.counted in YES else visit
+    return replace(visit, says_counted=True) if visit.asked is Asked.NULL and call.body.counted in YES else visit
 
 
 def _typed_id(call: Call, unread: Unread) -> str | None:
@@ -531,7 +530,7 @@ def _handle(call: Call, name: str, text: str | None, read: Callable[[Call, str],
 
 async def inform(call: Call) -> Reply:
     count_lookup(call)
-    rights, person = call.services.rights, await _person(call)
+    rights, person = call.services.rights, await _person_of(call)
     if isinstance(person, Handle):
         export = await rights.export_handle(call.shop, person)
     else:
@@ -544,12 +543,12 @@ async def inform(call: Call) -> Reply:
 
 async def forget(call: Call) -> Reply:
     count_lookup(call)
-    await erased(call, await _person(call))
+    await erase_person(call, await _person_of(call))
     note_call(call)
     return Reply(TrackingAnswer())
 
 
-async def _person(call: Call) -> Person:
+async def _person_of(call: Call) -> Person:
     """Raises Invalid if nobody is named, or more than one: a partial erasure must not be answered ok."""
     body, shop = call.body, call.shop.shop_id
     named = [name for name in ("email", "customer", "visitor") if getattr(body, name) not in {UNSET, None, ""}]

@@ -11,6 +11,7 @@ from identity_service.model.audit import Act
 from identity_service.model.consent import Choice, Receipt, ReceiptEvent, choice_said
 from identity_service.model.policy import Asked, Decision, Reason
 from identity_service.model.receipt_key import proof_fault
+from identity_service.model.utc import rfc3339
 from identity_service.model.visitor import Mode, VisitorId, own_visitor_id
 from identity_service.server.metrics import AGENTS, count
 from identity_service.service.links import is_opted_out
@@ -41,7 +42,6 @@ from identity_service.web.visit import (
     identity_reply,
     is_ours,
     reader_of,
-    rfc3339,
     signed_receipt,
     visit_of,
     with_refusal_kept,

@@ -10,6 +10,7 @@ from identity_service.model.attribution import ATTRIBUTED, EXPLANATIONS, Break
 from identity_service.model.cookieless import window_at
 from identity_service.model.event import Event
 from identity_service.model.policy import Asked, Decision, Reason
+from identity_service.model.utc import rfc3339
 from identity_service.model.visitor import Mode, VisitorId
 from identity_service.service.reports import Order
 from identity_service.service.visit import Known, Visit
@@ -17,7 +18,7 @@ from identity_service.web.auth import is_from_own_page
 from identity_service.web.call import Call, Reply
 from identity_service.web.cookies import read_cookies
 from identity_service.web.demo.payloads import EarlierSession, PanelAnswer, PanelCredit, PanelEvent, PanelLink, PanelOrder
-from identity_service.web.visit import cookie_signals_of, refusal_of, rfc3339, surroundings_of
+from identity_service.web.visit import cookie_signals_of, refusal_of, surroundings_of
 
 MOST_EVENTS, MOST_ORDERS, MOST_LINKS = 6, 3, 10
 SHOWN_OF_OTHERS = 6
