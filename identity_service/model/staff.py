@@ -18,7 +18,7 @@ class Role(StrEnum):
 EVERY_ROLE = frozenset(Role)
 
 
-class Member(Struct, frozen=True):
+class StaffMember(Struct, frozen=True):
     """Somebody whom a trusted proxy signed in. `groups`: as the proxy names them."""
 
     name: str

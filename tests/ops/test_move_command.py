@@ -148,9 +148,11 @@ def test_a_move_that_is_killed_again_and_again_ends_what_was_open(long: bool) ->
             time.sleep(random.uniform(0, 0.4))
             moving.kill()
             moving.communicate(timeout=PATIENCE)
+            if not begun:  # it had ended before it was killed
+                break
             assert begun in {"begun\n", "going on\n"}
         told = run("move", source, target)
-        assert told.returncode == 0, told.stdout + told.stderr
+        assert told.returncode == 0 or "was already moved" in told.stderr, told.stdout + told.stderr
         assert all((here.hget(record, "e"), here.hlen(record)) == (b"0", 6) for record in records)
         assert list(here.scan_iter("id:v?:*removals*")) == list(here.scan_iter("id:v1:[^{]*")) == []
         assert len(list(here.scan_iter("id:v2:{*}:S:*"))) == sales > 2

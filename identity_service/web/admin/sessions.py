@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from identity_service.errors import Forbidden
 from identity_service.model.audit import Act, Actor
 from identity_service.model.shop import Caller, Scope, Shop, Shops
-from identity_service.model.staff import Member, Role, StoredSession
+from identity_service.model.staff import Role, StaffMember, StoredSession
 from identity_service.model.token import Signing
 from identity_service.server.addresses import REPEATED, StaffProxy, is_proxy
 from identity_service.service.audit import Audit
@@ -58,7 +58,7 @@ class Sessions:
         self._store = store
         self._audit = audit
 
-    def member(self, headers: Mapping[str, str], peer: str | None) -> Member | None:
+    def member(self, headers: Mapping[str, str], peer: str | None) -> StaffMember | None:
         """Whom the proxy signed in. None if it signed in nobody. Raises Forbidden if somebody else sends its headers, or one twice."""
         sent = [headers[name] for name in self._staff.headers if name in headers]
         if not sent:
@@ -68,9 +68,9 @@ class Sessions:
             raise Forbidden("Only the staff's proxy may name a person. Use the address that it serves.")
         if not name or len(name) > LONGEST_NAME or not name.isprintable() or name.startswith(KEY):
             raise Forbidden("The staff's proxy names nobody whom this service can show. Check its headers.")
-        return Member(name, frozenset(group.strip() for group in groups.split(",") if group.strip()))
+        return StaffMember(name, frozenset(group.strip() for group in groups.split(",") if group.strip()))
 
-    def shops_of(self, member: Member) -> list[Shop]:
+    def shops_of(self, member: StaffMember) -> list[Shop]:
         """The shops in which somebody has a role."""
         return [shop for shop in self._shops if member.roles(shop.settings.roles)]
 
@@ -83,7 +83,7 @@ class Sessions:
         stored = StoredSession(name, caller.digest[:DIGEST_LENGTH], _random(), now)
         return await self._keep(Session(caller.shop, _random(), stored, frozenset({Role.OWNER}), now))
 
-    async def begin_as(self, member: Member, shop_id: str, now: int) -> Session:
+    async def begin_as(self, member: StaffMember, shop_id: str, now: int) -> Session:
         """A session of somebody whom the proxy signed in. Raises Forbidden without a role in that shop."""
         shop = next((one for one in self.shops_of(member) if one.shop_id == shop_id), None)
         if shop is None:
@@ -111,7 +111,7 @@ class Sessions:
                     return Session(shop, session_id, stored, roles, opened[1])
         return None
 
-    def _roles(self, shop: Shop, stored: StoredSession, member: Member | None, now: int) -> frozenset[Role]:
+    def _roles(self, shop: Shop, stored: StoredSession, member: StaffMember | None, now: int) -> frozenset[Role]:
         """What the session is worth now."""
         if not stored.key:
             return member.roles(shop.settings.roles) if member and member.name == stored.person else frozenset()

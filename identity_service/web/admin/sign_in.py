@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 from identity_service.errors import ServiceError, Unauthorized
 from identity_service.model.shop import Caller
-from identity_service.model.staff import Member
+from identity_service.model.staff import StaffMember
 from identity_service.server.addresses import caller_source
 from identity_service.web.admin.pages import SAFE, AdminCall, read_form, redirect
 from identity_service.web.admin.sessions import NO_COOKIE, Session, Sessions
@@ -39,7 +39,7 @@ class SignIn:
             status = error.status
         return Reply(render("admin/signin.html", **values), status, HTML, headers=SAFE)
 
-    async def _sign_in(self, call: PageCall, member: Member | None) -> Reply:
+    async def _sign_in(self, call: PageCall, member: StaffMember | None) -> Reply:
         """Pages of other origins are refused. The limit of calls of a client also limits how fast keys can be guessed. A session that the
         browser has ends. Raises Forbidden, RateLimited, StoreUnavailable and Unauthorized."""
         check_poster(call.headers)
@@ -53,7 +53,7 @@ class SignIn:
             await self.sessions.end(before, before.session_id)
         return redirect("overview", self.sessions.cookie(session, now))
 
-    async def _begin(self, form: dict[str, str], source: str, member: Member | None, now: int) -> Session:
+    async def _begin(self, form: dict[str, str], source: str, member: StaffMember | None, now: int) -> Session:
         if member and "shop" in form:
             return await self.sessions.begin_as(member, form["shop"], now)
         return await self.sessions.begin(self._authenticate(form.get("private_key", "").strip(), source), now)
