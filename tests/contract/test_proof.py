@@ -380,7 +380,7 @@ async def test_an_officers_erasure_that_died_is_ended_as_far_as_it_reached(linke
         for visitor in ("one", "two"):
             await linker.link(f"{visitor} of {reach}", text, Proof.NONE)
         note = f"{reach} {linker.handle(text).name} nonce"
-        await linker.store.client.run(call("note_erasure", [linker.store.keys.erasures(SHOP)], linker.now, note))
+        await linker.store.client.run(call("note_erasure", [linker.store.keys.erasures(SHOP)], linker.now, note, "", 0))
         linker.clock.forward(1)
         await linker.link(f"two of {reach}", text, Proof.NONE)
     linker.clock.forward(120)
