@@ -76,7 +76,7 @@ def keys_in(body: bytes) -> list[AgentKey]:
     it is no key set, or has too many keys."""
     try:
         members = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):  # what is nested too deeply is not JSON to us, either
         raise ValueError("it is not JSON") from None
     listed = members.get("keys") if isinstance(members, dict) else None
     if not isinstance(listed, list) or len(listed) > MOST_KEYS:

@@ -23,8 +23,13 @@ MEDIA = "application/http-message-signatures-directory+json"
 SECONDS = 10
 """For one directory, from the connection to the last byte."""
 MOST_BYTES = 256 << 10
-TRANSLATED = ipaddress.IPv6Network("64:ff9b::/32")
-"""Behind such an address may be any IPv4 address (RFC 6052, RFC 8215)."""
+ASSIGNED = ipaddress.IPv6Network("2000::/3")
+"""The only public addresses of IPv6 (RFC 4291). Those that stand for an address of IPv4 are mostly elsewhere: ::/96, ::ffff:0:0:0/96, and
+64:ff9b::/32."""
+NOT_PUBLIC = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "2002::/16", "3fff::/20")))
+"""Relays to IPv4 (RFC 7526, RFC 3056), and what newer versions of Python know not to be public."""
+ISATAP = 0x5EFE
+"""Before the last 32 bits of an address, which are then one of IPv4 (RFC 5214). One more bit there may be set or not."""
 
 
 class CannotFetch(Exception):
@@ -50,7 +55,8 @@ Fetch = Callable[[str], list[AgentKey]]
 
 def refresh(agents: AgentSettings, fetch: Fetch, now: int) -> list[Refreshed]:
     """Fetches every directory once, and replaces the file. A directory that cannot be fetched keeps its keys, because an outage is no
-    revocation; one that answers without a key revokes it. Raises OSError if the file cannot be written."""
+    revocation; one that answers without a key revokes it. Any other error of a fetch is that directory's fault, too: a stranger must not
+    hold up what the others revoke. Raises OSError if the file cannot be written."""
     file = AgentKeyFile(agents.keys_file)
     try:
         held = {one.origin: one for one in file.read()}
@@ -63,6 +69,8 @@ def refresh(agents: AgentSettings, fetch: Fetch, now: int) -> list[Refreshed]:
             directory, fault = Directory(origin, now, fetch(origin)), None
         except CannotFetch as error:
             directory, fault = earlier, str(error)
+        except Exception as error:
+            directory, fault = earlier, f"it cannot be read ({type(error).__name__})"
         kept.append(directory)
         found.append(Refreshed(origin, len(directory.keys), fault))
     file.write(kept)
@@ -73,10 +81,13 @@ def is_public(address: str) -> bool:
     """Whether the address is neither of one's own machine nor of one's own network."""
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
-        if found in TRANSLATED:
+        low = int(found)
+        embedded = ipaddress.IPv4Address(low & 0xFFFF_FFFF)
+        if found.ipv4_mapped:
+            return is_public(str(embedded))
+        if found not in ASSIGNED or (low >> 32 & 0xFDFF_FFFF == ISATAP and not is_public(str(embedded))):
             return False
-        found = found.ipv4_mapped or found
-    return found.is_global and not found.is_multicast
+    return found.is_global and not found.is_multicast and not any(found in one for one in NOT_PUBLIC)
 
 
 class PinnedConnection(HTTPSConnection):

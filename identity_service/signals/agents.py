@@ -17,6 +17,7 @@ from identity_service.model.agent_key import AgentKey, Directory, origin_of
 from identity_service.model.utc import DAY
 from identity_service.settings.schema import AgentSettings
 from identity_service.signals.message_signature import (
+    LONGEST_FIELD,
     Member,
     SignedMessage,
     bytes_of,
@@ -112,11 +113,13 @@ class AgentSignatures:
         counts."""
         if not message.fields.get("signature-agent"):
             return UNVERIFIED  # nobody's directory is named, so nobody's key is
+        if any(len(message.fields.get(name, "")) > LONGEST_FIELD for name in HEADERS):
+            return UNVERIFIED
         hosts |= self._hosts
         inputs, signatures = (members_of(message.fields.get(name, "")) for name in ("signature-input", "signature"))
         if not inputs or not signatures:
             return INVALID if message.fields.get("signature-input") else UNVERIFIED
-        tagged = ((label, one) for label, one in inputs.items() if text_of(one.named().get("tag")) == TAG)
+        tagged = ((label, one) for label, one in inputs.items() if text_of(one.named.get("tag")) == TAG)
         found = []
         for label, covered in islice(tagged, MOST_SIGNATURES):
             signature = bytes_of(signatures[label].value) if label in signatures else None
@@ -127,7 +130,9 @@ class AgentSignatures:
         return min(found, key=lambda one: (KnownBy.VERIFIED, KnownBy.INVALID, KnownBy.UNVERIFIED).index(one.known_by), default=UNVERIFIED)
 
     def _judge_one(self, message: SignedMessage, label: str, covered: Member, signature: bytes, now: float) -> Agent:
-        parameters, components = covered.named(), components_of(covered)
+        parameters, components = covered.named, components_of(covered)
+        if components is None:
+            return UNVERIFIED
         created, expires = (integer_of(parameters.get(name)) for name in ("created", "expires"))
         keyid, algorithm = text_of(parameters.get("keyid")), text_of(parameters.get("alg", f'"{ED25519}"'))
         origin = _origin_named(message, label, [told for name, told in components if name == "signature-agent"])
@@ -136,8 +141,11 @@ class AgentSignatures:
             return INVALID
         if not (created <= now + SKEW and now - SKEW < expires and created < expires <= created + self._longest):
             return INVALID
-        key, signed = self._keys.get(origin, {}).get(keyid), signature_base(message, covered)
-        if key is None or signed is None or algorithm != ED25519:
+        key = self._keys.get(origin, {}).get(keyid)
+        if key is None or algorithm != ED25519:
+            return UNVERIFIED  # before the signed bytes are made, which strangers could make dear
+        signed = signature_base(message, covered)
+        if signed is None:
             return UNVERIFIED
         holds = key.serves_at(int(now)) and self._holds(key, signed, signature)
         return Agent(origin.removeprefix("https://"), KnownBy.VERIFIED) if holds else INVALID
@@ -164,10 +172,10 @@ def _origin_named(message: SignedMessage, label: str, covered: Sequence[str]) ->
     told = message.fields.get("signature-agent", "").strip(" \t")
     if told.startswith('"'):
         return origin_of(text_of(told) or "") if "" in covered else None
-    members = members_of(told) or {}
+    members = message.agents
     own = [label] if f';key="{label}"' in covered else [key for key in members if f';key="{key}"' in covered]
     if len(own) != 1 or own[0] not in members:
         return None
-    if members[own[0]].named().get("type", DIRECTORY) != DIRECTORY:
+    if members[own[0]].named.get("type", DIRECTORY) != DIRECTORY:
         return ""
     return origin_of(text_of(members[own[0]].value) or "")

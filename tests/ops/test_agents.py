@@ -134,6 +134,7 @@ HOSTILE: list[tuple[str, Answer]] = [
     ("is not application", answered(published(), Content_Encoding="gzip")),
     ("larger than", answered(b" " * (MOST_BYTES + 1))),
     ("not JSON", answered(b"{")),
+    ("not JSON", answered(b"[" * 200_000)),
     ("no list", answered(b"[]")),
     ("no list", answered(b'{"keys": {}}')),
     ("at most", answered(published(*[Signer().key] * (MOST_KEYS + 1)))),
@@ -166,15 +167,25 @@ def test_another_names_certificate_and_a_missing_server_are_refused(certificate:
     "address",
     [
         *("127.0.0.1", "10.0.0.7", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1"),
-        *("::1", "fe80::1%eth0", "fc00::1", "::ffff:10.0.0.1", "::ffff:127.0.0.1", "ff02::1", "64:ff9b:1::1"),
+        *("192.88.99.1", "192.0.0.8", "240.0.0.1", "255.255.255.255", "192.0.2.1"),
+        *("::1", "fe80::1%eth0", "fc00::1", "::ffff:10.0.0.1", "::ffff:127.0.0.1", "ff02::1", "ff0e::1"),
+        *("::127.0.0.1", "::93.184.216.34", "::ffff:0:127.0.0.1", "::ffff:192.88.99.1", "64:ff9b::7f00:1", "64:ff9b:1::1", "2001::1"),
+        *("2002:7f00:1::", "2002:a00:1::", "2002:5db8:d822::", "2606:4700::5efe:7f00:1", "2606:4700::200:5efe:a00:1", "3fff::1", "5f00::1"),
+        *("fec0::1", "100::1", "2001:db8::1", "fe80::5efe:808:808", "fc00::200:5efe:808:808"),
     ],
 )
 def test_addresses_of_ones_own_network_are_never_asked(address: str) -> None:
     assert not is_public(address)
 
 
+@pytest.mark.parametrize(
+    "address", ["93.184.216.34", "::ffff:93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946", "2a00:1450::1", "2606:4700::5efe:808:808"]
+)
+def test_public_addresses_are_asked(address: str) -> None:
+    assert is_public(address)
+
+
 def test_a_name_of_ones_own_machine_is_never_asked() -> None:
-    assert is_public("93.184.216.34")
     with pytest.raises(CannotFetch, match="not a public one"):
         fetch_keys("https://localhost:1")
 
@@ -208,6 +219,23 @@ def test_an_outage_revokes_no_key_and_an_answer_does(tmp_path: Path) -> None:
     path.write_text("{")
     refresh(agents(path, ORIGIN), fetch, 8)
     assert file.read() == [Directory(ORIGIN, 8, [])]
+
+
+@pytest.mark.parametrize("error", [RecursionError("deep"), ValueError("port"), KeyError("x")])
+def test_a_directory_that_fails_in_any_way_holds_up_no_other(tmp_path: Path, error: Exception) -> None:
+    path, signer = tmp_path / "keys.json", Signer()
+    file, hostile = AgentKeyFile(str(path)), Directory("https://hostile.example", 3, [Signer().key])
+    file.write([hostile, Directory(ORIGIN, 3, [])])
+
+    def fetch(origin: str) -> list[AgentKey]:
+        if origin == hostile.origin:
+            raise error
+        return [signer.key]
+
+    found = refresh(agents(path, hostile.origin, ORIGIN), fetch, 5)
+    fault = f"it cannot be read ({type(error).__name__})"
+    assert [one.line for one in found] == [f"{hostile.origin}: {fault}; 1 key of an earlier time stay", f"{ORIGIN}: 1 key"]
+    assert file.read() == [hostile, Directory(ORIGIN, 5, [signer.key])]
 
 
 def test_the_command_says_what_it_fetched(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,12 @@
 
 import json
 import random
+import sys
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any, ClassVar
 
 import pytest
@@ -15,7 +17,17 @@ from identity_service.model.agent_key import AgentKey, Directory, origin_of
 from identity_service.server.limits import SeenOnce, private_memory
 from identity_service.settings.schema import AgentSettings
 from identity_service.signals.agents import KNOWN_AGENTS, LONGEST_LIFE, MOST_RESULTS, SKEW, AgentSignatures, agent_of, is_signed
-from identity_service.signals.message_signature import SignedMessage, bytes_of, members_of, signature_base
+from identity_service.signals.message_signature import (
+    LONGEST_FIELD,
+    MOST_COMPONENTS,
+    MOST_MEMBERS,
+    MOST_PARAMETERS,
+    SignedMessage,
+    bytes_of,
+    components_of,
+    members_of,
+    signature_base,
+)
 from tests.signing import COVERED, ORIGIN, Signer
 
 VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "agent_vectors.json").read_text())
@@ -149,6 +161,7 @@ BROKEN = [
     ("no https", "signature-agent", 'sig1="http://agent.example"'),
     ("a path", "signature-agent", 'sig1="https://agent.example/keys"'),
     ("no text", "signature-agent", "sig1=agent"),
+    ("a parameter twice", "signature-agent", f'sig1="{ORIGIN}";type=directory;type=directory'),
     ("another member", "signature-agent", f'sig2="{ORIGIN}"'),
     ("a bare text that is not covered", "signature-agent", f'"{ORIGIN}"'),
 ]
@@ -266,6 +279,98 @@ def test_a_signature_is_calculated_once_and_results_are_kept_in_bounded_memory()
     assert len(CountedKey.uses) == most + 2
 
 
+class Calls:
+    """Counts the functions that Python calls in this thread, those in C too: however busy a machine is, they are as many."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __enter__(self) -> "Calls":
+        sys.setprofile(self._profile)
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        sys.setprofile(None)
+
+    def _profile(self, _frame: FrameType, event: str, _argument: object) -> None:
+        self.count += event in {"call", "c_call"}
+
+
+def calls_for(agents: AgentSignatures, asked: SignedMessage) -> tuple[int, KnownBy]:
+    with Calls() as calls:
+        judged = agents.judge(asked, HOSTS, NOW)
+    return calls.count, judged.known_by
+
+
+def crowded(signer: Signer, components: int, labels: int = 2, filled: str = "") -> dict[str, str]:
+    """Headers with as many components of as many signatures, none of which holds. `filled`: a parameter of the last member."""
+    members = [f'm{at}="{signer.origin}"' for at in range(MOST_MEMBERS)]
+    names = ['"@authority"', *(f'"signature-agent";key="m{at}"' for at in range(1, MOST_MEMBERS)), '"@path"', '"@method"', '"@query"']
+    covered = [*names, *(f'"x-{at}"' for at in range(components - len(names)))][:components]
+    told = signer.headers(NOW, covered='"@authority" "signature-agent";key="sig1"')["signature-input"].replace("sig1=", "", 1)
+    told = told.replace('"@authority" "signature-agent";key="sig1"', " ".join(covered))
+    return {f"x-{at}": "1" for at in range(components)} | {
+        "signature-agent": ", ".join(members).replace("m0=", "s0=").replace("m1=", "s1=") + filled,
+        "signature-input": ", ".join(f"s{at}={told}".replace('key="m1"', f'key="s{at}"') for at in range(labels)),
+        "signature": ", ".join(f"s{at}=:AAAA:" for at in range(labels)),
+    }
+
+
+def test_the_dearest_message_costs_little_more_than_a_plain_one() -> None:
+    signer, stranger = Signer(), Signer("https://stranger.example")
+    plain, known_by = calls_for(checker(signer.directory), message(signer.headers(NOW)))
+    assert known_by is KnownBy.VERIFIED
+    filling = f';p="{"p" * (LONGEST_FIELD - 400)}"'
+    for sender, expected, times in ((stranger, KnownBy.UNVERIFIED, 3), (signer, KnownBy.INVALID, 5)):
+        headers = crowded(sender, MOST_COMPONENTS, filled=filling)
+        assert max(map(len, headers.values())) <= LONGEST_FIELD
+        calls, known_by = calls_for(checker(signer.directory), message(headers))
+        assert known_by is expected
+        assert calls <= plain * times
+
+
+def test_repeated_parameters_and_long_fields_cost_no_more_than_a_plain_message() -> None:
+    signer = Signer()
+    plain, _ = calls_for(checker(signer.directory), message(signer.headers(NOW)))
+    covered = " ".join(['"@authority"', *(f'"signature-agent";key="{at}";key="a"' for at in range(100))])
+    for length in (100, 7_000):
+        told = {
+            "signature-agent": f'a="{ORIGIN}";p="{"p" * length}"',
+            "signature-input": ", ".join(
+                f's{at}=({covered});created={int(NOW)};expires={int(NOW) + 300};keyid="{signer.key.thumbprint}";tag="web-bot-auth"'
+                for at in (1, 2)
+            ),
+            "signature": "s1=:AAAA:, s2=:AAAA:",
+        }
+        calls, known_by = calls_for(checker(signer.directory), message(told))
+        assert known_by is KnownBy.UNVERIFIED
+        assert calls <= plain * 2
+
+
+def test_what_exceeds_a_cap_is_not_checked() -> None:
+    signer = Signer()
+    agents, plain = checker(signer.directory), signer.headers(NOW)
+    assert agents.judge(message(crowded(signer, MOST_COMPONENTS)), HOSTS, NOW).known_by is KnownBy.INVALID
+    assert agents.judge(message(crowded(signer, MOST_COMPONENTS + 1)), HOSTS, NOW).known_by is KnownBy.UNVERIFIED
+    for name, text in plain.items():
+        assert agents.judge(message(plain | {name: text.ljust(LONGEST_FIELD + 1)}), HOSTS, NOW).known_by is KnownBy.UNVERIFIED
+    target = "/" * (LONGEST_FIELD + 1)
+    assert agents.judge(message(signer.headers(NOW), target=target), HOSTS, NOW).known_by is KnownBy.UNVERIFIED
+    padded = {name: text.ljust(LONGEST_FIELD) for name, text in plain.items()}
+    assert agents.judge(message(padded), HOSTS, NOW).known_by is KnownBy.VERIFIED
+
+
+def test_components_are_bounded_and_repeat_no_parameter() -> None:
+    def read(covered: str) -> list[tuple[str, str]] | None:
+        return components_of((members_of(f"a=({covered})") or {})["a"])
+
+    most = " ".join(f'"x-{at}"' for at in range(MOST_COMPONENTS))
+    assert len(read(most) or ()) == MOST_COMPONENTS
+    assert read(most + ' "x"') is None
+    assert read('"signature-agent";key="a";key="a"') is None
+    assert signature_base(message({}), (members_of('a=("@path";key="a";key="b")') or {})["a"]) is None
+
+
 def test_no_forged_replayed_expired_or_resigned_request_is_accepted(long: bool) -> None:
     """Ours sign requests to us; each is then sent once more, and changed in each way that an attacker without the key can change it."""
     chosen, number = random.Random(25), 100_000 if long else 2_000
@@ -315,7 +420,14 @@ def attacked(
     return kind, SignedMessage("shop.example", "GET", target, fields), now
 
 
-@pytest.mark.parametrize("text", ["", "a=1 b=2", "a=1,", "a=(1)", "a=1, a=2", 'a="x', ", ".join(f"k{at}=1" for at in range(9))])
+UNREADABLE = [
+    *("", "a=1 b=2", "a=1,", "a=(1)", "a=1, a=2", 'a="x', "a=1;b=1;b=2", "a=();b;b"),
+    ", ".join(f"k{at}=1" for at in range(MOST_MEMBERS + 1)),
+    "a=1" + "".join(f";k{at}" for at in range(MOST_PARAMETERS + 1)),
+]
+
+
+@pytest.mark.parametrize("text", UNREADABLE)
 def test_an_unreadable_dictionary_is_none(text: str) -> None:
     assert members_of(text) is None
 
