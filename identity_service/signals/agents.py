@@ -113,7 +113,7 @@ class AgentSignatures:
         counts."""
         if not message.fields.get("signature-agent"):
             return UNVERIFIED  # nobody's directory is named, so nobody's key is
-        if any(len(message.fields.get(name, "")) > LONGEST_FIELD for name in HEADERS):
+        if any(len(message.fields.get(name, "")) > LONGEST_FIELD for name in SIGNATURE_HEADERS):
             return UNVERIFIED
         hosts |= self._hosts
         inputs, signatures = (members_of(message.fields.get(name, "")) for name in ("signature-input", "signature"))
