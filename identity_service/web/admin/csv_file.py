@@ -17,9 +17,11 @@ from decimal import Decimal
 from identity_service.web.call import Reply
 
 Cell = str | int | Decimal | bool | None
-FORMULA = re.compile(r'(?:\A|(?<=[;\t\r\n]))(?=[ "]*[=+\-@\uff1d\uff0b\uff0d\uff20]|\A *[\t\r\n])')
-"""Where a formula would begin: at the start of the text, or after what may separate cells. The last four signs are full-width forms of the
-first four."""
+SIGN = r'[ "]*[=+\-@\uff1d\uff0b\uff0d\uff20]'
+"""The last four signs are full-width forms of the first four."""
+FORMULA = re.compile(rf" *[\t\r\n]|{SIGN}")
+SEPARATED_FORMULA = re.compile(rf"[;\t\r\n](?={SIGN})")
+"""What may separate cells, before a formula."""
 
 
 def csv_reply(name: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Reply:
@@ -36,5 +38,6 @@ def _cell(value: Cell) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str):
-        return FORMULA.sub("'", value)
+        text = SEPARATED_FORMULA.sub(r"\g<0>'", value)
+        return f"'{text}" if FORMULA.match(value) else text
     return "" if value is None else f"{value:f}" if isinstance(value, Decimal) else str(value)
