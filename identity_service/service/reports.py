@@ -1,13 +1,16 @@
 """Reports about a shop's tracking: orders and why they are attributed or not, labels, the log of calls, products, and hourly counters as
 series over time."""
 
+import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from operator import itemgetter
+from typing import Any, TypeVar
 
 from identity_service.model.attribution import ATTRIBUTED, EXPLANATIONS, ONE_LABEL, Break
 from identity_service.model.estimate import Estimate, of_tens
@@ -30,8 +33,11 @@ ENOUGH_CLICKS = 10
 HOURLY_DAYS = 2
 """Up to so many days, a point is an hour; beyond, a day. The first day is incomplete, so that charts and totals cover the same hours."""
 MOST_LABELS = 8
-ORDERS_AT_ONCE = 200
-"""Orders that a search reads in one batch."""
+ORDERS_AT_ONCE = 20
+"""Orders that are read in one batch. An order may have 128 KiB."""
+MOST_LISTED = 20
+"""Product IDs and labels of an order that a list shows."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,45 @@ class Order:
     @property
     def labels(self) -> list[str]:
         return list(dict.fromkeys(label for credit in self.credits for label in credit["labels"]))
+
+
+@dataclass(frozen=True, slots=True)
+class ListedOrder:
+    """What a list shows of an order: its first product IDs and labels, and how many follow. `attributed`: whether a click led to it."""
+
+    sale: str
+    time: int
+    verified: bool
+    mode: str
+    revenue: Decimal
+    currency: str
+    visitor: VisitorId | None
+    channel: str | None
+    attributed: bool
+    products: list[str | int]
+    more_products: int
+    labels: list[str]
+    more_labels: int
+
+    @classmethod
+    def of(cls, order: Order) -> "ListedOrder":
+        bought = [line["id"] for line in order.products if line["id"] is not None]
+        labels = order.labels
+        return cls(
+            sale=order.sale,
+            time=order.time,
+            verified=order.verified,
+            mode=order.mode,
+            revenue=order.revenue,
+            currency=order.currency,
+            visitor=order.visitor,
+            channel=order.channel,
+            attributed=bool(order.credits),
+            products=bought[:MOST_LISTED],
+            more_products=len(bought[MOST_LISTED:]),
+            labels=labels[:MOST_LISTED],
+            more_labels=len(labels[MOST_LISTED:]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +162,10 @@ class AgentFigures:
 
 
 class Orders:
-    """`clock`: seconds since 1970. This worker's pending counts are written before counters are read."""
+    """`clock`: seconds since 1970. This worker's pending counts are written before counters are read.
+
+    Anybody with the public key can make large orders. So lists keep of each order only what `form` makes of it, and other calls run between
+    two orders."""
 
     def __init__(self, store: Store, counters: Counters, clock: Clock) -> None:
         self._store = store
@@ -125,31 +173,43 @@ class Orders:
         self._clock = clock
 
     async def search(
-        self, shop: Shop, cursor: str | None, most: int, most_read: int, wanted: OrderFilter = ALL_ORDERS
-    ) -> tuple[list[Order], str | None]:
+        self, shop: Shop, form: Callable[[Order], T], cursor: str | None, most: int, most_read: int, wanted: OrderFilter = ALL_ORDERS
+    ) -> tuple[list[T], str | None]:
         """At most `most` orders that are wanted, newest first, among the next `most_read`; and the cursor of the rest."""
         digests = await self._store.activity.orders(shop.shop_id, cursor, most_read + 1, wanted.since, wanted.until)
-        shown: list[Order] = []
-        for start in range(0, min(len(digests), most_read), ORDERS_AT_ONCE):
-            part = digests[start : min(start + ORDERS_AT_ONCE, most_read)]
-            for digest, stored in zip(part, await self._store.sales.each(shop.shop_id, part), strict=True):
-                if stored and wanted.has(order := _order(shop, stored)):
-                    shown.append(order)
+        shown: list[T] = []
+        async with aclosing(self._each(shop, digests[:most_read])) as read:
+            async for digest, order in read:
+                if wanted.has(order):
+                    shown.append(form(order))
                     if len(shown) == most:
                         return shown, digest if digest != digests[-1] else None
         return shown, digests[most_read - 1] if len(digests) > most_read else None
 
-    async def of_handle(self, shop: Shop, handle: Handle) -> list[Order]:
+    async def of_handle(self, shop: Shop, form: Callable[[Order], T], handle: Handle) -> list[T]:
         """Orders that name the email or customer ID, newest first, at most 500."""
-        stored = await self._store.sales.read(shop.shop_id, await self._store.sales.of_handle(shop.shop_id, handle))
-        named = [one for one in stored if handle.name in (one.get("email"), one.get("customer"))]
-        return sorted((_order(shop, one) for one in named), key=lambda order: (-order.time, order.sale))
+        digests = await self._store.sales.of_handle(shop.shop_id, handle)
+        return await self._newest_first(shop, form, digests, lambda order: handle in order.handles)
 
-    async def of_visitor(self, shop: Shop, visitor: VisitorId) -> list[Order]:
+    async def of_visitor(self, shop: Shop, form: Callable[[Order], T], visitor: VisitorId) -> list[T]:
         """Orders that name the visitor, newest first, at most 500."""
-        stored = await self._store.sales.read(shop.shop_id, await self._store.visitors.sale_digests(shop.shop_id, visitor))
-        named = [one for one in stored if one.get("visitor") == visitor]
-        return sorted((_order(shop, one) for one in named), key=lambda order: (-order.time, order.sale))
+        digests = await self._store.visitors.sale_digests(shop.shop_id, visitor)
+        return await self._newest_first(shop, form, digests, lambda order: order.visitor == visitor)
+
+    async def _newest_first(
+        self, shop: Shop, form: Callable[[Order], T], digests: Sequence[str], names: Callable[[Order], bool]
+    ) -> list[T]:
+        found = [((-order.time, order.sale), form(order)) async for _, order in self._each(shop, digests) if names(order)]
+        return [one for _, one in sorted(found, key=itemgetter(0))]
+
+    async def _each(self, shop: Shop, digests: Sequence[str]) -> AsyncGenerator[tuple[str, Order]]:
+        """Those that are still stored, each with its digest."""
+        for start in range(0, len(digests), ORDERS_AT_ONCE):
+            part = digests[start : start + ORDERS_AT_ONCE]
+            for digest, stored in zip(part, await self._store.sales.each(shop.shop_id, part), strict=True):
+                if stored:
+                    yield digest, _order(shop, stored)
+                    await asyncio.sleep(0)
 
     async def order(self, shop: Shop, sale: str) -> Order | None:
         stored = await self._store.sales.by_id(shop.shop_id, sale)

@@ -160,7 +160,8 @@ ORDERS = Topic(
     {
         "listEvents": Wording(
             "Read a visitor's events",
-            "Answers the events that were logged for a visitor. With a private key. The list is empty for an unknown visitor.",
+            "Answers the events that were logged for a visitor. With a private key. The list is empty for an unknown visitor."
+            " The call counts as a look-up.",
         ),
         "listOrders": Wording(
             "List orders",

@@ -36,6 +36,7 @@ LOOKUPS: list[tuple[str, dict[str, Any]]] = [
     ("/v1/exports", {"customer": "7"}),
     ("/v1/erasures", {"email": "luke@skywalker.com"}),
     ("/v1/receipts", {"visitor": "abc123"}),
+    ("/v1/events", {"visitor": "abc123"}),
     ("/v2/privacy/info", {"email": "luke@skywalker.com"}),
     ("/v3/privacy/forget", {"email": "luke@skywalker.com"}),
 ]
@@ -97,14 +98,29 @@ async def test_a_batch_of_any_size_passes_once(environment: dict[str, str], cloc
         assert 45 <= int(refused.headers["retry-after"]) <= 50
 
 
-async def test_the_admin_pages_look_ups_count_too(environment: dict[str, str], clock: Clock) -> None:
+@pytest.mark.parametrize(
+    ("form", "page"),
+    [
+        ("customers", "customers?ref="),
+        ("visitors", "visitors?ref="),
+        ("visitors", "activity?ref="),
+        ("orders", "orders?ref="),
+        ("orders", "orders?ignored="),
+        ("orders", "orders?as=csv&ignored="),
+        ("orders", "orders?product=5&ignored="),
+        ("orders", "orders?sale=S-1&ignored="),
+        ("rights", "rights?ref="),
+    ],
+)
+async def test_the_admin_pages_look_ups_count_too(environment: dict[str, str], clock: Clock, form: str, page: str) -> None:
     application = Application(load("development", environment | LIMITED | {"IDENTITY_LIMITS__BURST": "3"}), clock)
     async with desk_of(application) as desk:
         await desk.sign_in()
-        found = (await desk.post("customers", 303, email="luke@skywalker.com")).headers["location"]
-        statuses = [(await desk.client.get(f"/admin/{found}")).status_code for _ in range(8)]
+        person = {"visitor": "abc123"} if form == "visitors" else {"email": "luke@skywalker.com"}
+        reference = (await desk.post(form, 303, **person)).headers["location"].partition("ref=")[2]
+        statuses = [(await desk.client.get(f"/admin/{page}{reference}")).status_code for _ in range(8)]
     await application.services.store.client.close()
-    assert statuses[0] == 200
+    assert statuses[:3] == [404 if "sale=" in page else 200] * 3
     assert statuses[-1] == 429
 
 

@@ -16,8 +16,8 @@ from identity_service.settings.load import load
 from identity_service.store.redis.command import read
 from identity_service.web.admin.routes import INNER, POSTED, READ, SEEN_BY
 from identity_service.web.admin.sessions import COOKIE
-from tests.conftest import Clock
-from tests.contract.desk import HOST, OWN, TOKEN, Desk, text_of
+from tests.conftest import Clock, Shopper
+from tests.contract.desk import HOST, OWN, TOKEN, Desk, filled, text_of
 
 pytestmark = pytest.mark.anyio
 DEMO = ShopId("demo")
@@ -72,6 +72,26 @@ async def test_each_role_sees_its_pages_and_no_other(desks: ExitStack, applicati
         assert ("Your role does not include this page" in answer.text) == (role not in SEEN_BY[name])
     stream = await desk.client.get("/admin/logs/stream") if role not in SEEN_BY["logs"] else None
     assert stream is None or stream.status_code == 401
+
+
+LEADS = re.compile(r'href="(\w+)(?:\?[^"]*)?"')
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_pages_lead_to_no_page_that_the_role_may_not_open(
+    desks: ExitStack, application: Application, shopper: Shopper, role: Role
+) -> None:
+    visitor = await filled(shopper)
+    owner, desk = await signed_in(desks, application, Role.OWNER), await signed_in(desks, application, role, "bert")
+    for found in (owner, desk):
+        pages = [name for name in READ if role in SEEN_BY[name]] + ["keys", "orders?sale=S-1"]
+        forms = {"customers": {"email": "luke@skywalker.com"}, "orders": {"email": "luke@skywalker.com"}, "visitors": {"visitor": visitor}}
+        for name, form in forms.items():
+            if found is owner or role in SEEN_BY[name]:
+                pages.append((await found.post(name, 303, **form)).headers["location"])
+        led = {name for page in pages for name in LEADS.findall((await found.client.get(f"/admin/{page}")).text) if name in SEEN_BY}
+        assert led <= {name for name, seen_by in SEEN_BY.items() if found is owner or role in seen_by}
+    assert "rights" in LEADS.findall((await owner.post("visitors", visitor=visitor)).text.partition("<main")[2])
 
 
 async def test_roles_do_what_the_manual_says() -> None:

@@ -1,10 +1,13 @@
 """The support desk: results have addresses that name nobody and end, and visitors, orders and products lead to each other."""
 
+import asyncio
 import csv
 import html
 import io
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 import httpx2 as httpx
 import pytest
@@ -13,7 +16,11 @@ import redis
 from identity_service.app import Application
 from identity_service.model.reference import LIFE
 from identity_service.model.shop import ShopId
-from identity_service.service.reports import OrderFilter
+from identity_service.service.reports import Order, OrderFilter
+from identity_service.service.returns import shown_lines
+from identity_service.store.sales import SaleStore
+from identity_service.web.admin.csv_file import csv_reply
+from identity_service.web.pages import render
 from tests.conftest import Clock, Shopper
 from tests.contract.desk import Desk, desk_of, filled, log, text_of
 from tests.topologies import Topology
@@ -171,9 +178,9 @@ async def test_a_search_reads_a_part_and_goes_on_from_there(application: Applica
     for most, most_read in ((2, 5), (5, 5), (50, 4), (1, 1), (3, 100)):
         found, cursor, pages = [], None, 0
         while pages == 0 or cursor:
-            page, cursor = await orders.search(shop, cursor, most, most_read, OrderFilter(product="1"))
+            page, cursor = await orders.search(shop, _sale, cursor, most, most_read, OrderFilter(product="1"))
             assert len(page) <= most
-            found += [order.sale for order in page]
+            found += page
             pages += 1
         assert found == [str(number) for number in reversed(range(17)) if number % 3 == 1]
 
@@ -214,6 +221,109 @@ async def test_an_order_leads_to_its_visitor_its_email_and_its_products(desk: De
 
 
 # Sizes
+
+LINES = 1_000
+
+
+def _sale(order: Order) -> str:
+    return order.sale
+
+
+async def large_orders(shopper: Shopper, number: int, **more: str) -> None:
+    """As anybody with the public key may send them."""
+    for at in range(number):
+        products = [{"id": f"{line:04}{'x' * 60}", "quantity": 1} for line in range(LINES)]
+        await log(shopper, "sale", sale=f"large-{at}", products=products, **more)
+
+
+async def test_lists_show_the_first_products_of_a_large_order(desk: Desk, shopper: Shopper) -> None:
+    await large_orders(shopper, 3, email=LUKE, visitor="large")
+    of_visitor = await address(desk, "visitors", visitor="large")
+    pages = [
+        "orders",
+        "orders?attributed=no",
+        await address(desk, "orders", email=LUKE),
+        of_visitor,
+        of_visitor.replace("visitors", "activity"),
+    ]
+    for page in pages:
+        shown = await desk.get(page)
+        assert len(shown.content) < 40_000, page
+        assert "large-2" in shown.text
+    assert text_of(await desk.get("orders")).count("and 980 more") == 3
+    _, *rows = table(file := await desk.get("orders?as=csv"))
+    assert len(file.content) < 8_000
+    assert [row[8].count("x" * 60) for row in rows] == [20] * 3
+    assert all(row[8].endswith(" and 980 more") for row in rows)
+    assert (await desk.get("orders?sale=large-1")).text.count("orders?product=") == LINES
+    found = f"{LINES - 1:04}{'x' * 60}"
+    assert "large-0" in text_of(await desk.get(f"orders?product={found}"))
+
+
+@pytest.mark.parametrize("page", ["orders?sale=large-0", "orders?as=csv"])
+async def test_what_is_large_is_written_in_a_thread(desk: Desk, shopper: Shopper, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
+    await large_orders(shopper, 1)
+    threads = []
+
+    def noting(write: Callable[..., Any]) -> Callable[..., Any]:
+        def written(*values: Any, **named: Any) -> Any:
+            threads.append(threading.current_thread())
+            return write(*values, **named)
+
+        return written
+
+    monkeypatch.setattr("identity_service.web.admin.pages.render", noting(render))
+    monkeypatch.setattr("identity_service.web.admin.orders.csv_reply", noting(csv_reply))
+    await desk.get(page)
+    assert len(threads) == 1
+    assert threading.main_thread() not in threads
+
+
+async def test_an_events_products_are_shown_in_part(desk: Desk, shopper: Shopper) -> None:
+    await log(shopper, "basket/set", products=list(range(100)), visitor="full")
+    shown = await desk.get(await address(desk, "visitors", visitor="full"))
+    assert shown.text.count("orders?product=") == 20
+    assert "and 80 more" in text_of(shown)
+
+
+@pytest.mark.parametrize("page", ["orders", "orders?as=csv", "orders?product=none", "/v1/orders?limit=200", "of email", "of visitor"])
+async def test_other_calls_run_between_two_orders(
+    desk: Desk, application: Application, shopper: Shopper, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    for number in range(45):
+        await log(shopper, "sale", sale=number, products=[1], email=LUKE, visitor="many")
+    path = {"of email": ("orders", {"email": LUKE}), "of visitor": ("visitors", {"visitor": "many"})}.get(page)
+    page = await address(desk, path[0], **path[1]) if path else page
+    batches, turns = [], 0
+    read_batch = SaleStore.each
+    between: list[int] = []
+
+    async def each(store: SaleStore, shop: ShopId, digests: Sequence[str]) -> list[dict[str, str]]:
+        batches.append(len(digests))
+        return await read_batch(store, shop, digests)
+
+    def decoded(stored: Mapping[str, str]) -> list[dict[str, object]]:
+        between.append(turns)
+        return shown_lines(stored)
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(SaleStore, "each", each)
+    monkeypatch.setattr("identity_service.service.reports.shown_lines", decoded)
+    turning = asyncio.create_task(count_turns())
+    if page.startswith("/"):
+        answer = await shopper.client.get(page, headers={"authorization": "Bearer demo-private-key"})
+    else:
+        answer = await desk.client.get(f"/admin/{page}")
+    turning.cancel()
+    assert answer.status_code == 200
+    assert max(batches) <= 20
+    assert len(between) >= 45
+    assert len(set(between)) == len(between)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Orders: found by ID, by email or customer ID, by day, attribution and product; and one order with the reason for its attribution."""
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from urllib.parse import urlencode
 
@@ -9,7 +10,7 @@ from identity_service.model.audit import Act
 from identity_service.model.handle import Handle
 from identity_service.model.person import Person
 from identity_service.model.utc import DAY, day_number, rfc3339
-from identity_service.service.reports import ALL_ORDERS, Order, OrderFilter
+from identity_service.service.reports import ALL_ORDERS, ListedOrder, OrderFilter
 from identity_service.web.admin.csv_file import csv_reply
 from identity_service.web.admin.pages import AdminCall, View
 from identity_service.web.admin.references import HANDLES, handle_of_reference, lead_to, person_in_form, reference_maker
@@ -23,6 +24,8 @@ ORDERS_A_PAGE = 50
 MOST_SEARCHED = 500
 """Orders that one page of a search reads. The next page goes on from there."""
 MOST_IN_FILE = 2_000
+LARGE = 100
+"""Lines and credited clicks beyond which an order's page is rendered in a thread."""
 FILTERS = ("from", "to", "attributed", "product")
 COLUMNS = ("order", "time", "revenue", "currency", "attributed", "labels", "mode", "visitor", "products", "verified")
 
@@ -40,25 +43,25 @@ async def orders(asked: AdminCall) -> View | Reply:
         filtered, cursor = _filter(wanted), _cursor(asked)
     except Invalid as error:
         return View("admin/orders.html", empty | {"fault": error.detail}, error.status)
+    count_lookup(asked.call())
     if handle:
         return await _of_customer(asked, handle, empty)
     is_file = asked.query.get("as") == "csv"
     most, most_read = (MOST_IN_FILE, MOST_IN_FILE) if is_file else (ORDERS_A_PAGE, MOST_SEARCHED if _sieves(filtered) else ORDERS_A_PAGE)
-    found, following = await asked.services.orders.search(asked.shop, cursor, most, most_read, filtered)
+    found, following = await asked.services.orders.search(asked.shop, ListedOrder.of, cursor, most, most_read, filtered)
     await _enter(asked, None, len(found))
     if is_file:
-        return _orders_file(found)
+        return await _orders_file(found)
     later = urlencode(wanted | {"cursor": following}) if following else None
     values = {"orders": found, "next": later, "first": cursor is None, "file": urlencode(wanted | {"as": "csv"})}
     return View("admin/orders.html", empty | values | {"ref": reference_maker(asked), "searched": MOST_SEARCHED})
 
 
 async def _of_customer(asked: AdminCall, handle: Handle, empty: Mapping[str, object]) -> View | Reply:
-    count_lookup(asked.call())
-    found = await asked.services.orders.of_handle(asked.shop, handle)
+    found = await asked.services.orders.of_handle(asked.shop, ListedOrder.of, handle)
     await _enter(asked, handle, len(found))
     if asked.query.get("as") == "csv":
-        return _orders_file(found)
+        return await _orders_file(found)
     shown, following = asked.part(found)
     ref = reference_maker(asked)
     again = {"ref": ref(handle)}
@@ -68,6 +71,7 @@ async def _of_customer(asked: AdminCall, handle: Handle, empty: Mapping[str, obj
 
 
 async def _order(asked: AdminCall, sale: str) -> View:
+    count_lookup(asked.call())
     try:
         why = (await calls.attribution(asked.call(parameters={"sale": sale}))).body
     except NotFound:
@@ -79,7 +83,8 @@ async def _order(asked: AdminCall, sale: str) -> View:
         await _enter(asked, person, 1)
     if not persons:
         await _enter(asked, None, 1)
-    return View("admin/order.html", {"order": order, "why": why, "ref": reference_maker(asked)})
+    large = order is not None and len(order.products) + len(order.credits) > LARGE
+    return View("admin/order.html", {"order": order, "why": why, "ref": reference_maker(asked)}, large=large)
 
 
 async def _enter(asked: AdminCall, person: Person | None, number: int) -> None:
@@ -87,15 +92,19 @@ async def _enter(asked: AdminCall, person: Person | None, number: int) -> None:
     await asked.services.audit.record(asked.shop, asked.session.actor, Act.ORDERS, person, number)
 
 
-def _orders_file(found: Iterable[Order]) -> Reply:
-    return csv_reply("orders", COLUMNS, (_row(order) for order in found))
+async def _orders_file(found: Sequence[ListedOrder]) -> Reply:
+    return await asyncio.to_thread(csv_reply, "orders", COLUMNS, map(_row, found))
 
 
-def _row(order: Order) -> tuple[str | Decimal | bool | None, ...]:
-    bought = ", ".join(str(line["id"]) for line in order.products if line["id"] is not None)
+def _row(order: ListedOrder) -> tuple[str | Decimal | bool | None, ...]:
+    bought = _first(order.products, order.more_products)
     money = (order.revenue, order.currency)
-    why = (bool(order.credits), ", ".join(order.labels), order.mode, order.visitor)
+    why = (order.attributed, _first(order.labels, order.more_labels), order.mode, order.visitor)
     return (order.sale, rfc3339(order.time), *money, *why, bought, order.verified)
+
+
+def _first(listed: Sequence[str | int], more: int) -> str:
+    return ", ".join(map(str, listed)) + (f" and {more} more" if more else "")
 
 
 def _filter(wanted: Mapping[str, str]) -> OrderFilter:

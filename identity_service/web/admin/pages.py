@@ -3,6 +3,7 @@
 Pages call the handlers of the HTTP calls with the rights of a private key. So a page and a call always show the same.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -91,12 +92,13 @@ def convert(members: object, wanted: type[T]) -> T:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The content of a page: a template and its values."""
+    """The content of a page: a template and its values. `large`: it is rendered in a thread, so that other calls do not wait for it."""
 
     template: str
     values: Mapping[str, Any] = field(default_factory=dict)
     status: int = 200
     headers: Sequence[tuple[bytes, bytes]] = ()
+    large: bool = False
 
 
 AdminHandler = Callable[[AdminCall], Awaitable[View | Reply]]
@@ -127,7 +129,7 @@ class AdminPage:
             shown = await self.handler(await self._admin_call(call, session))
         except ServiceError as error:
             shown = _fault_view(error)
-        reply = shown if isinstance(shown, Reply) else self._page(shown, session)
+        reply = shown if isinstance(shown, Reply) else await self._page(shown, session)
         cookies = list(reply.cookies)
         if session and not cookies and now - session.signed_at >= RENEWED_AFTER:
             cookies = [self.sessions.cookie(session, now)]
@@ -139,12 +141,14 @@ class AdminPage:
             check_form(session, form)
         return AdminCall(self.services, session, dict(parse_qsl(call.query)), form, call.request_id)
 
-    def _page(self, shown: View, session: Session | None) -> Reply:
+    async def _page(self, shown: View, session: Session | None) -> Reply:
         """`session`: None if it could not be read."""
         frame: dict[str, Any] = {"menu": [], "page": self.name, "shop": "", "session": session}
         if session:
             frame |= {"menu": self.menu(session.roles), "shop": session.shop.shop_id, "form_token": session.stored.form_token}
-        return Reply(render(shown.template, **frame, **shown.values), shown.status, HTML, headers=shown.headers)
+        values = {**frame, **shown.values}
+        page = await asyncio.to_thread(render, shown.template, **values) if shown.large else render(shown.template, **values)
+        return Reply(page, shown.status, HTML, headers=shown.headers)
 
 
 def _fault_view(error: ServiceError) -> View:

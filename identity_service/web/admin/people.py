@@ -9,6 +9,7 @@ from identity_service.errors import Invalid
 from identity_service.model.consent import Millis
 from identity_service.model.utc import rfc3339
 from identity_service.model.visitor import VisitorId
+from identity_service.service.reports import ListedOrder
 from identity_service.web.admin.csv_file import csv_reply
 from identity_service.web.admin.pages import AdminCall, View, convert
 from identity_service.web.admin.references import (
@@ -22,8 +23,7 @@ from identity_service.web.admin.references import (
 from identity_service.web.call import Reply
 from identity_service.web.calls import visitors as consents
 from identity_service.web.calls.links import LookedUpVisitor, visitors_of
-from identity_service.web.calls.orders import EventsBody, order_answer
-from identity_service.web.calls.orders import events as events_of
+from identity_service.web.calls.orders import EventsBody, events_of
 from identity_service.web.calls.visitors import DecisionsBody, ReceiptsBody
 from identity_service.web.visit import count_lookup, is_ours
 
@@ -78,6 +78,7 @@ async def visitors(asked: AdminCall) -> View | Reply:
         visitor = visitor_of_reference(asked)
     except Invalid as error:
         return View("admin/visitors.html", empty | {"fault": error.detail}, error.status)
+    count_lookup(asked.call())
     services, shop = asked.services, asked.shop
     [state] = await services.store.visitors.states(shop.shop_id, [visitor], int(services.clock()))
     gone = rfc3339(Millis(state.gone_at) // 1000) if state.gone_at is not None else None
@@ -101,6 +102,7 @@ async def visitors(asked: AdminCall) -> View | Reply:
 async def activity(asked: AdminCall) -> View:
     """A part of a page: the newest of what is stored about a visitor. Raises Invalid."""
     visitor = visitor_of_reference(asked)
+    count_lookup(asked.call())
     found = await _activity(asked, visitor)
     counts = {f"{name}_count": len(found[name]) for name in found}
     newest = {name: listed[:NEWEST] for name, listed in found.items()}
@@ -111,8 +113,8 @@ async def _activity(asked: AdminCall, visitor: VisitorId) -> dict[str, Sequence[
     """Each newest first. A receipt has `genuine` beside its members."""
     receipts, shop = asked.services.receipts, asked.shop
     return {
-        "events": (await events_of(asked.call(EventsBody(visitor=visitor)))).body.events,
-        "orders": [order_answer(order) for order in await asked.services.orders.of_visitor(shop, visitor)],
+        "events": (await events_of(asked.call(EventsBody(visitor=visitor)))).events,
+        "orders": await asked.services.orders.of_visitor(shop, ListedOrder.of, visitor),
         "receipts": [one.members() | {"genuine": receipts.is_valid(shop, one)} for one in await receipts.of_visitor(shop, visitor)],
     }
 

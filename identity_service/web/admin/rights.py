@@ -1,6 +1,7 @@
 """A person's request on one page: who this is, what is held, what an erasure takes and leaves, the export, and the erasure
 with its certificate."""
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -176,8 +177,8 @@ async def export(asked: AdminCall) -> Reply:
     count_lookup(call)
     answer = await export_person(call, person, unproven="unproven" in form)
     if form.get("as") == "csv":
-        return csv_reply("export", ("visitor", "what", "time", "name", "value"), _rows(answer))
-    return _json_file("export", answer)
+        return await asyncio.to_thread(csv_reply, "export", ("visitor", "what", "time", "name", "value"), _rows(answer))
+    return await asyncio.to_thread(_json_file, "export", answer)
 
 
 def _json_file(name: str, content: Struct) -> Reply:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from identity_service.errors import Invalid, NotFound
 from identity_service.model.agent import KnownBy
@@ -32,6 +33,7 @@ from identity_service.web.lists import (
     page_query,
 )
 from identity_service.web.payloads import CURSOR, LIMIT, NEXT, Body, Count, Cursor, Share, Time, VisitorText, about, listed
+from identity_service.web.visit import count_lookup
 
 LightText = Literal["green", "not_started", "amber", "red"]
 Money = Annotated[str, Meta(extra_json_schema={"format": "decimal"})]
@@ -131,7 +133,7 @@ class ExportedOrder(Struct, frozen=True):
 class OrdersAnswer(Struct, frozen=True):
     """One page of the orders."""
 
-    orders: Annotated[list[OrderAnswer], about("Newest first, at most `limit`.", maxItems=200)]
+    orders: Annotated[list[Raw], listed(OrderAnswer, "Newest first, at most `limit`.", maxItems=200)]
     next: Annotated[str | None, NEXT]
 
 
@@ -281,19 +283,28 @@ class TrackingHealthAnswer(Struct, frozen=True):
 
 
 async def events(call: Call) -> Reply:
+    count_lookup(call)
+    return Reply(await events_of(call))
+
+
+async def events_of(call: Call) -> EventsAnswer:
     visitor = own_visitor_id(call.body.visitor)
     found = await call.services.store.events.of(call.shop.shop_id, visitor)
     await call.services.audit.look(call.shop, call.actor, Act.VISITOR, [(visitor, len(found))])
     shown, following = page_of(found, keys_of_times([event.time for event in found]), call.body.cursor, call.body.limit)
-    return Reply(EventsAnswer([event.members() | {"time": rfc3339(event.time)} for event in shown], following))
+    return EventsAnswer([event.members() | {"time": rfc3339(event.time)} for event in shown], following)
 
 
 async def page(call: Call) -> Reply:
     cursor, most = call.query.get("cursor"), number(call.query, "limit", USUAL_ORDERS, MOST_ORDERS)
     if cursor is not None and not CURSOR_FORM.fullmatch(cursor):
         raise Invalid(TAKE_NEXT)
-    found, following = await call.services.orders.search(call.shop, cursor, most, most)
-    return Reply(OrdersAnswer([order_answer(order) for order in found], following))
+    return Reply(OrdersAnswer(*await call.services.orders.search(call.shop, _encoded, cursor, most, most)))
+
+
+def _encoded(order: Order) -> Raw:
+    """Each by itself: a page of large orders has many MiB, and encoding it at once would block other calls."""
+    return Raw(msgspec.json.encode(order_answer(order)))
 
 
 async def one(call: Call) -> Reply:
