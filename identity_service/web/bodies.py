@@ -32,6 +32,7 @@ TOLD = ("Expected `", "Object missing required field `")
 Pairs = Iterable[tuple[str, str]]
 LISTS = frozenset({"products", "labels"})
 MOST_FIELDS = 5_000
+YES = (True, 1, "1", "true")
 NOTHING = frozenset({"null", "undefined"})
 ABSENT = frozenset({"visitor", "email", "customer", "currency"})
 """Members of a query in which those words mean null; elsewhere, as among the words of a search, they are text."""
@@ -129,6 +130,15 @@ def key_members(raw: bytes) -> KeyMembers:
         return _object_as(KeyMembers, raw or b"{}")
     except Invalid:
         return KeyMembers()
+
+
+def says_counted(raw: bytes) -> bool:
+    """Whether the members, of which others may be wrong, say that the visitor has no ID and is counted."""
+    try:
+        members = all_members(raw)
+    except (Invalid, Malformed):
+        return False
+    return members.get("visitor", "") is None and members.get("counted") in YES
 
 
 def all_members(raw: bytes) -> dict[str, object]:

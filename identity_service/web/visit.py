@@ -36,6 +36,7 @@ from identity_service.signals.agents import HEADERS, agent_of, is_signed
 from identity_service.signals.browser import browser_signals, is_robot
 from identity_service.signals.message_signature import SignedMessage
 from identity_service.signals.reader import Delivery, Reader
+from identity_service.web.bodies import YES
 from identity_service.web.call import Call, Reply
 from identity_service.web.cookies import (
     all_cookies,
@@ -59,7 +60,6 @@ from identity_service.web.payloads import (
 
 EMAILS_A_CALL = 100
 CALLS_OF_A_COSTLY_EMAIL = 10
-YES = (True, 1, "1", "true")
 UNKNOWN_SURROUNDINGS = Surroundings()
 
 

@@ -21,6 +21,7 @@ from identity_service.service.counters import LoggedCall
 from identity_service.service.sell import ReportedSale
 from identity_service.service.track import Subject
 from identity_service.service.visit import TokenFault, Visit
+from identity_service.web.bodies import YES
 from identity_service.web.call import Call, Reply
 from identity_service.web.calls.arguments import (
     ASKED,
@@ -41,7 +42,6 @@ from identity_service.web.calls.orders import ExportedOrder
 from identity_service.web.cookies import read_cookies
 from identity_service.web.payloads import AGENT, Members, Time, VisitorText, about, listed
 from identity_service.web.visit import (
-    YES,
     cookie_signals_of,
     count_lookup,
     customer_to_link,
@@ -437,7 +437,7 @@ def note_call(call: Call) -> None:
 async def visitor_id(call: Call) -> Reply:
     subject = await call.services.subjects.find(visit_of_text(call, None if call.body.visitor is None else Asked.AUTO))
     if subject.counted:
-        call.services.counters.count_silent_call(call.shop.shop_id, call.path, ())
+        call.services.counters.days.count_call(call.shop.shop_id, call.path)
     else:
         note_call(call)
     return Reply(VisitorIdAnswer("ok", subject.visitor))
@@ -470,7 +470,7 @@ def _log_and_answer(call: Call, subject: Subject, unread: Unread, labels: Sequen
     if subject.unread:
         unread.add("visitor")
     if subject.counted:
-        call.services.counters.count_silent_call(call.shop.shop_id, call.path, unread.names)
+        call.services.counters.days.count_call(call.shop.shop_id, call.path, unread.names)
         return OK
     mode = ("agent" if subject.agent else "bot") if subject.automated else subject.mode
     called = LoggedCall(call.path, mode, tuple(labels) if labels is not None else None, unread=tuple(unread.names))
