@@ -189,7 +189,7 @@ async def test_two_shops_have_no_salt_in_common(counting: Shopper, database: red
     assert len(set(salts)) == len(salts) == 2
 
 
-async def test_no_figure_below_ten_leaves_and_no_difference_shows_one(counting: Shopper) -> None:
+async def test_no_figure_below_ten_leaves_and_each_moves_by_ten(counting: Shopper) -> None:
     """Asked after every event, a figure moves by ten at once; a hidden label is in no total."""
     told = []
     for visitor in range(25):
@@ -345,13 +345,13 @@ async def test_health_and_overview_see_their_clicks_in_tens(counting: Shopper, a
 
 async def test_no_exact_counter_contains_their_calls(counting: Shopper, application: Application, database: redis.Redis) -> None:
     """Not one that failed, and none with unread arguments. So no share shows their number."""
-    click = {"product": 1, "labels": ["Home"]}
+    click: dict[str, Any] = {"product": 1, "labels": ["Home"]}
     token = (await counting.browser("/v1/consents", {"consent": "granted"}, key=PUBLIC)).json()["token"]
     for _ in range(4):
         await counting.browser("/v2/log/click", click | {"visitor": token}, key=PUBLIC)
     await counting.browser("/v2/log/click", {"visitor": token}, key=PUBLIC)
     before = await exact(counting, database)
-    other = {"headers": {"user-agent": "Mozilla/5.0 somebody else"}}
+    other: dict[str, Any] = {"headers": {"user-agent": "Mozilla/5.0 somebody else"}}
     for number in range(7):
         await log(counting, "click", **click, **other)
         await log(counting, "sale", sale=f"S-{number}", products=[{"id": 1, "quantity": "many"}], **other)
