@@ -1,7 +1,8 @@
 """Figures that are not exact, with the interval that holds the true number.
 
 Visitors who said nothing are counted in tens: a figure is a whole number of tens, and what is left over is never shown. So no figure is
-about fewer than ten events, and no difference of figures shows a smaller one. Distinct visitors are estimated by a HyperLogLog sketch.
+about fewer than ten events. Who adds events of its own until a figure moves learns what was left over. Distinct visitors are estimated by
+a HyperLogLog sketch.
 """
 
 from msgspec import Struct

@@ -151,7 +151,8 @@ class Facts(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True):
-    """`choice`: the choice that counted, if any. `signal`: its source. `counted`: figures are kept of the visitor, and nothing else."""
+    """`choice`: the choice that counted, if any. `signal`: its source. `counted`: figures are kept of the visitor, and nothing else.
+    Any refusal of the client's derived ID stops that, even one that may be another person's."""
 
     mode: Mode
     reason: Reason
@@ -174,7 +175,8 @@ def decide(policy: Policy, facts: Facts) -> Decision:
         mode, reason = Mode.NULL, Reason.WITHDRAWN
     opted_out = facts.gpc or facts.opted_out or (facts.signals != () and any(signal.sale_share_opt_out for signal in facts.signals))
     opted_out |= rules.refusal_opts_out and reason is Reason.CONSENT_REFUSED
-    counted = rules.counts_silent and mode is Mode.NULL and reason is Reason.NO_SIGNAL
+    objected = facts.cookieless_gone_at is not None or facts.derived_gone_at is not None
+    counted = rules.counts_silent and mode is Mode.NULL and reason is Reason.NO_SIGNAL and not objected
     return Decision(mode, reason, policy.name, facts.region, opted_out, choice, counted)
 
 

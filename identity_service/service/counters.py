@@ -103,11 +103,6 @@ class Counters:
             self._count(gathered, now, (f"call {called.call}", f"mode {called.mode}", *unread))
         gathered.log.append((now, called))
 
-    def count_silent_call(self, shop: ShopId, call: str, unread: Sequence[str]) -> None:
-        """Of a visitor who said nothing and is counted. The log does not list it, because an entry is about one visitor."""
-        kinds = [f"{KIND}{call} {kind}" for kind in kinds_of(unread)] if unread else ()
-        self._count(self._of(shop), int(self._clock()), (f"call {call}", *kinds))
-
     def count_beyond_quota(self, shop: ShopId) -> None:
         """A call with a public key was refused, because its client or the key exceeded its bytes per hour."""
         self._count(self._of(shop), int(self._clock()), ("calls beyond quota",))

@@ -13,6 +13,7 @@ from identity_service.model.estimate import Estimate, of_sketch, of_sketch_in_te
 from identity_service.model.shop import ShopId
 from identity_service.model.utc import DAY, HOUR
 from identity_service.model.visitor import Mode, VisitorId
+from identity_service.service.unread import KIND, kinds_of
 from identity_service.service.visit import Surroundings
 from identity_service.store import Clock, Store
 from identity_service.store.counters import Counts
@@ -122,6 +123,19 @@ class Days:
     def count_order(self, shop: ShopId) -> None:
         """Of such a visitor."""
         self._count(shop, int(self._clock()), SILENT_ORDERS)
+
+    def count_call(self, shop: ShopId, call: str, unread: Sequence[str] = ()) -> None:
+        """Of such a visitor. It is in no exact counter, because a share of all calls would show how many were not among the others, and in
+        no log, because an entry is about one visitor."""
+        now = int(self._clock())
+        for name in (f"call {call}", *(f"{KIND}{call} {kind}" for kind in kinds_of(unread))):
+            self._count(shop, now, f"silent {name}")
+
+    def count_failure(self, shop: ShopId, call: str) -> None:
+        """Of such a visitor, as far as the call said so."""
+        now = int(self._clock())
+        self._count(shop, now, f"silent call {call}")
+        self._count(shop, now, f"silent error {call}")
 
     @property
     def waiting(self) -> set[ShopId]:

@@ -86,10 +86,18 @@ class Visitors:
         known = await self.look_up(visit, tokens, now, assumed=assumed)
         return known, decide(visit.shop.policy, known.facts())
 
-    def is_counted(self, visit: Visit) -> bool:
-        """Whether figures are kept of a visitor who was answered null. What it has said since, its GPC and its refusal cookie stop that."""
+    async def is_counted(self, visit: Visit, *, assumed: bool = False) -> bool:
+        """Whether figures are kept of a visitor who was answered null. What it has said since, its GPC, its refusal cookie and the mark of
+        its derived ID stop that. Without a store, nobody is counted. `assumed`: as for `preview`."""
         now = millis_of(self._clock())
-        return _decide_by_visit(self._without_stale(visit, now), Asked.NOTHING, now).counted
+        visit = replace(self._without_stale(visit, now), asked=Asked.NOTHING, own=None, tokens=())
+        if not _decide_by_visit(visit, Asked.NOTHING, now).counted:
+            return False
+        try:
+            known = await self.look_up(visit, [], now, assumed=assumed)
+        except StoreUnavailable:
+            return False
+        return decide(visit.shop.policy, known.facts()).counted
 
     async def confirm_read(self, known: Known) -> None:
         """Confirms what was read, for decisions that write nothing: a write would detect a stale server. Raises StoreUnavailable."""
@@ -135,7 +143,9 @@ class Visitors:
     async def look_up(self, visit: Visit, tokens: list[Token], now: Millis, *, assumed: bool = False) -> Known:
         seconds = now // 1000
         cookieless = await self._cookieless_ids.choose(visit, tokens, seconds)
-        derived = await self._cookieless_ids.derive_id(visit, seconds) if _repeats_a_word(visit) and (tokens or visit.own) else None
+        may_count = not assumed and visit.shop.policy.rules(visit.surroundings.region).counts_silent
+        matters = bool(tokens or visit.own) and (may_count or _repeats_a_word(visit))
+        derived = await self._cookieless_ids.derive_id(visit, seconds) if matters else None
         named = [token.visitor for token in tokens] + ([] if cookieless.random else [cookieless.visitor])
         names = list(dict.fromkeys(named + ([derived.visitor] if derived else [])))
         states = {cookieless.visitor: UNKNOWN} if cookieless.random else {}
@@ -199,8 +209,9 @@ class Visitors:
         return named
 
     def _ids_named_to_withdraw(self, known: Known, decision: Decision) -> list[VisitorId]:
-        """A refusal withdraws only the IDs that it names; if it names none, the client's derived one. If the policy still allows cookieless
-        IDs after a refusal, only persistent ones are withdrawn."""
+        """A refusal withdraws only the IDs that it names; if it names none, the client's derived one. That one, too, where visitors are
+        counted who say nothing: else the client would be, once it has no token. If the policy still allows cookieless IDs after a refusal,
+        only persistent ones are withdrawn."""
         visit, living = known.visit, known.living
         if decision.reason in UNTOUCHED:
             return []
@@ -216,7 +227,9 @@ class Visitors:
         if visit.own and (visit.trusted or _is_of_a_caller(visit.own, known.states[visit.own])):
             named.append(visit.own)
         named_one = any(token.kind is Kind.PERSISTENT or token_expires(token, visit.shop) > known.seconds for token in known.tokens)
-        if not named_one and not visit.own and decision.choice in visit.signals and known.cookieless.kind is Kind.DERIVED:
+        stops_counting = visit.shop.policy.rules(decision.region).counts_silent
+        derives = not visit.own and decision.choice in visit.signals and known.cookieless.kind is Kind.DERIVED
+        if derives and (stops_counting or not named_one):
             named.append(known.cookieless.visitor)
         if _is_kept_by_cookie(known):
             named = [visitor for visitor in named if visitor != known.cookieless.visitor]
@@ -305,7 +318,7 @@ class Visitors:
         emptied = clears(visit, decision) and decision.reason is not Reason.OPTED_OUT
         # the cookie stays if its withdrawal is not stored, or nothing could name that visitor again
         cookie = CookieAct.CLEAR if emptied and not tokens else CookieAct.KEEP
-        return identity_of(replace(decision, reason=reason), mode=Mode.NULL, cookie=cookie)
+        return identity_of(replace(decision, reason=reason, counted=False), mode=Mode.NULL, cookie=cookie)
 
 
 def _decide_by_visit(visit: Visit, asked: Asked, now: Millis) -> Decision:

@@ -4,7 +4,7 @@ series over time."""
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from decimal import Decimal
@@ -33,11 +33,38 @@ ENOUGH_CLICKS = 10
 HOURLY_DAYS = 2
 """Up to so many days, a point is an hour; beyond, a day. The first day is incomplete, so that charts and totals cover the same hours."""
 MOST_LABELS = 8
+SUMMED_AT_ONCE = 8
+"""Hours that are added up before other calls run."""
 ORDERS_AT_ONCE = 20
 """Orders that are read in one batch. An order may have 128 KiB."""
 MOST_LISTED = 20
 """Product IDs and labels of an order that a list shows."""
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class PageCounts:
+    """Read once for all parts of a page: counters by the start of their hour, and figures by the start of their day. Each part takes the
+    newest that it shows."""
+
+    hours: Mapping[int, Counts]
+    days: Mapping[int, Counts]
+
+
+def newest_hours(hours: Mapping[int, Counts], seconds: int) -> dict[int, Counts]:
+    """Those of the last `seconds`, of which the newest hour is one."""
+    last = max(hours)
+    return {start: counts for start, counts in hours.items() if start > last - seconds}
+
+
+async def sum_of(counts: Iterable[Counts]) -> Counter[str]:
+    """There may be thousands of hours, each with hundreds of counters, so other calls run in between."""
+    totals = Counter[str]()
+    for number, one in enumerate(counts, 1):
+        totals.update(one)
+        if number % SUMMED_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,9 +253,10 @@ class Orders:
             broken = Break.SIMILAR_VISITOR
         return Explanation(order, broken, EXPLANATIONS[broken])
 
-    async def labels(self, shop: Shop, days: int) -> tuple[list[LabelFigures], Counter[str]]:
-        """Labels by revenue, highest first, and the totals `orders` and `revenue_all`, each for `all` and `attributed`."""
-        totals = await self.totals(shop, days * DAY)
+    async def labels(self, shop: Shop, days: int, hours: Mapping[int, Counts] | None = None) -> tuple[list[LabelFigures], Counter[str]]:
+        """Labels by revenue, highest first, and the totals `orders` and `revenue_all`, each for `all` and `attributed`. `hours`: if they
+        were read already."""
+        totals = await self.totals(shop, days * DAY, hours)
         named: dict[str, Counter[str]] = {}
         for field, number in totals.items():
             kind, _, label = field.partition(" ")
@@ -246,11 +274,9 @@ class Orders:
             found.append(AgentFigures(name, visits, clicks, orders, revenues(shop, totals, "agent_revenue", f" {name}")))
         return sorted(found, key=lambda one: (-next(iter(one.revenues.values())), -one.orders, -one.visits, one.name))
 
-    async def totals(self, shop: Shop, seconds: int) -> Counter[str]:
-        totals: Counter[str] = Counter()
-        for counts in (await self.hours(shop, seconds)).values():
-            totals.update(counts)
-        return totals
+    async def totals(self, shop: Shop, seconds: int, hours: Mapping[int, Counts] | None = None) -> Counter[str]:
+        hours = await self.hours(shop, seconds) if hours is None else newest_hours(hours, seconds)
+        return await sum_of(hours.values())
 
     async def hours(self, shop: Shop, seconds: int) -> dict[int, Counts]:
         """Counters by the start of their hour, oldest first."""
@@ -374,19 +400,17 @@ class FigureReader:
         self._counters = counters
         self._clock = clock
 
-    async def of_shop(self, shop: Shop, days: int) -> Figures:
-        await self._counters.write_of(shop.shop_id)
-        now, step = int(self._clock()), HOUR if days <= HOURLY_DAYS else DAY
-        first = now - days * DAY + HOUR
-        first -= first % HOUR
-        steps: dict[int, Counter[str]] = {time: Counter() for time in range(first - first % step, now + 1, step)}
-        hours = await self._hours(shop, first, now)
-        for hour, counts in hours.items():
-            steps[hour - hour % step].update(counts)
-        totals = sum(steps.values(), Counter[str]())
+    async def of_shop(self, shop: Shop, days: int, counts: PageCounts | None = None) -> Figures:
+        """`counts`: if they were read already."""
+        counts = counts or await self.counts(shop, days)
+        step, hours = HOUR if days <= HOURLY_DAYS else DAY, newest_hours(counts.hours, days * DAY)
+        first, last = min(hours), max(hours)
+        starts = range(first - first % step, last + 1, step)
+        steps = {time: await sum_of(one for hour, one in hours.items() if hour - hour % step == time) for time in starts}
+        totals = await sum_of(steps.values())
         grants, refusals = totals["choice granted"], totals["choice refused"]
         best = [label for label, _ in Counter(_counters_of_kind(totals, "revenue")).most_common(MOST_LABELS)]
-        of_days = await self._days(shop, hours, now, days)
+        of_days = _days(counts.days, hours)
         return Figures(
             visitors=_series_of_days(of_days, {mode: partial(_middle, mode) for mode in BY_MODE}),
             silent=_series_of_days(of_days, SILENT_LINES),
@@ -401,30 +425,33 @@ class FigureReader:
 
     async def days(self, shop: Shop, days: int) -> list[Day]:
         """The last days in UTC, of which today is the last, oldest first."""
+        counts = await self.counts(shop, days, from_midnight=True)
+        return _days(counts.days, counts.hours)
+
+    async def counts(self, shop: Shop, days: int, seconds: int = 0, *, from_midnight: bool = False) -> PageCounts:
+        """Of the last days in UTC, of which today is the last, and of as many times 24 hours, but at least of the last `seconds`.
+        `from_midnight`: of the hours of these days only."""
         await self._counters.write_of(shop.shop_id)
         now = int(self._clock())
-        return await self._days(shop, await self._hours(shop, now - now % DAY - (days - 1) * DAY, now), now, days)
-
-    async def _days(self, shop: Shop, hours: Mapping[int, Counts], now: int, days: int) -> list[Day]:
-        """`hours`: counters of the hours of these days, by their start."""
+        first = now - now % DAY - (days - 1) * DAY if from_midnight else now - now % HOUR - max(days * DAY, seconds) + HOUR
+        hours = await self._store.activity.counts(shop.shop_id, first, now)
         figures = await self._store.days.figures(shop.shop_id, now - (days - 1) * DAY, now)
-        return [
-            day_of(start, one, {hour: hours[hour] for hour in range(start, start + DAY, HOUR) if hour in hours})
-            for start, one in figures.items()
-        ]
+        return PageCounts({first + index * HOUR: one for index, one in enumerate(hours)}, figures)
 
-    async def _hours(self, shop: Shop, first: int, last: int) -> dict[int, Counts]:
-        """`first`: the start of an hour."""
-        counts = await self._store.activity.counts(shop.shop_id, first, last)
-        return {first + index * HOUR: one for index, one in enumerate(counts)}
 
-    async def silent_clicks(self, shop: Shop, days: int) -> dict[str, Estimate]:
-        """By label, of visitors who said nothing, on the last days in UTC, of which today is the last."""
-        await self._counters.write_of(shop.shop_id)
-        now, totals = int(self._clock()), Counter[str]()
-        for counts in (await self._store.days.figures(shop.shop_id, now - (days - 1) * DAY, now)).values():
-            totals.update(counts)
-        return {name.removeprefix(SILENT_CLICK): of_tens(number, days) for name, number in totals.items() if name.startswith(SILENT_CLICK)}
+def _days(figures: Mapping[int, Counts], hours: Mapping[int, Counts]) -> list[Day]:
+    return [
+        day_of(start, one, {hour: hours[hour] for hour in range(start, start + DAY, HOUR) if hour in hours})
+        for start, one in figures.items()
+    ]
+
+
+async def silent_clicks(figures: Mapping[int, Counts]) -> dict[str, Estimate]:
+    """By label, of visitors who said nothing. `figures`: of days in UTC."""
+    totals = await sum_of(figures.values())
+    return {
+        name.removeprefix(SILENT_CLICK): of_tens(number, len(figures)) for name, number in totals.items() if name.startswith(SILENT_CLICK)
+    }
 
 
 def _counters_of_kind(totals: Counter[str], kind: str) -> dict[str, int]:

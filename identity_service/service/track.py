@@ -116,7 +116,7 @@ class Subjects:
         if visit.surroundings.automated:
             return _automated(visit)
         if visit.asked is Asked.NULL:
-            return SILENT if visit.says_counted and self._visitors.is_counted(visit) else NOBODY
+            return SILENT if visit.says_counted and await self._visitors.is_counted(visit, assumed=assumed) else NOBODY
         tokens = self._tokens.verified(visit.shop, visit.tokens)
         if (visit.own and not visit.trusted) or (visit.tokens and not tokens):
             return replace(_without_visitor(visit), unread=True)

@@ -13,6 +13,8 @@ from identity_service.store.redis.command import Command, Part, call, read, writ
 
 MOST_COUNTERS = 500
 """The most names in one hour. Most of them are labels."""
+HOURS_AT_ONCE = 8
+"""Hours that are read in one pipeline."""
 CLICKED = "click "
 """The prefix of a label whose clicks are counted."""
 MOST_COUNTED = 2**63 - 1
@@ -102,8 +104,7 @@ class ActivityStore:
     async def counts(self, shop: ShopId, first: int, last: int) -> list[dict[str, int]]:
         """One mapping per hour, from the hour of `first` to that of `last`, seconds since 1970."""
         starts = range(first - first % HOUR, last + 1, HOUR)
-        found = await self._client.read_many([read("HGETALL", self._keys.hour(shop, start)) for start in starts])
-        return [{name: int(number) for name, number in counts.items()} for counts in found]
+        return await self._client.hashes([self._keys.hour(shop, start) for start in starts], HOURS_AT_ONCE)
 
     async def latest(self, shop: ShopId) -> dict[str, int]:
         [found] = await self._client.run(read("HGETALL", self._keys.latest(shop)))

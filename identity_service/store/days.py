@@ -17,7 +17,7 @@ from identity_service.model.utc import DAY
 from identity_service.store.counters import COUNTERS_LIFE, Counts
 from identity_service.store.keys import Keys
 from identity_service.store.redis.client import StoreClient
-from identity_service.store.redis.command import Command, call, read
+from identity_service.store.redis.command import Command, call
 from identity_service.store.salts import SaltStore
 
 GRACE = 60
@@ -25,6 +25,8 @@ GRACE = 60
 MOST_REMAINDERS = 5_000
 """From so many names of a day on, new labels do not count. Anybody may send labels."""
 DIGESTS_A_CALL = 500
+DAYS_AT_ONCE = 2
+"""Days that are read in one pipeline."""
 SILENT_CLICK = "silent_click "
 """Before the label of a click."""
 Seen = tuple[str | bytes, ...]
@@ -78,8 +80,8 @@ class DayStore:
     async def figures(self, shop: ShopId, first: int, last: int) -> dict[int, Counts]:
         """By the start of each day, from that of `first` to that of `last`, oldest first."""
         starts = range(first - first % DAY, last + 1, DAY)
-        found = await self._client.read_many([read("HGETALL", self._keys.day(shop, start)) for start in starts])
-        return {start: {name: int(number) for name, number in counts.items()} for start, counts in zip(starts, found, strict=True)}
+        found = await self._client.hashes([self._keys.day(shop, start) for start in starts], DAYS_AT_ONCE)
+        return dict(zip(starts, found, strict=True))
 
 
 def _mark(name: str) -> str:

@@ -14,6 +14,7 @@ from msgspec.structs import fields
 from starlette.types import Receive
 
 from identity_service.errors import Invalid, Malformed, TooLarge, UnsupportedMedia
+from identity_service.web.payloads import YES
 
 NO_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^\[\]{}"]++', re.DOTALL)
 """Everything except brackets: strings, also an unfinished one, and the bytes between them. No byte is matched twice, whatever the input."""
@@ -129,6 +130,15 @@ def key_members(raw: bytes) -> KeyMembers:
         return _object_as(KeyMembers, raw or b"{}")
     except Invalid:
         return KeyMembers()
+
+
+def says_counted(raw: bytes) -> bool:
+    """Whether the members, of which others may be wrong, say that the visitor has no ID and is counted."""
+    try:
+        members = all_members(raw)
+    except (Invalid, Malformed):
+        return False
+    return members.get("visitor", "") is None and members.get("counted") in YES
 
 
 def all_members(raw: bytes) -> dict[str, object]:

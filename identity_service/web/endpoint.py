@@ -35,6 +35,7 @@ from identity_service.web.bodies import (
     is_form,
     key_members,
     read_body,
+    says_counted,
     with_bounded_numbers,
     with_whole_texts,
 )
@@ -127,6 +128,7 @@ class Endpoint:
         if row.dialect.query_is_body and scope["method"] == "HEAD":
             raise MethodNotAllowed("A HEAD request would be logged as a call; send GET or POST.")
         caller: Caller | None = None
+        raw = b""
         try:
             key = bearer(scope["state"]["headers"].get("authorization"))
             if key is not None:
@@ -143,10 +145,17 @@ class Endpoint:
             return await row.handler(self._call(scope, fields, caller, raw, textual))
         except ServiceError as error:
             if caller and row.dialect.logs_failures:
-                services.counters.count_call(caller.shop.shop_id, LoggedCall(row.path, "none", None, error.detail or error.title))
+                self._count_failure(caller, raw, error)
             if isinstance(error, Unauthorized):
                 count_wrong_key(services.rates.wrong_keys, peer_of(scope), scope["state"]["headers"], services.proxies)
             raise
+
+    def _count_failure(self, caller: Caller, raw: bytes, error: ServiceError) -> None:
+        counters, shop = self.services.counters, caller.shop
+        if shop.counts_silent and says_counted(raw):
+            counters.days.count_failure(shop.shop_id, self.row.path)
+        else:
+            counters.count_call(shop.shop_id, LoggedCall(self.row.path, "none", None, error.detail or error.title))
 
     def _check_keys(self, caller: Caller) -> None:
         if self.row.keys is Access.PRIVATE and not caller.private:

@@ -189,7 +189,7 @@ async def test_two_shops_have_no_salt_in_common(counting: Shopper, database: red
     assert len(set(salts)) == len(salts) == 2
 
 
-async def test_no_figure_below_ten_leaves_and_no_difference_shows_one(counting: Shopper) -> None:
+async def test_no_figure_below_ten_leaves_and_each_moves_by_ten(counting: Shopper) -> None:
     """Asked after every event, a figure moves by ten at once; a hidden label is in no total."""
     told = []
     for visitor in range(25):
@@ -233,6 +233,33 @@ async def test_a_refusal_is_free_and_takes_one_call(counting: Shopper) -> None:
     [cookie] = [one.partition(";")[0] for one in refused.headers.get_list("set-cookie") if "refused." in one]
     after = await counting.browser("/v1/visitors", {}, key=PUBLIC, cookie=cookie)
     assert (after.json()["decision"]["reason"], "counted" in after.json()) == ("consent_refused", False)
+
+
+@pytest.mark.parametrize("named", [{}, {"visitor": "own-1"}, {"visitor": "auto"}])
+async def test_a_refusal_that_the_store_holds_stops_it_on_every_device(counting: Shopper, named: dict[str, Any]) -> None:
+    """Without a cookie, as a server asks, and for an ID that the caller names beside it."""
+    assert (await come(counting, 1, **named))["counted"]
+    await come(counting, 1, "/v1/consents", consent="refused")
+    assert "counted" not in (await come(counting, 1, **named))
+    assert (await come(counting, 2, **named))["counted"]
+
+
+async def test_a_withdrawal_by_token_stops_it_without_the_token(counting: Shopper) -> None:
+    token = (await come(counting, 1, "/v1/consents", consent="granted"))["token"]
+    assert (await come(counting, 1, "/v1/consents", consent="refused", token=token))["mode"] == "null"
+    assert "counted" not in (await come(counting, 1))
+
+
+async def test_a_tracking_call_does_not_count_who_refused(counting: Shopper) -> None:
+    """On another device of the same browser, without the cookie."""
+    for _ in range(10):
+        await log(counting, "click", product=1)
+    assert (await figures(counting))["counted"]["clicks"]["low"] == 10
+    await counting.browser("/v1/consents", {"consent": "refused"}, key=PUBLIC)
+    for _ in range(10):
+        await log(counting, "click", product=1)
+        await counting.browser("/v2/log/click", {"visitor": "auto", "product": 1}, key=PUBLIC)
+    assert (await figures(counting))["counted"]["clicks"]["low"] == 10
 
 
 @pytest.mark.parametrize("agent", ["Googlebot/2.1 (+http://www.google.com/bot.html)", "Mozilla/5.0 Claude-User/1.0"])
@@ -314,6 +341,30 @@ async def test_health_and_overview_see_their_clicks_in_tens(counting: Shopper, a
         shown = text_of(await desk.get("overview"))
         assert "Visitors who said nothing, today <10" in shown
         assert "Home 0 10 to 19 0 0.00 EUR" in re.sub(r"Home 0 10 to \d+", "Home 0 10 to 19", shown)
+
+
+async def test_no_exact_counter_contains_their_calls(counting: Shopper, application: Application, database: redis.Redis) -> None:
+    """Not one that failed, and none with unread arguments. So no share shows their number."""
+    click: dict[str, Any] = {"product": 1, "labels": ["Home"]}
+    token = (await counting.browser("/v1/consents", {"consent": "granted"}, key=PUBLIC)).json()["token"]
+    for _ in range(4):
+        await counting.browser("/v2/log/click", click | {"visitor": token}, key=PUBLIC)
+    await counting.browser("/v2/log/click", {"visitor": token}, key=PUBLIC)
+    before = await exact(counting, database)
+    other: dict[str, Any] = {"headers": {"user-agent": "Mozilla/5.0 somebody else"}}
+    for number in range(7):
+        await log(counting, "click", **click, **other)
+        await log(counting, "sale", sale=f"S-{number}", products=[{"id": 1, "quantity": "many"}], **other)
+        await log(counting, "click", 400, labels=["Home"], **other)
+    assert await exact(counting, database) == before
+
+
+async def exact(shopper: Shopper, database: redis.Redis) -> Any:
+    """What counts and lists calls: counters, shares and the log."""
+    health = await read(shopper, "/v1/health/tracking")
+    counts = [database.hgetall(key) for key in database.scan_iter("*{strict}:hour:*")]
+    calls = [{name: number for name, number in one.items() if str(name).startswith(("call ", "error ", "unread "))} for one in counts]
+    return health["error_rate"], health["unread"], calls, (await read(shopper, "/v1/calls"))["calls"]
 
 
 async def test_standard_never_counts_because_it_has_nobody_without_an_id(environment: dict[str, str], clock: Clock) -> None:

@@ -1,6 +1,7 @@
 """The decision is total, and the same as the contract's list read from top to bottom."""
 
 import itertools
+from dataclasses import replace as with_fields
 
 import pytest
 from msgspec.structs import replace
@@ -154,3 +155,16 @@ def test_a_grant_that_is_not_said_now_does_not_outlive_the_refusal_of_the_derive
         facts = Facts(Asked.NOTHING, NOW, (sent,), derived_gone_at=EARLIER)
         assert (decide(POLICIES[policy], facts).mode is Mode.PERSISTENT) is counts
     assert decide(POLICIES[policy], Facts(Asked.NOTHING, NOW, (REMEMBERED,), STORED, derived_gone_at=EARLIER)).mode is Mode.PERSISTENT
+
+
+def test_a_visitor_who_said_nothing_is_counted_only_without_a_refusal_of_its_derived_id() -> None:
+    """Even if the mark yields, because the refusal may be this one's."""
+    counting = with_fields(STRICT, unknown=with_fields(STRICT.unknown, counts_silent=True))
+    silent = Facts(Asked.NOTHING, NOW)
+    assert decide(counting, silent).counted
+    for marked in (
+        replace(silent, cookieless_gone_at=EARLIER),
+        replace(silent, derived_gone_at=EARLIER),
+        replace(silent, cookieless_gone_at=EARLIER, mark_yields=True),
+    ):
+        assert (decide(counting, marked).reason, decide(counting, marked).counted) == (Reason.NO_SIGNAL, False)

@@ -13,7 +13,7 @@ from identity_service.errors import StoreUnavailable
 from identity_service.settings.store_url import parse_address
 from identity_service.store.redis.cause import Cause, cause_of_reply
 from identity_service.store.redis.cluster import Cluster
-from identity_service.store.redis.command import MOST_COMMANDS, Command, Reply, ReplyError, only_reads
+from identity_service.store.redis.command import MOST_COMMANDS, Command, Reply, ReplyError, only_reads, read
 from identity_service.store.redis.episodes import Report, report_nothing
 from identity_service.store.redis.server import Node, Observe
 from identity_service.store.redis.topology import Sentinels, Single, Topology
@@ -76,6 +76,15 @@ class StoreClient:
             return await self.run(*commands)
         chunks = [commands[start : start + MOST_COMMANDS] for start in range(0, len(commands), MOST_COMMANDS)]
         return [reply for replies in await asyncio.gather(*(self.run(*chunk) for chunk in chunks)) for reply in replies]
+
+    async def hashes(self, keys: Sequence[str], at_once: int) -> list[dict[str, int]]:
+        """Hashes of numbers. Each may have hundreds of fields, so only `at_once` are read together, and other calls run in between."""
+        found = []
+        for start in range(0, len(keys), at_once):
+            for one in await self.run(*(read("HGETALL", key) for key in keys[start : start + at_once])):
+                found.append({name: int(number) for name, number in one.items()})
+                await asyncio.sleep(0)
+        return found
 
     def refuse(self, fault: str, cause: Cause = Cause.OTHER) -> None:
         """Makes every later call raise StoreUnavailable, because the store is not this service's. `refused` keeps the fault."""

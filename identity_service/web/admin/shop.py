@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from identity_service.model.utc import DAY
+from identity_service.service.health import RHYTHM
 from identity_service.service.unread import shares_of
 from identity_service.web.admin.pages import AdminCall, View
 from identity_service.web.calls import orders as calls
@@ -16,9 +17,10 @@ OUTCOMES = ("ok", "error")
 
 async def overview(asked: AdminCall) -> View:
     days = next((one for one in DAYS if str(one) == asked.query.get("days")), 7)
-    figures = await asked.services.figures.of_shop(asked.shop, days)
-    labels = (await calls.labels(asked.call(query={"days": str(days)}))).body
-    health = (await calls.health(asked.call())).body
+    counts = await asked.services.figures.counts(asked.shop, days, RHYTHM)
+    figures = await asked.services.figures.of_shop(asked.shop, days, counts)
+    labels = (await calls.labels(asked.call(query={"days": str(days)}), counts)).body
+    health = (await calls.health(asked.call(), counts)).body
     values = {"days": days, "choices": DAYS, "figures": figures, "today": figures.days[-1], "labels": labels, "health": health}
     return View("admin/overview.html", values | {"counts_silent": asked.shop.counts_silent, "currency": asked.shop.settings.currency})
 

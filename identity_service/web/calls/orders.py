@@ -18,7 +18,7 @@ from identity_service.model.event import EventType
 from identity_service.model.utc import rfc3339
 from identity_service.model.visitor import own_visitor_id
 from identity_service.service.health import Rhythm
-from identity_service.service.reports import AgentFigures, LabelFigures, Order, revenues
+from identity_service.service.reports import AgentFigures, LabelFigures, Order, PageCounts, revenues, silent_clicks
 from identity_service.web.call import Call, Reply
 from identity_service.web.calls.figures import EstimateAnswer, estimate_answer
 from identity_service.web.lists import (
@@ -317,10 +317,12 @@ async def attribution(call: Call) -> Reply:
     return Reply(AttributionAnswer(told.order.sale, *credited, told.broken, told.text, told.hint))
 
 
-async def labels(call: Call) -> Reply:
+async def labels(call: Call, counts: PageCounts | None = None) -> Reply:
+    """`counts`: if they were read already."""
     days = number(call.query, "days", call.shop.settings.attribution_days, MOST_DAYS)
-    figures, totals = await call.services.orders.labels(call.shop, days)
-    silent = await call.services.figures.silent_clicks(call.shop, days)
+    counts = counts or await call.services.figures.counts(call.shop, days)
+    figures, totals = await call.services.orders.labels(call.shop, days, counts.hours)
+    silent = await silent_clicks(counts.days)
     figures += [LabelFigures.without_figures(call.shop, label) for label in silent.keys() - {one.label for one in figures}]
     figures.sort(key=_place)
     keys = [_place(one) for one in figures]
@@ -383,8 +385,9 @@ async def products(call: Call) -> Reply:
     return Reply(ProductsAnswer(shown, following))
 
 
-async def health(call: Call) -> Reply:
-    found = await call.services.health.of_shop(call.shop)
+async def health(call: Call, counts: PageCounts | None = None) -> Reply:
+    """`counts`: if they were read already."""
+    found = await call.services.health.of_shop(call.shop, counts.hours if counts else None)
     shares = (found.error_rate, found.without_labels, found.without_visitor)
     unread = [UnreadEntry(one.call, one.argument, one.calls, one.share, one.remedy) for one in found.unread]
     return Reply(TrackingHealthAnswer(found.light.value, _rhythm(found.click), _rhythm(found.sale), *shares, unread, found.reasons))

@@ -436,7 +436,7 @@ def note_call(call: Call) -> None:
 async def visitor_id(call: Call) -> Reply:
     subject = await call.services.subjects.find(visit_of_text(call, None if call.body.visitor is None else Asked.AUTO))
     if subject.counted:
-        call.services.counters.count_silent_call(call.shop.shop_id, call.path, ())
+        call.services.counters.days.count_call(call.shop.shop_id, call.path)
     else:
         note_call(call)
     return Reply(VisitorIdAnswer("ok", subject.visitor))
@@ -469,7 +469,7 @@ def _log_and_answer(call: Call, subject: Subject, unread: Unread, labels: Sequen
     if subject.unread:
         unread.add("visitor")
     if subject.counted:
-        call.services.counters.count_silent_call(call.shop.shop_id, call.path, unread.names)
+        call.services.counters.days.count_call(call.shop.shop_id, call.path, unread.names)
         return OK
     mode = ("agent" if subject.agent else "bot") if subject.automated else subject.mode
     called = LoggedCall(call.path, mode, tuple(labels) if labels is not None else None, unread=tuple(unread.names))
