@@ -133,7 +133,7 @@ class ExportedOrder(Struct, frozen=True):
 class OrdersAnswer(Struct, frozen=True):
     """One page of the orders."""
 
-    orders: Annotated[list[Raw], listed(OrderAnswer, "Newest first, at most `limit`.", maxItems=200)]
+    orders: Annotated[list[Any], listed(OrderAnswer, "Newest first, at most `limit`.", maxItems=200)]
     next: Annotated[str | None, NEXT]
 
 
