@@ -26,27 +26,39 @@ ROOT = HERE.parent.parent
 EDGES = ROOT / "identity_service/web/manual/edges"
 AGENT = "Mozilla/5.0 (X11)"
 PACKAGES = {"php": ("php", "php-cli"), "mjs": ("node", "nodejs"), "py": (sys.executable, "python3"), "go": ("go", "golang-go")}
+WAITS = {"php": ("'timeout' => 0.5", "'timeout' => {}"), "mjs": ("timeout(500)", "timeout({}e3)"), "py": ("timeout=0.5", "timeout={}")}
+WAITS["go"] = ("500 * time.Millisecond", "{} * time.Second")
 SALE = "/v2/log/sale"
 VISITORS = "/v1/visitors"
 
 
-def command_of(language: str, place: Path, port: int) -> list[str]:
+def patient(language: str, place: Path) -> Path:
+    """A copy of the edge that waits as long as a busy machine needs, and not the half second after which an edge gives up."""
+    copy, (wait, longer) = place / f"edge.{language}", WAITS[language]
+    text = (EDGES / copy.name).read_text()
+    assert text.count(wait) == 1, language
+    copy.write_text(text.replace(wait, longer.format(PATIENCE)))
+    return copy
+
+
+def command_of(language: str, place: Path, port: int, edge: Path) -> list[str]:
     need(*PACKAGES[language])
     if language == "go":
-        return [str(built(place))]
+        return [str(built(place, edge))]
     program, source = PACKAGES[language][0], str(HERE / f"shop.{language}")
     if language == "php":  # without a limit of its own, so that the edge's is tested
         return [program, "-d", "default_socket_timeout=600", "-S", f"127.0.0.1:{port}", source]
     return [program, source]
 
 
-def built(place: Path) -> Path:
+def built(place: Path, edge: Path) -> Path:
     """The Go shop with the edge as a package of its own, as a shop would have it. The compiler's cache outlives the test."""
-    module, program = place / "module", place / "shop"
+    module = place / ("hasty" if edge.parent == EDGES else "patient")
+    program = module / "program"
     if not program.exists():
         (module / "edge").mkdir(parents=True)
         (module / "go.mod").write_text("module shop\n\ngo 1.18\n")
-        shutil.copy(EDGES / "edge.go", module / "edge")
+        shutil.copy(edge, module / "edge")
         shutil.copy(HERE / "shop.go", module / "main.go")
         cache = ROOT / ".cache" / "go"
         cache.mkdir(parents=True, exist_ok=True)
@@ -56,10 +68,11 @@ def built(place: Path) -> Path:
 
 
 @contextmanager
-def shop(language: str, place: Path, service: str) -> Iterator[str]:
-    port = free_port()
-    environment = {"EDGE": str(EDGES / f"edge.{language}"), "PORT": str(port), "IDENTITY_URL": service, "IDENTITY_KEY": "demo-private-key"}
-    command = command_of(language, place, port)
+def shop(language: str, place: Path, service: str, *, hasty: bool = False) -> Iterator[str]:
+    """`hasty`: the edge as it is in the manual, which gives up after half a second."""
+    port, edge = free_port(), EDGES / f"edge.{language}" if hasty else patient(language, place)
+    environment = {"EDGE": str(edge), "PORT": str(port), "IDENTITY_URL": service, "IDENTITY_KEY": "demo-private-key"}
+    command = command_of(language, place, port, edge)
     with (place / "shop.log").open("a") as log:
         process = subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=log)
     try:
@@ -107,7 +120,7 @@ class Browser:
 
 @dataclass(frozen=True)
 class Answer:
-    """`late`: it does not come while the edge waits. `lost`: a real service keeps what was sent, and its answer is lost on the way."""
+    """`late`: it never comes. `lost`: a real service keeps what was sent, and its answer is lost on the way."""
 
     status: int = 200
     body: bytes | dict[str, object] = b""
