@@ -119,7 +119,7 @@ class Desk:
     async def microseconds(self, call: Call) -> tuple[int, int]:
         """Of all scripts that the store runs for the call, and the number of commands in and beside them."""
         await asyncio.sleep(SETTLED)
-        self.store.execute_command("SLOWLOG", "RESET")
+        self.store.slowlog_reset()
         await call()
         await asyncio.sleep(SETTLED)
         ran = [(one["command"].split(b" ")[0].upper(), one["duration"]) for one in self.store.slowlog_get(100_000)]
@@ -154,7 +154,7 @@ async def link_where_all_have_ended(desk: Desk) -> Call | None:
     before = set(desk.store.keys("*:E:*"))
     visitor, handle = await desk.grant(), await desk.full_handle()
     for key in set(desk.store.keys("*:E:*")) - before:
-        if not key.startswith(b"id:v2:"):
+        if not bytes(key).startswith(b"id:v2:"):
             return None
         for one in desk.store.hkeys(key):
             desk.store.hset(key, one, "1000000000 0 60 lv")
