@@ -151,14 +151,13 @@ async def link_at_a_full_handle(desk: Desk) -> Call:
 
 async def link_where_all_have_ended(desk: Desk) -> Call | None:
     """None for a revision that keeps links in another form."""
-    before = set(desk.store.keys("*:E:*"))
+    of_emails = "id:v2:*:E:*"
+    before = set(desk.store.keys(of_emails))
     visitor, handle = await desk.grant(), await desk.full_handle()
-    for key in set(desk.store.keys("*:E:*")) - before:
-        if not bytes(key).startswith(b"id:v2:"):
-            return None
-        for one in desk.store.hkeys(key):
-            desk.store.hset(key, one, "1000000000 0 60 lv")
-    return lambda: desk.link(handle, visitor.visitor)
+    full = set(desk.store.keys(of_emails)) - before
+    for key, one in ((key, one) for key in full for one in desk.store.hkeys(key)):
+        desk.store.hset(key, one, "1000000000 0 60 lv")
+    return (lambda: desk.link(handle, visitor.visitor)) if full else None
 
 
 async def sale(desk: Desk) -> Call:
