@@ -155,8 +155,9 @@ async def link_where_all_have_ended(desk: Desk) -> Call | None:
     before = set(desk.store.keys(of_emails))
     visitor, handle = await desk.grant(), await desk.full_handle()
     full = set(desk.store.keys(of_emails)) - before
-    for key, one in ((key, one) for key in full for one in desk.store.hkeys(key)):
-        desk.store.hset(key, one, "1000000000 0 60 lv")
+    for key in full:
+        for one in desk.store.hkeys(key):
+            desk.store.hset(key, one, "1000000000 0 60 lv")
     return (lambda: desk.link(handle, visitor.visitor)) if full else None
 
 
