@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.benchmarks.work import EXPRESS, FASTIFY, NGINX
+from tests.benchmarks.work import BARE, EXPRESS, FASTIFY, IMAGE_SERVICE, MEASURES, NGINX, SERVICE
 
 ROOT = Path(__file__).parent.parent.parent
 CACHE = ROOT / ".cache" / "benchmarks"
 SOURCES = Path(__file__).parent / "peers"
 OLDEST_NODE = 20
+IMAGE = re.findall(r"^ARG BASE=python:([0-9.]+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
+"""The version of Python in the image."""
 
 
 def install(wanted: set[str]) -> dict[str, str]:
@@ -26,6 +28,29 @@ def install(wanted: set[str]) -> dict[str, str]:
     if wanted & {EXPRESS, FASTIFY} and (fault := _npm()):
         missing |= dict.fromkeys(wanted & {EXPRESS, FASTIFY}, fault)
     return missing
+
+
+def pythons() -> dict[str, str]:
+    """The interpreters of the README's commands and of the image, each with the locked libraries in an environment of its own; by the sides
+    that they run. Without Debian's, the one that runs this takes its place; without the image's, its sides are left out."""
+    readme, image = shutil.which("python3", path="/usr/bin"), shutil.which(f"python{IMAGE}")
+    found = {SERVICE: _environment(readme) if readme else sys.executable}
+    if image and _run(image, "--version"):  # the name alone may be a version manager's
+        found[IMAGE_SERVICE] = _environment(image)
+    return found | {MEASURES.get(name, BARE): python for name, python in found.items()}
+
+
+def _environment(python: str) -> str:
+    """An interpreter beside the libraries, as the README's run command makes it."""
+    version = subprocess.run([python, "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
+    made, lock = CACHE / f"python-{version}", ROOT / "config" / "requirements.lock"
+    current = made / lock.name
+    if not current.exists() or current.read_text() != lock.read_text():
+        _run(python, "-m", "venv", "--clear", str(made))
+        if not _run(str(made / "bin" / "pip"), "install", "--quiet", "-r", str(lock)):
+            raise SystemExit(f"the libraries could not be installed for {python}")
+        shutil.copy(lock, current)
+    return str(made / "bin" / "python3")
 
 
 def nginx() -> str | None:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +71,8 @@ def wrk(script: Path, url: str, seconds: int, core: int, connections: int) -> st
 
 def lua(work: Work, cookie: str) -> str:
     """Every run counts from a number of its own, so that a number never comes back."""
+    if work.mix:
+        return mixed(work)
     lines = [f"wrk.method = '{'GET' if work.body is None else 'POST'}'", f"wrk.body = [[{work.text}]]"]
     lines += [f"wrk.headers['{name}'] = '{value}'" for name, value in work.headers(cookie).items()]
     if NUMBER in work.text:
@@ -78,6 +81,19 @@ def lua(work: Work, cookie: str) -> str:
         prefix = "" if work.among else f"{first}-"
         lines += [f"math.randomseed({next(NUMBERS)})", "local body, number = wrk.body, 0", "request = function()", f"  number = {number}"]
         lines += [f"  return wrk.format(nil, nil, nil, (body:gsub('{NUMBER}', '{prefix}' .. number)))", "end"]
+    return "\n".join(lines) + "\n"
+
+
+def mixed(work: Work) -> str:
+    """Requests of several kinds by chance. Their numbers are as those of one kind."""
+    first = f"{time.time_ns() // 1_000_000}{next(NUMBERS):05}"
+    lines = [f"math.randomseed({next(NUMBERS)})", "local number = 0", "local kinds = {}"]
+    for share, kind in work.mix:
+        number = f"math.random({kind.among}) - 1" if kind.among else f"'{first}-' .. number"
+        headers = ", ".join(f"['{name}'] = '{value}'" for name, value in kind.headers("").items())
+        lines.append(f"local function make() return wrk.format('POST', '{kind.path}', {{{headers}}},")
+        lines += [f"  (([[{kind.text}]]):gsub('{NUMBER}', {number}))) end", f"for _ = 1, {share} do kinds[#kinds + 1] = make end"]
+    lines += ["request = function()", "  number = number + 1", "  return kinds[math.random(#kinds)]()", "end"]
     return "\n".join(lines) + "\n"
 
 
@@ -96,14 +112,23 @@ def _milliseconds(found: tuple[str, str]) -> float:
 
 
 def cpu(pid: int) -> float:
-    """Seconds that a process and all below it have taken, those that ended included."""
+    """Seconds that a process and all below it have taken: of the living by the scheduler, to the nanosecond, of the ended in ticks."""
     stats = _stats()
     family, found = [pid], 0.0
     while family:
         one = family.pop()
-        found += sum(int(field) for field in stats[one][11:15]) / TICKS
+        found += sum(int(field) for field in stats[one][13:15]) / TICKS + _scheduled(one)
         family += [child for child, fields in stats.items() if int(fields[1]) == one]
     return found
+
+
+def _scheduled(pid: int) -> float:
+    """Seconds of all threads that live."""
+    found = 0
+    for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with suppress(OSError):  # it ended meanwhile
+            found += int(thread.read_text().split()[0])
+    return found / 1e9
 
 
 def _stats() -> dict[int, list[str]]:

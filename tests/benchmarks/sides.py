@@ -5,13 +5,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks.install import CACHE, nginx
-from tests.benchmarks.work import BARE, EXPRESS, FASTIFY, NEVER_LIMITED, NGINX, SERVICE
+from tests.benchmarks.install import CACHE, ROOT, nginx
+from tests.benchmarks.work import BARE, EXPRESS, FASTIFY, IMAGE_BARE, NEVER_LIMITED, NGINX, OURS
 from tests.test_command import free_port
 
 # A rewrite of the append-only file would fall into one side's round and not into another's.
@@ -70,19 +70,21 @@ def pinned(*cores: int) -> Iterator[None]:
 
 
 @contextmanager
-def started(names: Iterable[str], store: str, place: Path, core: int) -> Iterator[dict[str, Side]]:
-    """`store`: unix:// URL."""
+def started(names: Iterable[str], store: str, place: Path, core: int, pythons: Mapping[str, str]) -> Iterator[dict[str, Side]]:
+    """`store`: unix:// URL. `pythons`: interpreters of the sides that have one."""
     with ExitStack() as stack:
-        yield {name: stack.enter_context(side(name, store, place, core)) for name in names}
+        yield {name: stack.enter_context(side(name, store, place, core, python=pythons.get(name, sys.executable))) for name in names}
 
 
 @contextmanager
-def side(name: str, store: str, place: Path, *cores: int) -> Iterator[Side]:
+def side(name: str, store: str, place: Path, *cores: int, python: str = sys.executable) -> Iterator[Side]:
     """Has a worker a core, where it has workers."""
     port = free_port()
     environment = os.environ | _environment(store, port, len(cores))
     with pinned(*cores):
-        process = subprocess.Popen(_command(name, place, port), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            _command(name, place, port, python), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
     try:
         _wait(name, process, port)
         yield Side(name, f"http://127.0.0.1:{port}", process.pid)
@@ -99,19 +101,19 @@ def _environment(store: str, port: int, workers: int) -> dict[str, str]:
     """The peers wait for the store as long as it takes, so the service does, nearly. It counts and logs every call; the peers do not."""
     peers = {"PORT": str(port), "STORE": store.removeprefix("unix://"), "NODE_ENV": "production"}
     service = {"IDENTITY_STORE__URL": store, "IDENTITY_STORE__TIMEOUT_SECONDS": "10", "IDENTITY_SERVER__WORKERS": str(workers)}
-    return peers | service | NEVER_LIMITED
+    return peers | service | NEVER_LIMITED | {"PYTHONPATH": str(ROOT)}
 
 
-def _command(name: str, place: Path, port: int) -> list[str]:
+def _command(name: str, place: Path, port: int, python: str) -> list[str]:
     if name in (EXPRESS, FASTIFY):
         return ["node", str(CACHE / f"{name.lower()}.js")]
     if name == NGINX:
         (place / "nginx.conf").write_text(NGINX_CONF.format(place=place, port=port))
         return [nginx() or "nginx", "-p", str(place), "-e", "stderr", "-c", str(place / "nginx.conf"), "-g", "daemon off;"]
-    if name == SERVICE:
-        return [sys.executable, "-m", "identity_service", "serve", "--port", str(port)]
-    assert name == BARE
-    server = [sys.executable, "-m", "uvicorn", "tests.benchmarks.bare:app", "--port", str(port), "--no-access-log"]
+    if name in OURS:
+        return [python, "-m", "identity_service", "serve", "--port", str(port)]
+    assert name in {BARE, IMAGE_BARE}
+    server = [python, "-m", "uvicorn", "tests.benchmarks.bare:app", "--port", str(port), "--no-access-log"]
     return [*server, "--log-level", "warning", "--loop", "uvloop", "--http", "httptools"]
 
 

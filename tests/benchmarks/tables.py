@@ -19,13 +19,14 @@ OTHERS = "#ff7f0e"
 ROW, LEFT, WIDTH = 22, 330, 560
 
 
-def table(results: Results, left_out: Mapping[str, str]) -> str:
-    """Ratios are medians of those of each round, to what was timed just before or beside, so that what slows both counts in neither."""
-    lines = [HEAD, f"|{'---|' * (HEAD.count('|') - 1)}"]
+def table(results: Results, left_out: Mapping[str, str], builds: Mapping[str, str], machine: str) -> str:
+    """Ratios are medians of those of each round, to what was timed just before or beside, so that what slows both counts in neither.
+    `builds`: interpreters by side."""
+    lines = [*(f"{name}: {build}." for name, build in builds.items()), f"{machine}.\n", HEAD, f"|{'---|' * (HEAD.count('|') - 1)}"]
     for (work, side), rounds in results.items():
         figures = [f"{median(rounds, lambda one: one.told.rate):,.0f}"]
         figures += [f"{median(rounds, lambda one: one.told.rate / one.measure):.2f}", _ratio(rounds, results.get((work, SERVICE)))]
-        figures += [f"{median(rounds, lambda one: one.cpu):.0f}", f"{median(rounds, lambda one: one.store_cpu):.0f}"]
+        figures += [_with_spread([one.cpu for one in rounds]), f"{median(rounds, lambda one: one.store_cpu):.0f}"]
         figures += [f"{median(rounds, lambda one: one.told.p50):.1f}", f"{median(rounds, lambda one: one.told.p99):.1f}"]
         lines.append(f"| {work} | {side} | {' | '.join(figures)} |")
     return "\n".join(lines + [f"\n{name} is left out: {why}." for name, why in sorted(left_out.items())]) + "\n"
@@ -43,6 +44,11 @@ def write(output: Path, files: Mapping[str, str]) -> None:
 
 def median(rounds: Sequence[Round], of: Callable[[Round], float]) -> float:
     return statistics.median(of(one) for one in rounds)
+
+
+def _with_spread(figures: Sequence[float]) -> str:
+    """The median, with the least and the most."""
+    return f"{statistics.median(figures):.0f} ({min(figures):.0f}–{max(figures):.0f})"
 
 
 def _ratio(rounds: Sequence[Round], measure: Sequence[Round] | None) -> str:

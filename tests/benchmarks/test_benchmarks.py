@@ -1,6 +1,7 @@
 """The benchmark's own reckoning: what wrk tells, CPU time, the load's numbers, tables and plots. Nothing is loaded or installed."""
 
 import os
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -8,10 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from tests.benchmarks import plots, scaling, tables
+from tests.benchmarks import machine, plots, scaling, tables
 from tests.benchmarks.axes import Axis
 from tests.benchmarks.load import Round, Told, cpu, lua, parsed
-from tests.benchmarks.work import ALL, BARE, CLICK, CLICKS, EXPRESS, NATIVE, SALE, SERVICE, TEXT, chosen
+from tests.benchmarks.work import ALL, BARE, CLICK, CLICKS, DAY, EXPRESS, NATIVE, SALE, SERVICE, TEXT, chosen
 
 TOLD = """Running 1s test @ http://127.0.0.1:8080/v1/visitors
   1 threads and 32 connections
@@ -72,6 +73,24 @@ def test_requests_that_store_have_numbers_of_their_own_and_no_two_rounds_share_o
     assert "math.random(500) - 1" in lua(replace(SALE, among=500), "")
 
 
+def test_a_mixed_day_has_its_shares_and_its_numbers() -> None:
+    assert sum(share for share, _ in DAY.mix) == 100
+    told = lua(DAY, "")
+    assert [int(share) for share in re.findall(r"for _ = 1, (\d+) do", told)] == [share for share, _ in DAY.mix]
+    assert told.count("math.random(10000) - 1") == 2
+    assert told != lua(DAY, "")
+
+
+def test_a_busy_machine_gets_no_table() -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        try:
+            assert machine.in_use() > machine.MOST_OTHER
+            with pytest.raises(SystemExit, match="The machine is busy"):
+                machine.demand_rest()
+        finally:
+            process.kill()
+
+
 def test_work_is_chosen_by_name_beside_its_measure() -> None:
     assert chosen([]) == list(ALL)
     assert chosen(["click", "new, with"]) == [TEXT, CLICK, CLICKS, SALE]
@@ -79,10 +98,12 @@ def test_work_is_chosen_by_name_beside_its_measure() -> None:
 
 def test_the_table_gives_medians_ratios_round_by_round_and_what_is_left_out() -> None:
     results = {(TEXT.name, BARE): rounds(1_000, 50), ("log/click", SERVICE): rounds(100, 400), ("log/click", EXPRESS): rounds(200, 200)}
-    table = tables.table(results, {"nginx": "not asked for"}).splitlines()
+    told = tables.table(results, {"nginx": "not asked for"}, {SERVICE: "CPython 3.11.2"}, "two cores").splitlines()
+    assert told[:3] == ["service: CPython 3.11.2.", "two cores.", ""]
+    table = told[3:]
     assert table[0].count("|") == table[1].count("|")
-    assert table[3] == "| log/click | service | 100 | 0.10 | 1.00 | 400 | 5 | 1.0 | 9.0 |"
-    assert table[4] == "| log/click | Express | 200 | 0.20 | 2.00 | 200 | 5 | 1.0 | 9.0 |"
+    assert table[3] == "| log/click | service | 100 | 0.10 | 1.00 | 400 (400–400) | 5 | 1.0 | 9.0 |"
+    assert table[4] == "| log/click | Express | 200 | 0.20 | 2.00 | 200 (200–200) | 5 | 1.0 | 9.0 |"
     assert table[-1] == "nginx is left out: not asked for."
 
 

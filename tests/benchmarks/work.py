@@ -8,8 +8,13 @@ from typing import Any
 from tests.signals.tc_strings import tc_string
 
 SERVICE, BARE, EXPRESS, FASTIFY, NGINX = "service", "Starlette", "Express", "Fastify", "nginx"
-NAMES = (SERVICE, BARE, EXPRESS, FASTIFY, NGINX)
-PEERS = (SERVICE, EXPRESS, FASTIFY)
+IMAGE_SERVICE, IMAGE_BARE = "service in the image", "Starlette in the image"
+"""By the image's interpreter; the others by that of the README's commands."""
+NAMES = (SERVICE, IMAGE_SERVICE, BARE, IMAGE_BARE, EXPRESS, FASTIFY, NGINX)
+MEASURES = {IMAGE_SERVICE: IMAGE_BARE}
+"""The bare answer that a side is compared to, where it is not `BARE`."""
+OURS = (SERVICE, IMAGE_SERVICE)
+PEERS = (*OURS, EXPRESS, FASTIFY)
 PUBLIC, PRIVATE = "demo-public-key", "demo-private-key"
 COOKIE = "__Host-visitor"
 NUMBER = "#"
@@ -24,7 +29,8 @@ NEVER_LIMITED = {f"IDENTITY_LIMITS__{name}": "1000000" for name in COUNTED} | {f
 @dataclass(frozen=True, slots=True)
 class Work:
     """`body` None: a GET. `known`: comes with the cookie of a visitor that the side knows. `stored`: keys that each request adds at
-    least; more than none means that requests differ. `among`: requests take numbers below it by chance."""
+    least; more than none means that requests differ. `among`: requests take numbers below it by chance. `mix`: requests are of these kinds
+    instead, each with its share in percent."""
 
     name: str
     path: str
@@ -34,6 +40,7 @@ class Work:
     known: bool = False
     stored: int = 0
     among: int = 0
+    mix: tuple[tuple[int, "Work"], ...] = ()
 
     @property
     def text(self) -> str:
@@ -49,13 +56,13 @@ CLIENT = {"client": {"ip": "198.51.100.9", "user_agent": "Mozilla/5.0 (X11)"}}
 LINES = [{"id": 12793, "price": 99.95, "quantity": 1}]
 BUYER = {"visitor": "buyer-known", "email": "known@example.com"}
 
-TEXT = Work("a text", "/", {}, (BARE,))
+TEXT = Work("a text", "/", {}, (BARE, IMAGE_BARE))
 NATIVE = Work("an ID and a cookie, unsigned, nothing stored", "/", None, (NGINX,))
 COOKIELESS = Work("issue, cookieless", "/v1/visitors", CLIENT)
 NEW = Work("issue, persistent, new", "/v1/visitors", {"consent": "granted"}, stored=1)
 KNOWN = Work("issue, persistent, known", "/v1/visitors", {}, known=True)
-NULL = Work("issue, null", "/v1/visitors", {"visitor": None}, (SERVICE,))
-LINK = Work("link, new", "/v1/links", {"email": f"{NUMBER}@example.com", "visitor": f"linked-{NUMBER}"}, (SERVICE,), stored=2)
+NULL = Work("issue, null", "/v1/visitors", {"visitor": None}, OURS)
+LINK = Work("link, new", "/v1/links", {"email": f"{NUMBER}@example.com", "visitor": f"linked-{NUMBER}"}, OURS, stored=2)
 LINK_AGAIN = Work("link, again", "/v1/links", {"email": "person@example.com", "visitor": "visitor-1"}, (SERVICE,))
 LOOKUP = Work("look up", "/v1/lookups", {"email": BUYER["email"]})
 CLICK = Work("log/click", "/v2/log/click", {"product": 12793, "visitor": "clicker", "labels": ["Homepage"]}, key=PUBLIC)
@@ -65,6 +72,9 @@ SALE = Work("log/sale, new, with email", "/v2/log/sale", SOLD, key=PUBLIC, store
 AGAIN = Work("log/sale, again", "/v2/log/sale", {"sale": "sale-known", "products": LINES} | BUYER, key=PUBLIC)
 VERIFY = Work("verify a token", "/v1/verifications", {"token": COOKIE}, (SERVICE,))
 """The known visitor's token takes the place of the cookie's name."""
+VIEW = Work("log/product", "/v2/log/product", {"product": 12793, "visitor": f"clicker-{NUMBER}"}, (SERVICE,), key=PUBLIC, among=10_000)
+DAY = Work("a mixed day", "/", {}, OURS, mix=((40, CLICKS), (40, VIEW), (12, COOKIELESS), (5, NEW), (3, SALE)))
+"""Clicks and views, issues, consents and sales, as shops have them."""
 TC_STRING = {"consent": {"tcf": {"tc_string": tc_string(updated=datetime.now(UTC))}}}
 
 ALL = (
@@ -84,6 +94,7 @@ ALL = (
     CLICKS,
     SALE,
     AGAIN,
+    DAY,
 )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -36,12 +37,21 @@ def prometheus(place: Path, scraped: str) -> Iterator[Ask]:
 
     def ask(expression: str) -> list[Any]:
         query = urllib.parse.urlencode({"query": expression.replace("$__rate_interval", "10s")})
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?{query}", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?{query}", timeout=PATIENCE) as answer:
             found: list[Any] = json.load(answer)["data"]["result"]
             return found
 
+    def ready() -> bool:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=PATIENCE).close()
+        except urllib.error.HTTPError as error:
+            error.close()
+            return False
+        return True
+
     try:
         wait_for(port)
+        assert eventually(ready)
         yield ask
     finally:
         process.terminate()
@@ -53,7 +63,7 @@ def test_each_panel_shows_something_of_a_service_with_visitors(tmp_path: Path, s
     with served(tmp_path, IDENTITY_STORE__URL=store_url) as service:
         use(service)
         with prometheus(tmp_path, service.url.partition("://")[2]) as ask:
-            assert eventually(lambda: use(service) and all(map(ask, wanted)), 30), [one for one in wanted if not ask(one)]
+            assert eventually(lambda: use(service) and all(map(ask, wanted))), [one for one in wanted if not ask(one)]
             for expression in EXPRESSIONS:
                 ask(expression)  # raises for one that cannot be read
 

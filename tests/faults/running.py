@@ -18,7 +18,7 @@ from identity_service.store.embedded import server_binary
 from identity_service.store.keys import SCHEMA
 from tests.faults.connection import Connection
 from tests.stores import view
-from tests.test_command import descendants, eventually, free_port
+from tests.test_command import PATIENCE, descendants, eventually, free_port
 
 STORES = frozenset({"valkey-server", "redis-server"})
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
@@ -82,7 +82,7 @@ class RunningStore:
     def _end(self, number: signal.Signals) -> None:
         if self._process:
             self._process.send_signal(number)
-            self._process.wait(60)
+            self._process.wait(PATIENCE)
             self._process = None
 
     def __enter__(self) -> "RunningStore":
@@ -164,7 +164,9 @@ class RunningService:
         assert self._process.stdout
         self._process.terminate()
         try:
-            return self._process.wait(60)
+            return self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it does not end: {self.log[-3_000:]}") from None
         finally:
             self._process.stdout.close()
             self._process = None

@@ -42,7 +42,8 @@ async def visitor_of(connection: Connection, person: int) -> str:
 
 
 async def visits_across_midnight(urls: list[str], clock: MovedClock, midnight: float) -> tuple[dict[int, str], list[Seen]]:
-    """The IDs of the evening, half of whose people click just before midnight; and what eight callers see until as long after it."""
+    """The IDs of the evening, half of whose people click just before midnight; and what eight callers see until as long after it, and until
+    everybody has come again."""
     first, chance, seen = Connection(urls[0]), random.Random(1), list[Seen]()
     evening = {person: await visitor_of(first, person) for person in range(PEOPLE)}
     for person in range(0, PEOPLE, 2):
@@ -50,7 +51,7 @@ async def visits_across_midnight(urls: list[str], clock: MovedClock, midnight: f
         assert await first.call("/v2/log/click", KEY, click) == (200, {"status": "ok"})
 
     async def caller(connection: Connection) -> None:
-        while clock() < midnight + SECONDS:
+        while clock() < midnight + SECONDS or len({one.person for one in seen if one.began >= midnight}) < PEOPLE:
             person, began = chance.randrange(PEOPLE), clock()
             visitor = await visitor_of(connection, person)
             seen.append(Seen(person, began, clock(), visitor))
