@@ -37,6 +37,7 @@ from identity_service.server.problems import problem_body
 from identity_service.settings.schema import Settings
 
 VERSIONS = frozenset({"1.0", "1.1"})
+TRANSFER_ENCODING = b"transfer-encoding"
 LINE_FRAME = 4
 CHUNK_FRAMES = 2
 ID_BYTES = 9
@@ -157,6 +158,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._allowed = allowed
         self._tick = min(allowed.head.seconds, allowed.body.seconds, config.timeout_keep_alive)
         self._part: Part | None = None
+        self._upgrading = False
         self._idle = False
         self._size = 0
         self._due: float | None = None
@@ -221,7 +223,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._part, self._due = Part.HEAD, None
 
     def on_headers_complete(self) -> None:
-        if self.parser.asks_for_upgrade:
+        self._upgrading = self.parser.asks_for_upgrade
+        if self._upgrading:
             return
         status = self._fault_of_head(self.parser.get_http_version())
         if status:
@@ -232,7 +235,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._part, self._due = Part.BODY, None
 
     def on_message_complete(self) -> None:
-        if self.parser.asks_for_upgrade:
+        if self._upgrading:
             return
         super().on_message_complete()
         self._part = self._due = None
@@ -295,8 +298,10 @@ class GuardedProtocol(HttpToolsProtocol):
             return HTTPStatus.REQUEST_URI_TOO_LONG
         if version not in VERSIONS:
             return HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
-        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
-        return HTTPStatus.BAD_REQUEST if codings and (version == "1.0" or codings != [b"chunked"]) else None
+        if TRANSFER_ENCODING not in dict(self.headers):
+            return None
+        codings = [value.lower() for name, value in self.headers if name == TRANSFER_ENCODING]
+        return HTTPStatus.BAD_REQUEST if version == "1.0" or codings != [b"chunked"] else None
 
     def _refuse(self, status: HTTPStatus) -> None:
         """Sends no answer if one is already being sent: the client would take a second one for the next request's."""
@@ -322,7 +327,8 @@ class GuardedProtocol(HttpToolsProtocol):
 class ResponseWriter:
     """Sends the application's answer to one request, with head and body in one write.
 
-    It writes complete answers on connections that stay open, which nearly all are. The library writes the others.
+    It writes complete answers on connections that stay open, which nearly all are. The library writes the others. An application that has
+    both messages at once calls `write_whole`.
     """
 
     __slots__ = ("_cycle", "_start")
@@ -336,13 +342,13 @@ class ResponseWriter:
         if message["type"] == "http.response.start":
             self._start = message
             return
-        if start and message["type"] == "http.response.body" and self._write_whole(start, message):
+        if start and message["type"] == "http.response.body" and self.write_whole(start, message):
             return
         if start:
             await self._cycle.send(start)
         await self._cycle.send(message)
 
-    def _write_whole(self, start: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bool:
+    def write_whole(self, start: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bool:
         """False if the library must write the answer. It also reports invalid headers."""
         cycle, body, headers = self._cycle, message.get("body", b""), [*self._cycle.default_headers, *start["headers"]]
         if cycle.disconnected or cycle.flow.write_paused or not cycle.keep_alive or cycle.scope["method"] == "HEAD":

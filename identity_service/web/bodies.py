@@ -116,11 +116,13 @@ def check_text(raw: bytes, most: int) -> None:
 
 def with_whole_texts(raw: bytes) -> bytes:
     """Replaces half a surrogate pair by the replacement character, because the decoder would refuse the whole body."""
-    return ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], raw) if b"\\u" in raw else raw
+    return ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], raw)
 
 
-def with_bounded_numbers(raw: bytes) -> bytes:
-    """Cuts runs of digits to 1,000: the decoder accepts 4,300, and no number here needs that many."""
+def mended(raw: bytes) -> bytes:
+    """With whole texts, and runs of digits cut to 1,000: the decoder accepts 4,300, and no number here needs that many."""
+    if b"\\u" in raw:
+        raw = with_whole_texts(raw)
     return DIGITS.sub(rb"\1", raw) if len(raw) > 1000 else raw
 
 

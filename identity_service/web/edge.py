@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from identity_service.errors import HeadersTooLarge, Malformed, MethodNotAllowed, NotFound, ServiceError
 from identity_service.model.shop import NO_ORIGIN
@@ -22,9 +22,10 @@ from identity_service.server.logs import log, log_answered, where
 from identity_service.server.metrics import REQUESTS, count, observe_request
 from identity_service.server.problems import is_tracking
 from identity_service.web.call import Reply
-from identity_service.web.endpoint import Endpoint, error_reply, send_reply
+from identity_service.web.endpoint import AnswerSend, Endpoint, error_reply, send_reply
 
 PRIVATE = [(b"cache-control", b"private, no-store"), (b"vary", b"Cookie, Origin"), (b"x-content-type-options", b"nosniff")]
+ORIGIN = b"origin"
 PREFLIGHT = [
     (b"access-control-allow-methods", b"GET, POST"),
     (
@@ -36,6 +37,8 @@ PREFLIGHT = [
 ]
 EXPOSED = (b"access-control-expose-headers", b"retry-after, x-request-id")
 """Headers that a page's script may read: when to repeat the call, and the ID for questions about it."""
+METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
+"""As the log has them."""
 ID_BYTES = 9
 IDS_AT_ONCE = 64
 
@@ -84,7 +87,8 @@ class Edge:
         count(REQUESTS, route, answered.status)
         observe_request(route, seconds)
         traceparent = state["headers"].get("traceparent") if "headers" in state else None
-        log_answered(request_id, _method(scope), route, answered.status, round(seconds * 1000, 2), traceparent)
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        log_answered(request_id, method, route, answered.status, round(seconds * 1000, 2), traceparent)
 
     async def lifespan(self, receive: Receive, send: Send) -> None:
         """What the server says of its own start and end."""
@@ -106,7 +110,9 @@ class Edge:
         added = [*PRIVATE, (b"x-request-id", request_id.encode())]
         if self._stopping.is_set():
             added.append((b"connection", b"close"))
-        origins = [value for name, value in scope["headers"] if name == b"origin" and not scope["path"].startswith("/admin")]
+        if ORIGIN not in dict(scope["headers"]) or scope["path"].startswith("/admin"):
+            return added
+        origins = [value for name, value in scope["headers"] if name == ORIGIN]
         if len(origins) == 1 and origins[0] in self._origins:
             added += [(b"access-control-allow-origin", origins[0]), EXPOSED]
             if origins[0] != NO_ORIGIN.encode():  # that may be anybody's frame
@@ -124,24 +130,6 @@ class Edge:
         if answered.status:
             return
         await send_reply(answered, error_reply(error, request_id, scope["path"], headers))
-
-
-class AnswerSend:
-    """An ASGI `send` that adds headers to the answer, and keeps its status; 0 before the answer."""
-
-    __slots__ = ("_added", "_send", "status")
-
-    def __init__(self, send: Send, added: list[tuple[bytes, bytes]]) -> None:
-        self._send = send
-        self._added = added
-        self.status = 0
-
-    def __call__(self, message: Message) -> Awaitable[None]:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            own = dict(message["headers"])
-            message["headers"] = [*message["headers"], *[header for header in self._added if header[0] not in own]]
-        return self._send(message)
 
 
 def _join_headers(raw: Sequence[tuple[bytes, bytes]], joined: Mapping[str, str]) -> dict[str, str]:
@@ -164,10 +152,6 @@ def _request_ids() -> Iterator[str]:
     while True:
         block = secrets.token_urlsafe(ID_BYTES * IDS_AT_ONCE)
         yield from [block[start : start + length] for start in range(0, len(block), length)]
-
-
-def _method(scope: Scope) -> str:
-    return scope["method"] if scope["method"] in {"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"} else "other"
 
 
 class AnyText(PathConvertor):

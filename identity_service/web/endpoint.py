@@ -4,7 +4,7 @@ The steps: key of the header, size while reading, one scan of the body, key of t
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Struct
-from starlette.types import Receive, Send
+from starlette.types import Message, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from identity_service.errors import Forbidden, Invalid, MethodNotAllowed, RateLimited, ServiceError, Unauthorized
@@ -34,10 +34,9 @@ from identity_service.web.bodies import (
     form_as_json,
     is_form,
     key_members,
+    mended,
     read_body,
     says_counted,
-    with_bounded_numbers,
-    with_whole_texts,
 )
 from identity_service.web.call import Call, Handler, Reply, Services
 from identity_service.web.dialects import NATIVE, Decoder, Dialect
@@ -174,7 +173,7 @@ class Endpoint:
             if row.dialect.lenient and is_form(raw):
                 raw, textual = form_as_json(raw), True
         check_text(raw, limits.depth)
-        return (with_bounded_numbers(with_whole_texts(raw)) if row.consent or row.dialect.lenient else raw), textual
+        return (mended(raw) if row.consent or row.dialect.lenient else raw), textual
 
     def _by_members(self, members: KeyMembers, query: Mapping[str, str]) -> Caller:
         """The caller by the key in the body or the query. Raises Unauthorized, and Forbidden for a private key in a query."""
@@ -291,6 +290,34 @@ def _for_script_tag(reply: Reply, callback: str) -> Reply:
     return Reply(f"{callback}(".encode() + body + b");", 200, "application/javascript; charset=utf-8", reply.cookies, reply.headers)
 
 
+class AnswerSend:
+    """An ASGI `send` that adds headers to the answer, and keeps its status; 0 before the answer."""
+
+    __slots__ = ("_added", "_send", "_write_whole", "status")
+
+    def __init__(self, send: Send, added: list[tuple[bytes, bytes]]) -> None:
+        self._send = send
+        self._write_whole = getattr(send, "write_whole", None)  # the service's own server has it
+        self._added = added
+        self.status = 0
+
+    def __call__(self, message: Message) -> Awaitable[None]:
+        if message["type"] == "http.response.start":
+            self._add_headers(message)
+        return self._send(message)
+
+    def write_whole(self, start: Message, end: Message) -> bool:
+        """Sends a whole answer in one step. False if it must be sent in two."""
+        self._add_headers(start)
+        return self._write_whole is not None and self._write_whole(start, end)
+
+    def _add_headers(self, start: Message) -> None:
+        """Once: what the answer has already is not added."""
+        self.status = start["status"]
+        own = dict(start["headers"])
+        start["headers"] = [*start["headers"], *[header for header in self._added if header[0] not in own]]
+
+
 async def send_reply(send: Send, reply: Reply) -> None:
     body = reply.body if isinstance(reply.body, bytes) else msgspec.json.encode(reply.body)
     headers = [(b"content-type", reply.media.encode()), (b"content-length", b"%d" % len(body)), *reply.headers]
@@ -298,8 +325,12 @@ async def send_reply(send: Send, reply: Reply) -> None:
         headers = list(reply.headers)
     if reply.cookies:
         headers += [(b"set-cookie", cookie.encode("latin-1")) for cookie in reply.cookies]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    start: Message = {"type": "http.response.start", "status": reply.status, "headers": headers}
+    end: Message = {"type": "http.response.body", "body": body}
+    if isinstance(send, AnswerSend) and send.write_whole(start, end):
+        return
+    await send(start)
+    await send(end)
 
 
 def error_reply(error: ServiceError, request_id: str, path: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> Reply:

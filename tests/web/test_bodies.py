@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_service.errors import Malformed
-from identity_service.web.bodies import NO_BRACKET, check_text, error_text, fit, with_bounded_numbers, with_whole_texts
+from identity_service.web.bodies import NO_BRACKET, check_text, error_text, fit, mended
 from identity_service.web.calls.visitors import ConsentsBody
 
 DEPTH = 16
@@ -86,14 +86,14 @@ def test_an_open_text_is_one_piece(shape: str) -> None:
 def test_only_half_an_emoji_becomes_the_replacement_character(first: str, second: str, third: str) -> None:
     body = f'{{"a": ["{first}", {{"{second}": "x"}}], "b": "{third}"}}'
     whole = re.sub("[\ud800-\udfff]", "\ufffd", json.dumps(json.loads(body), ensure_ascii=False))
-    assert json.loads(with_whole_texts(body.encode())) == json.loads(whole)
+    assert json.loads(mended(body.encode())) == json.loads(whole)
 
 
 @pytest.mark.parametrize(
     ("number", "left"), [("7", "7"), ("1" * 1_000, "1" * 1_000), ("1" * 5_000, "1" * 1_000), ("0." + "1" * 5_000, "0." + "1" * 1_000)]
 )
 def test_digits_beyond_a_thousand_are_left_out(number: str, left: str) -> None:
-    assert with_bounded_numbers(f'[{number}, -{number}, "{number}"]'.encode()) == f'[{left}, -{left}, "{left}"]'.encode()
+    assert mended(f'[{number}, -{number}, "{number}"]'.encode()) == f'[{left}, -{left}, "{left}"]'.encode()
 
 
 def test_of_a_body_that_does_not_fit_what_fits_is_taken() -> None:
