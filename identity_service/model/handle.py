@@ -155,7 +155,8 @@ class Handles:
         several times, so recent ones are cached."""
         keyed = self._keyed.copy()
         keyed.update(prefixed(parts))
-        return _text(_digest_under(self._peppers[1:], keyed.digest()[:16])).decode()
+        digest = keyed.digest()[:16]
+        return _text(_digest_under(self._peppers[1:], digest) if len(self._peppers) > 1 else digest).decode()
 
     def window_key(self, salt: bytes) -> bytes:
         """The key for a window's cookieless IDs: 32 bytes of HMAC-SHA-256(current pepper, "cookieless", salt)."""
@@ -173,8 +174,11 @@ class Handles:
 
 def prefixed(parts: Iterable[str | bytes]) -> bytes:
     """Each part with its length before it, in four big-endian bytes."""
-    raw = [part.encode("utf-8", "replace") if isinstance(part, str) else part for part in parts]
-    return b"".join([piece for part in raw for piece in (len(part).to_bytes(4, "big"), part)])
+    found = b""
+    for part in parts:
+        raw = part.encode("utf-8", "replace") if isinstance(part, str) else part
+        found += len(raw).to_bytes(4, "big") + raw
+    return found
 
 
 def rekey_digest(digest: bytes, peppers: Sequence[str]) -> bytes:

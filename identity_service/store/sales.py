@@ -224,7 +224,7 @@ class SaleStore:
         digest = self._keys.sale_digest(shop, new.sale)
         index = (digest, new.fields["time"], new.proof.letter, new.told, self._life, self.most)
         orders, listing = self._activity.listing(shop, digest, new.listed_at)
-        keys = [self._key(shop, new.sale), *orders]
+        keys = [self._keys.sale_of(shop, digest), *orders]
         assumed: Sequence[str] = ()
         event: Sequence[str | int] = ()
         if new.of:
@@ -240,7 +240,10 @@ class SaleStore:
         for one in new.handles:
             keys += [self._keys.handle(shop, one.handle), *(self._links.keys_giving_way(one.link) if one.link else ())]
             groups.append(("1" if one.named else "", *(self._links.arguments(one.link) if one.link else ())))
-        return call("sell", keys, *(text for group in groups for text in (len(group), *group)))
+        arguments: list[str | int] = []
+        for group in groups:
+            arguments += (len(group), *group)
+        return call("sell", keys, *arguments)
 
     def _keys_of(self, shop: ShopId, former: FormerSale) -> list[str]:
         keys: list[str] = []
