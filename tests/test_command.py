@@ -26,7 +26,7 @@ from identity_service.settings.load import config_directory, load
 from identity_service.store.keys import SCHEMA
 from tests.stores import valkey
 
-PATIENCE = 90
+PATIENCE = 180
 """Seconds until what must come has come, on a machine that is busy with other things."""
 SEED = {"key": "demo-public-key", "sale": 567, "products": [{"id": 12793, "price": 99.95, "quantity": 2}], "email": "luke@skywalker.com"}
 

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -42,10 +43,21 @@ def prometheus(place: Path, scraped: str) -> Iterator[Ask]:
 
     try:
         wait_for(port)
+        assert eventually(lambda: is_ready(port))
         yield ask
     finally:
         process.terminate()
         process.wait(PATIENCE)
+
+
+def is_ready(port: int) -> bool:
+    """A Prometheus listens before it answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=20):
+            return True
+    except urllib.error.HTTPError as error:
+        error.close()
+        return False
 
 
 def test_each_panel_shows_something_of_a_service_with_visitors(tmp_path: Path, store_url: str) -> None:
@@ -53,7 +65,7 @@ def test_each_panel_shows_something_of_a_service_with_visitors(tmp_path: Path, s
     with served(tmp_path, IDENTITY_STORE__URL=store_url) as service:
         use(service)
         with prometheus(tmp_path, service.url.partition("://")[2]) as ask:
-            assert eventually(lambda: use(service) and all(map(ask, wanted)), 30), [one for one in wanted if not ask(one)]
+            assert eventually(lambda: use(service) and all(map(ask, wanted))), [one for one in wanted if not ask(one)]
             for expression in EXPRESSIONS:
                 ask(expression)  # raises for one that cannot be read
 

@@ -22,6 +22,8 @@ from tests.test_command import descendants, eventually, free_port
 
 STORES = frozenset({"valkey-server", "redis-server"})
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
+STOP_SECONDS = 300
+"""For a service that is told to stop in the middle of a rolling restart, on a busy machine."""
 ENVIRONMENT = {"IDENTITY_LIMITS__ENABLED": "false", "IDENTITY_SERVER__LOG_LEVEL": "warning"}
 """Of every service: a load may be as fast as it can, and only what is wrong is logged."""
 
@@ -82,7 +84,7 @@ class RunningStore:
     def _end(self, number: signal.Signals) -> None:
         if self._process:
             self._process.send_signal(number)
-            self._process.wait(60)
+            self._process.wait(STOP_SECONDS)
             self._process = None
 
     def __enter__(self) -> "RunningStore":
@@ -164,7 +166,7 @@ class RunningService:
         assert self._process.stdout
         self._process.terminate()
         try:
-            return self._process.wait(60)
+            return self._process.wait(STOP_SECONDS)
         finally:
             self._process.stdout.close()
             self._process = None
