@@ -18,13 +18,13 @@ from identity_service.store.embedded import server_binary
 from identity_service.store.keys import SCHEMA
 from tests.faults.connection import Connection
 from tests.stores import view
-from tests.test_command import descendants, eventually, free_port
+from tests.test_command import LEAN, descendants, eventually, free_port
 
 STORES = frozenset({"valkey-server", "redis-server"})
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 STOP_SECONDS = 300
 """For a service that is told to stop in the middle of a rolling restart, on a busy machine."""
-ENVIRONMENT = {"IDENTITY_LIMITS__ENABLED": "false", "IDENTITY_SERVER__LOG_LEVEL": "warning"}
+ENVIRONMENT = LEAN | {"IDENTITY_LIMITS__ENABLED": "false", "IDENTITY_SERVER__LOG_LEVEL": "warning"}
 """Of every service: a load may be as fast as it can, and only what is wrong is logged."""
 
 

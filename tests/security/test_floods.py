@@ -202,7 +202,7 @@ class Crowd:
 
 
 def test_a_thousand_slow_clients_keep_nobody_from_being_answered(service: Service, long: bool) -> None:
-    crowd, done, statuses = Crowd(service.url, 1_000, 200), threading.Event(), []
+    crowd, done, statuses = Crowd(service.url, 1_000, 200), threading.Event(), list[int]()
     harasser = threading.Thread(target=crowd.harass, args=(done,))
     harasser.start()
     began = time.monotonic()
