@@ -1,5 +1,5 @@
-"""The command line, with one function for each command. The two that need the application import it themselves. The others, and
-the supervisor of the workers, start sooner without it.
+"""The command line, with one function for each command. Those that need the application, or a library of pages, import it themselves.
+The others, and the supervisor of the workers, start sooner without them.
 
 Exit codes: 0 done; 1 failed, or something is wrong; 2 wrong arguments or settings, with every fault listed; 3 cannot listen on the port.
 """
@@ -29,7 +29,6 @@ from identity_service.ops.failover import fail_over
 from identity_service.ops.init import CannotWrite, Choices, NewKeys, init, keys_text, named_key_text
 from identity_service.ops.inspect import inspect
 from identity_service.ops.move import move, undo_move
-from identity_service.ops.papers import draft_papers, write_papers
 from identity_service.ops.stores import exit_code_of
 from identity_service.ops.verify import verified_receipts
 from identity_service.server.logs import configure, log, open_standard_files
@@ -186,6 +185,8 @@ def run_preview(asked: argparse.Namespace) -> int:
 
 def run_papers(asked: argparse.Namespace) -> int:
     """Writes the papers into the folder, or prints them."""
+    from identity_service.ops.papers import draft_papers, write_papers
+
     settings = _settings(asked)
     if asked.shop is not None and asked.shop not in settings.shops:
         raise SettingsError([f"--shop {asked.shop}: the settings have no such shop; they have {', '.join(settings.shops)}"])

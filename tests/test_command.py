@@ -26,7 +26,9 @@ from identity_service.settings.load import config_directory, load
 from identity_service.store.keys import SCHEMA
 from tests.stores import valkey
 
-PATIENCE = 90
+LEAN = {"PYTHONPATH": str(Path(__file__).parent / "lean")}
+"""Environment of a service that starts without what only the tests' tools need."""
+PATIENCE = 180
 """Seconds until what must come has come, on a machine that is busy with other things."""
 SEED = {"key": "demo-public-key", "sale": 567, "products": [{"id": 12793, "price": 99.95, "quantity": 2}], "email": "luke@skywalker.com"}
 
@@ -79,7 +81,7 @@ def served(directory: Path, *flags: str, command_name: str = "serve", data: str 
         command += ["--port", str(free_port()), "--data", str(directory / data)]
     log = directory / "log"
     with log.open("a") as stderr:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=os.environ | environment)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=os.environ | LEAN | environment)
     try:
         yield Service(process, log)
     finally:

@@ -47,7 +47,7 @@ if os.getppid() == int(sys.argv[1]):
 """
 
 
-def eventually(holds: Callable[[], object], what: str, seconds: float = 20) -> None:
+def eventually(holds: Callable[[], object], what: str, seconds: float = 90) -> None:
     """A server that does not answer yet is one for which it does not hold."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -60,10 +60,11 @@ class StoredKey:
 
 
 class Side:
-    """A store with all its primaries. Use it inside `answering`."""
+    """A store with all its primaries. Use it inside `answering`. `at_once`: about how many keys a batch has."""
 
-    def __init__(self, client: "redis.Redis | RedisCluster") -> None:
+    def __init__(self, client: "redis.Redis | RedisCluster", at_once: int = BATCH) -> None:
         self._client = client
+        self.at_once = at_once
 
     def primaries(self) -> list[redis.Redis]:
         if not isinstance(self._client, RedisCluster):
@@ -78,7 +79,7 @@ class Side:
         for primary in self.primaries():
             cursor = 0
             while True:
-                cursor, found = primary.scan(cursor, match=pattern, count=BATCH)
+                cursor, found = primary.scan(cursor, match=pattern, count=self.at_once)
                 if found:
                     yield [name for name in found if isinstance(name, bytes)]
                 if not cursor:

@@ -28,7 +28,6 @@ GONE_LIFE = 400 * DAY
 """Seconds that a gone mark made here lasts. No setting allows less, and no token lasts longer."""
 OPEN = "moved"
 """Instead of a nonce, in a gone mark whose removal was started here."""
-NOTES_AT_ONCE = 500
 ORDER = b"ewfsrul"
 """The order of notes, by their letters."""
 OF_A_PERSON = ("email", "customer", "visitor", "attribution", "kind", "expires")
@@ -69,8 +68,8 @@ class _Steps:
     def end(self, notes: StoredKey) -> None:
         """Ends the notes in the order in which each still finds the pointers that it needs: erasures first, then withdrawals."""
         found = sorted((ORDER.find(note[:1]), at, note) for note, at in notes.value.items())
-        for start in range(0, len(found), NOTES_AT_ONCE):
-            page = found[start : start + NOTES_AT_ONCE]
+        for start in range(0, len(found), self._side.at_once):
+            page = found[start : start + self._side.at_once]
             for _, at, note in page:
                 self._end(note.decode(), int(at))
             self._ask([("ZREM", notes.name.decode(), *(note for _, _, note in page))])

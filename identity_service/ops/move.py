@@ -26,8 +26,10 @@ from identity_service.ops.stores import CommandRefused, OpenStore, exit_code_of,
 from identity_service.store.keys import ANY_SCHEMA, MOVE, SCHEMA, is_of_the_store
 from identity_service.store.schema import FIRST, VERSION, Move, MoveState, continues, misfit, schema_of, stored_move
 
-STEPS: Mapping[int, Callable[[Sequence[StoredKey], Callable[[Sequence[bytes]], list[StoredKey]]], list[StoredKey]]] = {1: convert_entries}
-"""By schema: converts keys to the next one. The function reads the other keys that they are made from."""
+Step = Callable[[Sequence[StoredKey], Callable[[Sequence[bytes]], list[StoredKey]]], list[StoredKey]]
+"""Converts keys to the next schema. Its second argument reads the other keys that they are made from."""
+STEPS: Mapping[int, Step] = {1: convert_entries}
+"""By schema."""
 HORIZON = 3_600_000
 """Milliseconds. Keys that expire sooner are compared but not counted, because they may expire between two counts."""
 Report = Callable[[int], None]
@@ -51,10 +53,13 @@ class Comparison:
 class Moving:
     """`called`: names of the two for messages. `peppers`: all peppers of the settings, oldest first."""
 
-    def __init__(self, source: Side, target: Side, peppers: Sequence[str], called: tuple[str, str]) -> None:
+    def __init__(
+        self, source: Side, target: Side, peppers: Sequence[str], called: tuple[str, str], steps: Mapping[int, Step] = STEPS
+    ) -> None:
         self._source, self._target = source, target
         self._own = schema_of(peppers)
         self._called = called
+        self._steps = steps
         self._stored = schema_in(source, self._own)
         known = len(self._stored.peppers)
         self._peppers, self._rekey = peppers[:known], partial(rekey_digest, peppers=peppers[known:])
@@ -133,7 +138,7 @@ class Moving:
             done += len(names)
             found = self._source.read(names)
             for version in range(self._stored.version, VERSION):
-                found = STEPS[version](found, self._source.read)
+                found = self._steps[version](found, self._source.read)
             yield [entry.with_new_digests(self._rekey) for entry in found], done
 
 

@@ -35,7 +35,8 @@ class Audit:
         self._store = store
         self._handles = handles
         self._clock = clock
-        self._limit = limit
+        self.limit = limit
+        self.most_waiting = MOST_WAITING
         self._hour = 0
         self._seen: dict[ShopId, set[_Access]] = {}
         self._waiting: dict[ShopId, dict[_Access, AuditEntry]] = {}
@@ -63,7 +64,7 @@ class Audit:
     def count(self, shop: Shop, actor: Actor) -> None:
         """Counts an entry of the actor. Raises RateLimited."""
         try:
-            self._limit.count(f"{shop.shop_id} {actor.person} {actor.name}")
+            self.limit.count(f"{shop.shop_id} {actor.person} {actor.name}")
         except RateLimited as error:
             raise RateLimited(FULL, retry_after=error.retry_after) from None
 
@@ -87,9 +88,9 @@ class Audit:
         for person, number in found:
             access = name_of(person), name
             if number and access not in seen:
-                if len(seen) >= MOST_WAITING:
+                if len(seen) >= self.most_waiting:
                     seen.clear()  # an entry twice is better than none
-                if len(waiting) >= MOST_WAITING:
+                if len(waiting) >= self.most_waiting:
                     del waiting[next(iter(waiting))]
                 seen.add(access)
                 waiting[access] = AuditEntry(now, act, name, False, None, number)

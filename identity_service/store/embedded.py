@@ -180,15 +180,28 @@ def _written_since(log_path: Path, offset: int) -> str:
 
 
 class EmbeddedStore:
-    """`log` is called at each death of the server, from another thread. Its `exit` is negative for a signal. On systems other than Linux
-    only stop() ends the server."""
+    """`log` is called at each death of the server, from another thread. Its `exit` is negative for a signal. `program`: the server; without
+    it, `server_binary` finds one. `seconds`: for the first answer of a start, and for that of a server that loads data. `first_pause`:
+    seconds before a restart. On systems other than Linux only stop() ends the server."""
 
-    def __init__(self, directory: Path, *, log: Log = lambda _event, _fields: None, lock_wait: float = LOCK_SECONDS) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        log: Log = lambda _event, _fields: None,
+        lock_wait: float = LOCK_SECONDS,
+        program: Path | None = None,
+        seconds: tuple[float, float] = (START_SECONDS, LOADING_SECONDS),
+        first_pause: float = FIRST_PAUSE,
+    ) -> None:
         self._directory = directory.absolute()
         self._log_path = self._directory / "server.log"
         self._socket_path = self._directory / "server.sock"
         self._log = log
         self._lock_wait = lock_wait
+        self._program = program
+        self._seconds = seconds
+        self._first_pause = first_pause
         self._process: subprocess.Popen[bytes] | None = None
         self._spawning = threading.Lock()
         self._stopping = threading.Event()
@@ -208,7 +221,7 @@ class EmbeddedStore:
 
     def start(self) -> None:
         """Returns when the server answers. Raises EmbeddedError; then nothing is left running or locked."""
-        binary = server_binary()
+        binary = self._program or server_binary()
         with ExitStack() as held:
             try:
                 lock = self._claim(held)
@@ -244,19 +257,19 @@ class EmbeddedStore:
         held.callback(self._end, supervisor)
 
     def _wait_for_answer(self) -> None:
-        began, limit = time.monotonic(), START_SECONDS
+        began, (limit, loading) = time.monotonic(), self._seconds
         while not self._died.wait(POLL_SECONDS):
             reply = _answer(self._socket_path)
             if reply.startswith(b"+PONG"):
                 return
             if reply.startswith(b"-LOADING"):
-                limit = LOADING_SECONDS
+                limit = loading
             if time.monotonic() - began > limit:
                 raise EmbeddedError(f"The store in {self._directory} did not answer within {limit:g} seconds; see {self._log_path}")
         raise EmbeddedError(f"The store in {self._directory} cannot start: {_last_words(self._log_path)}; see {self._log_path}")
 
     def _supervise(self, spawn: Spawn) -> None:
-        pause = FIRST_PAUSE
+        pause = self._first_pause
         while not self._stopping.is_set():
             began, logged = time.monotonic(), len(_written_since(self._log_path, 0))
             code = self._serve(spawn)
@@ -266,7 +279,7 @@ class EmbeddedStore:
             self._died.set()
             with suppress(Exception):  # the server lives no longer than this thread: a broken log must not end it
                 self._log("the embedded store died; it is started again", self._death(code, lived, logged))
-            pause = FIRST_PAUSE if lived >= STEADY_SECONDS else pause
+            pause = self._first_pause if lived >= STEADY_SECONDS else pause
             self._stopping.wait(pause)
             pause = min(2 * pause, LAST_PAUSE)
 

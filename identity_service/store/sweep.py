@@ -44,12 +44,15 @@ NOTES = re.compile(rf"{PREFIX}\{{([^}}]+)\}}:(?:Q|rewrite)")
 
 
 class Sweep:
+    """`most_scans`: of a round. `keys_a_scan`: about how many names each scan returns."""
+
     def __init__(self, client: StoreClient, keys: Keys, links: LinkStore, noted: NotedShops) -> None:
         self._client = client
         self._keys = keys
         self._noted = noted
         self._links = links
         self._passed: dict[str, int] = {}
+        self.most_scans, self.keys_a_scan = MOST_SCANS, KEYS_A_SCAN
 
     def lag(self, now: Millis) -> int | None:
         """Seconds since the sweep passed all keys of a server, of the one that waits longest. A server that is new counts from its first
@@ -72,8 +75,8 @@ class Sweep:
     async def _sweep(self, node: Node, cursor: str, shops: Collection[ShopId], now: Callable[[], Millis]) -> int:
         taken, until = 0, now() + LONGEST_ROUND
         [size] = await node.run(read("DBSIZE"))
-        for _ in range(min(MOST_SCANS, 1 + size // (ROUNDS_OF_A_PASS * KEYS_A_SCAN))):
-            [[cursor, names]] = await node.run(read("SCAN", cursor, "COUNT", KEYS_A_SCAN))
+        for _ in range(min(self.most_scans, 1 + size // (ROUNDS_OF_A_PASS * self.keys_a_scan))):
+            [[cursor, names]] = await node.run(read("SCAN", cursor, "COUNT", self.keys_a_scan))
             for note in filter(None, map(NOTES.fullmatch, names)):
                 if note[1] in shops:
                     self._noted.add(ShopId(note[1]), now() // 1000)

@@ -97,6 +97,7 @@ class VisitorStore:
         self._keys = keys
         self._noted = noted
         self._assumed = assumed
+        self.records_at_once = RECORDS_AT_ONCE
 
     async def states(self, shop: ShopId, visitors: Sequence[VisitorId], now: int) -> list[VisitorState]:
         """In the order of `visitors`. A record past its expiry counts as none."""
@@ -217,7 +218,7 @@ class VisitorStore:
         for node in await self._client.primaries():
             cursor = None
             while cursor != "0":
-                [[cursor, names]] = await node.run(read("SCAN", cursor or "0", "MATCH", f"{beginning}*", "COUNT", RECORDS_AT_ONCE))
+                [[cursor, names]] = await node.run(read("SCAN", cursor or "0", "MATCH", f"{beginning}*", "COUNT", self.records_at_once))
                 places = [name for name in names if ":" not in name.removeprefix(beginning)]
                 found = await self._client.read_many([read("HMGET", place, *FIELDS) for place in places])
                 yield [(record, fields[NEWEST]) for fields in found if (record := _record(fields, now))]

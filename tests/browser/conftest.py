@@ -19,12 +19,14 @@ expect.set_options(timeout=PATIENCE * 1000)
 
 
 @pytest.fixture(scope="session")
-def chromium() -> str:
-    """Installed where it is missing and may be, with the library that its driver needs; a laptop without it skips."""
-    install("chromium", "libatomic1", unless=lambda: shutil.which("chromium") is not None and _driver_runs())
-    found = shutil.which("chromium")
+def chromium(long: bool) -> str:
+    """The same engine without windows, which takes a third of the CPU; with --long the whole browser. Installed where it is missing and
+    may be, with the library that its driver needs; a laptop without either skips."""
+    program = "chromium" if long else "chromium-headless-shell"
+    install(program, "libatomic1", unless=lambda: shutil.which(program) is not None and _driver_runs())
+    found = shutil.which(program) or shutil.which("chromium")
     if not found:
-        pytest.skip("needs Chromium: apt-get install chromium")
+        pytest.skip(f"needs Chromium: apt-get install {program}")
     return found
 
 

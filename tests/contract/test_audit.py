@@ -2,6 +2,7 @@
 it says who the person was to anybody who does not know."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,11 +10,10 @@ import httpx2 as httpx
 import pytest
 import redis
 
-from identity_service import app
 from identity_service.app import Application
 from identity_service.model.shop import key_digest
-from identity_service.model.utc import rfc3339
-from identity_service.service import audit
+from identity_service.model.utc import DAY, rfc3339
+from identity_service.server.limits import RateLimit, private_memory
 from identity_service.settings.load import load
 from identity_service.store.keys import SCHEMA
 from identity_service.store.redis.command import write
@@ -22,7 +22,6 @@ from tests.contract.desk import OWN, Desk, desk_of, text_of
 
 pytestmark = pytest.mark.anyio
 LUKE, LEIA = "luke@skywalker.com", "leia@organa.com"
-DAY = 86_400
 BEARER = {"authorization": "Bearer demo-private-key"}
 UNNAMED = f"key {key_digest('demo-private-key')[:12]}"
 
@@ -116,13 +115,11 @@ async def test_what_people_do_at_the_desk_is_entered(shopper: Shopper, desk: Des
     assert told == ["sign_in", "orders", "orders", "visitor", "export", "receipts", "audit", "sign_out"]
 
 
-async def test_an_actor_that_makes_very_many_entries_is_refused_and_nobody_else(
-    environment: dict[str, str], clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_actor_that_makes_very_many_entries_is_refused_and_nobody_else(environment: dict[str, str], clock: Clock) -> None:
     """Whatever somebody else did: rights have to be answered. And nobody can prevent an erasure."""
-    monkeypatch.setattr(app, "AUDIT_A_DAY", 3)
     keys = {"IDENTITY_SHOPS__DEMO__KEYS__OFFICE__SHA256": key_digest("k"), "IDENTITY_SHOPS__DEMO__KEYS__OFFICE__SCOPES": "rights"}
     async with shopping(load("development", environment | keys | {"IDENTITY_LIMITS__ENABLED": "true"}), clock) as shopper:
+        shopper.application.services.audit.limit = RateLimit(3 / DAY, DAY, time.monotonic, private_memory().slots(8))
         await linked(shopper)
         statuses = [(await shopper.post("/v1/exports", {"email": LUKE})).status_code for _ in range(5)]
         assert statuses == [200, 200, 200, 429, 429]
@@ -148,8 +145,8 @@ async def test_nobody_pushes_out_the_accesses_of_others(shopper: Shopper, desk: 
     assert newest["time"] == rfc3339(int(clock()))
 
 
-async def test_many_look_ups_of_one_key_hide_nobodys(shopper: Shopper, application: Application, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit, "MOST_WAITING", 3)
+async def test_many_look_ups_of_one_key_hide_nobodys(shopper: Shopper, application: Application) -> None:
+    application.services.audit.most_waiting = 3
     emails = [f"person-{number}@example.com" for number in range(5)]
     for email in (*emails, LUKE):
         assert (await shopper.post("/v1/links", {"email": email, "visitor": "own-id"})).status_code == 200

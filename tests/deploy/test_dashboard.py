@@ -37,25 +37,27 @@ def prometheus(place: Path, scraped: str) -> Iterator[Ask]:
 
     def ask(expression: str) -> list[Any]:
         query = urllib.parse.urlencode({"query": expression.replace("$__rate_interval", "10s")})
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?{query}", timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?{query}", timeout=20) as answer:
             found: list[Any] = json.load(answer)["data"]["result"]
             return found
 
-    def ready() -> bool:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=PATIENCE).close()
-        except urllib.error.HTTPError as error:
-            error.close()
-            return False
-        return True
-
     try:
         wait_for(port)
-        assert eventually(ready)
+        assert eventually(lambda: is_ready(port))
         yield ask
     finally:
         process.terminate()
         process.wait(PATIENCE)
+
+
+def is_ready(port: int) -> bool:
+    """A Prometheus listens before it answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=20):
+            return True
+    except urllib.error.HTTPError as error:
+        error.close()
+        return False
 
 
 def test_each_panel_shows_something_of_a_service_with_visitors(tmp_path: Path, store_url: str) -> None:

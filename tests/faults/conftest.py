@@ -14,7 +14,7 @@ from tests.faults.running import RunningService
 @pytest.fixture(scope="session")
 def writes(long: bool) -> int:
     """Acknowledged writes of a scenario, at least."""
-    return 10_000 if long else 1_000
+    return 10_000 if long else 500
 
 
 @pytest.fixture(scope="session")

@@ -18,11 +18,13 @@ from identity_service.store.embedded import server_binary
 from identity_service.store.keys import SCHEMA
 from tests.faults.connection import Connection
 from tests.stores import view
-from tests.test_command import PATIENCE, descendants, eventually, free_port
+from tests.test_command import LEAN, descendants, eventually, free_port
 
 STORES = frozenset({"valkey-server", "redis-server"})
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
-ENVIRONMENT = {"IDENTITY_LIMITS__ENABLED": "false", "IDENTITY_SERVER__LOG_LEVEL": "warning"}
+STOP_SECONDS = 300
+"""For a service that is told to stop in the middle of a rolling restart, on a busy machine."""
+ENVIRONMENT = LEAN | {"IDENTITY_LIMITS__ENABLED": "false", "IDENTITY_SERVER__LOG_LEVEL": "warning"}
 """Of every service: a load may be as fast as it can, and only what is wrong is logged."""
 
 
@@ -82,7 +84,7 @@ class RunningStore:
     def _end(self, number: signal.Signals) -> None:
         if self._process:
             self._process.send_signal(number)
-            self._process.wait(PATIENCE)
+            self._process.wait(STOP_SECONDS)
             self._process = None
 
     def __enter__(self) -> "RunningStore":
@@ -164,7 +166,7 @@ class RunningService:
         assert self._process.stdout
         self._process.terminate()
         try:
-            return self._process.wait(PATIENCE)
+            return self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"it does not end: {self.log[-3_000:]}") from None
         finally:

@@ -15,10 +15,10 @@ import pytest
 from identity_service.model.attribution import MOST_CREDIT_BYTES, Credit
 from identity_service.model.event import SaleLine
 from identity_service.model.handle import Handles
-from identity_service.ops import entries, first_steps
 from identity_service.ops.blocking import direct
 from identity_service.ops.entries import StoredKey
 from identity_service.ops.first_schema import convert_entries, convert_entry
+from identity_service.ops.first_steps import end_steps
 from identity_service.ops.kinds import UnknownKeyError, name_of
 from identity_service.ops.move import Moving, undo
 from identity_service.ops.stores import CommandRefused
@@ -37,6 +37,8 @@ pytestmark = pytest.mark.anyio
 OF_STEPS = ("id:v1:*{*:repair}", "id:v1:E{*}:intents", "id:v1:E{*}:removals")
 VISITORS = sorted({*GONE, *UNLINKED, *(visitor for held in LINKED.values() for visitor in held), "derived"})
 CUTS = 16
+NOTES_AT_ONCE = 10
+"""So that a move may die between two pages of notes."""
 
 
 @pytest.fixture
@@ -189,12 +191,10 @@ async def test_no_digest_under_the_older_pepper_and_nobody_who_is_gone_is_in_it(
         assert hits([*digests, *(f'"{one}"' for one in GONE), *(f"'{one}'" for one in GONE)], dump(here)) == []
 
 
-def test_a_move_that_dies_among_the_steps_begins_them_again(two: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_move_that_dies_among_the_steps_begins_them_again(two: tuple[str, str]) -> None:
     source, target = two
-    monkeypatch.setattr(entries, "BATCH", 40)
-    monkeypatch.setattr(first_steps, "NOTES_AT_ONCE", 3)
     plant(source)
-    calls = moved_by_a_mortal(source, target, 0, "")
+    calls = moved_by_a_mortal(source, target, 0, "", NOTES_AT_ONCE)
     expected = contents(target)
     assert calls > 100
     with direct(source, 10.0) as there, direct(target, 10.0) as here:
@@ -204,8 +204,8 @@ def test_a_move_that_dies_among_the_steps_begins_them_again(two: tuple[str, str]
                     one.flushall()
                 plant(source)
                 with pytest.raises(Crash):
-                    moved_by_a_mortal(source, target, last, when)
-                moved_by_a_mortal(source, target, 0, "")
+                    moved_by_a_mortal(source, target, last, when, NOTES_AT_ONCE)
+                moved_by_a_mortal(source, target, 0, "", NOTES_AT_ONCE)
                 assert contents(target) == expected, (last, when)
                 assert (there.hget(MOVE, "state"), here.exists(MOVE)) == (b"left", 0)
     whole(target, OLD, NEW)
@@ -228,9 +228,9 @@ def test_steps_that_have_been_ended_are_ended_again_without_a_change(two: tuple[
     with side(source) as there, side(target) as here:
         move = Moving(there, here, [OLD], NAMES)
         move.begin()
-        first_steps.end_steps(there, [OLD])
+        end_steps(there, [OLD])
         ended = everything(source)
-        first_steps.end_steps(there, [OLD])
+        end_steps(there, [OLD])
         assert everything(source) == ended
         move.copy(silent)
         assert move.compare(silent).equal
@@ -291,7 +291,7 @@ def test_steps_of_a_shop_end_in_that_shop_alone(two: tuple[str, str]) -> None:
         there.zadd("id:v1:Q{other:repair}", {"f one nonce": 5})
         with side(source) as one:
             one.load_scripts()
-            first_steps.end_steps(one, [OLD])
+            end_steps(one, [OLD])
         assert there.exists(f"id:v1:V{{demo:{handles.digest('visitor', 'demo', 'one')}}}") == 1
         assert there.get(f"id:v1:V{{demo:{handles.digest('visitor', 'demo', 'one')}}}:gone") == b"5 nonce"
         assert there.exists(f"id:v1:V{{other:{handles.digest('visitor', 'other', 'one')}}}") == 0

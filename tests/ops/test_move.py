@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -12,13 +12,11 @@ import redis
 
 from identity_service.errors import StoreUnavailable
 from identity_service.model.handle import Handle, HandleKind, Handles, rekey_digest
-from identity_service.ops import entries
-from identity_service.ops import move as moves
 from identity_service.ops.blocking import direct
 from identity_service.ops.entries import NEVER, Side, StoredKey
 from identity_service.ops.inspect import inspect
 from identity_service.ops.kinds import KINDS, UnknownKeyError, name_of
-from identity_service.ops.move import Moving, undo
+from identity_service.ops.move import STEPS, Moving, Step, undo
 from identity_service.ops.stores import CommandRefused
 from identity_service.store.keys import ANY_SCHEMA, MOVE, OF_THE_STORE, REPAIR_LOCK, SCHEMA, Keys, VisitorKeys
 from identity_service.store.sales import packed
@@ -46,12 +44,12 @@ def side(url: str) -> Iterator[Side]:
         client.close()
 
 
-def moved(source: str, target: str, *peppers: str) -> None:
+def moved(source: str, target: str, *peppers: str, steps: Mapping[int, Step] = STEPS) -> None:
     """A whole move, as the command does it."""
     with side(source) as there, side(target) as here:
         for one in (there, here):
             one.delete(REPAIR_LOCK)
-        move = Moving(there, here, peppers, NAMES)
+        move = Moving(there, here, peppers, NAMES, steps)
         move.begin()
         move.copy(silent)
         found = move.compare(silent)
@@ -196,11 +194,11 @@ class DyingSide(Side):
         return replies
 
 
-def moved_by_a_mortal(source: str, target: str, last: int, when: str) -> int:
+def moved_by_a_mortal(source: str, target: str, last: int, when: str, at_once: int = 40) -> int:
     """How many calls it took."""
     DyingSide.calls, DyingSide.last, DyingSide.when = 0, last, when
     with direct(source, 10.0) as there, direct(target, 10.0) as here:
-        move = Moving(DyingSide(there), DyingSide(here), [OLD, NEW], NAMES)
+        move = Moving(DyingSide(there, at_once), DyingSide(here, at_once), [OLD, NEW], NAMES)
         move.begin()
         move.copy(silent)
         assert move.compare(silent).equal
@@ -214,13 +212,10 @@ def everything(url: str) -> list[StoredKey]:
         return sorted(there.read(names), key=lambda entry: entry.name)
 
 
-async def test_a_move_that_dies_at_any_call_goes_on_where_it_was(
-    two: tuple[str, str], clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_move_that_dies_at_any_call_goes_on_where_it_was(two: tuple[str, str], clock: Clock) -> None:
     source, target = two
     async with service(source, clock, OLD) as (application, shopper):
         await fill(application, shopper, clock)
-    monkeypatch.setattr(entries, "BATCH", 40)
     there, here = opened(source), opened(target)
     there.delete(REPAIR_LOCK)
     calls = moved_by_a_mortal(source, target, 0, "")
@@ -361,7 +356,7 @@ def test_keys_of_others_and_keys_that_end_are_left_alone(two: tuple[str, str]) -
         assert here.keys() == [SCHEMA.encode()]
 
 
-def test_an_older_schema_is_brought_forward_by_its_steps(two: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_schema_is_brought_forward_by_its_steps(two: tuple[str, str]) -> None:
     """As if orders had been a list of digests under another name, in a schema before the first."""
 
     def step(entries: Sequence[StoredKey], read: object) -> list[StoredKey]:
@@ -374,12 +369,11 @@ def test_an_older_schema_is_brought_forward_by_its_steps(two: tuple[str, str], m
         return replace(entry, name=name, type="zset", value={one: float(i) for i, one in enumerate(entry.value)})
 
     source, target = two
-    monkeypatch.setattr(moves, "STEPS", {0: step, **moves.STEPS})
     digest = Handles(OLD).digest("sale", SHOP, "1")
     with direct(source, 10.0) as there:
         there.rpush("id:v1:list{demo:lists}", digest)
         there.hset(SCHEMA, mapping=dict(Schema(0, schema_of([OLD]).peppers).fields()))
-    moved(source, target, OLD, NEW)
+    moved(source, target, OLD, NEW, steps={0: step, **STEPS})
     with direct(target, 10.0) as here:
         assert here.zrange("id:v2:{demo}:orders", 0, -1) == [Handles(OLD, NEW).digest("sale", SHOP, "1").encode()]
         assert here.hget(SCHEMA, "version") == b"2"

@@ -13,7 +13,6 @@ from identity_service.model.shop import Shop
 from identity_service.model.visitor import Mode
 from identity_service.ops.preview import Switch, count_switches, preview
 from identity_service.settings.schema import Settings
-from identity_service.store import visitors
 from tests.conftest import Clock, Shopper, shopping
 from tests.test_privacy import dump
 
@@ -47,11 +46,11 @@ def demo(application: Application) -> Shop:
 
 @pytest.mark.anyio
 async def test_each_record_is_decided_anew_without_a_signal_and_nothing_changes(
-    application: Application, shopper: Shopper, clock: Clock, database: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    application: Application, shopper: Shopper, clock: Clock, database: redis.Redis
 ) -> None:
     await fill(shopper)
     before = dump(database)
-    monkeypatch.setattr(visitors, "RECORDS_AT_ONCE", 1)
+    application.services.store.visitors.records_at_once = 1
     for _ in range(2):
         found = await count_switches(application.services, demo(application), "strict", Millis(int(clock() * 1000)))
         assert found == {

@@ -12,7 +12,7 @@ from tests.security.conftest import BODY_SECONDS, HEADER_SECONDS
 from tests.security.wire import HEADERS, connect, post, tell
 from tests.test_command import PATIENCE, Service, descendants, eventually
 
-LATE = 5.0
+LATE = 20.0
 """Seconds that a busy machine may take longer; a connection that is never cut off is still seen."""
 HEAD = b"GET /healthz HTTP/1.1\r\n" + HEADERS
 POST = b"POST /v1/visitors HTTP/1.1\r\n" + HEADERS
@@ -202,12 +202,12 @@ class Crowd:
 
 
 def test_a_thousand_slow_clients_keep_nobody_from_being_answered(service: Service, long: bool) -> None:
-    """On a busy machine it takes longer until so many were answered and cut off."""
     crowd, done, statuses = Crowd(service.url, 1_000, 200), threading.Event(), list[int]()
     harasser = threading.Thread(target=crowd.harass, args=(done,))
     harasser.start()
-    began, seconds = time.monotonic(), 60 if long else 6
-    while (past := time.monotonic() - began) < seconds or (past < PATIENCE and (len(statuses) <= 50 or crowd.cut_off < 1_200)):
+    began = time.monotonic()
+    while crowd.cut_off < 1_200 or len(statuses) <= 50 or (long and time.monotonic() < began + 60):
+        assert time.monotonic() < began + PATIENCE, (crowd.cut_off, len(statuses))
         try:
             statuses.append(service.call("/v1/visitors", {})[0])
         except OSError:
@@ -215,6 +215,4 @@ def test_a_thousand_slow_clients_keep_nobody_from_being_answered(service: Servic
         time.sleep(0.01)
     done.set()
     harasser.join()
-    assert len(statuses) > 50
     assert statuses.count(200) >= 0.99 * len(statuses)
-    assert crowd.cut_off >= 1_200

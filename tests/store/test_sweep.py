@@ -137,9 +137,8 @@ async def test_a_link_that_is_made_again_meanwhile_stays(
     assert EMAIL.name in database.hgetall(store.keys.visitor(SHOP, "one").record)
 
 
-async def test_a_round_goes_on_where_the_last_one_ended(store: Store, database: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "MOST_SCANS", 1)
-    monkeypatch.setattr(sweep, "KEYS_A_SCAN", 10)
+async def test_a_round_goes_on_where_the_last_one_ended(store: Store, database: redis.Redis) -> None:
+    store.sweep.most_scans, store.sweep.keys_a_scan = 1, 10
     handles = [Handles("p").of_customer(SHOP, f"c{number}") for number in range(60)]
     for number, handle in enumerate(handles):
         await link(store, f"v{number}", SOON, handle)
