@@ -51,7 +51,7 @@ def refuse_agent(call: Call) -> None:
 
 
 def _agent_of_message(call: Call, message: SignedMessage, user_agent: str | None) -> Agent | None:
-    judged = call.services.agents.judge(message, call.shop.hosts, call.now / 1000, repeatable=call.private)
+    judged = call.services.agents.judge(message, call.shop.hosts, call.now / 1000, call.key if call.private else "")
     return _with_name(judged, user_agent)
 
 
