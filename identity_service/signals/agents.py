@@ -51,7 +51,7 @@ SignedRequest = tuple[bool | str | None, ...]
 @dataclass(frozen=True, slots=True)
 class KnownAgent:
     """`token`: of its user agent, in lower case, which is also the agent's name. `source`: the vendor's page. `confirmed`: the last day on
-    which that page, or a public list that names it, was seen with the token, or unknown."""
+    which that page, or a public list that names its vendor, was seen with the token."""
 
     token: str
     source: str
@@ -62,12 +62,16 @@ KNOWN_AGENTS = (
     KnownAgent("chatgpt-user", "developers.openai.com/docs/bots", "2026-10-28"),
     KnownAgent("claude-user", "support.claude.com/en/articles/8896518", "2026-10-28"),
     KnownAgent("perplexity-user", "docs.perplexity.ai/guides/bots", "2026-10-08"),
-    KnownAgent("mistralai-user", "docs.mistral.ai/robots", "unknown"),
-    KnownAgent("amzn-user", "developer.amazon.com/amazonbot", "unknown"),
-    KnownAgent("google-agent", "developers.google.com/crawling/docs/crawlers-fetchers/google-user-triggered-fetchers", "2026-08-19"),
-    KnownAgent("gemini-deep-research", "gemini.google/overview/deep-research", "unknown"),
-    KnownAgent("novaact", "nova.amazon.com/act", "unknown"),
-    KnownAgent("meta-externalfetcher", "developers.facebook.com/docs/sharing/webmasters/web-crawlers", "unknown"),
+    KnownAgent("mistralai-user", "docs.mistral.ai/robots", "2026-08-22"),
+    KnownAgent("amzn-user", "developer.amazon.com/amazonbot", "2026-08-22"),
+    KnownAgent("amazonbuyforme", "buyforme.amazon", "2026-08-22"),
+    KnownAgent("novaact", "nova.amazon.com/act", "2026-08-22"),
+    KnownAgent("google-agent", "developers.google.com/crawling/docs/crawlers-fetchers/google-user-triggered-fetchers", "2026-08-22"),
+    KnownAgent("googleagent-mariner", "developers.google.com/search/docs/crawling-indexing/google-agent-mariner", "2026-08-22"),
+    KnownAgent("gemini-deep-research", "gemini.google/overview/deep-research", "2026-08-22"),
+    KnownAgent("meta-externalfetcher", "developers.facebook.com/docs/sharing/webmasters/web-crawlers", "2026-08-22"),
+    KnownAgent("manus-user", "manus.im/help/Manus-user", "2026-08-22"),
+    KnownAgent("kimi-user", "www.kimi.com/policies/kimi-crawlers", "2026-08-22"),
 )
 BY_TOKEN = re.compile(rf"(?<![a-z-])(?:({'|'.join(re.escape(one.token) for one in KNOWN_AGENTS)})(?![a-z-])|[a-z]+-user/[0-9])")
 """The second form is how vendors name their agents, so one that is not in the table is an agent, too."""
