@@ -102,8 +102,7 @@ class Shop:
     @property
     def counts_silent(self) -> bool:
         """Whether it keeps figures of visitors who said nothing, in any region."""
-        rules = (self.policy.unknown, self.policy.elsewhere, *self.policy.regions.values())
-        return any(one.counts_silent for one in rules)
+        return self.policy.counts_silent
 
     def under(self, policy: str) -> "Shop":
         """The same shop with another policy."""

@@ -143,9 +143,8 @@ class Visitors:
     async def look_up(self, visit: Visit, tokens: list[Token], now: Millis, *, assumed: bool = False) -> Known:
         seconds = now // 1000
         cookieless = await self._cookieless_ids.choose(visit, tokens, seconds)
-        may_count = not assumed and visit.shop.policy.rules(visit.surroundings.region).counts_silent
-        matters = bool(tokens or visit.own) and (may_count or _repeats_a_word(visit))
-        derived = await self._cookieless_ids.derive_id(visit, seconds) if matters else None
+        named_one = bool(tokens or visit.own)
+        derived = await self._cookieless_ids.derive_id(visit, seconds) if named_one and _derived_matters(visit, assumed=assumed) else None
         named = [token.visitor for token in tokens] + ([] if cookieless.random else [cookieless.visitor])
         names = list(dict.fromkeys(named + ([derived.visitor] if derived else [])))
         states = {cookieless.visitor: UNKNOWN} if cookieless.random else {}
@@ -347,6 +346,13 @@ def _refused_late(known: Known) -> VisitorId | None:
 
 def _is_derived(known: Known, visitor: VisitorId) -> bool:
     return known.cookieless.kind is Kind.DERIVED and visitor == known.cookieless.visitor
+
+
+def _derived_matters(visit: Visit, *, assumed: bool) -> bool:
+    """Whether the refusal of the client's derived ID counts for a call that names another one. `assumed`: as for `preview`."""
+    policy = visit.shop.policy
+    may_count = not assumed and policy.counts_silent and policy.rules(visit.surroundings.region).counts_silent
+    return may_count or _repeats_a_word(visit)
 
 
 def _repeats_a_word(visit: Visit) -> bool:

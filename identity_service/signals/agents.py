@@ -11,12 +11,14 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 
 from identity_service.model.agent import UNKNOWN, Agent, KnownBy
 from identity_service.model.agent_key import AgentKey, Directory, origin_of
 from identity_service.model.utc import DAY
 from identity_service.settings.schema import AgentSettings
+from identity_service.signals.browser import MOST_USER_AGENTS
 from identity_service.signals.message_signature import (
     LONGEST_FIELD,
     Member,
@@ -77,6 +79,7 @@ BY_TOKEN = re.compile(rf"(?<![a-z-])(?:({'|'.join(re.escape(one.token) for one i
 """The second form is how vendors name their agents, so one that is not in the table is an agent, too."""
 
 
+@lru_cache(MOST_USER_AGENTS)
 def agent_of(user_agent: str | None) -> Agent | None:
     """The agent that the user agent names."""
     found = BY_TOKEN.search(user_agent.lower()) if user_agent else None

@@ -239,7 +239,8 @@ class ErasureAnswer(Struct, frozen=True):
 
 
 async def link(call: Call) -> Reply:
-    refuse_agent(call)
+    if call.device:
+        refuse_agent(call)
     handle = _handle_to_link(call)
     who = _visitor_to_link(call)
     proof = Proof.NONE if call.body.markup else Proof.KEY if call.private else Proof.TOKEN
