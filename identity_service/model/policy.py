@@ -6,7 +6,7 @@ DNT seen counts as a refusal.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from msgspec import Struct
@@ -89,6 +89,12 @@ class Policy:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "counts_silent", any(one.counts_silent for one in (self.unknown, self.elsewhere, *self.regions.values())))
+
+    @property
+    def uncounted(self) -> "Policy":
+        """The same policy, which keeps no figures of visitors who said nothing."""
+        unknown, elsewhere, *regions = (replace(one, counts_silent=False) for one in (self.unknown, self.elsewhere, *self.regions.values()))
+        return replace(self, unknown=unknown, elsewhere=elsewhere, regions=dict(zip(self.regions, regions, strict=True)))
 
     def rules(self, region: str | None) -> Rules:
         if region is None:

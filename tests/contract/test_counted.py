@@ -14,7 +14,9 @@ from identity_service.app import Application
 from identity_service.errors import StoreUnavailable
 from identity_service.model.cookieless import network
 from identity_service.model.handle import prefixed
+from identity_service.model.shop import ShopId
 from identity_service.ops.check import faults
+from identity_service.service.visit import Surroundings
 from identity_service.settings.load import load
 from identity_service.web.manual.book import FOLDER
 from tests.conftest import Clock, Shopper, shopping
@@ -326,6 +328,30 @@ async def test_without_the_setting_nothing_is_counted_and_with_it_off_again_at_o
         assert (await figures(off))["counted"]["clicks"]["hidden"]
         database.flushall()
         assert "counted" not in await figures(off)
+
+
+async def test_what_is_not_written_when_the_setting_goes_off_is_forgotten(
+    counting: Shopper, application: Application, clock: Clock, database: redis.Redis
+) -> None:
+    """Also what a call adds that was under way. Visitors with an ID count as before, and other shops' silent ones."""
+    days, shop = application.services.counters.days, ShopId(SHOP)
+    for visitor in range(12):
+        await come(counting, visitor)
+    await log(counting, "click", product=1, labels=["Home"])
+    await come(counting, 1, "/v1/consents", consent="granted")
+    application.stop_counting(frozenset({shop}))
+    days.count_view(shop, Surroundings("198.51.100.7", "Mozilla/5.0 late"))
+    days.count_order(ShopId("other"))
+    await application.services.counters.write()
+    assert [str(key) for kind in ("remainders", "sketch") for key in database.scan_iter(f"*:{kind}:*")] == [
+        f"id:v2:{{{shop}}}:{kind}:{int(clock.now) // DAY * DAY}{end}"
+        for shop, kind, end in (("other", "remainders", ""), ("strict", "sketch", "-persistent"))
+    ]
+    found = await figures(counting)
+    assert found["visitors"]["persistent"]["low"] == 1
+    assert "counted" not in found
+    assert "counted" not in (await come(counting, 3))
+    assert days.waiting == set()
 
 
 async def test_health_and_overview_see_their_clicks_in_tens(counting: Shopper, application: Application, clock: Clock) -> None:
