@@ -425,6 +425,9 @@ async def log_email(call: Call) -> Reply:
 
 async def log_debug(call: Call) -> Reply:
     """Nothing of a debug message is kept, because it may contain anything."""
+    if call.shop.counts_silent and call.body.counted in YES:
+        call.services.counters.days.count_call(call.shop.shop_id, call.path)
+        return OK
     call.services.counters.count_call(call.shop.shop_id, LoggedCall(call.path, "none"))
     return OK
 
