@@ -165,6 +165,12 @@ class Application(Edge):
         joined = {"cookie": "; ", services.proxies.header: ", "} | dict.fromkeys(services.admin.staff.headers, REPEATED)
         super().__init__(build(services), services.shops.origins, *counts, services.stopping, joined)
 
+    def stop_counting(self, shops: frozenset[ShopId]) -> None:
+        """From now on, these shops keep no figures of visitors who say nothing, and what is not written yet is forgotten. The supervisor's
+        thread calls it."""
+        self.services.shops.stop_counting(shops)
+        self.services.counters.days.stop_counting(shops)
+
     async def lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         self._end_streams_on(signal.SIGTERM)

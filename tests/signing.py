@@ -1,9 +1,10 @@
 """An agent that signs its requests, as Web Bot Auth says."""
 
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
+from types import MappingProxyType
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -40,15 +41,16 @@ class Signer:
         covered: str = COVERED,
         more: str = ';tag="web-bot-auth"',
         agent: str | None = None,
+        fields: Mapping[str, str] = MappingProxyType({}),
     ) -> dict[str, str]:
         """The three headers of a new request. `more`: parameters after those that each signature needs. `agent`: `Signature-Agent`, if it
-        is not the signer's own."""
+        is not the signer's own. `fields`: other headers of the request."""
         created = int(now)
         parameters = f';created={created};keyid="{self.key.thumbprint}";alg="ed25519";expires={created + self.life}'
         told = f'sig1=({covered}){parameters};nonce="{next(self.numbers)}"{more}'
-        fields = {"signature-agent": agent if agent is not None else f'sig1="{self.origin}"', "signature-input": told}
+        own = {"signature-agent": agent if agent is not None else f'sig1="{self.origin}"', "signature-input": told}
         members = members_of(told)
         assert members
-        signed = signature_base(SignedMessage(authority, method, target, fields), members["sig1"])
+        signed = signature_base(SignedMessage(authority, method, target, {**fields, **own}), members["sig1"])
         assert signed
-        return fields | {"signature": f"sig1=:{b64encode(self.private.sign(signed)).decode()}:"}
+        return own | {"signature": f"sig1=:{b64encode(self.private.sign(signed)).decode()}:"}

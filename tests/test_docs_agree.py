@@ -28,7 +28,8 @@ from identity_service.server.limits import SLOTS
 from identity_service.service.health import Light
 from identity_service.settings.load import config_directory
 from identity_service.settings.schema import KeySettings, Settings, ShopSettings, fields_of
-from identity_service.signals.agents import KNOWN_AGENTS
+from identity_service.signals.agents import KNOWN_AGENTS, agent_of
+from identity_service.signals.browser import is_robot
 from identity_service.signals.reader import SOURCES
 from identity_service.store.keys import Keys
 from identity_service.store.redis.cause import Cause
@@ -127,8 +128,14 @@ def test_every_banner_is_listed_and_nothing_else() -> None:
 
 
 def test_every_agent_is_listed_with_its_source() -> None:
-    rows = re.findall(r"^\| `([a-z-]+)` \| (\S+) \| ([0-9-]+|unknown) \|$", part("agents", "How an agent is recognised"), re.MULTILINE)
-    assert rows == [(one.token, one.source, one.confirmed) for one in KNOWN_AGENTS]
+    rows = re.findall(r"^\| `([a-z-]+)` \| (\S+) \| ([0-9-]+) \|$", part("agents", "How an agent is recognised"), re.MULTILINE)
+    known = [(one.token, one.source, one.confirmed) for one in KNOWN_AGENTS]
+    assert rows[: len(known)] == known
+    crawlers = rows[len(known) :]
+    assert crawlers
+    for token, source, _ in crawlers:
+        user_agent = f"Mozilla/5.0 (compatible; {token}/1.0; +https://{source})"
+        assert (is_robot(user_agent), agent_of(user_agent)) == (True, None)
     assert set(KnownBy) <= set(first_cells(part("agents", "How an agent is recognised")))
     assert f"{SLOTS:,} signatures" in part("agents", "Signatures")
 

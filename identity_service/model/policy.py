@@ -6,7 +6,7 @@ DNT seen counts as a refusal.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from msgspec import Struct
@@ -76,7 +76,7 @@ class Rules:
 @dataclass(frozen=True, slots=True)
 class Policy:
     """`linkable`: modes whose IDs may be linked to an email. `unknown`: rules for visitors without a known region. `regions`: rules by
-    ISO 3166 code, of a country or a subdivision. `elsewhere`: rules for all other codes."""
+    ISO 3166 code, of a country or a subdivision. `elsewhere`: rules for all other codes. `counts_silent`: some of these rules do."""
 
     name: str
     persistent_is_consent: bool
@@ -85,6 +85,16 @@ class Policy:
     unknown: Rules
     elsewhere: Rules
     regions: Mapping[str, Rules] = field(default_factory=dict)
+    counts_silent: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "counts_silent", any(one.counts_silent for one in (self.unknown, self.elsewhere, *self.regions.values())))
+
+    @property
+    def uncounted(self) -> "Policy":
+        """The same policy, which keeps no figures of visitors who said nothing."""
+        unknown, elsewhere, *regions = (replace(one, counts_silent=False) for one in (self.unknown, self.elsewhere, *self.regions.values()))
+        return replace(self, unknown=unknown, elsewhere=elsewhere, regions=dict(zip(self.regions, regions, strict=True)))
 
     def rules(self, region: str | None) -> Rules:
         if region is None:
@@ -175,9 +185,12 @@ def decide(policy: Policy, facts: Facts) -> Decision:
         mode, reason = Mode.NULL, Reason.WITHDRAWN
     opted_out = facts.gpc or facts.opted_out or (facts.signals != () and any(signal.sale_share_opt_out for signal in facts.signals))
     opted_out |= rules.refusal_opts_out and reason is Reason.CONSENT_REFUSED
-    objected = facts.cookieless_gone_at is not None or facts.derived_gone_at is not None
-    counted = rules.counts_silent and mode is Mode.NULL and reason is Reason.NO_SIGNAL and not objected
+    counted = rules.counts_silent and mode is Mode.NULL and reason is Reason.NO_SIGNAL and not _objected(facts)
     return Decision(mode, reason, policy.name, facts.region, opted_out, choice, counted)
+
+
+def _objected(facts: Facts) -> bool:
+    return facts.cookieless_gone_at is not None or facts.derived_gone_at is not None
 
 
 def _mode(policy: Policy, rules: Rules, facts: Facts, choice: Signal | None) -> tuple[Mode, Reason]:

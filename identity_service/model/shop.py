@@ -102,8 +102,13 @@ class Shop:
     @property
     def counts_silent(self) -> bool:
         """Whether it keeps figures of visitors who said nothing, in any region."""
-        rules = (self.policy.unknown, self.policy.elsewhere, *self.policy.regions.values())
-        return any(one.counts_silent for one in rules)
+        return self.policy.counts_silent
+
+    @property
+    def uncounted(self) -> "Shop":
+        """The same shop, which keeps no figures of visitors who said nothing."""
+        policies = {name: policy.uncounted for name, policy in self.policies.items()}
+        return dataclasses.replace(self, policy=self.policy.uncounted, policies=policies)
 
     def under(self, policy: str) -> "Shop":
         """The same shop with another policy."""
@@ -125,6 +130,17 @@ def shop_of(name: str, settings: ShopSettings) -> Shop:
         cookie=CookieRule(settings.cookie_name, settings.cookie_domain),
         development=bool(settings.origins) and all(is_loopback(urlsplit(origin).hostname or "") for origin in settings.origins),
     )
+
+
+def no_longer_counting(before: Mapping[str, ShopSettings], after: Mapping[str, ShopSettings]) -> frozenset[ShopId]:
+    """Shops that kept figures of visitors who said nothing in some place, and keep none there now."""
+    found = set()
+    for name, settings in before.items():
+        policy, newer = shop_of(name, settings).policy, shop_of(name, after[name]).policy if name in after else None
+        places = (None, "", *policy.regions, *(newer.regions if newer else ()))
+        if any(policy.rules(place).counts_silent and not (newer and newer.rules(place).counts_silent) for place in places):
+            found.add(ShopId(name))
+    return frozenset(found)
 
 
 def _signal_rules(settings: ShopSettings) -> SignalRules:
@@ -219,13 +235,21 @@ class Shops:
         self.origins |= shop.origins
         self._by_digest |= {caller.digest: caller for caller in callers}
 
+    def stop_counting(self, shops: frozenset[ShopId]) -> None:
+        """These shops keep no figures of visitors who said nothing from the next call on. It may be called in any thread."""
+        changed = {shop.shop_id: shop.uncounted for shop in self._shops if shop.shop_id in shops}
+        self._by_digest = {
+            digest: replace(caller, shop=changed.get(caller.shop.shop_id, caller.shop)) for digest, caller in self._by_digest.items()
+        }
+        self._shops = [changed.get(shop.shop_id, shop) for shop in self._shops]
+
     def find(self, key: str) -> Caller | None:
         """One hash and one look-up, for known and unknown keys alike, so that the time reveals nothing."""
         return self._by_digest.get(key_digest(key))
 
     def keys_of(self, shop: Shop) -> list[Caller]:
         """One for each key of the shop."""
-        return [caller for caller in self._by_digest.values() if caller.shop is shop]
+        return [caller for caller in self._by_digest.values() if caller.shop.shop_id == shop.shop_id]
 
     def __iter__(self) -> Iterator[Shop]:
         return iter(self._shops)

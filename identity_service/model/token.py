@@ -14,7 +14,7 @@ import itsdangerous
 from itsdangerous.encoding import base64_decode, base64_encode, bytes_to_int, int_to_bytes, want_bytes
 from msgspec import Struct
 
-from identity_service.model.visitor import Kind, VisitorId
+from identity_service.model.visitor import KINDS, Kind, VisitorId
 
 VERSION = "1"
 MOST_CHARACTERS = 120
@@ -81,7 +81,7 @@ class Signing:
         if opened is None:
             return None
         payload, issued_at, newest = opened
-        return Token(text, Kind(payload[1]), VisitorId(payload[3:]), issued_at, newest)
+        return Token(text, KINDS[payload[1]], VisitorId(payload[3:]), issued_at, newest)
 
     def sign_receipt(self, shop: str, body: str, time: int) -> str:
         """The signature of a receipt whose canonical JSON is `body`."""

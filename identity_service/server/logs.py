@@ -49,10 +49,12 @@ class Lines:
         """Bypasses Python's buffer: a rest in it would make a later flush fail, such as the one before a process starts."""
         if not sys.stderr:
             return
-        with contextlib.suppress(OSError, ValueError):  # broken or full; closed
+        try:
             out = getattr(sys.stderr.buffer, "raw", sys.stderr.buffer)
             while line:
                 line = line[out.write(line) or len(line) :]
+        except (OSError, ValueError):  # broken or full; closed. Every call writes a line, and `suppress` takes a microsecond
+            pass
 
     debug = info = warning = error = critical = write
 

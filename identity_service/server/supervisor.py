@@ -14,12 +14,13 @@ import urllib.request
 from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import wait
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess, multiprocess
 
 from identity_service.errors import SettingsError
+from identity_service.model.shop import ShopId, no_longer_counting
 from identity_service.server.limits import MEMORY_VARIABLE, create_memory
 from identity_service.server.logs import SERVER_LOGGING, log
 from identity_service.server.metric_files import add_up, count_in_supervisor
@@ -27,6 +28,7 @@ from identity_service.server.metrics import WORKER_DEATHS, WORKER_STARTS
 from identity_service.server.protocol import ClientConnection, allowances
 from identity_service.settings.schema import DEMO_KEY, Settings
 
+PING = b"ping"
 MOST_CONNECTIONS = 8192
 """Per worker; above it calls are answered 503. Slow clients hold connections for seconds, so it is far above a worker's throughput."""
 
@@ -37,6 +39,8 @@ END_SECONDS = 10
 """Time for a stopping worker to end, after the time for open calls. Then it is killed."""
 DYING_SECONDS = 2
 """Time for a worker that has closed its pipe to end."""
+STOP_SECONDS = 5
+"""Time for a worker to say that it stopped counting. Then it is killed."""
 
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 the wildcard is compared, not bound
 """Addresses at which this machine reaches a service that listens on all."""
@@ -93,9 +97,27 @@ class Worker(multiprocess.Process):
     def wait_until_ready(self, timeout: float, should_exit: threading.Event | None = None) -> bool:  # noqa: ARG002 that of an answer
         return super().wait_until_ready(START_SECONDS, should_exit)
 
+    def stop_counting(self, shops: frozenset[ShopId]) -> None:
+        """Returns once the worker counts no visitors of these shops who say nothing. One that does not answer is killed, and so is one that
+        still starts, because it would go on by the settings that it was started with."""
+        if not self._ask(shops, STOP_SECONDS):
+            self.asked_to_end = True
+            self.process.kill()
+
+    def pong(self) -> None:
+        """Answers a question of the supervisor, in the worker. The pipe's other messages are the shops that stop counting."""
+        asked = self.child_conn.recv()
+        if asked != PING and self.server.started:
+            self.config.loaded_app.stop_counting(asked)
+        self.child_conn.send(self.server.started)
+
     def _healthcheck(self, timeout: float) -> bool | None:
+        return self._ask(PING, timeout)
+
+    def _ask(self, question: bytes | frozenset[ShopId], timeout: float) -> bool | None:
+        """Whether the worker has started, if it answers in time."""
         try:
-            self.parent_conn.send(b"ping")
+            self.parent_conn.send(question)
             if self.parent_conn in wait([self.parent_conn, self.process.sentinel], timeout):
                 started: bool = self.parent_conn.recv()
                 self.answered = True
@@ -119,9 +141,11 @@ class Supervisor(Multiprocess):
     """`read`: reads the settings again on SIGHUP; raises SettingsError. A worker that dies is replaced with the settings of the others,
     even if the file has changed."""
 
-    def __init__(self, config: uvicorn.Config, bound: list[socket.socket], read: Callable[[], Settings], create: str) -> None:
+    def __init__(
+        self, config: uvicorn.Config, bound: list[socket.socket], settings: Settings, read: Callable[[], Settings], create: str
+    ) -> None:
         super().__init__(config, sockets=bound)
-        self._read, self._create = read, create
+        self._settings, self._read, self._create = settings, read, create
 
     def terminate_all(self) -> None:
         """Leaves listening to the workers, which stop it when they end. Otherwise the system would go on accepting connections that nobody
@@ -132,7 +156,8 @@ class Supervisor(Multiprocess):
 
     def handle_hup(self) -> None:
         try:
-            _set_workers(self.config, self._read(), self._create)
+            settings = self._read()
+            _set_workers(self.config, settings, self._create)
         except SettingsError as error:
             log.error(
                 "the settings have faults; the workers keep the previous ones; correct them and send SIGHUP again", faults=error.faults
@@ -140,7 +165,16 @@ class Supervisor(Multiprocess):
         except Exception as error:  # no fault in the settings may stop the service
             log.error("the settings could not be read; the workers keep the previous ones", fault=type(error).__name__)
         else:
+            self._stop_counting(no_longer_counting(self._settings.shops, settings.shops))
+            self._settings = settings
             super().handle_hup()
+
+    def _stop_counting(self, shops: frozenset[ShopId]) -> None:
+        """At once, because restarting all workers takes seconds."""
+        if shops:
+            for worker in self.processes:
+                cast("Worker", worker).stop_counting(shops)
+            log.info("visitors who say nothing are no longer counted", shops=sorted(shops))
 
 
 class CannotListen(Exception):
@@ -201,7 +235,7 @@ def run_workers(settings: Settings, bound: list[socket.socket], read: Callable[[
     _set_workers(config, settings, create)
     os.environ[MEMORY_VARIABLE] = create_memory()
     threading.Thread(target=_announce, args=(settings,), daemon=True).start()
-    Supervisor(config, bound, read, create).run()
+    Supervisor(config, bound, settings, read, create).run()
 
 
 def _set_workers(config: uvicorn.Config, settings: Settings, create: str) -> None:

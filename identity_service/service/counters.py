@@ -156,8 +156,8 @@ class Counters:
 
     def _count_order(self, shop: ShopId, time: int, counted: Amounts, number: int, *, attributed: bool) -> None:
         gathered, foreign = self._of(shop), f":{counted.currency}" if counted.currency else ""
-        agent = agent_of_channel(counted.channel)
-        automated = [] if not counted.channel else ["agent"] if agent else ["bot"]
+        agent = agent_of_channel(counted.channel) if counted.channel else None
+        automated = ["agent" if agent else "bot"] if counted.channel else []
         for kind in ["all", *(["attributed"] if attributed else []), *automated]:
             self._add(gathered, time, {f"orders {kind}": number, f"revenue_all{foreign} {kind}": _micros(counted.revenue)})
         if agent:

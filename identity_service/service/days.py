@@ -4,7 +4,7 @@ Both are gathered in the worker's memory and written once a second with the coun
 and user agent; if the store cannot be reached, it is forgotten and not kept for later, so an estimate may be low.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ from identity_service.model.cookieless import network
 from identity_service.model.estimate import Estimate, of_sketch, of_sketch_in_tens, of_tens, share
 from identity_service.model.shop import ShopId
 from identity_service.model.utc import DAY, HOUR
-from identity_service.model.visitor import Mode, VisitorId
+from identity_service.model.visitor import Mode
 from identity_service.service.unread import KIND, kinds_of
 from identity_service.service.visit import Surroundings
 from identity_service.store import Clock, Store
@@ -34,10 +34,9 @@ MOST_SEEN = 50_000
 
 
 @dataclass(slots=True)
-class Gathered:
-    """Of one day of a shop. `seen`: visitors by kind. `of_hours`: by the start of the hour."""
+class SilentCounts:
+    """Of one day of a shop. `of_hours`: by the start of the hour."""
 
-    seen: dict[str, set[Seen]] = field(default_factory=dict)
     of_hours: dict[int, Counter[str]] = field(default_factory=dict)
     of_day: Counter[str] = field(default_factory=Counter)
 
@@ -98,27 +97,36 @@ class Days:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._gathered: dict[tuple[ShopId, int], Gathered] = {}
+        self._seen = defaultdict[tuple[ShopId, int, str], set[Seen]](set)
+        self._silent = defaultdict[tuple[ShopId, int], SilentCounts](SilentCounts)
+        self._stopped: frozenset[ShopId] = frozenset()
 
-    def see(self, shop: ShopId, now: int, mode: str, visitor: VisitorId) -> None:
-        """A visitor with an ID."""
-        _see(self._of(shop, now), mode, (visitor,))
+    def see(self, shop: ShopId, now: int, kind: str, *visitor: str | bytes) -> None:
+        """`kind`: the mode of a visitor with an ID, or a kind of those who said nothing."""
+        seen = self._seen[shop, now // DAY, kind]
+        if len(seen) < MOST_SEEN:
+            seen.add(visitor)
+
+    def stop_counting(self, shops: frozenset[ShopId]) -> None:
+        """Of visitors who said nothing, these shops keep no more figures. What is gathered of them is forgotten when it would be written.
+        It may be called in any thread."""
+        self._stopped |= shops
 
     def count_view(self, shop: ShopId, surroundings: Surroundings) -> None:
         """A page for which a visitor who said nothing was answered that it is counted."""
         now = int(self._clock())
-        gathered = self._count(shop, now, SILENT_VIEWS)
+        self._count(shop, now, SILENT_VIEWS)
         if surroundings.address and surroundings.user_agent:
             visitor = (network(surroundings.address), surroundings.user_agent)
-            _see(gathered, COUNTED, visitor)
-            _see(gathered, VISITS, (*visitor, str(now // HOUR)))
+            self.see(shop, now, COUNTED, *visitor)
+            self.see(shop, now, VISITS, *visitor, str(now // HOUR))
 
     def count_click(self, shop: ShopId, labels: Sequence[str]) -> None:
         """Of such a visitor."""
-        gathered = self._count(shop, int(self._clock()), SILENT_CLICKS)
+        counted = self._count(shop, int(self._clock()), SILENT_CLICKS).of_day
         for name in (f"{SILENT_CLICK}{label[:LONGEST_LABEL]}" for label in labels):
-            if name in gathered.of_day or len(gathered.of_day) < MOST_NAMES:
-                gathered.of_day[name] += 1
+            if name in counted or len(counted) < MOST_NAMES:
+                counted[name] += 1
 
     def count_order(self, shop: ShopId) -> None:
         """Of such a visitor."""
@@ -139,35 +147,29 @@ class Days:
 
     @property
     def waiting(self) -> set[ShopId]:
-        return {shop for shop, _ in self._gathered}
+        return {shop for shop, _, _ in self._seen} | {shop for shop, _ in self._silent}
 
     async def write_of(self, shop: ShopId) -> None:
         """Raises StoreUnavailable. Then what was gathered is lost."""
-        taken = [(day, self._gathered.pop((shop, day))) for of, day in list(self._gathered) if of == shop]
-        for day, one in taken:
+        seen: dict[int, dict[str, set[Seen]]] = {}
+        for of, day, kind in list(self._seen):
+            if of == shop:
+                seen.setdefault(day, {})[kind] = self._seen.pop((of, day, kind))
+        silent = {day: self._silent.pop((of, day)) for of, day in list(self._silent) if of == shop}
+        for day in sorted(seen.keys() | silent.keys()):
+            kinds, counts = seen.get(day, {}), silent.get(day, SilentCounts())
+            if shop in self._stopped:
+                kinds, counts = {kind: visitors for kind, visitors in kinds.items() if kind not in IN_TENS}, SilentCounts()
+            if not kinds and not counts.of_day:
+                continue
             now = int(self._clock())
-            await self._store.days.write(shop, day_at(day * DAY), now, one.seen, IN_TENS, one.of_hours, one.of_day)
+            await self._store.days.write(shop, day_at(day * DAY), now, kinds, IN_TENS, counts.of_hours, counts.of_day)
 
-    def _count(self, shop: ShopId, now: int, name: str) -> Gathered:
-        gathered, hour = self._of(shop, now), now - now % HOUR
-        gathered.of_day[name] += 1
-        gathered.of_hours.setdefault(hour, Counter())[name] += 1
-        return gathered
-
-    def _of(self, shop: ShopId, now: int) -> Gathered:
-        key = (shop, now // DAY)
-        found = self._gathered.get(key)
-        if found is None:
-            found = self._gathered[key] = Gathered()
-        return found
-
-
-def _see(gathered: Gathered, kind: str, visitor: Seen) -> None:
-    seen = gathered.seen.get(kind)
-    if seen is None:
-        seen = gathered.seen[kind] = set()
-    if len(seen) < MOST_SEEN:
-        seen.add(visitor)
+    def _count(self, shop: ShopId, now: int, name: str) -> SilentCounts:
+        counts, hour = self._silent[shop, now // DAY], now - now % HOUR
+        counts.of_day[name] += 1
+        counts.of_hours.setdefault(hour, Counter())[name] += 1
+        return counts
 
 
 def day_of(start: int, figures: Counts, hours: Mapping[int, Counts]) -> Day:

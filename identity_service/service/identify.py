@@ -143,8 +143,7 @@ class Visitors:
     async def look_up(self, visit: Visit, tokens: list[Token], now: Millis, *, assumed: bool = False) -> Known:
         seconds = now // 1000
         cookieless = await self._cookieless_ids.choose(visit, tokens, seconds)
-        may_count = not assumed and visit.shop.policy.rules(visit.surroundings.region).counts_silent
-        matters = bool(tokens or visit.own) and (may_count or _repeats_a_word(visit))
+        matters = (tokens or visit.own) and _derived_matters(visit, assumed=assumed)
         derived = await self._cookieless_ids.derive_id(visit, seconds) if matters else None
         named = [token.visitor for token in tokens] + ([] if cookieless.random else [cookieless.visitor])
         names = list(dict.fromkeys(named + ([derived.visitor] if derived else [])))
@@ -347,6 +346,12 @@ def _refused_late(known: Known) -> VisitorId | None:
 
 def _is_derived(known: Known, visitor: VisitorId) -> bool:
     return known.cookieless.kind is Kind.DERIVED and visitor == known.cookieless.visitor
+
+
+def _derived_matters(visit: Visit, *, assumed: bool) -> bool:
+    """Whether the refusal of the client's derived ID counts for a call that names another one. `assumed`: as for `preview`."""
+    may_count = visit.shop.policy.counts_silent and visit.shop.policy.rules(visit.surroundings.region).counts_silent
+    return (may_count and not assumed) or _repeats_a_word(visit)
 
 
 def _repeats_a_word(visit: Visit) -> bool:

@@ -75,7 +75,7 @@ class Subject(Struct, frozen=True):
             return "null"
         if self.visitor is None:
             return "none" if self.personal else "null"
-        return self.kind.mode.value
+        return self.kind.mode
 
     def proof(self, claimed: Proof) -> Proof:
         """The proof of a link to this visitor. `claimed`: the strongest proof that the caller can have. Without a presented token there

@@ -7,9 +7,12 @@ because apps that people use name them in their user agents.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from msgspec import Struct
 
+MOST_USER_AGENTS = 512
+"""Of which a worker remembers what they are, because most visitors have one of a few hundred, and to search one takes microseconds."""
 WORDS = (
     *("crawl", "spider", "slurp", "facebookexternalhit", "facebookcatalog", "meta-externalagent", "headless", "lighthouse", "pingdom"),
     *("uptime", "monitor", "preview", "scan", "archiver", "wget/", "python-", "python/", "httpx", "aiohttp", "go-http-client", "libwww"),
@@ -25,6 +28,7 @@ PAGE = re.compile(r"\+ ?https?://(?!github\.com/)")
 """Crawlers send the address of a page about themselves. Libraries send the address of their source code, if any."""
 
 
+@lru_cache(MOST_USER_AGENTS)
 def is_robot(user_agent: str | None) -> bool:
     """False without a user agent."""
     if not user_agent:

@@ -84,7 +84,7 @@ class LinkStore:
         linkable, caps = asked.linkable, self._caps
         need = "p" if linkable.persistent_only else "a"
         who = (linkable.visitor, asked.handle.name, asked.now, caps.visitors_per_handle, caps.emails_per_visitor)
-        how = (linkable.proof.letter, need, linkable.kind, linkable.expires, LAPSED, asked.source.value[0], linkable.issued_at)
+        how = (linkable.proof.letter, need, linkable.kind, linkable.expires, LAPSED, asked.source[0], linkable.issued_at)
         return (*who, *how, *asked.giving_way)
 
     def keys_giving_way(self, asked: LinkCall) -> list[str]:

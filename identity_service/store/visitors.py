@@ -9,7 +9,7 @@ from identity_service.errors import StoreUnavailable
 from identity_service.model.consent import NEVER_SEEN, Choice, Consent, Millis, OptOutsSeen
 from identity_service.model.handle import handle_named
 from identity_service.model.shop import ShopId
-from identity_service.model.visitor import LAPSED, GoneMark, KeptReceipts, Kind, VisitorId, VisitorRecord, VisitorState
+from identity_service.model.visitor import KINDS, LAPSED, GoneMark, KeptReceipts, Kind, VisitorId, VisitorRecord, VisitorState
 from identity_service.store.keys import PIECE_LENGTH, Keys, VisitorKeys, of_shop, sales_in
 from identity_service.store.noted import NotedShops
 from identity_service.store.redis.client import StoreClient
@@ -258,7 +258,7 @@ def _record(fields: Sequence[str | None], now: int) -> VisitorRecord | None:
     mixed, unproven_emails, customers, unproven_customers, _ = rest
     if not letter or int(end or 0) <= now:
         return None
-    kind = Kind(letter)
+    kind = KINDS[letter]
     expires = int(end or 0) - (LAPSED if kind is Kind.PERSISTENT else 0)
     linking = Choice(linked) if linked else None
     return VisitorRecord(

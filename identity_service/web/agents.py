@@ -45,13 +45,13 @@ def agent_told(call: Call, told: object, user_agent: str | None) -> Agent | None
 
 
 def refuse_agent(call: Call) -> None:
-    """Raises ConsentRequired for an agent's call with a public key, whatever token it brings."""
-    if call.device and agent_calling(call):
+    """Raises ConsentRequired for an agent's call as a device, whatever token it brings."""
+    if agent_calling(call):
         raise ConsentRequired("An agent links nobody. Link with a private key once the person has said so.")
 
 
 def _agent_of_message(call: Call, message: SignedMessage, user_agent: str | None) -> Agent | None:
-    judged = call.services.agents.judge(message, call.shop.hosts, call.now / 1000, repeatable=call.private)
+    judged = call.services.agents.judge(message, call.shop.hosts, call.now / 1000, call.key if call.private else "")
     return _with_name(judged, user_agent)
 
 

@@ -192,7 +192,7 @@ class Endpoint:
         if not self.row.dialect.private_key_beside or not isinstance(beside, str) or beside in {"", *NOTHING}:
             return caller
         private = authenticate(self.services.shops, beside, self.services.clock())
-        if private.private and private.shop is caller.shop:
+        if private.private and private.shop.shop_id == caller.shop.shop_id:
             return private
         raise Unauthorized(WRONG_KEY)
 

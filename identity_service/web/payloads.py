@@ -1,5 +1,6 @@
 """What bodies and answers share: how members are described, who and what a visitor is in JSON, and cursors of lists."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -7,6 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from identity_service.model.consent import Choice
 from identity_service.model.policy import Reason
+from identity_service.model.visitor import Mode
 
 
 def about(description: str, **schema: Any) -> Meta:
@@ -20,6 +22,8 @@ def listed(struct: type[Struct], description: str, **schema: Any) -> Meta:
 
 
 ModeText = Literal["cookieless", "persistent", "null"]
+MODE_TEXTS: Mapping[Mode, ModeText] = {Mode.COOKIELESS: "cookieless", Mode.PERSISTENT: "persistent", Mode.NULL: "null"}
+"""An enumeration's own `value` takes several calls of Python, and every answer has a mode."""
 Key = Annotated[Any, about("The shop's key, where it is not in `Authorization: Bearer KEY`.", type="string")]
 """The key is read before the body, so any value is accepted here."""
 VisitorText = Annotated[str, Meta(max_length=120)]

@@ -46,6 +46,7 @@ from identity_service.web.cookies import (
     set_visitor,
 )
 from identity_service.web.payloads import (
+    MODE_TEXTS,
     YES,
     BannerMembers,
     Client,
@@ -133,10 +134,10 @@ def _described_surroundings(call: Call, client: Client) -> Surroundings:
 
 
 def tracking_surroundings(call: Call) -> Surroundings:
-    """Of a tracking call. A shop's server says there only which agent acted, in calls that log. With a public key that is ignored."""
+    """Of a tracking call with a private key. A shop's server says there only which agent acted, in calls that log."""
     told = getattr(call.body, "agent", None)
-    if not call.private or not told:
-        return surroundings_of(call, UNSET)
+    if not told:
+        return UNKNOWN_SURROUNDINGS
     agent = agent_told(call, told, None)
     return Surroundings(automated=agent is not None, agent=agent)
 
@@ -223,7 +224,7 @@ def refusal_of(call: Call) -> EarlierRefusal | None:
 def identity_reply(call: Call, identity: Identity, *, with_receipt: bool) -> Reply:
     answer = IdentityAnswer(
         identity.visitor,
-        identity.mode.value,
+        MODE_TEXTS[identity.mode],
         identity.token,
         rfc3339(identity.expires_at) if identity.expires_at else None,
         identity.linkable,

@@ -81,6 +81,23 @@ async def test_an_edge_passes_a_signature_on(store_front: Shopper, clock: Clock,
     assert await known_as(store_front, told(stranger.headers(clock(), PAGE)) | {"user_agent": CLAUDE}) == "claude-user (unverified)"
 
 
+async def test_an_edge_repeats_a_signature_for_its_own_page_view_only(store_front: Shopper, clock: Clock, signer: Signer) -> None:
+    """One request of an agent is several calls of the edge. A signature that does not cover the path fits other pages, too."""
+    headers = signer.headers(clock(), PAGE, covered='"@authority" "signature-agent";key="sig1"')
+    for seconds in (0, 20, 20):
+        clock.forward(seconds)
+        assert await known_as(store_front, told(headers)) == "agent.example (verified)"
+        assert await known_as(store_front, told(headers, target="/another")) == "unknown (invalid)"
+    sold = {"sale": "r-1", "products": [{"id": 5, "price": 3}], "agent": told(headers)["agent"]}
+    await store_front.post("/v2/log/sale", sold)
+    await store_front.post("/v2/log/sale", sold | {"sale": "r-2", "agent": told(headers, target="/another")["agent"]})
+    channels = {one["sale"]: one["channel"] for one in (await get(store_front, "/v1/orders"))["orders"]}
+    assert channels == {"r-1": "agent:agent.example", "r-2": "agent:unknown"}
+    direct = headers | {"host": PAGE}
+    await store_front.browser("/v1/visitors", **direct)
+    assert (await get(store_front, "/v1/labels"))["known_by"]["invalid"] == 1
+
+
 @pytest.mark.parametrize(
     ("agent", "known"),
     [

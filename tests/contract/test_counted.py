@@ -14,7 +14,9 @@ from identity_service.app import Application
 from identity_service.errors import StoreUnavailable
 from identity_service.model.cookieless import network
 from identity_service.model.handle import prefixed
+from identity_service.model.shop import ShopId
 from identity_service.ops.check import faults
+from identity_service.service.visit import Surroundings
 from identity_service.settings.load import load
 from identity_service.web.manual.book import FOLDER
 from tests.conftest import Clock, Shopper, shopping
@@ -127,6 +129,7 @@ async def test_days_are_counted_within_three_percent_and_no_dump_is_about_fewer_
     end_of_day(database, clock)
     assert recomputed(database, people) == []
     assert small_numbers(database) == []
+    assert unknown_figures(database) == set()
     assert set(database.zrange("id:v2:{strict}:products", 0, -1)) == {"i1"}, "of orders, which are the shop's own"
 
 
@@ -161,6 +164,50 @@ def small_numbers(database: redis.Redis) -> list[str]:
             if str(name).startswith(("silent", "visitors", "click", "clicks", "mode", "issued")) and int(text) < 10:
                 kept.append(f"{key!s} {name!s} {text!s}")
     return kept
+
+
+def unknown_figures(database: redis.Redis) -> set[str]:
+    """Names of figures that are about something else than a kind of call, or a label that many clicked: such as about one visitor."""
+    counts = [database.hgetall(key) for key in database.scan_iter("*{strict}:[hd][oa][uy]*")]
+    known = "silent (views|clicks|orders|call log/(click|sale))|silent_click Home - Popular|visitors (counted|visits)"
+    own = "(orders|revenue_all) all|call .*|mode null"
+    return {str(name) for fields in counts for name in fields if not re.fullmatch(f"{known}|{own}", str(name))}
+
+
+async def test_a_visitor_is_another_one_each_day(counting: Shopper, clock: Clock, database: redis.Redis) -> None:
+    """In the sketches and in what waits, so that nobody can compare two days."""
+    days = []
+    for _ in range(2):
+        await come(counting, 1)
+        await figures(counting)
+        day = int(clock.now) // DAY * DAY
+        waiting = database.hgetall(f"id:v2:{{strict}}:remainders:{day}")
+        days.append([database.get(f"id:v2:{{strict}}:sketch:{day}-{kind}") for kind in ("counted", "visits")] + sorted(map(str, waiting)))
+        clock.forward(DAY)
+    assert all(days[0])
+    assert set(map(str, days[0])) & set(map(str, days[1])) == set()
+
+
+async def test_no_page_search_product_or_referrer_is_kept(counting: Shopper, database: redis.Redis) -> None:
+    """Of ten visitors who do the same, so that a figure of it would show."""
+    needles = {name: f"needle-{name}" for name in ("product", "category", "query", "referer", "api", "text")}
+    calls = (
+        ("click", {"product": needles["product"], "api": needles["api"]}),
+        ("product", {"product": needles["product"]}),
+        ("category", {"category": needles["category"]}),
+        ("search", {"query": needles["query"], "labels": ["Search"]}),
+        ("results", {"labels": ["Home"], "products": [needles["product"]], "api": needles["api"]}),
+        ("basket/set", {"products": [needles["product"]]}),
+        ("debug", {"message": needles["text"]}),
+    )
+    for _ in range(10):
+        await counting.browser("/v1/visitors", {}, key=PUBLIC, referer=f"https://shop.example/{needles['referer']}")
+        for call, said in calls:
+            await log(counting, call, headers={"referer": f"http://localhost:8080/{needles['referer']}"}, **said)
+    found = (await figures(counting))["counted"]
+    assert (found["views"]["low"], found["clicks"]["low"], found["orders"]["hidden"]) == (10, 10, True)
+    assert hits(list(needles.values()), dump(database)) == []
+    assert (await read(counting, "/v1/labels"))["labels"] == []
 
 
 async def test_everything_but_figures_ends_with_the_day(
@@ -328,6 +375,30 @@ async def test_without_the_setting_nothing_is_counted_and_with_it_off_again_at_o
         assert "counted" not in await figures(off)
 
 
+async def test_what_is_not_written_when_the_setting_goes_off_is_forgotten(
+    counting: Shopper, application: Application, clock: Clock, database: redis.Redis
+) -> None:
+    """Also what a call adds that was under way. Visitors with an ID count as before, and other shops' silent ones."""
+    days, shop = application.services.counters.days, ShopId(SHOP)
+    for visitor in range(12):
+        await come(counting, visitor)
+    await log(counting, "click", product=1, labels=["Home"])
+    await come(counting, 1, "/v1/consents", consent="granted")
+    application.stop_counting(frozenset({shop}))
+    days.count_view(shop, Surroundings("198.51.100.7", "Mozilla/5.0 late"))
+    days.count_order(ShopId("other"))
+    await application.services.counters.write()
+    assert [str(key) for kind in ("remainders", "sketch") for key in database.scan_iter(f"*:{kind}:*")] == [
+        f"id:v2:{{{shop}}}:{kind}:{int(clock.now) // DAY * DAY}{end}"
+        for shop, kind, end in (("other", "remainders", ""), ("strict", "sketch", "-persistent"))
+    ]
+    found = await figures(counting)
+    assert found["visitors"]["persistent"]["low"] == 1
+    assert "counted" not in found
+    assert "counted" not in (await come(counting, 3))
+    assert days.waiting == set()
+
+
 async def test_health_and_overview_see_their_clicks_in_tens(counting: Shopper, application: Application, clock: Clock) -> None:
     """Else a shop whose visitors say nothing would seem broken."""
     async with desk_of(application) as desk:
@@ -356,6 +427,7 @@ async def test_no_exact_counter_contains_their_calls(counting: Shopper, applicat
         await log(counting, "click", **click, **other)
         await log(counting, "sale", sale=f"S-{number}", products=[{"id": 1, "quantity": "many"}], **other)
         await log(counting, "click", 400, labels=["Home"], **other)
+        await log(counting, "debug", message="it", **other)
     assert await exact(counting, database) == before
 
 

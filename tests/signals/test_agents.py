@@ -14,9 +14,18 @@ import pytest
 
 from identity_service.model.agent import UNKNOWN, Agent, KnownBy
 from identity_service.model.agent_key import AgentKey, Directory, origin_of
-from identity_service.server.limits import SeenOnce, private_memory
+from identity_service.server.limits import SeenOnce, SharedMemory, private_memory
 from identity_service.settings.schema import AgentSettings
-from identity_service.signals.agents import KNOWN_AGENTS, LONGEST_LIFE, MOST_RESULTS, SKEW, AgentSignatures, agent_of, is_signed
+from identity_service.signals.agents import (
+    KNOWN_AGENTS,
+    LONGEST_KEPT,
+    LONGEST_LIFE,
+    MOST_RESULTS,
+    SKEW,
+    AgentSignatures,
+    agent_of,
+    is_signed,
+)
 from identity_service.signals.message_signature import (
     LONGEST_FIELD,
     MOST_COMPONENTS,
@@ -35,6 +44,7 @@ VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "agent_vecto
 key."""
 NOW = 1_796_000_000.5
 HOSTS = frozenset({"shop.example"})
+KEY = "digest of a shop's private key"
 RFC_9421_B26 = (
     'sig-b26=("date" "@method" "@path" "@authority" "content-type" "content-length");created=1618884473;keyid="test-key-ed25519"',
     "sig-b26=:wqcAqbmYJ2ji2glfAMaRy4gruYYnx2nEFN2HN6jrnDnQCK1u02Gb04v9EDgwUPiu4A0w6vuQv5lIp5WPpBKRCw==:",
@@ -44,10 +54,14 @@ TEST_KEY = AgentKey("JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs")
 
 
 def checker(
-    *directories: Directory, longest: int = LONGEST_LIFE, most_results: int = MOST_RESULTS, hosts: list[str] | None = None
+    *directories: Directory,
+    longest: int = LONGEST_LIFE,
+    most_results: int = MOST_RESULTS,
+    hosts: list[str] | None = None,
+    memory: SharedMemory | None = None,
 ) -> AgentSignatures:
     settings = AgentSettings(directories=[one.origin for one in directories], keys_file="", hosts=hosts or [], removed_prefix="")
-    found = AgentSignatures(settings, SeenOnce(private_memory().slots(7)).seen, longest, most_results)
+    found = AgentSignatures(settings, SeenOnce((memory or private_memory()).slots(7)).seen, longest, most_results)
     found.take_keys(directories)
     return found
 
@@ -228,10 +242,29 @@ def test_a_key_counts_between_its_days_only_and_only_in_its_own_directory() -> N
 def test_a_signature_counts_once_but_for_a_shops_server_within_a_minute() -> None:
     signer = Signer()
     agents, headers = checker(signer.directory), signer.headers(NOW)
-    told = [agents.judge(message(headers), HOSTS, NOW + seconds, repeatable=True).known_by for seconds in (0, 1, 60, 61)]
+    told = [agents.judge(message(headers), HOSTS, NOW + seconds, KEY).known_by for seconds in (0, 1, 60, 61)]
     assert told == [KnownBy.VERIFIED, KnownBy.VERIFIED, KnownBy.VERIFIED, KnownBy.INVALID]
     assert agents.judge(message(headers), HOSTS, NOW + 1).known_by is KnownBy.INVALID
     assert agents.judge(message(signer.headers(NOW)), HOSTS, NOW).known_by is KnownBy.VERIFIED
+
+
+def test_only_the_same_key_repeats_a_signature_and_only_of_the_same_request() -> None:
+    """Also asked again, in the same moment, and in another worker; what is refused makes nothing count."""
+    signer, memory = Signer(), private_memory()
+    agents, worker = (checker(signer.directory, memory=memory) for _ in range(2))
+    headers = signer.headers(NOW, covered='"@authority" "signature-agent";key="sig1"')
+    other, first = message(headers, target="/another"), message(headers)
+    assert agents.judge(first, HOSTS, NOW, KEY).known_by is KnownBy.VERIFIED
+    for _ in range(2):
+        for one in (agents, worker):
+            assert one.judge(other, HOSTS, NOW, KEY).known_by is KnownBy.INVALID
+            assert one.judge(message(headers, method="POST"), HOSTS, NOW, KEY).known_by is KnownBy.INVALID
+            assert one.judge(first, HOSTS, NOW, "another key").known_by is KnownBy.INVALID
+            assert one.judge(first, HOSTS, NOW).known_by is KnownBy.INVALID
+            assert one.judge(first, HOSTS, NOW, KEY).known_by is KnownBy.VERIFIED
+    sent = message(signer.headers(NOW))
+    assert agents.judge(sent, HOSTS, NOW).known_by is KnownBy.VERIFIED
+    assert agents.judge(sent, HOSTS, NOW, KEY).known_by is KnownBy.INVALID, "the agent itself used it"
 
 
 def test_of_two_signatures_one_that_holds_counts_and_a_third_is_not_looked_at() -> None:
@@ -269,7 +302,7 @@ def test_a_signature_is_calculated_once_and_results_are_kept_in_bounded_memory()
         return message(headers | {"signature": f"sig1=:{b64encode(number.to_bytes(64)).decode()}:"})
 
     for _ in range(50):
-        assert agents.judge(message(headers), HOSTS, NOW, repeatable=True).known_by is KnownBy.VERIFIED
+        assert agents.judge(message(headers), HOSTS, NOW, passed_on_by=KEY).known_by is KnownBy.VERIFIED
         assert agents.judge(forged(1), HOSTS, NOW).known_by is KnownBy.INVALID
     assert len(CountedKey.uses) == 2
     for number in (*range(1, most + 1), *range(2, most + 1)):
@@ -277,6 +310,44 @@ def test_a_signature_is_calculated_once_and_results_are_kept_in_bounded_memory()
     assert len(CountedKey.uses) == most + 1
     agents.judge(message(headers), HOSTS, NOW)
     assert len(CountedKey.uses) == most + 2
+
+
+def test_a_result_lasts_no_longer_than_what_it_came_from() -> None:
+    """A covered header, the signature's time, the key's, and the keys of its directory."""
+    signer = Signer()
+    key = AgentKey(signer.key.x, exp=int(NOW) + 20)
+    agents = checker(Directory(ORIGIN, 0, [key]))
+    fields = {"x-mine": "1"}
+    headers = fields | signer.headers(NOW, covered=f'{COVERED} "x-mine"', fields=fields)
+
+    def judged(seconds: float = 0, **changed: str) -> KnownBy:
+        return agents.judge(
+            message(headers | {name.replace("_", "-"): text for name, text in changed.items()}), HOSTS, NOW + seconds, KEY
+        ).known_by
+
+    assert [judged(), judged(x_mine="2"), judged()] == [KnownBy.VERIFIED, KnownBy.INVALID, KnownBy.VERIFIED]
+    assert [judged(19), judged(20), judged(19)] == [KnownBy.VERIFIED, KnownBy.INVALID, KnownBy.VERIFIED]
+    assert [judged(-SKEW), judged(-SKEW - 1), judged()] == [KnownBy.VERIFIED, KnownBy.INVALID, KnownBy.VERIFIED]
+    agents.take_keys([])
+    assert judged() is KnownBy.UNVERIFIED
+    agents.take_keys([signer.directory])
+    assert judged() is KnownBy.VERIFIED
+
+
+def test_the_result_of_a_long_request_is_not_kept() -> None:
+    signer = Signer()
+    agents, headers = checker(Directory(ORIGIN, 0, [CountedKey(signer.key.x)])), signer.headers(NOW, target=f"/{'x' * LONGEST_KEPT}")
+    before = len(CountedKey.uses)
+    for _ in range(2):
+        assert agents.judge(message(headers, target=f"/{'x' * LONGEST_KEPT}"), HOSTS, NOW, KEY).known_by is KnownBy.VERIFIED
+    assert len(CountedKey.uses) == before + 2
+
+
+def test_a_result_that_is_kept_costs_a_twentieth() -> None:
+    signer = Signer()
+    agents, headers = checker(signer.directory), signer.headers(NOW)
+    first, repeated = (calls_for(agents, message(headers), KEY)[0] for _ in range(2))
+    assert repeated * 20 <= first
 
 
 class Calls:
@@ -296,9 +367,9 @@ class Calls:
         self.count += event in {"call", "c_call"}
 
 
-def calls_for(agents: AgentSignatures, asked: SignedMessage) -> tuple[int, KnownBy]:
+def calls_for(agents: AgentSignatures, asked: SignedMessage, passed_on_by: str = "") -> tuple[int, KnownBy]:
     with Calls() as calls:
-        judged = agents.judge(asked, HOSTS, NOW)
+        judged = agents.judge(asked, HOSTS, NOW, passed_on_by)
     return calls.count, judged.known_by
 
 

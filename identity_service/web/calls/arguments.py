@@ -6,7 +6,6 @@ no list, and for a product ID of another type than the shop's.
 """
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Context, Decimal, InvalidOperation
 from typing import Any
@@ -202,10 +201,11 @@ def visitor_text(value: Any, name: str, unread: Unread) -> str | UnsetType | Non
     text = handle_text(value) or ""
     if text in ASKED or (len(text) <= MOST_CHARACTERS and SHAPE.fullmatch(text)):
         return text
-    with suppress(Invalid):
+    try:
         return own_visitor_id(text)
-    unread.add(name)
-    return UNSET
+    except Invalid:
+        unread.add(name)
+        return UNSET
 
 
 def label_texts(value: Any, unread: Unread) -> tuple[str, ...] | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -21,7 +22,7 @@ from identity_service.web.call import Call, Reply
 from identity_service.web.calls.orders import EventEntry, ExportedOrder
 from identity_service.web.cookies import read_cookies
 from identity_service.web.lists import MOST_REMOVALS, TAKE_NEXT, number, page_query
-from identity_service.web.payloads import Body, ModeText, ReceiptAnswer, Time, VisitorText, about, listed
+from identity_service.web.payloads import MODE_TEXTS, Body, ModeText, ReceiptAnswer, Time, VisitorText, about, listed
 from identity_service.web.visit import (
     count_lookup,
     customer_to_link,
@@ -36,6 +37,8 @@ Customer = Annotated[str, Meta(min_length=1, max_length=255)] | int | float
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$")]
 ProofText = Literal["key", "token", "none"]
 SourceText = Literal["sale", "email", "link"]
+PROOF_TEXTS: Mapping[Proof, ProofText] = {Proof.KEY: "key", Proof.TOKEN: "token", Proof.NONE: "none"}
+SOURCE_TEXTS: Mapping[LinkSource, SourceText] = {LinkSource.SALE: "sale", LinkSource.EMAIL: "email", LinkSource.LINK: "link"}
 EMAIL = about(
     "An email. Invisible characters are removed, it is trimmed, lower-cased and IDNA-encoded before it is digested, and never kept.",
     examples=["luke@skywalker.com"],
@@ -239,13 +242,14 @@ class ErasureAnswer(Struct, frozen=True):
 
 
 async def link(call: Call) -> Reply:
-    refuse_agent(call)
+    if call.device:
+        refuse_agent(call)
     handle = _handle_to_link(call)
     who = _visitor_to_link(call)
     proof = Proof.NONE if call.body.markup else Proof.KEY if call.private else Proof.TOKEN
     visitor = await call.services.links.link(call.shop, handle, who, proof, LinkSource.LINK)
     await keep_opt_out(call, visitor)
-    return Reply(LinkAnswer(True, visitor, proof is Proof.KEY, proof.value))
+    return Reply(LinkAnswer(True, visitor, proof is Proof.KEY, PROOF_TEXTS[proof]))
 
 
 async def unlink(call: Call) -> Reply:
@@ -348,12 +352,12 @@ def _looked_up(linked: LinkedVisitor) -> LookedUpVisitor:
     link = linked.link
     return LookedUpVisitor(
         visitor=link.visitor,
-        mode=linked.mode.value,
+        mode=MODE_TEXTS[linked.mode],
         first_seen=rfc3339(link.first_seen),
         last_seen=rfc3339(link.last_seen),
-        source=link.source.value,
+        source=SOURCE_TEXTS[link.source],
         verified=link.verified,
-        proof=link.proof.value,
+        proof=PROOF_TEXTS[link.proof],
         shared=linked.shared,
         sale_share_opt_out=linked.sale_share_opt_out,
         consent_ends_at=UNSET if linked.consent_ends_at is None else rfc3339(linked.consent_ends_at),

@@ -48,6 +48,7 @@ from identity_service.web.visit import (
     email_to_link,
     keep_opt_out,
     refusal_of,
+    surroundings_of,
     tracking_surroundings,
 )
 
@@ -303,7 +304,7 @@ def visit_of_text(call: Call, text: str | UnsetType | None, *, override: bool = 
         own=own,
         tokens=tokens,
         signals=cookie_signals_of(call),
-        surroundings=tracking_surroundings(call),
+        surroundings=tracking_surroundings(call) if call.private else surroundings_of(call, UNSET),
         refusal=refusal_of(call),
         override=override,
         private=call.private,
@@ -424,6 +425,9 @@ async def log_email(call: Call) -> Reply:
 
 async def log_debug(call: Call) -> Reply:
     """Nothing of a debug message is kept, because it may contain anything."""
+    if call.shop.counts_silent and call.body.counted in YES:
+        call.services.counters.days.count_call(call.shop.shop_id, call.path)
+        return OK
     call.services.counters.count_call(call.shop.shop_id, LoggedCall(call.path, "none"))
     return OK
 

@@ -180,25 +180,28 @@ async def identify(call: Call, visit: Visit, *, with_receipt: bool) -> Reply:
         visit = _over_limit(call, visit if refused else visit.without_choices(), call.fault)
     try:
         identity = await call.services.visitors.identify(visit)
-        _count(call, visit, identity)
+        if identity.counted or visit.surroundings.automated:
+            _count_apart(call, visit, identity)
+        else:
+            chosen = _choice_made(call, visit, identity) if visit.event else None
+            call.services.counters.count_identity(call.shop.shop_id, identity.mode, identity.visitor, chosen)
         return identity_reply(call, identity, with_receipt=with_receipt)
     except StoreUnavailable as error:
         raise with_refusal_kept(call, error, visit) from None
 
 
-def _count(call: Call, visit: Visit, identity: Identity) -> None:
-    services, shop = call.services, call.shop.shop_id
+def _count_apart(call: Call, visit: Visit, identity: Identity) -> None:
+    """A visitor who said nothing, a robot or an agent. A refusal that one of these two conveys counts like a person's."""
+    counters, shop = call.services.counters, call.shop.shop_id
     if identity.counted:
-        services.counters.days.count_view(shop, visit.surroundings)
+        counters.days.count_view(shop, visit.surroundings)
     elif identity.reason is Reason.AGENT and (agent := visit.surroundings.agent):
         count(AGENTS, agent.known_by)
-        services.counters.count_agent(shop, agent)
+        counters.count_agent(shop, agent)
     elif identity.reason is Reason.BOT:
-        services.counters.count_identity(shop, "bot", None, None)
+        counters.count_identity(shop, "bot", None, None)
     else:
-        services.counters.count_identity(
-            shop, identity.mode.value, identity.visitor, _choice_made(call, visit, identity) if visit.event else None
-        )
+        counters.count_identity(shop, identity.mode, None, _choice_made(call, visit, identity) if visit.event else None)
 
 
 def _choice_made(call: Call, visit: Visit, identity: Identity) -> Choice | None:
