@@ -42,6 +42,7 @@ from identity_service.service.health import Addresses, HealthCheck
 from identity_service.service.holdings import Holdings
 from identity_service.service.identify import Visitors
 from identity_service.service.links import Links
+from identity_service.service.opt_ins import SaleOptIns
 from identity_service.service.receipts import Receipts
 from identity_service.service.reports import FigureReader, Orders
 from identity_service.service.returns import Returns
@@ -84,6 +85,7 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         store=store,
         handles=handles,
         visitors=visitors,
+        opt_ins=SaleOptIns(store, signing, tokens, visitors, receipts),
         links=links,
         receipts=receipts,
         receipt_keys=ReceiptKeys(read_keys(settings.secrets.receipt_keys)),
