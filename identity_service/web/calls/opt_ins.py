@@ -17,7 +17,7 @@ class SaleOptInBody(Body, frozen=True):
     """Without `confirmation`, the first step."""
 
     confirmation: Annotated[ConfirmationText | UnsetType, about("The answer of the first step, once the person has confirmed.")] = UNSET
-    visitor: Annotated[VisitorText | UnsetType, about("The visitor's ID. Only a private key may send it.")] = UNSET
+    visitor: Annotated[VisitorText | UnsetType | None, about("The visitor's ID. Only a private key may send it.")] = UNSET
     token: Annotated[VisitorText | UnsetType | None, TOKEN] = UNSET
     client: Annotated[Client | UnsetType | None, about("The visitor's surroundings. Only a private key may send them.")] = UNSET
 
