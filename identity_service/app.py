@@ -74,9 +74,8 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
     handles, signing = Handles(*settings.secrets.peppers), Signing(settings.secrets.signing_keys)
     limits, kept = settings.limits, settings.retention
     store = make_store(settings, _client(settings.store), handles, mark)
-    receipts = Receipts(store, signing, clock, kept.receipt_days, kept.consent_days)
-    tokens, counters = Tokens(store, signing, clock), Counters(store, clock)
-    links = Links(store, counters, clock)
+    receipts, counters = Receipts(store, signing, clock, kept.receipt_days, kept.consent_days), Counters(store, clock)
+    tokens, links = Tokens(store, signing, clock), Links(store, counters, clock)
     visitors = Visitors(store, signing, tokens, receipts, clock, kept.consent_days, kept.refusal_days)
     subjects, addresses = Subjects(visitors, tokens), Addresses(clock)
     tracking, orders = Tracking(store, subjects, links, clock, limits.events_per_visitor), Orders(store, counters, clock)
