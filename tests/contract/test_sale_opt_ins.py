@@ -1,5 +1,6 @@
 """Opt-ins to sale: asked for, then confirmed. What lifts an opt-out, whose, what undoes it, and what does not."""
 
+from random import Random
 from typing import Any
 
 import httpx2 as httpx
@@ -369,6 +370,68 @@ async def test_a_store_that_fails_between_two_visitors_is_mended_by_repeating_th
     done = await confirm(shopper, confirmation)
     assert (done["sale_share_opt_out"], done["receipt"]["event"]) == (False, "given")
     assert set((await outs(shopper, email=EMAIL)).values()) == {False}
+
+
+class Person:
+    """A persistent visitor, and what it last said: the whole model. `confirmation`: the newest, and when it was asked for."""
+
+    def __init__(self, shopper: Shopper, clock: Clock, token: str) -> None:
+        self.shopper = shopper
+        self.clock = clock
+        self.who: dict[str, Any] = {"token": token}
+        self.out = False
+        self.opted_in_at: float | None = None
+        self.confirmation: tuple[str, float] | None = None
+
+    async def does(self, act: str) -> None:
+        browser, who = self.shopper.browser, self.who
+        if act == "ask":
+            self.confirmation = (await ask(self.shopper, **who), self.clock.now)
+        elif act == "confirm":
+            await self._confirm()
+        elif act == "say":
+            await browser("/v1/consents", who | {"consent": {"us_privacy": "1YYN"}})
+            self.out = True
+        elif act == "say no opt-out":
+            await browser("/v1/consents", who | {"consent": {"us_privacy": "1YNN"}})
+        elif act == "click":
+            await browser("/v2/log/click", {"product": 1, "visitor": who["token"]}, **GPC)
+        else:
+            if act == "link":
+                await browser("/v1/links", {"email": EMAIL, **who}, **GPC)
+            elif act == "repeat":
+                await browser("/v1/visitors", who | {"consent": USNAT_OPTED_OUT})
+            else:
+                await browser("/v1/consents", who | {"consent": "granted"}, **GPC)
+            self.out = self.out or self.opted_in_at is None
+
+    async def _confirm(self) -> None:
+        if self.confirmation is None:
+            return
+        text, asked_at = self.confirmation
+        answer = await self.shopper.post(PATH, {"confirmation": text})
+        used = self.out and self.opted_in_at is not None and self.opted_in_at >= asked_at
+        refused = used or self.clock.now - asked_at >= 900
+        assert answer.status_code == (422 if refused else 200), answer.text
+        if not refused:
+            self.out, self.opted_in_at = False, self.clock.now
+
+
+async def test_after_any_history_a_visitor_is_opted_out_as_the_person_last_said(shopper: Shopper, clock: Clock, long: bool) -> None:
+    acts = ("ask", "confirm", "ask", "confirm", "say", "say no opt-out", "click", "link", "repeat", "grant")
+    lifted = 0
+    for seed in range(1_000 if long else 12):
+        chance = Random(seed)
+        person = Person(shopper, clock, (await shopper.browser("/v1/consents", {"consent": "granted"})).json()["token"])
+        for _ in range(12):
+            clock.forward(chance.choice([2, 60, 600]))
+            before, act = person.out, chance.choice(acts)
+            await person.does(act)
+            told = (await shopper.post("/v1/decisions", person.who)).json()["sale_share_opt_out"]
+            assert told is person.out, (seed, act)
+            lifted += before and not person.out
+            assert not (before and not person.out) or act == "confirm"
+    assert lifted > 3
 
 
 async def test_a_visitor_that_goes_between_reading_and_writing_gets_no_opt_in(application: Application, shopper: Shopper) -> None:
