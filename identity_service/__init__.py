@@ -9,7 +9,7 @@ Packages and modules. Each imports only from those before it:
     signals/    consent as banners, standards and browsers send it, with `reader` as the entry point; and agents with their signatures
     server/     the HTTP process: protocol, supervisor, limits, logs, metrics
     store/      stored data: keys, one Lua script per change (`lua/`), the client (`redis/`), the embedded server
-    service/    use cases: visit, identify, grants, receipts, track, sell, returns, unread, links, rights, holdings, audit,
+    service/    use cases: visit, identify, grants, opt_ins, receipts, track, sell, returns, unread, links, rights, holdings, audit,
                 counters, days, reports, health
     web/        HTTP calls: `routes` lists them; `calls/` has each handler with its body and answer; snippet, admin, demo, manual
     app         the start: from settings to services, to the application, to a worker

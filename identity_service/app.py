@@ -42,6 +42,7 @@ from identity_service.service.health import Addresses, HealthCheck
 from identity_service.service.holdings import Holdings
 from identity_service.service.identify import Visitors
 from identity_service.service.links import Links
+from identity_service.service.opt_ins import SaleOptIns
 from identity_service.service.receipts import Receipts
 from identity_service.service.reports import FigureReader, Orders
 from identity_service.service.returns import Returns
@@ -73,9 +74,8 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
     handles, signing = Handles(*settings.secrets.peppers), Signing(settings.secrets.signing_keys)
     limits, kept = settings.limits, settings.retention
     store = make_store(settings, _client(settings.store), handles, mark)
-    receipts = Receipts(store, signing, clock, kept.receipt_days, kept.consent_days)
-    tokens, counters = Tokens(store, signing, clock), Counters(store, clock)
-    links = Links(store, counters, clock)
+    receipts, counters = Receipts(store, signing, clock, kept.receipt_days, kept.consent_days), Counters(store, clock)
+    tokens, links = Tokens(store, signing, clock), Links(store, counters, clock)
     visitors = Visitors(store, signing, tokens, receipts, clock, kept.consent_days, kept.refusal_days)
     subjects, addresses = Subjects(visitors, tokens), Addresses(clock)
     tracking, orders = Tracking(store, subjects, links, clock, limits.events_per_visitor), Orders(store, counters, clock)
@@ -84,6 +84,7 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         store=store,
         handles=handles,
         visitors=visitors,
+        opt_ins=SaleOptIns(store, signing, tokens, visitors, receipts),
         links=links,
         receipts=receipts,
         receipt_keys=ReceiptKeys(read_keys(settings.secrets.receipt_keys)),

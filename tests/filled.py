@@ -69,6 +69,8 @@ async def fill(application: Application, shopper: Shopper, clock: Clock) -> list
     await shopper.post("/v1/unlinks", {"email": people[2].email, "visitor": people[2].visitor})
     await shopper.post("/v1/erasures", {"email": people[3].email})
     await shopper.post("/v1/visitors", {"token": people[4].token, "consent": "refused"})
+    asked = (await shopper.post("/v1/sale-opt-ins", {"token": people[8].token})).json()
+    await shopper.post("/v1/sale-opt-ins", {"confirmation": asked["confirmation"]})
     await shopper.post("/v2/log/click", {})
     application.services.counters.days.count_click(SHOP, ["Home"])
     await shopper.client.get("/v1/calls", headers={"authorization": "Bearer demo-private-key"})

@@ -111,9 +111,9 @@ def test_the_manual_lists_every_page() -> None:
 
 
 def test_every_call_is_listed_with_its_method_and_nothing_else() -> None:
-    listed = re.findall(r"`(GET|POST) (/v1/[a-z_/{}]+)`", part("contract", "Calls"))
+    listed = re.findall(r"`(GET|POST) (/v1/[a-z_/{}-]+)`", part("contract", "Calls"))
     assert sorted(listed) == sorted((one.methods[0], one.paths[0]) for one in CALLS)
-    named = set(re.findall(r"`(?:GET |POST )?(/v1/[a-z_/{}]+[a-z}])`", "".join(MANUAL.values())))
+    named = set(re.findall(r"`(?:GET |POST )?(/v1/[a-z_/{}-]+[a-z}])`", "".join(MANUAL.values())))
     assert named <= {one.paths[0] for one in CALLS}
     for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/llms.txt", "/visitor.js", "/admin"):
         assert f"{path}`" in part("contract", "Calls"), path
@@ -260,6 +260,14 @@ def test_proxies_publish_the_address_of_every_banner() -> None:
     for found in published:
         assert found
         assert all(re.fullmatch(found[1], f"/{source}") for source in SOURCES)
+
+
+def test_proxies_publish_every_call_of_pages() -> None:
+    for text in ((ROOT / "README.md").read_text(), MANUAL["snippet"]):
+        published = re.findall(r"\^(/id/\(visitor.*\)\$)", text)
+        assert published
+        for path in ("visitors", "verifications", "links", "consents", "sale-opt-ins"):
+            assert all(re.fullmatch(one.removesuffix("$"), f"/id/v1/{path}") for one in published), path
 
 
 def test_closed_sets_that_are_written_twice_agree() -> None:

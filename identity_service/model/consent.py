@@ -21,6 +21,8 @@ MINUTE = 60_000
 
 SHOP = "shop"
 """Source of a grant that the shop asserts, without a choice of the person."""
+SALE_OPT_IN: Final = "sale_opt_in"
+"""Source of a person's explicit opt-in to sale and sharing."""
 CONVEYED: Final = "platform"
 """Basis of a choice that the platform of an agent conveys: the buyer's, as the platform says."""
 CONVEYED_SOURCES = frozenset({"ucp"})
@@ -40,11 +42,22 @@ class Choice(StrEnum):
 
 
 class Purpose(StrEnum):
-    """`STORAGE` and `MEASUREMENT` together allow a persistent ID. `LINKING` allows links to emails; if absent, `STORAGE` decides."""
+    """`STORAGE` and `MEASUREMENT` together allow a persistent ID. `LINKING` allows links to emails; if absent, `STORAGE` decides.
+    `SALE_SHARE` is sale and sharing of data; no banner grants it."""
 
     STORAGE = "storage"
     MEASUREMENT = "measurement"
     LINKING = "linking"
+    SALE_SHARE = "sale_share"
+
+
+class OptOut(StrEnum):
+    """What a call says against sale and sharing. STATE: a state of the browser (GPC), something repeated, or what is stored; an opt-in
+    outweighs it. SAID: it was said with this call, or since the opt-in, which ends by it."""
+
+    NONE = ""
+    STATE = "state"
+    SAID = "said"
 
 
 class BannerContext(Struct, frozen=True):
@@ -87,6 +100,10 @@ class Signal(Struct, frozen=True):
     def is_older(self, moment: Millis) -> bool:
         """Whether it is older than a choice stored at `moment`. A choice said with this call never is, whatever the clocks say."""
         return self.dated and self.decided_at < moment
+
+    def is_said_since(self, moment: Millis | None) -> bool:
+        """Whether it was said with this call, or is dated later than `moment`."""
+        return self.said_now or (moment is not None and self.dated and self.decided_at > moment)
 
 
 class NoticeVersion(Struct, frozen=True):
@@ -206,6 +223,11 @@ class Receipt(Struct, frozen=True, omit_defaults=True):
     @property
     def is_about_links_alone(self) -> bool:
         return self.purposes.keys() == {Purpose.LINKING}
+
+    @property
+    def is_about_sale(self) -> bool:
+        """An opt-in to sale is never asked together with other purposes."""
+        return Purpose.SALE_SHARE in self.purposes
 
     def says_the_same(self, other: "Receipt") -> bool:
         """Whether both prove the same choice, made at other times."""

@@ -19,6 +19,7 @@ from identity_service.model.consent import (
     EarlierRefusal,
     Millis,
     NoticeVersion,
+    OptOut,
     OptOutsSeen,
     Signal,
     choice_said,
@@ -139,6 +140,8 @@ class Facts(Struct, frozen=True):
     agent                the caller acts for a person
     opted_out            the stored opt-out of sale and sharing
     notice               the text to which a stored grant must have been given; None: any
+    opted_in_at          when the visitor that has persistent mode opted in to sale, if that still stands
+    cookieless_opted_in_at  the same of the ID of cookieless mode
     """
 
     asked: Asked
@@ -158,6 +161,14 @@ class Facts(Struct, frozen=True):
     derived_gone_at: Millis | None = None
     notice: NoticeVersion | None = None
     mark_yields: bool = False
+    opted_in_at: Millis | None = None
+    cookieless_opted_in_at: Millis | None = None
+
+    def opted_in_with(self, mode: Mode) -> Millis | None:
+        """When the visitor with that mode opted in to sale. Without an ID, nobody is known who did."""
+        if mode is Mode.NULL:
+            return None
+        return self.opted_in_at if mode is Mode.PERSISTENT else self.cookieless_opted_in_at
 
 
 class Decision(Struct, frozen=True):
@@ -168,9 +179,13 @@ class Decision(Struct, frozen=True):
     reason: Reason
     policy: str
     region: str | None
-    sale_share_opt_out: bool
+    opt_out: OptOut
     choice: Signal | None = None
     counted: bool = False
+
+    @property
+    def sale_share_opt_out(self) -> bool:
+        return self.opt_out is not OptOut.NONE
 
     @property
     def signal(self) -> str | None:
@@ -183,10 +198,9 @@ def decide(policy: Policy, facts: Facts) -> Decision:
     mode, reason = _mode(policy, rules, facts, choice)
     if mode is Mode.COOKIELESS and facts.cookieless_gone_at is not None and not facts.mark_yields:
         mode, reason = Mode.NULL, Reason.WITHDRAWN
-    opted_out = facts.gpc or facts.opted_out or (facts.signals != () and any(signal.sale_share_opt_out for signal in facts.signals))
-    opted_out |= rules.refusal_opts_out and reason is Reason.CONSENT_REFUSED
+    opt_out = _opt_out(facts, mode, choice if rules.refusal_opts_out and reason is Reason.CONSENT_REFUSED else None)
     counted = rules.counts_silent and mode is Mode.NULL and reason is Reason.NO_SIGNAL and not _objected(facts)
-    return Decision(mode, reason, policy.name, facts.region, opted_out, choice, counted)
+    return Decision(mode, reason, policy.name, facts.region, opt_out, choice, counted)
 
 
 def _objected(facts: Facts) -> bool:
@@ -215,6 +229,19 @@ def _mode(policy: Policy, rules: Rules, facts: Facts, choice: Signal | None) -> 
     return rules.no_signal, Reason.NO_SIGNAL
 
 
+def _opt_out(facts: Facts, mode: Mode, refusal: Signal | None) -> OptOut:
+    """`refusal`: of consent, where that opts out, too. An opt-in to sale outweighs GPC and what is repeated, as long as the person is known
+    (Cal. Code Regs. tit. 11 para 7025(c)(3))."""
+    opted_in_at = facts.opted_in_with(mode)
+    said = [signal for signal in facts.signals if signal.sale_share_opt_out] if facts.signals else []
+    if refusal:
+        said.append(refusal)
+    if said and any(one.is_said_since(opted_in_at) for one in said):
+        return OptOut.SAID
+    heard = opted_in_at is None and (facts.gpc or said != [])
+    return OptOut.STATE if facts.opted_out or heard else OptOut.NONE
+
+
 def _choice(policy: Policy, rules: Rules, facts: Facts) -> Signal | None:
     """The choice that counts: the newest of this request, unless it is outdated; else the refusal cookie; else the stored grant."""
     stored = _stored_grant(policy, facts)
@@ -223,7 +250,7 @@ def _choice(policy: Policy, rules: Rules, facts: Facts) -> Signal | None:
         return _against_opt_out(rules, facts, sent) if sent.of_cookie and sent.choice is Choice.GRANTED else sent
     refusal = facts.refusal
     if refusal and (stored is None or stored.decided_at <= refusal.at):
-        return Signal(REFUSAL_COOKIE, Choice.REFUSED, refusal.at) if refusal.refuses else None
+        return Signal(REFUSAL_COOKIE, Choice.REFUSED, refusal.at, dated=True, remembered=True) if refusal.refuses else None
     return _against_opt_out(rules, facts, stored)
 
 

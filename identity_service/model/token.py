@@ -1,4 +1,4 @@
-"""Signed visitor IDs and receipts.
+"""Signed visitor IDs and receipts, and the confirmations of opt-ins to sale.
 
 A token is `1` + kind (d, c, p) + `.` + visitor ID, signed with its issue time by itsdangerous: HMAC-SHA-256 with keys derived per purpose
 and shop. Every key of the list verifies; the last one signs. Only the canonical spelling of a signature is accepted.
@@ -19,6 +19,9 @@ from identity_service.model.visitor import KINDS, Kind, VisitorId
 VERSION = "1"
 MOST_CHARACTERS = 120
 SESSION_SHAPE = re.compile(r"[A-Za-z0-9_.:-]{1,300}\.[A-Za-z0-9_-]{1,10}\.[A-Za-z0-9_-]{43}")
+OPT_IN = "sale-opt-in~"
+"""Begins a confirmation. No token, session or receipt contains the tilde."""
+OPT_IN_SHAPE = re.compile(rf"{OPT_IN}[A-Za-z0-9_.-]{{1,64}}\.[A-Za-z0-9_-]{{1,10}}\.[A-Za-z0-9_-]{{43}}")
 SHAPE = re.compile(rf"{VERSION}[dcp]\.[A-Za-z0-9_.-]{{1,64}}\.[A-Za-z0-9_-]{{1,10}}\.[A-Za-z0-9_-]{{43}}")
 
 
@@ -90,6 +93,15 @@ class Signing:
     def verify_receipt(self, shop: str, body: str, signature: str) -> bool:
         """Whether one of the keys made this signature for this canonical JSON."""
         return len(signature) <= MOST_CHARACTERS and self._open(f"receipt:{shop}", f"{body}.{signature}") is not None
+
+    def sign_opt_in(self, shop: str, visitor: VisitorId, asked_at: int) -> str:
+        """The confirmation by which the visitor's opt-in to sale is completed. `asked_at`: seconds since 1970."""
+        return self._sign(f"sale-opt-in:{shop}", f"{OPT_IN}{visitor}", asked_at)
+
+    def open_opt_in(self, shop: str, text: str) -> tuple[VisitorId, int] | None:
+        """Visitor and time of asking, in seconds since 1970; None unless a key of this shop signed exactly this text."""
+        opened = self._open(f"sale-opt-in:{shop}", text) if OPT_IN_SHAPE.fullmatch(text) else None
+        return (VisitorId(opened[0].removeprefix(OPT_IN)), opened[1]) if opened else None
 
     def sign_session(self, payload: str, time: int) -> str:
         """Signs a session of the admin pages."""

@@ -48,10 +48,11 @@ KINDS = {kind.value: kind for kind in Kind}
 
 
 class VisitorRecord(Struct, frozen=True):
-    """The stored record of a visitor. Times are seconds since 1970, except `opt_outs_seen`. `expires`: the end of the ID. The record and
-    links of a persistent visitor stay for `LAPSED` more seconds, without consent, so that other services see the end before they are
-    gone. `linking`: a choice about links, with or without a grant. `mixed`: the visitor was also another person's, who was erased.
-    `emails` and `customers`: how many are linked, including those without proof."""
+    """The stored record of a visitor. Times are seconds since 1970, except `opt_outs_seen` and `newest_opt_in`. `expires`: the end of the
+    ID. The record and links of a persistent visitor stay for `LAPSED` more seconds, without consent, so that other services see the end
+    before they are gone. `linking`: a choice about links, with or without a grant. `mixed`: the visitor was also another person's, who was
+    erased. `emails` and `customers`: how many are linked, including those without proof. `newest_opt_in`: to sale, even if the visitor has
+    opted out since."""
 
     kind: Kind
     first_seen: int
@@ -67,6 +68,12 @@ class VisitorRecord(Struct, frozen=True):
     bridged_from: str | None = None
     opt_outs_seen: OptOutsSeen = NEVER_SEEN
     linking: Choice | None = None
+    newest_opt_in: Millis | None = None
+
+    @property
+    def opted_in_at(self) -> Millis | None:
+        """When it opted in to sale, unless it has opted out since."""
+        return None if self.opted_out else self.newest_opt_in
 
     @property
     def mode(self) -> Mode:

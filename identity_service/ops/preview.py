@@ -43,6 +43,7 @@ def switch_of(shop: Shop, policy: str, record: VisitorRecord, region: str | None
         consent=record.consent if record.granted else None,
         opt_outs_seen=record.opt_outs_seen,
         opted_out=record.opted_out,
+        opted_in_at=record.opted_in_at,
         region=region,
         notice=shop.signals.notice_at(now),
     )

@@ -3,7 +3,7 @@ keeps its ID and mode, loses its links at once, and gets a receipt."""
 
 from msgspec.structs import replace
 
-from identity_service.model.consent import SHOP, Choice, Consent, Receipt, ReceiptEvent, Signal
+from identity_service.model.consent import SHOP, Choice, Consent, OptOut, Receipt, ReceiptEvent, Signal
 from identity_service.model.policy import Decision, Reason
 from identity_service.model.token import Signing, Token
 from identity_service.model.utc import HOUR
@@ -81,13 +81,13 @@ class Grants:
         elif record:
             if came:
                 await self._store.visitors.confirm(known.visit.shop.shop_id, visitor, known.seconds)
-            await self._touch(known, visitor, record)
+            await self._touch(known, visitor, record, decision.opt_out)
         linking = _with_linking_kept(known, choice).linking if granting or not record else record.linking
         if known.link_refusals and not (granting and linking is Choice.REFUSED):
             linking = Choice.REFUSED
             receipt = await self._linking.refuse(known, visitor, Kind.PERSISTENT, expires) or receipt
         kept = None if granting else _reusable_token(known)
-        opted_out = decision.sale_share_opt_out or known.opted_out or await is_opted_out(self._store, known, visitor)
+        opted_out = decision.sale_share_opt_out or known.opted_out_as(visitor) or await is_opted_out(self._store, known, visitor)
         return identity_of(
             decision,
             mode=Mode.PERSISTENT,
@@ -112,7 +112,7 @@ class Grants:
         grant = Grant(
             consent=Consent(choice.decided_at, choice.source, choice.linking, choice.policy_version, known_by),
             expires=expires,
-            opted_out=decision.sale_share_opt_out or known.opted_out,
+            opt_out=decision.opt_out or (OptOut.STATE if known.opted_out_as(visitor) else OptOut.NONE),
             opt_outs_seen=known.opt_outs_at(choice.decided_at),
             receipt=self._receipts.as_stored(receipt),
             receipt_key=key,
@@ -122,12 +122,11 @@ class Grants:
         outcome = await self._store.visitors.grant(shop.shop_id, visitor, grant, known.seconds)
         return outcome, standing if outcome == "proven" else receipt
 
-    async def _touch(self, known: Known, visitor: VisitorId, record: VisitorRecord) -> None:
-        opted_out = known.visit.surroundings.gpc or any(signal.sale_share_opt_out for signal in known.visit.signals)
+    async def _touch(self, known: Known, visitor: VisitorId, record: VisitorRecord, opt_out: OptOut) -> None:
         here, before = known.opt_outs_at(known.now), record.opt_outs_seen
         first_seen = (here.gpc and before.gpc is None) or (here.dnt and before.dnt is None)
-        if first_seen or (opted_out and not record.opted_out) or known.seconds - record.last_seen >= TOUCH_AFTER:
-            await self._store.visitors.touch(known.visit.shop.shop_id, visitor, known.seconds, opted_out, here)
+        if first_seen or (opt_out and not record.opted_out) or known.seconds - record.last_seen >= TOUCH_AFTER:
+            await self._store.visitors.touch(known.visit.shop.shop_id, visitor, known.seconds, opt_out, here)
 
 
 def _reusable_token(known: Known) -> Token | None:
@@ -181,4 +180,4 @@ def _bridged_session(known: Known, visitor: VisitorId) -> VisitorId | None:
 
 
 def _as_withdrawn(decision: Decision) -> Decision:
-    return Decision(Mode.NULL, Reason.WITHDRAWN, decision.policy, decision.region, decision.sale_share_opt_out)
+    return Decision(Mode.NULL, Reason.WITHDRAWN, decision.policy, decision.region, decision.opt_out)

@@ -12,7 +12,7 @@ from identity_service.model.link import Link, LinkSource, Proof
 from identity_service.model.shop import Shop
 from identity_service.model.token import Token
 from identity_service.model.utc import DAY
-from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorState
+from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorRecord, VisitorState
 from identity_service.server.metrics import LINK_CONFLICTS
 from identity_service.service.counters import Counters
 from identity_service.service.visit import Known, token_expires
@@ -98,7 +98,7 @@ class Links:
         states = await self._states(shop, [link for links in found for link in _relevant_links(links, most + 1)], now)
         results = []
         for links in found:
-            opted_out = _opted_out(links, states)
+            opted_out = _kinds_opted_out(links, states)
             results.append([_linked_visitor(link, states[link.visitor], opted_out, shop, self.now()) for link in links[: most + 1]])
         return results
 
@@ -114,10 +114,11 @@ class Links:
             return []
         of_person = _of_person(found, visitor)
         states = await self._states(shop, [*links, *(link for links in of_person for link in links if link.proven)], now)
-        opted_out = any(_opted_out(links, states) for links in of_person)
-        newest = _linked_visitor(max(links, key=lambda link: link.last_seen), states[visitor], False, shop, self.now())
+        opted_out = frozenset[Kind]().union(*(_kinds_opted_out(links, states) for links in of_person))
+        newest = _linked_visitor(max(links, key=lambda link: link.last_seen), states[visitor], frozenset(), shop, self.now())
         emails = tuple(handle.digest for handle in handles if handle.kind is HandleKind.EMAIL)
-        return [replace(newest, sale_share_opt_out=newest.sale_share_opt_out or opted_out, emails=emails)]
+        reached = _reach(opted_out, states[visitor].record)
+        return [replace(newest, sale_share_opt_out=newest.sale_share_opt_out or reached, emails=emails)]
 
     async def _states(self, shop: Shop, links: Sequence[Link], now: int) -> dict[VisitorId, VisitorState]:
         visitors = list(dict.fromkeys(link.visitor for link in links))
@@ -128,21 +129,27 @@ class Links:
 
 
 async def is_opted_out(store: Store, known: Known, visitor: VisitorId) -> bool:
-    """Whether the visitor, or another one of the same person, opted out of sale and sharing. Of others only if the shop itself linked both
-    to a handle: whoever links a visitor to a stranger's email by token learns and changes nothing. Four reads for a visitor with a link by
-    proof, else none. A handle of a crowd is no person's, and is not read."""
+    """Whether the visitor, or another one of the same person, opted out of sale and sharing. Four reads for a visitor with a link by proof,
+    else none."""
     record = known.states[visitor].record if visitor in known.states else None
     if record is None or record.opted_out or not record.proven_handles:
         return record is not None and record.opted_out
-    shop, now = known.visit.shop.shop_id, known.seconds
-    handles = [handle_named(name) for name in await store.visitors.pointers(shop, visitor)]
-    sizes = await store.links.sizes(shop, handles)
+    others = await others_of_person(store, known.visit.shop, visitor, known.seconds)
+    return _reach(frozenset(other.kind for other in others.values() if other.opted_out), record)
+
+
+async def others_of_person(store: Store, shop: Shop, visitor: VisitorId, now: int) -> dict[VisitorId, VisitorRecord]:
+    """The records of the person's other visitors: those that the shop itself linked to the same handle as this one. Whoever links a visitor
+    to a stranger's email by token learns and changes nothing. A handle of a crowd is no person's, and is not read. `now`: seconds since
+    1970."""
+    handles = [handle_named(name) for name in await store.visitors.pointers(shop.shop_id, visitor)]
+    sizes = await store.links.sizes(shop.shop_id, handles)
     personal = [handle for handle, size in zip(handles, sizes, strict=True) if size <= MOST_OF_A_PERSON]
-    found = await store.links.living(shop, personal, now)
+    found = await store.links.living(shop.shop_id, personal, now)
     verified = [{link.visitor for link in links if link.verified} for links in found]
-    others = set().union(*(visitors for visitors in verified if visitor in visitors)) - {visitor}
-    states = await store.visitors.states(shop, list(others), now) if others else []
-    return any(state.record is not None and state.record.opted_out for state in states)
+    others = sorted(set().union(*(visitors for visitors in verified if visitor in visitors)) - {visitor})
+    states = await store.visitors.states(shop.shop_id, others, now) if others else []
+    return {other: state.record for other, state in zip(others, states, strict=True) if state.record}
 
 
 def _of_person(found: Sequence[Sequence[Link]], visitor: VisitorId) -> list[Sequence[Link]]:
@@ -155,16 +162,22 @@ def _relevant_links(links: Sequence[Link], most: int) -> list[Link]:
     return [*links[:most], *(link for link in links[most:] if link.proven)]
 
 
-def _opted_out(links: Sequence[Link], states: Mapping[VisitorId, VisitorState]) -> bool:
-    """An opt-out of sale and sharing by one visitor applies to all visitors of the same person, if their links are proven
-    (Cal. Code Regs. tit. 11 para 7025(c)(1))."""
+def _kinds_opted_out(links: Sequence[Link], states: Mapping[VisitorId, VisitorState]) -> frozenset[Kind]:
+    """The kinds of the visitors that opted out of sale and sharing, and whose links are proven."""
     records = (states[link.visitor].record for link in links if link.proven)
-    return any(record is not None and record.opted_out for record in records)
+    return frozenset(record.kind for record in records if record is not None and record.opted_out)
 
 
-def _linked_visitor(link: Link, state: VisitorState, person_opted_out: bool, shop: Shop, now: Millis) -> LinkedVisitor:
-    record, opted_out = state.record, person_opted_out and link.proven
+def _reach(opted_out: frozenset[Kind], record: VisitorRecord | None) -> bool:
+    """Whether opt-outs of visitors of these kinds apply to another visitor of the same person (Cal. Code Regs. tit. 11 para 7025(c)(1)).
+    One of a derived ID may be a neighbour's, and the ID cannot opt in. So it does not apply to a visitor who has."""
+    return bool(opted_out - {Kind.DERIVED} if record is not None and record.opted_in_at is not None else opted_out)
+
+
+def _linked_visitor(link: Link, state: VisitorState, opted_out: frozenset[Kind], shop: Shop, now: Millis) -> LinkedVisitor:
+    """`opted_out`: kinds of the person's visitors that opted out."""
+    record, reached = state.record, link.proven and _reach(opted_out, state.record)
     if record is None:
-        return LinkedVisitor(link, Mode.COOKIELESS, False, opted_out)
+        return LinkedVisitor(link, Mode.COOKIELESS, False, reached)
     ends = record.expires if record.kind is Kind.PERSISTENT else None
-    return LinkedVisitor(link, shop.mode_of(record, now), record.shared, opted_out or record.opted_out, ends)
+    return LinkedVisitor(link, shop.mode_of(record, now), record.shared, reached or record.opted_out, ends)

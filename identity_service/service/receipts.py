@@ -11,6 +11,7 @@ from msgspec.structs import asdict, astuple, replace
 
 from identity_service.model.consent import (
     OF_THIRD_EDITION,
+    SALE_OPT_IN,
     SHOP,
     BannerContext,
     Choice,
@@ -42,6 +43,8 @@ MODES = {"cookieless": "c", "persistent": "p", "null": "n"}
 POLICIES = {"standard": "s", "strict": "t"}
 EVENTS: dict[ReceiptEvent | None, str] = {None: "-"} | {event: event.value[0] for event in ReceiptEvent}
 SHORT = {name: {letter: word for word, letter in letters.items()} for name, letters in (("mode", MODES), ("policy", POLICIES))}
+PURPOSES_OF_COOKIES = 3
+"""Letters of a receipt that is not about sale, as in earlier editions."""
 SAME_WITHIN = DAY
 """Seconds after a receipt in which an equal choice gets no new one. One that is repeated later extends the grant, which needs proof."""
 
@@ -57,8 +60,9 @@ class Piece:
 
 class Packed(Struct, frozen=True, array_like=True):
     """The stored form of a receipt, in this order. `check`: its ID after the piece's name. `purposes`: one letter per Purpose, `-` if it
-    was not asked. `raw_digest`: 43 characters of base64url instead of 64 of hex. `mode` and `policy`: a letter, or the word in the second
-    edition, which ends with `decided_at`. `days`: of the grant. Nulls at the end are left out."""
+    was not asked; the last one only in receipts about sale. `raw_digest`: 43 characters of base64url instead of 64 of hex. `mode` and
+    `policy`: a letter, or the word in the second edition, which ends with `decided_at`. `days`: of the grant. Nulls at the end are left
+    out."""
 
     check: str
     time: int
@@ -96,7 +100,7 @@ class Receipts:
         return StoredReceipt(receipt.receipt_id, compact(_pack(receipt)), self._life)
 
     def make(self, known: Known, choice: Signal, mode: Mode, visitor: VisitorId | None, receipt_key: str | None) -> Receipt:
-        """`choice.choice` None: a choice about linking alone. `receipt_key` None: the visitor has no record, so the receipt names
+        """`choice.choice` None: a choice about linking or sale alone. `receipt_key` None: the visitor has no record, so the receipt names
         nobody."""
         shop, region, now = known.visit.shop, known.visit.surroundings.region, known.seconds
         notice = shop.signals.notice_at(known.now)
@@ -141,8 +145,10 @@ class Receipts:
 
     def in_force(self, held: Sequence[Receipt], moment: int) -> list[Receipt]:
         """Of the choices made by `moment`, in seconds since 1970, those that held then, newest first: the last one, unless it is a grant
-        that had ended, and a later one about links alone. When a choice arrived does not matter; at the same second a refusal counts."""
-        made = sorted((one for one in held if one.chosen_at <= moment), key=lambda one: (one.chosen_at, one.refuses), reverse=True)
+        that had ended, and a later one about links alone. When a choice arrived does not matter; at the same second a refusal counts. An
+        opt-in to sale is left out, because the opt-out that ends it has no receipt."""
+        others = (one for one in held if one.chosen_at <= moment and not one.is_about_sale)
+        made = sorted(others, key=lambda one: (one.chosen_at, one.refuses), reverse=True)
         about_links = next((one for one in made[:1] if one.is_about_links_alone), None)
         about_storage = next((one for one in made if not one.is_about_links_alone), None)
         if about_storage and not about_storage.refuses_storage and self._end_of(about_storage) <= moment:
@@ -193,7 +199,8 @@ def _pack(receipt: Receipt) -> list[object]:
     fields = asdict(receipt) | {"check": receipt.receipt_id[PIECE_LENGTH:]}
     fields["mode"] = MODES.get(receipt.mode, receipt.mode)
     fields["policy"] = POLICIES.get(receipt.policy, receipt.policy)
-    fields["purposes"] = "".join(LETTERS.get(receipt.purposes.get(name, ""), "-") for name in Purpose)
+    letters = "".join(LETTERS.get(receipt.purposes.get(name, ""), "-") for name in Purpose)
+    fields["purposes"] = letters if receipt.is_about_sale else letters[:PURPOSES_OF_COOKIES]
     if receipt.raw_digest:
         fields["raw_digest"] = urlsafe_b64encode(bytes.fromhex(receipt.raw_digest)).decode().rstrip("=")
     fields["event"] = EVENTS[receipt.event]
@@ -210,7 +217,7 @@ def _unpack(shop: ShopId, receipt_id: str, body: str) -> Receipt:
         return _of_first_schema(body)
     packed = _of_packed(body)
     fields = asdict(packed) | {"receipt_id": receipt_id}
-    fields["purposes"] = {name: WORDS[letter] for name, letter in zip(Purpose, packed.purposes, strict=True) if letter in WORDS}
+    fields["purposes"] = {name: WORDS[letter] for name, letter in zip(Purpose, packed.purposes, strict=False) if letter in WORDS}
     fields |= {name: words.get(fields[name], fields[name]) for name, words in SHORT.items()}
     if packed.raw_digest:
         fields["raw_digest"] = urlsafe_b64decode(f"{packed.raw_digest}=").hex()
@@ -224,9 +231,12 @@ def _unpack(shop: ShopId, receipt_id: str, body: str) -> Receipt:
 
 
 def _event_of(choice: Signal, record: VisitorRecord | None) -> ReceiptEvent | None:
-    """What the choice does to what `record` holds. None for the shop's word, which is no choice."""
+    """What the choice does to what `record` holds. None for the shop's word, which is no choice. An opt-in to sale that stands already
+    gets no receipt."""
     if choice.source == SHOP:
         return None
+    if choice.source == SALE_OPT_IN:
+        return ReceiptEvent.GIVEN
     consent = record.consent if record else None
     stored = consent is not None and not consent.is_of_the_shop and not choice.is_older(consent.granted_at)
     if choice.choice is Choice.GRANTED:

@@ -130,6 +130,7 @@ class Rights:
             held |= {"first_seen": record.first_seen, "last_seen": record.last_seen, "expires_at": record.expires}
             held["consent"] = asdict(record.consent) | {"granted_at": record.consent.granted_at // 1000} if record.consent else None
             held["sale_share_opt_out"] = record.opted_out
+            held |= {"sale_opt_in_at": record.newest_opt_in // 1000} if record.newest_opt_in is not None else {}
         return held
 
     def _now(self) -> int:

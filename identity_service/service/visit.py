@@ -282,10 +282,18 @@ class Known(Struct, frozen=True):
         mark = self.states[token.visitor].mark
         return mark is not None and mark.stops(token.issued_at)
 
-    @property
-    def opted_out(self) -> bool:
-        """Of sale and sharing, with any ID that the visit names or its client has."""
+    def opted_out_as(self, visitor: VisitorId) -> bool:
+        """Whether `visitor` is opted out of sale and sharing, with any ID that the visit names or its client has. Its own opt-in outweighs
+        the others' opt-outs."""
+        own = self.states[visitor].record if visitor in self.states else None
+        if own is not None and own.opted_in_at is not None:
+            return False
         return any(state.record is not None and state.record.opted_out for state in self.states.values())
+
+    @property
+    def cookieless_record(self) -> VisitorRecord | None:
+        """Of the ID of cookieless mode. None if a public key only names it."""
+        return self.states[self.cookieless.visitor].record if self.visit.own is None or self.visit.trusted else None
 
     @property
     def link_refusals(self) -> list[Signal]:
@@ -303,7 +311,8 @@ class Known(Struct, frozen=True):
         return self.states[visitor].receipts if visitor in self.states else KeptReceipts()
 
     def facts(self) -> Facts:
-        record, surroundings = self.record, self.visit.surroundings
+        record, surroundings, cookieless = self.record, self.visit.surroundings, self.cookieless_record
+        persistent = record or cookieless
         return Facts(
             asked=self.visit.asked,
             now=self.now,
@@ -322,6 +331,8 @@ class Known(Struct, frozen=True):
             region=surroundings.region,
             notice=self.visit.shop.signals.notice_at(self.now),
             mark_yields=not self.stopped,
+            opted_in_at=persistent.opted_in_at if persistent else None,
+            cookieless_opted_in_at=cookieless.opted_in_at if cookieless else None,
         )
 
 

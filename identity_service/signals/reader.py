@@ -187,18 +187,20 @@ class Reader:
         if reading is None or not isinstance(text, str):
             return ()
         opted_out = reading.sale_share_opt_out is True
+        at, dated = self._moment(None)
         european = tc_choice(reading.tc_string, self.rules.tcf, self.now) if reading.tc_string else None
         canadian = canadian_choice(reading.canadian, self.rules.tcf, self.now) if reading.canadian else None
-        choices = [choice for choice in (european, canadian) if choice]
-        if not choices:
-            return (Signal("gpp", None, self.now, raw_digest=_digest(text), sale_share_opt_out=opted_out),)
-        return tuple(replace(self._of_tc("gpp", text, one, None, loaded=True), sale_share_opt_out=opted_out) for one in choices)
+        found = [self._of_tc("gpp", text, choice, None, loaded=True) for choice in (european, canadian) if choice]
+        if opted_out or not found:  # the day of a TC string is not that of the opt-out
+            found.append(Signal("gpp", None, at, raw_digest=_digest(text), sale_share_opt_out=opted_out, dated=dated))
+        return tuple(found)
 
     def _us_privacy(self, text: str) -> tuple[Signal, ...]:
         opted_out = us_privacy_opt_out(text)
         if opted_out is None:
             return ()
-        return (Signal("us_privacy", None, self.now, raw_digest=_digest(text), sale_share_opt_out=opted_out),)
+        at, dated = self._moment(None)
+        return (Signal("us_privacy", None, at, raw_digest=_digest(text), sale_share_opt_out=opted_out, dated=dated),)
 
     def _of_tc(self, source: str, text: str, choice: TcChoice, decided_at: Millis | None, *, loaded: bool) -> Signal:
         day, told = choice.day, decided_at is not None and decided_at // DAY_MS * DAY_MS == choice.day

@@ -1,4 +1,4 @@
-"""Visitor records: reading their state, granting, touching and receipts."""
+"""Visitor records: reading their state, granting, touching, opting in to sale, and receipts."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import cached_property
@@ -6,7 +6,7 @@ from functools import cached_property
 from msgspec import Struct
 
 from identity_service.errors import StoreUnavailable
-from identity_service.model.consent import NEVER_SEEN, Choice, Consent, Millis, OptOutsSeen
+from identity_service.model.consent import NEVER_SEEN, Choice, Consent, Millis, OptOut, OptOutsSeen
 from identity_service.model.handle import handle_named
 from identity_service.model.shop import ShopId
 from identity_service.model.visitor import KINDS, LAPSED, GoneMark, KeptReceipts, Kind, VisitorId, VisitorRecord, VisitorState
@@ -23,10 +23,11 @@ MOST_READS = 12
 RECORDS_AT_ONCE = 500
 NAME_LENGTH = 23
 """Characters of a handle's name. The record's own fields have one letter."""
-FIELDS = ("k", "x", "g", "s", "n", "v", "w", "o", "t", "b", "f", "l", "e", "q", "d", "m", "i", "c", "j", "r")
+FIELDS = ("k", "x", "g", "s", "n", "v", "w", "o", "t", "b", "f", "l", "e", "q", "d", "m", "i", "c", "j", "r", "y")
 """kind, expires, granted at, source, linking, policy version, sale/share opt-out, GPC first seen at, DNT first seen at, digest of the
 bridged visitor: those decide. Then first seen, last seen, number of emails, receipt key, first characters of the signal's digest, whether
-another person was erased from it, number of emails without proof, of customer IDs, of those without proof, and the newest receipt's ID."""
+another person was erased from it, number of emails without proof, of customer IDs, of those without proof, the newest receipt's ID, and
+when the visitor last opted in to sale, ms."""
 KEY, NEWEST = FIELDS.index("q"), FIELDS.index("r")
 UNKNOWN = VisitorState(None, None)
 """The state of a visitor of whom nothing is stored."""
@@ -83,7 +84,7 @@ class Grant(Struct, frozen=True):
 
     consent: Consent
     expires: int
-    opted_out: bool
+    opt_out: OptOut
     opt_outs_seen: OptOutsSeen
     receipt: StoredReceipt
     receipt_key: str
@@ -140,7 +141,7 @@ class VisitorStore:
         arguments = (
             *(now, grant.expires + LAPSED, grant.consent.granted_at, grant.consent.source),
             *(grant.consent.linking or "", grant.consent.policy_version or ""),
-            *("1" if grant.opted_out else "", *_texts(grant.opt_outs_seen)),
+            *(grant.opt_out, *_texts(grant.opt_outs_seen)),
             *(grant.receipt.receipt_id, grant.receipt_key),
             self._keys.visitor_digest(shop, grant.bridged_from) if grant.bridged_from else "",
             *(grant.consent.raw_digest or "", grant.expires, grant.receipt.body, grant.receipt.life, visitor, grant.proven_by or ""),
@@ -163,16 +164,16 @@ class VisitorStore:
             [names] = found
         raise StoreUnavailable("The visitor's links changed again and again while the call was made; repeat it.")
 
-    async def touch(self, shop: ShopId, visitor: VisitorId, now: int, opted_out: bool, seen: OptOutsSeen = NEVER_SEEN) -> bool:
+    async def touch(self, shop: ShopId, visitor: VisitorId, now: int, opt_out: OptOut, seen: OptOutsSeen = NEVER_SEEN) -> bool:
         """Returns False if there is no record."""
         record = self._keys.visitor(shop, visitor).record
-        [found] = await self._client.run(call("touch_visitor", [record], now, "1" if opted_out else "", *_texts(seen)))
+        [found] = await self._client.run(call("touch_visitor", [record], now, opt_out, *_texts(seen)))
         return bool(found)
 
     async def confirm(self, shop: ShopId, visitor: VisitorId, now: int) -> None:
         """Waits until replicas have a choice that an earlier call stored. That call may have failed because replicas were missing. Raises
         StoreUnavailable also if the record is lost."""
-        if self._client.replicas and not await self.touch(shop, visitor, now, opted_out=False):
+        if self._client.replicas and not await self.touch(shop, visitor, now, OptOut.NONE):
             raise StoreUnavailable
 
     async def refuse_linking(
@@ -185,6 +186,16 @@ class VisitorStore:
         places = (keys.record, keys.gone, keys.receipts, self._keys.receipt(shop, kept.receipt_id), self._keys.rewrite(shop))
         arguments = (visitor, kind, now, expires, kept.receipt_id, receipt_key, kept.body, kept.life)
         await self._with_links(shop, "refuse_linking", places, arguments, now)
+
+    async def opt_in(self, shop: ShopId, visitor: VisitorId, asked_at: Millis, now: Millis, receipt: StoredReceipt, key: str) -> str:
+        """Lifts the opt-out of sale. `asked_at`: when its confirmation was made. `receipt`: its proof, or NO_RECEIPT. Returns the outcome:
+        opted_in; stands if an opt-in stands, so that no receipt is added; used if the visitor opted in with this confirmation, or a later
+        one, and out since; or gone."""
+        keys = self._keys.visitor(shop, visitor)
+        places = (keys.record, keys.receipts, self._keys.receipt(shop, receipt.receipt_id))
+        arguments = (now, asked_at, receipt.receipt_id, key, receipt.body, receipt.life)
+        [outcome] = await self._client.run(call("opt_in", places, *arguments))
+        return str(outcome)
 
     async def receipt_ids(self, shop: ShopId, visitor: VisitorId) -> list[str]:
         """Newest first, at most 100."""
@@ -255,7 +266,7 @@ def _kept(mark: str | None) -> KeptReceipts:
 def _record(fields: Sequence[str | None], now: int) -> VisitorRecord | None:
     """`fields` in the order of FIELDS."""
     letter, end, granted, source, linked, version, opted_out, gpc, dnt, bridged, first, last, emails, _, digest, *rest = fields
-    mixed, unproven_emails, customers, unproven_customers, _ = rest
+    mixed, unproven_emails, customers, unproven_customers, _, opted_in = rest
     if not letter or int(end or 0) <= now:
         return None
     kind = KINDS[letter]
@@ -276,6 +287,7 @@ def _record(fields: Sequence[str | None], now: int) -> VisitorRecord | None:
         bridged_from=bridged,
         opt_outs_seen=OptOutsSeen(_moment(gpc), _moment(dnt)) if gpc or dnt else NEVER_SEEN,
         linking=linking,
+        newest_opt_in=_moment(opted_in),
     )
 
 

@@ -23,6 +23,7 @@ from identity_service.service.health import Addresses, HealthCheck
 from identity_service.service.holdings import Holdings
 from identity_service.service.identify import Visitors
 from identity_service.service.links import Links
+from identity_service.service.opt_ins import SaleOptIns
 from identity_service.service.receipts import Receipts
 from identity_service.service.reports import FigureReader, Orders
 from identity_service.service.returns import Returns
@@ -66,6 +67,7 @@ class Services:
     store: Store
     handles: Handles
     visitors: Visitors
+    opt_ins: SaleOptIns
     links: Links
     receipts: Receipts
     receipt_keys: ReceiptKeys

@@ -74,6 +74,14 @@ CONSENT = Topic(
             " either key. An undecided, unreadable or stale event is no choice: it grants nothing and erases nothing. The answer is as for"
             " `/v1/consents`.",
         ),
+        "optIntoSale": Wording(
+            "Opt in to sale",
+            "Lifts an opt-out of sale and sharing, in two steps: the person asks for it, then confirms. With either key. The first call"
+            " changes nothing and answers a `confirmation` for 15 minutes. The second one sends it, and answers a receipt. From then on,"
+            " GPC and repeated signals do not opt the visitor out again. What the person says does. The opt-in also applies to the"
+            " visitors that a private key linked to the same email or customer ID. 409 for a visitor without a record of its own. 422 for"
+            " a confirmation that is wrong, another visitor's, used or too old.",
+        ),
         "listReceipts": Wording(
             "Prove consent",
             "Answers a visitor's receipts, newest first. `at` selects the receipts in force at that time, and `receipt_id` a single one."

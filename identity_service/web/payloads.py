@@ -177,9 +177,10 @@ class ReceiptAnswer(Struct, frozen=True):
     ]
     mode: Annotated[str, about("Mode of the visitor after the choice.", enum=["cookieless", "persistent", "null"])]
     purposes: Annotated[
-        dict[str, str], about("`granted` or `refused`, for the purposes that were asked: `storage`, `measurement`, `linking`.")
+        dict[str, str],
+        about("`granted` or `refused`, for the purposes that were asked: `storage`, `measurement`, `linking`; or `sale_share` alone."),
     ]
-    source: Annotated[str, about("Who reported the choice: `plain`, `shop`, or a banner's name.")]
+    source: Annotated[str, about("Who reported the choice: `plain`, `shop`, `sale_opt_in`, or a banner's name.")]
     policy: Annotated[str, about("The shop's policy at that time.")]
     policy_version: Annotated[str | None, about("Version of the notice that the visitor saw, if it was sent.")]
     raw_digest: Annotated[str | None, about("SHA-256 of the signal as it came, in hexadecimal.")]
@@ -193,7 +194,7 @@ class ReceiptAnswer(Struct, frozen=True):
         Literal["given", "confirmed", "refused", "withdrawn"] | None,
         about("What the choice did. `confirmed`: the grant was given before. `withdrawn`: a grant was stored. Null for the shop's word."),
     ]
-    ends_at: Annotated[Time | None, about("When a grant ends, in RFC 3339. Null for a refusal.")]
+    ends_at: Annotated[Time | None, about("When a grant ends, in RFC 3339. Null for a refusal, and for an opt-in to sale.")]
     previous: Annotated[str | None, about("ID of the visitor's receipt before this one.")]
     consent_version: Annotated[str | None, about("Version of the text that the shop showed then, by its settings.")]
     notice: Annotated[str | None, about("Address of the notice that the shop showed then, by its settings.")]

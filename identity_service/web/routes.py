@@ -11,7 +11,7 @@ from identity_service.web import descriptions
 from identity_service.web.admin.routes import admin_routes
 from identity_service.web.bodies import Size
 from identity_service.web.call import Services
-from identity_service.web.calls import audit, figures, links, orders, tracking, visitors
+from identity_service.web.calls import audit, figures, links, opt_ins, orders, tracking, visitors
 from identity_service.web.calls.audit import AccessesAnswer, AuditAnswer, AuditBody, LookupCountsAnswer
 from identity_service.web.calls.figures import FiguresAnswer
 from identity_service.web.calls.links import (
@@ -26,6 +26,7 @@ from identity_service.web.calls.links import (
     RightsBody,
     UnlinkAnswer,
 )
+from identity_service.web.calls.opt_ins import SaleOptInAnswer, SaleOptInBody
 from identity_service.web.calls.orders import (
     AttributionAnswer,
     CallsAnswer,
@@ -99,6 +100,7 @@ CALLS = (
     consenting(
         "consents/{source}", visitors.report_banner, BannerBody, ConsentAnswer, "reportBannerConsent", refuses=(NotFound,), free=True
     ),
+    Row("sale-opt-ins", opt_ins.opt_in, SaleOptInBody, SaleOptInAnswer, "optIntoSale", scope=Scope.CONSENT, refuses=(ConsentRequired,)),
     receipts("receipts", visitors.receipts, ReceiptsBody, ReceiptsAnswer, "listReceipts"),
     receipts("receipts/verifications", visitors.verify_receipt, ReceiptVerificationBody, ReceiptVerificationAnswer, "verifyReceipt"),
     reports("decisions", visitors.decisions, DecisionsBody, DecisionsAnswer, "previewDecision"),

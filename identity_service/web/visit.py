@@ -14,6 +14,7 @@ from identity_service.model.consent import (
     Choice,
     EarlierRefusal,
     Millis,
+    OptOut,
     OptOutsSeen,
     Receipt,
     ReceiptEvent,
@@ -177,10 +178,11 @@ def cookie_signals_of(call: Call) -> tuple[Signal, ...]:
 
 
 async def keep_opt_out(call: Call, visitor: VisitorId | None) -> None:
-    """Stores the opt-out of a device that sends GPC, on any call. Look-ups show it. Not for a bare ID, which may be anybody's."""
+    """Stores the opt-out of a device that sends GPC, on any call, unless the visitor has opted in to sale. Look-ups show it. Not for a bare
+    ID, which may be anybody's."""
     if visitor and call.device and browser_signals(call.headers).gpc:
         now = call.now // 1000
-        await call.services.store.visitors.touch(call.shop.shop_id, visitor, now, True, OptOutsSeen(gpc=Millis(now * 1000)))
+        await call.services.store.visitors.touch(call.shop.shop_id, visitor, now, OptOut.STATE, OptOutsSeen(gpc=Millis(now * 1000)))
 
 
 def email_handle(call: Call, email: str) -> Handle:

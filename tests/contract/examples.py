@@ -16,7 +16,7 @@ import anyio
 import httpx2 as httpx
 
 from identity_service.app import Application
-from identity_service.model.token import SHAPE
+from identity_service.model.token import OPT_IN_SHAPE, SHAPE
 from identity_service.server.problems import problem_body
 from identity_service.server.protocol import REFUSALS
 from identity_service.settings.load import load
@@ -37,6 +37,7 @@ SHOWN = ["Home / Best sellers"]
 PEER = "198.51.100.9"
 RANDOM = (
     (SHAPE, "token"),
+    (OPT_IN_SHAPE, "confirmation"),
     (re.compile(r"[A-Za-z0-9_-]{22}"), "ID"),
     (re.compile(r"[A-Za-z0-9_-]{1,10}\.[A-Za-z0-9_-]{43}"), "signature"),
 )
@@ -95,6 +96,9 @@ class Run:
         await self.call("verifyToken", "A token that is valid", {"token": self.token})
         await self.call("verifyToken", "A token that nobody signed", {"token": "no token"})
         await self.call("reportBannerConsent", "Cookiebot's event", {"client": CLIENT} | BANNER, path={"source": "cookiebot"})
+        await self.call("optIntoSale", "The visitor asks to opt in to sale", {"token": self.token})
+        asked = self.answered[-1][1]["answer"]["confirmation"]
+        await self.call("optIntoSale", "It confirms", {"token": self.token, "confirmation": asked})
         preview = {"consent": "unknown", "client": CLIENT | {"region": "FR"}, "policy": "strict"}
         await self.call("previewDecision", "Without a choice, under the strict policy", preview)
         listed = await self.call("listReceipts", "All receipts of a visitor", {"visitor": self.visitor})

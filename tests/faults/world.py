@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import redis
 
-from identity_service.model.consent import NEVER_SEEN, Choice, Consent, Millis
+from identity_service.model.consent import NEVER_SEEN, Choice, Consent, Millis, OptOut
 from identity_service.model.event import Event, EventType
 from identity_service.model.handle import Handle, HandleKind, Handles
 from identity_service.model.link import LinkCaps, LinkSource, Proof
@@ -47,7 +47,7 @@ class World:
     ) -> str:
         """`at`: milliseconds. Returns the outcome."""
         expires = at // 1000 + YEAR
-        grant = Grant(Consent(Millis(at), source, linking), expires, False, NEVER_SEEN, RECEIPT, "q", None)
+        grant = Grant(Consent(Millis(at), source, linking), expires, OptOut.NONE, NEVER_SEEN, RECEIPT, "q", None)
         return await self.store.visitors.grant(SHOP, visitor, grant, now)
 
     async def link(self, handle: Handle, visitor: VisitorId, proof: Proof = Proof.KEY, now: int = NOW, ends: int = NOW + YEAR) -> None:

@@ -13,7 +13,7 @@ GRANTED, REFUSED = Choice.GRANTED, Choice.REFUSED
 AT = Millis(1_000)
 
 
-@pytest.mark.parametrize("purposes", list(itertools.product([GRANTED, REFUSED, None], repeat=3)))
+@pytest.mark.parametrize("purposes", list(itertools.product([GRANTED, REFUSED, None], repeat=4)))
 def test_every_combination_of_purposes_is_read_as_documented(purposes: tuple[Choice | None, ...]) -> None:
     named = {purpose: choice for purpose, choice in zip(Purpose, purposes, strict=True) if choice}
     storage, measurement = named.get(Purpose.STORAGE), named.get(Purpose.MEASUREMENT)

@@ -2,12 +2,24 @@
 
 import itertools
 from dataclasses import replace as with_fields
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from identity_service.model.consent import SHOP, Choice, Consent, EarlierRefusal, Millis, NoticeVersion, OptOutsSeen, Signal, newest_choice
-from identity_service.model.policy import STANDARD, STRICT, Asked, Facts, Reason, decide
+from identity_service.model.consent import (
+    SHOP,
+    Choice,
+    Consent,
+    EarlierRefusal,
+    Millis,
+    NoticeVersion,
+    OptOut,
+    OptOutsSeen,
+    Signal,
+    newest_choice,
+)
+from identity_service.model.policy import STANDARD, STRICT, Asked, Facts, Reason, Rules, decide
 from identity_service.model.visitor import Mode
 
 POLICIES = {policy.name: policy for policy in (STANDARD, STRICT)}
@@ -120,6 +132,40 @@ def test_the_shops_word_is_given_to_no_text() -> None:
 def test_an_opt_out_of_a_signal_counts_like_gpc() -> None:
     signal = Signal("us_privacy", None, NOW, sale_share_opt_out=True)
     assert decide(POLICIES["standard"], Facts(Asked.NOTHING, NOW, (signal,))).sale_share_opt_out
+
+
+OUT = Signal("us_privacy", None, NOW, sale_share_opt_out=True)
+REFUSING = Rules(Mode.COOKIELESS, Mode.COOKIELESS, Mode.COOKIELESS, grant_outlives_opt_out=True, refusal_opts_out=True)
+"""As in the United States under strict."""
+
+
+@pytest.mark.parametrize(
+    ("said", "opt_out"),
+    [
+        ({"gpc": True}, OptOut.NONE),
+        ({"signals": (replace(OUT, remembered=True),)}, OptOut.NONE),
+        ({"signals": (replace(OUT, decided_at=EARLIER, dated=True),)}, OptOut.NONE),
+        ({"signals": (replace(OUT, decided_at=NOW, dated=True, remembered=True),)}, OptOut.SAID),
+        ({"signals": (OUT,)}, OptOut.SAID),
+        ({"signals": (REFUSAL,)}, OptOut.SAID),
+        ({"signals": (replace(REFUSAL, remembered=True),)}, OptOut.NONE),
+        ({"refusal": EarlierRefusal(EARLIER, refuses=True)}, OptOut.NONE),
+        ({"refusal": EarlierRefusal(NOW, refuses=True)}, OptOut.SAID),
+        ({"opted_out": True}, OptOut.STATE),
+    ],
+)
+def test_an_opt_in_to_sale_outweighs_what_is_not_said_since(said: dict[str, Any], opt_out: OptOut) -> None:
+    policy = with_fields(STANDARD, unknown=REFUSING)
+    facts = replace(Facts(Asked.NOTHING, NOW), **said)
+    at = Millis((EARLIER + NOW) // 2)
+    assert decide(policy, facts).sale_share_opt_out
+    assert decide(policy, replace(facts, cookieless_opted_in_at=at)).opt_out is opt_out
+    assert decide(policy, replace(facts, opted_in_at=at)).sale_share_opt_out, "it is not of the visitor who is answered"
+
+
+def test_gpc_counts_for_nobody_in_particular() -> None:
+    robot = Facts(Asked.NOTHING, NOW, gpc=True, automated=True, opted_in_at=EARLIER, cookieless_opted_in_at=EARLIER)
+    assert decide(STANDARD, robot).opt_out is OptOut.STATE
 
 
 def test_at_a_tie_a_refusal_wins_in_any_order() -> None:

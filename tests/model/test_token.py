@@ -62,6 +62,19 @@ def test_an_own_id_fits_whatever_its_form(visitor: str) -> None:
     assert opened.visitor == visitor
 
 
+def test_a_confirmation_is_no_token_and_a_token_is_no_confirmation() -> None:
+    asked = SIGNING.sign_opt_in("demo", VISITOR, NOW)
+    assert SIGNING.open_opt_in("demo", asked) == (VISITOR, NOW)
+    assert Signing([NEW]).open_opt_in("demo", asked) == (VISITOR, NOW)
+    own = VisitorId("a.b-c_d." + "x" * 56)
+    assert SIGNING.open_opt_in("demo", SIGNING.sign_opt_in("demo", own, NOW)) == (own, NOW)
+    assert [SIGNING.verify("demo", asked), SIGNING.open_session(asked)] == [None, None]
+    sealed = SIGNING.sign("demo", Kind.PERSISTENT, VISITOR, NOW), SIGNING.sign_session("sale-opt-in", NOW)
+    forged = {*sealed, asked[:-1], asked + "A", asked.replace("~", "."), asked.replace("D9", "D8"), asked.upper(), f"{asked}\n", ""}
+    forged |= {SIGNING.sign_opt_in("other", VISITOR, NOW), Signing([RETIRED]).sign_opt_in("demo", VISITOR, NOW)}
+    assert [text for text in forged if SIGNING.open_opt_in("demo", text)] == []
+
+
 def test_a_receipts_signature_depends_on_every_part() -> None:
     signed = SIGNING.sign_receipt("demo", '{"a":1}', NOW)
     others = {

@@ -1,6 +1,7 @@
 """Statements of every source become signals: in the service's own words, as standards, and by their times."""
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 
 from identity_service.model.consent import Choice, Millis
 from identity_service.model.shop import SignalRules
-from identity_service.signals.reader import MOST_ASKEW, Reader
+from identity_service.signals.reader import MOST_ASKEW, Delivery, Reader
+from tests.signals.tc_strings import tc_string
+from tests.signals.test_gpp import core, gpp_text
 
 NOW = Millis(1_795_000_000_000)
 READER = Reader(SignalRules(), NOW)
@@ -42,6 +45,17 @@ def test_each_kind_of_statement_is_its_own_signal() -> None:
     plain, google = READER.of_object({"purposes": BOTH, "google": {"analytics_storage": "denied"}, "policy_version": "7"}, None)
     assert (plain.source, plain.choice, plain.policy_version) == ("plain", Choice.GRANTED, "7")
     assert (google.source, google.choice, google.policy_version) == ("google", Choice.REFUSED, "7")
+
+
+def test_an_opt_out_of_sale_has_its_own_time_and_not_the_day_of_the_tc_string_beside_it() -> None:
+    text = gpp_text({2: tc_string(), 8: core("usca", 1, 1)})
+    yes, out = READER.of_object({"gpp": {"gpp_string": text}}, None)
+    assert (yes.choice, yes.dated, yes.sale_share_opt_out) == (Choice.GRANTED, True, False)
+    assert (out.choice, out.decided_at, out.said_now, out.sale_share_opt_out) == (None, NOW, True, True)
+    late = replace(READER, delivery=Delivery(age=90_000))
+    for consent in ({"gpp": {"gpp_string": text}}, {"us_privacy": "1YYN"}):
+        *_, out = late.of_object(consent, None)
+        assert (out.decided_at, out.said_now, out.sale_share_opt_out) == (NOW - 90_000, False, True)
 
 
 def test_linking_travels_beside_the_choice() -> None:

@@ -9,7 +9,7 @@ import redis
 from msgspec.structs import replace
 
 from identity_service.errors import StoreUnavailable
-from identity_service.model.consent import Consent, Millis, OptOutsSeen
+from identity_service.model.consent import Consent, Millis, OptOut, OptOutsSeen
 from identity_service.model.event import Event, EventType
 from identity_service.model.handle import Handles
 from identity_service.model.link import LinkCaps, LinkSource, Proof
@@ -77,10 +77,11 @@ async def live(store: Store, number: int) -> VisitorId:
     """Every verb of the store that adds something, once."""
     visitor, handle = VisitorId(f"v{number}"), Handles("p").of_email(SHOP, f"p{number}@example.com")
     consent = Consent(Millis(NOW * 1000), "plain", None)
-    grant = Grant(consent, NOW + 99_999, True, OptOutsSeen(Millis(1), Millis(1)), RECEIPT, "q", VisitorId("b"))
+    grant = Grant(consent, NOW + 99_999, OptOut.STATE, OptOutsSeen(Millis(1), Millis(1)), RECEIPT, "q", VisitorId("b"))
     await store.visitors.store_receipt(SHOP, RECEIPT)
     assert await store.visitors.grant(SHOP, visitor, grant, NOW) == "granted"
-    await store.visitors.touch(SHOP, visitor, NOW, True)
+    await store.visitors.touch(SHOP, visitor, NOW, OptOut.STATE)
+    assert await store.visitors.opt_in(SHOP, visitor, Millis(0), Millis(NOW * 1000), RECEIPT, "q") == "opted_in"
     link = LinkCall(SHOP, handle, Linkable(visitor, Kind.PERSISTENT, 0, False, Proof.KEY), LinkSource.LINK, NOW)
     await store.links.link(link)
     assert await store.visitors.grant(SHOP, visitor, replace(grant, expires=NOW + 199_999), NOW) == "granted"
@@ -173,7 +174,7 @@ async def test_a_grant_follows_a_refusal_of_links_that_found_no_record(store_url
     store, visitor = made(store_url), VisitorId("v")
     await store.visitors.refuse_linking(SHOP, visitor, Kind.PERSISTENT, NOW + 60, NOW, None, "q")
     assert database.hgetall(store.keys.visitor(SHOP, visitor).record)["k"] == "p"
-    grant = Grant(Consent(Millis(NOW * 1000), "plain", None), NOW + 99, False, OptOutsSeen(), RECEIPT, "q", None)
+    grant = Grant(Consent(Millis(NOW * 1000), "plain", None), NOW + 99, OptOut.NONE, OptOutsSeen(), RECEIPT, "q", None)
     assert await store.visitors.grant(SHOP, visitor, grant, NOW) == "granted"
     await store.client.close()
 

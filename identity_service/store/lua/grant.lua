@@ -1,12 +1,12 @@
 #!lua
 -- Purpose: write a grant into a visitor's record, unless a newer choice is stored, and keep the receipt that proves it. The links get the
 --          record's new end. If the grant refuses links, they are removed.
--- Uses     marks, links, receipts, rewrite
+-- Uses     marks, links, receipts, rewrite, opt_outs
 -- KEYS[1]  record (hash)   KEYS[2]  gone (string, as in parts/marks)   KEYS[3]  earlier receipts (list)
 -- KEYS[4]  events   KEYS[5]  piece of receipts (list)   KEYS[6]  rewrite (hash)   KEYS[7...]  links of each handle that the visitor points to
 -- ARGV[1]  now, s          ARGV[2]  record expires, s   ARGV[3]  granted at, ms
 -- ARGV[4]  source          ARGV[5]  linking: granted, refused or empty   ARGV[6]  policy version or empty
--- ARGV[7]  sale/share opt-out: 1 or empty               ARGV[8], ARGV[9]  GPC and DNT seen at, ms, or empty
+-- ARGV[7]  sale/share opt-out, as in opts_out           ARGV[8], ARGV[9]  GPC and DNT seen at, ms, or empty
 -- ARGV[10] receipt ID      ARGV[11] receipt key         ARGV[12] digest of the bridged visitor or empty
 -- ARGV[13] first characters of the signal's digest, or empty   ARGV[14] end of events, s
 -- ARGV[15] receipt         ARGV[16] its life, s         ARGV[17] visitor   ARGV[18] ID of a receipt that says the
@@ -38,7 +38,7 @@ local function write(field, value) fields[#fields + 1], fields[#fields + 2] = fi
 for field, value in pairs({n = ARGV[5], v = ARGV[6], d = ARGV[13]}) do
   if value ~= '' then write(field, value) elseif known then redis.call('HDEL', KEYS[1], field) end
 end
-if ARGV[7] ~= '' then write('w', ARGV[7]) end
+if opts_out(KEYS[1], ARGV[7]) then write('w', 1) end
 for field, value in pairs({f = ARGV[1], q = ARGV[11], o = ARGV[8], t = ARGV[9], b = ARGV[12]}) do
   if value ~= '' and not (known and redis.call('HEXISTS', KEYS[1], field) == 1) then write(field, value) end
 end

@@ -53,7 +53,7 @@ EXACT_FLOAT = 2**53
 CURSOR = re.compile("([0-9]{1,15})-([0-9a-f]{8})")
 FROM_THE_OLDEST = "0-00000000"
 OF_REMOVALS = page_query(MOST_REMOVALS)
-TIMES = frozenset({"time", "decided_at", "first_seen", "last_seen", "expires_at", "granted_at", "clicked_at"})
+TIMES = frozenset({"time", "decided_at", "first_seen", "last_seen", "expires_at", "granted_at", "clicked_at", "sale_opt_in_at"})
 """Members of an export that the service holds as seconds since 1970."""
 
 
@@ -203,6 +203,7 @@ class ExportedVisitor(Struct, frozen=True):
     expires_at: Annotated[Time | UnsetType, about("When the ID ends, in RFC 3339.")] = UNSET
     consent: Annotated[ExportedConsent | UnsetType | None, about("The stored grant, or null once it has ended.")] = UNSET
     sale_share_opt_out: Annotated[bool | UnsetType, about("Whether it has opted out of sale and sharing.")] = UNSET
+    sale_opt_in_at: Annotated[Time | UnsetType, about("When it last opted in to sale and sharing, in RFC 3339.")] = UNSET
     link: Annotated[ExportedLink | UnsetType, about("How it is linked to the email or customer ID of the request.")] = UNSET
 
 

@@ -337,7 +337,9 @@ def _trace(known: Known) -> list[TraceStep]:
     steps += [(f"signal {signal.source}", signal.choice or "absent") for signal in facts.signals]
     steps += [(f"sale_share_opt_out {signal.source}", True) for signal in facts.signals if signal.sale_share_opt_out]
     steps += [("refusal cookie", visit.refused_before), ("stored grant", facts.consent is not None)]
-    steps += [("withdrawn", facts.gone_at is not None), ("gpc", facts.gpc), ("dnt", facts.dnt), ("region", facts.region or "unknown")]
+    opted_in = facts.opted_in_at is not None or facts.cookieless_opted_in_at is not None
+    steps += [("withdrawn", facts.gone_at is not None), ("gpc", facts.gpc), ("dnt", facts.dnt), ("sale opt-in", opted_in)]
+    steps += [("region", facts.region or "unknown")]
     return [TraceStep(name, str(value) if name == "region" else str(value).lower()) for name, value in steps]
 
 
