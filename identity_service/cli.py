@@ -42,7 +42,7 @@ from identity_service.store.embedded import EmbeddedError, EmbeddedStore
 from identity_service.store.examine import examine_servers, why_not_written
 from identity_service.store.redis.cause import Cause
 from identity_service.store.redis.client import StoreClient
-from identity_service.store.schema import MARK_VARIABLE, SeenMark, examine_marks, schema_of
+from identity_service.store.schema import MARK_VARIABLE, Misfit, SeenMark, examine_marks, schema_of
 from identity_service.version import VERSION
 
 DEVELOPMENT = "development"
@@ -158,16 +158,17 @@ def doctor(asked: argparse.Namespace) -> int:
 def _marks(url: str, settings: Settings) -> list[Finding]:
     """Why a service with these settings must not run on the store, such as another pepper."""
 
-    async def faults() -> list[str]:
+    async def fault() -> Misfit | None:
         client = StoreClient(url, settings.store.timeout_seconds)
         try:
             return await examine_marks(client, schema_of(settings.secrets.peppers), SeenMark())
         except StoreUnavailable:  # reported already
-            return []
+            return None
         finally:
             await client.close()
 
-    return [Finding("", fault) for fault in asyncio.run(faults())]
+    found = asyncio.run(fault())
+    return [Finding("", found.text)] if found else []
 
 
 def run_failover(asked: argparse.Namespace) -> int:
@@ -424,7 +425,8 @@ def _examine(url: str, settings: Settings, mark: SeenMark | None = None, *, may_
                 return [f"store.url: the store at {name} refuses writes ({refusal}). {refusal.sentence}"]
             if refusal:
                 log.warning(UNWRITABLE, store=name, reason=refusal, meaning=refusal.sentence)
-            return await examine_marks(client, schema_of(settings.secrets.peppers), mark if mark and not refusal else SeenMark())
+            fault = await examine_marks(client, schema_of(settings.secrets.peppers), mark if mark and not refusal else SeenMark())
+            return [fault.text] if fault else []
         except StoreUnavailable as error:
             cause = Cause(error.reason)
             if not may_come:

@@ -92,13 +92,13 @@ async def _forget(current: OpenStore, restored: OpenStore, settings: Settings) -
     own = schema_of(settings.secrets.peppers)
     stored = schema_in(current.side, own)
     if not continues(stored, own) or stored.version != own.version:
-        raise CommandRefused(misfit(stored, own))
+        raise CommandRefused(misfit(stored, own).text)
     client = StoreClient(restored.url, TIMEOUT, replicas=settings.store.replicas)
     store, now = make_store(settings, client, Handles(*settings.secrets.peppers)), Millis(int(time.time() * 1000))
     marks = withdrawn = 0
     try:
-        for fault in await examine_marks(client, own, SeenMark()):
-            raise CommandRefused(fault)
+        if fault := await examine_marks(client, own, SeenMark()):
+            raise CommandRefused(fault.text)
         for batch in gone_in(current.side, settings.secrets.peppers, len(stored.peppers)):
             marks += len(batch)
             withdrawn += sum([await forget(store, restored.side, gone, now) for gone in batch])

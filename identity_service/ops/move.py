@@ -71,7 +71,7 @@ class Moving:
     def begin(self) -> bool:
         """Marks both stores. Returns whether an earlier move is resumed. Raises CommandRefused."""
         if not continues(self._stored, self._own):
-            raise CommandRefused(misfit(self._stored, self._own))
+            raise CommandRefused(misfit(self._stored, self._own).text)
         there, here = (stored_move(side.hash_of(MOVE)) for side in (self._source, self._target))
         if here and here.state is MoveState.ARRIVING:
             self._check_resumable(there, here)

@@ -81,8 +81,8 @@ def report(shop: Shop, policy: str, found: Mapping[Switch, int]) -> Iterator[str
 async def _preview(settings: Settings, policy: str, wanted: Sequence[str], clock: Clock) -> None:
     services = make_services(settings, clock, private_memory())
     try:
-        for fault in await examine_marks(services.store.client, schema_of(settings.secrets.peppers), SeenMark()):
-            raise CommandRefused(fault)
+        if fault := await examine_marks(services.store.client, schema_of(settings.secrets.peppers), SeenMark()):
+            raise CommandRefused(fault.text)
         for shop in services.shops:
             if shop.shop_id in wanted:
                 found = await count_switches(services, shop, policy, millis_of(clock()))

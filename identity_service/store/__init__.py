@@ -27,7 +27,7 @@ from identity_service.store.removals import RemovalStore
 from identity_service.store.repair import Repair
 from identity_service.store.sales import SaleStore
 from identity_service.store.salts import SaltStore
-from identity_service.store.schema import VERSION, Schema, SeenMark, cause_of_fault, examine_marks
+from identity_service.store.schema import VERSION, Schema, SeenMark, examine_marks
 from identity_service.store.sessions import SessionStore
 from identity_service.store.sweep import Sweep
 from identity_service.store.visitors import NOTHING, AssumedVisitors, VisitorStore
@@ -98,12 +98,11 @@ class Store:
         raises StoreUnavailable."""
         if self.client.refused:
             raise StoreRefused(self.client.refused)
-        for fault in await examine_marks(self.client, self._schema, self._mark):
-            cause = cause_of_fault(fault)
-            count(STORE_ERRORS, cause)
-            log.error("the store is refused, and every call that needs it", reason=cause, meaning=fault)
-            self.client.refuse(fault, cause)
-            raise StoreRefused(fault)
+        if fault := await examine_marks(self.client, self._schema, self._mark):
+            count(STORE_ERRORS, fault.cause)
+            log.error("the store is refused, and every call that needs it", reason=fault.cause, meaning=fault.text)
+            self.client.refuse(fault.text, fault.cause)
+            raise StoreRefused(fault.text)
 
 
 Clock = Callable[[], float]

@@ -29,13 +29,21 @@ MARK_VARIABLE = "IDENTITY_MARK"
 
 KEYS_TO_LOOK_AT = 1_000
 """How many keys of each primary are searched for the first schema, in a store without a mark."""
-PEPPER = "secrets.pepper:"
 MOVE_AGAIN = "run `identity-service move FROM TO`"
 
 
-EMPTIED = (
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """Why a service must not run on a store. `text`: one line for operators, with what to do."""
+
+    cause: Cause
+    text: str
+
+
+EMPTIED = Misfit(
+    Cause.EMPTIED,
     "store.url: this store was emptied while the service ran on it, its mark has gone. Restore it and send SIGHUP; to go on with an empty "
-    "store, stop the service and start it again"
+    "store, stop the service and start it again",
 )
 
 
@@ -108,34 +116,27 @@ def stored_move(found: Mapping[str, str]) -> Move | None:
     return Move(found["nonce"], MoveState(found["state"]), found["other"], tuple(found["peppers"].split())) if found else None
 
 
-async def examine_marks(client: StoreClient, own: Schema, mark: SeenMark) -> list[str]:
-    """Returns why a service with the schema `own` must not run on the store, in one line, or nothing. Raises StoreUnavailable."""
+async def examine_marks(client: StoreClient, own: Schema, mark: SeenMark) -> Misfit | None:
+    """Why a service with the schema `own` must not run on the store, or None. Raises StoreUnavailable."""
     [found] = await client.run(read("HGETALL", MOVE))
     move = stored_move(found)
     if move:
-        return [_moving(move)]
+        return Misfit(Cause.MOVED, _moving(move))
     seen, adopts = mark.seen, mark.adopts  # read first, because another process may write the mark meanwhile
     [found] = await client.run(read("HGETALL", SCHEMA))
     if not found:
         if seen:
-            return [EMPTIED]
+            return EMPTIED
         if await _looks_like_the_first(client):
-            return [misfit(Schema(FIRST, own.peppers[:1]), own)]
+            return misfit(Schema(FIRST, own.peppers[:1]), own)
         if not adopts:
-            return []
+            return None
         *_, found = await client.run(*(write("HSETNX", SCHEMA, *pair) for pair in own.fields().items()), read("HGETALL", SCHEMA))
     stored = stored_schema(found)
     if stored != own:
-        return [misfit(stored, own)]
+        return misfit(stored, own)
     mark.note()
-    return []
-
-
-def cause_of_fault(fault: str) -> Cause:
-    """`fault`: of `examine_marks`."""
-    if fault == EMPTIED:
-        return Cause.EMPTIED
-    return Cause.PEPPER if fault.startswith(PEPPER) else Cause.MOVED
+    return None
 
 
 async def _looks_like_the_first(client: StoreClient) -> bool:
@@ -166,17 +167,16 @@ def continues(stored: Schema, own: Schema) -> bool:
     return stored.version <= own.version and stored.peppers == own.peppers[: len(stored.peppers)]
 
 
-def misfit(stored: Schema, own: Schema) -> str:
+def misfit(stored: Schema, own: Schema) -> Misfit:
     """How two schemas differ, and what to do."""
     if stored.version > own.version:
-        return (
-            f"store.url: its keys are of schema {stored.version}, which a newer version of this service wrote; this one knows {own.version}"
-        )
+        text = f"its keys are of schema {stored.version}, which a newer version of this service wrote; this one knows {own.version}"
+        return Misfit(Cause.MOVED, f"store.url: {text}")
     if stored.peppers != own.peppers[: len(stored.peppers)]:
-        return (
-            f"{PEPPER} is not the one that this store was written under, so that no link in it would be found. Put the right one "
-            f"back; to change it, append the earlier one to secrets.former_peppers and {MOVE_AGAIN}"
+        text = "is not the one that this store was written under, so that no link in it would be found. Put the right one back; "
+        return Misfit(
+            Cause.PEPPER, f"secrets.pepper: {text}to change it, append the earlier one to secrets.former_peppers and {MOVE_AGAIN}"
         )
     if stored.peppers != own.peppers:
-        return f"{PEPPER} is newer than this store, whose keys are under the earlier ones; {MOVE_AGAIN}"
-    return f"store.url: its keys are of schema {stored.version}, this version uses {own.version}; {MOVE_AGAIN}"
+        return Misfit(Cause.PEPPER, f"secrets.pepper: is newer than this store, whose keys are under the earlier ones; {MOVE_AGAIN}")
+    return Misfit(Cause.MOVED, f"store.url: its keys are of schema {stored.version}, this version uses {own.version}; {MOVE_AGAIN}")

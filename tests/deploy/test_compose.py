@@ -58,9 +58,9 @@ def test_every_file_and_name_that_it_mentions_is_there(tmp_path: Path) -> None:
 
 @contextmanager
 def store(place: Path, program: str) -> Iterator[str]:
-    """The store with its files, and the URL of the service's login."""
+    """The store with its files, and its URL with `{login}` in the place of user and password."""
     users = place / "store_users"
-    users.write_text((DEPLOY / "store-users.acl").read_text().replace("PASSWORD", PASSWORD))
+    users.write_text(replaced("store-users.acl", PASSWORD=PASSWORD, OPERATOR=PASSWORD))
     config = place / "redis.conf"
     config.write_text(replaced("redis.conf", **{"dir /data": f"dir {place}", "/run/secrets/store_users": str(users)}))
     assert STORE["command"] == ["redis-server", "/etc/redis.conf"]
@@ -69,7 +69,7 @@ def store(place: Path, program: str) -> Iterator[str]:
     server.client.connection_pool.connection_kwargs |= {"username": "health", "password": "any"}
     server.start()
     try:
-        yield f"redis://identity:{PASSWORD}@127.0.0.1:{server.port}"
+        yield f"redis://{{login}}:{PASSWORD}@127.0.0.1:{server.port}"
     finally:
         server.kill()
 
@@ -79,8 +79,11 @@ def test_doctor_finds_nothing_wrong_with_its_store(program: str | None, tmp_path
     if program is None:
         pytest.skip("needs Debian's redis-server")
     with store(tmp_path, program) as url:
-        status = main(["doctor", url])
-    assert (status, [line for line in capsys.readouterr().out.splitlines() if line.startswith("wrong")]) == (0, [])
+        statuses = [main(["doctor", url.format(login=login)]) for login in ("identity", "operator")]
+    hidden, summary, seen = capsys.readouterr().out.splitlines()
+    assert statuses == [0, 0]
+    assert "does not show its settings to this login" in hidden
+    assert all(line.startswith("1 server, ") for line in (summary, seen))
 
 
 def test_the_stores_files_say_what_the_service_needs() -> None:

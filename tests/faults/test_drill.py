@@ -1,6 +1,7 @@
 """The drill of whoever is called at night: each fault is planted, and the log, the metrics and /readyz alone name its cause and what to do.
 
-What is asserted is the sentence that an engineer reads.
+What is asserted is the sentence that an engineer reads, and the alerts that wake one: the rules are evaluated on what the service's own
+/metrics answers before, during and after the fault.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from identity_service.store.keys import SCHEMA
 from identity_service.store.redis.cluster import slot_of
 from identity_service.store.schema import schema_of
 from tests.conftest import Clock, Shopper, shopping
+from tests.deploy.scrapes import MINUTE, Scrape, Stretch, assert_alerts, scrape_of
 from tests.faults.certificates import certificate, serving
 from tests.faults.proxy import Conditions, proxied
 from tests.faults.running import RunningService, RunningStore, kill, paused
@@ -42,22 +44,26 @@ LINK = {"email": "a@example.com", "visitor": "abc123"}
 
 @dataclass(frozen=True)
 class Fault:
-    """`planted`: yields the store.url. `reason`: as it is counted. `sentence`: a part of the one that an engineer reads."""
+    """`planted`: yields the store.url. `reason`: as it is counted. `sentence`: a part of the one that an engineer reads. `alerts`: those
+    that fire, but for the one about refused calls."""
 
     planted: Callable[[RunningStore], AbstractContextManager[str]]
     reason: str
     sentence: str
+    alerts: tuple[str, ...]
     seconds: str = PATIENT
     replicas: str = "0"
 
 
 @dataclass
 class Seen:
-    """What there is to see of a service that a shop calls: the lines of its log, the answer of /readyz, and each reason's count."""
+    """What there is to see of a service that a shop calls: the lines of its log, the answer of /readyz, each reason's count, and what
+    /metrics answers before and after."""
 
     lines: list[Any]
     ready: httpx.Response
     counted: Mapping[str, float] = field(default_factory=dict)
+    scrapes: tuple[Scrape, Scrape] = ({}, {})
 
     def line(self, event: str, **members: str) -> Mapping[str, Any]:
         """The only line of an event. With `members`, of those that have them."""
@@ -80,16 +86,22 @@ async def service(url: str, seconds: str = PATIENT, replicas: str = "0") -> Asyn
         yield shopper
 
 
-async def seen(url: str, seconds: str, replicas: str = "0") -> Seen:
-    """By an engineer, of a shop that calls three times."""
+async def seen(url: str, seconds: str = PATIENT, replicas: str = "0", status: int = 503) -> Seen:
+    """By an engineer, of a shop that calls four times and always gets the status."""
     before = reasons()
     with capture_logs() as lines:
         async with service(url, seconds, replicas) as shopper:
-            for _ in range(3):
-                assert (await shopper.post("/v1/links", LINK)).status_code == 503
+            first = await scraped(shopper)
+            for _ in range(4):
+                assert (await shopper.post("/v1/links", LINK)).status_code == status
             ready = await shopper.client.get("/readyz")
+            scrapes = first, await scraped(shopper)
     after = reasons()
-    return Seen(lines, ready, {reason: number - before.get(reason, 0) for reason, number in after.items()})
+    return Seen(lines, ready, {reason: number - before.get(reason, 0) for reason, number in after.items()}, scrapes)
+
+
+async def scraped(shopper: Shopper, *, timed: bool = False) -> Scrape:
+    return scrape_of((await shopper.client.get("/metrics")).text, timed=timed)
 
 
 @pytest.fixture(scope="module")
@@ -163,30 +175,79 @@ def of_another_pepper(store: RunningStore) -> Iterator[str]:
     yield store.url
 
 
+OPEN = "IdentityStoreBreakerOpen"
 FAULTS = {
-    "wrong password": Fault(lambda store: with_login(store, "wrong", "+@all"), "credentials", "refuses the login"),
-    "no right to write": Fault(lambda store: with_login(store, "right", "+@all", "-@write"), "permission", "lacks a right"),
-    "unknown name": Fault(lambda _: at("redis://nowhere.invalid"), "name", "The name of the store is not known"),
-    "killed": Fault(lambda _: at(f"redis://127.0.0.1:{free_port()}"), "refused", "Nothing listens at the store's address"),
-    "wrong authority": Fault(
-        lambda store: by_tls(store, "rediss://localhost:{port}?ssl_ca_certs={other}"), "tls", "TLS with the store fails"
+    "wrong password": Fault(
+        lambda store: with_login(store, "wrong", "+@all"), "credentials", "refuses the login", ("IdentityStoreLogin", OPEN)
     ),
-    "plain to TLS": Fault(lambda store: by_tls(store, "redis://localhost:{port}"), "closed", "if it expects TLS, write rediss://"),
-    "frozen": Fault(frozen, "timeout", "does not answer within store.timeout_seconds", HASTY),
-    "slow": Fault(lambda store: behind(store, Conditions(reply_delay=2)), "timeout", "frozen, overloaded or cut off", HASTY),
-    "half open": Fault(lambda store: behind(store, Conditions(flowing=False)), "timeout", "Look at the server and the network", HASTY),
-    "resets": Fault(lambda store: behind(store, Conditions(refusing=True)), "closed", "The store closed the connection"),
-    "full memory": Fault(lambda store: configured(store, "maxmemory", "1"), "oom", "The memory of the store is full"),
-    "no replicas": Fault(lambda store: configured(store, "min-replicas-to-write", "1"), "noreplicas", "Too few replicas"),
-    "no replica confirms": Fault(lambda store: at(store.url), "noreplicas", "start the replicas that are missing", "1", replicas="1"),
-    "read-only": Fault(read_only, "readonly", "is a replica and takes no writes"),
+    "no right to write": Fault(
+        lambda store: with_login(store, "right", "+@all", "-@write"), "permission", "lacks a right", ("IdentityStoreLogin",)
+    ),
+    "unknown name": Fault(
+        lambda _: at("redis://nowhere.invalid"), "name", "The name of the store is not known", ("IdentityStoreAway", OPEN)
+    ),
+    "killed": Fault(
+        lambda _: at(f"redis://127.0.0.1:{free_port()}"),
+        "refused",
+        "Nothing listens at the store's address",
+        ("IdentityStoreAway", OPEN),
+    ),
+    "wrong authority": Fault(
+        lambda store: by_tls(store, "rediss://localhost:{port}?ssl_ca_certs={other}"),
+        "tls",
+        "TLS with the store fails",
+        ("IdentityStoreAway", OPEN),
+    ),
+    "plain to TLS": Fault(
+        lambda store: by_tls(store, "redis://localhost:{port}"),
+        "closed",
+        "if it expects TLS, write rediss://",
+        ("IdentityStoreAway", OPEN),
+    ),
+    "frozen": Fault(frozen, "timeout", "does not answer within store.timeout_seconds", ("IdentityStoreAway", OPEN), HASTY),
+    "slow": Fault(
+        lambda store: behind(store, Conditions(reply_delay=2)),
+        "timeout",
+        "frozen, overloaded or cut off",
+        ("IdentityStoreAway", OPEN),
+        HASTY,
+    ),
+    "half open": Fault(
+        lambda store: behind(store, Conditions(flowing=False)),
+        "timeout",
+        "Look at the server and the network",
+        ("IdentityStoreAway", OPEN),
+        HASTY,
+    ),
+    "resets": Fault(
+        lambda store: behind(store, Conditions(refusing=True)),
+        "closed",
+        "The store closed the connection",
+        ("IdentityStoreAway", OPEN),
+    ),
+    "full memory": Fault(
+        lambda store: configured(store, "maxmemory", "1"), "oom", "The memory of the store is full", ("IdentityWritesRefused",)
+    ),
+    "no replicas": Fault(
+        lambda store: configured(store, "min-replicas-to-write", "1"), "noreplicas", "Too few replicas", ("IdentityNoReplicas",)
+    ),
+    "no replica confirms": Fault(
+        lambda store: at(store.url), "noreplicas", "start the replicas that are missing", ("IdentityNoReplicas",), "1", replicas="1"
+    ),
+    "read-only": Fault(read_only, "readonly", "is a replica and takes no writes", ("IdentityWritesRefused",)),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-async def test_the_cause_is_named_by_log_metrics_and_readiness(store: RunningStore, fault: Fault) -> None:
+async def test_the_cause_is_named_by_log_metrics_and_readiness_and_wakes_somebody(
+    store: RunningStore, fault: Fault, tmp_path: Path
+) -> None:
+    before = await seen(store.url, status=200)
     with fault.planted(store) as url:
         found = await seen(url, fault.seconds, fault.replicas)
+    after = await seen(store.url, status=200)
+    alerts = "IdentityCallsRefused", *fault.alerts
+    assert_alerts(tmp_path, [Stretch(*before.scrapes), Stretch(*found.scrapes, firing=alerts), Stretch(*after.scrapes)])
     assert fault.sentence in found.line("the store fails", reason=fault.reason)["meaning"]
     assert found.counted[fault.reason] >= 1
     assert sum(found.counted.values()) == found.counted[fault.reason]
@@ -195,23 +256,35 @@ async def test_the_cause_is_named_by_log_metrics_and_readiness(store: RunningSto
     assert fault.sentence in found.ready.json()["detail"]
 
 
-async def test_a_store_of_another_pepper_is_refused_by_name(store: RunningStore) -> None:
+async def assert_refusal_wakes(shopper: Shopper, before: Scrape, place: Path) -> None:
+    """The refusal itself is counted once; the gauge and the calls that are refused from then on are what wakes somebody."""
+    begun = await scraped(shopper)
+    assert (await shopper.post("/v1/links", LINK)).status_code == 503
+    alerts = "IdentityCallsRefused", "IdentityStoreRefused"
+    assert_alerts(place, [Stretch(before, begun, 1), Stretch(begun, await scraped(shopper), firing=alerts)])
+
+
+async def test_a_store_of_another_pepper_is_refused_by_name(store: RunningStore, tmp_path: Path) -> None:
     with capture_logs() as lines, of_another_pepper(store) as url:
         async with service(url) as shopper:
+            before = await scraped(shopper)
             ready = await shopper.client.get("/readyz")
+            await assert_refusal_wakes(shopper, before, tmp_path)
     assert "secrets.pepper: is not the one that this store was written under" in ready.json()["detail"]
     assert Seen(lines, ready).line("the store is refused, and every call that needs it")["reason"] == "pepper"
 
 
-async def test_a_store_that_was_emptied_is_refused_by_name(store: RunningStore) -> None:
+async def test_a_store_that_was_emptied_is_refused_by_name(store: RunningStore, tmp_path: Path) -> None:
     before = reasons().get("emptied", 0)
     with capture_logs() as lines, store.database() as database:
         database.hset(SCHEMA, mapping=schema_of(load("development", {}).secrets.peppers).fields())
         async with service(store.url) as shopper:
             assert (await shopper.client.get("/readyz")).status_code == 200
+            quiet = await scraped(shopper)
             database.flushall()
             ready = await shopper.client.get("/readyz")
             assert (await shopper.client.get("/readyz")).status_code == 503
+            await assert_refusal_wakes(shopper, quiet, tmp_path)
     assert "this store was emptied while the service ran on it" in ready.json()["detail"]
     assert Seen(lines, ready).line("the store is refused, and every call that needs it")["reason"] == "emptied"
     assert reasons()["emptied"] == before + 1
@@ -227,6 +300,15 @@ async def test_a_store_that_cannot_save_names_its_disk() -> None:
         found = await seen(url, PATIENT)
     assert "make room on its disk" in found.line("the store fails", reason="misconf")["meaning"]
     assert found.ready.json()["detail"].startswith("misconf: The store cannot write its file")
+
+
+async def test_a_store_that_is_slow_but_answers_wakes_somebody(store: RunningStore, tmp_path: Path) -> None:
+    with behind(store, Conditions(reply_delay=0.8)) as url:
+        async with service(url) as shopper:
+            before = await scraped(shopper, timed=True)
+            assert (await shopper.post("/v1/links", LINK)).status_code == 200
+            after = await scraped(shopper, timed=True)
+    assert_alerts(tmp_path, [Stretch(before, after, firing=["IdentitySlow"])])
 
 
 @pytest.mark.parametrize("name", ["full memory", "no replicas", "read-only", "no right to write", "wrong password"])
@@ -246,8 +328,12 @@ def lines_of(running: RunningService) -> list[dict[str, Any]]:
     return [json.loads(line) for line in running.log.splitlines()]
 
 
+def metrics(running: RunningService) -> str:
+    return httpx.get(f"{running.url}/metrics", timeout=30).text
+
+
 def metric(running: RunningService, name: str) -> float:
-    found = re.search(rf"^{re.escape(name)} (\S+)$", httpx.get(f"{running.url}/metrics", timeout=30).text, re.MULTILINE)
+    found = re.search(rf"^{re.escape(name)} (\S+)$", metrics(running), re.MULTILINE)
     return float(found[1]) if found else 0
 
 
@@ -273,6 +359,7 @@ def test_a_service_starts_on_a_store_that_refuses_writes_and_says_so(store: Runn
 
 def test_the_deaths_of_worker_and_store_and_a_full_disk_are_named(tmp_path: Path) -> None:
     with RunningService(tmp_path, tmp_path / "data", IDENTITY_STORE__TIMEOUT_SECONDS=PATIENT) as running:
+        scrapes = [scrape_of(metrics(running))]
         [worker] = running.workers
         kill(worker)
         line = told(running, "a worker was killed; another one takes its place")
@@ -280,21 +367,40 @@ def test_the_deaths_of_worker_and_store_and_a_full_disk_are_named(tmp_path: Path
         assert eventually(lambda: statuses(running, "/healthz") == {200})
         assert metric(running, "identity_worker_deaths_total") == 1
         assert metric(running, "identity_worker_starts_total") == 2
+        scrapes.append(scrape_of(metrics(running)))
         kill(running.store_pid)
         line = told(running, "the embedded store died; it is started again")
         assert (line["exit"], line["see"]) == (-9, str(tmp_path / "data" / "server.log"))
         assert eventually(lambda: running.call("/readyz")[0] == 200)
         for number in range(40):  # longer than the logs, which are limited, too
             assert running.call("/v1/links", LINK | {"visitor": f"visitor-{number}"})[0] == 200
+        scrapes.append(scrape_of(metrics(running)))
         [file] = (tmp_path / "data").glob("appendonlydir/*.incr.aof")
         limit_files(running, file.stat().st_size)
         assert eventually(lambda: running.call("/v1/links", LINK)[0] == 503)
         assert eventually(lambda: any(line.get("reason") == "disk_full" for line in lines_of(running))), running.log
         line = next(line for line in lines_of(running) if line.get("reason") == "disk_full")
         assert line["meaning"].startswith("The disk of the store is full; make room in its folder.")
+        scrapes.append(scrape_of(metrics(running)))
         limit_files(running, resource.RLIM_INFINITY)
         assert eventually(lambda: running.call("/readyz")[0] == 200)
         assert metric(running, 'identity_store_errors_total{reason="disk_full"}') >= 1
+    assert_alerts(tmp_path, night_of(*scrapes))
+
+
+def night_of(started: Scrape, worker_killed: Scrape, store_killed: Scrape, disk_full: Scrape) -> list[Stretch]:
+    """One death of a worker and one of the store wake nobody. Whether the breaker is open at a scrape depends on the moment."""
+    full = {name: value for name, value in disk_full.items() if "breaker_open" not in name}
+    return [
+        Stretch(started, worker_killed, 1),
+        Stretch(worker_killed, worker_killed),
+        Stretch(worker_killed, store_killed, 1),
+        Stretch(store_killed, store_killed),
+        Stretch(started, worker_killed, 4, firing=["IdentityWorkersDie"]),
+        Stretch(worker_killed, worker_killed, 15 * MINUTE),
+        Stretch(store_killed, full, firing=["IdentityCallsRefused", "IdentityStoreAway", "IdentityWritesRefused"]),
+        Stretch(full, None, firing=["IdentityDown"]),
+    ]
 
 
 @pytest.mark.thorough

@@ -1,7 +1,6 @@
 """A primary that is replaced as planned, by the operator's command behind sentinels and by CLUSTER FAILOVER in a cluster, on Valkey and on
 Redis: nothing acknowledged is lost, although a write waits for one of two replicas only."""
 
-import shutil
 import subprocess
 import sys
 import time
@@ -12,15 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.faults.checker import AssertKept
+from tests.faults.durable import NEEDS_REDIS, REDIS, VALKEY, durable_cluster, durable_sentinels
 from tests.faults.load import Load
 from tests.faults.running import RunningService
-from tests.topologies import DURABLE, Server, cluster, eventually, sentinels
+from tests.topologies import Server, eventually
 
-GUARDED = (*DURABLE, "--min-replicas-to-write", "1", "--min-replicas-max-lag", "2")
-REDIS = shutil.which("redis-server") or ""
-NEEDS_REDIS = pytest.mark.skipif(not REDIS, reason="needs Debian's redis-server")
 PROGRAMS = pytest.mark.parametrize(
-    "program", [pytest.param("", marks=pytest.mark.thorough), pytest.param(REDIS, marks=NEEDS_REDIS)], ids=["valkey", "redis"]
+    "program", [pytest.param(VALKEY, marks=pytest.mark.thorough), pytest.param(REDIS, marks=NEEDS_REDIS)], ids=["valkey", "redis"]
 )
 Record = Callable[[str, object], None]
 """The fixture `record_property`."""
@@ -44,7 +41,7 @@ def refused_between(load: Load, began: float, ended: float) -> int:
 def test_the_command_replaces_a_primary_and_loses_nothing(
     tmp_path: Path, writes: int, long: bool, assert_kept: AssertKept, record_property: Record, program: str
 ) -> None:
-    with sentinels(*GUARDED, program=program) as store, RunningService(tmp_path, store.url, 2, IDENTITY_STORE__REPLICAS="1") as service:
+    with durable_sentinels(program) as store, RunningService(tmp_path, store.url, 2, IDENTITY_STORE__REPLICAS="1") as service:
         with Load(service.url, seed=61) as load:
             writes, rounds = (writes, 3) if long else (500, 1)
             for _ in range(rounds):
@@ -69,7 +66,7 @@ def test_the_command_replaces_a_primary_and_loses_nothing(
 def test_a_clusters_own_command_replaces_a_primary_and_loses_nothing(
     tmp_path: Path, writes: int, assert_kept: AssertKept, record_property: Record, program: str
 ) -> None:
-    with cluster(*GUARDED, program=program) as store, RunningService(tmp_path, store.url, 2, IDENTITY_STORE__REPLICAS="1") as service:
+    with durable_cluster(program) as store, RunningService(tmp_path, store.url, 2, IDENTITY_STORE__REPLICAS="1") as service:
         with Load(service.url, seed=62) as load:
             for number in range(3):
                 load.wait(writes // 4)

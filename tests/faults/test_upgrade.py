@@ -1,5 +1,5 @@
 """Two versions of the service on one store: an update and its rollback, instance by instance behind nginx with the deployment file, under
-load. Nothing is lost, and no call fails."""
+load. Nothing is lost, and no call fails, whatever the form of the store."""
 
 import os
 import subprocess
@@ -14,9 +14,11 @@ from tests.deploy.files import certificate, replaced
 from tests.edges.proxies import nginx
 from tests.edges.shops import ROOT
 from tests.faults.checker import AssertKept
+from tests.faults.durable import FORMS, NEEDS_REDIS, REDIS, VALKEY
 from tests.faults.load import PATIENT, Load
-from tests.faults.running import RunningService, RunningStore
+from tests.faults.running import RunningService
 from tests.test_command import free_port
+from tests.topologies import Topology
 
 pytestmark = pytest.mark.thorough
 BACK = 20
@@ -56,17 +58,25 @@ def balanced(place: Path, *instances: int) -> Iterator[str]:
         yield url
 
 
-def instance(place: Path, store: RunningStore, port: int, version: Mapping[str, str]) -> RunningService:
-    service = RunningService(place, store.url, 2, **PATIENT, **version)
+def instance(place: Path, store: Topology, port: int, version: Mapping[str, str]) -> RunningService:
+    service = RunningService(place, store.url, 2, IDENTITY_STORE__REPLICAS=str(store.replicas), **PATIENT, **version)
     service.port, service.url = port, f"http://127.0.0.1:{port}"
     return service
 
 
+@pytest.mark.parametrize("program", [VALKEY, pytest.param(REDIS, marks=NEEDS_REDIS)], ids=["valkey", "redis"])
+@pytest.mark.parametrize("form", FORMS)
 def test_an_update_and_a_rollback_lose_nothing_and_fail_no_call(
-    tmp_path: Path, writes: int, earlier: Mapping[str, str], assert_kept: AssertKept, record_property: Callable[[str, object], None]
+    tmp_path: Path,
+    writes: int,
+    earlier: Mapping[str, str],
+    assert_kept: AssertKept,
+    record_property: Callable[[str, object], None],
+    form: str,
+    program: str,
 ) -> None:
     ports = free_port(), free_port()
-    with RunningStore(tmp_path / "store", tcp=True) as store, balanced(tmp_path, *ports) as url:
+    with FORMS[form](program) as store, balanced(tmp_path, *ports) as url:
         running = [instance(tmp_path / f"instance-{port}", store, port, earlier) for port in ports]
         for service in running:
             service.start()
@@ -80,6 +90,7 @@ def test_an_update_and_a_rollback_lose_nothing_and_fail_no_call(
             load.wait(max(writes // 5, writes - load.history.acknowledged))
         statuses = load.history.statuses()
         record_property("statuses", dict(statuses))
+        record_property("slowest", round(max(one.ended - one.began for one in load.history.operations), 2))
         assert set(statuses) <= {200, 409}, statuses
         assert_kept(load.history, running[0])
         for service in running:
