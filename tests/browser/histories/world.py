@@ -2,6 +2,7 @@
 
 import heapq
 import json
+import math
 import random
 import re
 import subprocess
@@ -27,27 +28,32 @@ WAYS = {"quick": 50, "slow": 13, "unreachable": 12, "lost": 12, "busy": 7, "limi
 
 
 class Tabs:
-    """The process with the pages of one browser."""
+    """The process with the pages of one browser. `untold`: what it is told with the next command, to spare an exchange."""
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
+        self.untold: list[dict[str, Any]] = []
 
     def tell(self, op: str, **more: Any) -> dict[str, Any]:
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(json.dumps({"op": op, **more}) + "\n")
+        self._process.stdin.write(json.dumps([*self.untold, {"op": op, **more}]).encode() + b"\n")
         self._process.stdin.flush()
+        self.untold = []
         line = self._process.stdout.readline()
         assert line, "the pages' process has ended"
         told: dict[str, Any] = json.loads(line)
         return told
+
+    def tell_later(self, op: str, **more: Any) -> None:
+        self.untold.append({"op": op, **more})
 
 
 @contextmanager
 def tabs(snippet: str | None = None) -> Iterator[Tabs]:
     """`snippet`: another text than the product's."""
     node, _ = compute_driver_executable()
-    with subprocess.Popen([node, str(SCRIPT), "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([node, str(SCRIPT), "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         made = Tabs(process)
         made.tell("snippet", code=code() if snippet is None else snippet)
         yield made
@@ -110,6 +116,8 @@ class World:
     _events: list[tuple[int, int, str, Any]] = field(default_factory=list)
     _flying: dict[int, Sent] = field(default_factory=dict)
     _count: int = 0
+    _wakes: float = 0
+    """When a page does something by itself next."""
     waiting: bool = False
 
     @property
@@ -120,21 +128,28 @@ class World:
         self.log.append(f"{self.now / 1000:.3f} {text}")
 
     def do(self, op: str, **more: Any) -> Any:
-        told = self.tabs.tell(op, **more)
+        told = self.tabs.tell(op, now=self.now, **more)
         self._take(told)
         return told["result"]
 
     async def pass_time(self, milliseconds: int) -> None:
         until = self.now + milliseconds
-        while True:
-            due = self._events[0][0] if self._events else until
-            told = self.tabs.tell("advance", until=min(due, until))
-            self.clock.now = told["now"] / 1000
-            self._take(told)
-            while self._events and self._events[0][0] <= self.now:
+        while self.now < until or self.tabs.untold or self._is_due():
+            self._advance(min(self._events[0][0], until) if self._events else until)
+            while self._is_due():
                 await self._happen(heapq.heappop(self._events))
-            if self.now >= until and not (self._events and self._events[0][0] <= until):
-                return
+
+    def _is_due(self) -> bool:
+        return bool(self._events) and self._events[0][0] <= self.now
+
+    def _advance(self, until: int) -> None:
+        """To the moment, or to when a page calls before it."""
+        if not self.tabs.untold and until < self._wakes:
+            self.clock.now = until / 1000
+            return
+        told = self.tabs.tell("advance", now=self.now, until=until)
+        self.clock.now = told["now"] / 1000
+        self._take(told)
 
     def heal(self) -> None:
         self.away, self.offline = False, False
@@ -153,6 +168,7 @@ class World:
 
     def _take(self, told: dict[str, Any]) -> None:
         self.waiting = told["waiting"]
+        self._wakes = math.inf if told["wakes"] is None else told["wakes"]
         for one in told["aborted"]:
             if one in self._flying:
                 self.note(f"  #{one} given up by its page")
@@ -195,9 +211,9 @@ class World:
         if about.aborted:
             return None
         if what == "fail":
-            return self._take(self.tabs.tell("fail", id=about.number))
+            return self.tabs.tell_later("fail", id=about.number)
         status, wait = (503, None) if what == "busy" else (429, str(self.dice.choice([1, 7, 60])))
-        return self._take(self.tabs.tell("answer", id=about.number, status=status, headers={"retry-after": wait}, text="{}"))
+        return self.tabs.tell_later("answer", id=about.number, status=status, headers={"retry-after": wait}, text="{}")
 
     async def _arrive(self, sent: Sent, way: str) -> None:
         if sent.aborted:
@@ -218,7 +234,7 @@ class World:
             obeyed.received = self.now
         self.keep_cookies(answer)
         headers = {name: value for name, value in answer.headers if name == "retry-after"}
-        self._take(self.tabs.tell("answer", id=sent.number, status=answer.status, headers=headers, text=answer.body.decode()))
+        self.tabs.tell_later("answer", id=sent.number, status=answer.status, headers=headers, text=answer.body.decode())
 
     def cookies(self) -> str:
         return "; ".join(f"{name}={value}" for name, (value, ends) in self.jar.items() if ends > self.clock.now)
