@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from identity_service.app import Application
+from tests.browser.histories.emphasis import DAY, MINUTE, SECOND, USUAL, Emphasis
 from tests.browser.histories.world import Obeyed, Tabs, World
 from tests.conftest import START, Clock
 
-SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 REFUSAL_LIFE = 180 * DAY
 LONGEST = 380 * DAY
 """Of a history: before any grant ends by itself."""
@@ -20,17 +20,17 @@ ON_ITS_WAY = 14 * SECOND
 PERSISTENT = re.compile(r"1p\.([A-Za-z0-9_-]{22})\.")
 AHEAD = 6 * MINUTE
 """A time so far ahead is none."""
-BANNERS = ("klaro", "onetrust", "cookiebot", "google", "own", "orejime", "none")
-SKEWS = (0, 0, 0, 2 * MINUTE, -2 * MINUTE, 3 * HOUR, -3 * HOUR, 40 * MINUTE, -40 * MINUTE)
-PAUSES = (20, 300, 1_200, 2 * SECOND, 8 * SECOND, 8 * SECOND, 50 * SECOND, 6 * MINUTE, 40 * MINUTE, 4 * HOUR, 30 * HOUR, 181 * DAY)
-PAUSE_WEIGHTS = (2, 3, 4, 5, 5, 5, 4, 4, 3, 3, 1, 1)
-SHOPS = ("demo", "demo", "strict", "other")
 ANOTHER_TEXT = (int(START) // 86_400 + 1) * DAY
 """From when on the shop `other` asks with another text, to which the yeses before do not belong."""
 ENVIRONMENT = {
     "IDENTITY_SHOPS__OTHER__CONSENT_VERSION": "2",
     "IDENTITY_SHOPS__OTHER__CONSENT_VERSION_SINCE": datetime.fromtimestamp(ANOTHER_TEXT / 1000, UTC).isoformat(),
+    "IDENTITY_SHOPS__OTHER__COOKIE_DOMAIN": "shop.example",
+    "IDENTITY_SHOPS__OTHER__COOKIE_NAME": "__Secure-visitor",
 }
+"""The shop `other` also has its cookies for a domain, so that a browser may still have the refusal's of one host beside them."""
+REFUSED_BEFORE = 100 * DAY
+"""How long before the history such a cookie was set."""
 
 
 @dataclass
@@ -70,6 +70,7 @@ class Person:
     dice: random.Random
     banner: str
     skew: int
+    emphasis: Emphasis
     words: list[Word] = field(default_factory=list)
     open: list[int] = field(default_factory=list)
     opened: int = 0
@@ -81,14 +82,13 @@ class Person:
 
     async def live(self, steps: int) -> None:
         self.began = self.world.now
-        if self.dice.random() < 0.1:
-            self.world.jar["visitor-choice"] = ("refused", self.world.now / 1000 + 300 * DAY // SECOND)
-            self.words.append(Word("no", 0, self.world.now - DAY, before=True))
+        if self.dice.random() < self.emphasis.refused_before:
+            self._remember_refusal()
         self.open_tab()
         acts = self._acts()
+        weights = [self.emphasis.acts[act.__name__] for act in acts]
         for _ in range(steps):
-            act = self.dice.choices([one for one, _ in acts], [weight for _, weight in acts])[0]
-            done = act()
+            done = self.dice.choices(acts, weights)[0]()
             if done is not None:
                 await done
             self._look()
@@ -98,24 +98,32 @@ class Person:
                 await self.check()
         await self.check()
 
-    def _acts(self) -> list[tuple[Callable[[], Coroutine[Any, Any, None] | None], int]]:
+    def _remember_refusal(self) -> None:
+        """In a cookie of an older form, or of a shop that had none for its domain."""
+        at, ends = self.world.now - REFUSED_BEFORE, (self.world.now + LONGEST) / 1000 + 1
+        name, value = ("__Host-visitor-choice", f"refused.{at // MINUTE}") if self.world.shop == "other" else ("visitor-choice", "refused")
+        self.world.jar[name] = (value, ends)
+        self.words.append(Word("no", 0, at, before=True))
+
+    def _acts(self) -> list[Callable[[], Coroutine[Any, Any, None] | None]]:
         return [
-            (self.choose, 9),
-            (self.open_tab, 2),
-            (self.leave_tab, 1),
-            (self.reload, 3),
-            (self.visit, 2),
-            (self.back, 3),
-            (self.switch_gpc, 1),
-            (self.ask_edge, 4),
-            (self.switch_network, 2),
-            (self.switch_store, 3),
+            self.choose,
+            self.open_tab,
+            self.leave_tab,
+            self.reload,
+            self.visit,
+            self.back,
+            self.switch_gpc,
+            self.ask_edge,
+            self.switch_network,
+            self.switch_store,
         ]
 
     def _pause(self) -> int:
         left = self.began + LONGEST - self.world.now
-        pause = self.dice.choices(PAUSES, PAUSE_WEIGHTS)[0]
-        return self.dice.randrange(pause // 2, pause * 3 // 2) if pause < DAY else min(pause, max(left, SECOND))
+        pauses = self.emphasis.pauses
+        pause = self.dice.choices(list(pauses), list(pauses.values()))[0]
+        return self.dice.randrange(pause // 2, pause * 3 // 2) if pause < DAY * 30 else min(pause, max(left, SECOND))
 
     async def _wait(self, pause: int) -> None:
         """No outage lasts longer than a quarter of an hour, in which a page repeats itself thirty times."""
@@ -169,8 +177,8 @@ class Person:
 
     def choose(self) -> None:
         """A yes on the shop's own page only where no banner of it repeats a no."""
-        choice = self.dice.choice(["yes", "yes", "no", "no", "some"])
-        own = self.banner == "none" or self.dice.random() < 0.35
+        choice = self.dice.choice(self.emphasis.choices)
+        own = self.banner == "none" or self.dice.random() < self.emphasis.own
         if own and choice == "yes" and self.banner_says in {"no", "some"}:
             return
         tab = self._tab()
@@ -268,6 +276,8 @@ class Person:
         self.world.keep_cookies(answer)
         if answer.json["mode"] not in allowed:
             raise Difference(f"the mode is {answer.json['mode']} and may be {sorted(allowed)}")
+        if allowed == {"null"} and last and not last.granted and {"__Host-visitor", "__Secure-visitor"} & self.world.jar.keys():
+            raise Difference("the refusal is heard and the visitor's cookie is still there")
         self._look()
 
     def _allowed(self) -> set[str]:
@@ -347,17 +357,17 @@ def _grants(body: dict[str, Any]) -> bool:
     return "C0002%3A1" in text or '"visitor-id":true' in text or "%22visitor-id%22%3Atrue" in text
 
 
-async def play(seed: int, tabs: Tabs, service: Application, without_store: Application, clock: Clock) -> World:
+async def play(seed: int, tabs: Tabs, service: Application, without_store: Application, clock: Clock, emphasis: Emphasis = USUAL) -> World:
     """Raises Difference, with the history's log."""
     dice = random.Random(seed)
     clock.now = START + dice.randrange(DAY // SECOND)
-    shop, banner, skew = dice.choice(SHOPS), dice.choice(BANNERS), dice.choice(SKEWS)
-    world = World(tabs, service, without_store, clock, dice, shop)
+    shop, banner, skew = dice.choice(emphasis.shops), dice.choice(emphasis.banners), dice.choice(emphasis.skews)
+    world = World(tabs, service, without_store, clock, dice, shop, emphasis.ways)
     world.note(f"history {seed}: shop {shop}, banner {banner}, clock {skew // MINUTE} minutes ahead")
     late = dice.choice([1, 1, 700, 4_000])
     tabs.tell("browser", now=world.now, skew=skew, banner=banner, late=late, key=f"{shop}-public-key")
     try:
-        await Person(world, dice, banner, skew).live(dice.randrange(4, 22))
+        await Person(world, dice, banner, skew, emphasis).live(dice.randint(*emphasis.steps))
     except Difference as found:
         raise Difference("\n".join([str(found), *world.log])) from None
     return world

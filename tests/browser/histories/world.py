@@ -6,7 +6,7 @@ import math
 import random
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +23,6 @@ AGENT = "Mozilla/5.0 (X11) Gecko/20100101 Firefox/140.0"
 PAGE = "http://localhost:8080"
 SCRIPT = Path(__file__).parent / "browser.js"
 UNDECIDED = {"visitor": None, "mode": None}
-WAYS = {"quick": 50, "slow": 13, "unreachable": 12, "lost": 12, "busy": 7, "limited": 6}
-"""How often a call goes each way; half of them fail, or take as long as a page waits."""
 
 
 class Tabs:
@@ -95,8 +93,8 @@ class Obeyed:
 
 @dataclass
 class World:
-    """`gpc`: whether the browser sends it. `away`: the service cannot reach its store. `healed`: nothing fails any more. `refusals`: when a
-    cookie of which minute was set. Times are milliseconds since 1970."""
+    """`ways`: how often a call goes which way. `gpc`: whether the browser sends it. `away`: the service cannot reach its store. `healed`:
+    nothing fails any more. `refusals`: when a cookie of which minute was set. Times are milliseconds since 1970."""
 
     tabs: Tabs
     service: Application
@@ -104,6 +102,7 @@ class World:
     clock: Clock
     dice: random.Random
     shop: str
+    ways: Mapping[str, int]
     gpc: bool = False
     away: bool = False
     offline: bool = False
@@ -194,7 +193,7 @@ class World:
             return "quick"
         if self.offline:
             return "unreachable"
-        return self.dice.choices(list(WAYS), list(WAYS.values()))[0]
+        return self.dice.choices(list(self.ways), list(self.ways.values()))[0]
 
     def _plan(self, after: int, what: str, about: Any) -> None:
         self._count += 1
@@ -240,9 +239,10 @@ class World:
         return "; ".join(f"{name}={value}" for name, (value, ends) in self.jar.items() if ends > self.clock.now)
 
     def refused_at(self) -> int:
-        """As the refusal cookie tells, or now."""
-        found = re.search(r"__Host-visitor-choice=refused\.(\d+)", self.cookies())
-        return (int(found[1]) + 1) * 60_000 - 1 if found and "; visitor-choice" not in f"; {self.cookies()}" else self.now
+        """As the newest refusal cookie tells, or now."""
+        cookies = f"; {self.cookies()}"
+        minutes = [int(minute) for minute in re.findall(r"; __(?:Host|Secure)-visitor-choice=refused\.(\d+)", cookies)]
+        return (max(minutes) + 1) * 60_000 - 1 if minutes and "; visitor-choice" not in cookies else self.now
 
     def keep_cookies(self, answer: Answer) -> None:
         for line in answer.all("set-cookie"):
