@@ -71,8 +71,14 @@ LATE = Emphasis(
     own=0.5,
 )
 """What was said arrives late, twice, or as its page is gone."""
-CLOCKS = Emphasis(pauses=SOON, skews=FAR, banners=("onetrust", "cookiebot"), acts=acts(choose=8, reload=6, visit=3, back=2))
-"""A device's clock is wrong, and its banner tells when somebody chose."""
+CLOCKS = Emphasis(
+    pauses=SOON,
+    skews=(2 * MINUTE, 2 * MINUTE, *FAR),
+    banners=("onetrust", "cookiebot"),
+    acts=acts(choose=8, reload=4, visit=4, back=2),
+    ways={"quick": 25, "slow": 25, "unreachable": 35, "lost": 10, "busy": 3, "limited": 2},
+)
+"""A device's clock is wrong, and its banner tells when somebody chose, on a page that goes before it is heard."""
 TEXTS = Emphasis(
     shops=("other",),
     pauses={8 * SECOND: 3, 4 * HOUR: 3, 30 * HOUR: 4},
@@ -86,3 +92,9 @@ YEARS = Emphasis(
 """Months after a refusal, or with the cookie of an earlier one."""
 OUTAGES = Emphasis(pauses=SOON, choices=("no", "no", "yes"), acts=acts(choose=8, switch_store=8, reload=2))
 """The service cannot reach its store."""
+ALL = (USUAL, EDGES, USUAL, LATE, USUAL, CLOCKS, USUAL, TEXTS, YEARS, OUTAGES)
+
+
+def emphasis_of(seed: int) -> Emphasis:
+    """Of four histories in ten the usual one."""
+    return ALL[seed % len(ALL)]

@@ -100,7 +100,7 @@ class Person:
 
     def _remember_refusal(self) -> None:
         """In a cookie of an older form, or of a shop that had none for its domain."""
-        at, ends = self.world.now - REFUSED_BEFORE, (self.world.now + LONGEST) / 1000 + 1
+        at, ends = self.world.now - REFUSED_BEFORE, (self.world.now + LONGEST + DAY) / 1000
         name, value = ("__Host-visitor-choice", f"refused.{at // MINUTE}") if self.world.shop == "other" else ("visitor-choice", "refused")
         self.world.jar[name] = (value, ends)
         self.words.append(Word("no", 0, at, before=True))
@@ -300,14 +300,14 @@ class Person:
         return None
 
     def _is_tied(self, yes: Word) -> bool:
-        """A repeated yes of a minute in which the service is told a refusal loses, and so does one that meets a refusal on its way, which
-        was sent before the yes was known to be heard."""
+        """A repeated yes of a minute in which the service is told a refusal loses, and so does one that meets a refusal on its way, or its
+        answer with the cookies, which was sent before the yes was known to be heard."""
         first, soon = yes.at // MINUTE, yes.at + ON_ITS_WAY
         minutes = [minute for at, minute in self.world.refusals if at > yes.at or not yes.heard_at_once]
         if any(first <= minute <= soon // MINUTE for minute in minutes) or (self.words[0].before and not yes.heard_at_once):
             return True
         known = min((one.received for one in yes.posts if one.received is not None), default=yes.at)
-        refusals = [one for one in self.world.obeyed if one.refuses and one.at >= yes.at]
+        refusals = [one for one in self.world.obeyed if one.refuses and max(one.at, one.received or 0) >= yes.at]
         return any(one.sent.at <= known or ("age_ms" not in one.sent.body and self._is_stale(one, yes)) for one in refusals)
 
     def _is_stale(self, refusal: Obeyed, yes: Word) -> bool:
