@@ -71,6 +71,14 @@ LATE = Emphasis(
     own=0.5,
 )
 """What was said arrives late, twice, or as its page is gone."""
+MEMORIES = Emphasis(
+    pauses=SOON,
+    banners=("klaro", "google", "own", "cookiebot", "onetrust"),
+    acts=acts(choose=8, reload=5, visit=4, back=2),
+    ways={"quick": 40, "slow": 15, "unreachable": 15, "lost": 15, "busy": 10, "limited": 5},
+    own=0.5,
+)
+"""A banner repeats on the next page what it keeps, after another word on the page's own form."""
 CLOCKS = Emphasis(
     pauses=SOON,
     skews=(2 * MINUTE, 2 * MINUTE, *FAR),
@@ -92,9 +100,9 @@ YEARS = Emphasis(
 """Months after a refusal, or with the cookie of an earlier one."""
 OUTAGES = Emphasis(pauses=SOON, choices=("no", "no", "yes"), acts=acts(choose=8, switch_store=8, reload=2))
 """The service cannot reach its store."""
-ALL = (USUAL, EDGES, USUAL, LATE, USUAL, CLOCKS, USUAL, TEXTS, YEARS, OUTAGES)
+ALL = (USUAL, EDGES, USUAL, LATE, USUAL, CLOCKS, MEMORIES, TEXTS, YEARS, OUTAGES)
 
 
 def emphasis_of(seed: int) -> Emphasis:
-    """Of four histories in ten the usual one."""
+    """Of three histories in ten the usual one."""
     return ALL[seed % len(ALL)]

@@ -14,19 +14,20 @@ from identity_service.signals.reader import Reader
 from identity_service.web import cookies
 from identity_service.web import visit as web_visit
 from identity_service.web.snippet import code
-from tests.browser.histories.emphasis import CLOCKS, EDGES, LATE, OUTAGES, TEXTS, USUAL, YEARS, Emphasis
+from tests.browser.histories.emphasis import CLOCKS, EDGES, LATE, MEMORIES, OUTAGES, TEXTS, USUAL, YEARS, Emphasis
 
 
 @dataclass(frozen=True)
 class Guard:
-    """`place`: a function, or None for the snippet. `text`: part of it, which `instead` replaces. `emphasis`: of
-    the histories that find it."""
+    """`place`: a function, or None for the snippet. `text`: part of it, which `instead` replaces. `emphasis`: of the histories that find it
+    missing, and `first`: the seed of the first of them."""
 
     name: str
     place: Any
     text: str
     instead: str
     emphasis: Emphasis = USUAL
+    first: int = 0
 
     @property
     def snippet(self) -> str:
@@ -77,7 +78,7 @@ GUARDS = [
     Guard("a date ahead of now is none", MOMENT, "decided_at <= self.now + MOST_ASKEW", "True", EDGES),
     Guard("a choice of the last minutes is said now", RECEIVED, "self.now - MOST_ASKEW <= signal.decided_at", "False", CLOCKS),
     Guard("the age of a repeat counts", Reader._said_at, "self.delivery.age or 0", "0", LATE),
-    Guard("the age of a remembered yes is no date", RECEIVED, "dated=False)  # its", "dated=True)  # its", LATE),
+    Guard("the age of a remembered yes is no date", RECEIVED, "dated=False)  # its", "dated=True)  # its", MEMORIES),
     Guard(
         "a banner's date follows the device's clock",
         MOMENT,
@@ -86,7 +87,7 @@ GUARDS = [
         CLOCKS,
     ),
     Guard("state is remembered", Reader._is_event, "self.delivery.posted and ", ""),
-    Guard("what is told as remembered is", Reader._is_event, 'and self.delivery.said != "remembered"', "", CLOCKS),
+    Guard("what is told as remembered is", Reader._is_event, 'and self.delivery.said != "remembered"', "", MEMORIES),
     Guard("a refusal that is sent again counts against a yes on its way", policy._is_outdated, "LONGEST_CALL if", "0 if", LATE),
     Guard("another text needs another yes", Reader._of_notice, "if notice is None or", "if True or", TEXTS),
     Guard("a stored yes is to the text shown now", consent.Consent.is_given_to, "notice is None", "True", TEXTS),
@@ -115,9 +116,9 @@ GUARDS = [
     Guard("a refusal names the cookie's visitor, too", web_visit.visit_of, "if refused or not sent", "if not sent", LATE),
     Guard("a page tells again what was not heard", None, "result.retry&&one.tries<one.most", "false"),
     Guard("a repeat tells its age", None, "extra.age_ms=age", "age", LATE),
-    Guard("a page tells what was only remembered", None, "now?'now':'remembered'", "'now'", CLOCKS),
+    Guard("a page tells what was only remembered", None, "now?'now':'remembered'", "'now'", MEMORIES),
     Guard("only what was acknowledged last is not told again", None, "if(now||!(", "if(!("),
-    Guard("a gesture before a banner's first word says nothing", None, "part==='kept'?differs&&recent:", "", CLOCKS),
+    Guard("a gesture before a banner's first word says nothing", None, "part==='kept'?differs&&recent:", "", MEMORIES),
     Guard("one call after the other", None, "config.key&&!busy&&turns", "config.key&&turns", LATE),
     Guard("a page tells what is left as it goes", None, "leaving=true;sendAll();", "", LATE),
 ]

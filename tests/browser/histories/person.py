@@ -9,7 +9,7 @@ from typing import Any
 
 from identity_service.app import Application
 from tests.browser.histories.emphasis import DAY, MINUTE, SECOND, USUAL, Emphasis
-from tests.browser.histories.world import Obeyed, Tabs, World
+from tests.browser.histories.world import Obeyed, Tabs, World, grants
 from tests.conftest import START, Clock
 
 REFUSAL_LIFE = 180 * DAY
@@ -17,7 +17,8 @@ LONGEST = 380 * DAY
 """Of a history: before any grant ends by itself."""
 ON_ITS_WAY = 14 * SECOND
 """No call without an age takes longer."""
-PERSISTENT = re.compile(r"1p\.([A-Za-z0-9_-]{22})\.")
+PERSISTENT = re.compile(r"1p\.([A-Za-z0-9_-]{22})\.[A-Za-z0-9_.-]+")
+"""A token, and its visitor's ID."""
 AHEAD = 6 * MINUTE
 """A time so far ahead is none."""
 ANOTHER_TEXT = (int(START) // 86_400 + 1) * DAY
@@ -35,13 +36,14 @@ REFUSED_BEFORE = 100 * DAY
 
 @dataclass
 class Word:
-    """What the person said. `page` and `tab`: where. `before`: heard before the
-    history. `posts`: those that the service has obeyed as said now."""
+    """What the person said. `page` and `tab`: where. `own`: on the page's own form. `before`: heard before the history. `posts`: those
+    that the service has heard as said now."""
 
     choice: str
     page: int
     at: int
     tab: int = 0
+    own: bool = False
     posts: list[Obeyed] = field(default_factory=list)
     before: bool = False
 
@@ -77,7 +79,7 @@ class Person:
     began: int = 0
     gpc_since_grant: bool = False
     banner_says: str | None = None
-    dead: set[str] = field(default_factory=set)
+    dead: dict[str, str] = field(default_factory=dict)
     looked_at: int = 0
 
     async def live(self, steps: int) -> None:
@@ -97,6 +99,7 @@ class Person:
             if self.dice.random() < 0.05:
                 await self.check()
         await self.check()
+        await self._check_dead()
 
     def _remember_refusal(self) -> None:
         """In a cookie of an older form, or of a shop that had none for its domain."""
@@ -188,7 +191,7 @@ class Person:
             return  # a banner that only keeps its choices shows no difference, where it keeps the same again
         if not own:
             self.banner_says = choice
-        self.words.append(Word(choice, page, self.world.now, tab))
+        self.words.append(Word(choice, page, self.world.now, tab, own))
         self.gpc_since_grant = self.world.gpc and choice != "yes"
 
     def _said_since(self) -> int:
@@ -250,7 +253,8 @@ class Person:
             if one.sent.path.startswith("/v1/consents") and one.sent.body.get("said") == "now":
                 self._hear(one)
             if one.stored and one.answer["decision"]["reason"] == "consent_refused":
-                self.dead |= set(PERSISTENT.findall(f"{one.sent.cookies} {one.sent.body.get('token')}"))
+                named = PERSISTENT.finditer(f"{one.sent.cookies} {one.sent.body.get('token')}")
+                self.dead |= {found[1]: found[0] for found in named}
         self.looked_at = len(self.world.obeyed)
 
     def _stands_refused(self, moment: int) -> bool:
@@ -261,7 +265,7 @@ class Person:
 
     def _hear(self, post: Obeyed) -> None:
         for word in self.words:
-            if word.page == post.sent.page and word.at <= post.sent.at and word.granted == _grants(post.sent.body):
+            if word.page == post.sent.page and word.at <= post.sent.at and word.granted == grants(post.sent.body):
                 word.posts.append(post)
 
     async def check(self) -> None:
@@ -295,9 +299,28 @@ class Person:
         for word in reversed(self.words):
             if word.granted is not self.words[-1].granted:
                 return None
-            if word.heard:
+            if word.heard or self._is_heard_as_remembered(word):
                 return word
         return None
+
+    def _is_heard_as_remembered(self, no: Word) -> bool:
+        """A banner's refusal counts, too, when a later page tells that the banner keeps it, unless an earlier yes was still on its way."""
+        if no.granted or no.own or no.before:
+            return False
+        after = [one for one in self.world.obeyed if one.sent.opened > no.at and one.sent.path.startswith("/v1/consents")]
+        told = [one for one in after if one.received is not None and not grants(one.sent.body) and self._word_at(one.sent.opened) is no]
+        ways = [max(post.at, post.received or 0) for word in self.words if word.granted for post in word.posts if word.at < no.at]
+        return any(all(moment < one.sent.at for moment in ways) for one in told)
+
+    def _word_at(self, moment: int) -> Word | None:
+        return next((word for word in reversed(self.words) if word.at < moment), None)
+
+    async def _check_dead(self) -> None:
+        """Whether the service still knows a visitor whom a refusal named."""
+        for token in self.dead.values():
+            answer = await self.world.verify(token)
+            if answer.json["valid"]:
+                raise Difference(f"the visitor of {token} is alive after its refusal")
 
     def _is_tied(self, yes: Word) -> bool:
         """A repeated yes of a minute in which the service is told a refusal loses, and so does one that meets a refusal on its way, or its
@@ -336,25 +359,6 @@ class Person:
 def _dated(choice: str, at: int) -> dict[str, Any]:
     moment = datetime.fromtimestamp(at / 1000, UTC).isoformat()
     return {"purposes": {"storage": choice, "measurement": choice}, "decided_at": moment}
-
-
-def _grants(body: dict[str, Any]) -> bool:
-    """Whether a page's post grants, in the words of its banner."""
-    consent = body.get("consent")
-    if isinstance(consent, str):
-        return consent == "granted"
-    if isinstance(consent, dict):
-        return (
-            set(consent["purposes"].values()) == {"granted"} and "google" not in consent
-            if "purposes" in consent
-            else bool(consent["statistics"])
-        )
-    if "state" in body:
-        return bool(body["state"]["analytics_storage"] == "granted")
-    if "data" in body:
-        return bool(body["data"]["consents"]["visitor-id"])
-    text = body.get("OptanonConsent") or body.get("orejime") or body.get("klaro") or ""
-    return "C0002%3A1" in text or '"visitor-id":true' in text or "%22visitor-id%22%3Atrue" in text
 
 
 async def play(seed: int, tabs: Tabs, service: Application, without_store: Application, clock: Clock, emphasis: Emphasis = USUAL) -> World:

@@ -75,8 +75,8 @@ class Sent:
 
 @dataclass
 class Obeyed:
-    """What the service answered to a call, as it did so, be it that only a refusal's cookie keeps it. `stored`: it could reach its store.
-    `received`: when the browser got the answer."""
+    """What the service answered to a call, as it did so, be it that only a refusal's cookie can keep it. `stored`: it could reach its
+    store. `received`: when the browser got the answer."""
 
     sent: Sent
     at: int
@@ -258,6 +258,10 @@ class World:
         """For the visitor, as the browser itself or as a server beside it."""
         return await self._call(Sent(0, 0, "/v1/visitors", body, self.cookies(), self.now, self.now), server=server)
 
+    async def verify(self, token: str) -> Answer:
+        body = {"key": f"{self.shop}-public-key", "token": token}
+        return await call(self.service, "POST", "/v1/verifications", (b"origin", PAGE.encode()), body=body)
+
     async def _call(self, sent: Sent, *, server: bool = False) -> Answer:
         """`server`: one with a private key, which describes its visitor."""
         body, headers = sent.body, [(b"cookie", sent.cookies.encode())] * bool(sent.cookies)
@@ -276,5 +280,25 @@ class World:
         self.refusals += [(self.now, minute) for minute in minutes]
         told = answer.json if answer.status == 200 else UNDECIDED | {"decision": {"reason": answer.json["code"], "signal": None}}
         self.note(f"    answer {answer.status} {told['mode']} {told['visitor']} {told['decision']}")
-        if answer.status == 200 or minutes:
+        refusing = answer.status == 503 and sent.body.get("said") == "now" and not grants(sent.body)
+        if answer.status == 200 or minutes or refusing:
             self.obeyed.append(Obeyed(sent, self.now, told, not self.away))
+
+
+def grants(body: dict[str, Any]) -> bool:
+    """Whether a page's post grants, in the words of its banner."""
+    consent = body.get("consent")
+    if isinstance(consent, str):
+        return consent == "granted"
+    if isinstance(consent, dict):
+        return (
+            set(consent["purposes"].values()) == {"granted"} and "google" not in consent
+            if "purposes" in consent
+            else bool(consent["statistics"])
+        )
+    if "state" in body:
+        return bool(body["state"]["analytics_storage"] == "granted")
+    if "data" in body:
+        return bool(body["data"]["consents"]["visitor-id"])
+    text = body.get("OptanonConsent") or body.get("orejime") or body.get("klaro") or ""
+    return "C0002%3A1" in text or '"visitor-id":true' in text or "%22visitor-id%22%3Atrue" in text
