@@ -1,7 +1,7 @@
 """What a history has more of than usual: the situations in which one guard or another matters. The model judges all histories alike."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 
@@ -64,6 +64,8 @@ def acts(**more: int) -> Mapping[str, int]:
 
 EDGES = Emphasis(pauses=SOON, skews=(0, *FAR), acts=acts(choose=8, ask_edge=10, switch_store=2))
 """A server of the shop repeats what its session remembers, soon after the person said something else."""
+AHEAD = replace(EDGES, skews=(3 * HOUR, 40 * MINUTE))
+"""Such a server repeats the time of a clock that is ahead."""
 LATE = Emphasis(
     pauses=SOON,
     acts=acts(choose=10, open_tab=2, reload=2, visit=2, back=2),
@@ -98,7 +100,11 @@ YEARS = Emphasis(
     pauses={2 * SECOND: 3, 8 * SECOND: 3, 90 * DAY: 2, 181 * DAY: 2}, choices=("no", "some", "yes"), refused_before=0.4, steps=(3, 8)
 )
 """Months after a refusal, or with the cookie of an earlier one."""
-OUTAGES = Emphasis(pauses=SOON, choices=("no", "no", "yes"), acts=acts(choose=8, switch_store=8, reload=2))
+OUTAGES = Emphasis(
+    pauses={1_200: 3, 8 * SECOND: 5, 50 * SECOND: 4, 6 * MINUTE: 4},
+    choices=("no", "yes"),
+    acts=acts(choose=8, switch_store=8, reload=2, leave_tab=2, ask_edge=6),
+)
 """The service cannot reach its store."""
 ALL = (USUAL, EDGES, USUAL, LATE, USUAL, CLOCKS, MEMORIES, TEXTS, YEARS, OUTAGES)
 

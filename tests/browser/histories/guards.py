@@ -14,7 +14,7 @@ from identity_service.signals.reader import Reader
 from identity_service.web import cookies
 from identity_service.web import visit as web_visit
 from identity_service.web.snippet import code
-from tests.browser.histories.emphasis import CLOCKS, EDGES, LATE, MEMORIES, OUTAGES, TEXTS, USUAL, YEARS, Emphasis
+from tests.browser.histories.emphasis import AHEAD, CLOCKS, EDGES, LATE, MEMORIES, OUTAGES, TEXTS, USUAL, YEARS, Emphasis
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ GUARDS = [
     Guard("a grant that is newer than the refusal cookie stands", policy._choice, "stored.decided_at <= refusal.at", "True", OUTAGES),
     Guard("an expired refusal refuses no longer", policy._choice, "if refusal.refuses else None", "", YEARS),
     Guard("at a tie the refusal wins", consent.newest_choice, "signal.choice is Choice.REFUSED) >=", "False) >"),
-    Guard("a date ahead of now is none", MOMENT, "decided_at <= self.now + MOST_ASKEW", "True", EDGES),
+    Guard("a date ahead of now is none", MOMENT, "decided_at <= self.now + MOST_ASKEW", "True", AHEAD),
     Guard("a choice of the last minutes is said now", RECEIVED, "self.now - MOST_ASKEW <= signal.decided_at", "False", CLOCKS),
     Guard("the age of a repeat counts", Reader._said_at, "self.delivery.age or 0", "0", LATE),
     Guard("the age of a remembered yes is no date", RECEIVED, "dated=False)  # its", "dated=True)  # its", MEMORIES),

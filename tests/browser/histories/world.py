@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,8 @@ class Obeyed:
 @dataclass
 class World:
     """`ways`: how often a call goes which way. `gpc`: whether the browser sends it. `away`: the service cannot reach its store. `healed`:
-    nothing fails any more. `refusals`: when a cookie of which minute was set. Times are milliseconds since 1970."""
+    nothing fails any more. `refusals`: when a cookie was set, and of which minute
+    it may be. Times are milliseconds since 1970."""
 
     tabs: Tabs
     service: Application
@@ -277,12 +279,22 @@ class World:
 
     def _take_down(self, sent: Sent, answer: Answer) -> None:
         minutes = [int(minute) for line in answer.all("set-cookie") for minute in re.findall(r"=refused\.(\d+)", line)]
-        self.refusals += [(self.now, minute) for minute in minutes]
+        self.refusals += [(self.now, min(minute, (said_at(sent) or self.now) // 60_000)) for minute in minutes]
         told = answer.json if answer.status == 200 else UNDECIDED | {"decision": {"reason": answer.json["code"], "signal": None}}
         self.note(f"    answer {answer.status} {told['mode']} {told['visitor']} {told['decision']}")
         refusing = answer.status == 503 and sent.body.get("said") == "now" and not grants(sent.body)
         if answer.status == 200 or minutes or refusing:
             self.obeyed.append(Obeyed(sent, self.now, told, not self.away))
+
+
+def said_at(sent: Sent) -> int | None:
+    """When a call says that somebody refused, if it says so."""
+    consent = sent.body.get("consent")
+    if isinstance(consent, dict) and "decided_at" in consent:
+        return round(datetime.fromisoformat(consent["decided_at"]).timestamp() * 1000)
+    if sent.body.get("said") == "now" and "age_ms" in sent.body:
+        return sent.at - int(sent.body["age_ms"])
+    return None
 
 
 def grants(body: dict[str, Any]) -> bool:
