@@ -102,7 +102,8 @@ function choice(source, part, text, now) {
   one.body = () => {
     const age = Math.round(w.performance.now() - one.since), said = now ? 'now' : 'remembered';
     const extra = { ...JSON.parse(text), said, clock_ms: Date.now() };
-    if (one.tries > 1 || age > LATE) extra.age_ms = age;
+    one.late = one.tries > 1 || age > LATE;
+    if (one.late) extra.age_ms = age;
     return about(extra, one.token);
   };
   one.done = answer => {
@@ -122,11 +123,13 @@ function sendOldest() {
   return one ? send(one) : Promise.resolve();
 }
 
-// A word that is only remembered is not told twice, nor over one that a person just said.
+// A word that is only remembered is not told twice, nor over one that a person just said. A repeat on its way has told its age: the same
+// word said again is a new one.
 function deliver(source, part, text, now) {
   const last = choices[choices.length - 1], same = one => one.source === source && one.part === part;
+  const aged = now && last && last.late && last.state === 'sent';
   log('consent', source, now);
-  if (last && !last.overheard && same(last) && last.text === text && last.now >= now) {
+  if (last && !last.overheard && same(last) && last.text === text && last.now >= now && !aged) {
     if (now) last.since = w.performance.now();
   } else if (now || !(choices.some(one => same(one) && one.now) || acknowledged[source + part] === text)) {
     const newer = choice(source, part, text, now);

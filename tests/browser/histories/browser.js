@@ -1,5 +1,5 @@
 // One browser whose tabs run the real snippet, without a window: time passes when told, and every call of `fetch` is told and waits for its
-// answer. Reads commands as lines of JSON and answers each with what it led to. A page has what the snippet touches of a browser, and a
+// answer. Reads lists of commands as lines of JSON and answers each list with what it led to. A page has what the snippet touches of a browser, and a
 // banner of its own.
 'use strict';
 const lines = require('node:readline').createInterface({ input: process.stdin });
@@ -271,18 +271,24 @@ function hurried() {
 }
 
 async function run(command) {
-  if (command.op === 'snippet') { start = new Function(...OUTSIDE, command.code); return {}; }
+  if (command.op === 'snippet') { start = new Function(...OUTSIDE, command.code); return null; }
+  if (browser && command.now) browser.now = command.now;
+  if (command.op === 'advance') return advance(command);
+  const result = COMMANDS[command.op](command);
+  if (!['answer', 'fail', 'browser'].includes(command.op)) hurried();
+  await settle();
+  return result;
+}
+
+async function told(commands) {
   let result = null;
-  if (command.op === 'advance') await advance(command);
-  else {
-    result = COMMANDS[command.op](command);
-    if (!['answer', 'fail', 'browser'].includes(command.op)) hurried();
-    await settle();
-  }
-  const waiting = living().some(page => page.timers.some(timer => !timer.each));
-  return { now: browser.now, sent: browser.sent.splice(0), aborted: browser.aborted.splice(0), waiting, result: result === undefined ? null : result };
+  for (const command of commands) result = await run(command);
+  if (!browser) return {};
+  const waiting = living().some(page => page.timers.some(timer => !timer.each)), first = nextTimer(), { now } = browser;
+  const wakes = first && first.timer.due, sent = browser.sent.splice(0), aborted = browser.aborted.splice(0);
+  return { now, sent, aborted, waiting, wakes, result: result === undefined ? null : result };
 }
 
 (async () => {
-  for await (const line of lines) process.stdout.write(JSON.stringify(await run(JSON.parse(line))) + '\n');
+  for await (const line of lines) process.stdout.write(JSON.stringify(await told(JSON.parse(line))) + '\n');
 })();

@@ -14,18 +14,20 @@ from identity_service.signals.reader import Reader
 from identity_service.web import cookies
 from identity_service.web import visit as web_visit
 from identity_service.web.snippet import code
+from tests.browser.histories.emphasis import AHEAD, CLOCKS, EDGES, LATE, MEMORIES, OUTAGES, TEXTS, USUAL, YEARS, Emphasis
 
 
 @dataclass(frozen=True)
 class Guard:
-    """`place`: a function, or None for the snippet. `text`: part of it, which `instead` replaces. `rare`: few
-    histories need it."""
+    """`place`: a function, or None for the snippet. `text`: part of it, which `instead` replaces. `emphasis`: of the histories that find it
+    missing, and `first`: the seed of the first of them."""
 
     name: str
     place: Any
     text: str
     instead: str
-    rare: bool = False
+    emphasis: Emphasis = USUAL
+    first: int = 0
 
     @property
     def snippet(self) -> str:
@@ -58,67 +60,65 @@ def without(guard: Guard) -> Iterator[None]:
 
 MOMENT, RECEIVED = Reader._moment, Reader._as_received
 GUARDS = [
+    Guard("a remembered yes without a date lifts no refusal", policy._is_outdated, "sent.remembered and not sent.dated", "False", EDGES),
     Guard(
-        "a remembered yes without a date lifts no refusal", policy._is_outdated, "sent.remembered and not sent.dated", "False", rare=True
+        "a yes that is older than a refusal does not lift it", policy._is_outdated, "(undated or sent.decided_at <= at)", "undated", EDGES
     ),
-    Guard("a yes that is older than a refusal does not lift it", policy._is_outdated, "(undated or sent.decided_at <= at)", "undated"),
     Guard("the refusal cookie refuses", policy._choice, "refusal and (", "False and ("),
     Guard(
         "a refusal that is older than the yes does not end it",
         policy._is_outdated,
         "return stored is not None and",
         "return False and",
-        rare=True,
+        EDGES,
     ),
-    Guard("a grant that is newer than the refusal cookie stands", policy._choice, "stored.decided_at <= refusal.at", "True", rare=True),
-    Guard("an expired refusal refuses no longer", policy._choice, "if refusal.refuses else None", "", rare=True),
+    Guard("a grant that is newer than the refusal cookie stands", policy._choice, "stored.decided_at <= refusal.at", "True", OUTAGES),
+    Guard("an expired refusal refuses no longer", policy._choice, "if refusal.refuses else None", "", YEARS),
     Guard("at a tie the refusal wins", consent.newest_choice, "signal.choice is Choice.REFUSED) >=", "False) >"),
-    Guard("a date ahead of now is none", MOMENT, "decided_at <= self.now + MOST_ASKEW", "True", rare=True),
-    Guard("a choice of the last minutes is said now", RECEIVED, "self.now - MOST_ASKEW <= signal.decided_at", "False", rare=True),
-    Guard("the age of a repeat counts", Reader._said_at, "self.delivery.age or 0", "0", rare=True),
-    Guard("the age of a remembered yes is no date", RECEIVED, "dated=False)  # its", "dated=True)  # its", rare=True),
+    Guard("a date ahead of now is none", MOMENT, "decided_at <= self.now + MOST_ASKEW", "True", AHEAD),
+    Guard("a choice of the last minutes is said now", RECEIVED, "self.now - MOST_ASKEW <= signal.decided_at", "False", CLOCKS),
+    Guard("the age of a repeat counts", Reader._said_at, "self.delivery.age or 0", "0", LATE),
+    Guard("the age of a remembered yes is no date", RECEIVED, "dated=False)  # its", "dated=True)  # its", MEMORIES),
     Guard(
         "a banner's date follows the device's clock",
         MOMENT,
         "decided_at is not None and self.delivery.clock is not None",
         "False",
-        rare=True,
+        CLOCKS,
     ),
     Guard("state is remembered", Reader._is_event, "self.delivery.posted and ", ""),
-    Guard("what is told as remembered is", Reader._is_event, 'and self.delivery.said != "remembered"', "", rare=True),
-    Guard("a refusal that is sent again counts against a yes on its way", policy._is_outdated, "LONGEST_CALL if", "0 if", rare=True),
-    Guard("another text needs another yes", Reader._of_notice, "if notice is None or", "if True or", rare=True),
-    Guard("a stored yes is to the text shown now", consent.Consent.is_given_to, "notice is None", "True", rare=True),
-    Guard("what is told as said now is a new choice", grants._is_new, "or choice.told_now", "", rare=True),
+    Guard("what is told as remembered is", Reader._is_event, 'and self.delivery.said != "remembered"', "", MEMORIES),
+    Guard("a refusal that is sent again counts against a yes on its way", policy._is_outdated, "LONGEST_CALL if", "0 if", LATE),
+    Guard("another text needs another yes", Reader._of_notice, "if notice is None or", "if True or", TEXTS),
+    Guard("a stored yes is to the text shown now", consent.Consent.is_given_to, "notice is None", "True", TEXTS),
+    Guard("what is told as said now is a new choice", grants._is_new, "or choice.told_now", "", CLOCKS),
     Guard("a refusal sets its cookie", visit.refusal_cookie, "CookieAct.SET, time_of_choice", "CookieAct.KEEP, time_of_choice"),
-    Guard("a refusal that could not be stored sets its cookie", web_visit.with_refusal_kept, "if newest and", "if False and", rare=True),
+    Guard("a refusal that could not be stored sets its cookie", web_visit.with_refusal_kept, "if newest and", "if False and", OUTAGES),
     Guard("a grant clears the refusal cookie", web_visit.cookies_of, "identity.refusal_cookie is CookieAct.CLEAR", "False"),
     Guard(
         "the refusal counts to the end of its minute",
         cookies.earlier_refusal,
         "(minute + 1) * MINUTE - 1",
         "minute * MINUTE",
-        rare=True,
+        EDGES,
     ),
     Guard(
         "of several refusal cookies the newest counts",
         cookies.earlier_refusal,
         "max(one for one",
         "min(one for one",
-        rare=True,
+        YEARS,
     ),
-    Guard("a refusal clears the visitor's cookie", web_visit.cookies_of, "identity.cookie is CookieAct.CLEAR", "False", rare=True),
-    Guard("only a call that has a cookie to clear clears it", visit.clears, "and not visit.tokens", "and False", rare=True),
+    Guard("a refusal clears the visitor's cookie", web_visit.cookies_of, "identity.cookie is CookieAct.CLEAR", "False", LATE),
+    Guard("only a call that has a cookie to clear clears it", visit.clears, "and not visit.tokens", "and False", LATE),
     Guard("a refusal withdraws the visitor", identify.Visitors._withdraw, "for visitor in visitors", "for visitor in []"),
-    Guard(
-        "a mark tells when the refusal was said", visit.time_of_choice, "return refused_at(", "return known.now or refused_at(", rare=True
-    ),
-    Guard("a refusal names the cookie's visitor, too", web_visit.visit_of, "if refused or not sent", "if not sent", rare=True),
+    Guard("a mark tells when the refusal was said", visit.time_of_choice, "return refused_at(", "return known.now or refused_at(", LATE),
+    Guard("a refusal names the cookie's visitor, too", web_visit.visit_of, "if refused or not sent", "if not sent", LATE),
     Guard("a page tells again what was not heard", None, "result.retry&&one.tries<one.most", "false"),
-    Guard("a repeat tells its age", None, "extra.age_ms=age", "age", rare=True),
-    Guard("a page tells what was only remembered", None, "now?'now':'remembered'", "'now'", rare=True),
+    Guard("a repeat tells its age", None, "extra.age_ms=age", "age", LATE),
+    Guard("a page tells what was only remembered", None, "now?'now':'remembered'", "'now'", MEMORIES),
     Guard("only what was acknowledged last is not told again", None, "if(now||!(", "if(!("),
-    Guard("a gesture before a banner's first word says nothing", None, "part==='kept'?differs&&recent:", "", rare=True),
-    Guard("one call after the other", None, "config.key&&!busy&&turns", "config.key&&turns", rare=True),
-    Guard("a page tells what is left as it goes", None, "leaving=true;sendAll();", "", rare=True),
+    Guard("a gesture before a banner's first word says nothing", None, "part==='kept'?differs&&recent:", "", MEMORIES),
+    Guard("one call after the other", None, "config.key&&!busy&&turns", "config.key&&turns", LATE),
+    Guard("a page tells what is left as it goes", None, "leaving=true;sendAll();", "", LATE),
 ]

@@ -8,40 +8,42 @@ from datetime import UTC, datetime
 from typing import Any
 
 from identity_service.app import Application
-from tests.browser.histories.world import Obeyed, Tabs, World
+from tests.browser.histories.emphasis import DAY, MINUTE, SECOND, USUAL, Emphasis
+from tests.browser.histories.world import Obeyed, Tabs, World, grants
 from tests.conftest import START, Clock
 
-SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 REFUSAL_LIFE = 180 * DAY
 LONGEST = 380 * DAY
 """Of a history: before any grant ends by itself."""
 ON_ITS_WAY = 14 * SECOND
 """No call without an age takes longer."""
-PERSISTENT = re.compile(r"1p\.([A-Za-z0-9_-]{22})\.")
+PERSISTENT = re.compile(r"1p\.([A-Za-z0-9_-]{22})\.[A-Za-z0-9_.-]+")
+"""A token, and its visitor's ID."""
 AHEAD = 6 * MINUTE
 """A time so far ahead is none."""
-BANNERS = ("klaro", "onetrust", "cookiebot", "google", "own", "orejime", "none")
-SKEWS = (0, 0, 0, 2 * MINUTE, -2 * MINUTE, 3 * HOUR, -3 * HOUR, 40 * MINUTE, -40 * MINUTE)
-PAUSES = (20, 300, 1_200, 2 * SECOND, 8 * SECOND, 8 * SECOND, 50 * SECOND, 6 * MINUTE, 40 * MINUTE, 4 * HOUR, 30 * HOUR, 181 * DAY)
-PAUSE_WEIGHTS = (2, 3, 4, 5, 5, 5, 4, 4, 3, 3, 1, 1)
-SHOPS = ("demo", "demo", "strict", "other")
 ANOTHER_TEXT = (int(START) // 86_400 + 1) * DAY
 """From when on the shop `other` asks with another text, to which the yeses before do not belong."""
 ENVIRONMENT = {
     "IDENTITY_SHOPS__OTHER__CONSENT_VERSION": "2",
     "IDENTITY_SHOPS__OTHER__CONSENT_VERSION_SINCE": datetime.fromtimestamp(ANOTHER_TEXT / 1000, UTC).isoformat(),
+    "IDENTITY_SHOPS__OTHER__COOKIE_DOMAIN": "shop.example",
+    "IDENTITY_SHOPS__OTHER__COOKIE_NAME": "__Secure-visitor",
 }
+"""The shop `other` also has its cookies for a domain, so that a browser may still have the refusal's of one host beside them."""
+REFUSED_BEFORE = 100 * DAY
+"""How long before the history such a cookie was set."""
 
 
 @dataclass
 class Word:
-    """What the person said. `page` and `tab`: where. `before`: heard before the
-    history. `posts`: those that the service has obeyed as said now."""
+    """What the person said. `page` and `tab`: where. `own`: on the page's own form. `before`: heard before the history. `posts`: those
+    that the service has heard as said now."""
 
     choice: str
     page: int
     at: int
     tab: int = 0
+    own: bool = False
     posts: list[Obeyed] = field(default_factory=list)
     before: bool = False
 
@@ -70,25 +72,25 @@ class Person:
     dice: random.Random
     banner: str
     skew: int
+    emphasis: Emphasis
     words: list[Word] = field(default_factory=list)
     open: list[int] = field(default_factory=list)
     opened: int = 0
     began: int = 0
     gpc_since_grant: bool = False
     banner_says: str | None = None
-    dead: set[str] = field(default_factory=set)
+    dead: dict[str, str] = field(default_factory=dict)
     looked_at: int = 0
 
     async def live(self, steps: int) -> None:
         self.began = self.world.now
-        if self.dice.random() < 0.1:
-            self.world.jar["visitor-choice"] = ("refused", self.world.now / 1000 + 300 * DAY // SECOND)
-            self.words.append(Word("no", 0, self.world.now - DAY, before=True))
+        if self.dice.random() < self.emphasis.refused_before:
+            self._remember_refusal()
         self.open_tab()
         acts = self._acts()
+        weights = [self.emphasis.acts[act.__name__] for act in acts]
         for _ in range(steps):
-            act = self.dice.choices([one for one, _ in acts], [weight for _, weight in acts])[0]
-            done = act()
+            done = self.dice.choices(acts, weights)[0]()
             if done is not None:
                 await done
             self._look()
@@ -97,25 +99,34 @@ class Person:
             if self.dice.random() < 0.05:
                 await self.check()
         await self.check()
+        await self._check_dead()
 
-    def _acts(self) -> list[tuple[Callable[[], Coroutine[Any, Any, None] | None], int]]:
+    def _remember_refusal(self) -> None:
+        """In a cookie of an older form, or of a shop that had none for its domain."""
+        at, ends = self.world.now - REFUSED_BEFORE, (self.world.now + LONGEST + DAY) / 1000
+        name, value = ("__Host-visitor-choice", f"refused.{at // MINUTE}") if self.world.shop == "other" else ("visitor-choice", "refused")
+        self.world.jar[name] = (value, ends)
+        self.words.append(Word("no", 0, at, before=True))
+
+    def _acts(self) -> list[Callable[[], Coroutine[Any, Any, None] | None]]:
         return [
-            (self.choose, 9),
-            (self.open_tab, 2),
-            (self.leave_tab, 1),
-            (self.reload, 3),
-            (self.visit, 2),
-            (self.back, 3),
-            (self.switch_gpc, 1),
-            (self.ask_edge, 4),
-            (self.switch_network, 2),
-            (self.switch_store, 3),
+            self.choose,
+            self.open_tab,
+            self.leave_tab,
+            self.reload,
+            self.visit,
+            self.back,
+            self.switch_gpc,
+            self.ask_edge,
+            self.switch_network,
+            self.switch_store,
         ]
 
     def _pause(self) -> int:
         left = self.began + LONGEST - self.world.now
-        pause = self.dice.choices(PAUSES, PAUSE_WEIGHTS)[0]
-        return self.dice.randrange(pause // 2, pause * 3 // 2) if pause < DAY else min(pause, max(left, SECOND))
+        pauses = self.emphasis.pauses
+        pause = self.dice.choices(list(pauses), list(pauses.values()))[0]
+        return self.dice.randrange(pause // 2, pause * 3 // 2) if pause < DAY * 30 else min(pause, max(left, SECOND))
 
     async def _wait(self, pause: int) -> None:
         """No outage lasts longer than a quarter of an hour, in which a page repeats itself thirty times."""
@@ -169,8 +180,8 @@ class Person:
 
     def choose(self) -> None:
         """A yes on the shop's own page only where no banner of it repeats a no."""
-        choice = self.dice.choice(["yes", "yes", "no", "no", "some"])
-        own = self.banner == "none" or self.dice.random() < 0.35
+        choice = self.dice.choice(self.emphasis.choices)
+        own = self.banner == "none" or self.dice.random() < self.emphasis.own
         if own and choice == "yes" and self.banner_says in {"no", "some"}:
             return
         tab = self._tab()
@@ -180,7 +191,7 @@ class Person:
             return  # a banner that only keeps its choices shows no difference, where it keeps the same again
         if not own:
             self.banner_says = choice
-        self.words.append(Word(choice, page, self.world.now, tab))
+        self.words.append(Word(choice, page, self.world.now, tab, own))
         self.gpc_since_grant = self.world.gpc and choice != "yes"
 
     def _said_since(self) -> int:
@@ -242,7 +253,8 @@ class Person:
             if one.sent.path.startswith("/v1/consents") and one.sent.body.get("said") == "now":
                 self._hear(one)
             if one.stored and one.answer["decision"]["reason"] == "consent_refused":
-                self.dead |= set(PERSISTENT.findall(f"{one.sent.cookies} {one.sent.body.get('token')}"))
+                named = PERSISTENT.finditer(f"{one.sent.cookies} {one.sent.body.get('token')}")
+                self.dead |= {found[1]: found[0] for found in named}
         self.looked_at = len(self.world.obeyed)
 
     def _stands_refused(self, moment: int) -> bool:
@@ -253,7 +265,7 @@ class Person:
 
     def _hear(self, post: Obeyed) -> None:
         for word in self.words:
-            if word.page == post.sent.page and word.at <= post.sent.at and word.granted == _grants(post.sent.body):
+            if word.page == post.sent.page and word.at <= post.sent.at and word.granted == grants(post.sent.body):
                 word.posts.append(post)
 
     async def check(self) -> None:
@@ -268,6 +280,8 @@ class Person:
         self.world.keep_cookies(answer)
         if answer.json["mode"] not in allowed:
             raise Difference(f"the mode is {answer.json['mode']} and may be {sorted(allowed)}")
+        if allowed == {"null"} and last and not last.granted and {"__Host-visitor", "__Secure-visitor"} & self.world.jar.keys():
+            raise Difference("the refusal is heard and the visitor's cookie is still there")
         self._look()
 
     def _allowed(self) -> set[str]:
@@ -285,19 +299,38 @@ class Person:
         for word in reversed(self.words):
             if word.granted is not self.words[-1].granted:
                 return None
-            if word.heard:
+            if word.heard or self._is_heard_as_remembered(word):
                 return word
         return None
 
+    def _is_heard_as_remembered(self, no: Word) -> bool:
+        """A banner's refusal counts, too, when a later page tells that the banner keeps it, unless an earlier yes was still on its way."""
+        if no.granted or no.own or no.before:
+            return False
+        after = [one for one in self.world.obeyed if one.sent.opened > no.at and one.sent.path.startswith("/v1/consents")]
+        told = [one for one in after if one.received is not None and not grants(one.sent.body) and self._word_at(one.sent.opened) is no]
+        ways = [max(post.at, post.received or 0) for word in self.words if word.granted for post in word.posts if word.at < no.at]
+        return any(all(moment < one.sent.at for moment in ways) for one in told)
+
+    def _word_at(self, moment: int) -> Word | None:
+        return next((word for word in reversed(self.words) if word.at < moment), None)
+
+    async def _check_dead(self) -> None:
+        """Whether the service still knows a visitor whom a refusal named."""
+        for token in self.dead.values():
+            answer = await self.world.verify(token)
+            if answer.json["valid"]:
+                raise Difference(f"the visitor of {token} is alive after its refusal")
+
     def _is_tied(self, yes: Word) -> bool:
-        """A repeated yes of a minute in which the service is told a refusal loses, and so does one that meets a refusal on its way, which
-        was sent before the yes was known to be heard."""
+        """A repeated yes of a minute in which the service is told a refusal loses, and so does one that meets a refusal on its way, or its
+        answer with the cookies, which was sent before the yes was known to be heard."""
         first, soon = yes.at // MINUTE, yes.at + ON_ITS_WAY
         minutes = [minute for at, minute in self.world.refusals if at > yes.at or not yes.heard_at_once]
         if any(first <= minute <= soon // MINUTE for minute in minutes) or (self.words[0].before and not yes.heard_at_once):
             return True
         known = min((one.received for one in yes.posts if one.received is not None), default=yes.at)
-        refusals = [one for one in self.world.obeyed if one.refuses and one.at >= yes.at]
+        refusals = [one for one in self.world.obeyed if one.refuses and max(one.at, one.received or 0) >= yes.at]
         return any(one.sent.at <= known or ("age_ms" not in one.sent.body and self._is_stale(one, yes)) for one in refusals)
 
     def _is_stale(self, refusal: Obeyed, yes: Word) -> bool:
@@ -328,36 +361,17 @@ def _dated(choice: str, at: int) -> dict[str, Any]:
     return {"purposes": {"storage": choice, "measurement": choice}, "decided_at": moment}
 
 
-def _grants(body: dict[str, Any]) -> bool:
-    """Whether a page's post grants, in the words of its banner."""
-    consent = body.get("consent")
-    if isinstance(consent, str):
-        return consent == "granted"
-    if isinstance(consent, dict):
-        return (
-            set(consent["purposes"].values()) == {"granted"} and "google" not in consent
-            if "purposes" in consent
-            else bool(consent["statistics"])
-        )
-    if "state" in body:
-        return bool(body["state"]["analytics_storage"] == "granted")
-    if "data" in body:
-        return bool(body["data"]["consents"]["visitor-id"])
-    text = body.get("OptanonConsent") or body.get("orejime") or body.get("klaro") or ""
-    return "C0002%3A1" in text or '"visitor-id":true' in text or "%22visitor-id%22%3Atrue" in text
-
-
-async def play(seed: int, tabs: Tabs, service: Application, without_store: Application, clock: Clock) -> World:
+async def play(seed: int, tabs: Tabs, service: Application, without_store: Application, clock: Clock, emphasis: Emphasis = USUAL) -> World:
     """Raises Difference, with the history's log."""
     dice = random.Random(seed)
     clock.now = START + dice.randrange(DAY // SECOND)
-    shop, banner, skew = dice.choice(SHOPS), dice.choice(BANNERS), dice.choice(SKEWS)
-    world = World(tabs, service, without_store, clock, dice, shop)
+    shop, banner, skew = dice.choice(emphasis.shops), dice.choice(emphasis.banners), dice.choice(emphasis.skews)
+    world = World(tabs, service, without_store, clock, dice, shop, emphasis.ways)
     world.note(f"history {seed}: shop {shop}, banner {banner}, clock {skew // MINUTE} minutes ahead")
     late = dice.choice([1, 1, 700, 4_000])
     tabs.tell("browser", now=world.now, skew=skew, banner=banner, late=late, key=f"{shop}-public-key")
     try:
-        await Person(world, dice, banner, skew).live(dice.randrange(4, 22))
+        await Person(world, dice, banner, skew, emphasis).live(dice.randint(*emphasis.steps))
     except Difference as found:
         raise Difference("\n".join([str(found), *world.log])) from None
     return world

@@ -2,12 +2,14 @@
 
 import heapq
 import json
+import math
 import random
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,32 +24,35 @@ AGENT = "Mozilla/5.0 (X11) Gecko/20100101 Firefox/140.0"
 PAGE = "http://localhost:8080"
 SCRIPT = Path(__file__).parent / "browser.js"
 UNDECIDED = {"visitor": None, "mode": None}
-WAYS = {"quick": 50, "slow": 13, "unreachable": 12, "lost": 12, "busy": 7, "limited": 6}
-"""How often a call goes each way; half of them fail, or take as long as a page waits."""
 
 
 class Tabs:
-    """The process with the pages of one browser."""
+    """The process with the pages of one browser. `untold`: what it is told with the next command, to spare an exchange."""
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
+        self.untold: list[dict[str, Any]] = []
 
     def tell(self, op: str, **more: Any) -> dict[str, Any]:
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(json.dumps({"op": op, **more}) + "\n")
+        self._process.stdin.write(json.dumps([*self.untold, {"op": op, **more}]).encode() + b"\n")
         self._process.stdin.flush()
+        self.untold = []
         line = self._process.stdout.readline()
         assert line, "the pages' process has ended"
         told: dict[str, Any] = json.loads(line)
         return told
+
+    def tell_later(self, op: str, **more: Any) -> None:
+        self.untold.append({"op": op, **more})
 
 
 @contextmanager
 def tabs(snippet: str | None = None) -> Iterator[Tabs]:
     """`snippet`: another text than the product's."""
     node, _ = compute_driver_executable()
-    with subprocess.Popen([node, str(SCRIPT), "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([node, str(SCRIPT), "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         made = Tabs(process)
         made.tell("snippet", code=code() if snippet is None else snippet)
         yield made
@@ -71,8 +76,8 @@ class Sent:
 
 @dataclass
 class Obeyed:
-    """What the service answered to a call, as it did so, be it that only a refusal's cookie keeps it. `stored`: it could reach its store.
-    `received`: when the browser got the answer."""
+    """What the service answered to a call, as it did so, be it that only a refusal's cookie can keep it. `stored`: it could reach its
+    store. `received`: when the browser got the answer."""
 
     sent: Sent
     at: int
@@ -89,8 +94,9 @@ class Obeyed:
 
 @dataclass
 class World:
-    """`gpc`: whether the browser sends it. `away`: the service cannot reach its store. `healed`: nothing fails any more. `refusals`: when a
-    cookie of which minute was set. Times are milliseconds since 1970."""
+    """`ways`: how often a call goes which way. `gpc`: whether the browser sends it. `away`: the service cannot reach its store. `healed`:
+    nothing fails any more. `refusals`: when a cookie was set, and of which minute
+    it may be. Times are milliseconds since 1970."""
 
     tabs: Tabs
     service: Application
@@ -98,6 +104,7 @@ class World:
     clock: Clock
     dice: random.Random
     shop: str
+    ways: Mapping[str, int]
     gpc: bool = False
     away: bool = False
     offline: bool = False
@@ -110,6 +117,8 @@ class World:
     _events: list[tuple[int, int, str, Any]] = field(default_factory=list)
     _flying: dict[int, Sent] = field(default_factory=dict)
     _count: int = 0
+    _wakes: float = 0
+    """When a page does something by itself next."""
     waiting: bool = False
 
     @property
@@ -120,21 +129,28 @@ class World:
         self.log.append(f"{self.now / 1000:.3f} {text}")
 
     def do(self, op: str, **more: Any) -> Any:
-        told = self.tabs.tell(op, **more)
+        told = self.tabs.tell(op, now=self.now, **more)
         self._take(told)
         return told["result"]
 
     async def pass_time(self, milliseconds: int) -> None:
         until = self.now + milliseconds
-        while True:
-            due = self._events[0][0] if self._events else until
-            told = self.tabs.tell("advance", until=min(due, until))
-            self.clock.now = told["now"] / 1000
-            self._take(told)
-            while self._events and self._events[0][0] <= self.now:
+        while self.now < until or self.tabs.untold or self._is_due():
+            self._advance(min(self._events[0][0], until) if self._events else until)
+            while self._is_due():
                 await self._happen(heapq.heappop(self._events))
-            if self.now >= until and not (self._events and self._events[0][0] <= until):
-                return
+
+    def _is_due(self) -> bool:
+        return bool(self._events) and self._events[0][0] <= self.now
+
+    def _advance(self, until: int) -> None:
+        """To the moment, or to when a page calls before it."""
+        if not self.tabs.untold and until < self._wakes:
+            self.clock.now = until / 1000
+            return
+        told = self.tabs.tell("advance", now=self.now, until=until)
+        self.clock.now = told["now"] / 1000
+        self._take(told)
 
     def heal(self) -> None:
         self.away, self.offline = False, False
@@ -153,6 +169,7 @@ class World:
 
     def _take(self, told: dict[str, Any]) -> None:
         self.waiting = told["waiting"]
+        self._wakes = math.inf if told["wakes"] is None else told["wakes"]
         for one in told["aborted"]:
             if one in self._flying:
                 self.note(f"  #{one} given up by its page")
@@ -178,7 +195,7 @@ class World:
             return "quick"
         if self.offline:
             return "unreachable"
-        return self.dice.choices(list(WAYS), list(WAYS.values()))[0]
+        return self.dice.choices(list(self.ways), list(self.ways.values()))[0]
 
     def _plan(self, after: int, what: str, about: Any) -> None:
         self._count += 1
@@ -195,9 +212,9 @@ class World:
         if about.aborted:
             return None
         if what == "fail":
-            return self._take(self.tabs.tell("fail", id=about.number))
+            return self.tabs.tell_later("fail", id=about.number)
         status, wait = (503, None) if what == "busy" else (429, str(self.dice.choice([1, 7, 60])))
-        return self._take(self.tabs.tell("answer", id=about.number, status=status, headers={"retry-after": wait}, text="{}"))
+        return self.tabs.tell_later("answer", id=about.number, status=status, headers={"retry-after": wait}, text="{}")
 
     async def _arrive(self, sent: Sent, way: str) -> None:
         if sent.aborted:
@@ -218,15 +235,16 @@ class World:
             obeyed.received = self.now
         self.keep_cookies(answer)
         headers = {name: value for name, value in answer.headers if name == "retry-after"}
-        self._take(self.tabs.tell("answer", id=sent.number, status=answer.status, headers=headers, text=answer.body.decode()))
+        self.tabs.tell_later("answer", id=sent.number, status=answer.status, headers=headers, text=answer.body.decode())
 
     def cookies(self) -> str:
         return "; ".join(f"{name}={value}" for name, (value, ends) in self.jar.items() if ends > self.clock.now)
 
     def refused_at(self) -> int:
-        """As the refusal cookie tells, or now."""
-        found = re.search(r"__Host-visitor-choice=refused\.(\d+)", self.cookies())
-        return (int(found[1]) + 1) * 60_000 - 1 if found and "; visitor-choice" not in f"; {self.cookies()}" else self.now
+        """As the newest refusal cookie tells, or now."""
+        cookies = f"; {self.cookies()}"
+        minutes = [int(minute) for minute in re.findall(r"; __(?:Host|Secure)-visitor-choice=refused\.(\d+)", cookies)]
+        return (max(minutes) + 1) * 60_000 - 1 if minutes and "; visitor-choice" not in cookies else self.now
 
     def keep_cookies(self, answer: Answer) -> None:
         for line in answer.all("set-cookie"):
@@ -241,6 +259,10 @@ class World:
     async def ask(self, body: dict[str, Any], *, server: bool = False) -> Answer:
         """For the visitor, as the browser itself or as a server beside it."""
         return await self._call(Sent(0, 0, "/v1/visitors", body, self.cookies(), self.now, self.now), server=server)
+
+    async def verify(self, token: str) -> Answer:
+        body = {"key": f"{self.shop}-public-key", "token": token}
+        return await call(self.service, "POST", "/v1/verifications", (b"origin", PAGE.encode()), body=body)
 
     async def _call(self, sent: Sent, *, server: bool = False) -> Answer:
         """`server`: one with a private key, which describes its visitor."""
@@ -257,8 +279,38 @@ class World:
 
     def _take_down(self, sent: Sent, answer: Answer) -> None:
         minutes = [int(minute) for line in answer.all("set-cookie") for minute in re.findall(r"=refused\.(\d+)", line)]
-        self.refusals += [(self.now, minute) for minute in minutes]
+        self.refusals += [(self.now, min(minute, (said_at(sent) or self.now) // 60_000)) for minute in minutes]
         told = answer.json if answer.status == 200 else UNDECIDED | {"decision": {"reason": answer.json["code"], "signal": None}}
         self.note(f"    answer {answer.status} {told['mode']} {told['visitor']} {told['decision']}")
-        if answer.status == 200 or minutes:
+        refusing = answer.status == 503 and sent.body.get("said") == "now" and not grants(sent.body)
+        if answer.status == 200 or minutes or refusing:
             self.obeyed.append(Obeyed(sent, self.now, told, not self.away))
+
+
+def said_at(sent: Sent) -> int | None:
+    """When a call says that somebody refused, if it says so."""
+    consent = sent.body.get("consent")
+    if isinstance(consent, dict) and "decided_at" in consent:
+        return round(datetime.fromisoformat(consent["decided_at"]).timestamp() * 1000)
+    if sent.body.get("said") == "now" and "age_ms" in sent.body:
+        return sent.at - int(sent.body["age_ms"])
+    return None
+
+
+def grants(body: dict[str, Any]) -> bool:
+    """Whether a page's post grants, in the words of its banner."""
+    consent = body.get("consent")
+    if isinstance(consent, str):
+        return consent == "granted"
+    if isinstance(consent, dict):
+        return (
+            set(consent["purposes"].values()) == {"granted"} and "google" not in consent
+            if "purposes" in consent
+            else bool(consent["statistics"])
+        )
+    if "state" in body:
+        return bool(body["state"]["analytics_storage"] == "granted")
+    if "data" in body:
+        return bool(body["data"]["consents"]["visitor-id"])
+    text = body.get("OptanonConsent") or body.get("orejime") or body.get("klaro") or ""
+    return "C0002%3A1" in text or '"visitor-id":true' in text or "%22visitor-id%22%3Atrue" in text
