@@ -372,6 +372,7 @@ async def removals(call: Call) -> Reply:
     if not last:
         raise Invalid(TAKE_NEXT)
     found = await call.services.store.removals.after(call.shop.shop_id, int(last[1]), last[2], most + 1)
+    call.services.audit.count_lookups(call.shop.shop_id, call.actor.name)  # an entry each would fill the day's list
     shown = found[:most]
     following = f"{shown[-1].number}-{shown[-1].digest[:8]}" if shown else cursor
     return Reply(RemovalsAnswer([RemovedVisitor(one.digest, rfc3339(one.time)) for one in shown], following, len(found) > most))
