@@ -202,11 +202,7 @@ class Application(Edge):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            flush_counts()
-            with contextlib.suppress(ServiceError):
-                await self.services.counters.write()
-            with contextlib.suppress(ServiceError):
-                await self.services.audit.write()
+            await self._write_waiting()
             await self.services.store.client.close()
 
     async def _upkeep(self) -> None:
@@ -229,11 +225,14 @@ class Application(Edge):
             set_store_gauges(self.services.store.client.open, bool(self.services.store.client.refused))
             gauges.set()
             await asyncio.sleep(1)
-            flush_counts()
+            await self._write_waiting()
+
+    async def _write_waiting(self) -> None:
+        """What cannot be written waits for the next time."""
+        flush_counts()
+        for write in (self.services.counters.write, self.services.audit.write):
             with contextlib.suppress(ServiceError):
-                await self.services.counters.write()
-            with contextlib.suppress(ServiceError):
-                await self.services.audit.write()
+                await write()
 
     def read_agent_keys(self) -> None:
         """Reads the keys of agents if their file has changed. One that cannot be read changes nothing."""

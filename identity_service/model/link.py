@@ -9,6 +9,7 @@ A handle's links are one hash. Field: visitor ID. Value: `FIRST LAST LIFE SF`.
     F       the proof: `v`erified by a private key, by the visitor's `t`oken, or `u`nproven
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -80,4 +81,8 @@ def parse_link(visitor: str, value: str) -> Link:
 def living_links(stored: dict[str, str], now: int) -> list[Link]:
     """Newest first; expired ones are left out."""
     links = [parse_link(visitor, value) for visitor, value in stored.items()]
-    return sorted((link for link in links if link.expires > now), key=lambda link: (-link.last_seen, -link.first_seen, link.visitor))
+    return newest_first(link for link in links if link.expires > now)
+
+
+def newest_first(links: Iterable[Link]) -> list[Link]:
+    return sorted(links, key=lambda link: (-link.last_seen, -link.first_seen, link.visitor))

@@ -18,7 +18,6 @@ from identity_service.model.shop import Shop, ShopId
 from identity_service.model.utc import HOUR
 from identity_service.server.limits import RateLimit
 from identity_service.store import Clock, Store
-from identity_service.store.audit import MOST_ACCESSES
 
 MOST_WAITING = 20_000
 """The most accesses of services that wait to be written, the newest, and the most of the hour that are remembered."""
@@ -49,8 +48,7 @@ class Audit:
         """The newest entries about a person, newest first, also those under earlier peppers."""
         earlier = self._handles.earlier_names(shop.shop_id, person) if isinstance(person, Handle) else []
         subjects = [self._handles.audit_subject(shop.shop_id, name) for name in (name_of(person), *earlier)]
-        found = [entry for subject in subjects for entry in await self._store.audit.about(shop.shop_id, subject)]
-        return found[:MOST_ACCESSES]
+        return await self._store.audit.about(shop.shop_id, subjects)
 
     def entry(self, shop: Shop, actor: Actor, act: Act, person: Person | None, found: int = 0) -> AuditEntry:
         subject = None if person is None else self.subject(shop, person)
@@ -76,6 +74,11 @@ class Audit:
             return
         self._count(shop.shop_id, actor.name, act, list(found))
 
+    def count_lookups(self, shop: ShopId, name: str, number: int = 1) -> None:
+        """Counts look-ups of a service. `name`: of its key."""
+        now = int(self._clock())
+        self._lookups.setdefault(shop, Counter())[now - now % HOUR, name] += number
+
     def _count(self, shop: ShopId, name: str, act: Act, found: list[tuple[Person, int]]) -> None:
         """A key's accesses to one person count as one for an hour, so that a busy service does not push others out. Nobody who is unknown
         gets an entry."""
@@ -83,7 +86,7 @@ class Audit:
         hour = now // 1000 - now // 1000 % HOUR
         if hour != self._hour:
             self._hour, self._seen = hour, {}
-        self._lookups.setdefault(shop, Counter())[hour, name] += len(found)
+        self.count_lookups(shop, name, len(found))
         seen, waiting = self._seen.setdefault(shop, set()), self._waiting.setdefault(shop, {})
         for person, number in found:
             access = name_of(person), name

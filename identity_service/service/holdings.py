@@ -1,17 +1,20 @@
 """What is held of a person, visitor by visitor, and what an erasure does with each and why. It reads counts, not the data, so it costs the
 same however much somebody did."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from identity_service.model.consent import Millis, millis_of
 from identity_service.model.handle import Handle
-from identity_service.model.link import Link
+from identity_service.model.link import Link, newest_first
+from identity_service.model.person import Person
 from identity_service.model.shop import Shop
 from identity_service.model.visitor import Mode, VisitorId, VisitorState
-from identity_service.service.rights import is_shared, reason_to_keep
+from identity_service.service.rights import Erasure, is_shared, reason_to_keep
 from identity_service.store import Clock, Store
 from identity_service.store.holdings import Sizes
+from identity_service.store.removals import Erased
 
 MOST_ORDERS_READ = 2_000
 """With more orders, they are not counted exactly."""
@@ -37,8 +40,24 @@ class Holding:
 
     def goes(self, *, unproven: bool) -> bool:
         """Whether an erasure takes the whole visitor. Of one that has no record, it takes the link alone."""
-        kept = self.kept_if_unproven if unproven else self.kept
-        return kept is None and (self.recorded or self.link is None)
+        return self.stays(unproven=unproven) is None and (self.recorded or self.link is None)
+
+
+    def stays(self, *, unproven: bool) -> str | None:
+        return self.kept_if_unproven if unproven else self.kept
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """`visitors`: newest link first. `ended`: those whose link has ended and is not swept yet. They are shown nowhere, but an erasure takes
+    their links."""
+
+    visitors: list[Holding]
+    ended: list[Holding]
+
+    def going(self, *, unproven: bool) -> list[Holding]:
+        """Visitors that an erasure takes whole. With `unproven`, these and more."""
+        return [one for one in (*self.visitors, *self.ended) if one.goes(unproven=unproven)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +73,17 @@ class Holdings:
     store: Store
     clock: Clock
 
-    async def of_handle(self, shop: Shop, handle: Handle) -> list[Holding]:
-        """Newest link first."""
-        [links] = await self.store.links.living(shop.shop_id, [handle], self._now())
+    async def of_person(self, shop: Shop, person: Person) -> Held:
+        if not isinstance(person, Handle):
+            return Held(await self.of_visitor(shop, person), [])
+        links, now = newest_first(await self.store.removals.links_at(shop.shop_id, person)), self._now()
         visitors = [link.visitor for link in links]
-        states = await self.store.visitors.states(shop.shop_id, visitors, self._now())
+        states = await self.store.visitors.states(shop.shop_id, visitors, now)
         sizes = await self.store.holdings.sizes(shop.shop_id, visitors)
-        found = zip(links, states, sizes, strict=True)
-        return [self._holding(shop, link.visitor, link, state, size) for link, state, size in found]
+        held = Held([], [])
+        for link, state, size in zip(links, states, sizes, strict=True):
+            (held.visitors if link.expires > now else held.ended).append(self._holding(shop, link.visitor, link, state, size))
+        return held
 
     async def of_visitor(self, shop: Shop, visitor: VisitorId) -> list[Holding]:
         """One, or none if nothing is held."""
@@ -71,26 +93,46 @@ class Holdings:
             return []
         return [self._holding(shop, visitor, None, state, sizes)]
 
-    async def others(self, shop: Shop, held: Sequence[Holding], besides: Handle | None = None) -> dict[VisitorId, list[HandleOfVisitor]]:
+    async def others(self, shop: Shop, held: Sequence[Holding], besides: Person | None = None) -> dict[VisitorId, list[HandleOfVisitor]]:
         """The emails and customer IDs that are linked to each visitor, without one."""
-        pairs = [(handle, one.visitor) for one in held for handle in one.handles if handle != besides]
         found: dict[VisitorId, list[HandleOfVisitor]] = {one.visitor: [] for one in held}
+        pairs = [(handle, one.visitor) for one in held for handle in one.handles if handle != besides]
         for (handle, visitor), link in zip(pairs, await self.store.holdings.links(shop.shop_id, pairs), strict=True):
             if link:
                 found[visitor].append(HandleOfVisitor(handle, link))
         return found
 
-    async def count_orders(self, shop: Shop, handle: Handle | None, whole: Sequence[Holding]) -> int | None:
-        """Orders that name the handle or one of the visitors that go whole, and so lose these names. None if there are too many to
-        read."""
-        if sum(one.orders for one in whole) > MOST_ORDERS_READ:
-            return None
-        visitors = {one.visitor for one in whole}
-        digests = await self.store.holdings.sale_digests(shop.shop_id, sorted(visitors))
+    async def erasures(self, shop: Shop, person: Person, held: Held) -> dict[bool, Erasure]:
+        """What an erasure would do, by its `unproven`."""
+        others = await self.others(shop, held.going(unproven=True), person)
+        links = sum(one.link is not None for one in (*held.visitors, *held.ended))
+        found = {}
+        for unproven in (False, True):
+            going = held.going(unproven=unproven)
+            kept = Counter(one.stays(unproven=unproven) for one in (*held.visitors, *held.ended))
+            erased = Erased(sum(one.recorded for one in going), links, sum(one.events for one in going))
+            erased += Erased(links=sum(len(others[one.visitor]) for one in going))
+            found[unproven] = Erasure(erased, kept["unproven"], kept["shared"])
+        return found
+
+    async def count_orders(self, shop: Shop, person: Person, held: Held) -> dict[bool, int | None]:
+        """Orders that an erasure would take a name from, by its `unproven`: those that name the handle, or a visitor that goes whole. None
+        if there are too many to read."""
+        going = {unproven: held.going(unproven=unproven) for unproven in (False, True)}
+        few = {unproven: whole for unproven, whole in going.items() if sum(one.orders for one in whole) <= MOST_ORDERS_READ}
+        if not few:
+            return dict.fromkeys(going)
+        handle = person if isinstance(person, Handle) else None
+        digests = await self.store.holdings.sale_digests(shop.shop_id, [one.visitor for one in few[max(few)] if one.orders])
         digests |= set(await self.store.sales.of_handle(shop.shop_id, handle) if handle else ())
-        named = {handle.name if handle else "", *visitors}
-        stored = await self.store.sales.named_by(shop.shop_id, sorted(digests)) if digests else {}
-        return sum(bool(named & {one.get("email"), one.get("customer"), one.get("visitor")}) for one in stored.values())
+        heads = (await self.store.sales.named_by(shop.shop_id, sorted(digests))).values()
+        names = [{one.get("email"), one.get("customer"), one.get("visitor")} for one in heads]
+
+        def count(whole: Sequence[Holding]) -> int:
+            losing = {handle.name if handle else "", *(one.visitor for one in whole)}
+            return sum(not losing.isdisjoint(one) for one in names)
+
+        return {unproven: count(whole) if unproven in few else None for unproven, whole in going.items()}
 
     def _holding(self, shop: Shop, visitor: VisitorId, link: Link | None, state: VisitorState, sizes: Sizes) -> Holding:
         record = state.record

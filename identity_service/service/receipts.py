@@ -143,6 +143,11 @@ class Receipts:
         """Newest first. Empty for an unknown or erased visitor."""
         return await self._read(shop, await self._store.visitors.receipt_ids(shop.shop_id, visitor))
 
+    async def listed_of_visitor(self, shop: Shop, visitor: VisitorId, shown: slice) -> tuple[list[Receipt], int]:
+        """As `of_visitor`, those that `shown` selects; and how many there are."""
+        listed = await self._store.visitors.receipt_ids(shop.shop_id, visitor)
+        return await self._read(shop, listed[shown]), len(listed)
+
     def in_force(self, held: Sequence[Receipt], moment: int) -> list[Receipt]:
         """Of the choices made by `moment`, in seconds since 1970, those that held then, newest first: the last one, unless it is a grant
         that had ended, and a later one about links alone. When a choice arrived does not matter; at the same second a refusal counts. An

@@ -9,13 +9,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from operator import itemgetter
 from typing import Any, TypeVar
 
 from identity_service.model.attribution import ATTRIBUTED, EXPLANATIONS, ONE_LABEL, Break
 from identity_service.model.estimate import Estimate, of_tens
 from identity_service.model.event import EventType
 from identity_service.model.handle import Handle, handle_named
+from identity_service.model.person import Person
 from identity_service.model.shop import Shop
 from identity_service.model.utc import DAY, HOUR
 from identity_service.model.visitor import VisitorId
@@ -213,21 +213,22 @@ class Orders:
                         return shown, digest if digest != digests[-1] else None
         return shown, digests[most_read - 1] if len(digests) > most_read else None
 
-    async def of_handle(self, shop: Shop, form: Callable[[Order], T], handle: Handle) -> list[T]:
-        """Orders that name the email or customer ID, newest first, at most 500."""
-        digests = await self._store.sales.of_handle(shop.shop_id, handle)
-        return await self._newest_first(shop, form, digests, lambda order: handle in order.handles)
+    async def of_handle(self, shop: Shop, form: Callable[[Order], T], handle: Handle, shown: slice) -> tuple[list[T], int]:
+        """Orders that name the email or customer ID, newest first, those that `shown` selects; and how many there are, at most 500."""
+        return await self._of_person(shop, form, handle, await self._store.sales.of_handle(shop.shop_id, handle), shown)
 
-    async def of_visitor(self, shop: Shop, form: Callable[[Order], T], visitor: VisitorId) -> list[T]:
-        """Orders that name the visitor, newest first, at most 500."""
-        digests = await self._store.visitors.sale_digests(shop.shop_id, visitor)
-        return await self._newest_first(shop, form, digests, lambda order: order.visitor == visitor)
+    async def of_visitor(self, shop: Shop, form: Callable[[Order], T], visitor: VisitorId, shown: slice) -> tuple[list[T], int]:
+        """As `of_handle`, of the orders that name the visitor."""
+        return await self._of_person(shop, form, visitor, await self._store.visitors.sale_digests(shop.shop_id, visitor), shown)
 
-    async def _newest_first(
-        self, shop: Shop, form: Callable[[Order], T], digests: Sequence[str], names: Callable[[Order], bool]
-    ) -> list[T]:
-        found = [((-order.time, order.sale), form(order)) async for _, order in self._each(shop, digests) if names(order)]
-        return [one for _, one in sorted(found, key=itemgetter(0))]
+    async def _of_person(
+        self, shop: Shop, form: Callable[[Order], T], person: Person, digests: Sequence[str], shown: slice
+    ) -> tuple[list[T], int]:
+        """Only the heads of orders that are not shown are read. A person may be erased between the two reads."""
+        heads = await self._store.sales.named_by(shop.shop_id, digests)
+        named = sorted((-int(head["time"]), digest) for digest, head in heads.items() if person in _persons_in(head))
+        each = self._each(shop, [digest for _, digest in named[shown]])
+        return [form(order) async for _, order in each if person in (order.visitor, *order.handles)], len(named)
 
     async def _each(self, shop: Shop, digests: Sequence[str]) -> AsyncGenerator[tuple[str, Order]]:
         """Those that are still stored, each with its digest."""
@@ -318,6 +319,12 @@ class Orders:
             if clicked & bought:
                 return True
         return False
+
+
+def _persons_in(head: Mapping[str, str]) -> list[Person]:
+    """Whom an order names."""
+    visitors = [VisitorId(head["visitor"])] if "visitor" in head else []
+    return [*visitors, *map(handle_named, names_in(head))]
 
 
 def one_character_away(visitor: str) -> Iterator[VisitorId]:

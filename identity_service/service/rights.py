@@ -5,8 +5,7 @@ Rights depend on proof. Anybody who has seen a visitor's ID can link an email to
 visitor, unless an officer decides otherwise for one request (`unproven`).
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -76,40 +75,24 @@ class Rights:
         orders = [_order(order, [visitor]) for order in found if order.get("visitor") == visitor]
         return {"visitors": [{"visitor": visitor, "shared": is_shared(state.record)} | held], "unproven": [], "orders": orders}
 
-    async def erase_handle(
-        self, shop: Shop, handle: Handle, entry: AuditEntry, *, unproven: bool = False, dry_run: bool = False
-    ) -> Erasure:
+    async def erase_handle(self, shop: Shop, handle: Handle, entry: AuditEntry, *, unproven: bool = False) -> Erasure:
         """The erasure is dated no earlier than the grants that it ends, since a fast clock may have dated them, and a newer grant would
-        survive. `entry`: kept in the audit in the same step as the first change; it gets the number of links. `dry_run`: count what would
-        be erased, and erase nothing."""
+        survive. `entry`: kept in the audit in the same step as the first change; it gets the number of links."""
         links = await self._store.removals.links_at(shop.shop_id, handle)
         states = await self._store.visitors.states(shop.shop_id, [link.visitor for link in links], self._now())
         held = [(link, state.record) for link, state in zip(links, states, strict=True) if state.record]
         staying = [reason_to_keep(link, record, unproven=unproven) for link, record in held]
-        if dry_run:
-            going = [link.visitor for (link, _), reason in zip(held, staying, strict=True) if reason is None]
-            erased = await self._count_erasable(shop, going, besides=handle) + Erased(links=len(links))
-        else:
-            granted = [record.consent.granted_at for _, record in held if record.consent]
-            at = max([self._millis(), *granted])
-            entered = msgspec.structs.replace(entry, found=len(links))
-            erased = await self._store.removals.erase(shop.shop_id, handle, at, unproven=unproven, entry=entered)
+        granted = [record.consent.granted_at for _, record in held if record.consent]
+        at = max([self._millis(), *granted])
+        entered = msgspec.structs.replace(entry, found=len(links))
+        erased = await self._store.removals.erase(shop.shop_id, handle, at, unproven=unproven, entry=entered)
         return Erasure(erased, staying.count("unproven"), staying.count("shared"))
 
-    async def erase_visitor(self, shop: Shop, visitor: VisitorId, entry: AuditEntry | None, *, dry_run: bool = False) -> Erasure:
+    async def erase_visitor(self, shop: Shop, visitor: VisitorId, entry: AuditEntry | None) -> Erasure:
         """`entry`: kept in the audit in the same step."""
         [state] = await self._store.visitors.states(shop.shop_id, [visitor], self._now())
-        if not dry_run:
-            entered = msgspec.structs.replace(entry, found=int(state.record is not None)) if entry else None
-            return Erasure(await self._store.removals.withdraw(shop.shop_id, visitor, self._millis(), entry=entered))
-        return Erasure(replace(await self._count_erasable(shop, [visitor]), visitors=int(state.record is not None)))
-
-    async def _count_erasable(self, shop: Shop, visitors: Sequence[VisitorId], *, besides: Handle | None = None) -> Erased:
-        """What an erasure of the visitors removes. `besides`: a handle whose links are already counted."""
-        sizes = await self._store.holdings.sizes(shop.shop_id, visitors)
-        pairs = [(handle, visitor) for visitor, one in zip(visitors, sizes, strict=True) for handle in one.handles if handle != besides]
-        links = await self._store.holdings.links(shop.shop_id, pairs)
-        return Erased(len(visitors), sum(link is not None for link in links), sum(one.events for one in sizes))
+        entered = msgspec.structs.replace(entry, found=int(state.record is not None)) if entry else None
+        return Erasure(await self._store.removals.withdraw(shop.shop_id, visitor, self._millis(), entry=entered))
 
     async def _links_with_states(self, shop: Shop, handle: Handle) -> list[tuple[Link, VisitorState]]:
         [links] = await self._store.links.living(shop.shop_id, [handle], self._now())

@@ -18,9 +18,9 @@ from identity_service.store.redis.client import StoreClient
 from identity_service.store.redis.command import MOST_COMMANDS, Command, Part, call, read, write
 
 MOST_ACCESSES = 20
-"""Of a person. The scripts keep as many."""
-DAYS_AT_ONCE = 100
-"""Days whose lengths one pipeline reads."""
+"""Of a person."""
+NEWEST_DAYS = 100
+"""Days that are read first. They usually have enough."""
 _entry_of = msgspec.json.Decoder(AuditEntry).decode
 
 
@@ -42,9 +42,9 @@ class AuditStore:
     def part(self, shop: ShopId, entry: AuditEntry | None) -> Part:
         """Keys and arguments of a script that keeps the entry with a change. Who reads the audit is no access to a person."""
         if entry is None:
-            return (), ("", self._life)
+            return (), ("", self._life, MOST_ACCESSES)
         persons = [self._keys.accesses(shop, entry.subject)] if entry.subject and entry.act is not Act.AUDIT else []
-        return (self._keys.audit(shop, entry.time // 1000 // DAY), *persons), (compact(entry), self._life)
+        return (self._keys.audit(shop, entry.time // 1000 // DAY), *persons), (compact(entry), self._life, MOST_ACCESSES)
 
     async def record(self, shop: ShopId, entry: AuditEntry) -> None:
         """Raises StoreUnavailable."""
@@ -59,32 +59,37 @@ class AuditStore:
             key = self._keys.lookups(shop, start // DAY)
             commands += [write("HINCRBY", key, f"{start % DAY // HOUR:02} {name}", number), write("EXPIRE", key, self._life)]
         for entry in accesses:
-            commands.append(call("note_access", [self._keys.accesses(shop, entry.subject or "")], compact(entry), self._life))
+            place = self._keys.accesses(shop, entry.subject or "")
+            commands.append(call("note_access", [place], compact(entry), self._life, MOST_ACCESSES))
         for start in range(0, len(commands), MOST_COMMANDS):
             await self._client.run(*commands[start : start + MOST_COMMANDS])
 
-    async def about(self, shop: ShopId, subject: str) -> list[AuditEntry]:
-        """The newest entries about a person, newest first."""
-        [found] = await self._client.run(read("LRANGE", self._keys.accesses(shop, subject), 0, -1))
-        return [_entry_of(one) for one in found]
+    async def about(self, shop: ShopId, subjects: Sequence[str]) -> list[AuditEntry]:
+        """The newest entries about a person: those of the first subject, newest first, then of the next."""
+        found = await self._client.run(*(read("LRANGE", self._keys.accesses(shop, one), 0, -1) for one in subjects))
+        return [_entry_of(text) for texts in found for text in texts][:MOST_ACCESSES]
 
     async def newest_before(self, shop: ShopId, place: AuditPlace, first_day: int, most: int) -> list[tuple[AuditPlace, AuditEntry]]:
         """At most `most` entries before `place`, newest first, each with its place. None of a day before `first_day`."""
-        found: list[tuple[AuditPlace, AuditEntry]] = []
-        for newest in range(place.day, first_day - 1, -DAYS_AT_ONCE):
-            days = range(newest, max(first_day - 1, newest - DAYS_AT_ONCE), -1)
-            lengths = await self._client.run(*(read("LLEN", self._keys.audit(shop, day)) for day in days))
-            for day, length in zip(days, lengths, strict=True):
-                end = min(length, place.position) if day == place.day else length
-                found += await self._of_day(shop, day, end, most - len(found)) if end else []
-                if len(found) == most:
-                    return found
+        days = range(place.day, first_day - 1, -1)
+        found = await self._newest_of(shop, days[:NEWEST_DAYS], place, most)
+        if len(found) < most and len(days) > NEWEST_DAYS:
+            found += await self._newest_of(shop, days[NEWEST_DAYS:], place, most - len(found))
         return found
 
-    async def _of_day(self, shop: ShopId, day: int, end: int, most: int) -> list[tuple[AuditPlace, AuditEntry]]:
-        """The entries at positions below `end`."""
-        [texts] = await self._client.run(read("LRANGE", self._keys.audit(shop, day), -end, -max(1, end - most + 1)))
-        return [(AuditPlace(day, end - 1 - number), _entry_of(text)) for number, text in enumerate(texts)]
+    async def _newest_of(self, shop: ShopId, days: Sequence[int], place: AuditPlace, most: int) -> list[tuple[AuditPlace, AuditEntry]]:
+        """As `newest_before`, of these days, newest first. Two round trips."""
+        lengths = await self._client.read_many([read("LLEN", self._keys.audit(shop, day)) for day in days])
+        ends: dict[int, int] = {}
+        commands: list[Command] = []
+        for day, length in zip(days, lengths, strict=True):
+            end = min(length, place.position) if day == place.day else length
+            if end and most:
+                ends[day], shown = end, min(end, most)
+                commands.append(read("LRANGE", self._keys.audit(shop, day), -end, shown - end - 1))
+                most -= shown
+        lists = zip(ends.items(), await self._client.read_many(commands) if commands else [], strict=True)
+        return [(AuditPlace(day, end - 1 - number), _entry_of(text)) for (day, end), texts in lists for number, text in enumerate(texts)]
 
     async def lookups(self, shop: ShopId, days: Sequence[int]) -> dict[tuple[int, str], int]:
         """The look-ups of services on these days, by the start of the hour and the key's name."""

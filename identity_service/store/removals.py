@@ -102,9 +102,9 @@ class RemovalStore:
             keys, names = self._declared(shop, visitor, held)
             kept = (receipt.body, receipt.life, receipt.receipt_id, MOST_KEPT_RECEIPTS if keep_receipts else 0)
             marks = ("" if awaited is None else awaited, self._digest(shop, visitor), at if chosen_at is None else chosen_at)
-            arguments = (visitor, at, life, *kept, how, *marks, *entered, *names)
+            arguments = (visitor, at, life, *kept, how, *marks, len(audit), *entered, *names)
             with self._noted.noting(shop, at // 1000):
-                command = call("withdraw", (self._keys.rewrite(shop), proof, *keys, *audit), *arguments)
+                command = call("withdraw", (self._keys.rewrite(shop), proof, *audit, *keys), *arguments)
                 [[outcome, *counts]] = await self._client.run(command)
             if outcome != "otherwise":
                 return Erased(*map(int, counts))

@@ -277,7 +277,7 @@ class SaleStore:
 
     async def named_by(self, shop: ShopId, digests: Sequence[str]) -> dict[str, dict[str, str]]:
         """The fields of each sale; empty if it has ended."""
-        found = await self._client.run(*(read_head(self._keys.sale_of(shop, digest)) for digest in digests))
+        found = await self._client.read_many([read_head(self._keys.sale_of(shop, digest)) for digest in digests])
         return dict(zip(digests, map(unpacked, found), strict=True))
 
     async def by_id(self, shop: ShopId, sale: str) -> dict[str, str] | None:

@@ -4,7 +4,7 @@ everything, as it stands without options."""
 import signal
 import sys
 
-from tests.benchmarks import caps, comparison, expiry, gate, memory, profile, scaling
+from tests.benchmarks import caps, comparison, expiry, gate, memory, pages, profile, scaling
 
 RUNS = {
     "scaling": scaling.main,
@@ -13,6 +13,7 @@ RUNS = {
     "expiry": expiry.main,
     "profile": profile.main,
     "gate": gate.main,
+    "pages": pages.main,
 }
 
 

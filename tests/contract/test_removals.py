@@ -37,6 +37,14 @@ async def removals(shopper: Shopper, cursor: str = "", limit: int = 0, status: i
     return found
 
 
+async def test_reads_are_counted_with_the_look_ups_of_their_key(shopper: Shopper) -> None:
+    for _ in range(2):
+        await removals(shopper)
+    await shopper.application.services.audit.write()
+    answer = await shopper.client.get("/v1/audit/lookups", headers={"authorization": "Bearer demo-private-key"})
+    assert [one["lookups"] for one in answer.json()["lookups"]] == [2]
+
+
 async def granted(shopper: Shopper) -> dict[str, Any]:
     found: dict[str, Any] = (await shopper.post("/v1/consents", {"consent": "granted"})).json()
     return found

@@ -12,7 +12,7 @@ from identity_service.model.person import Person
 from identity_service.model.utc import DAY, day_number, rfc3339
 from identity_service.service.reports import ALL_ORDERS, ListedOrder, OrderFilter
 from identity_service.web.admin.csv_file import csv_reply
-from identity_service.web.admin.pages import AdminCall, View
+from identity_service.web.admin.pages import AdminCall, View, next_cursor
 from identity_service.web.admin.references import HANDLES, handle_of_reference, lead_to, person_in_form, reference_maker
 from identity_service.web.call import Reply
 from identity_service.web.calls import orders as calls
@@ -58,11 +58,13 @@ async def orders(asked: AdminCall) -> View | Reply:
 
 
 async def _of_customer(asked: AdminCall, handle: Handle, empty: Mapping[str, object]) -> View | Reply:
-    found = await asked.services.orders.of_handle(asked.shop, ListedOrder.of, handle)
-    await _enter(asked, handle, len(found))
-    if asked.query.get("as") == "csv":
-        return await _orders_file(found)
-    shown, following = asked.part(found)
+    is_file = asked.query.get("as") == "csv"
+    rows = slice(None) if is_file else asked.rows()
+    shown, count = await asked.services.orders.of_handle(asked.shop, ListedOrder.of, handle, rows)
+    await _enter(asked, handle, count)
+    if is_file:
+        return await _orders_file(shown)
+    following = next_cursor(rows, count)
     ref = reference_maker(asked)
     again = {"ref": ref(handle)}
     later = urlencode(again | {"cursor": following}) if following else None

@@ -71,16 +71,26 @@ class AdminCall:
         text = (self.query if self.form is None else self.form).get("cursor", "")
         return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else usual
 
+    def rows(self, most: int = ROWS_A_PAGE) -> slice:
+        """Which rows of a long list the page shows: those at the cursor."""
+        start = self.cursor(0)
+        return slice(start, start + most)
+
     def part(self, found: Sequence[T]) -> tuple[Sequence[T], int | None]:
         """The part of a long list at the cursor, and the next cursor."""
-        start = self.cursor(0)
-        end = start + ROWS_A_PAGE
-        return found[start:end], end if len(found) > end else None
+        rows = self.rows()
+        return found[rows], next_cursor(rows, len(found))
 
     def body(self, wanted: type[T], *names: str) -> T:
         """A body from the form's non-empty fields. Raises Invalid."""
         filled = {name: self.form[name].strip() for name in names if self.form and self.form.get(name, "").strip()}
         return convert(filled, wanted)
+
+
+def next_cursor(rows: slice, count: int) -> int | None:
+    """None if there are no rows after these."""
+    end: int = rows.stop
+    return end if count > end else None
 
 
 def convert(members: object, wanted: type[T]) -> T:

@@ -11,7 +11,7 @@ from identity_service.model.utc import rfc3339
 from identity_service.model.visitor import VisitorId
 from identity_service.service.reports import ListedOrder
 from identity_service.web.admin.csv_file import csv_reply
-from identity_service.web.admin.pages import AdminCall, View, convert
+from identity_service.web.admin.pages import AdminCall, View, convert, next_cursor
 from identity_service.web.admin.references import (
     HANDLES,
     handle_of_reference,
@@ -29,6 +29,8 @@ from identity_service.web.visit import count_lookup, is_ours
 
 NEWEST = 20
 """Events, orders and receipts of a visitor that are shown within a list."""
+MOST_OF_EACH = 50
+"""Events, orders and receipts on one page of a visitor. Each may have 20 products and labels."""
 
 
 async def customers(asked: AdminCall) -> View | Reply:
@@ -83,12 +85,11 @@ async def visitors(asked: AdminCall) -> View | Reply:
     [state] = await services.store.visitors.states(shop.shop_id, [visitor], int(services.clock()))
     gone = rfc3339(Millis(state.gone_at) // 1000) if state.gone_at is not None else None
     held = await services.admin.holdings.of_visitor(shop, visitor)
-    found = await _activity(asked, visitor)
-    bought, following = asked.part(found["orders"])
+    rows = asked.rows(MOST_OF_EACH)
+    found, longest = await _activity(asked, visitor, rows)
     values = {
         **found,
-        "orders": bought,
-        "next": following,
+        "next": next_cursor(rows, longest),
         "visitor": visitor,
         "gone": gone,
         "record": state.record,
@@ -103,20 +104,19 @@ async def activity(asked: AdminCall) -> View:
     """A part of a page: the newest of what is stored about a visitor. Raises Invalid."""
     visitor = visitor_of_reference(asked)
     count_lookup(asked.call())
-    found = await _activity(asked, visitor)
-    counts = {f"{name}_count": len(found[name]) for name in found}
-    newest = {name: listed[:NEWEST] for name, listed in found.items()}
-    return View("admin/activity.html", newest | counts | {"visitor": visitor, "newest": NEWEST, "ref": reference_maker(asked)})
+    found, longest = await _activity(asked, visitor, slice(NEWEST))
+    values = {"visitor": visitor, "newest": NEWEST, "longest": longest, "ref": reference_maker(asked)}
+    return View("admin/activity.html", found | values)
 
 
-async def _activity(asked: AdminCall, visitor: VisitorId) -> dict[str, Sequence[Any]]:
-    """Each newest first. A receipt has `genuine` beside its members."""
+async def _activity(asked: AdminCall, visitor: VisitorId, rows: slice) -> tuple[dict[str, Sequence[Any]], int]:
+    """These rows of each list, newest first, and how long the longest list is. A receipt has `genuine` beside its members."""
     receipts, shop = asked.services.receipts, asked.shop
-    return {
-        "events": (await events_of(asked.call(EventsBody(visitor=visitor)))).events,
-        "orders": await asked.services.orders.of_visitor(shop, ListedOrder.of, visitor),
-        "receipts": [one.members() | {"genuine": receipts.is_valid(shop, one)} for one in await receipts.of_visitor(shop, visitor)],
-    }
+    events = (await events_of(asked.call(EventsBody(visitor=visitor)))).events
+    bought, orders = await asked.services.orders.of_visitor(shop, ListedOrder.of, visitor, rows)
+    proofs, receipt_count = await receipts.listed_of_visitor(shop, visitor, rows)
+    signed = [one.members() | {"genuine": receipts.is_valid(shop, one)} for one in proofs]
+    return {"events": events[rows], "orders": bought, "receipts": signed}, max(len(events), orders, receipt_count)
 
 
 async def consent(asked: AdminCall) -> View:

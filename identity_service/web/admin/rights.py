@@ -13,7 +13,8 @@ from identity_service.model.handle import Handle, HandleKind
 from identity_service.model.person import Person
 from identity_service.model.utc import rfc3339
 from identity_service.model.visitor import VisitorId
-from identity_service.service.holdings import Holding
+from identity_service.service.holdings import Held
+from identity_service.service.rights import Erasure
 from identity_service.web.admin.csv_file import Cell, csv_reply
 from identity_service.web.admin.pages import AdminCall, View, saved_as
 from identity_service.web.admin.references import (
@@ -28,7 +29,7 @@ from identity_service.web.admin.references import (
     unseal,
 )
 from identity_service.web.call import Reply
-from identity_service.web.calls.links import ExportAnswer, erase_person, export_person
+from identity_service.web.calls.links import ExportAnswer, erase_person, export_person, preview_erasure
 from identity_service.web.visit import count_lookup
 
 DIFFERS = "The values differ, so nothing was erased. Enter the same value again."
@@ -69,10 +70,12 @@ async def rights(asked: AdminCall) -> View | Reply:
 
 
 async def _request(asked: AdminCall, person: Person, fault: str | None = None) -> View:
-    count_lookup(asked.call())
-    held = await _held(asked, person)
-    hidden = [one for one in held if one.link and not one.link.proven]
-    shown, following = asked.part(held)
+    call, holdings = asked.call(), asked.services.admin.holdings
+    count_lookup(call)
+    held = await holdings.of_person(asked.shop, person)
+    previews, orders = await preview_erasure(call, person, held), await holdings.count_orders(asked.shop, person, held)
+    hidden = [one for one in held.visitors if one.link and not one.link.proven]
+    shown, following = asked.part(held.visitors)
     ref = reference_maker(asked)
     values: dict[str, object] = {
         "asked": {},
@@ -82,41 +85,33 @@ async def _request(asked: AdminCall, person: Person, fault: str | None = None) -
         "here": ref(person),
         "ref": ref,
         "held": shown,
-        "count": len(held),
+        "count": len(held.visitors),
         "next": following,
         "hidden": hidden,
-        "going": await _erase(asked, person, held, unproven=False, dry_run=True),
-        "going_with": await _erase(asked, person, held, unproven=True, dry_run=True) if hidden else None,
-        "others": await asked.services.admin.holdings.others(asked.shop, shown, person if isinstance(person, Handle) else None),
+        "going": _certificate(asked, person, held, previews[False], orders[False], unproven=False),
+        "going_with": _certificate(asked, person, held, previews[True], orders[True], unproven=True) if hidden else None,
+        "others": await holdings.others(asked.shop, shown, person),
     }
     return View("admin/rights.html", values, 200 if fault is None else 422)
 
 
-async def _held(asked: AdminCall, person: Person) -> list[Holding]:
-    holdings = asked.services.admin.holdings
-    return await (holdings.of_handle(asked.shop, person) if isinstance(person, Handle) else holdings.of_visitor(asked.shop, person))
-
-
-async def _erase(asked: AdminCall, person: Person, held: list[Holding], *, unproven: bool, dry_run: bool) -> Certificate:
+def _certificate(asked: AdminCall, person: Person, held: Held, done: Erasure, orders: int | None, *, unproven: bool) -> Certificate:
     """`held`: what there is before."""
-    whole = [one for one in held if one.goes(unproven=unproven)]
-    orders = await asked.services.admin.holdings.count_orders(asked.shop, person if isinstance(person, Handle) else None, whole)
-    answer = await erase_person(asked.call(), person, unproven=unproven, dry_run=dry_run)
     return Certificate(
-        reference=answer.reference,
+        reference=asked.request_id,
         time=rfc3339(int(asked.services.clock())),
         shop=asked.shop.shop_id,
         erased_by=asked.session.stored.person,
         what=_what(person),
         subject=_subject(person),
         unproven_included=unproven,
-        visitors=answer.erased.visitors,
-        links=answer.erased.links,
-        events=answer.erased.events,
+        visitors=done.erased.visitors,
+        links=done.erased.links,
+        events=done.erased.events,
         orders=orders,
-        kept_shared=answer.kept.shared,
-        kept_unproven=answer.kept.unproven,
-        receipts_kept=sum(one.receipts for one in whole),
+        kept_shared=done.shared,
+        kept_unproven=done.unproven,
+        receipts_kept=sum(one.receipts for one in held.going(unproven=unproven)),
     )
 
 
@@ -136,8 +131,11 @@ async def erasure(asked: AdminCall) -> View | Reply:
         return lead_to("rights", reference_maker(asked)(person))
     if not _is_same(asked, person, form["confirmation"]):
         return await _request(asked, person, DIFFERS)
-    count_lookup(asked.call())
-    done = await _erase(asked, person, await _held(asked, person), unproven="unproven" in form, dry_run=False)
+    call, holdings, unproven = asked.call(), asked.services.admin.holdings, "unproven" in form
+    count_lookup(call)
+    held = await holdings.of_person(asked.shop, person)
+    orders = await holdings.count_orders(asked.shop, person, held)
+    done = _certificate(asked, person, held, await erase_person(call, person, unproven=unproven), orders[unproven], unproven=unproven)
     return lead_to("certificate", seal(asked, CERTIFICATE + msgspec.json.encode(done).decode()))
 
 

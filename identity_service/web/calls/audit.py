@@ -82,7 +82,7 @@ class CountedLookups(Struct, frozen=True):
 
     hour: Annotated[Time, about("The start of the hour, in RFC 3339.")]
     actor: Annotated[str, about("The key, as in the audit.")]
-    lookups: Annotated[int, about("Emails, customer IDs and visitors that were looked up.", minimum=0)]
+    lookups: Annotated[int, about("Emails, customer IDs and visitors that were looked up, and reads of `GET /v1/removals`.", minimum=0)]
 
 
 class LookupCountsAnswer(Struct, frozen=True):

@@ -16,7 +16,9 @@ from identity_service.model.person import Person
 from identity_service.model.token import Token
 from identity_service.model.utc import rfc3339
 from identity_service.model.visitor import VisitorId, own_visitor_id
+from identity_service.service.holdings import Held
 from identity_service.service.links import MOST_IN_BATCH, LinkedVisitor
+from identity_service.service.rights import Erasure
 from identity_service.web.agents import refuse_agent
 from identity_service.web.call import Call, Reply
 from identity_service.web.calls.orders import EventEntry, ExportedOrder
@@ -375,6 +377,7 @@ async def removals(call: Call) -> Reply:
     if not last:
         raise Invalid(TAKE_NEXT)
     found = await call.services.store.removals.after(call.shop.shop_id, int(last[1]), last[2], most + 1)
+    call.services.audit.count_lookups(call.shop.shop_id, call.actor.name)  # an entry each would fill the day's list
     shown = found[:most]
     following = f"{shown[-1].number}-{shown[-1].digest[:8]}" if shown else cursor
     return Reply(RemovalsAnswer([RemovedVisitor(one.digest, rfc3339(one.time)) for one in shown], following, len(found) > most))
@@ -413,19 +416,32 @@ def with_times(held: Any) -> Any:
 async def erase(call: Call) -> Reply:
     one_of(call.body, RightsBody.exactly_one)
     count_lookup(call)
-    return Reply(await erase_person(call, await _person_of(call), unproven=call.body.unproven, dry_run=call.body.dry_run))
+    person, unproven = await _person_of(call), call.body.unproven
+    if not call.body.dry_run:
+        return Reply(_erasure_answer(call, await erase_person(call, person, unproven=unproven)))
+    held = await call.services.admin.holdings.of_person(call.shop, person)
+    previews = await preview_erasure(call, person, held, unproven=unproven)
+    return Reply(_erasure_answer(call, previews[unproven], dry_run=True))
 
 
-async def erase_person(call: Call, person: Person, *, unproven: bool = False, dry_run: bool = False) -> ErasureAnswer:
-    """Erases, or shows what would be erased. Entered in the audit. The caller counts the look-up."""
-    rights, audit = call.services.rights, call.services.audit
-    entry = audit.entry(call.shop, call.actor, Act.ERASURE, person)
+async def erase_person(call: Call, person: Person, *, unproven: bool = False) -> Erasure:
+    """Entered in the audit. The caller counts the look-up."""
+    rights = call.services.rights
+    entry = call.services.audit.entry(call.shop, call.actor, Act.ERASURE, person)
     if isinstance(person, Handle):
-        found = await rights.erase_handle(call.shop, person, entry, unproven=unproven, dry_run=dry_run)
-    else:
-        found = await rights.erase_visitor(call.shop, person, entry, dry_run=dry_run)
-    if dry_run:
-        await audit.record(call.shop, call.actor, Act.ERASURE_PREVIEW, person, found.erased.visitors)
+        return await rights.erase_handle(call.shop, person, entry, unproven=unproven)
+    return await rights.erase_visitor(call.shop, person, entry)
+
+
+async def preview_erasure(call: Call, person: Person, held: Held, *, unproven: bool = False) -> dict[bool, Erasure]:
+    """What an erasure would do, by its `unproven`. Entered in the audit once, with the number of visitors for the one that was asked for.
+    The caller counts the look-up."""
+    found = await call.services.admin.holdings.erasures(call.shop, person, held)
+    await call.services.audit.record(call.shop, call.actor, Act.ERASURE_PREVIEW, person, found[unproven].erased.visitors)
+    return found
+
+
+def _erasure_answer(call: Call, found: Erasure, *, dry_run: bool = False) -> ErasureAnswer:
     counts = ErasedCounts(found.erased.visitors, found.erased.links, found.erased.events)
     return ErasureAnswer(counts, KeptCounts(found.unproven, found.shared), dry_run, call.request_id)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from identity_service.errors import Forbidden, Malformed
 from identity_service.web.auth import is_from_own_page
@@ -20,7 +20,11 @@ PUBLIC_KEY = "demo-public-key"
 SALE = re.compile(r"demo-[0-9a-f]{8}")
 LONGEST_EMAIL = 254
 TEMPLATES = Environment(
-    loader=PackageLoader("identity_service.web.demo"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    loader=ChoiceLoader([PackageLoader("identity_service.web.demo"), PackageLoader("identity_service.web")]),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
 )
 
 
