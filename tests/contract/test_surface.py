@@ -15,8 +15,6 @@ from identity_service.web.openapi import PAGES, document
 from identity_service.web.routes import CALLS, TRACKING, described
 from tests.conftest import Shopper
 
-KEYS = {"authorization": "Bearer demo-private-key"}
-
 
 @pytest.mark.anyio
 async def test_the_pages_answer_without_a_key(shopper: Shopper) -> None:
