@@ -38,6 +38,8 @@ LONGEST = (
     "ops/test_move_command.py",
 )
 """Files whose tests take long, the longest first."""
+STARTING = {"browser", "clients", "deploy", "edges", "faults", "ops", "security", "server"}
+"""Folders whose tests start programs, and wait for them."""
 SOAK = "soak"
 START = 1_795_000_000.25
 
@@ -51,13 +53,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def dealt(items: Sequence[pytest.Item], processes: int) -> Iterator[pytest.Item]:
-    """In the order in which each process begins with its share of the longest files: a long test that begins last leaves the others
-    without work. A process gets an equal part of the list, and takes from the end of another's when it has none left."""
+    """In the order in which each process begins with its share of the longest files, goes on with one of the folders whose tests start
+    programs, and has the short tests left: a long test that begins last leaves the others without work. A process gets an equal part of the
+    list, and takes from the end of another's when it has none left."""
     files: dict[Path, list[pytest.Item]] = defaultdict(list)
     for item in items:
         files[item.path].append(item)
     longest = [files.pop(HERE / name, []) for name in LONGEST]
-    others = chain.from_iterable(files.values())
+    rest = [files[path] for path in sorted(files, key=lambda path: path.relative_to(HERE).parts[0] not in STARTING)]
+    others = chain.from_iterable(chain.from_iterable(rest[number::processes]) for number in range(processes))
     for number in range(processes):
         first = list(chain.from_iterable(longest[number::processes]))
         yield from first

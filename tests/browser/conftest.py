@@ -19,10 +19,18 @@ expect.set_options(timeout=PATIENCE * 1000)
 
 
 @pytest.fixture(scope="session")
+def whole_chromium() -> str:
+    return _installed("chromium")
+
+
+@pytest.fixture(scope="session")
 def chromium(long: bool) -> str:
-    """The same engine without windows, which takes a third of the CPU; with --long the whole browser. Installed where it is missing and
-    may be, with the library that its driver needs; a laptop without either skips."""
-    program = "chromium" if long else "chromium-headless-shell"
+    """The same engine without windows and without the back-forward cache, which takes a third of the CPU; with --long the whole browser."""
+    return _installed("chromium" if long else "chromium-headless-shell")
+
+
+def _installed(program: str) -> str:
+    """Installed where it is missing and may be, with the library that its driver needs; a laptop without it skips."""
     install(program, "libatomic1", unless=lambda: shutil.which(program) is not None and _driver_runs())
     found = shutil.which(program) or shutil.which("chromium")
     if not found:

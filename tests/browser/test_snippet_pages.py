@@ -26,11 +26,13 @@ MARKUP = "\"'><img src=x onerror=\"executed('%s')\"><script>executed('%s')</scri
 
 
 @pytest.fixture
-def browser(playwright: Playwright, chromium: str) -> Iterator[Browser]:
+def browser(playwright: Playwright, whole_chromium: str) -> Iterator[Browser]:
     """With the back-forward cache, which Playwright switches off, and a user agent that calls of a page on its way out have too: the
     profile's does not reach them, and the service gives a headless browser no ID."""
     off = ["--disable-back-forward-cache"]
-    started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", f"--user-agent={AGENT}"], ignore_default_args=off)
+    started = playwright.chromium.launch(
+        executable_path=whole_chromium, args=["--no-sandbox", f"--user-agent={AGENT}"], ignore_default_args=off
+    )
     yield started
     started.close()
 

@@ -3,15 +3,13 @@
 import asyncio
 import itertools
 import signal
-import subprocess
-import sys
 
 import pytest
 import redis
 
 from identity_service.model.visitor import VisitorId
+from tests.faults.dying import exit_code_of
 from tests.faults.world import OPERATIONS, World
-from tests.test_command import PATIENCE
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -20,8 +18,7 @@ def test_a_process_killed_after_any_store_call_leaves_nothing_half_done(store_ur
     for call in itertools.count(1):
         database.flushall()
         asyncio.run(prepare(store_url, database, linked=operation != "link"))
-        command = [sys.executable, "-m", "tests.faults.dying", store_url, operation, str(call)]
-        status = subprocess.run(command, timeout=PATIENCE, check=False).returncode
+        status = exit_code_of(store_url, operation, call)
         assert status in {0, -signal.SIGKILL}
         asyncio.run(inspected(store_url, database, operation))
         if status == 0:

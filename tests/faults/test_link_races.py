@@ -16,7 +16,8 @@ from tests.faults.world import NOW, OPERATIONS, REMOVALS, SHOP, World
 from tests.stores import valkey, view
 
 pytestmark = pytest.mark.anyio
-ROUNDS = 1_000
+USUAL, MOST = 300, 1_000
+"""Rounds of a race; the most with --long."""
 MOST_CALLS = 60
 
 
@@ -28,9 +29,9 @@ async def world(store_url: str, database: redis.Redis) -> AsyncIterator[World]:
 
 
 @pytest.mark.parametrize("removal", REMOVALS)
-async def test_a_link_racing_with_a_removal_leaves_both_directions_agreeing(world: World, removal: str) -> None:
+async def test_a_link_racing_with_a_removal_leaves_both_directions_agreeing(world: World, removal: str, long: bool) -> None:
     outcomes = set()
-    for seed in range(ROUNDS):
+    for seed in range(MOST if long else USUAL):
         handle, visitor = world.handle(f"p{seed}@example.com"), VisitorId(f"v{seed}")
         await world.grant(visitor)
         if seed % 2:

@@ -19,7 +19,8 @@ from tests.faults.steps import Crash, Turns
 from tests.faults.world import NOW, SHOP, World
 
 pytestmark = pytest.mark.anyio
-ROUNDS = 1_000
+USUAL, MOST = 300, 1_000
+"""Rounds of a race; the most with --long."""
 OWN = VisitorId("own")
 ENTRY = Entry(Event(EventType.CLICK, NOW), Kept(10, 60, from_first=False), NOW)
 
@@ -109,11 +110,11 @@ async def actors(store_url: str, database: redis.Redis) -> AsyncIterator[list[Ac
 
 
 @pytest.mark.parametrize("crashing", [False, True])
-async def test_no_order_of_grants_and_removals_loses_or_revives_anything(actors: list[Actor], crashing: bool) -> None:
+async def test_no_order_of_grants_and_removals_loses_or_revives_anything(actors: list[Actor], crashing: bool, long: bool) -> None:
     choose, first = random.Random(7), actors[0].world
     seen: set[tuple[bool, bool]] = set()
     handle = first.handle("a@example.com")
-    for number in range(ROUNDS):
+    for number in range(MOST if long else USUAL):
         first.database.flushall()
         history = actors[0].history = History()
         await actors[0].act(["grant"], handle, OWN)
