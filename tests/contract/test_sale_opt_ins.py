@@ -12,8 +12,10 @@ from identity_service.errors import StoreUnavailable
 from identity_service.model.consent import Millis, OptOut
 from identity_service.model.shop import ShopId
 from identity_service.model.visitor import VisitorId
+from identity_service.ops.verify import verified_receipts
 from identity_service.store.redis.command import Command
 from tests.conftest import Clock, Shopper
+from tests.contract.desk import desk_of, text_of
 from tests.test_privacy import dump
 
 pytestmark = pytest.mark.anyio
@@ -340,6 +342,9 @@ async def test_a_receipt_of_it_is_verified_by_every_means_and_is_no_choice_about
     assert (await shopper.post("/v1/receipts/verifications", {"receipt": changed})).json()["valid"] is False
     shown = await shopper.client.post("/receipt", data={"receipt": httpx.Response(200, json=held).text})
     assert (shown.status_code, "sale_share" in shown.text) == (200, True)
+    keys = (await shopper.client.get("/.well-known/consent-receipt-keys.json")).content
+    [offline] = verified_receipts(httpx.Response(200, json=held).content, keys)
+    assert (offline.fault, "sale_share granted" in offline.line) == (None, True)
     clock.forward(10)
     at = {"visitor": given["visitor"], "at": "2026-11-18T11:06:45Z"}
     in_force = (await shopper.post("/v1/receipts", at)).json()["receipts"]
@@ -444,6 +449,25 @@ async def test_a_visitor_that_goes_between_reading_and_writing_gets_no_opt_in(ap
     assert found
     assert await store.opt_in(shop, visitor, now, now, receipt(found), "q") == "gone"
     assert not await store.touch(shop, visitor, now // 1000, OptOut.SAID)
+
+
+async def test_gpc_of_a_call_that_read_the_visitor_before_the_opt_in_does_not_undo_it(
+    application: Application, shopper: Shopper, clock: Clock
+) -> None:
+    given = await opted_out(shopper)
+    await opt_in(shopper, clock, token=given["token"])
+    store, visitor = application.services.store.visitors, VisitorId(given["visitor"])
+    for told, out in ((OptOut.STATE, False), (OptOut.SAID, True)):
+        assert await store.touch(ShopId("demo"), visitor, int(clock()), told)
+        assert await is_out(shopper, given) is out
+
+
+async def test_the_page_about_a_visitor_shows_when_it_opted_in(application: Application, shopper: Shopper, clock: Clock) -> None:
+    given = await opted_out(shopper)
+    await opt_in(shopper, clock, token=given["token"])
+    async with desk_of(application) as desk:
+        await desk.sign_in()
+        assert "Opted out of sale and sharing no Last opted in to sale" in text_of(await desk.post("visitors", visitor=given["visitor"]))
 
 
 async def test_a_record_without_the_new_member_is_read_as_before(shopper: Shopper, clock: Clock, database: redis.Redis) -> None:
