@@ -1,10 +1,15 @@
 """The Kubernetes manifest agrees with the service: settings, ports, addresses of probes, and times."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 import yaml
+from jsonschema_rs import validator_for
 
 from identity_service.server.supervisor import END_SECONDS
 from tests.conftest import Shopper
@@ -16,7 +21,40 @@ POD = DEPLOYMENT["template"]["spec"]
 [CONTAINER] = POD["containers"]
 PROBES = {name: CONTAINER[f"{name}Probe"] for name in ("liveness", "readiness", "startup")}
 ENVIRONMENT = {one["name"]: one["value"] for one in CONTAINER["env"]}
+SCHEMAS = "kubernetes-validate==1.37.0 --hash=sha256:85136d018a27b50ec7fc049d902bfa5193f5976807e6c0f408e3ab6fe078cad9"
 URL = "redis+sentinel://identity:x@one,two,three/main"
+
+
+@pytest.fixture(scope="session")
+def schemas(tmp_path_factory: pytest.TempPathFactory) -> ZipFile:
+    """Those of Kubernetes' own releases, as the wheel of `kubernetes-validate` has them: one package, which nothing imports."""
+    place = tmp_path_factory.mktemp("schemas")
+    (place / "requirements.txt").write_text(SCHEMAS)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--dest", str(place)]
+    run = subprocess.run(
+        [*command, "--requirement", str(place / "requirements.txt")], capture_output=True, text=True, check=False, timeout=300
+    )
+    if run.returncode:
+        pytest.skip(f"the schemas cannot be fetched: {run.stderr[-300:]}")
+    [wheel] = place.glob("*.whl")
+    return ZipFile(wheel)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("version", ["1.25", "1.37"])
+def test_kubernetes_knows_every_member_of_it(schemas: ZipFile, version: str) -> None:
+    for one in MANIFEST:
+        name = "-".join([one["kind"].lower(), *one["apiVersion"].split("/")])
+        schema, definitions = (read(schemas, version, file) for file in (name, "_definitions"))
+        found = validator_for(schema | definitions).iter_errors(one)
+        assert [f"{error.instance_path}: {error.message}" for error in found] == []
+
+
+def read(schemas: ZipFile, version: str, file: str) -> dict[str, Any]:
+    """References lead to the same document."""
+    text = schemas.read(f"kubernetes_validate/kubernetes-json-schema/v{version}.0-local-strict/{file}.json").decode()
+    found: dict[str, Any] = json.loads(text.replace('"_definitions.json#', '"#'))
+    return found
 
 
 def test_its_service_runs_with_settings_that_exist(tmp_path: Path) -> None:

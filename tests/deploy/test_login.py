@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from identity_service.store.embedded import server_binary
-from tests.contract.examples import Run, made, service
 from tests.conftest import Clock
+from tests.contract.examples import Run, made, service
 from tests.deploy.files import DEPLOY
 from tests.stores import valkey
 
@@ -38,11 +38,10 @@ def denied(database: redis.Redis) -> list[str]:
 async def test_every_call_works_with_it_and_each_command_that_it_names_is_sent(program: str | None) -> None:
     if program is None:
         pytest.skip("needs Debian's redis-server")
-    with valkey("--user", *LOGIN.split()[1:], program=program) as socket:
-        with redis.Redis.from_url(socket, decode_responses=True) as database:
-            database.config_resetstat()
-            await use(socket.replace("unix://", "unix://identity:PASSWORD@"))
-            assert denied(database) == []
-            sent = {name.removeprefix("cmdstat_") for name in database.info("commandstats")}
+    with valkey("--user", *LOGIN.split()[1:], program=program) as socket, redis.Redis.from_url(socket, decode_responses=True) as database:
+        database.config_resetstat()
+        await use(socket.replace("unix://", "unix://identity:PASSWORD@"))
+        assert denied(database) == []
+        sent = {name.removeprefix("cmdstat_") for name in database.info("commandstats")}
     named = set(re.findall(r"\+([a-z|]+)", LOGIN))
     assert named - sent == WITH_REPLICAS | IN_A_CLUSTER

@@ -26,8 +26,9 @@ from identity_service.store.keys import SCHEMA
 from identity_service.store.redis.cluster import slot_of
 from identity_service.store.schema import schema_of
 from tests.conftest import Clock, Shopper, shopping
-from tests.deploy.scrapes import MINUTE, Scrape, Stretch, assert_alerts, scrape_of
+from tests.deploy.scrapes import MINUTE, Scrape, Stretch, assert_alerts, assert_quiet, scrape_of
 from tests.faults.certificates import certificate, serving
+from tests.faults.durable import REDIS
 from tests.faults.proxy import Conditions, proxied
 from tests.faults.running import RunningService, RunningStore, kill, paused
 from tests.faults.test_emptied import statuses
@@ -40,6 +41,14 @@ pytestmark = pytest.mark.anyio
 PATIENT, HASTY = "10", "0.3"
 """Seconds that the service waits for its store: where it answers, and where it does not."""
 LINK = {"email": "a@example.com", "visitor": "abc123"}
+USUAL: tuple[tuple[str, dict[str, Any], int], ...] = (
+    ("/v1/consents", {"consent": "granted"}, 200),
+    ("/v2/log/click", {"product": 5}, 200),
+    ("/v1/links", {"email": "a@example.com"}, 200),
+    ("/v1/lookups", {"email": "no email"}, 422),
+    ("/v1/consents", {"consent": "refused"}, 200),
+)
+"""Calls of a day, with their answers."""
 
 
 @dataclass(frozen=True)
@@ -162,10 +171,21 @@ def behind(store: RunningStore, conditions: Conditions) -> Iterator[str]:
 
 @contextmanager
 def by_tls(store: RunningStore, url: str) -> Iterator[str]:
-    """`url`: with the port of a proxy that speaks TLS, and the path of a certificate that is not its own."""
+    """`url`: with the port of a proxy that speaks TLS, and the paths of its own certificate and of another."""
     own, other = (certificate(store.directory / f"{name}.pem", "localhost") for name in ("own", "other"))
     with proxied(store.url, tls=serving(own)) as proxy:
-        yield url.format(port=proxy.port, other=other)
+        yield url.format(port=proxy.port, own=own, other=other)
+
+
+@contextmanager
+def asking_for_a_certificate(store: RunningStore) -> Iterator[str]:
+    """A server of its own, because the proxy's TLS ends such a connection without saying why."""
+    if not REDIS:
+        pytest.skip("needs Debian's redis-server, which has TLS")
+    own, port = str(certificate(store.directory / "own.pem", "localhost")), free_port()
+    files = ("--tls-cert-file", own, "--tls-key-file", own, "--tls-ca-cert-file", own)
+    with valkey("--tls-port", str(port), *files, program=REDIS):
+        yield f"rediss://localhost:{port}?ssl_ca_certs={own}"
 
 
 @contextmanager
@@ -179,6 +199,12 @@ OPEN = "IdentityStoreBreakerOpen"
 FAULTS = {
     "wrong password": Fault(
         lambda store: with_login(store, "wrong", "+@all"), "credentials", "refuses the login", ("IdentityStoreLogin", OPEN)
+    ),
+    "no password": Fault(
+        lambda store: configured(store, "requirepass", "secret"),
+        "credentials",
+        "correct the user and the password",
+        ("IdentityStoreLogin", OPEN),
     ),
     "no right to write": Fault(
         lambda store: with_login(store, "right", "+@all", "-@write"), "permission", "lacks a right", ("IdentityStoreLogin",)
@@ -197,6 +223,20 @@ FAULTS = {
         "tls",
         "TLS with the store fails",
         ("IdentityStoreAway", OPEN),
+    ),
+    "wrong host": Fault(
+        lambda store: by_tls(store, "rediss://127.0.0.1:{port}?ssl_ca_certs={own}"),
+        "tls",
+        "correct its certificate, the host in store.url",
+        ("IdentityStoreAway", OPEN),
+    ),
+    "no certificate of its own": Fault(asking_for_a_certificate, "tls", "add ssl_certfile if it asks for one", ("IdentityStoreAway", OPEN)),
+    "TLS to plain": Fault(
+        lambda store: at(store.url.replace("redis:", "rediss:")),
+        "timeout",
+        "with rediss://, see that it speaks TLS",
+        ("IdentityStoreAway", OPEN),
+        HASTY,
     ),
     "plain to TLS": Fault(
         lambda store: by_tls(store, "redis://localhost:{port}"),
@@ -302,6 +342,20 @@ async def test_a_store_that_cannot_save_names_its_disk() -> None:
     assert found.ready.json()["detail"].startswith("misconf: The store cannot write its file")
 
 
+async def test_a_quiet_day_wakes_nobody(store: RunningStore, tmp_path: Path, long: bool) -> None:
+    """Also where the store is away for a moment, as when it is started again."""
+    async with service(store.url) as shopper:
+        before = await scraped(shopper)
+        for number in range(3):
+            for path, body, status in USUAL:
+                assert (await shopper.post(path, {"visitor": f"day-{number}"} | body)).status_code == status
+            await shopper.client.get("/readyz")
+        after = await scraped(shopper)
+    away = await seen(f"redis://127.0.0.1:{free_port()}")
+    day = Stretch(before, after, (13 * 60 if long else 60) * MINUTE)
+    assert_quiet(tmp_path, [day, Stretch(*away.scrapes, 1), day])
+
+
 async def test_a_store_that_is_slow_but_answers_wakes_somebody(store: RunningStore, tmp_path: Path) -> None:
     with behind(store, Conditions(reply_delay=0.8)) as url:
         async with service(url) as shopper:
@@ -404,26 +458,27 @@ def night_of(started: Scrape, worker_killed: Scrape, store_killed: Scrape, disk_
 
 
 @pytest.mark.thorough
-async def test_a_failover_and_a_wrong_name_of_the_sentinels_are_named() -> None:
+async def test_a_failover_and_a_wrong_name_of_the_sentinels_are_named(tmp_path: Path) -> None:
     with sentinels(*DURABLE) as topology, capture_logs() as lines:
         async with service(topology.url, "0.5") as shopper:
             assert (await shopper.post("/v1/links", LINK)).status_code == 200
-            before = topology.primary()
+            before, quiet = topology.primary(), await scraped(shopper)
             before.kill()
             while not any(line["event"] == "another server is the primary now" for line in lines):
                 await shopper.client.get("/readyz")
                 await asyncio.sleep(0.1)
-            ready = await shopper.client.get("/readyz")
+            ready, over = await shopper.client.get("/readyz"), await scraped(shopper)
         found = Seen(lines, ready)
         assert found.line("another server is the primary now")["before"] == before.place
-        assert REGISTRY.get_sample_value("identity_store_failovers_total") is not None
+        taken_over = Stretch(quiet, over, 1, firing=["IdentityFailover"])
+        assert_alerts(tmp_path, [Stretch(quiet, quiet), taken_over, Stretch(over, over)])
         other = await seen(topology.url.replace("/main", "/other"), "0.5")
         assert other.ready.json()["detail"].startswith("name: The name of the store is not known")
         assert other.line("the store fails", reason="name")["server"] == "sentinels of other"
 
 
 @pytest.mark.thorough
-async def test_a_shard_that_is_down_is_named_by_its_server() -> None:
+async def test_a_shard_that_is_down_is_named_by_its_server(tmp_path: Path) -> None:
     with cluster() as topology, capture_logs() as lines:
         number = next(number for number in range(3) if slot_of("demo") in topology.slots(number))
         async with service(topology.url, "0.5") as shopper:
@@ -436,7 +491,12 @@ async def test_a_shard_that_is_down_is_named_by_its_server() -> None:
             replica.kill()
             while (await shopper.post("/v1/links", LINK)).status_code != 503:
                 pass
+            begun = await scraped(shopper)
             ready = await shopper.client.get("/readyz")
+            while not shopper.application.services.store.client.open:
+                assert (await shopper.post("/v1/links", LINK)).status_code == 503
+            during = Stretch(begun, await scraped(shopper), firing=["IdentityCallsRefused", "IdentityStoreAway", OPEN])
+            assert_alerts(tmp_path, [during])
         assert (ready.status_code, "demo" in ready.json()["away"]) == (200, True)
         found = Seen(lines, ready).line("another server is the primary now")
         assert (found["before"], found["after"]) == (primary.place, replica.place)

@@ -4,7 +4,7 @@ load. Nothing is lost, and no call fails, whatever the form of the store."""
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,9 +59,22 @@ def balanced(place: Path, *instances: int) -> Iterator[str]:
 
 
 def instance(place: Path, store: Topology, port: int, version: Mapping[str, str]) -> RunningService:
-    service = RunningService(place, store.url, 2, IDENTITY_STORE__REPLICAS=str(store.replicas), **PATIENT, **version)
+    service = RunningService(place / f"instance-{port}", store.url, 2, IDENTITY_STORE__REPLICAS=str(store.replicas), **PATIENT, **version)
     service.port, service.url = port, f"http://127.0.0.1:{port}"
     return service
+
+
+@contextmanager
+def started(place: Path, store: Topology, ports: Sequence[int], version: Mapping[str, str]) -> Iterator[list[RunningService]]:
+    """Whatever is in the list at the end is stopped."""
+    running = [instance(place, store, port, version) for port in ports]
+    try:
+        for service in running:
+            service.start()
+        yield running
+    finally:
+        for service in running:
+            service.stop()
 
 
 @pytest.mark.parametrize("program", [VALKEY, pytest.param(REDIS, marks=NEEDS_REDIS)], ids=["valkey", "redis"])
@@ -76,25 +89,20 @@ def test_an_update_and_a_rollback_lose_nothing_and_fail_no_call(
     program: str,
 ) -> None:
     ports = free_port(), free_port()
-    with FORMS[form](program) as store, balanced(tmp_path, *ports) as url:
-        running = [instance(tmp_path / f"instance-{port}", store, port, earlier) for port in ports]
-        for service in running:
-            service.start()
+    with FORMS[form](program) as store, balanced(tmp_path, *ports) as url, started(tmp_path, store, ports, earlier) as running:
         with Load(url, seed=71, seconds=PATIENCE) as load:
             for version in ({}, earlier):
                 for number, port in enumerate(ports):
                     load.wait(writes // 5)
                     assert running[number].stop() == 0
-                    running[number] = instance(tmp_path / f"instance-{port}", store, port, version)
+                    running[number] = instance(tmp_path, store, port, version)
                     running[number].start()
             load.wait(max(writes // 5, writes - load.history.acknowledged))
         statuses = load.history.statuses()
         record_property("statuses", dict(statuses))
         record_property("slowest", round(max(one.ended - one.began for one in load.history.operations), 2))
-        assert set(statuses) <= {200, 409}, statuses
+        assert set(statuses) <= {200, 409}, (statuses, *(service.log for service in running))
         assert_kept(load.history, running[0])
-        for service in running:
-            service.stop()
 
 
 def package_in(environment: Mapping[str, str]) -> Path:

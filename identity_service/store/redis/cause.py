@@ -43,7 +43,9 @@ SENTENCES = {
     Cause.CREDENTIALS: "The store refuses the login; correct the user and the password in store.url, or the user on the server.",
     Cause.PERMISSION: "The login lacks a right that the service needs; `identity-service doctor` names the rights to grant.",
     Cause.NAME: "The name of the store is not known; correct the host, or the sentinels' name, in store.url, or repair the name service.",
-    Cause.TLS: "TLS with the store fails; correct its certificate, the host in store.url, or ssl_ca_certs, or write redis:// without TLS.",
+    Cause.TLS: (
+        "TLS with the store fails; correct its certificate, the host in store.url, or ssl_ca_certs; add ssl_certfile if it asks for one."
+    ),
     Cause.REFUSED: (
         "Nothing listens at the store's address; start the server, or correct store.url. An embedded store is started again: see the log."
     ),
