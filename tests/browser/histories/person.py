@@ -275,8 +275,9 @@ class Person:
         )
 
     def _hear(self, post: Obeyed) -> None:
+        said = said_at(post.sent) or post.sent.at
         for word in self.words:
-            if word.page == post.sent.page and word.at <= post.sent.at and word.granted == grants(post.sent.body):
+            if word.page == post.sent.page and word.at <= said and word.granted == grants(post.sent.body):
                 word.posts.append(post)
 
     async def check(self) -> None:
