@@ -103,6 +103,15 @@ HASTE = Emphasis(
     steps=(8, 24),
 )
 """Somebody chooses twice within a call's time, and leaves the page."""
+BESIDE = replace(
+    LATE,
+    pauses={20: 2, 300: 4, 1_200: 4, 2 * SECOND: 3},
+    shops=("demo",),
+    choices=("yes", "no"),
+    acts=acts(choose=10, ask_edge=10),
+    own=0.2,
+)
+"""Such a server grants, with a cookie, before the page is heard that somebody chose on."""
 CLOCKS = Emphasis(
     pauses=SOON,
     skews=(2 * MINUTE, 2 * MINUTE, *FAR),
@@ -128,9 +137,9 @@ OUTAGES = Emphasis(
     acts=acts(choose=8, switch_store=8, reload=2, leave_tab=2, ask_edge=6),
 )
 """The service cannot reach its store."""
-ALL = (*(USUAL,) * 5, AHEAD, CLOCKS, EDGES, HASTE, LATE, MEMORIES, OUTAGES, QUEUED, TEXTS, WAKING, YEARS)
+ALL = (*(USUAL,) * 5, AHEAD, BESIDE, CLOCKS, EDGES, HASTE, LATE, MEMORIES, OUTAGES, QUEUED, TEXTS, WAKING, YEARS)
 
 
 def emphasis_of(seed: int) -> Emphasis:
-    """Of five histories in sixteen the usual one."""
+    """Of five histories in seventeen the usual one."""
     return ALL[seed % len(ALL)]

@@ -16,6 +16,7 @@ from identity_service.web import visit as web_visit
 from identity_service.web.snippet import code
 from tests.browser.histories.emphasis import (
     AHEAD,
+    BESIDE,
     CLOCKS,
     EDGES,
     HASTE,
@@ -127,7 +128,7 @@ GUARDS = [
     Guard("only a call that has a cookie to clear clears it", visit.clears, "and not visit.tokens", "and False", LATE),
     Guard("a refusal withdraws the visitor", identify.Visitors._withdraw, "for visitor in visitors", "for visitor in []"),
     Guard("a mark tells when the refusal was said", visit.time_of_choice, "return refused_at(", "return known.now or refused_at(", QUEUED),
-    Guard("a refusal names the cookie's visitor, too", web_visit.visit_of, "if refused or not sent", "if not sent", LATE),
+    Guard("a refusal names the cookie's visitor, too", web_visit.visit_of, "if refused or not sent", "if not sent", BESIDE),
     Guard("a page tells again what was not heard", None, "result.retry&&one.tries<one.most", "false"),
     Guard("a repeat tells its age", None, "extra.age_ms=age", "age", LATE),
     Guard("a page tells what was only remembered", None, "now?'now':'remembered'", "'now'", MEMORIES),
