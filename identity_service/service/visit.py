@@ -19,6 +19,7 @@ from identity_service.server.metrics import BAD_SIGNATURES
 from identity_service.store import Clock, Store
 
 CLEARING = frozenset({Reason.CONSENT_REFUSED, Reason.VISITOR_DISABLED, Reason.WITHDRAWN, Reason.OPTED_OUT})
+UNSAID = frozenset({Reason.WITHDRAWN, Reason.OPTED_OUT})
 UNTOUCHED = frozenset({Reason.BOT, Reason.AGENT})
 
 
@@ -374,9 +375,12 @@ def null_identity(known: Known, decision: Decision, receipt: Receipt | None = No
 
 
 def clears(visit: Visit, decision: Decision) -> bool:
-    """Whether the answer clears the visitor's cookie. Not if only the refusal cookie refuses and the call has no visitor's cookie: another
-    tab may just have received one."""
-    if decision.reason in UNTOUCHED or (decision.signal == REFUSAL_COOKIE and not visit.tokens and visit.asked is not Asked.AUTO):
+    """Whether the answer clears the visitor's cookie. Not if the call has none and nothing in it refuses: another tab may just have
+    received one. A server may lack its visitor's cookies, so for one that holds only of what the refusal cookie refuses."""
+    if decision.reason in UNTOUCHED:
+        return False
+    unsaid = decision.signal == REFUSAL_COOKIE or (decision.reason in UNSAID and not visit.private)
+    if unsaid and not visit.tokens and visit.asked is not Asked.AUTO:
         return False
     return decision.reason in CLEARING or visit.asked is Asked.AUTO
 

@@ -99,7 +99,7 @@ async def test_a_servers_own_address_derives_nothing(shopper: Shopper) -> None:
 @pytest.mark.parametrize("header", [{"sec-gpc": "1"}, {"dnt": "1"}])
 async def test_a_browsers_own_opt_out_counts_for_both_policies(shopper: Shopper, header: dict[str, str]) -> None:
     assert told(await shopper.browser("/v1/visitors", **header)) == ("cookieless", "opted_out")
-    strict = await shopper.browser("/v1/visitors", key="strict-public-key", **header)
+    strict = await shopper.browser("/v1/visitors", key="strict-public-key", cookie="__Host-visitor=x", **header)
     assert told(strict) == ("null", "opted_out")
     assert cookies(strict) == [CLEARED]
 

@@ -374,6 +374,17 @@ async def test_a_call_that_only_the_refusal_cookie_refuses_takes_no_cookie_away(
     assert "set-cookie" not in answer.headers
 
 
+async def test_a_browser_without_a_visitors_cookie_has_none_taken_away(shopper: Shopper) -> None:
+    """The same: while the call was on its way, a grant of another tab may have set one."""
+    answer = await shopper.browser("/v1/visitors", key="strict-public-key", sec_gpc="1")
+    assert told(answer) == ("null", "opted_out")
+    assert "set-cookie" not in answer.headers
+    await shopper.browser("/v1/consents", {"consent": "refused"})
+    answer = await shopper.browser("/v1/visitors")
+    assert told(answer) == ("null", "withdrawn")
+    assert "set-cookie" not in answer.headers
+
+
 async def test_a_refusal_of_a_page_that_slept_withdraws_the_cookies_visitor_too(shopper: Shopper) -> None:
     before = (await shopper.post("/v1/visitors")).json()["token"]
     held = (await known(shopper))["token"]

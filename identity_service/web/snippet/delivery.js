@@ -102,8 +102,10 @@ function choice(source, part, text, now) {
   one.body = () => {
     const age = Math.round(w.performance.now() - one.since), said = now ? 'now' : 'remembered';
     const extra = { ...JSON.parse(text), said, clock_ms: Date.now() };
-    one.late = one.tries > 1 || age > LATE;
-    if (one.late) extra.age_ms = age;
+    if (one.tries > 1 || age > LATE) {
+      if (now) one.old = true;
+      extra.age_ms = age;
+    }
     return about(extra, one.token);
   };
   one.done = answer => {
@@ -123,13 +125,12 @@ function sendOldest() {
   return one ? send(one) : Promise.resolve();
 }
 
-// A word that is only remembered is not told twice, nor over one that a person just said. A repeat on its way has told its age: the same
-// word said again is a new one.
+// A word that is only remembered is not told twice, nor over one that a person just said. A word that waits is old once its age was sent,
+// or another tab has said something else: the same word is then a new one.
 function deliver(source, part, text, now) {
   const last = choices[choices.length - 1], same = one => one.source === source && one.part === part;
-  const aged = now && last && last.late && last.state === 'sent';
   log('consent', source, now);
-  if (last && !last.overheard && same(last) && last.text === text && last.now >= now && !aged) {
+  if (last && !last.old && same(last) && last.text === text && last.now >= now) {
     if (now) last.since = w.performance.now();
   } else if (now || !(choices.some(one => same(one) && one.now) || acknowledged[source + part] === text)) {
     const newer = choice(source, part, text, now);
@@ -163,7 +164,7 @@ function tellTabs(what) {
 // Another tab's choice may stand against one that this tab is about to tell: the same said again after it is a choice of its own.
 function askAnew() {
   acknowledged = {};
-  choices.forEach(one => { one.overheard = true; });
+  choices.forEach(one => { one.old = true; });
   identify();
 }
 

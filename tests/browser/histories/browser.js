@@ -2,6 +2,7 @@
 // answer. Reads lists of commands as lines of JSON and answers each list with what it led to. A page has what the snippet touches of a browser, and a
 // banner of its own.
 'use strict';
+const DAY = 86400000;
 const lines = require('node:readline').createInterface({ input: process.stdin });
 const code = process.argv[2] === '-' ? null : require('node:fs').readFileSync(process.argv[2], 'utf8');
 const OUTSIDE = ['window', 'document', 'fetch', 'setTimeout', 'clearTimeout', 'setInterval', 'Date', 'BroadcastChannel', 'EventTarget',
@@ -176,7 +177,15 @@ function nextTimer() {
 function leave(tab, cached) {
   const { page } = tab;
   page.hide(cached);
+  page.left = browser.now;
   return cached ? page : null;
+}
+
+// No browser keeps a page longer in its back-forward cache.
+function kept(page) {
+  if (page && browser.now - page.left < DAY) return page;
+  if (page) page.end();
+  return null;
 }
 
 const settle = () => new Promise(setImmediate);
@@ -204,7 +213,7 @@ const COMMANDS = {
     one.page = new Page(tab);
   },
   back: ({ tab, cached }) => {
-    const one = browser.tabs[tab], before = one.cached;
+    const one = browser.tabs[tab], before = kept(one.cached);
     one.cached = leave(one, cached);
     one.page = before || new Page(tab);
     if (before) before.show();

@@ -81,6 +81,37 @@ MEMORIES = Emphasis(
     own=0.5,
 )
 """A banner repeats on the next page what it keeps, after another word on the page's own form."""
+WAKING = replace(MEMORIES, banners=("cookiebot", "onetrust"), pauses={300: 5, 1_200: 5, 8 * SECOND: 4, 50 * SECOND: 1}, own=0.6)
+"""A banner appears late, just after somebody has chosen on the page's own form."""
+QUEUED = replace(
+    LATE,
+    pauses={2 * SECOND: 2, 8 * SECOND: 4, 50 * SECOND: 6},
+    banners=("klaro", "google"),
+    choices=("yes", "no"),
+    acts=acts(choose=12, switch_network=2),
+    ways={"quick": 35, "slow": 5, "unreachable": 20, "lost": 10, "busy": 10, "limited": 20},
+)
+"""Several choices wait on one page, of which the banner's are repeated in the same words."""
+HASTE = Emphasis(
+    pauses={20: 1, 300: 5, 1_200: 6, 2 * SECOND: 2, 8 * SECOND: 3},
+    skews=(0, -2 * MINUTE, -40 * MINUTE, -3 * HOUR),
+    banners=("onetrust", "cookiebot"),
+    choices=("yes", "no"),
+    acts=acts(choose=12, reload=6, visit=4),
+    ways={"quick": 20, "slow": 45, "unreachable": 35},
+    own=0.0,
+    steps=(8, 24),
+)
+"""Somebody chooses twice within a call's time, and leaves the page."""
+BESIDE = replace(
+    LATE,
+    pauses={20: 2, 300: 4, 1_200: 4, 2 * SECOND: 3},
+    shops=("demo",),
+    choices=("yes", "no"),
+    acts=acts(choose=10, ask_edge=10),
+    own=0.2,
+)
+"""Such a server grants, with a cookie, before the page is heard that somebody chose on."""
 CLOCKS = Emphasis(
     pauses=SOON,
     skews=(2 * MINUTE, 2 * MINUTE, *FAR),
@@ -106,9 +137,9 @@ OUTAGES = Emphasis(
     acts=acts(choose=8, switch_store=8, reload=2, leave_tab=2, ask_edge=6),
 )
 """The service cannot reach its store."""
-ALL = (USUAL, EDGES, USUAL, LATE, USUAL, CLOCKS, MEMORIES, TEXTS, YEARS, OUTAGES)
+ALL = (*(USUAL,) * 5, AHEAD, BESIDE, CLOCKS, EDGES, HASTE, LATE, MEMORIES, OUTAGES, QUEUED, TEXTS, WAKING, YEARS)
 
 
 def emphasis_of(seed: int) -> Emphasis:
-    """Of three histories in ten the usual one."""
+    """Of five histories in seventeen the usual one."""
     return ALL[seed % len(ALL)]

@@ -14,7 +14,22 @@ from identity_service.signals.reader import Reader
 from identity_service.web import cookies
 from identity_service.web import visit as web_visit
 from identity_service.web.snippet import code
-from tests.browser.histories.emphasis import AHEAD, CLOCKS, EDGES, LATE, MEMORIES, OUTAGES, TEXTS, USUAL, YEARS, Emphasis
+from tests.browser.histories.emphasis import (
+    AHEAD,
+    BESIDE,
+    CLOCKS,
+    EDGES,
+    HASTE,
+    LATE,
+    MEMORIES,
+    OUTAGES,
+    QUEUED,
+    TEXTS,
+    USUAL,
+    WAKING,
+    YEARS,
+    Emphasis,
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +91,7 @@ GUARDS = [
     Guard("an expired refusal refuses no longer", policy._choice, "if refusal.refuses else None", "", YEARS),
     Guard("at a tie the refusal wins", consent.newest_choice, "signal.choice is Choice.REFUSED) >=", "False) >"),
     Guard("a date ahead of now is none", MOMENT, "decided_at <= self.now + MOST_ASKEW", "True", AHEAD),
-    Guard("a choice of the last minutes is said now", RECEIVED, "self.now - MOST_ASKEW <= signal.decided_at", "False", CLOCKS),
+    Guard("a choice of the last minutes is said now", RECEIVED, "self.now - MOST_ASKEW <= signal.decided_at", "False", HASTE),
     Guard("the age of a repeat counts", Reader._said_at, "self.delivery.age or 0", "0", LATE),
     Guard("the age of a remembered yes is no date", RECEIVED, "dated=False)  # its", "dated=True)  # its", MEMORIES),
     Guard(
@@ -91,7 +106,7 @@ GUARDS = [
     Guard("a refusal that is sent again counts against a yes on its way", policy._is_outdated, "LONGEST_CALL if", "0 if", LATE),
     Guard("another text needs another yes", Reader._of_notice, "if notice is None or", "if True or", TEXTS),
     Guard("a stored yes is to the text shown now", consent.Consent.is_given_to, "notice is None", "True", TEXTS),
-    Guard("what is told as said now is a new choice", grants._is_new, "or choice.told_now", "", CLOCKS),
+    Guard("what is told as said now is a new choice", grants._is_new, "or choice.told_now", "", QUEUED),
     Guard("a refusal sets its cookie", visit.refusal_cookie, "CookieAct.SET, time_of_choice", "CookieAct.KEEP, time_of_choice"),
     Guard("a refusal that could not be stored sets its cookie", web_visit.with_refusal_kept, "if newest and", "if False and", OUTAGES),
     Guard("a grant clears the refusal cookie", web_visit.cookies_of, "identity.refusal_cookie is CookieAct.CLEAR", "False"),
@@ -112,13 +127,13 @@ GUARDS = [
     Guard("a refusal clears the visitor's cookie", web_visit.cookies_of, "identity.cookie is CookieAct.CLEAR", "False", LATE),
     Guard("only a call that has a cookie to clear clears it", visit.clears, "and not visit.tokens", "and False", LATE),
     Guard("a refusal withdraws the visitor", identify.Visitors._withdraw, "for visitor in visitors", "for visitor in []"),
-    Guard("a mark tells when the refusal was said", visit.time_of_choice, "return refused_at(", "return known.now or refused_at(", LATE),
-    Guard("a refusal names the cookie's visitor, too", web_visit.visit_of, "if refused or not sent", "if not sent", LATE),
+    Guard("a mark tells when the refusal was said", visit.time_of_choice, "return refused_at(", "return known.now or refused_at(", QUEUED),
+    Guard("a refusal names the cookie's visitor, too", web_visit.visit_of, "if refused or not sent", "if not sent", BESIDE),
     Guard("a page tells again what was not heard", None, "result.retry&&one.tries<one.most", "false"),
     Guard("a repeat tells its age", None, "extra.age_ms=age", "age", LATE),
     Guard("a page tells what was only remembered", None, "now?'now':'remembered'", "'now'", MEMORIES),
     Guard("only what was acknowledged last is not told again", None, "if(now||!(", "if(!("),
-    Guard("a gesture before a banner's first word says nothing", None, "part==='kept'?differs&&recent:", "", MEMORIES),
-    Guard("one call after the other", None, "config.key&&!busy&&turns", "config.key&&turns", LATE),
+    Guard("a gesture before a banner's first word says nothing", None, "part==='kept'?differs&&recent:", "", WAKING),
+    Guard("one call after the other", None, "config.key&&!busy&&turns", "config.key&&turns", HASTE),
     Guard("a page tells what is left as it goes", None, "leaving=true;sendAll();", "", LATE),
 ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from identity_service.app import Application
 from tests.browser.histories.emphasis import DAY, MINUTE, SECOND, USUAL, Emphasis
-from tests.browser.histories.world import Obeyed, Tabs, World, grants
+from tests.browser.histories.world import Obeyed, Tabs, World, grants, said_at
 from tests.conftest import START, Clock
 
 REFUSAL_LIFE = 180 * DAY
@@ -171,11 +171,12 @@ class Person:
         self._check_told(tab)
 
     def _check_told(self, tab: int) -> None:
-        """A page that has gone has at least tried to tell what was said on it last."""
+        """A page that has gone has at least tried to tell what was said on it last, or another one has heard the same by what its banner
+        keeps."""
         if self.words and self.words[-1].tab == tab:
             last, since = self.words[-1], self._said_since()
-            told = [one for one in self.world.sent if one.page == last.page and one.at >= since and one.body.get("said") == "now"]
-            if not told:
+            told = [one for one in self.world.sent if one.at >= since and one.body.get("said") == "now"]
+            if not any(one.page == last.page or grants(one.body) is last.granted for one in told):
                 raise Difference(f"the page that heard {last.choice} has gone without a word")
 
     def choose(self) -> None:
@@ -250,6 +251,8 @@ class Person:
                 raise Difference(f"the ID {visitor} is answered again after its refusal")
             if one.answer["mode"] == "persistent" and self._stands_refused(one.sent.at):
                 raise Difference("a call that was sent after the refusal is answered with a persistent ID")
+            if one.answer["mode"] == "persistent" and self._is_text_new(one.sent.at):
+                raise Difference("a call is answered with a persistent ID for a yes to an earlier text")
             if one.sent.path.startswith("/v1/consents") and one.sent.body.get("said") == "now":
                 self._hear(one)
             if one.stored and one.answer["decision"]["reason"] == "consent_refused":
@@ -263,9 +266,18 @@ class Person:
         known = [one.received for one in last.posts if one.received is not None] if last and not last.granted else []
         return bool(known and last and min(known) < moment and not self._is_crossed(last))
 
+    def _is_text_new(self, moment: int) -> bool:
+        """Whether nobody has said yes to the text that is shown by then."""
+        return (
+            self.world.shop == "other"
+            and moment > ANOTHER_TEXT
+            and not any(word.granted and word.at > ANOTHER_TEXT - ON_ITS_WAY for word in self.words)
+        )
+
     def _hear(self, post: Obeyed) -> None:
+        said = said_at(post.sent) or post.sent.at
         for word in self.words:
-            if word.page == post.sent.page and word.at <= post.sent.at and word.granted == grants(post.sent.body):
+            if word.page == post.sent.page and word.at <= said and word.granted == grants(post.sent.body):
                 word.posts.append(post)
 
     async def check(self) -> None:
@@ -309,7 +321,7 @@ class Person:
             return False
         after = [one for one in self.world.obeyed if one.sent.opened > no.at and one.sent.path.startswith("/v1/consents")]
         told = [one for one in after if one.received is not None and not grants(one.sent.body) and self._word_at(one.sent.opened) is no]
-        ways = [max(post.at, post.received or 0) for word in self.words if word.granted for post in word.posts if word.at < no.at]
+        ways = [post.done for word in self.words if word.granted for post in word.posts if word.at < no.at]
         return any(all(moment < one.sent.at for moment in ways) for one in told)
 
     def _word_at(self, moment: int) -> Word | None:
@@ -330,7 +342,7 @@ class Person:
         if any(first <= minute <= soon // MINUTE for minute in minutes) or (self.words[0].before and not yes.heard_at_once):
             return True
         known = min((one.received for one in yes.posts if one.received is not None), default=yes.at)
-        refusals = [one for one in self.world.obeyed if one.refuses and max(one.at, one.received or 0) >= yes.at]
+        refusals = [one for one in self.world.obeyed if one.refuses and one.done >= yes.at and not _is_older(one, yes.at, known)]
         return any(one.sent.at <= known or ("age_ms" not in one.sent.body and self._is_stale(one, yes)) for one in refusals)
 
     def _is_stale(self, refusal: Obeyed, yes: Word) -> bool:
@@ -341,7 +353,7 @@ class Person:
     def _is_crossed(self, no: Word) -> bool:
         """A yes of another page, or its answer with the cookies, that was on its way as the refusal was said may stand."""
         others = [word for word in self.words if word.granted and word.page != no.page and no.at - ON_ITS_WAY <= word.at < no.at]
-        return any(max(post.at, post.received or 0) >= no.at for word in others for post in word.posts)
+        return any(post.done >= no.at for word in others for post in word.posts)
 
     def _unsaid(self) -> set[str]:
         return {"null"} if self.world.shop == "strict" else {"cookieless"}
@@ -353,7 +365,14 @@ class Person:
         if self.world.shop == "other" and word.at <= ANOTHER_TEXT < self.world.now:
             return self._unsaid() | refused
         by_gpc = self.world.shop == "strict" and self.gpc_since_grant
-        return {"persistent"} | ({"null"} if by_gpc else set()) | (refused if self._is_tied(word) else set())
+        lost = refused | self._unsaid()
+        return {"persistent"} | ({"null"} if by_gpc else set()) | (lost if self._is_tied(word) else set())
+
+
+def _is_older(refusal: Obeyed, yes: int, known: int) -> bool:
+    """Whether it was told to be of an earlier minute than the yes, and was done before that was known to be heard."""
+    said = said_at(refusal.sent)
+    return said is not None and said // MINUTE < yes // MINUTE and refusal.done < known
 
 
 def _dated(choice: str, at: int) -> dict[str, Any]:

@@ -86,6 +86,11 @@ class Obeyed:
     received: int | None = None
 
     @property
+    def done(self) -> int:
+        """When nothing of it is on its way any more."""
+        return max(self.at, self.received or 0)
+
+    @property
     def refuses(self) -> bool:
         """By what the call itself tells."""
         decision = self.answer["decision"]
