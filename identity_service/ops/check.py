@@ -126,6 +126,8 @@ def _staff_faults(settings: Settings) -> list[Fault]:
     for shop, one in settings.shops.items():
         if one.roles and not staff.proxies:
             found.append(Fault(("shops", shop, "roles"), "needs the proxy that names people's groups; set [staff]", (name,)))
+        text = "can match nobody: proxies separate groups by commas, so give the group a name without one"
+        found += [Fault(("shops", shop, "roles", group), text) for group in one.roles if "," in group]
     return found
 
 

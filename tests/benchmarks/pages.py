@@ -46,6 +46,8 @@ LARGE, LARGE_ORDER = "large", "large-order"
 OPEN, PAID, ENTRIES, PRODUCTS, RECEIPTS = 200, 5_000, 20_000, 10_000, 120
 """Orders that only a public key reported, and those of a private key; entries of the audit in a day; products seen;
 receipts of a visitor."""
+LINKED = 300_000
+"""Visitors that have an email, beside those that buy."""
 CALL = LoggedCall("log/click", "persistent", ("Home / Bestsellers / Slider",))
 TOKEN = re.compile(r'name="form_token" value="([^"]+)"')
 CUSTOMER = {"email": MANY}
@@ -129,10 +131,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 async def filled(store: str, visitors: int) -> None:
-    """Each visitor has consented and is linked to an email of its own; the newest also click and buy."""
+    """Each visitor has consented; some are linked to an email each; the newest also click and buy."""
     async with fill.opened(store) as services:
         newest = await fill.grant(services, PAID)
-        await fill.link_each(services, newest + await copied(services, newest[0], visitors - PAID))
+        others = await copied(services, newest[0], visitors - PAID)
+        await fill.link_each(services, newest + others[:LINKED])
         await fill.click(services, newest)
         await fill.sell(services, newest)
         await fill.link(services, [(USUAL, newest[0])])

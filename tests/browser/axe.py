@@ -16,14 +16,9 @@ def axe_source() -> str:
         pytest.skip(str(reason))
 
 
-def serious_findings(page: Page, source: str, *, rules: tuple[str, ...] = ()) -> list[str]:
-    """Rule and elements of every finding that axe calls serious or critical; of some rules alone, if any are named."""
+def findings(page: Page, source: str) -> list[str]:
+    """Rule and elements of every finding, whatever its impact. Rules that axe calls experimental are left out."""
     page.evaluate(source)
-    options = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
+    options = {"resultTypes": ["violations"]}
     found: list[dict[str, Any]] = page.evaluate("options => axe.run(document, options).then(result => result.violations)", options)
-    return [
-        f"{one['id']}: {node['html'][:200]} {node['failureSummary']}"
-        for one in found
-        if one["impact"] in {"serious", "critical"}
-        for node in one["nodes"]
-    ]
+    return [f"{one['id']}: {node['html'][:200]} {node['failureSummary']}" for one in found for node in one["nodes"]]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page, Request, Route, expect
 
-from tests.browser.axe import axe_source, serious_findings
+from tests.browser.axe import axe_source, findings
 from tests.test_command import Service, served
 
 ROOT = Path(__file__).parent.parent.parent
@@ -333,7 +333,7 @@ def test_every_page_is_accessible_and_fits(browser: Browser, demo: Service, sche
     visit = enter(browser, demo, size=size, scheme=scheme, bypass_csp=True)
 
     def check() -> None:
-        assert serious_findings(visit.page, source) == []
+        assert findings(visit.page, source) == []
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= size[0]
 
     for path in ("/shop", "/shop/product/101", "/shop/product/999", "/shop/cart", "/shop/confirmation", "/shop/cart?item=101&item=102"):

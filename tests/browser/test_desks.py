@@ -9,16 +9,17 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.axe import axe_source, serious_findings
+from tests.browser.axe import axe_source, findings
 from tests.browser.conftest import fresh_profile
 from tests.browser.test_admin import CONFIRMATION, Admin, base_of, tracked
 from tests.test_command import Service
 
 PICTURES = Path(__file__).parent.parent.parent / "build" / "screenshots"
 SIZES: dict[str, dict[str, Any]] = {
-    "wide": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
-    "narrow": {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "is_mobile": True, "has_touch": True},
+    "wide": {"viewport": {"width": 1280, "height": 900}},
+    "narrow": {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
 }
+MORE = pytest.mark.thorough
 TOO_WIDE = """[...document.querySelectorAll('body *')].filter(one => !one.closest('.scrolls, .unseen, .skip') && one.checkVisibility())
     .filter(one => one.getBoundingClientRect().right > innerWidth + 1).map(one => one.outerHTML.slice(0, 120))"""
 
@@ -131,20 +132,22 @@ def test_an_erasure_takes_five_actions_from_the_email_to_the_certificate(admin: 
     admin.whole()
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_every_page_is_within_its_screen_and_axe_finds_nothing_serious(
-    browser: Browser, service: Service, seen: dict[str, str], size: str
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [("wide", "light"), ("narrow", "dark"), pytest.param("wide", "dark", marks=MORE), pytest.param("narrow", "light", marks=MORE)],
+)
+def test_every_page_is_within_its_screen_and_axe_finds_nothing(
+    browser: Browser, service: Service, seen: dict[str, str], size: str, scheme: str
 ) -> None:
-    """Wide and light, narrow and dark. Only colours and what is hidden differ."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     axe = axe_source()
-    admin = Admin(browser.new_context(**SIZES[size]), base_of(service))
+    admin = Admin(browser.new_context(**SIZES[size], color_scheme=scheme), base_of(service))
     faults: dict[str, list[str]] = {}
 
     def look(place: str) -> None:
         name = "".join(letter if letter.isalnum() else "-" for letter in place)[:40]
-        admin.page.screenshot(path=PICTURES / f"admin-{name}-{size}.png", full_page=True)
-        found = [*admin.page.evaluate(TOO_WIDE), *serious_findings(admin.page, axe)]
+        admin.page.screenshot(path=PICTURES / f"admin-{name}-{size}-{scheme}.png", full_page=True)
+        found = [*admin.page.evaluate(TOO_WIDE), *findings(admin.page, axe)]
         faults.update({place: found} if found else {})
 
     admin.open("signin?expired=1")

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request,
 
 from identity_service.web.pages import POLICY, STATIC
 from identity_service.web.routes import CALLS, TRACKING
-from tests.browser.axe import axe_source, serious_findings
+from tests.browser.axe import axe_source, findings
 from tests.browser.libraries import Unavailable, libraries
 from tests.browser.test_admin import LISTEN
 from tests.browser.test_manual import PICTURES
@@ -93,17 +93,17 @@ def test_everything_it_shows_can_be_read_by_everybody(browser: Browser, service:
     reference = Reference(browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme), service.url)
     page = reference.page
     reference.open()
-    assert serious_findings(page, source) == []
+    assert findings(page, source) == []
     call = reference.unfold("POST", "/v1/visitors")
     reference.unfold("GET", "/v1/orders/{sale}")
     call.get_by_role("button", name="Try it out").click()
     call.get_by_role("tab", name="Schema").first.click()
     page.locator(".models button").first.click()
     expect(page.locator(".models .json-schema-2020-12").first).to_be_visible()
-    assert serious_findings(page, source) == []
+    assert findings(page, source) == []
     page.get_by_role("button", name="Authorize").click()
     expect(page.locator(".modal-ux input:focus")).to_have_count(1)
-    assert serious_findings(page, source) == []
+    assert findings(page, source) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     PICTURES.mkdir(parents=True, exist_ok=True)
     page.keyboard.press("Escape")

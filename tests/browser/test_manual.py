@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from identity_service.web.manual.book import NAMES
-from tests.browser.axe import axe_source, serious_findings
+from tests.browser.axe import axe_source, findings
 from tests.browser.test_admin import LISTEN
 from tests.test_command import Service
 
@@ -42,7 +42,7 @@ class Reader:
         assert self.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
         assert self.page.evaluate("violations") == [], path
         assert self.faults == [], path
-        assert serious_findings(self.page, source) == [], path
+        assert findings(self.page, source) == [], path
 
 
 @pytest.mark.parametrize(

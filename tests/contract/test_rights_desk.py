@@ -44,6 +44,14 @@ async def test_a_request_shows_each_visitor_with_its_proof_and_what_happens_to_i
     assert "somebodys : linked 2026-11-18 11:06 by email" in shown
 
 
+async def test_a_request_is_one_entry_of_the_audit(desk: Desk, shopper: Shopper) -> None:
+    """Also where its page shows an erasure with and without unproven visitors."""
+    await mixed(shopper)
+    assert "Proven only" in text_of(await desk.post("rights", email=LUKE))
+    answer = await shopper.client.get("/v1/audit?act=erasure_preview", headers={"authorization": "Bearer demo-private-key"})
+    assert [(one["person"], one["found"]) for one in answer.json()["entries"]] == [(True, 1)]
+
+
 async def test_the_others_of_a_shared_visitor_have_requests_of_their_own(desk: Desk, shopper: Shopper) -> None:
     await mixed(shopper)
     page = await desk.post("rights", email=LUKE)

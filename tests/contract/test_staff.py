@@ -53,7 +53,7 @@ async def desks(application: Application) -> AsyncIterator[ExitStack]:
 
 
 async def signed_in(desks: ExitStack, application: Application, role: Role, name: str = "anna", shop: str = "demo") -> Desk:
-    desk = desks.enter_context(client_of(application, **{"remote-user": name, "remote-groups": f"all, {GROUPS[role]}"}))
+    desk = desks.enter_context(client_of(application, **{"remote-user": name, "remote-groups": f"all,{GROUPS[role]}"}))
     answer = await desk.client.post("/admin/signin", data={"shop": shop}, headers=OWN)
     assert answer.status_code == 303, answer.text
     desk.token = TOKEN.findall((await desk.get("overview")).text)[0]
@@ -150,6 +150,39 @@ async def test_headers_that_a_browser_may_have_added_are_refused(application: Ap
         assert "set-cookie" not in answer.headers
 
 
+@pytest.mark.parametrize(
+    ("groups", "status"),
+    [("all,shop-owner", 303), ("shop-owner,shop-owner", 303), ("Sales, shop-owner", 403), ("shop-owner ops", 403), ("SHOP-OWNER", 403)],
+)
+async def test_a_group_counts_by_its_exact_name(application: Application, groups: str, status: int) -> None:
+    """As oauth2-proxy and Authelia join them: by commas, without blanks."""
+    with client_of(application, **{"remote-user": "anna", "remote-groups": groups}) as desk:
+        assert (await desk.client.post("/admin/signin", data={"shop": "demo"}, headers=OWN)).status_code == status
+
+
+async def test_oauth2_proxy_signs_in_with_all_that_it_sends(environment: dict[str, str], clock: Clock) -> None:
+    """Its session of an OpenID provider is in cookies of 4 KB, which it passes on."""
+    of_staff = {"IDENTITY_STAFF__USER_HEADER": "x-forwarded-preferred-username", "IDENTITY_STAFF__GROUPS_HEADER": "x-forwarded-groups"}
+    sent = {
+        "x-forwarded-user": "248289761001",
+        "x-forwarded-email": "anna@shop.example",
+        "x-forwarded-preferred-username": "anna",
+        "x-forwarded-groups": "role:offline_access,shop-owner",
+        "x-forwarded-for": "203.0.113.7,192.0.2.1",
+        "x-forwarded-host": HOST,
+        "cookie": "; ".join(f"_oauth2_proxy_{part}={'x' * 3_900}" for part in range(3)),
+    }
+    application = Application(load("development", environment | of_staff), clock)
+    with client_of(application, **sent) as desk:
+        answer = await desk.client.post("/admin/signin", data={"shop": "demo"}, headers=OWN)
+        assert answer.status_code == 303
+        shown = await desk.client.get(
+            "/admin/audit", headers={"cookie": f"{answer.headers['set-cookie'].partition(';')[0]}; {sent['cookie']}"}
+        )
+    assert "anna (owner)" in text_of(shown)
+    await application.services.store.client.close()
+
+
 async def test_a_session_is_worth_what_the_proxy_says_now(desks: ExitStack, application: Application) -> None:
     desk = await signed_in(desks, application, Role.OWNER)
     await desk.get("audit")
@@ -222,6 +255,7 @@ async def test_a_session_ends_after_eight_hours_and_old_ones_make_room(desks: Ex
             "shops.demo.roles: needs",
         ),
         ({"IDENTITY_SHOPS__DEMO__ROLES__ALL": "king"}, "shops.demo.roles.all: must be"),
+        ({"IDENTITY_SHOPS__DEMO__ROLES__SALES,EMEA": "owner"}, "can match nobody: proxies separate groups by commas"),
     ],
 )
 def test_faults_of_the_settings_are_told(change: dict[str, str], fault: str) -> None:

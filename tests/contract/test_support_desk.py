@@ -358,3 +358,18 @@ async def test_a_page_reads_no_more_in_a_larger_shop(
     assert [await reads(desk.get(page)) for page in pages] == before
     assert max(before) < 24
     assert await reads(desk.get("orders")) <= 60
+
+
+async def test_a_page_reads_whole_orders_only_where_it_shows_them(
+    desk: Desk, shopper: Shopper, database: redis.Redis, topology: Topology
+) -> None:
+    if topology.replicas:
+        pytest.skip("counted on one server")
+    for number in range(60):
+        await log(shopper, "sale", sale=number, products=[5], visitor="many", email=LUKE)
+    whole = await address(desk, "visitors", visitor="many")
+    for page, shown in ((whole.replace("visitors?", "activity?"), 20), (whole, 50), (f"{whole}&cursor=50", 10)):
+        before = database.info("commandstats")["cmdstat_get"]["calls"]
+        text = (await desk.get(page)).text
+        assert len(re.findall(r'href="orders\?sale=\d+"', text)) == shown
+        assert database.info("commandstats")["cmdstat_get"]["calls"] - before <= shown + 4

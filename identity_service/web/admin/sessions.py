@@ -59,7 +59,10 @@ class Sessions:
         self._audit = audit
 
     def member(self, headers: Mapping[str, str], peer: str | None) -> StaffMember | None:
-        """Whom the proxy signed in. None if it signed in nobody. Raises Forbidden if somebody else sends its headers, or one twice."""
+        """Whom the proxy signed in. None if it signed in nobody. Raises Forbidden if somebody else sends its headers, or one twice.
+
+        Proxies join groups by commas without blanks, and escape none within a name. So a blank is part of a name: of "Sales, owners" the
+        second half is not the group "owners"."""
         sent = [headers[name] for name in self._staff.headers if name in headers]
         if not sent:
             return None
@@ -68,7 +71,7 @@ class Sessions:
             raise Forbidden("Only the staff's proxy may name a person. Use the address that it serves.")
         if not name or len(name) > LONGEST_NAME or not name.isprintable() or name.startswith(KEY):
             raise Forbidden("The staff's proxy names nobody whom this service can show. Check its headers.")
-        return StaffMember(name, frozenset(group.strip() for group in groups.split(",") if group.strip()))
+        return StaffMember(name, frozenset(group for group in groups.split(",") if group))
 
     def shops_of(self, member: StaffMember) -> list[Shop]:
         """The shops in which somebody has a role."""
