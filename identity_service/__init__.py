@@ -10,7 +10,7 @@ Packages and modules. Each imports only from those before it:
     server/     the HTTP process: protocol, supervisor, limits, logs, metrics
     store/      stored data: keys, one Lua script per change (`lua/`), the client (`redis/`), the embedded server
     service/    use cases: visit, identify, grants, opt_ins, receipts, track, sell, returns, unread, links, rights, holdings, audit,
-                counters, days, reports, health
+                counters, days, figures, orders, health
     web/        HTTP calls: `routes` lists them; `calls/` has each handler with its body and answer; snippet, admin, demo, manual
     app         the start: from settings to services, to the application, to a worker
     ops/        the operator's commands: check, doctor, inspect, preview, papers, agents, failover, move, forget, backup, init,

@@ -38,13 +38,14 @@ from identity_service.server.metrics import (
 )
 from identity_service.service.audit import Audit
 from identity_service.service.counters import Counters
+from identity_service.service.figures import FigureReader
 from identity_service.service.health import Addresses, HealthCheck
 from identity_service.service.holdings import Holdings
 from identity_service.service.identify import Visitors
 from identity_service.service.links import Links
 from identity_service.service.opt_ins import SaleOptIns
+from identity_service.service.orders import Orders
 from identity_service.service.receipts import Receipts
-from identity_service.service.reports import FigureReader, Orders
 from identity_service.service.returns import Returns
 from identity_service.service.rights import Rights
 from identity_service.service.sell import Sales
@@ -78,7 +79,7 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
     tokens, links = Tokens(store, signing, clock), Links(store, counters, clock)
     visitors = Visitors(store, signing, tokens, receipts, clock, kept.consent_days, kept.refusal_days)
     subjects, addresses = Subjects(visitors, tokens), Addresses(clock)
-    tracking, orders = Tracking(store, subjects, links, clock, limits.events_per_visitor), Orders(store, counters, clock)
+    tracking, figures = Tracking(store, subjects, links, clock, limits.events_per_visitor), FigureReader(store, counters, clock)
     return Services(
         shops=make_shops(settings.shops),
         store=store,
@@ -97,9 +98,9 @@ def make_services(settings: Settings, clock: Clock, memory: SharedMemory, mark: 
         sales=Sales(store, subjects, tracking, counters, clock),
         returns=Returns(store, counters, clock),
         counters=counters,
-        orders=orders,
-        figures=FigureReader(store, counters, clock),
-        health=HealthCheck(orders, addresses, clock),
+        orders=Orders(store, figures),
+        figures=figures,
+        health=HealthCheck(figures, addresses, clock),
         addresses=addresses,
         clock=clock,
         agents=AgentSignatures(settings.agents, SeenOnce(memory.slots(7)).seen),

@@ -14,7 +14,7 @@ from enum import StrEnum
 from identity_service.model.shop import Shop, ShopId
 from identity_service.model.utc import DAY, HOUR
 from identity_service.service.days import SILENT_CLICKS
-from identity_service.service.reports import Orders, newest_hours
+from identity_service.service.figures import FigureReader, newest_hours
 from identity_service.service.unread import UnreadShare, shares_of
 from identity_service.store import Clock
 from identity_service.store.counters import Counts
@@ -153,16 +153,16 @@ class Health:
 class HealthCheck:
     """`clock`: seconds since 1970."""
 
-    def __init__(self, orders: Orders, addresses: Addresses, clock: Clock) -> None:
-        self._orders = orders
+    def __init__(self, figures: FigureReader, addresses: Addresses, clock: Clock) -> None:
+        self._figures = figures
         self._addresses = addresses
         self._clock = clock
 
     async def of_shop(self, shop: Shop, hours: Mapping[int, Counts] | None = None) -> Health:
         """`hours`: if they were read already."""
-        hours = await self._orders.hours(shop, RHYTHM) if hours is None else newest_hours(hours, RHYTHM)
-        day, hour = [await self._orders.totals(shop, seconds, hours) for seconds in (DAY, 2 * HOUR)]
-        latest, now = await self._orders.latest(shop), int(self._clock())
+        hours = await self._figures.hours(shop, RHYTHM) if hours is None else newest_hours(hours, RHYTHM)
+        day, hour = [await self._figures.totals(shop, seconds, hours) for seconds in (DAY, 2 * HOUR)]
+        latest, now = await self._figures.latest(shop), int(self._clock())
         clicks = activity_of(with_silent_clicks(hours), "clicks all", last_click(hours, latest.get("click"), now))
         sales = activity_of(hours, "orders all", latest.get("sale"))
         click, sale = rhythm("click", clicks, sales, now), rhythm("sale", sales, clicks, now)

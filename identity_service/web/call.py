@@ -19,13 +19,14 @@ from identity_service.server.addresses import Proxies, StaffProxy
 from identity_service.server.limits import RateLimit
 from identity_service.service.audit import Audit
 from identity_service.service.counters import Counters
+from identity_service.service.figures import FigureReader
 from identity_service.service.health import Addresses, HealthCheck
 from identity_service.service.holdings import Holdings
 from identity_service.service.identify import Visitors
 from identity_service.service.links import Links
 from identity_service.service.opt_ins import SaleOptIns
+from identity_service.service.orders import Orders
 from identity_service.service.receipts import Receipts
-from identity_service.service.reports import FigureReader, Orders
 from identity_service.service.returns import Returns
 from identity_service.service.rights import Rights
 from identity_service.service.sell import Sales

@@ -232,7 +232,7 @@ async def test_robots_are_counted_apart(shopper: Shopper, application: Applicati
     assert robots._value.get() - before == 9
     assert ISSUED.labels("null", "visitor_disabled")._value.get() == people
     shop = next(one for one in application.services.shops if one.shop_id == "demo")
-    totals = await application.services.orders.totals(shop, 3600)
+    totals = await application.services.figures.totals(shop, 3600)
     assert totals == {
         "issued bot": 9,
         "issued cookieless": 1,

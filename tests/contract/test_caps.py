@@ -455,7 +455,7 @@ async def test_labels_of_an_hour(shopper: Shopper, application: Application, dat
     await sell(shopper, "S-1", visitor="one")
     await written(application)
     [shop] = [one for one in application.services.shops if one.shop_id == "demo"]
-    totals = await application.services.orders.totals(shop, 3600)
+    totals = await application.services.figures.totals(shop, 3600)
     assert (totals["clicks all"], totals["issued cookieless"], totals["orders all"]) == (3 * COUNTERS, 1, 1)
     assert sum(number for name, number in totals.items() if name.startswith("click ")) == 3 * COUNTERS
     assert totals["click ..."] > COUNTERS

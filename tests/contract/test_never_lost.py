@@ -299,7 +299,7 @@ async def test_counters_stop_at_both_ends(application: Application, shopper: Sho
         (10**30, MOST_COUNTED),
     ):
         services.counters.count_sale(demo, services.links.now() // 1000, Amounts(Decimal(amount) / 10**6, {}), [], private=True)
-        assert (await services.orders.totals(shop, 3600))["revenue_all all"] == expected
+        assert (await services.figures.totals(shop, 3600))["revenue_all all"] == expected
         assert Decimal((await read(shopper, "/v1/labels"))["other_revenue"]) == Decimal(expected) / 10**6
 
 

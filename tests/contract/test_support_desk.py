@@ -16,7 +16,7 @@ import redis
 from identity_service.app import Application
 from identity_service.model.reference import LIFE
 from identity_service.model.shop import ShopId
-from identity_service.service.reports import Order, OrderFilter
+from identity_service.service.orders import Order, OrderFilter
 from identity_service.service.returns import shown_lines
 from identity_service.store.sales import SaleStore
 from identity_service.web.admin.csv_file import csv_reply

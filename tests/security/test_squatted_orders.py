@@ -65,7 +65,7 @@ async def test_an_order_counted_in_the_next_hour_is_taken_back_there(
         await sell(shopper, PUBLIC)
     clock.forward(10)
     await sell(shopper, PRIVATE, products=[{"id": "real", "price": 60}])
-    found = await application.services.orders.hours(next(iter(application.services.shops)), 7200)
+    found = await application.services.figures.hours(next(iter(application.services.shops)), 7200)
     counted = [counts.get("orders all", 0) for counts in found.values()]
     assert min(counted) >= 0, counted
 

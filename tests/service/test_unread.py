@@ -85,10 +85,10 @@ async def test_the_page_of_the_logs_shows_the_remedy(application: Application, s
 
 async def test_a_clean_order_counts_nothing_more(application: Application, shopper: Shopper) -> None:
     await sell(shopper, 1)
-    counts = await application.services.orders.totals(next(iter(application.services.shops)), 3_600)
+    counts = await application.services.figures.totals(next(iter(application.services.shops)), 3_600)
     assert [name for name in counts if "unread" in name] == []
     await sell(shopper, 2, *[{"price": "x"}] * 9, email={}, currency=7)
-    counts = await application.services.orders.totals(next(iter(application.services.shops)), 3_600)
+    counts = await application.services.figures.totals(next(iter(application.services.shops)), 3_600)
     assert {name: number for name, number in counts.items() if "unread" in name} == {
         f"unread log/sale {kind}": 1 for kind in ("currency", "email", "products.id", "products.price")
     }

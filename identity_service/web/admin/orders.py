@@ -10,7 +10,7 @@ from identity_service.model.audit import Act
 from identity_service.model.handle import Handle
 from identity_service.model.person import Person
 from identity_service.model.utc import DAY, day_number, rfc3339
-from identity_service.service.reports import ALL_ORDERS, ListedOrder, OrderFilter
+from identity_service.service.orders import ALL_ORDERS, ListedOrder, OrderFilter
 from identity_service.web.admin.csv_file import csv_reply
 from identity_service.web.admin.pages import AdminCall, View, next_cursor
 from identity_service.web.admin.references import HANDLES, handle_of_reference, lead_to, person_in_form, reference_maker

@@ -9,7 +9,7 @@ from identity_service.errors import Invalid
 from identity_service.model.consent import Millis
 from identity_service.model.utc import rfc3339
 from identity_service.model.visitor import VisitorId
-from identity_service.service.reports import ListedOrder
+from identity_service.service.orders import ListedOrder
 from identity_service.web.admin.csv_file import csv_reply
 from identity_service.web.admin.pages import AdminCall, View, convert, next_cursor
 from identity_service.web.admin.references import (

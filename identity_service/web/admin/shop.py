@@ -47,7 +47,7 @@ async def logs(asked: AdminCall) -> View:
         "names": names,
         "wanted": wanted,
         "outcomes": OUTCOMES,
-        "unread": shares_of(await asked.services.orders.totals(asked.shop, DAY)) if start == 0 else [],
+        "unread": shares_of(await asked.services.figures.totals(asked.shop, DAY)) if start == 0 else [],
     }
     return View("admin/logs.html", values)
 

@@ -17,8 +17,9 @@ from identity_service.model.estimate import Estimate
 from identity_service.model.event import EventType
 from identity_service.model.utc import rfc3339
 from identity_service.model.visitor import own_visitor_id
+from identity_service.service.figures import AgentFigures, LabelFigures, PageCounts, revenues, silent_clicks
 from identity_service.service.health import Rhythm
-from identity_service.service.reports import AgentFigures, LabelFigures, Order, PageCounts, revenues, silent_clicks
+from identity_service.service.orders import Order
 from identity_service.web.call import Call, Reply
 from identity_service.web.calls.figures import EstimateAnswer, estimate_answer
 from identity_service.web.lists import (
@@ -321,7 +322,7 @@ async def labels(call: Call, counts: PageCounts | None = None) -> Reply:
     """`counts`: if they were read already."""
     days = number(call.query, "days", call.shop.settings.attribution_days, MOST_DAYS)
     counts = counts or await call.services.figures.counts(call.shop, days)
-    figures, totals = await call.services.orders.labels(call.shop, days, counts.hours)
+    figures, totals = await call.services.figures.labels(call.shop, days, counts.hours)
     silent = await silent_clicks(counts.days)
     figures += [LabelFigures.without_figures(call.shop, label) for label in silent.keys() - {one.label for one in figures}]
     figures.sort(key=_place)
@@ -347,7 +348,7 @@ async def labels(call: Call, counts: PageCounts | None = None) -> Reply:
             _text(other[own]),
             _texts(money),
             _texts(other),
-            [_agent_entry(one) for one in call.services.orders.agents(call.shop, totals)[:MOST_AGENTS]],
+            [_agent_entry(one) for one in call.services.figures.agents(call.shop, totals)[:MOST_AGENTS]],
             SignatureCounts(**{known_by.value: totals[f"agents {known_by}"] for known_by in KnownBy}),
             RobotsEntry(totals["issued bot"], totals["clicks bot"], robots, _texts(of_robots)),
             following,
@@ -369,7 +370,7 @@ def _agent_entry(one: AgentFigures) -> AgentEntry:
 
 
 async def calls(call: Call) -> Reply:
-    found = await call.services.orders.calls(call.shop)
+    found = await call.services.figures.calls(call.shop)
     limit = number(call.query, "limit", MOST_CALLS, MOST_CALLS)
     shown, following = page_of(found, keys_of_times([entry["time"] for entry in found]), call.query.get("cursor"), limit)
     return Reply(CallsAnswer([entry | {"time": rfc3339(entry["time"])} for entry in shown], following))
@@ -377,7 +378,7 @@ async def calls(call: Call) -> Reply:
 
 async def products(call: Call) -> Reply:
     newest = {}
-    for time, product in sorted((time, product) for product, time in (await call.services.orders.products(call.shop)).items()):
+    for time, product in sorted((time, product) for product, time in (await call.services.figures.products(call.shop)).items()):
         newest[product[1:]] = (time, product[0])  # if it was seen in both types, the last one counts
     keys = sorted((-time, product) for product, (time, _) in newest.items())
     seen = [SeenProduct(product, "integer" if newest[product][1] == "i" else "string", rfc3339(-time)) for time, product in keys]

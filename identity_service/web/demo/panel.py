@@ -12,7 +12,7 @@ from identity_service.model.event import Event
 from identity_service.model.policy import Asked, Decision, Reason
 from identity_service.model.utc import rfc3339
 from identity_service.model.visitor import Mode, VisitorId
-from identity_service.service.reports import Order
+from identity_service.service.orders import Order
 from identity_service.service.visit import Known, Visit
 from identity_service.web.auth import is_from_own_page
 from identity_service.web.call import Call, Reply

@@ -1,4 +1,4 @@
-"""Reports of many hours neither read one twice nor hold up the worker, which other shops share."""
+"""Figures of many hours neither read one twice nor hold up the worker, which other shops share."""
 
 import asyncio
 from collections import Counter
@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from identity_service.app import Application
-from identity_service.service.reports import sum_of
+from identity_service.service.figures import sum_of
 from identity_service.store.redis.command import Command, Reply
 from tests.contract.desk import desk_of
 
