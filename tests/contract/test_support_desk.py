@@ -313,7 +313,7 @@ async def test_other_calls_run_between_two_orders(
             await asyncio.sleep(0)
 
     monkeypatch.setattr(SaleStore, "each", each)
-    monkeypatch.setattr("identity_service.service.reports.shown_lines", decoded)
+    monkeypatch.setattr("identity_service.service.orders.shown_lines", decoded)
     turning = asyncio.create_task(count_turns())
     if page.startswith("/"):
         answer = await shopper.client.get(page, headers={"authorization": "Bearer demo-private-key"})
