@@ -35,7 +35,7 @@ def kept(database: redis.Redis) -> dict[str, str]:
     for kind in ("remainders", "day", "hour"):
         for key in database.scan_iter(f"*{{strict}}:{kind}:*"):
             fields = database.hgetall(key).items()
-            found |= {f"{key} {name}": str(text) for name, text in fields if kind == "remainders" or str(name).startswith("silent")}
+            found |= {f"{key!s} {name!s}": str(text) for name, text in fields if kind == "remainders" or str(name).startswith("silent")}
     return found
 
 
