@@ -81,6 +81,8 @@ class Person:
     banner_says: str | None = None
     dead: dict[str, str] = field(default_factory=dict)
     looked_at: int = 0
+    left: set[tuple[int, int]] = field(default_factory=set)
+    """Tabs whose page went, and when."""
 
     async def live(self, steps: int) -> None:
         self.began = self.world.now
@@ -151,6 +153,7 @@ class Person:
             return
         tab = self._tab()
         self.open.remove(tab)
+        self.left.add((tab, self.world.now))
         self.world.note(f"closes tab {tab}")
         self.world.do("close", tab=tab)
         self._check_told(tab)
@@ -166,6 +169,7 @@ class Person:
 
     def _move(self, how: str, **more: Any) -> None:
         tab = self._tab()
+        self.left.add((tab, self.world.now))
         self.world.note(f"{how} in tab {tab} {more or ''}")
         self.world.do(how, tab=tab, **more)
         self._check_told(tab)
@@ -351,8 +355,11 @@ class Person:
         return refusal.sent.body.get("said") == "remembered" and (older or refusal.at <= yes.at + ON_ITS_WAY)
 
     def _is_crossed(self, no: Word) -> bool:
-        """A yes of another page, or its answer with the cookies, that was on its way as the refusal was said may stand."""
-        others = [word for word in self.words if word.granted and word.page != no.page and no.at - ON_ITS_WAY <= word.at < no.at]
+        """A yes of another page, or its answer with the cookies, that was on its way as the refusal was said may stand, and so may one of
+        the same page that went before it was answered, and sent the refusal beside it."""
+        going = any((no.tab, post.sent.at) in self.left for post in no.posts)
+        lately = [word for word in self.words if word.granted and no.at - ON_ITS_WAY <= word.at < no.at]
+        others = [word for word in lately if going or word.page != no.page]
         return any(post.done >= no.at for word in others for post in word.posts)
 
     def _unsaid(self) -> set[str]:
