@@ -42,7 +42,6 @@ class Holding:
         """Whether an erasure takes the whole visitor. Of one that has no record, it takes the link alone."""
         return self.stays(unproven=unproven) is None and (self.recorded or self.link is None)
 
-
     def stays(self, *, unproven: bool) -> str | None:
         return self.kept_if_unproven if unproven else self.kept
 
