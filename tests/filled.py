@@ -14,6 +14,7 @@ from identity_service.model.shop import ShopId
 from identity_service.settings.load import load
 from identity_service.store.redis.command import write
 from tests.conftest import Clock, Shopper
+from tests.stores import PATIENT_STORE
 
 SHOP = ShopId("demo")
 OLD, NEW, NEWEST = "development-only-pepper-of-the-demo-shops-00000001--", "N" * 43, "M" * 43
@@ -23,7 +24,11 @@ PEOPLE = 12
 def environment(url: str, *peppers: str) -> dict[str, str]:
     """`peppers`: oldest first."""
     *former, pepper = peppers
-    told = {"IDENTITY_STORE__URL": url, "IDENTITY_SECRETS__PEPPER": pepper, "IDENTITY_SECRETS__FORMER_PEPPERS": json.dumps(former)}
+    told = PATIENT_STORE | {
+        "IDENTITY_STORE__URL": url,
+        "IDENTITY_SECRETS__PEPPER": pepper,
+        "IDENTITY_SECRETS__FORMER_PEPPERS": json.dumps(former),
+    }
     return told | {
         "IDENTITY_SHOPS__DEMO__REMOVALS_KEY": "R" * 43,
         "IDENTITY_LIMITS__ENABLED": "false",

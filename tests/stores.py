@@ -15,6 +15,9 @@ from identity_service.ops.blocking import direct
 from identity_service.store.embedded import server_binary
 from identity_service.store.sales import unpacked
 
+PATIENT_STORE = {"IDENTITY_STORE__TIMEOUT_SECONDS": "10"}
+"""For what does not test the time-out: a busy machine's store may need more than half a second."""
+
 
 @contextmanager
 def valkey(*flags: str, program: str = "") -> Iterator[str]:

@@ -24,7 +24,7 @@ import redis
 from identity_service.server.supervisor import CannotListen, bind, run_workers
 from identity_service.settings.load import config_directory, load
 from identity_service.store.keys import SCHEMA
-from tests.stores import valkey
+from tests.stores import PATIENT_STORE, valkey
 
 LEAN = {"PYTHONPATH": str(Path(__file__).parent / "lean")}
 """Environment of a service that starts without what only the tests' tools need."""
@@ -81,7 +81,9 @@ def served(directory: Path, *flags: str, command_name: str = "serve", data: str 
         command += ["--port", str(free_port()), "--data", str(directory / data)]
     log = directory / "log"
     with log.open("a") as stderr:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=os.environ | LEAN | environment)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=os.environ | LEAN | PATIENT_STORE | environment
+        )
     try:
         yield Service(process, log)
     finally:

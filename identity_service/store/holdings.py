@@ -1,5 +1,6 @@
 """How much is stored of each of many visitors: counts alone, in one batch of reads."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,8 +10,10 @@ from identity_service.model.shop import ShopId
 from identity_service.model.visitor import VisitorId
 from identity_service.store.keys import Keys, sales_in
 from identity_service.store.redis.client import StoreClient
-from identity_service.store.redis.command import read
-from identity_service.store.visitors import handle_names
+from identity_service.store.redis.command import Command, call, read
+
+COUNTED_AT_ONCE = 64
+"""Visitors in one call of the script, so that other calls do not wait long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +34,18 @@ class HoldingStore:
 
     async def sizes(self, shop: ShopId, visitors: Sequence[VisitorId]) -> list[Sizes]:
         """In the order of `visitors`."""
-        found = await self._client.read_many(
-            [
-                command
-                for of in (self._keys.visitor(shop, visitor) for visitor in visitors)
-                for command in (read("HKEYS", of.record), read("LLEN", of.events), read("LLEN", of.receipts), read("HLEN", of.sales))
-            ]
-        )
-        groups = zip(*(found[at::4] for at in range(4)), strict=True)
+        parts = [visitors[start : start + COUNTED_AT_ONCE] for start in range(0, len(visitors), COUNTED_AT_ONCE)]
+        found = await asyncio.gather(*(self._client.run(self._counting(shop, part)) for part in parts))
         return [
-            Sizes([handle_named(name) for name in sorted(handle_names(fields))], int(events), int(receipts), int(sales))
-            for fields, events, receipts, sales in groups
+            Sizes([handle_named(name) for name in sorted(names)], int(events), int(receipts), int(sales))
+            for [counted] in found
+            for events, receipts, sales, *names in counted
         ]
+
+    def _counting(self, shop: ShopId, visitors: Sequence[VisitorId]) -> Command:
+        keys = (self._keys.visitor(shop, visitor) for visitor in visitors)
+        places = [place for of in keys for place in (of.record, of.events, of.receipts, of.sales)]
+        return call("count_held", places, reads=True)
 
     async def sale_digests(self, shop: ShopId, visitors: Sequence[VisitorId]) -> set[str]:
         """Of the sales that are listed under any of the visitors."""

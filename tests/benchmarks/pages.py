@@ -1,7 +1,7 @@
 """How long each admin page takes in a shop with a million visitors, beside the same page in an empty shop.
 
-Both shops are in one store and served by one worker. Pages take turns; figures are medians. An email, a visitor and an order are as large as
-the caps let them become. `commands` are what the store runs for a page, those inside scripts too.
+Both shops are in one store and served by one worker. Pages take turns. An email, a visitor and an order are as large as the caps let them
+become. `commands` are what the store runs for a page, those inside scripts too.
 """
 
 import argparse
@@ -111,7 +111,7 @@ def main(arguments: Sequence[str]) -> int:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-")))
         stack.enter_context(sides.pinned(load_core))
         store = options.store or stack.enter_context(valkey())
-        connection = stack.enter_context(redis.Redis.from_url(store))
+        connection = stack.enter_context(redis.Redis.from_url(store, socket_timeout=60))
         if not connection.dbsize():
             with sides.pinned(core):
                 uvloop.run(filled(store, options.visitors))
@@ -221,7 +221,7 @@ class Desktop:
 
     def asked(self, page: Page) -> httpx.Request:
         """What reads the page. A form that leads to an address is sent first."""
-        form = {"form_token": self._token} | page.form
+        form = {"form_token": self._token, **page.form}
         if not page.form:
             return self._client.build_request("GET", f"/admin/{page.path}")
         posted = self._client.build_request("POST", f"/admin/{page.path}", data=form)

@@ -137,7 +137,7 @@ def test_an_erasure_takes_five_actions_from_the_email_to_the_certificate(admin: 
     [("wide", "light"), ("narrow", "dark"), pytest.param("wide", "dark", marks=MORE), pytest.param("narrow", "light", marks=MORE)],
 )
 def test_every_page_is_within_its_screen_and_axe_finds_nothing(
-    browser: Browser, service: Service, seen: dict[str, str], size: str, scheme: str
+    browser: Browser, service: Service, seen: dict[str, str], size: str, scheme: Any
 ) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     axe = axe_source()

@@ -11,7 +11,7 @@ from identity_service.store.embedded import server_binary
 from tests.conftest import Clock
 from tests.contract.examples import Run, made, service
 from tests.deploy.files import DEPLOY
-from tests.stores import valkey
+from tests.stores import PATIENT_STORE, valkey
 
 pytestmark = pytest.mark.anyio
 LOGIN = next(line for line in (DEPLOY / "store-users.acl").read_text().splitlines() if line.startswith("user identity "))
@@ -23,7 +23,7 @@ async def use(url: str) -> None:
     """Every call, the probes, and a round of upkeep."""
     await made(url)
     clock = Clock()
-    async with service(clock, {"IDENTITY_STORE__URL": url, "IDENTITY_LIMITS__ENABLED": "false"}) as client:
+    async with service(clock, PATIENT_STORE | {"IDENTITY_STORE__URL": url, "IDENTITY_LIMITS__ENABLED": "false"}) as client:
         await Run(client, clock).whole()
         application: Any = client._transport.app
         clock.forward(3600)

@@ -1,6 +1,5 @@
-"""Attacks on the admin pages that a browser carries out for a stranger: a planted session, a redirect to another site, and streams that take
-everybody's place. Forged forms, headers, references and markup are in tests/contract/test_admin.py, test_staff.py and
-test_support_desk.py."""
+"""Attacks on the admin pages that a browser carries out for a stranger: a planted session, a redirect to another site, and streams that
+take everybody's place. Forged forms, headers, references and markup are in tests/contract."""
 
 from contextlib import AsyncExitStack
 from urllib.parse import urljoin, urlsplit

@@ -13,6 +13,7 @@ from identity_service.app import Application
 from identity_service.model.visitor import LAPSED
 from identity_service.settings.load import load
 from tests.conftest import Clock
+from tests.stores import PATIENT_STORE
 
 EMAILS = ["a@example.com", "b@example.com", "c@example.com"]
 DAY = 86_400
@@ -59,7 +60,7 @@ def machine(store_url: str, database: Any) -> type[RuleBasedStateMachine]:
             self.clock = Clock()
             self.model = Model()
             self.application = Application(
-                load("development", {"IDENTITY_STORE__URL": store_url, "IDENTITY_LIMITS__ENABLED": "false"}), self.clock
+                load("development", {"IDENTITY_STORE__URL": store_url, "IDENTITY_LIMITS__ENABLED": "false"} | PATIENT_STORE), self.clock
             )
             self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.application), base_url="http://service.test")
 

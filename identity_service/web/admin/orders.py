@@ -21,7 +21,7 @@ from identity_service.web.lists import TAKE_NEXT
 from identity_service.web.visit import count_lookup
 
 ORDERS_A_PAGE = 50
-MOST_SEARCHED = 500
+MOST_SEARCHED = 250
 """Orders that one page of a search reads. The next page goes on from there."""
 MOST_IN_FILE = 2_000
 LARGE = 100

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from threading import Lock
 
@@ -133,8 +133,13 @@ def _markdown() -> MarkdownIt:
 
 def _html_of(html: str) -> Markup:
     """Makes wide tables and code scroll by themselves, also by keyboard. Pages contain no raw HTML, so every tag is the renderer's."""
-    table = '<div class="scrolls" tabindex="0" role="region" aria-label="Table"><table>'
-    html = html.replace("<pre>", '<pre tabindex="0">').replace("<table>", table).replace("</table>", "</table></div>")
+    numbers = count(1)
+
+    def scrolling(_: re.Match[str]) -> str:
+        return f'<div class="scrolls" tabindex="0" role="region" aria-label="Table {next(numbers)}"><table>'
+
+    html = html.replace("<pre>", '<pre tabindex="0">').replace("<th></th>", "<td></td>")  # an empty cell heads no column
+    html = re.sub("<table>", scrolling, html).replace("</table>", "</table></div>")
     return Markup(html)  # noqa: S704 our own pages, without raw HTML
 
 

@@ -6,7 +6,7 @@
 
   function paint() { document.documentElement.classList.toggle("dark-mode", DARK.matches); }
 
-  var PARTS = ["errors", "InfoContainer", "AuthorizeBtnContainer", "FilterContainer", "operations", "Models"];
+  var PARTS = ["errors", "InfoContainer", "AuthorizeBtnContainer", "Calls", "FilterContainer", "operations", "Models"];
 
   // Each takes what Swagger UI draws, and gives what can be used without a pointer and without sight.
   function accessible(system) {
@@ -21,8 +21,11 @@
       return function (props) { return draw("span", null, words || props.text); };
     }
     return {
-      // One landmark, which is the page's, and no choice among a single server.
-      components: { Reference: function (props) { return draw("div", { className: "swagger-ui" }, PARTS.map(part(props.getComponent))); } },
+      // One landmark, which is the page's, and no choice among a single server. Groups of calls are headings of the third level.
+      components: {
+        Reference: function (props) { return draw("div", { className: "swagger-ui" }, PARTS.map(part(props.getComponent))); },
+        Calls: function (props) { return draw("h2", { className: "calls" }, "Calls"); }
+      },
       wrapComponents: {
         // A link inside the button that opens a call; opening it sets the address all the same.
         DeepLink: function () { return text(); },
