@@ -21,9 +21,9 @@ import uvloop
 
 from identity_service.model.audit import Act, AuditEntry
 from identity_service.model.consent import millis_of
-from identity_service.model.event import Sale, SaleLine
+from identity_service.model.event import Event, EventType, Sale, SaleLine
 from identity_service.model.handle import Handle
-from identity_service.model.link import Proof
+from identity_service.model.link import LinkSource, Proof
 from identity_service.model.policy import Asked
 from identity_service.model.visitor import VisitorId
 from identity_service.service.counters import LoggedCall
@@ -33,7 +33,7 @@ from identity_service.signals.reader import Reader
 from identity_service.store.redis.command import MOST_COMMANDS, write
 from identity_service.web.call import Services
 from tests.benchmarks import fill, sides, tables
-from tests.benchmarks.caps import EVENTS, HANDLES, SALES, VISITORS, Desk
+from tests.benchmarks.caps import EVENTS, HANDLES, SALES, VISITORS
 from tests.benchmarks.load import cpu
 from tests.benchmarks.work import SERVICE
 from tests.stores import valkey
@@ -167,14 +167,17 @@ async def many_of_one(services: Services) -> None:
 
 
 async def large(services: Services) -> None:
-    desk, visitor = Desk(services), VisitorId(LARGE)
+    shop, visitor = fill.demo(services), VisitorId(LARGE)
     for number in range(RECEIPTS):
         await consent(services, visitor, str(number))
-    handles = [desk.handle() for _ in range(HANDLES)]
+    names = [f"person-{number}@example.com" for number in range(HANDLES // 2)]
+    handles = [of(shop.shop_id, name) for of in (services.handles.of_email, services.handles.of_customer) for name in names]
     for handle in handles:
-        await desk.link(handle, visitor)
+        await services.links.link(shop, handle, visitor, Proof.KEY, LinkSource.LINK)
+    labels = tuple(f"Label {one}" for one in range(20))
     for number in range(EVENTS):
-        await desk.click(visitor, f"SKU-{number}", tuple(f"Label {one}" for one in range(20)))
+        clicked = Event(EventType.CLICK, int(services.clock()), (f"SKU-{number}",), labels)
+        await services.tracking.log(fill.of(services, visitor), clicked)
     await fill.in_flight(order(services, visitor, f"large-{number}", handles[:1], 20) for number in range(SALES))
     await order(services, visitor, LARGE_ORDER, [], 1_000)
 

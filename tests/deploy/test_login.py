@@ -25,9 +25,9 @@ async def use(url: str) -> None:
     clock = Clock()
     async with service(clock, PATIENT_STORE | {"IDENTITY_STORE__URL": url, "IDENTITY_LIMITS__ENABLED": "false"}) as client:
         await Run(client, clock).whole()
-        application: Any = client._transport.app
+        transport: Any = client._transport
         clock.forward(3600)
-        await application.keep_up()
+        await transport.app.keep_up()
 
 
 def denied(database: redis.Redis) -> list[str]:
