@@ -52,7 +52,7 @@ async def test_a_history_ends_as_the_person_last_said(play_one: Play, long: bool
 
 async def is_missed(guard: Guard, play_one: Play) -> bool:
     """The history that found it first is tried first."""
-    for seed in (guard.first, *range(MOST_BY_A_GUARD)):
+    for seed in (guard.first or 0, *range(MOST_BY_A_GUARD)):
         try:
             await play_one(seed, guard.emphasis)
         except Difference:
@@ -60,7 +60,10 @@ async def is_missed(guard: Guard, play_one: Play) -> bool:
     return False
 
 
-@pytest.mark.parametrize("guard", GUARDS, ids=[one.name for one in GUARDS])
+NOT_FOUND = [pytest.mark.thorough, pytest.mark.xfail(reason="no history has found it missing yet")]
+
+
+@pytest.mark.parametrize("guard", [pytest.param(one, id=one.name, marks=NOT_FOUND * (one.first is None)) for one in GUARDS])
 async def test_a_guard_that_is_missing_is_found(guard: Guard, play_one: Play, pages: Tabs) -> None:
     pages.tell("snippet", code=guard.snippet)
     with without(guard):

@@ -37,7 +37,8 @@ USUAL_WAYS = {"quick": 50, "slow": 13, "unreachable": 12, "lost": 12, "busy": 7,
 
 @dataclass(frozen=True)
 class Emphasis:
-    """How often what is drawn; of a tuple each alike, so that it may name one several times. `own`: choices on the page's own form, of one.
+    """How often what is drawn; of a tuple each alike, so that it may name one several times. `scene`: what is done first, in this order.
+    `lates`: milliseconds until a banner appears. `own`: choices on the page's own form, of one.
     `refused_before`: histories that begin with the cookie of an earlier refusal, of one. `steps`: the fewest and the most of a history."""
 
     shops: tuple[str, ...] = ("demo", "demo", "strict", "other")
@@ -50,6 +51,8 @@ class Emphasis:
     own: float = 0.35
     refused_before: float = 0.1
     steps: tuple[int, int] = (4, 21)
+    scene: tuple[str, ...] = ()
+    lates: tuple[int, ...] = (1, 1, 700, 4_000)
 
 
 USUAL = Emphasis()
@@ -102,7 +105,11 @@ HASTE = Emphasis(
     own=0.0,
     steps=(8, 24),
 )
-"""Somebody chooses twice within a call's time, and leaves the page."""
+"""Somebody chooses twice within a call's time."""
+PARTING = replace(
+    HASTE, scene=("choose", "choose", "visit"), steps=(0, 2), lates=(700, 4_000), ways={"quick": 15, "slow": 50, "unreachable": 35}
+)
+"""The same, on a page that goes before the second choice is heard; the next one hears it of the banner."""
 BESIDE = replace(
     LATE,
     pauses={20: 2, 300: 4, 1_200: 4, 2 * SECOND: 3},
@@ -137,9 +144,9 @@ OUTAGES = Emphasis(
     acts=acts(choose=8, switch_store=8, reload=2, leave_tab=2, ask_edge=6),
 )
 """The service cannot reach its store."""
-ALL = (*(USUAL,) * 5, AHEAD, BESIDE, CLOCKS, EDGES, HASTE, LATE, MEMORIES, OUTAGES, QUEUED, TEXTS, WAKING, YEARS)
+ALL = (*(USUAL,) * 5, AHEAD, BESIDE, CLOCKS, EDGES, HASTE, LATE, MEMORIES, OUTAGES, PARTING, QUEUED, TEXTS, WAKING, YEARS)
 
 
 def emphasis_of(seed: int) -> Emphasis:
-    """Of five histories in seventeen the usual one."""
+    """Of five histories in eighteen the usual one."""
     return ALL[seed % len(ALL)]

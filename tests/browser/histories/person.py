@@ -89,10 +89,12 @@ class Person:
         if self.dice.random() < self.emphasis.refused_before:
             self._remember_refusal()
         self.open_tab()
-        acts = self._acts()
-        weights = [self.emphasis.acts[act.__name__] for act in acts]
-        for _ in range(steps):
-            done = self.dice.choices(acts, weights)[0]()
+        acts = {act.__name__: act for act in self._acts()}
+        weights = [self.emphasis.acts[name] for name in acts]
+        scene = self.emphasis.scene
+        for step in range(-len(scene), steps):
+            name = scene[step] if step < 0 else self.dice.choices(list(acts), weights)[0]
+            done = acts[name]()
             if done is not None:
                 await done
             self._look()
@@ -279,9 +281,12 @@ class Person:
         )
 
     def _hear(self, post: Obeyed) -> None:
+        """What a banner keeps is heard in all tabs, of which another may tell it."""
         said = said_at(post.sent) or post.sent.at
+        kept = self._word_at(said + 1) if post.sent.path != "/v1/consents" else None
         for word in self.words:
-            if word.page == post.sent.page and word.at <= said and word.granted == grants(post.sent.body):
+            here = word.page == post.sent.page or (word is kept and not word.own)
+            if here and word.at <= said and word.granted == grants(post.sent.body):
                 word.posts.append(post)
 
     async def check(self) -> None:
@@ -394,7 +399,7 @@ async def play(seed: int, tabs: Tabs, service: Application, without_store: Appli
     shop, banner, skew = dice.choice(emphasis.shops), dice.choice(emphasis.banners), dice.choice(emphasis.skews)
     world = World(tabs, service, without_store, clock, dice, shop, emphasis.ways)
     world.note(f"history {seed}: shop {shop}, banner {banner}, clock {skew // MINUTE} minutes ahead")
-    late = dice.choice([1, 1, 700, 4_000])
+    late = dice.choice(emphasis.lates)
     tabs.tell("browser", now=world.now, skew=skew, banner=banner, late=late, key=f"{shop}-public-key")
     try:
         await Person(world, dice, banner, skew, emphasis).live(dice.randint(*emphasis.steps))
