@@ -97,9 +97,9 @@ class Signal(Struct, frozen=True):
         """Refuses storage; or links, unless a banner's cookie says so, since it repeats that with every call."""
         return self.choice is Choice.REFUSED or (self.linking is Choice.REFUSED and not self.of_cookie)
 
-    def is_older(self, moment: Millis) -> bool:
+    def is_older(self, moment: Millis | None) -> bool:
         """Whether it is older than a choice stored at `moment`. A choice said with this call never is, whatever the clocks say."""
-        return self.dated and self.decided_at < moment
+        return moment is not None and self.dated and self.decided_at < moment
 
     def is_said_since(self, moment: Millis | None) -> bool:
         """Whether it was said with this call, or is dated later than `moment`."""
@@ -118,24 +118,33 @@ class NoticeVersion(Struct, frozen=True):
 
 
 class Consent(Struct, frozen=True):
-    """A grant as the visitor's record keeps it. `raw_digest`: the first characters of the signal's digest, to detect replays."""
+    """A grant as the visitor's record keeps it. `raw_digest`: the first characters of the signal's digest, to detect replays. `repeated`:
+    its sender remembered it and told no time, so that nobody knows when the person gave it. `granted_at` is then its arrival."""
 
     granted_at: Millis
     source: str
     linking: Choice | None
     policy_version: str | None = None
     raw_digest: str | None = None
+    repeated: bool = False
 
     @property
     def is_of_the_shop(self) -> bool:
         return self.source == SHOP
+
+    @property
+    def given_at(self) -> Millis | None:
+        """When the person gave it. None if nobody knows: then no choice with a time is older."""
+        return None if self.repeated or self.is_of_the_shop else self.granted_at
 
     def is_given_to(self, notice: NoticeVersion | None) -> bool:
         """`notice` None: any text counts. A grant of the shop depends on no text."""
         return notice is None or self.is_of_the_shop or notice.covers(self.policy_version, self.granted_at)
 
     def as_signal(self) -> Signal:
-        return Signal(self.source, Choice.GRANTED, self.granted_at, self.linking, policy_version=self.policy_version)
+        return Signal(
+            self.source, Choice.GRANTED, self.granted_at, self.linking, policy_version=self.policy_version, remembered=self.repeated
+        )
 
 
 class EarlierRefusal(Struct, frozen=True):

@@ -249,7 +249,7 @@ def _choice(policy: Policy, rules: Rules, facts: Facts) -> Signal | None:
     if sent and not _is_outdated(sent, stored, facts):
         return _against_opt_out(rules, facts, sent) if sent.of_cookie and sent.choice is Choice.GRANTED else sent
     refusal = facts.refusal
-    if refusal and (stored is None or stored.decided_at <= refusal.at):
+    if refusal and (stored is None or stored.remembered or stored.decided_at <= refusal.at):
         return Signal(REFUSAL_COOKIE, Choice.REFUSED, refusal.at, dated=True, remembered=True) if refusal.refuses else None
     return _against_opt_out(rules, facts, stored)
 
@@ -279,8 +279,11 @@ def _is_outdated(sent: Signal, stored: Signal | None, facts: Facts) -> bool:
         undated = sent.remembered and not sent.dated
         if any(at is not None and (undated or sent.decided_at <= at) for at in refusals):
             return True
+    if facts.consent is None or stored is None:
+        return False
     on_its_way = LONGEST_CALL if sent.told_now and sent.choice is Choice.REFUSED else 0
-    return stored is not None and sent.is_older(Millis(stored.decided_at - on_its_way))
+    given_at = facts.consent.given_at
+    return given_at is not None and sent.is_older(Millis(given_at - on_its_way))
 
 
 def _against_opt_out(rules: Rules, facts: Facts, stored: Signal | None) -> Signal | None:

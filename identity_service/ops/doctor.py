@@ -188,7 +188,7 @@ def _of_settings(server: Server, replicas: int) -> Iterator[Finding]:
     rules = (*ALWAYS, *(WITH_REPLICAS if replicas else ()), *(IN_CLUSTER if clustered else ()))
     if server.config is None:
         wanted = ", ".join(f"{rule.setting} {rule.instead}" for rule in rules)
-        text = f"does not show its settings to this login; run `doctor URL` with an operator's login, or check by hand: {wanted}"
+        text = f"does not show its settings to this login; add the URL of an operator's login to the command, or check by hand: {wanted}"
         yield Finding(server.place, text, wrong=False)
         return
     for rule in rules:

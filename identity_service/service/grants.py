@@ -110,7 +110,10 @@ class Grants:
         standing = await self._receipts.equal_to(shop, receipt, kept.newest) if receipt.event is ReceiptEvent.CONFIRMED else None
         known_by = None if choice.source in REPEATABLE or choice.raw_digest is None else choice.raw_digest[:RAW_LENGTH]
         grant = Grant(
-            consent=Consent(choice.decided_at, choice.source, choice.linking, choice.policy_version, known_by),
+            consent=Consent(
+                *(choice.decided_at, choice.source, choice.linking, choice.policy_version, known_by),
+                repeated=choice.remembered and not choice.dated,
+            ),
             expires=expires,
             opt_out=decision.opt_out or (OptOut.STATE if known.opted_out_as(visitor) else OptOut.NONE),
             opt_outs_seen=known.opt_outs_at(choice.decided_at),
@@ -155,7 +158,7 @@ def _is_new(known: Known, record: VisitorRecord, choice: Signal) -> bool:
         return False
     if stored.is_of_the_shop:
         return True
-    if choice.is_older(stored.granted_at):
+    if choice.is_older(stored.given_at):
         return False
     if choice.decided_at == stored.granted_at:
         return False

@@ -243,7 +243,7 @@ def _event_of(choice: Signal, record: VisitorRecord | None) -> ReceiptEvent | No
     if choice.source == SALE_OPT_IN:
         return ReceiptEvent.GIVEN
     consent = record.consent if record else None
-    stored = consent is not None and not consent.is_of_the_shop and not choice.is_older(consent.granted_at)
+    stored = consent is not None and not consent.is_of_the_shop and not choice.is_older(consent.given_at)
     if choice.choice is Choice.GRANTED:
         return ReceiptEvent.CONFIRMED if stored else ReceiptEvent.GIVEN
     if choice.choice is None:  # a refusal of links alone

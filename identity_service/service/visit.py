@@ -301,7 +301,7 @@ class Known(Struct, frozen=True):
         """The refusals of links that are not older than the stored consent."""
         consent = self.record.consent if self.record else None
         refusals = [signal for signal in self.visit.signals if signal.linking is Choice.REFUSED]
-        return [signal for signal in refusals if consent is None or not signal.is_older(consent.granted_at)]
+        return [signal for signal in refusals if consent is None or not signal.is_older(consent.given_at)]
 
     def opt_outs_at(self, moment: Millis) -> OptOutsSeen:
         """The opt-outs of this visit, as seen at `moment`."""

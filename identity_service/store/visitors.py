@@ -23,11 +23,11 @@ MOST_READS = 12
 RECORDS_AT_ONCE = 500
 NAME_LENGTH = 23
 """Characters of a handle's name. The record's own fields have one letter."""
-FIELDS = ("k", "x", "g", "s", "n", "v", "w", "o", "t", "b", "f", "l", "e", "q", "d", "m", "i", "c", "j", "r", "y")
+FIELDS = ("k", "x", "g", "s", "n", "v", "w", "o", "t", "b", "f", "l", "e", "q", "d", "m", "i", "c", "j", "r", "y", "u")
 """kind, expires, granted at, source, linking, policy version, sale/share opt-out, GPC first seen at, DNT first seen at, digest of the
 bridged visitor: those decide. Then first seen, last seen, number of emails, receipt key, first characters of the signal's digest, whether
-another person was erased from it, number of emails without proof, of customer IDs, of those without proof, the newest receipt's ID, and
-when the visitor last opted in to sale, ms."""
+another person was erased from it, number of emails without proof, of customer IDs, of those without proof, the newest receipt's ID,
+when the visitor last opted in to sale, ms, and 1 if the grant was repeated without a time."""
 KEY, NEWEST = FIELDS.index("q"), FIELDS.index("r")
 UNKNOWN = VisitorState(None, None)
 """The state of a visitor of whom nothing is stored."""
@@ -145,6 +145,7 @@ class VisitorStore:
             *(grant.receipt.receipt_id, grant.receipt_key),
             self._keys.visitor_digest(shop, grant.bridged_from) if grant.bridged_from else "",
             *(grant.consent.raw_digest or "", grant.expires, grant.receipt.body, grant.receipt.life, visitor, grant.proven_by or ""),
+            "1" if grant.consent.repeated else "",
         )
         receipt = self._keys.receipt(shop, grant.receipt.receipt_id)
         places = (keys.record, keys.gone, keys.receipts, keys.events, receipt, self._keys.rewrite(shop))
@@ -266,7 +267,7 @@ def _kept(mark: str | None) -> KeptReceipts:
 def _record(fields: Sequence[str | None], now: int) -> VisitorRecord | None:
     """`fields` in the order of FIELDS."""
     letter, end, granted, source, linked, version, opted_out, gpc, dnt, bridged, first, last, emails, _, digest, *rest = fields
-    mixed, unproven_emails, customers, unproven_customers, _, opted_in = rest
+    mixed, unproven_emails, customers, unproven_customers, _, opted_in, repeated = rest
     if not letter or int(end or 0) <= now:
         return None
     kind = KINDS[letter]
@@ -277,7 +278,9 @@ def _record(fields: Sequence[str | None], now: int) -> VisitorRecord | None:
         first_seen=int(first or 0),
         last_seen=int(last or 0),
         expires=expires,
-        consent=Consent(Millis(int(granted)), source or "", linking, version, digest) if granted and expires > now else None,
+        consent=Consent(Millis(int(granted)), source or "", linking, version, digest, repeated == "1")
+        if granted and expires > now
+        else None,
         opted_out=opted_out == "1",
         emails=int(emails or 0),
         unproven_emails=int(unproven_emails or 0),

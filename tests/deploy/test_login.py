@@ -2,11 +2,11 @@
 
 import re
 import shutil
-from typing import Any
 
 import pytest
 import redis
 
+from identity_service.app import Application
 from identity_service.store.embedded import server_binary
 from tests.conftest import Clock
 from tests.contract.examples import Run, made, service
@@ -25,13 +25,13 @@ async def use(url: str) -> None:
     clock = Clock()
     async with service(clock, PATIENT_STORE | {"IDENTITY_STORE__URL": url, "IDENTITY_LIMITS__ENABLED": "false"}) as client:
         await Run(client, clock).whole()
-        transport: Any = client._transport
+        application: Application = client._transport.app  # type: ignore[attr-defined]
         clock.forward(3600)
-        await transport.app.keep_up()
+        await application.keep_up()
 
 
 def denied(database: redis.Redis) -> list[str]:
-    return [one["object"] for one in database.acl_log()]
+    return [str(one["object"]) for one in database.acl_log()]
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=["valkey", "redis"])

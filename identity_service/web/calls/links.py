@@ -188,6 +188,7 @@ class ExportedConsent(Struct, frozen=True):
     linking: Annotated[Choice | None, about("The choice about links. Null where none was made.")]
     policy_version: Annotated[str | None, about("Version of the notice that the visitor saw, if it was sent.")]
     raw_digest: Annotated[str | None, about("The first characters of the signal's SHA-256.")]
+    repeated: Annotated[bool, about("Whether its sender repeated it without a time. `granted_at` is then when it arrived.")]
 
 
 class ExportedVisitor(Struct, frozen=True):
