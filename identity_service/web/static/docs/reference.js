@@ -6,7 +6,7 @@
 
   function paint() { document.documentElement.classList.toggle("dark-mode", DARK.matches); }
 
-  var PARTS = ["errors", "InfoContainer", "AuthorizeBtnContainer", "Calls", "FilterContainer", "operations", "Models"];
+  var PARTS = ["errors", "InfoContainer", "Calls", "AuthorizeBtnContainer", "FilterContainer", "operations", "Models"];
 
   // Each takes what Swagger UI draws, and gives what can be used without a pointer and without sight.
   function accessible(system) {
@@ -39,10 +39,13 @@
     };
   }
 
-  // Lists of examples have no name of their own.
+  // Lists of examples and tables of answers have no name of their own.
   function name() {
     document.querySelectorAll("select.examples-select-element:not([aria-label])").forEach(function (list) {
       list.setAttribute("aria-label", "Example");
+    });
+    document.querySelectorAll("table.responses-table:not([aria-label])").forEach(function (table) {
+      table.setAttribute("aria-label", "Answers of " + table.id.replace(/_responses$/, ""));
     });
   }
 
