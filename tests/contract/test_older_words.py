@@ -207,3 +207,27 @@ async def test_an_opt_out_of_a_cookieless_visitor_is_told(shopper: Shopper) -> N
     assert (await shopper.browser("/v1/visitors", {"token": token})).json()["sale_share_opt_out"] is True
     granted = (await shopper.browser("/v1/consents", {"token": token, "consent": "granted"})).json()
     assert (granted["mode"], granted["visitor"] is not None) == ("persistent", True)
+
+
+@pytest.mark.parametrize("word", [{"consent": "granted"}, {"visitor": "persistent"}], ids=["repeated", "the shop's"])
+async def test_a_late_refusal_ends_a_grant_whose_time_nobody_knows(shopper: Shopper, clock: Clock, word: dict[str, str]) -> None:
+    given = (await shopper.post("/v1/visitors", word)).json()
+    assert given["mode"] == "persistent"
+    clock.forward(60)
+    late = await shopper.post("/v1/consents", {"consent": "refused", "token": given["token"], "age_ms": 600_000})
+    assert told(late) == ("null", "consent_refused")
+    assert (await shopper.post("/v1/visitors", {"consent": "granted", "token": given["token"]})).json()["mode"] == "null"
+
+
+async def test_a_yes_with_a_time_replaces_one_without_and_outlives_an_older_refusal(shopper: Shopper) -> None:
+    token = (await shopper.post("/v1/visitors", {"consent": "granted"})).json()["token"]
+    for choice, age in (("granted", 300_000), ("refused", 600_000)):
+        told_late = await shopper.post("/v1/consents", {"consent": choice, "token": token, "age_ms": age})
+        assert told_late.json()["mode"] == "persistent", choice
+    assert told(await shopper.post("/v1/consents", {"consent": "refused", "token": token, "age_ms": 200_000}))[0] == "null"
+
+
+async def test_the_refusal_cookie_counts_against_a_grant_whose_time_nobody_knows(shopper: Shopper) -> None:
+    token = (await shopper.post("/v1/visitors", {"consent": "granted"})).json()["token"]
+    before = f"__Host-visitor={token}; {remembering(5)['cookie']}"
+    assert told(await shopper.browser("/v1/visitors", {}, cookie=before))[0] == "null"

@@ -32,6 +32,7 @@ REMEMBERED = Signal("klaro", Choice.GRANTED, NOW, remembered=True)
 DATED = [Signal("plain", Choice.GRANTED, at, dated=True) for at in (Millis(EARLIER - 2), Millis(EARLIER + 2))]
 STORED = Consent(EARLIER, "plain", None)
 SHOPS_WORD = Consent(EARLIER, SHOP, None)
+REPEATED = Consent(EARLIER, "plain", None, repeated=True)
 REFUSALS = [None, *(EarlierRefusal(Millis(EARLIER + ahead), refuses) for ahead in (-1, 0, 1) for refuses in (True, False))]
 SEEN = [OptOutsSeen(gpc, dnt) for gpc in (None, EARLIER, NOW) for dnt in (None, EARLIER, NOW)]
 
@@ -43,7 +44,8 @@ def expected(policy: str, facts: Facts) -> tuple[str, str]:
     sent = signal.choice if signal else None
     may_say = not strict and facts.refusal is None and facts.cookieless_gone_at is None
     stored = None if facts.consent and facts.consent.source == SHOP and not may_say else facts.consent
-    if signal and signal.dated and stored and signal.decided_at < stored.granted_at:
+    untimed = stored is not None and (stored.repeated or stored.source == SHOP)
+    if signal and signal.dated and stored and not untimed and signal.decided_at < stored.granted_at:
         sent = None
     if signal and sent is Choice.GRANTED:
         said_now = not signal.dated and not signal.remembered
@@ -52,7 +54,7 @@ def expected(policy: str, facts: Facts) -> tuple[str, str]:
         if any(at is not None and (undated or signal.decided_at <= at) for at in against):
             sent = None
     choice = sent
-    if choice is None and facts.refusal and not (stored and stored.granted_at > facts.refusal.at):
+    if choice is None and facts.refusal and not (stored and not untimed and stored.granted_at > facts.refusal.at):
         stored = None
         choice = Choice.REFUSED if facts.refusal.refuses else None
     if choice is None and stored:
@@ -87,7 +89,7 @@ def test_every_combination_of_facts_is_decided_as_documented(policy: str) -> Non
     flags = [False, True]
     seen = set()
     beside = list(itertools.product(REFUSALS, flags, flags, flags, flags))
-    for asked, sent, stored, at, opt_out in itertools.product(Asked, choices, [None, STORED, SHOPS_WORD], gone, SEEN[::4]):
+    for asked, sent, stored, at, opt_out in itertools.product(Asked, choices, [None, STORED, SHOPS_WORD, REPEATED], gone, SEEN[::4]):
         for refusal, candidate, gpc, dnt, automated in beside:
             mark = EARLIER if candidate else None
             facts = Facts(asked, NOW, sent, stored, opt_out, refusal, at, mark, gpc, dnt, automated, agent=automated and dnt)
