@@ -15,6 +15,7 @@ from tests.conftest import START, Clock
 REFUSAL_LIFE = 180 * DAY
 LONGEST = 380 * DAY
 """Of a history: before any grant ends by itself."""
+LONGEST_CALL = 3 * SECOND
 ON_ITS_WAY = 14 * SECOND
 """No call without an age takes longer."""
 PERSISTENT = re.compile(r"1p\.([A-Za-z0-9_-]{22})\.[A-Za-z0-9_.-]+")
@@ -345,14 +346,17 @@ class Person:
 
     def _is_tied(self, yes: Word) -> bool:
         """A repeated yes of a minute in which the service is told a refusal loses, and so does one that meets a refusal on its way, or its
-        answer with the cookies, which was sent before the yes was known to be heard."""
+        answer with the cookies, which was sent before the yes was known to be heard. One said just before the yes may be told after it."""
         first, soon = yes.at // MINUTE, yes.at + ON_ITS_WAY
         minutes = [minute for at, minute in self.world.refusals if at > yes.at or not yes.heard_at_once]
         if any(first <= minute <= soon // MINUTE for minute in minutes) or (self.words[0].before and not yes.heard_at_once):
             return True
         known = min((one.received for one in yes.posts if one.received is not None), default=yes.at)
         refusals = [one for one in self.world.obeyed if one.refuses and one.done >= yes.at and not _is_older(one, yes.at, known)]
-        return any(one.sent.at <= known or ("age_ms" not in one.sent.body and self._is_stale(one, yes)) for one in refusals)
+        if any(one.sent.at <= known or ("age_ms" not in one.sent.body and self._is_stale(one, yes)) for one in refusals):
+            return True
+        times = [said_at(one.sent) for one in self.world.obeyed if one.refuses]
+        return any(at is not None and yes.at - LONGEST_CALL <= at < yes.at for at in times)
 
     def _is_stale(self, refusal: Obeyed, yes: Word) -> bool:
         """What a page remembers may be from before the yes: just heard, or of a banner that keeps it in the memory of an older page."""

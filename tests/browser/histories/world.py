@@ -284,7 +284,9 @@ class World:
 
     def _take_down(self, sent: Sent, answer: Answer) -> None:
         minutes = [int(minute) for line in answer.all("set-cookie") for minute in re.findall(r"=refused\.(\d+)", line)]
-        self.refusals += [(self.now, min(minute, (said_at(sent) or self.now) // 60_000)) for minute in minutes]
+        said = said_at(sent)  # the service counts its age from its arrival
+        counts_from = self.now if said is None else said + self.now - sent.at
+        self.refusals += [(self.now, min(minute, counts_from // 60_000)) for minute in minutes]
         told = answer.json if answer.status == 200 else UNDECIDED | {"decision": {"reason": answer.json["code"], "signal": None}}
         self.note(f"    answer {answer.status} {told['mode']} {told['visitor']} {told['decision']}")
         refusing = answer.status == 503 and sent.body.get("said") == "now" and not grants(sent.body)
