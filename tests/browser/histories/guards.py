@@ -89,7 +89,7 @@ GUARDS = [
     Guard(
         "a refusal that is older than the yes does not end it",
         policy._is_outdated,
-        "return stored is not None and",
+        "return given_at is not None and",
         "return False and",
         EDGES,
         70,
@@ -109,6 +109,7 @@ GUARDS = [
         CLOCKS,
         54,
     ),
+    Guard("nobody knows when a repeated yes was given", consent.Consent.given_at, "self.repeated or", "", OUTAGES, 159),
     Guard("state is remembered", Reader._is_event, "self.delivery.posted and ", "", first=38),
     Guard("what is told as remembered is", Reader._is_event, 'and self.delivery.said != "remembered"', "", MEMORIES, 29),
     Guard("a refusal that is sent again counts against a yes on its way", policy._is_outdated, "LONGEST_CALL if", "0 if", LATE, 22),
