@@ -1,5 +1,6 @@
 """Fixtures: a real store, the application on an injected clock, and a client that speaks to it without a socket."""
 
+import gc
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ import hypothesis
 import pytest
 import redis
 
-from identity_service.app import Application
+from identity_service.app import OBJECTS, Application
 from identity_service.settings.load import load
 from identity_service.settings.schema import Settings
 from tests.stores import view
@@ -79,6 +80,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="takes half an hour: pytest -m soak"))
     if processes := getattr(config, "workerinput", {}).get("workercount"):
         items[:] = dealt(items, processes)
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end, so the garbage collector need not look at it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(OBJECTS)
 
 
 @pytest.fixture(scope="session")

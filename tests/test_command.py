@@ -75,15 +75,14 @@ def free_port() -> int:
 
 @contextmanager
 def served(directory: Path, *flags: str, command_name: str = "serve", data: str | None = "data", **environment: str) -> Iterator[Service]:
-    """`data`: in `directory`; None: as the settings say, and so is the port then."""
+    """`data`: in `directory`; None: as the settings say, and so is the port then. On a busy machine the store may be slow without fault."""
     command = [sys.executable, "-m", "identity_service", command_name, *flags]
     if data:
         command += ["--port", str(free_port()), "--data", str(directory / data)]
     log = directory / "log"
+    told = os.environ | LEAN | PATIENT_STORE | environment
     with log.open("a") as stderr:
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=os.environ | LEAN | PATIENT_STORE | environment
-        )
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=told)
     try:
         yield Service(process, log)
     finally:

@@ -44,7 +44,7 @@ def test_a_full_memory_refuses_writes_but_no_removal(tmp_path: Path, writes: int
         RunningService(tmp_path, store.url, 2, **PATIENT) as service,
         store.database() as database,
     ):
-        with Load(service.url, seed=22) as load:
+        with Load(service.url, seed=22, seconds=60) as load:
             load.wait(writes // 2)
             database.config_set("maxmemory", FULL)
             during = told_meanwhile(load, 500)
