@@ -26,7 +26,7 @@ SALE_OPT_IN: Final = "sale_opt_in"
 CONVEYED: Final = "platform"
 """Basis of a choice that the platform of an agent conveys: the buyer's, as the platform says."""
 CONVEYED_SOURCES = frozenset({"ucp"})
-"""Sources of such choices. They are always state: nobody can say when the buyer chose."""
+"""Sources of such choices. They are always remembered: nobody can say when the buyer chose."""
 
 
 def millis_of(seconds: float) -> Millis:
@@ -142,9 +142,7 @@ class Consent(Struct, frozen=True):
         return notice is None or self.is_of_the_shop or notice.covers(self.policy_version, self.granted_at)
 
     def as_signal(self) -> Signal:
-        return Signal(
-            self.source, Choice.GRANTED, self.granted_at, self.linking, policy_version=self.policy_version, remembered=self.repeated
-        )
+        return Signal(self.source, Choice.GRANTED, self.granted_at, self.linking, policy_version=self.policy_version)
 
 
 class EarlierRefusal(Struct, frozen=True):

@@ -248,8 +248,8 @@ def _choice(policy: Policy, rules: Rules, facts: Facts) -> Signal | None:
     sent = choice_said(facts.signals)
     if sent and not _is_outdated(sent, stored, facts):
         return _against_opt_out(rules, facts, sent) if sent.of_cookie and sent.choice is Choice.GRANTED else sent
-    refusal = facts.refusal
-    if refusal and (stored is None or stored.remembered or stored.decided_at <= refusal.at):
+    refusal, given_at = facts.refusal, _given_at(stored, facts)
+    if refusal and (given_at is None or given_at <= refusal.at):
         return Signal(REFUSAL_COOKIE, Choice.REFUSED, refusal.at, dated=True, remembered=True) if refusal.refuses else None
     return _against_opt_out(rules, facts, stored)
 
@@ -261,6 +261,11 @@ def _stored_grant(policy: Policy, facts: Facts) -> Signal | None:
     if stored is None or not stored.is_given_to(facts.notice):
         return None
     return stored.as_signal() if not stored.is_of_the_shop or _shop_may_say(policy, facts) else None
+
+
+def _given_at(stored: Signal | None, facts: Facts) -> Millis | None:
+    """When the person gave the stored grant. None without one that counts, and if nobody knows."""
+    return facts.consent.given_at if stored and facts.consent else None
 
 
 def _shop_may_say(policy: Policy, facts: Facts) -> bool:
@@ -279,10 +284,8 @@ def _is_outdated(sent: Signal, stored: Signal | None, facts: Facts) -> bool:
         undated = sent.remembered and not sent.dated
         if any(at is not None and (undated or sent.decided_at <= at) for at in refusals):
             return True
-    if facts.consent is None or stored is None:
-        return False
     on_its_way = LONGEST_CALL if sent.told_now and sent.choice is Choice.REFUSED else 0
-    given_at = facts.consent.given_at
+    given_at = _given_at(stored, facts)
     return given_at is not None and sent.is_older(Millis(given_at - on_its_way))
 
 

@@ -28,6 +28,8 @@ BYTES = KEY_BYTES + TABLES * TABLE_BYTES
 MOST_HASHED = 4_096
 """Callers whose hash a worker caches, because hashing costs more than the rest."""
 ROUNDING = 1e-9
+USES = 1 << 20
+"""A number has 53 bits, of which the seconds take 31."""
 
 
 class Slots:
@@ -36,7 +38,7 @@ class Slots:
     def __init__(self, memory: memoryview, key: bytes) -> None:
         self._names = memory.cast("Q")
         self.numbers = memory.cast("d")
-        self._hash = lru_cache(MOST_HASHED)(lambda caller: _hash(caller, key))
+        self.hashed = lru_cache(MOST_HASHED)(lambda caller: _hash(caller, key))
 
     def find(self, caller: str) -> int:
         """Index of the caller's number. A new caller takes the slot with the lowest number nearby, and starts with zero.
@@ -44,7 +46,7 @@ class Slots:
         Loads and stores are of eight aligned bytes, so none is torn. If two workers write one number at once, the later wins. If two
         callers take one slot at once, the later wins too, and the other's next call takes another slot.
         """
-        name, names = self._hash(caller), self._names
+        name, names = self.hashed(caller), self._names
         home = (name % SLOTS) * 2
         if names[home] == name:
             return home + 1
@@ -123,18 +125,20 @@ class RateLimit:
 
 
 class SeenOnce:
-    """Remembers names, such as those of signatures that count only once. Of more than its memory holds, the oldest are forgotten."""
+    """Remembers names, such as those of signatures that count only once, and what each was first used for. Of more than its memory holds,
+    the oldest are forgotten. A number is the second of the first use, times `USES`, and a keyed hash of the use."""
 
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
 
-    def seen(self, name: str, now: float) -> float | None:
-        """When the name was first seen, None if this is the first time. `now`: seconds since 1970."""
-        at, numbers = self._slots.find(name), self._slots.numbers
-        if numbers[at]:
-            return numbers[at]
-        numbers[at] = now
-        return None
+    def seen(self, name: str, use: str, now: float) -> tuple[int, bool] | None:
+        """When the name was first seen, in seconds since 1970, and whether for the same use. None if this is the first time."""
+        at, numbers, tag = self._slots.find(name), self._slots.numbers, self._slots.hashed(use) % USES
+        if not numbers[at]:
+            numbers[at] = int(now) * USES + tag
+            return None
+        first, of = divmod(int(numbers[at]), USES)
+        return first, of == tag
 
 
 class Unlimited(RateLimit):

@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import wait
 from typing import Any, cast
@@ -28,7 +29,7 @@ from identity_service.server.metrics import WORKER_DEATHS, WORKER_STARTS
 from identity_service.server.protocol import ClientConnection, allowances
 from identity_service.settings.schema import DEMO_KEY, Settings
 
-PING = b"ping"
+NO_SHOPS = frozenset[ShopId]()
 MOST_CONNECTIONS = 8192
 """Per worker; above it calls are answered 503. Slow clients hold connections for seconds, so it is far above a worker's throughput."""
 
@@ -52,6 +53,7 @@ class Worker(multiprocess.Process):
     that ended. A death that nobody asked for is logged and counted."""
 
     answered = False
+    questions = 0
     started_at = 0.0
     asked_to_end = False
     frozen = False
@@ -97,34 +99,40 @@ class Worker(multiprocess.Process):
     def wait_until_ready(self, timeout: float, should_exit: threading.Event | None = None) -> bool:  # noqa: ARG002 that of an answer
         return super().wait_until_ready(START_SECONDS, should_exit)
 
-    def stop_counting(self, shops: frozenset[ShopId]) -> None:
-        """Returns once the worker counts no visitors of these shops who say nothing. One that does not answer is killed, and so is one that
-        still starts, because it would go on by the settings that it was started with."""
-        if not self._ask(shops, STOP_SECONDS):
+    def ask(self, shops: frozenset[ShopId] = NO_SHOPS) -> None:
+        """`shops`: those that stop counting visitors who say nothing. Without any it only asks whether the worker has started."""
+        self.questions += 1
+        with suppress(OSError):
+            self.parent_conn.send((self.questions, shops))
+
+    def answer(self, seconds: float) -> bool | None:
+        """Whether the worker has started, if it answers the newest question in time. An answer to an earlier one may come before."""
+        until = time.monotonic() + seconds
+        with suppress(OSError, EOFError):
+            while self.parent_conn in wait([self.parent_conn, self.process.sentinel], max(0, until - time.monotonic())):
+                number, started = self.parent_conn.recv()
+                self.answered = True
+                if number == self.questions:
+                    return bool(started)
+        return None
+
+    def end_unless_stopped(self, seconds: float) -> None:
+        """Kills a worker that did not answer that it stopped counting, and one that still starts, because it would go on by the settings
+        that it was started with."""
+        if not self.answer(seconds):
             self.asked_to_end = True
             self.process.kill()
 
     def pong(self) -> None:
-        """Answers a question of the supervisor, in the worker. The pipe's other messages are the shops that stop counting."""
-        asked = self.child_conn.recv()
-        if asked != PING and self.server.started:
-            self.config.loaded_app.stop_counting(asked)
-        self.child_conn.send(self.server.started)
+        """Answers a question of the supervisor, in the worker."""
+        number, shops = self.child_conn.recv()
+        if shops and self.server.started:
+            self.config.loaded_app.stop_counting(shops)
+        self.child_conn.send((number, self.server.started))
 
     def _healthcheck(self, timeout: float) -> bool | None:
-        return self._ask(PING, timeout)
-
-    def _ask(self, question: bytes | frozenset[ShopId], timeout: float) -> bool | None:
-        """Whether the worker has started, if it answers in time."""
-        try:
-            self.parent_conn.send(question)
-            if self.parent_conn in wait([self.parent_conn, self.process.sentinel], timeout):
-                started: bool = self.parent_conn.recv()
-                self.answered = True
-                return started
-        except (OSError, EOFError):
-            pass
-        return None
+        self.ask()
+        return self.answer(timeout)
 
 
 def _signal_name(number: int) -> str:
@@ -172,8 +180,12 @@ class Supervisor(Multiprocess):
     def _stop_counting(self, shops: frozenset[ShopId]) -> None:
         """At once, because restarting all workers takes seconds."""
         if shops:
-            for worker in self.processes:
-                cast("Worker", worker).stop_counting(shops)
+            workers = [cast("Worker", worker) for worker in self.processes]
+            for worker in workers:
+                worker.ask(shops)
+            until = time.monotonic() + STOP_SECONDS
+            for worker in workers:
+                worker.end_unless_stopped(max(0, until - time.monotonic()))
             log.info("visitors who say nothing are no longer counted", shops=sorted(shops))
 
 

@@ -157,9 +157,9 @@ class FigureReader:
         await self._counters.write_of(shop.shop_id)
         now = int(self._clock())
         first = now - now % DAY - (days - 1) * DAY if from_midnight else now - now % HOUR - max(days * DAY, seconds) + HOUR
-        hours = await self._store.activity.counts(shop.shop_id, first, now)
+        hours = await self._hours(shop, first, now)
         figures = await self._store.days.figures(shop.shop_id, now - (days - 1) * DAY, now)
-        return PageCounts({first + index * HOUR: one for index, one in enumerate(hours)}, figures)
+        return PageCounts(hours, figures)
 
     async def labels(self, shop: Shop, days: int, hours: Mapping[int, Counts] | None = None) -> tuple[list[LabelFigures], Counter[str]]:
         """Labels by revenue, highest first, and the totals `orders` and `revenue_all`, each for `all` and `attributed`. `hours`: if they
@@ -190,7 +190,9 @@ class FigureReader:
         """Counters by the start of their hour, oldest first."""
         now = int(self._clock())
         await self._counters.write_of(shop.shop_id)
-        first = now - seconds + HOUR
+        return await self._hours(shop, now - seconds + HOUR, now)
+
+    async def _hours(self, shop: Shop, first: int, now: int) -> dict[int, Counts]:
         counts = await self._store.activity.counts(shop.shop_id, first, now)
         return dict(zip(range(first - first % HOUR, now + 1, HOUR), counts, strict=True))
 

@@ -74,7 +74,7 @@ class SaleOptIns:
             raise Invalid(USED)
         for other, record in (await others_of_person(self._store, visit.shop, visitor, known.seconds)).items():
             if record.kind is not Kind.DERIVED:
-                await self._store.visitors.opt_in(visit.shop.shop_id, other, asked_at, now, NO_RECEIPT, "")
+                await self._store.visitors.opt_in(visit.shop.shop_id, other, asked_at, known.now, NO_RECEIPT, "")
         receipt = await self._opt_in(known, decision, visitor, asked_at)
         known, decision = await self._visitors.preview(visit)
         opted_out = decision.sale_share_opt_out or await is_opted_out(self._store, known, visitor)

@@ -121,13 +121,13 @@ class Result:
 
 
 class AgentSignatures:
-    """Checks signatures of Web Bot Auth. `seen`: when a name was seen first, in seconds since 1970; None, and the time that is passed from
-    then on, if it was not. `longest`: see LONGEST_LIFE. `most_results`: see MOST_RESULTS."""
+    """Checks signatures of Web Bot Auth. `seen`: when a name was first seen, in seconds since 1970, and whether for the same use; None if
+    it is seen for the first time. `longest`: see LONGEST_LIFE. `most_results`: see MOST_RESULTS."""
 
     def __init__(
         self,
         settings: AgentSettings,
-        seen: Callable[[str, float], float | None],
+        seen: Callable[[str, str, float], tuple[int, bool] | None],
         longest: int = LONGEST_LIFE,
         most_results: int = MOST_RESULTS,
     ) -> None:
@@ -224,15 +224,12 @@ class AgentSignatures:
 
     def _is_replayed(self, signature: str, request: str, now: float, passed_on_by: str) -> bool:
         """A shop's server makes several calls about one request, such as for the visitor and for its order. So it may repeat a signature
-        within a minute, for the request with which that came first and with the same key. The first use has the signature's own time; any
-        other gets a later one, so it never counts."""
-        first = self._seen(signature, now)
-        use = f"{passed_on_by} {signature} {request}"
-        if first is None:
-            if passed_on_by:
-                self._seen(use, now)
+        within a minute, for the request with which that came first and with the same key."""
+        seen = self._seen(signature, f"{passed_on_by} {request}", now)
+        if seen is None:
             return False
-        return not passed_on_by or now - first > REPEATED_WITHIN or self._seen(use, now + 1) != first
+        first, same = seen
+        return not (passed_on_by and same and int(now) - first <= REPEATED_WITHIN)
 
 
 def _has(fields: Mapping[str, str], covered: Iterable[tuple[str, str | None]]) -> bool:

@@ -88,7 +88,7 @@ class AuditStore:
                 ends[day], shown = end, min(end, most)
                 commands.append(read("LRANGE", self._keys.audit(shop, day), -end, shown - end - 1))
                 most -= shown
-        lists = zip(ends.items(), await self._client.read_many(commands) if commands else [], strict=True)
+        lists = zip(ends.items(), await self._client.read_many(commands), strict=True)
         return [(AuditPlace(day, end - 1 - number), _entry_of(text)) for (day, end), texts in lists for number, text in enumerate(texts)]
 
     async def lookups(self, shop: ShopId, days: Sequence[int]) -> dict[tuple[int, str], int]:

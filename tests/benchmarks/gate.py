@@ -1,4 +1,4 @@
-"""The regression gate: how many functions of the service each main call passes, and how many commands the store runs for it, exactly.
+"""The regression gate: how many functions of the service each main call enters, give or take two, and how many commands the store runs.
 
 Calls are counted and not timed, so a busy machine changes nothing. The service stands behind the HTTP server's protocol, as it is served,
 in one process without sockets, and without what goes on beside calls: 16 requests come at once. The least of some rounds is what a call

@@ -1,6 +1,7 @@
 """What the main calls take, in functions and commands that are counted; a machine that is busy with other things changes nothing."""
 
 import json
+import math
 import subprocess
 import sys
 
@@ -27,11 +28,11 @@ def test_the_gate_sees_calls_that_are_made_twice() -> None:
     run = gate("--times", "2", "--rounds", "2")
     assert run.returncode == 1, run.stderr
     lines = run.stdout.splitlines()
-    assert all(("MORE FUNCTIONS" in line) == (SLACK < 3) for line in lines), run.stdout
+    assert all(("MORE FUNCTIONS" in line) == (not math.isinf(SLACK)) for line in lines), run.stdout
     assert all(("MORE COMMANDS" in line) != (" 0 before;" in line) for line in lines), run.stdout
 
 
-@pytest.mark.skipif(SLACK > 2, reason="functions are counted exactly on Python 3.11 alone")
+@pytest.mark.skipif(math.isinf(SLACK), reason="functions are counted exactly on Python 3.11 alone")
 def test_what_became_cheaper_needs_a_new_base() -> None:
     base = Measured(200, 8, 1.0)
     assert verdict(Measured(196, 8, 1.0), base) == "FEWER FUNCTIONS"

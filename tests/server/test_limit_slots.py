@@ -24,7 +24,7 @@ def crowd() -> list[str]:
     places: dict[int, list[str]] = {}
     for number in range(400_000):
         caller = str(number)
-        held = places.setdefault(slots._hash(caller) % SLOTS, [])
+        held = places.setdefault(slots.hashed(caller) % SLOTS, [])
         held.append(caller)
         if len(held) > NEIGHBOURS:
             return held
@@ -67,7 +67,7 @@ def test_tables_of_one_memory_know_nothing_of_each_other() -> None:
 def test_neither_an_address_nor_its_plain_hash_stands_in_memory() -> None:
     """Two instances hash one address differently."""
     memories = [private_memory(), private_memory()]
-    hashes = {memory.slots(0)._hash("198.51.100.7") for memory in memories}
+    hashes = {memory.slots(0).hashed("198.51.100.7") for memory in memories}
     assert len(hashes) == 2
     for memory in memories:
         slots = memory.slots(0)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity_service.errors import RateLimited
-from identity_service.server.limits import RateLimit, private_memory
+from identity_service.server.limits import RateLimit, SeenOnce, private_memory
 
 
 class Hand:
@@ -96,3 +96,13 @@ def test_a_call_that_counts_for_nothing_is_refused_like_any_other() -> None:
     assert all(allowed(limit, "one", 0) for _ in range(100))
     assert [allowed(limit, "one") for _ in range(3)] == [True, True, False]
     assert not allowed(limit, "one", 0)
+
+
+def test_a_name_is_kept_with_the_use_that_came_first_and_no_other_changes_it() -> None:
+    """Two workers may see it at once: each step is one."""
+    memory = private_memory()
+    one, other = (SeenOnce(memory.slots(7)) for _ in range(2))
+    assert one.seen("signature", "page", 1_800_000_000.9) is None
+    assert other.seen("signature", "page", 1_800_000_030) == (1_800_000_000, True)
+    assert other.seen("signature", "another page", 1_800_000_031) == (1_800_000_000, False)
+    assert one.seen("signature", "page", 1_800_000_032) == (1_800_000_000, True)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from identity_service.model.shop import ShopId
 from identity_service.server import supervisor
 from identity_service.server.supervisor import START_SECONDS, Worker
 
@@ -16,7 +17,7 @@ NEVER = multiprocessing.Pipe()[0]
 
 
 class Held(Worker):
-    """Without a process of its own: `answer` stands for the worker's end."""
+    """Without a process of its own: `reply` stands for the worker's end."""
 
     def __init__(self) -> None:
         self.parent_conn, self.child_conn = multiprocessing.Pipe()
@@ -24,8 +25,9 @@ class Held(Worker):
         self.config: Any = SimpleNamespace(timeout_graceful_shutdown=0)
         self.process: Any = SimpleNamespace(is_alive=lambda: self.living, start=lambda: None, sentinel=NEVER.fileno())
 
-    def answer(self) -> None:
-        self.child_conn.send(True)
+    def reply(self, number: int) -> None:
+        """To the question of that number."""
+        self.child_conn.send((number, True))
 
 
 @pytest.fixture
@@ -48,9 +50,22 @@ def test_a_worker_that_starts_slowly_is_not_replaced(forward: Callable[[float], 
 def test_a_worker_that_answered_once_has_to_answer_again(forward: Callable[[float], None]) -> None:
     worker = Held()
     worker.start()
-    worker.answer()
+    worker.reply(1)
     assert worker.is_alive(0)
     assert not worker.is_alive(0)
+
+
+def test_a_late_answer_to_an_earlier_question_is_none_to_the_next(forward: Callable[[float], None]) -> None:
+    worker = Held()
+    worker.start()
+    assert worker.answer(0) is None
+    worker.ask()
+    assert worker.answer(0) is None
+    worker.ask(frozenset({ShopId("demo")}))
+    worker.reply(1)
+    assert worker.answer(0) is None
+    worker.reply(2)
+    assert worker.answer(0) is True
 
 
 def test_a_worker_that_dies_while_it_starts_is_replaced(forward: Callable[[float], None]) -> None:

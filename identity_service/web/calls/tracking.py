@@ -40,7 +40,7 @@ from identity_service.web.calls.arguments import (
 from identity_service.web.calls.links import erase_person, with_times
 from identity_service.web.calls.orders import ExportedOrder
 from identity_service.web.cookies import read_cookies
-from identity_service.web.payloads import AGENT, YES, Members, Time, VisitorText, about, listed
+from identity_service.web.payloads import AGENT, MODE_TEXTS, YES, Members, Time, VisitorText, about, listed
 from identity_service.web.visit import (
     cookie_signals_of,
     count_lookup,
@@ -451,7 +451,7 @@ async def verify_token(call: Call) -> Reply:
     if isinstance(token, TokenFault):
         raise Invalid("Invalid token")
     note_call(call)
-    return Reply(TokenAnswer("ok", {"visitor": token.visitor, "mode": token.kind.mode.value, "issued_at": rfc3339(token.issued_at)}))
+    return Reply(TokenAnswer("ok", {"visitor": token.visitor, "mode": MODE_TEXTS[token.kind.mode], "issued_at": rfc3339(token.issued_at)}))
 
 
 async def _log(

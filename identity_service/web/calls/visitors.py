@@ -23,6 +23,7 @@ from identity_service.web.lists import MOST_RECEIPTS, keys_of_times, page_of
 from identity_service.web.payloads import (
     CURSOR,
     LIMIT,
+    MODE_TEXTS,
     NEXT,
     TOKEN,
     Body,
@@ -309,7 +310,7 @@ async def decisions(call: Call) -> Reply:
         await call.services.audit.record(call.shop, call.actor, Act.VISITOR, named, 1)
     told = DecisionAnswer(decision.reason, decision.signal, decision.region, decision.policy)
     trace = [*_unread(call.body.consent, known), *_trace(known), TraceStep("rule", decision.reason)]
-    return Reply(DecisionsAnswer(decision.mode.value, await _opted_out(call, known, decision), told, trace))
+    return Reply(DecisionsAnswer(MODE_TEXTS[decision.mode], await _opted_out(call, known, decision), told, trace))
 
 
 async def _opted_out(call: Call, known: Known, decision: Decision) -> bool:

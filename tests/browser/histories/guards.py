@@ -94,7 +94,7 @@ GUARDS = [
         EDGES,
         70,
     ),
-    Guard("a grant that is newer than the refusal cookie stands", policy._choice, "stored.decided_at <= refusal.at", "True", OUTAGES, 65),
+    Guard("a grant that is newer than the refusal cookie stands", policy._choice, "given_at <= refusal.at", "True", OUTAGES, 65),
     Guard("an expired refusal refuses no longer", policy._choice, "if refusal.refuses else None", "", YEARS, 1),
     Guard("at a tie the refusal wins", consent.newest_choice, "signal.choice is Choice.REFUSED) >=", "False) >", first=1),
     Guard("a date ahead of now is none", MOMENT, "decided_at <= self.now + MOST_ASKEW", "True", AHEAD, 48),
