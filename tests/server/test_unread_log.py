@@ -11,6 +11,7 @@ import pytest
 
 from tests.faults.connection import Connection, NoAnswer
 from tests.faults.running import RunningService, _command_line
+from tests.stores import PATIENT_STORE
 from tests.test_command import descendants, eventually, free_port
 
 PATIENCE = 90
@@ -43,25 +44,25 @@ def is_alive(pid: int) -> bool:
 def test_a_service_whose_log_nobody_takes_answers_and_ends(tmp_path: Path, redirected: str) -> None:
     port = free_port()
     command = f"exec {sys.executable} -m identity_service serve --port {port} --data {tmp_path}/data --workers 2 {redirected}"
-    buffered = os.environ | {"PYTHONUNBUFFERED": ""}
+    buffered = os.environ | PATIENT_STORE | {"PYTHONUNBUFFERED": ""}
     process = subprocess.Popen(["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=buffered)
     assert process.stdout
     assert process.stderr
     process.stdout.close()
     process.stderr.close()
-    url = f"http://127.0.0.1:{port}"
-    assert eventually(lambda: asyncio.run(answers(url)), PATIENCE)
-    for number in range(20):
-        body = {"email": "a@example.com", "visitor": f"visitor-{number}"}
-        assert asyncio.run(Connection(url, kept=False).call("/v1/links", "demo-private-key", body))[0] == 200
-    started = family(process.pid)
-    assert len(started) >= 4
-    process.send_signal(signal.SIGTERM)
+    url, started = f"http://127.0.0.1:{port}", list[int]()
     try:
+        assert eventually(lambda: asyncio.run(answers(url)), PATIENCE)
+        started = family(process.pid)
+        assert len(started) >= 4
+        for number in range(20):
+            body = {"email": "a@example.com", "visitor": f"visitor-{number}"}
+            assert asyncio.run(Connection(url, 30, kept=False).call("/v1/links", "demo-private-key", body))[0] == 200
+        process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0
         assert eventually(lambda: not any(map(is_alive, started)), PATIENCE)
     finally:
-        for pid in filter(is_alive, started):
+        for pid in filter(is_alive, {*family(process.pid), *started}):
             os.kill(pid, signal.SIGKILL)
 
 
