@@ -112,9 +112,9 @@ class NoticeVersion(Struct, frozen=True):
     name: str
     since: Millis | None = None
 
-    def covers(self, version: str | None, decided_at: Millis) -> bool:
-        """Whether a grant was given to this text: it names the text, or is newer."""
-        return version == self.name or (self.since is not None and decided_at > self.since)
+    def covers(self, version: str | None, decided_at: Millis | None) -> bool:
+        """Whether a grant was given to this text: it names the text, or is known to be newer."""
+        return version == self.name or (self.since is not None and decided_at is not None and decided_at > self.since)
 
 
 class Consent(Struct, frozen=True):
@@ -139,7 +139,7 @@ class Consent(Struct, frozen=True):
 
     def is_given_to(self, notice: NoticeVersion | None) -> bool:
         """`notice` None: any text counts. A grant of the shop depends on no text."""
-        return notice is None or self.is_of_the_shop or notice.covers(self.policy_version, self.granted_at)
+        return notice is None or self.is_of_the_shop or notice.covers(self.policy_version, self.given_at)
 
     def as_signal(self) -> Signal:
         return Signal(self.source, Choice.GRANTED, self.granted_at, self.linking, policy_version=self.policy_version)

@@ -351,17 +351,24 @@ class ResponseWriter:
     def write_whole(self, start: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bool:
         """False if the library must write the answer. It also reports invalid headers."""
         cycle, body, headers = self._cycle, message.get("body", b""), [*self._cycle.default_headers, *start["headers"]]
+        if cycle.transport.is_closing():  # the client went while a call before this one was answered
+            self._end()
+            return True
         if cycle.disconnected or cycle.flow.write_paused or not cycle.keep_alive or cycle.scope["method"] == "HEAD":
             return False
         head = b"\r\n".join(map(b": ".join, headers))
         whole = not message.get("more_body") and (b"content-length", b"%d" % len(body)) in headers
         if not whole or b"\nconnection: " in head or head.translate(None, OF_HEADERS) != b"\r\n" * (len(headers) - 1):
             return False
+        cycle.transport.write(b"%b%b\r\n\r\n%b" % (STATUS_LINE[start["status"]], head, body))
+        self._end()
+        return True
+
+    def _end(self) -> None:
+        cycle = self._cycle
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
-        cycle.transport.write(b"%b%b\r\n\r\n%b" % (STATUS_LINE[start["status"]], head, body))
         cycle.on_response()
-        return True
 
 
 class ClientConnection(GuardedProtocol):

@@ -121,6 +121,7 @@ class Grants:
             receipt_key=key,
             bridged_from=_bridged_session(known, visitor),
             proven_by=standing.receipt_id if standing else None,
+            said_now=said.said_now,
         )
         outcome = await self._store.visitors.grant(shop.shop_id, visitor, grant, known.seconds)
         return outcome, standing if outcome == "proven" else receipt

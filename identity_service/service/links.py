@@ -1,6 +1,6 @@
 """Linking visitors to emails and customer IDs, and looking them up."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -138,15 +138,17 @@ async def is_opted_out(store: Store, known: Known, visitor: VisitorId) -> bool:
     return _reach(frozenset(other.kind for other in others.values() if other.opted_out), record)
 
 
-async def others_of_person(store: Store, shop: Shop, visitor: VisitorId, now: int) -> dict[VisitorId, VisitorRecord]:
-    """The records of the person's other visitors: those that the shop itself linked to the same handle as this one. Whoever links a visitor
-    to a stranger's email by token learns and changes nothing. A handle of a crowd is no person's, and is not read. `now`: seconds since
-    1970."""
+async def others_of_person(
+    store: Store, shop: Shop, visitor: VisitorId, now: int, sources: Container[LinkSource] = frozenset(LinkSource)
+) -> dict[VisitorId, VisitorRecord]:
+    """The records of the person's other visitors: those that the shop itself linked to the same handle as this one, by one of `sources`.
+    Whoever links a visitor to a stranger's email by token learns and changes nothing. A handle of a crowd is no person's, and is not read.
+    `now`: seconds since 1970."""
     handles = [handle_named(name) for name in await store.visitors.pointers(shop.shop_id, visitor)]
     sizes = await store.links.sizes(shop.shop_id, handles)
     personal = [handle for handle, size in zip(handles, sizes, strict=True) if size <= MOST_OF_A_PERSON]
     found = await store.links.living(shop.shop_id, personal, now)
-    verified = [{link.visitor for link in links if link.verified} for links in found]
+    verified = [{link.visitor for link in links if link.verified and link.source in sources} for links in found]
     others = sorted(set().union(*(visitors for visitors in verified if visitor in visitors)) - {visitor})
     states = await store.visitors.states(shop.shop_id, others, now) if others else []
     return {other: state.record for other, state in zip(others, states, strict=True) if state.record}

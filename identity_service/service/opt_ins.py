@@ -1,15 +1,18 @@
 """Opt-ins to sale and sharing, which lift an opt-out in two steps: the person asks for it, then confirms (Cal. Code Regs. tit. 11 para
 7028(a)). The opt-in stands until the person opts out again. It is the visitor's and goes with it."""
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 from msgspec.structs import replace
 
 from identity_service.errors import ConsentRequired, Invalid
 from identity_service.model.consent import SALE_OPT_IN, Choice, Millis, Purpose, Receipt, Signal
+from identity_service.model.link import LinkSource
 from identity_service.model.policy import Asked, Decision
 from identity_service.model.shop import Shop
 from identity_service.model.token import Signing
-from identity_service.model.visitor import Kind, Mode, VisitorId
+from identity_service.model.visitor import Kind, Mode, VisitorId, VisitorRecord
 from identity_service.service.identify import Visitors
 from identity_service.service.links import is_opted_out, others_of_person
 from identity_service.service.receipts import Receipts, new_receipt_key
@@ -17,6 +20,8 @@ from identity_service.service.visit import Known, Tokens, Visit
 from identity_service.store import Store
 from identity_service.store.visitors import NO_RECEIPT
 
+PERSONAL = frozenset({LinkSource.LINK})
+"""Links of emails that the shop's server itself connects with a visitor, as after a sign-in."""
 CONFIRMATION_LIFE = 900
 """Seconds for which a confirmation is good."""
 NOBODY_KNOWN = (
@@ -72,13 +77,21 @@ class SaleOptIns:
             raise ConsentRequired(NOBODY_KNOWN)
         if _is_used(known, visitor, asked_at):
             raise Invalid(USED)
-        for other, record in (await others_of_person(self._store, visit.shop, visitor, known.seconds)).items():
+        for other, record in (await self._others_to_lift(known, visitor, asked_at)).items():
             if record.kind is not Kind.DERIVED:
                 await self._store.visitors.opt_in(visit.shop.shop_id, other, asked_at, known.now, NO_RECEIPT, "")
         receipt = await self._opt_in(known, decision, visitor, asked_at)
         known, decision = await self._visitors.preview(visit)
         opted_out = decision.sale_share_opt_out or await is_opted_out(self._store, known, visitor)
         return OptedIn(visitor, decision.mode, opted_out, receipt)
+
+    async def _others_to_lift(self, known: Known, visitor: VisitorId, asked_at: Millis) -> Mapping[VisitorId, VisitorRecord]:
+        """None if the confirmation was used before: what the others said since stands. Orders link an email that anybody may have typed, so
+        such links do not count here."""
+        record = known.states[visitor].record
+        if record is not None and record.newest_opt_in is not None and record.newest_opt_in >= asked_at:
+            return {}
+        return await others_of_person(self._store, known.visit.shop, visitor, known.seconds, sources=PERSONAL)
 
     def _opened(self, shop: Shop, confirmation: str, now: Millis) -> tuple[VisitorId, Millis]:
         """The visitor, and when it asked."""

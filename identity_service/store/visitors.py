@@ -80,7 +80,7 @@ NO_RECEIPT = StoredReceipt("", "", 0)
 
 class Grant(Struct, frozen=True):
     """A grant to be written. `expires`: end of the consent, in seconds since 1970. `receipt`: its proof. `proven_by`: ID of a receipt that
-    says the same; while it is the visitor's newest, none is added."""
+    says the same; while it is the visitor's newest, none is added. `said_now`: a stored refusal of links ends."""
 
     consent: Consent
     expires: int
@@ -90,6 +90,7 @@ class Grant(Struct, frozen=True):
     receipt_key: str
     bridged_from: VisitorId | None
     proven_by: str | None = None
+    said_now: bool = False
 
 
 class VisitorStore:
@@ -145,7 +146,7 @@ class VisitorStore:
             *(grant.receipt.receipt_id, grant.receipt_key),
             self._keys.visitor_digest(shop, grant.bridged_from) if grant.bridged_from else "",
             *(grant.consent.raw_digest or "", grant.expires, grant.receipt.body, grant.receipt.life, visitor, grant.proven_by or ""),
-            "1" if grant.consent.repeated else "",
+            *("1" if grant.consent.given_at is None else "", "1" if grant.said_now else ""),
         )
         receipt = self._keys.receipt(shop, grant.receipt.receipt_id)
         places = (keys.record, keys.gone, keys.receipts, keys.events, receipt, self._keys.rewrite(shop))

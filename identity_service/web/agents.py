@@ -45,7 +45,7 @@ def agent_told(call: Call, told: object, user_agent: str | None) -> Agent | None
 
 
 def refuse_agent(call: Call) -> None:
-    """Raises ConsentRequired for an agent's call, whatever token it brings. Callers ask only for devices."""
+    """Raises ConsentRequired for an agent's call, whatever token it brings. Not to be asked for a server's call."""
     if agent_calling(call):
         raise ConsentRequired("An agent links nobody. Link with a private key once the person has said so.")
 

@@ -1,12 +1,15 @@
 """No word lifts a refusal that is older than it, however it comes along; and no refusal is lost for what comes along with it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from identity_service.app import Application
 from identity_service.settings.load import load
+from identity_service.store.redis.command import Command, Reply
 from tests.conftest import START, Clock, Shopper, shopping
 from tests.contract.test_refusals import BOTH, CHOICE, FRENCH, MINUTE, NONE, iso, known, refusal_of, told
 from tests.signals.tc_strings import tc_string
@@ -231,3 +234,48 @@ async def test_the_refusal_cookie_counts_against_a_grant_whose_time_nobody_knows
     token = (await shopper.post("/v1/visitors", {"consent": "granted"})).json()["token"]
     before = f"__Host-visitor={token}; {remembering(5)['cookie']}"
     assert told(await shopper.browser("/v1/visitors", {}, cookie=before))[0] == "null"
+
+
+@asynccontextmanager
+async def overtaken(application: Application, script: str, call: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
+    """The call comes between the reads of the next one and its script."""
+    client, run, waiting = application.services.store.client, application.services.store.client.run, [call]
+
+    async def overtaking(*unit: Command) -> list[Reply]:
+        if waiting and any(one.source and one.source.name == script for one in unit):
+            await waiting.pop()()
+        return await run(*unit)
+
+    client.run = overtaking  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        client.run = run  # type: ignore[method-assign]
+    assert not waiting
+
+
+@pytest.mark.parametrize("late", [{}, {"age_ms": 600_000}], ids=["now", "late"])
+@pytest.mark.parametrize("word", [{"consent": "granted"}, {"visitor": "persistent"}], ids=["repeated", "the shop's"])
+async def test_a_refusal_that_overtakes_a_grant_whose_time_nobody_knows_stands(
+    application: Application, shopper: Shopper, word: dict[str, str], late: dict[str, int]
+) -> None:
+    token = (await shopper.post("/v1/visitors")).json()["token"]
+    async with overtaken(application, "grant", lambda: shopper.post("/v1/consents", {"consent": "refused", "token": token} | late)):
+        await shopper.post("/v1/visitors", word | {"token": token})
+    assert (await shopper.post("/v1/visitors", {"token": token})).json()["mode"] == "null"
+
+
+async def test_a_refusal_of_links_that_overtakes_a_repeated_grant_stands(application: Application, shopper: Shopper) -> None:
+    token = (await shopper.post("/v1/visitors")).json()["token"]
+    async with overtaken(application, "grant", lambda: shopper.post("/v1/consents", LINKING | {"token": token})):
+        await shopper.post("/v1/visitors", {"consent": "granted", "token": token})
+    assert not (await shopper.post("/v1/visitors", {"token": token})).json()["linkable"]
+    assert (await shopper.post("/v1/links", {"email": "luke@skywalker.com", "token": token})).status_code == 409
+
+
+async def test_a_grant_whose_time_nobody_knows_is_to_no_text_that_it_does_not_name(environment: dict[str, str], clock: Clock) -> None:
+    async with shopping(load("development", environment), clock) as before:
+        token = (await before.post("/v1/visitors", {"consent": "granted"})).json()["token"]
+    text = {"IDENTITY_SHOPS__DEMO__CONSENT_VERSION": "2", "IDENTITY_SHOPS__DEMO__CONSENT_VERSION_SINCE": iso(START - 300)}
+    async with shopping(load("development", environment | text), clock) as after:
+        assert (await after.post("/v1/visitors", {"token": token})).json()["mode"] != "persistent"

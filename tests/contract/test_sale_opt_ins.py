@@ -479,3 +479,30 @@ async def test_a_record_without_the_new_member_is_read_as_before(shopper: Shoppe
     assert "sale_opt_in_at" not in (await shopper.post("/v1/exports", {"visitor": given["visitor"]})).json()["visitors"][0]
     await opt_in(shopper, clock, token=given["token"])
     assert (database.hget(record, "w"), database.hget(record, "y")) == (None, "1795000002250")
+
+
+async def test_a_confirmation_that_is_sent_again_lifts_nothing_that_was_said_since(shopper: Shopper, clock: Clock) -> None:
+    """Neither of a visitor that was linked meanwhile, nor, told late, of its own."""
+    first, other = await opted_out(shopper), (await shopper.browser("/v1/consents", {"consent": "granted"})).json()
+    await shopper.post("/v1/links", {"email": EMAIL, "token": first["token"]})
+    confirmation = await ask(shopper, token=first["token"])
+    await confirm(shopper, confirmation)
+    clock.forward(60)
+    await shopper.browser("/v1/consents", {"consent": {"us_privacy": "1YYN"}, "token": other["token"]})
+    await shopper.post("/v1/links", {"email": EMAIL, "token": other["token"]})
+    clock.forward(60)
+    await shopper.post(PATH, {"confirmation": confirmation})
+    assert await is_out(shopper, other)
+    clock.forward(120)
+    await shopper.browser("/v1/consents", {"consent": {"us_privacy": "1YYN"}, "token": first["token"], "age_ms": 180_000})
+    assert await is_out(shopper, first)
+
+
+@pytest.mark.parametrize("call", ["/v2/log/sale", "/v2/log/email"])
+async def test_a_typed_email_lifts_no_strangers_opt_out(shopper: Shopper, call: str) -> None:
+    """A plugin logs orders with its private key, whatever email was typed."""
+    stranger, guest = await opted_out(shopper), (await shopper.browser("/v1/consents", {"consent": "granted"})).json()
+    await shopper.post("/v1/links", {"email": EMAIL, "token": stranger["token"]})
+    await shopper.post(call, {"key": "demo-private-key", "sale": "7", "products": [1], "email": EMAIL, "visitor": guest["token"]})
+    await confirm(shopper, await ask(shopper, token=guest["token"]))
+    assert await is_out(shopper, stranger)

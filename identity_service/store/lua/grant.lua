@@ -10,33 +10,34 @@
 -- ARGV[10] receipt ID      ARGV[11] receipt key         ARGV[12] digest of the bridged visitor or empty
 -- ARGV[13] first characters of the signal's digest, or empty   ARGV[14] end of events, s
 -- ARGV[15] receipt         ARGV[16] its life, s         ARGV[17] visitor   ARGV[18] ID of a receipt that says the
---          same, or empty: no other is kept while it is the newest   ARGV[19] 1 if the grant was repeated without a time, or
---          empty: a grant with a time replaces such a one            ARGV[20...] names of the handles
+--          same, or empty: no other is kept while it is the newest   ARGV[19] 1 if nobody knows when the grant was given, or
+--          empty: such a grant lifts no mark, and one with a time replaces it   ARGV[20] 1 if it was said now, or empty: then a
+--          stored refusal of links stays   ARGV[21...] names of the handles
 -- Touches  all handles of the visitor
 -- Returns  {granted}; {proven} if no other receipt is kept; {gone} if the visitor withdrew after the grant, or {older} if a newer grant of the
 --          person is stored: then only the receipt is kept; or {otherwise, names} if the visitor points to other handles
-local links, names = declared_links(KEYS[1], {unpack(ARGV, 20)}, {unpack(KEYS, 7)})
+local links, names = declared_links(KEYS[1], {unpack(ARGV, 21)}, {unpack(KEYS, 7)})
 if not links then return {'otherwise', names} end
 local now, gone = tonumber(ARGV[1]), redis.call('GET', KEYS[2])
-local found = redis.call('HMGET', KEYS[1], 'k', 'g', 'x', 'r', 's', 'u')
+local found = redis.call('HMGET', KEYS[1], 'k', 'g', 'x', 'r', 's', 'u', 'n')
 local known, earlier = found[1], found[4]
 local proven = ARGV[18] ~= '' and earlier == ARGV[18] and tonumber(found[3]) > now
 if not proven then keep_receipt(KEYS[5], ARGV[15], ARGV[16]) end
-if gone and marked_at(gone) >= tonumber(ARGV[3]) then return {'gone'} end
+if gone and (ARGV[19] ~= '' or marked_at(gone) >= tonumber(ARGV[3])) then return {'gone'} end
 if found[3] and tonumber(found[3]) <= now then
   redis.call('DEL', KEYS[1])
-  known, earlier, names = false, false, {}
+  known, earlier, found[7], names = false, false, false, {}
 elseif known == 'p' and found[5] ~= 'shop' and not found[6] and tonumber(found[2] or 0) > tonumber(ARGV[3]) then
   return {'older'}
 end
-local expires = tonumber(ARGV[2])
+local expires, linking = tonumber(ARGV[2]), found[7] == 'refused' and ARGV[20] == '' and 'refused' or ARGV[5]
 if gone then
   for _, id in ipairs(ids_in(gone)) do redis.call('RPUSH', KEYS[3], id) end
   redis.call('DEL', KEYS[2])
 end
 local fields = {'k', 'p', 'l', ARGV[1], 'x', ARGV[2], 'g', ARGV[3], 's', ARGV[4], 'r', proven and earlier or ARGV[10]}
 local function write(field, value) fields[#fields + 1], fields[#fields + 2] = field, value end
-for field, value in pairs({n = ARGV[5], v = ARGV[6], d = ARGV[13], u = ARGV[19]}) do
+for field, value in pairs({n = linking, v = ARGV[6], d = ARGV[13], u = ARGV[19]}) do
   if value ~= '' then write(field, value) elseif known then redis.call('HDEL', KEYS[1], field) end
 end
 if opts_out(KEYS[1], ARGV[7]) then write('w', 1) end
@@ -47,10 +48,10 @@ redis.call('HSET', KEYS[1], unpack(fields))
 redis.call('EXPIRE', KEYS[1], expires - now)
 if earlier and not proven then list_receipt(KEYS[3], earlier, expires - now) else redis.call('EXPIRE', KEYS[3], expires - now) end
 redis.call('EXPIRE', KEYS[4], tonumber(ARGV[14]) - now)
-if ARGV[5] == 'refused' and #names > 0 then note_rewrite(KEYS[6], ARGV[1]) end
+if linking == 'refused' and #names > 0 then note_rewrite(KEYS[6], ARGV[1]) end
 for _, name in ipairs(names) do
   local link = read_link(redis.call('HGET', links[name], ARGV[17]))
-  if ARGV[5] == 'refused' then
+  if linking == 'refused' then
     drop_link(links[name], KEYS[1], name, ARGV[17])
   elseif link and link.expires > now then
     link.expires = expires

@@ -246,7 +246,7 @@ class ErasureAnswer(Struct, frozen=True):
 
 
 async def link(call: Call) -> Reply:
-    if call.device:
+    if not call.private:
         refuse_agent(call)
     handle = _handle_to_link(call)
     who = _visitor_to_link(call)
