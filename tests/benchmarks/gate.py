@@ -70,8 +70,8 @@ class Measured:
 BASE = (
     (NULL, Measured(129, 0, 0.66)),
     (COOKIELESS, Measured(190, 2, 1)),
-    (KNOWN, Measured(210, 2, 0.98)),
-    (NEW, Measured(252, 10, 1.4)),
+    (KNOWN, Measured(213, 2, 0.98)),
+    (NEW, Measured(256, 10, 1.4)),
     (VERIFY, Measured(109, 2, 0.63)),
     (LINK, Measured(113, 10, 0.85)),
     (LINK_AGAIN, Measured(107, 6, 0.64)),

@@ -19,8 +19,10 @@ IDLE = 1
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Answers with the body it got; `/parts` in two parts of unknown length, `/fails` with a head alone, `/split` with a header of two
-    lines, `/short` with less than it announced."""
+    lines, `/short` with less than it announced, `/later` once the connection is closed."""
     body = (await receive())["body"] or scope["path"].encode()
+    while scope["path"] == "/later" and not send._cycle.transport.is_closing():  # type: ignore[attr-defined]  # noqa: ASYNC110 it tells nobody
+        await asyncio.sleep(0.01)
     parts = scope["path"] == "/parts"
     length = [] if parts else [(b"content-length", b"%d" % len(body))]
     if scope["path"] == "/split":
@@ -54,6 +56,7 @@ class Server:
     def __init__(self) -> None:
         self.writes: list[bytes] = []
         self.port = 0
+        self.state = ServerState()
 
     async def ask(self, *requests: bytes, until: bytes) -> bytes:
         """What came until the text did."""
@@ -77,7 +80,8 @@ async def opened(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio
 async def server() -> AsyncIterator[Server]:
     config = uvicorn.Config(app, http=ClientConnection, ws="none", log_config=None, access_log=False, timeout_keep_alive=IDLE)
     config.load()
-    state, made, allowed = ServerState(), Server(), allowances(load("development", {}))
+    made, allowed = Server(), allowances(load("development", {}))
+    state = made.state
 
     class Watched(ClientConnection):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -162,3 +166,13 @@ async def test_a_connection_ends_when_it_has_been_idle_and_not_before(server: Se
             await asyncio.sleep(IDLE * 0.6)
         assert await asyncio.wait_for(reader.read(), 30) == b""
         assert loop.time() - answered >= IDLE * 0.9
+
+
+async def test_nobody_is_answered_who_left_after_several_calls_and_it_is_no_fault(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    """The library tells the last call alone that its client has gone."""
+    async with opened(server.port) as (_, writer):
+        writer.write(posted("/later") * 2)
+        await writer.drain()
+    await asyncio.wait(server.state.tasks)
+    assert server.writes == []
+    assert caplog.records == []
