@@ -17,9 +17,9 @@ Packages and modules. Each imports only from those before it:
                 verify
     cli         the command line
 
-Every call takes the same path. `server.protocol` reads it; `web.edge` limits its headers, finds its endpoint and logs it; `web.endpoint`
-checks key, limits and body in one of two `web.dialects`; a handler in `web.calls` calls a use case in `service`; and that calls `store`. A
-click ends in `store/lua/record_event.lua`, and `service.counters` counts it.
+Every call takes the same path. `server.protocol` reads it; `web.edge` limits its headers and logs it; `web.routing` finds its row;
+`web.endpoint` checks key, limits and body in one of two `web.dialects`; a handler in `web.calls` calls a use case in `service`; and that
+calls `store`. A click ends in `store/lua/record_event.lua`, and `service.counters` counts it.
 
 A withdrawal: `web.visit` reads the choice through `signals.reader`, `model.policy` decides, `service.identify` withdraws,
 `store.removals` reads what the visitor holds, and `store/lua/withdraw.lua` removes all of it and stores the receipt in one step. A refusal

@@ -1,28 +1,20 @@
-"""From a connection to an endpoint and back: what surrounds every call, and how its address is found.
-
-Around every call: request ID, limits on headers, CORS, errors as answers, one log line, one count.
-"""
+"""The middleware around every call: request ID, limits on headers, CORS, errors as answers, one log line, one count."""
 
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from urllib.parse import unquote
 
-from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
-from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from identity_service.errors import HeadersTooLarge, Malformed, MethodNotAllowed, NotFound, ServiceError
 from identity_service.model.shop import NO_ORIGIN
 from identity_service.server.logs import log, log_answered, where
 from identity_service.server.metrics import REQUESTS, count, observe_request
-from identity_service.server.problems import is_tracking
 from identity_service.web.call import Reply
-from identity_service.web.endpoint import AnswerSend, Endpoint, error_reply, send_reply
+from identity_service.web.endpoint import AnswerSend, error_reply, send_reply
 
 PRIVATE = [(b"cache-control", b"private, no-store"), (b"vary", b"Cookie, Origin"), (b"x-content-type-options", b"nosniff")]
 ORIGIN = b"origin"
@@ -152,71 +144,3 @@ def _request_ids() -> Iterator[str]:
     while True:
         block = secrets.token_urlsafe(ID_BYTES * IDS_AT_ONCE)
         yield from [block[start : start + length] for start in range(0, len(block), length)]
-
-
-class AnyText(PathConvertor):
-    """The rest of a path, including line breaks."""
-
-    regex = r"[\s\S]*"
-
-
-register_url_convertor("text", AnyText())
-
-
-class Surface:
-    """Finds addresses without parameters in one look-up. The library's router handles the rest: parameters, other methods, wrong
-    addresses."""
-
-    def __init__(self, routes: Sequence["NamedRoute"]) -> None:
-        self._fixed = {(method, route.path): route for route in routes if "{" not in route.path for method in route.methods or ()}
-        self._router = Router(routes, default=_nowhere, redirect_slashes=False)
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        route = self._fixed.get((scope["method"], scope["path"]))
-        if route is None:
-            return self._router(scope, receive, send)
-        scope["state"]["route"] = route.path
-        return route.app(scope, receive, send)
-
-
-@dataclass(frozen=True, slots=True)
-class ByPort:
-    """Serves everything on the internal port, and only the public addresses on any other."""
-
-    internal_port: int
-    everything: Surface
-    public: Surface
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        surface = self.everything if scope["server"][1] == self.internal_port else self.public
-        return surface(scope, receive, send)
-
-
-class NamedRoute(Route):
-    """A route that puts its template into the scope, so that logs and metrics never use the raw path."""
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["state"]["route"] = self.path
-        await super().handle(scope, receive, send)
-
-
-@dataclass(frozen=True, slots=True)
-class ByRawPath:
-    """Finds an order by its percent-encoded sale ID, from the raw path: the ID may contain a slash, so its end is lost in the decoded
-    path."""
-
-    order: Endpoint
-    attribution: Endpoint
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        sale, *rest = scope["raw_path"].partition(b"?")[0].decode("latin-1").split("/")[3:]
-        scope["path_params"] = {"sale": unquote(sale)}
-        if not sale or rest not in ([], ["attribution"]):
-            raise NotFound("There is no such address; /docs lists them all. Percent-encode sale IDs in paths.")
-        await (self.attribution if rest else self.order)(scope, receive, send)
-
-
-async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 an ASGI application
-    if is_tracking(scope["path"]):
-        raise NotFound("This service does not have this call: it tracks visitors and keeps no catalogue.")
-    raise NotFound("There is no such address; /docs lists them all.")

@@ -9,8 +9,8 @@ from identity_service.model.receipt_key import proof_fault, receipts_in
 from identity_service.server.addresses import caller_source
 from identity_service.web.admin.pages import read_form
 from identity_service.web.call import Reply, Services
-from identity_service.web.edge import NamedRoute
 from identity_service.web.pages import DESIGN, HTML, PAGE_HEADERS, STATIC, Page, PageCall, file_page, render
+from identity_service.web.routing import NamedRoute
 from identity_service.web.visit import is_ours
 
 NOT_ONE = "This is not one receipt. Paste one whole receipt, from the first brace to the last."

@@ -74,7 +74,6 @@ from identity_service.web.calls.visitors import (
 from identity_service.web.demo.routes import demo_shop
 from identity_service.web.descriptions import section_of
 from identity_service.web.dialects import CLERK
-from identity_service.web.edge import ByPort, ByRawPath, NamedRoute, Surface
 from identity_service.web.endpoint import Access, Endpoint, Row
 from identity_service.web.lists import MOST_CALLS, MOST_PRODUCTS, page_query
 from identity_service.web.manual.routes import manual_routes
@@ -82,6 +81,7 @@ from identity_service.web.openapi import Described, document
 from identity_service.web.pages import Asset, Page, alive, asset_of, document_page, fixed, ready, redirect_page, scrape
 from identity_service.web.payloads import ConsentAnswer, IdentityAnswer
 from identity_service.web.receipt_page import receipt_routes
+from identity_service.web.routing import ByPort, ByRawPath, NamedRoute, Surface
 from identity_service.web.security_text import security_text
 from identity_service.web.snippet import snippet_page
 

@@ -19,7 +19,7 @@ from tests.test_command import descendants
 PARTS: Mapping[str, Sequence[str]] = {
     "HTTP server, sending": ("uvicorn/protocols/", "identity_service/server/protocol"),
     "headers, route, log, counts": (
-        *("identity_service/web/edge", "identity_service/app", "identity_service/server/logs"),
+        *("identity_service/web/edge", "identity_service/web/routing", "identity_service/app", "identity_service/server/logs"),
         *("identity_service/server/metrics", "identity_service/service/counters"),
     ),
     "key, limits, body, answer": (

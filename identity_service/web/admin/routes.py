@@ -8,8 +8,8 @@ from identity_service.web.admin.sign_in import SignIn, SignOut
 from identity_service.web.admin.staff import LivingSessions
 from identity_service.web.admin.stream import LogStream
 from identity_service.web.call import Services
-from identity_service.web.edge import NamedRoute
 from identity_service.web.pages import DESIGN, STATIC, Page, file_page, redirect_page
+from identity_service.web.routing import NamedRoute
 
 SEES_PERSONS = frozenset({Role.SUPPORT, Role.PRIVACY, Role.OWNER})
 MEETS_RIGHTS = frozenset({Role.PRIVACY, Role.OWNER})

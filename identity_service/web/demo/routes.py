@@ -9,10 +9,10 @@ from identity_service.web.demo.pages import shop_page
 from identity_service.web.demo.panel import show
 from identity_service.web.demo.payloads import PanelAnswer, PanelBody, StartedOver
 from identity_service.web.demo.start_over import start_over
-from identity_service.web.edge import NamedRoute
 from identity_service.web.endpoint import Endpoint, Row
 from identity_service.web.pages import MEDIA, file_page
 from identity_service.web.payloads import Body
+from identity_service.web.routing import NamedRoute
 
 STATIC = Path(__file__).parent / "static"
 

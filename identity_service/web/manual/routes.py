@@ -7,9 +7,9 @@ from functools import cache, partial
 from urllib.parse import parse_qs
 
 from identity_service.web.call import Reply
-from identity_service.web.edge import NamedRoute
 from identity_service.web.manual.book import FILES, NAMES, llms, pages, search
 from identity_service.web.pages import DESIGN, HTML, PAGE_HEADERS, STATIC, Asset, Page, PageCall, asset, asset_of, document_page, render
+from identity_service.web.routing import NamedRoute
 
 PLAIN = "text/plain; charset=utf-8"
 MARKDOWN = "text/markdown; charset=utf-8"
