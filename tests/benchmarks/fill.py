@@ -16,10 +16,12 @@ from identity_service.model.visitor import VisitorId
 from identity_service.service.sell import ReportedSale
 from identity_service.service.visit import Visit
 from identity_service.settings.load import load
-from identity_service.signals.reader import Reader
+from identity_service.signals.reader import Delivery, Reader
 from identity_service.web.call import Services
 
 AT_ONCE = 256
+STATE = Delivery(posted=False)
+"""As `POST /v1/visitors` brings a choice."""
 
 
 @asynccontextmanager
@@ -39,7 +41,7 @@ async def grant(services: Services, count: int) -> list[VisitorId]:
     visitors: list[VisitorId] = []
 
     async def issue() -> None:
-        signals = Reader(shop.signals, Millis(int(time.time() * 1000))).of_word("granted")
+        signals = Reader(shop.signals, Millis(int(time.time() * 1000)), delivery=STATE).of_word("granted")
         identity = await services.visitors.identify(Visit(shop, True, Asked.NOTHING, signals=signals))
         assert identity.visitor
         visitors.append(identity.visitor)

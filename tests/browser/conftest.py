@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Playwright, expect, syn
 from tests.browser.libraries import Unavailable, libraries
 from tests.browser.pages import Pages, pages
 from tests.debian import install
+from tests.stores import valkey
 from tests.test_command import PATIENCE, Service, free_port, served
 
 expect.set_options(timeout=PATIENCE * 1000)
@@ -75,12 +76,13 @@ def library_pages(shop_pages: Pages) -> None:
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory, store_url: str, shop_pages: Pages) -> Iterator[Service]:
+def service(tmp_path_factory: pytest.TempPathFactory, shop_pages: Pages) -> Iterator[Service]:
+    """With a store of its own: it lives on beside other tests, and its upkeep would take away what they keep."""
     place: Path = tmp_path_factory.mktemp("service")
     origins = f"http://localhost:{shop_pages.port}"
-    environment = {"IDENTITY_STORE__URL": store_url, "IDENTITY_SHOPS__DEMO__ORIGINS": origins, "IDENTITY_LIMITS__ENABLED": "false"}
+    environment = {"IDENTITY_SHOPS__DEMO__ORIGINS": origins, "IDENTITY_LIMITS__ENABLED": "false"}
     environment["IDENTITY_SERVER__PORT"] = str(free_port())
-    with served(place, **environment) as started:
+    with valkey() as store, served(place, **environment, IDENTITY_STORE__URL=store) as started:
         shop_pages.service = started.url.replace("127.0.0.1", "localhost")
         yield started
 

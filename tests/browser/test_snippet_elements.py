@@ -40,7 +40,7 @@ def insert(markup: str) -> str:
 def test_a_sale_with_odd_lines_is_there_whole(profile: BrowserContext, shop_pages: Pages, service: Service, posts: Posts) -> None:
     lines = '[{"id": 12, "quantity": "1", "price": 5}, {"id": 13, "quantity": 1, "price": -2}, {"id": null, "quantity": 1, "price": 3}]'
     page, errors = open_page(profile, shop_pages, "/odd", sale("odd-1", lines, email="odd@example.com") + CONFIG % "")
-    until(page, lambda: order_of(service, "odd-1"))
+    until(page, lambda: order_of(service, "odd-1") and of(posts, "log/sale"))
     [sent] = of(posts, "log/sale")
     assert sent["products"] == json.loads(lines)
     assert len(found_by(service, "odd@example.com")) == 1

@@ -80,12 +80,13 @@ class Model:
         self.change(visitor, kind=person.kind or "c")
         return "linked"
 
-    def grant(self, visitor: str, at: int, *, refused: bool) -> str:
+    def grant(self, visitor: str, at: int, *, refused: bool, said_now: bool) -> str:
         person = self.of(visitor)
         if person.gone >= at:
             return "gone"
         if person.granted > at:
             return "older"
+        refused |= person.refused and not said_now
         self.change(visitor, gone=0, kind="p", granted=at, refused=refused)
         if refused:
             self.drop_links(visitor)

@@ -109,11 +109,11 @@ class Operations(RuleBasedStateMachine):
     def unlink(self, handle: Handle, visitor: VisitorId, dies: DeathAt) -> None:
         self.run(self.world.unlink(handle, visitor), lambda model: model.links.pop((handle.name, visitor), None) is not None, dies)
 
-    @rule(visitor=visitors, offset=offsets, refused=st.booleans(), dies=crashes)
-    def grant(self, visitor: VisitorId, offset: int, refused: bool, dies: DeathAt) -> None:
+    @rule(visitor=visitors, offset=offsets, refused=st.booleans(), said_now=st.booleans(), dies=crashes)
+    def grant(self, visitor: VisitorId, offset: int, refused: bool, said_now: bool, dies: DeathAt) -> None:
         at, linking = (self.now + 1 + offset) * 1000, Choice.REFUSED if refused else None
-        granting = self.world.grant(visitor, at, linking, self.now + 1)
-        self.run(granting, lambda model: model.grant(visitor, at, refused=refused), dies)
+        granting = self.world.grant(visitor, at, linking, self.now + 1, said_now=said_now)
+        self.run(granting, lambda model: model.grant(visitor, at, refused=refused, said_now=said_now), dies)
 
     @rule(visitor=visitors, offset=offsets, dies=crashes)
     def withdraw(self, visitor: VisitorId, offset: int, dies: DeathAt) -> None:

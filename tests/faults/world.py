@@ -43,11 +43,18 @@ class World:
         return HANDLES.of_email(SHOP, email)
 
     async def grant(
-        self, visitor: VisitorId, at: int = NOW * 1000, linking: Choice | None = None, now: int = NOW, source: str = "plain"
+        self,
+        visitor: VisitorId,
+        at: int = NOW * 1000,
+        linking: Choice | None = None,
+        now: int = NOW,
+        source: str = "plain",
+        *,
+        said_now: bool = False,
     ) -> str:
         """`at`: milliseconds. Returns the outcome."""
         expires = at // 1000 + YEAR
-        grant = Grant(Consent(Millis(at), source, linking), expires, OptOut.NONE, NEVER_SEEN, RECEIPT, "q", None)
+        grant = Grant(Consent(Millis(at), source, linking), expires, OptOut.NONE, NEVER_SEEN, RECEIPT, "q", None, said_now=said_now)
         return await self.store.visitors.grant(SHOP, visitor, grant, now)
 
     async def link(self, handle: Handle, visitor: VisitorId, proof: Proof = Proof.KEY, now: int = NOW, ends: int = NOW + YEAR) -> None:
