@@ -419,15 +419,15 @@ def identity_of(
 
 def refusal_cookie(known: Known, decision: Decision) -> RefusalAct:
     """Set after every explicit refusal that counts, and if a token's visitor is withdrawn, unless it is a derived ID, which another person
-    may have withdrawn. Deleted after a grant that is said now. Else unchanged."""
+    may have withdrawn. Deleted after an explicit grant. Else unchanged."""
     own = [known.states[token.visitor].gone_at for token in known.tokens if token.kind is not Kind.DERIVED]
     withdrawn = [gone_at for gone_at in own if gone_at is not None]
     if decision.reason is Reason.WITHDRAWN and withdrawn and not known.visit.own:
         return CookieAct.SET, Millis(min(max([*withdrawn, *_remembered_times(known.visit.refusal)]), known.now))
     if decision.choice is None or decision.choice not in known.visit.signals or decision.reason in UNTOUCHED:
         return UNCHANGED
-    if decision.choice.choice is not Choice.REFUSED:  # a dated grant outlives the cookie, which may be a newer one by now
-        return (CookieAct.CLEAR, Millis(0)) if decision.choice.said_now else UNCHANGED
+    if decision.choice.choice is not Choice.REFUSED:  # a refusal cookie that was not sent is cleared only by a grant said now
+        return (CookieAct.CLEAR, Millis(0)) if decision.choice.said_now or known.visit.refusal else UNCHANGED
     return CookieAct.SET, time_of_choice(known, decision)
 
 

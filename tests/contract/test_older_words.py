@@ -279,11 +279,3 @@ async def test_a_grant_whose_time_nobody_knows_is_to_no_text_that_it_does_not_na
     text = {"IDENTITY_SHOPS__DEMO__CONSENT_VERSION": "2", "IDENTITY_SHOPS__DEMO__CONSENT_VERSION_SINCE": iso(START - 300)}
     async with shopping(load("development", environment | text), clock) as after:
         assert (await after.post("/v1/visitors", {"token": token})).json()["mode"] != "persistent"
-
-
-async def test_a_late_yes_leaves_the_refusal_cookie_which_may_be_a_newer_one_by_now(shopper: Shopper) -> None:
-    late = await shopper.browser("/v1/consents", {"consent": "granted", "age_ms": 120_000}, **remembering(5))
-    assert (told(late)[0], refusal_of(late)) == ("persistent", None)
-    for minutes, mode in ((5, "persistent"), (1, "null")):
-        both = f"__Host-visitor={late.json()['token']}; {remembering(minutes)['cookie']}"
-        assert told(await shopper.browser("/v1/visitors", {}, cookie=both))[0] == mode
