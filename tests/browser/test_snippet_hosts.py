@@ -9,16 +9,17 @@ from playwright.sync_api import BrowserContext, Page
 from tests.browser.pages import Pages, pages
 from tests.browser.test_choices_kept import OWN, until
 from tests.browser.test_snippet import CONFIG, told
+from tests.stores import valkey
 from tests.test_command import Service, served
 
 DOMAIN = "shop.localhost"
 
 
 @pytest.fixture(scope="module")
-def spanning(tmp_path_factory: pytest.TempPathFactory, store_url: str) -> Iterator[tuple[Pages, Service]]:
-    with pages() as found:
+def spanning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pages, Service]]:
+    with pages() as found, valkey() as store:
         origins = ",".join(f"http://{host}.{DOMAIN}:{found.port}" for host in ("www", "checkout"))
-        environment = {"IDENTITY_STORE__URL": store_url, "IDENTITY_LIMITS__ENABLED": "false"}
+        environment = {"IDENTITY_STORE__URL": store, "IDENTITY_LIMITS__ENABLED": "false"}
         environment |= {"IDENTITY_SHOPS__DEMO__ORIGINS": origins, "IDENTITY_SHOPS__DEMO__COOKIE_DOMAIN": DOMAIN}
         environment["IDENTITY_SHOPS__DEMO__COOKIE_NAME"] = "__Secure-visitor"
         place: Path = tmp_path_factory.mktemp("spanning")

@@ -14,6 +14,7 @@ import pytest
 from tests.clients.packages import Unavailable, packages
 from tests.debian import install_program
 from tests.edges.proxies import caddy, haproxy, nginx, varnish
+from tests.stores import valkey
 from tests.test_command import Service, free_port, served
 
 SENDERS = Path(__file__).parent / "senders"
@@ -24,9 +25,9 @@ WAYS = ("json", "query", "form")
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, store_url: str) -> Iterator[Service]:
-    environment = {"IDENTITY_STORE__URL": store_url, "IDENTITY_SERVER__PORT": str(free_port()), "IDENTITY_STORE__TIMEOUT_SECONDS": "10"}
-    with served(tmp_path_factory.mktemp("service"), IDENTITY_SERVER__TRUSTED_PROXIES="127.0.0.1", **environment) as started:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    environment = {"IDENTITY_SERVER__PORT": str(free_port()), "IDENTITY_SERVER__TRUSTED_PROXIES": "127.0.0.1"}
+    with valkey() as store, served(tmp_path_factory.mktemp("service"), IDENTITY_STORE__URL=store, **environment) as started:
         yield started
 
 

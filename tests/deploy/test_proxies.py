@@ -16,6 +16,7 @@ from identity_service.web.routes import _internal_routes as internal_routes
 from identity_service.web.routes import _public_routes as public_routes
 from tests.deploy.files import DEPLOY, certificate, replaced
 from tests.edges.proxies import caddy, needed, nginx
+from tests.stores import valkey
 from tests.test_command import Service, eventually, free_port, served
 
 FILES = ("nginx.conf", "Caddyfile")
@@ -83,10 +84,10 @@ def by_caddy(place: Path, service: str, patch: pytest.MonkeyPatch) -> Iterator[s
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, store_url: str) -> Iterator[Service]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """It serves everything on one port, so that only the proxy hides what is internal."""
-    own = {"IDENTITY_STORE__URL": store_url, "IDENTITY_SERVER__TRUSTED_PROXIES": "127.0.0.1", "IDENTITY_SHOPS__DEMO__ORIGINS": ORIGIN}
-    with served(tmp_path_factory.mktemp("service"), **own) as running:
+    own = {"IDENTITY_SERVER__TRUSTED_PROXIES": "127.0.0.1", "IDENTITY_SHOPS__DEMO__ORIGINS": ORIGIN}
+    with valkey() as store, served(tmp_path_factory.mktemp("service"), IDENTITY_STORE__URL=store, **own) as running:
         yield running
 
 
