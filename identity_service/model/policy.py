@@ -89,12 +89,16 @@ class Policy:
     counts_silent: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "counts_silent", any(one.counts_silent for one in (self.unknown, self.elsewhere, *self.regions.values())))
+        object.__setattr__(self, "counts_silent", any(one.counts_silent for one in self._all))
+
+    @property
+    def _all(self) -> tuple[Rules, ...]:
+        return (self.unknown, self.elsewhere, *self.regions.values())
 
     @property
     def uncounted(self) -> "Policy":
         """The same policy, which keeps no figures of visitors who said nothing."""
-        unknown, elsewhere, *regions = (replace(one, counts_silent=False) for one in (self.unknown, self.elsewhere, *self.regions.values()))
+        unknown, elsewhere, *regions = (replace(one, counts_silent=False) for one in self._all)
         return replace(self, unknown=unknown, elsewhere=elsewhere, regions=dict(zip(self.regions, regions, strict=True)))
 
     def rules(self, region: str | None) -> Rules:

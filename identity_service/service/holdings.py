@@ -47,7 +47,7 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldVisitors:
     """`visitors`: newest link first. `ended`: those whose link has ended and is not swept yet. They are shown nowhere, but an erasure takes
     their links."""
 
@@ -72,14 +72,14 @@ class Holdings:
     store: Store
     clock: Clock
 
-    async def of_person(self, shop: Shop, person: Person) -> Held:
+    async def of_person(self, shop: Shop, person: Person) -> HeldVisitors:
         if not isinstance(person, Handle):
-            return Held(await self.of_visitor(shop, person), [])
+            return HeldVisitors(await self.of_visitor(shop, person), [])
         links, now = newest_first(await self.store.removals.links_at(shop.shop_id, person)), self._now()
         visitors = [link.visitor for link in links]
         states = await self.store.visitors.states(shop.shop_id, visitors, now)
         sizes = await self.store.holdings.sizes(shop.shop_id, visitors)
-        held = Held([], [])
+        held = HeldVisitors([], [])
         for link, state, size in zip(links, states, sizes, strict=True):
             (held.visitors if link.expires > now else held.ended).append(self._holding(shop, link.visitor, link, state, size))
         return held
@@ -101,7 +101,7 @@ class Holdings:
                 found[visitor].append(HandleOfVisitor(handle, link))
         return found
 
-    async def erasures(self, shop: Shop, person: Person, held: Held) -> dict[bool, Erasure]:
+    async def erasures(self, shop: Shop, person: Person, held: HeldVisitors) -> dict[bool, Erasure]:
         """What an erasure would do, by its `unproven`."""
         others = await self.others(shop, held.going(unproven=True), person)
         links = sum(one.link is not None for one in (*held.visitors, *held.ended))
@@ -114,7 +114,7 @@ class Holdings:
             found[unproven] = Erasure(erased, kept["unproven"], kept["shared"])
         return found
 
-    async def count_orders(self, shop: Shop, person: Person, held: Held) -> dict[bool, int | None]:
+    async def count_orders(self, shop: Shop, person: Person, held: HeldVisitors) -> dict[bool, int | None]:
         """Orders that an erasure would take a name from, by its `unproven`: those that name the handle, or a visitor that goes whole. None
         if there are too many to read."""
         going = {unproven: held.going(unproven=unproven) for unproven in (False, True)}

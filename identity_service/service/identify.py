@@ -280,7 +280,7 @@ class Visitors:
         elif not refused and known.record is not None and known.record.linking is Choice.REFUSED:
             refused = True
             await self._linking.keep(known, cookieless.visitor, cookieless.kind, cookieless.expires)
-        if signed and state.record and decision.opt_out and not state.record.opted_out:
+        if signed and state.record and decision.sale_share_opt_out and not state.record.opted_out:
             await self._store.visitors.touch(shop.shop_id, cookieless.visitor, known.seconds, decision.opt_out)
         opted_out = decision.sale_share_opt_out or (signed and await is_opted_out(self._store, known, cookieless.visitor))
         token = cookieless.text or self._signing.sign(shop.shop_id, cookieless.kind, cookieless.visitor, cookieless.issued_at)

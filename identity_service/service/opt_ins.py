@@ -1,8 +1,6 @@
 """Opt-ins to sale and sharing, which lift an opt-out in two steps: the person asks for it, then confirms (Cal. Code Regs. tit. 11 para
 7028(a)). The opt-in stands until the person opts out again. It is the visitor's and goes with it."""
 
-from collections.abc import Mapping
-
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -61,9 +59,7 @@ class SaleOptIns:
     async def ask(self, visit: Visit) -> Confirmation:
         """Changes nothing. Raises ConsentRequired and StoreUnavailable."""
         known, decision = await self._visitors.preview(visit)
-        visitor = _visitor_of_its_own(known, decision)
-        if visitor is None:
-            raise ConsentRequired(NOBODY_KNOWN)
+        visitor, _ = _visitor_of_its_own(known, decision)
         text = self._signing.sign_opt_in(visit.shop.shop_id, visitor, known.seconds)
         return Confirmation(text, known.seconds + CONFIRMATION_LIFE)
 
@@ -73,25 +69,26 @@ class SaleOptIns:
         visitor, asked_at = self._opened(visit.shop, confirmation, now)
         visit = self._presenting(visit, visitor)
         known, decision = await self._visitors.preview(visit)
-        if _visitor_of_its_own(known, decision) != visitor:
+        known_visitor, record = _visitor_of_its_own(known, decision)
+        if known_visitor != visitor:
             raise ConsentRequired(NOBODY_KNOWN)
-        if _is_used(known, visitor, asked_at):
+        # The script decides it again. A used confirmation changes nothing of the person's other visitors: what they said since stands.
+        used = record.newest_opt_in is not None and record.newest_opt_in >= asked_at
+        if used and record.opted_out:
             raise Invalid(USED)
-        for other, record in (await self._others_to_lift(known, visitor, asked_at)).items():
-            if record.kind is not Kind.DERIVED:
-                await self._store.visitors.opt_in(visit.shop.shop_id, other, asked_at, known.now, NO_RECEIPT, "")
+        if not used:
+            await self._lift_others(known, visitor, asked_at)
         receipt = await self._opt_in(known, decision, visitor, asked_at)
         known, decision = await self._visitors.preview(visit)
         opted_out = decision.sale_share_opt_out or await is_opted_out(self._store, known, visitor)
         return OptedIn(visitor, decision.mode, opted_out, receipt)
 
-    async def _others_to_lift(self, known: Known, visitor: VisitorId, asked_at: Millis) -> Mapping[VisitorId, VisitorRecord]:
-        """None if the confirmation was used before: what the others said since stands. Orders link an email that anybody may have typed, so
-        such links do not count here."""
-        record = known.states[visitor].record
-        if record is not None and record.newest_opt_in is not None and record.newest_opt_in >= asked_at:
-            return {}
-        return await others_of_person(self._store, known.visit.shop, visitor, known.seconds, sources=PERSONAL)
+    async def _lift_others(self, known: Known, visitor: VisitorId, asked_at: Millis) -> None:
+        """Of the same person. Orders link an email that anybody may have typed, so such links do not count here."""
+        shop = known.visit.shop
+        for other, record in (await others_of_person(self._store, shop, visitor, known.seconds, sources=PERSONAL)).items():
+            if record.kind is not Kind.DERIVED:
+                await self._store.visitors.opt_in(shop.shop_id, other, asked_at, known.now, NO_RECEIPT, "")
 
     def _opened(self, shop: Shop, confirmation: str, now: Millis) -> tuple[VisitorId, Millis]:
         """The visitor, and when it asked."""
@@ -126,19 +123,14 @@ class SaleOptIns:
         return receipt
 
 
-def _visitor_of_its_own(known: Known, decision: Decision) -> VisitorId | None:
-    """The visitor that the call presents, if it has a record, is one person's and has the mode of its record."""
+def _visitor_of_its_own(known: Known, decision: Decision) -> tuple[VisitorId, VisitorRecord]:
+    """The visitor that the call presents. Raises ConsentRequired unless it has a record, is one person's and has the mode of its record."""
     visit = known.visit
     if visit.own is not None and not visit.trusted:
-        return None
+        raise ConsentRequired(NOBODY_KNOWN)
     by_grant = known.living.visitor if known.living and decision.mode is Mode.PERSISTENT else None
     visitor = visit.own or by_grant or known.cookieless.visitor
     record = known.states[visitor].record
-    own = record is not None and record.kind is not Kind.DERIVED and record.mode is decision.mode
-    return visitor if own else None
-
-
-def _is_used(known: Known, visitor: VisitorId, asked_at: Millis) -> bool:
-    """As the script decides it again. Read before, so that a used confirmation changes nothing of the person's other visitors."""
-    record = known.states[visitor].record
-    return record is not None and record.opted_out and record.newest_opt_in is not None and record.newest_opt_in >= asked_at
+    if record is None or record.kind is Kind.DERIVED or record.mode is not decision.mode:
+        raise ConsentRequired(NOBODY_KNOWN)
+    return visitor, record

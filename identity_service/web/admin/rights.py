@@ -13,7 +13,7 @@ from identity_service.model.handle import Handle, HandleKind
 from identity_service.model.person import Person
 from identity_service.model.utc import rfc3339
 from identity_service.model.visitor import VisitorId
-from identity_service.service.holdings import Held
+from identity_service.service.holdings import HeldVisitors
 from identity_service.service.rights import Erasure
 from identity_service.web.admin.csv_file import Cell, csv_reply
 from identity_service.web.admin.pages import AdminCall, View, saved_as
@@ -95,7 +95,7 @@ async def _request(asked: AdminCall, person: Person, fault: str | None = None) -
     return View("admin/rights.html", values, 200 if fault is None else 422)
 
 
-def _certificate(asked: AdminCall, person: Person, held: Held, done: Erasure, orders: int | None, *, unproven: bool) -> Certificate:
+def _certificate(asked: AdminCall, person: Person, held: HeldVisitors, done: Erasure, orders: int | None, *, unproven: bool) -> Certificate:
     """`held`: what there is before."""
     return Certificate(
         reference=asked.request_id,

@@ -16,7 +16,7 @@ from identity_service.model.person import Person
 from identity_service.model.token import Token
 from identity_service.model.utc import rfc3339
 from identity_service.model.visitor import VisitorId, own_visitor_id
-from identity_service.service.holdings import Held
+from identity_service.service.holdings import HeldVisitors
 from identity_service.service.links import MOST_IN_BATCH, LinkedVisitor
 from identity_service.service.rights import Erasure
 from identity_service.web.agents import refuse_agent
@@ -434,7 +434,7 @@ async def erase_person(call: Call, person: Person, *, unproven: bool = False) ->
     return await rights.erase_visitor(call.shop, person, entry)
 
 
-async def preview_erasure(call: Call, person: Person, held: Held, *, unproven: bool = False) -> dict[bool, Erasure]:
+async def preview_erasure(call: Call, person: Person, held: HeldVisitors, *, unproven: bool = False) -> dict[bool, Erasure]:
     """What an erasure would do, by its `unproven`. Entered in the audit once, with the number of visitors for the one that was asked for.
     The caller counts the look-up."""
     found = await call.services.admin.holdings.erasures(call.shop, person, held)
